@@ -1,0 +1,66 @@
+//! Reads each balance once, for `check --live`: whether it works, never how much it is.
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::domain::{AccountName, BalanceType, Currency, Wish};
+use crate::gateway::{Asked, Refusal};
+use crate::http::clock;
+use crate::metrics::Metrics;
+
+use super::{BuildError, REVISION};
+
+/// How one live read went.
+#[derive(Debug)]
+pub struct LiveResult {
+    /// The account.
+    pub account: AccountName,
+    /// The currency that came back, or the configured one.
+    pub currency: Option<Currency>,
+    /// The configured type.
+    pub r#type: Option<BalanceType>,
+    /// Why there is no balance; `None` when it came.
+    pub failure: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Reads every balance of every enabled account, one after the other.
+///
+/// # Errors
+/// [`BuildError`] when a provider's client cannot be made.
+pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
+    let gateway = super::gateway(config, &metrics)?;
+    let mut results = Vec::new();
+    for account in gateway.accounts().filter(|account| account.is_enabled()) {
+        for slot in account.balances() {
+            let arrived = clock::now();
+            let deadline = arrived.monotonic + config.server.request_timeout;
+            let asked = Asked { arrived, wish: Wish::default(), deadline };
+            let found = gateway.balance(account, slot, &asked, || Ok(())).await;
+            results.push(LiveResult {
+                account: account.name().clone(),
+                currency: found
+                    .as_ref()
+                    .map(|found| found.snapshot.currency())
+                    .ok()
+                    .or(slot.selector.currency),
+                r#type: slot.selector.r#type.clone(),
+                failure: found.err().map(|refusal| describe(refusal)),
+                took: clock::now().monotonic.saturating_duration_since(arrived.monotonic),
+            });
+        }
+    }
+    Ok(results)
+}
+
+fn describe(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Disabled => "switched off".to_owned(),
+        Refusal::NotCached => "not cached".to_owned(),
+        Refusal::DeadlineExceeded => "no answer within request_timeout".to_owned(),
+        Refusal::ForcedLimit(_) => "the limit of forced reads is spent".to_owned(),
+        Refusal::Failed(error, _) => error.to_string(),
+    }
+}

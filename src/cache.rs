@@ -1,0 +1,234 @@
+//! The balances that are known, judged and coalesced: one path for hit, miss, expired, forced, invalidated and
+//! background refresh. moka makes many callers share one read; whether what it brought will do is judged here.
+//!
+//! A read is one detached task: a caller who hangs up changes nothing for the others. moka's own expiry is a bound
+//! on memory alone.
+
+mod entry;
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+
+use crate::domain::{
+    Answer, BalanceKey, Demand, Failure, Limits, MaxAge, Moment, ParseError, Priority, Snapshot,
+    UpstreamError,
+};
+use entry::Entry;
+
+/// Longer than the longest hold (10 min), so that a hold is never forgotten with its entry.
+const ENTRY_LIFE: Duration = Duration::from_secs(11 * 60);
+/// A caller needs the read that runs, the next one, and one more where a refusal was not for its priority.
+const MOST_ROUNDS: u32 = 4;
+
+/// Reads both clocks together.
+pub type Clock = fn() -> Moment;
+
+/// The snapshots and held failures of every balance.
+#[derive(Clone, Debug)]
+pub struct BalanceCache {
+    entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
+    /// When a balance was last invalidated; kept no longer than any snapshot from before it could be served.
+    marks: Arc<RwLock<HashMap<BalanceKey, Instant>>>,
+    clock: Clock,
+}
+
+/// One question to the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Which balance.
+    pub key: BalanceKey,
+    /// What the caller needs.
+    pub demand: Demand,
+    /// The balance's limits.
+    pub limits: Limits,
+}
+
+/// What memory alone says to a question.
+#[derive(Debug)]
+pub enum Peek {
+    /// An acceptable snapshot, younger than `fresh_for`.
+    Fresh(Arc<Snapshot>),
+    /// An acceptable snapshot over `fresh_for`; a refresh is worth while.
+    Stale {
+        /// The snapshot.
+        snapshot: Arc<Snapshot>,
+        /// Whether the last read failed or was refused.
+        is_failing: bool,
+    },
+    /// Nothing acceptable.
+    Absent {
+        /// Why not.
+        absence: Absence,
+        /// The failure because of which nobody is asked now.
+        held: Option<Failure>,
+    },
+}
+
+/// Why memory holds nothing acceptable: the reason to forward, in RFC 9211's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Nothing is stored.
+    UriMiss,
+    /// Something is stored, but over the ceiling or invalidated.
+    Stale,
+    /// What is stored would do for a caller without a demand.
+    Request,
+}
+
+/// What a read brought for one caller.
+#[derive(Debug)]
+pub struct Read {
+    /// The snapshot, or why there is none.
+    pub result: Result<Arc<Snapshot>, Failure>,
+    /// Whether another caller's read was waited for.
+    pub is_collapsed: bool,
+}
+
+impl BalanceCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            entries: moka::future::Cache::builder().time_to_live(ENTRY_LIFE).build(),
+            marks: Arc::default(),
+            clock,
+        }
+    }
+
+    /// Looks into memory; nobody is asked and nothing is waited for.
+    pub async fn peek(&self, question: &Question) -> Peek {
+        let mark = self.mark(&question.key);
+        let Some(entry) = self.entries.get(&question.key).await else {
+            return Peek::Absent { absence: Absence::UriMiss, held: None };
+        };
+        let Question { demand, limits, .. } = question;
+        let held = entry.failure().filter(|failure| failure.holds_at(demand.arrived().monotonic));
+        let Some(snapshot) = entry.snapshot() else {
+            return Peek::Absent { absence: Absence::UriMiss, held };
+        };
+        let age = snapshot.requested_at().age_at(demand.arrived());
+        if demand.and_after(mark).accepts(snapshot.requested_at()) && age < limits.max_age.get() {
+            let snapshot = Arc::clone(snapshot);
+            return if age < limits.fresh_for.get() {
+                Peek::Fresh(snapshot)
+            } else {
+                Peek::Stale { snapshot, is_failing: entry.failure().is_some() }
+            };
+        }
+        let everybodys = Demand::none(demand.arrived(), *limits).and_after(mark);
+        let would_do = everybodys.accepts(snapshot.requested_at()) && age < limits.max_age.get();
+        Peek::Absent { absence: if would_do { Absence::Request } else { Absence::Stale }, held }
+    }
+
+    /// Shares a running read that will do, or the failure that is held, or begins a read. `read` may be called
+    /// more than once, and goes on when the caller leaves.
+    pub async fn read<F, R>(&self, question: &Question, priority: Priority, read: R) -> Read
+    where
+        R: Fn(Priority) -> F + Clone + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let question = Question { demand: question.demand.and_after(self.mark(&question.key)), ..*question };
+        let mut is_collapsed = false;
+        for _ in 0..MOST_ROUNDS {
+            let (entry, is_own) = self.round(question, priority, read.clone()).await;
+            is_collapsed |= !is_own;
+            if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
+                return Read { result, is_collapsed };
+            }
+        }
+        // Every read was over the ceiling before it could be served.
+        let failure = Failure { error: UpstreamError::Timeout, retry_at: None, is_held: false };
+        Read { result: Err(failure), is_collapsed }
+    }
+
+    /// Begins a refresh behind an answer, unless one runs or a failure says when it is worth trying again.
+    pub async fn refresh_behind<F, R>(&self, question: &Question, read: R)
+    where
+        R: Fn(Priority) -> F + Clone + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let now = (self.clock)();
+        let Some(entry) = self.entries.get(&question.key).await else { return };
+        if entry.may_refresh(now.monotonic) {
+            let demand = Demand::refresh(now, question.limits).and_after(self.mark(&question.key));
+            let (cache, question) = (self.clone(), Question { demand, ..*question });
+            tokio::spawn(async move { cache.round(question, Priority::Background, read).await });
+        }
+    }
+
+    /// The last snapshot, for when a read failed: at most `oldest` old and within the ceiling.
+    pub async fn fallback(&self, question: &Question) -> Option<Arc<Snapshot>> {
+        let was_invalidated = self.mark(&question.key).is_some();
+        let ceiling = question.limits.max_age;
+        let is_everybodys = was_invalidated && !question.demand.is_own();
+        let oldest = if is_everybodys { ceiling.get() } else { question.demand.fallback()? };
+        let entry = self.entries.get(&question.key).await?;
+        let snapshot = entry.snapshot()?;
+        let age = snapshot.requested_at().age_at((self.clock)());
+        (age <= oldest && age < ceiling.get()).then(|| Arc::clone(snapshot))
+    }
+
+    /// From now on, reads of this balance need a snapshot from after this moment, which is returned.
+    pub fn invalidate(&self, keys: &[BalanceKey]) -> Moment {
+        let now = (self.clock)();
+        let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);
+        let ceiling = MaxAge::CEILING.get();
+        marks.retain(|_, mark| now.monotonic.saturating_duration_since(*mark) < ceiling);
+        for key in keys {
+            marks.insert(*key, now.monotonic);
+        }
+        now
+    }
+
+    /// The stored snapshot of a balance, whatever its age.
+    pub async fn stored(&self, key: &BalanceKey) -> Option<Arc<Snapshot>> {
+        self.entries.get(key).await?.snapshot().cloned()
+    }
+
+    fn mark(&self, key: &BalanceKey) -> Option<Instant> {
+        self.marks.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    /// One turn: what settles the question already, the read that runs, or a new one. The whole call is a task of
+    /// its own: were the leader's future dropped, moka would let a waiter start a second read.
+    async fn round<F, R>(&self, question: Question, priority: Priority, read: R) -> (Arc<Entry>, bool)
+    where
+        R: FnOnce(Priority) -> F + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let clock = self.clock;
+        let (entries, stored) = (self.entries.clone(), self.entries.clone());
+        let init = async move {
+            // A panic must end this read alone; were it passed on, each waiter would start the next.
+            let answer = AssertUnwindSafe(async { read(priority).await }).catch_unwind().await;
+            let answer = answer.unwrap_or_else(|_| defect(priority, clock()));
+            let before = stored.get(&question.key).await;
+            Arc::new(Entry::after(before.as_deref(), answer))
+        };
+        let turn = tokio::spawn(async move {
+            let is_unsettled = |entry: &Arc<Entry>| entry.settled(&question, clock()).is_none();
+            let entry = entries.entry_by_ref(&question.key).or_insert_with_if(init, is_unsettled).await;
+            let is_own = entry.is_fresh();
+            (entry.into_value(), is_own)
+        });
+        match turn.await {
+            Ok(turn) => turn,
+            Err(_) => (Arc::new(Entry::after(None, defect(priority, clock()))), true),
+        }
+    }
+}
+
+fn defect(priority: Priority, now: Moment) -> Answer {
+    Answer { priority, sent_at: now.monotonic, result: Err(Failure::DEFECT) }
+}
+
+/// What those who waited for an answer get that is too old for them by its own `Age`.
+const TOO_OLD: Failure = Failure {
+    error: UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" }),
+    retry_at: None,
+    is_held: false,
+};

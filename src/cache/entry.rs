@@ -1,0 +1,103 @@
+//! What is stored of one balance: the last snapshot, and how the last read ended. Judged with `now` passed in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::{Question, TOO_OLD};
+use crate::domain::{Answer, Failure, Moment, Priority, Snapshot, UpstreamError};
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The youngest snapshot so far; a failed read carries it forward.
+    snapshot: Option<Arc<Snapshot>>,
+    last: LastRead,
+    /// Set by the first to start a refresh behind; the refresh replaces the whole entry.
+    is_refreshing: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LastRead {
+    priority: Priority,
+    sent_at: Instant,
+    failure: Option<Failure>,
+}
+
+impl Entry {
+    /// What is stored after a read, given what was stored before.
+    pub(super) fn after(before: Option<&Self>, answer: Answer) -> Self {
+        let Answer { priority, sent_at, result } = answer;
+        let (brought, failure) = match result {
+            Ok(snapshot) => (Some(snapshot), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let carried = before.and_then(|entry| entry.snapshot.clone());
+        // A slower answer, or one with an Age, may be older than what is there.
+        let snapshot =
+            carried.into_iter().chain(brought).max_by_key(|snapshot| snapshot.requested_at().monotonic);
+        Self {
+            snapshot,
+            last: LastRead { priority, sent_at, failure },
+            is_refreshing: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()
+    }
+
+    /// How the last read failed, if it did.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.last.failure
+    }
+
+    /// What answers the question without a read: an acceptable snapshot, or a failure that is still held.
+    pub(super) fn settled(&self, question: &Question, now: Moment) -> Option<Result<Arc<Snapshot>, Failure>> {
+        let within = |snapshot: &&Arc<Snapshot>| {
+            let requested_at = snapshot.requested_at();
+            question.demand.accepts(requested_at) && requested_at.age_at(now) < question.limits.max_age.get()
+        };
+        if let Some(snapshot) = self.snapshot.as_ref().filter(within) {
+            return Some(Ok(Arc::clone(snapshot)));
+        }
+        self.last.failure.filter(|failure| failure.holds_at(now.monotonic)).map(Err)
+    }
+
+    /// What a caller gets who waited until this entry was stored; `None` to go round once more.
+    pub(super) fn judge(
+        &self,
+        question: &Question,
+        priority: Priority,
+        now: Moment,
+    ) -> Option<Result<Arc<Snapshot>, Failure>> {
+        if let Some(settled) = self.settled(question, now) {
+            return Some(settled);
+        }
+        if !question.demand.may_join(self.last.sent_at) {
+            return None;
+        }
+        match self.last.failure {
+            // Refused for a smaller share of the budget than this caller has.
+            Some(failure)
+                if failure.error == UpstreamError::BudgetExhausted && self.last.priority < priority =>
+            {
+                None
+            }
+            Some(failure) => Some(Err(failure)),
+            None => {
+                let requested_at = self.snapshot.as_ref().map(|snapshot| snapshot.requested_at());
+                let is_too_old =
+                    requested_at.is_some_and(|requested_at| !question.demand.accepts(requested_at));
+                // Otherwise it passed the ceiling before it could be served.
+                is_too_old.then_some(Err(TOO_OLD))
+            }
+        }
+    }
+
+    /// Takes the turn to refresh behind an answer; false when it is taken, or not worth trying yet.
+    pub(super) fn may_refresh(&self, now: Instant) -> bool {
+        let is_worth_it =
+            self.last.failure.and_then(|failure| failure.retry_at).is_none_or(|retry_at| retry_at <= now);
+        is_worth_it && !self.is_refreshing.swap(true, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,82 @@
+//! The commands, one file each. Exit code 0: done; 1: failed at run time; 2: usage or configuration error.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's output is what it is for")]
+
+mod check;
+mod new_key;
+mod sandbox;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+
+/// The configuration when neither the option nor the environment names one.
+const DEFAULT_CONFIG: &str = "config/gateway.toml";
+
+/// One internal HTTP service in front of payment providers' balance APIs.
+#[derive(Debug, Parser)]
+#[command(name = "balance-gateway", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve(ConfigFile),
+    /// Run the gateway in front of four simulated providers, to try it out; needs no files and no network.
+    Sandbox(sandbox::SandboxArguments),
+    /// Validate a configuration and print it with secrets masked.
+    Check(check::CheckArguments),
+    /// Print a fresh caller key and its SHA-256 for the configuration.
+    NewKey,
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long = "config", value_name = "FILE", env = "BALANCE_GATEWAY_CONFIG", default_value = DEFAULT_CONFIG)]
+    path: PathBuf,
+}
+
+impl ConfigFile {
+    /// Loads the file, or says on standard error everything that is wrong with it.
+    fn load(&self) -> Result<Config, ExitCode> {
+        config::load(&self.path).map_err(|errors| {
+            eprintln!("{errors}");
+            ExitCode::from(2)
+        })
+    }
+}
+
+/// Runs the command of this process's command line.
+#[must_use]
+pub fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(file) => serve::run(&file),
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::NewKey => new_key::run(),
+    }
+}
+
+/// Says what failed at run time.
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    eprintln!("balance-gateway: {text}");
+    ExitCode::FAILURE
+}
+
+/// The runtime of a command that serves or asks.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

@@ -1,0 +1,189 @@
+//! `sandbox`: the gateway in front of four simulated providers, in one process, without files or network.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tracing::level_filters::LevelFilter;
+
+use super::{new_key, serve};
+use crate::app::App;
+use crate::config::{self, Config};
+use crate::sandbox::{Credentials, Kind, SimulatedProvider};
+use crate::shutdown::Signals;
+use crate::telemetry;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SandboxArguments {
+    /// Where callers connect.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    api: SocketAddr,
+    /// Where probes and Prometheus connect.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    ops: SocketAddr,
+    /// The caller key; a fresh one when left out.
+    #[arg(long)]
+    key: Option<String>,
+    /// Younger balances are served without a refresh.
+    #[arg(long, value_name = "DUR", default_value = "10s")]
+    fresh_for: String,
+    /// Print one line of JSON instead of text for people.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &SandboxArguments) -> ExitCode {
+    // Standard output is for what is printed; what is odd goes to standard error.
+    let telemetry = match telemetry::start(LevelFilter::WARN, std::io::stderr()) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return super::failed(&error),
+    };
+    let dropped = telemetry.dropped_lines();
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return super::failed(&error),
+    };
+    runtime.block_on(serve_sandbox(arguments, dropped))
+}
+
+async fn serve_sandbox(
+    arguments: &SandboxArguments,
+    dropped: impl Fn() -> u64 + Send + Sync + 'static,
+) -> ExitCode {
+    let key = match arguments.key.clone().map_or_else(new_key::fresh, Ok) {
+        Ok(key) => key,
+        Err(error) => return super::failed(&error),
+    };
+    let mut providers = Vec::new();
+    for kind in Kind::ALL {
+        match SimulatedProvider::start(kind).await {
+            Ok(provider) => {
+                provider.set_drift(true);
+                providers.push(provider);
+            }
+            Err(error) => return super::failed(&error),
+        }
+    }
+    let config = match configuration(arguments, &key, &providers) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => return super::failed(&error),
+    };
+    let app = match App::build(config, dropped) {
+        Ok(app) => app,
+        Err(error) => return super::failed(&error),
+    };
+    if arguments.json {
+        println!("{}", as_json(&app, &key, &providers));
+    } else {
+        print!("{}", for_people(&app, &key, &providers));
+    }
+    serve::until_second_signal(app, &mut signals).await;
+    ExitCode::SUCCESS
+}
+
+/// The gateway's ordinary configuration, with the simulated providers' addresses and secrets.
+fn configuration(
+    arguments: &SandboxArguments,
+    key: &str,
+    providers: &[SimulatedProvider],
+) -> Result<Config, config::ConfigErrors> {
+    let mut secrets = BTreeMap::new();
+    let mut text = format!(
+        "[server]\napi = \"{}\"\nops = \"{}\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
+         [log]\nlevel = \"warn\"\n",
+        arguments.api,
+        arguments.ops,
+        arguments.fresh_for.escape_default()
+    );
+    for provider in providers {
+        let (kind, url) = (provider.kind(), provider.url());
+        let Credentials { client_id, client_secret, api_key, session_token, .. } = provider.credentials();
+        let mut secret = |name: &str, value: String| {
+            let variable = format!("{kind}_{name}").replace('-', "_").to_uppercase();
+            secrets.insert(variable.clone(), value);
+            format!("{name} = {{ env = \"{variable}\" }}\n")
+        };
+        let credentials = if kind == Kind::Pluggo {
+            let balances = "balances = [{ currency = \"BRL\" }, { currency = \"USD\" }, \
+                            { currency = \"BTC\", type = \"CRYPTO\" }]\n";
+            secret("api_key", api_key) + &secret("session_token", session_token) + balances
+        } else {
+            secret("client_id", client_id) + &secret("client_secret", client_secret)
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n\
+             [accounts.{kind}-demo]\nprovider = \"{kind}\"\n{credentials}"
+        );
+    }
+    let _ = write!(
+        text,
+        "[callers.demo]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n\
+         limit = {{ requests = 60000, per = \"1m\", burst = 10000 }}\n",
+        new_key::digest(key)
+    );
+    config::parse(&text, Path::new("sandbox"), &|variable| secrets.get(variable).cloned())
+}
+
+fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json::Value {
+    let urls: BTreeMap<_, _> =
+        providers.iter().map(|provider| (provider.kind().as_str(), provider.url())).collect();
+    serde_json::json!({
+        "api": app.api_addr().to_string(),
+        "ops": app.ops_addr().to_string(),
+        "key": key,
+        "providers": urls,
+    })
+}
+
+fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
+    let (api, ops) = (app.api_addr(), app.ops_addr());
+    let mut text = format!("The gateway answers on http://{api}, in front of four simulated providers.\n\n");
+    let mut line = |words: std::fmt::Arguments<'_>| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{words}");
+    };
+    line(format_args!("Caller key   {key}"));
+    for provider in providers {
+        line(format_args!(
+            "{:12} {} (account {}-demo)",
+            provider.kind().as_str(),
+            provider.url(),
+            provider.kind()
+        ));
+    }
+    line(format_args!("\nOne balance of each account:"));
+    for provider in providers {
+        let account = format!("{}-demo", provider.kind());
+        line(format_args!(
+            "  curl -s -H 'Authorization: Bearer {key}' http://{api}/v1/accounts/{account}/balance"
+        ));
+    }
+    line(format_args!("\nAll balances, the metrics, the state:"));
+    line(format_args!("  curl -s -H 'Authorization: Bearer {key}' http://{api}/v1/balances"));
+    line(format_args!("  curl -s http://{ops}/metrics"));
+    line(format_args!("  curl -s http://{ops}/status"));
+    line(format_args!("\nMake a provider fail twice, then read it anew:"));
+    if let Some(provider) = providers.first() {
+        let url = provider.url();
+        let fault = r#"{"on":"balance","times":2,"kind":"status","status":503}"#;
+        line(format_args!("  curl -s {url}/_sandbox/faults -d '{fault}'"));
+        line(format_args!(
+            "  curl -si -H 'Authorization: Bearer {key}' -H 'Cache-Control: no-cache' \
+             http://{api}/v1/accounts/{}-demo/balance",
+            provider.kind()
+        ));
+    }
+    line(format_args!("\nCtrl-C ends it."));
+    text
+}

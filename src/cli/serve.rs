@@ -1,0 +1,64 @@
+//! `serve`: the service, from the configuration to the end of the drain.
+
+use std::process::ExitCode;
+
+use tracing::level_filters::LevelFilter;
+
+use super::ConfigFile;
+use crate::app::App;
+use crate::config::{Config, Level};
+use crate::shutdown::Signals;
+use crate::telemetry;
+
+pub(super) fn run(file: &ConfigFile) -> ExitCode {
+    let config = match file.load() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let telemetry = match telemetry::start(filter(config.log.level), std::io::stdout()) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return super::failed(&error),
+    };
+    let dropped = telemetry.dropped_lines();
+    let served = super::runtime().and_then(|runtime| runtime.block_on(serve(config, dropped)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => super::failed(&error),
+    }
+}
+
+fn filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+    }
+}
+
+/// Serves until a signal, drains, and ends; a second signal ends the process at once.
+pub(super) async fn serve(
+    config: Config,
+    dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
+) -> std::io::Result<()> {
+    // Before anything slow: until its handler is there, a SIGTERM kills.
+    let mut signals = Signals::install()?;
+    let app = App::build(config, dropped_log_lines).map_err(std::io::Error::other)?;
+    until_second_signal(app, &mut signals).await;
+    Ok(())
+}
+
+/// Runs the gateway until the first signal's drain is over, or the second signal.
+pub(super) async fn until_second_signal(app: App, signals: &mut Signals) {
+    let shutdown = app.shutdown();
+    let running = app.run();
+    tokio::pin!(running);
+    tokio::select! {
+        () = &mut running => return,
+        () = signals.next() => shutdown.begin_drain(),
+    }
+    tokio::select! {
+        () = running => {}
+        () = signals.next() => tracing::warn!("a second signal: ended at once"),
+    }
+}

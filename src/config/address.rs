@@ -1,0 +1,123 @@
+//! Addresses of other services. None may hold a secret: a user or a password in one is refused.
+
+use url::{Host, Url};
+
+use super::reading::Read;
+use super::section::{Setting, Value};
+use super::setting::quoted;
+
+/// Where a provider's API is, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BaseUrl(pub(super) String);
+
+impl BaseUrl {
+    /// Reads a URL with https, or with http to this machine, where nobody listens in.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let url = plain_url(text)?;
+        let is_safe = url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url);
+        is_safe.then(|| Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// A URL of a host and perhaps a path, without anything else.
+fn plain_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let has_user = text.contains('@') || !url.username().is_empty() || url.password().is_some();
+    let is_plain = !has_user && url.query().is_none() && url.fragment().is_none() && url.has_host();
+    // The parser drops line breaks and spaces silently; who wrote them meant something else.
+    (is_plain && text.bytes().all(|byte| byte.is_ascii_graphic())).then_some(url)
+}
+
+impl Setting for BaseUrl {
+    const EXPECTED: &'static str =
+        "an https URL (http only to 127.0.0.0/8, [::1] or localhost) without user, query and fragment";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        value.text(Self::EXPECTED, Self::parse)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// What comes after the base URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UrlPath(pub(super) String);
+
+impl Setting for UrlPath {
+    const EXPECTED: &'static str = "a path that starts with /, without query and fragment";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let legal = |byte: u8| byte.is_ascii_graphic() && !b"?#\\\"<>`{}^|".contains(&byte);
+        value.text(Self::EXPECTED, |text| {
+            (text.starts_with('/') && text.bytes().all(legal)).then(|| Self(text.to_owned()))
+        })
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// An HTTP proxy to `CONNECT` through.
+#[derive(Clone, Debug)]
+pub(super) struct Proxy(pub(super) Url);
+
+impl Setting for Proxy {
+    const EXPECTED: &'static str = "an http URL of a host and a port, without user, path and query";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let is_proxy = |url: &Url| url.scheme() == "http" && url.path() == "/";
+        value.text(Self::EXPECTED, |text| plain_url(text).filter(is_proxy).map(Self))
+    }
+
+    fn show(&self) -> String {
+        quoted(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_goes_anywhere_and_http_only_to_this_machine() {
+        for (text, read) in [
+            ("https://api.ntxpay.com", Some("https://api.ntxpay.com")),
+            ("https://api.ntxpay.com/", Some("https://api.ntxpay.com")),
+            ("https://API.ntxpay.com:443/v2/", Some("https://api.ntxpay.com/v2")),
+            ("http://127.0.0.1:8081", Some("http://127.0.0.1:8081")),
+            ("http://127.255.0.9", Some("http://127.255.0.9")),
+            ("http://[::1]:1", Some("http://[::1]:1")),
+            ("http://localhost:1", Some("http://localhost:1")),
+            ("http://localhost.example", None),
+            ("http://10.0.0.1", None),
+            ("http://[::ffff:127.0.0.1]", None),
+            ("http://0.0.0.0", None),
+            ("ftp://localhost", None),
+            ("localhost:80", None),
+            ("https://user@api.ntxpay.com", None),
+            ("https://@api.ntxpay.com", None),
+            ("https://user:secret@api.ntxpay.com", None),
+            ("https://api.ntxpay.com?", None),
+            ("https://api.ntxpay.com?a=b", None),
+            ("https://api.ntxpay.com#", None),
+            (" https://api.ntxpay.com", None),
+            ("https://api.ntx\npay.com", None),
+            ("https://", None),
+            ("", None),
+        ] {
+            assert_eq!(BaseUrl::parse(text).map(|url| url.0).as_deref(), read, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `[log]`: what is logged.
+
+use super::reading::Read;
+use super::section::{Section, Setting, Value};
+use super::setting::quoted;
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Less urgent events are left out.
+    pub level: Level,
+    /// One line per request, at every level.
+    pub requests: bool,
+}
+
+/// How urgent an event must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something does not work.
+    Error,
+    /// Something needs a look.
+    Warn,
+    /// Something happened.
+    Info,
+    /// Everything.
+    Debug,
+}
+
+impl Level {
+    const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+impl Setting for Level {
+    const EXPECTED: &'static str = "one of error, warn, info, debug";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        value.text(Self::EXPECTED, |text| Self::ALL.into_iter().find(|level| level.as_str() == text))
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Read<LogSettings> {
+    let level = section.or("level", Level::Info);
+    let requests = section.or("requests", false);
+    section.close_and_show();
+    Ok(LogSettings { level: level?, requests: requests? })
+}

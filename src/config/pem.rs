@@ -1,0 +1,110 @@
+//! Certificates and private keys in PEM. The parser's own errors quote lines, so they are not passed on.
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::reading::Read;
+use super::secret::{FilePath, Found, MASK, Secret};
+use super::section::{Setting, Value};
+
+/// A certificate, perhaps with its chain.
+#[derive(Clone, Debug)]
+pub(super) struct Certificate(pub(super) SecretString);
+
+impl Setting for Certificate {
+    const EXPECTED: &'static str = Secret::EXPECTED;
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let found = Found::read(value)?;
+        if holds_certificates(found.text.expose_secret().as_bytes()) {
+            return Ok(Self(found.text));
+        }
+        Err(value.wrong(&format!("expected a certificate in PEM in {}", found.source)))
+    }
+
+    fn show(&self) -> String {
+        MASK.to_owned()
+    }
+}
+
+/// The private key of a certificate.
+#[derive(Clone, Debug)]
+struct PrivateKey(SecretString);
+
+impl Setting for PrivateKey {
+    const EXPECTED: &'static str = Secret::EXPECTED;
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let found = Found::read(value)?;
+        found.warn_if_open(value);
+        if PrivateKeyDer::from_pem_slice(found.text.expose_secret().as_bytes()).is_ok() {
+            return Ok(Self(found.text));
+        }
+        Err(value.wrong(&format!("expected a private key in PEM in {}", found.source)))
+    }
+
+    fn show(&self) -> String {
+        MASK.to_owned()
+    }
+}
+
+/// Our certificate and its key, for mutual TLS.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    certificate: Certificate,
+    private_key: PrivateKey,
+}
+
+impl Identity {
+    /// The certificate's PEM and the key's.
+    pub(super) fn into_pem(self) -> (SecretString, SecretString) {
+        (self.certificate.0, self.private_key.0)
+    }
+}
+
+impl Setting for Identity {
+    const EXPECTED: &'static str = "{ certificate = { file = \"…\" }, private_key = { file = \"…\" } }";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let mut section = value.section(Self::EXPECTED)?;
+        let certificate = section.required("certificate");
+        let private_key = section.required("private_key");
+        section.close();
+        Ok(Self { certificate: certificate?, private_key: private_key? })
+    }
+
+    fn show(&self) -> String {
+        format!("{{ certificate = {}, private_key = {} }}", self.certificate.show(), self.private_key.show())
+    }
+}
+
+/// Certificates to trust; no secret, so the file is named directly.
+#[derive(Clone, Debug)]
+pub(super) struct Authority {
+    file: FilePath,
+    pub(super) pem: Vec<u8>,
+}
+
+impl Setting for Authority {
+    const EXPECTED: &'static str = FilePath::EXPECTED;
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let file = FilePath::read(value)?;
+        let pem = file.contents(value)?;
+        if holds_certificates(&pem) {
+            return Ok(Self { file, pem });
+        }
+        Err(value.wrong("expected a file with a certificate in PEM"))
+    }
+
+    fn show(&self) -> String {
+        self.file.show()
+    }
+}
+
+/// Whether there is at least one certificate, and none that cannot be read.
+fn holds_certificates(pem: &[u8]) -> bool {
+    let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
+    certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok())
+}

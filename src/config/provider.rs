@@ -1,0 +1,161 @@
+//! `[providers.NAME]`: where a provider is, and how it is asked.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::address::{BaseUrl, Proxy, UrlPath};
+use super::duration;
+use super::freshness::Freshness;
+use super::pem::{Authority, Identity};
+use super::reading::{Read, Reported};
+use super::section::{Section, Setting, Value};
+use super::server::Server;
+use super::setting::quoted;
+use crate::domain::{Limits, ProviderName};
+use crate::providers::{self, Provider};
+use crate::upstream::{BreakerSettings, BudgetSettings, ClientSettings, ProviderSettings};
+
+/// Between the end of one read and the answer after the next: what a caller's request needs besides two reads.
+const MARGIN: Duration = Duration::from_millis(500);
+const MINUTE: Duration = Duration::from_mins(1);
+const CONCURRENCY: NonZeroU32 = NonZeroU32::MIN.saturating_add(31);
+const BREAKER: BreakerSettings = BreakerSettings { failures: 5, cooldown: Duration::from_secs(10) };
+
+/// One provider and what its accounts inherit.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// How it is asked.
+    pub settings: ProviderSettings,
+    /// How old its balances may be.
+    pub limits: Limits,
+    /// False when it is switched off.
+    pub is_enabled: bool,
+    /// Where its API is, without a slash at the end; part of its accounts' identity.
+    pub base_url: String,
+    /// Where its balances are; part of its accounts' identity.
+    pub balance_path: String,
+}
+
+/// A provider as far as it could be read, so that its accounts can be checked although it has mistakes.
+pub(super) struct Known<'a> {
+    pub(super) name: &'a str,
+    pub(super) adapter: Read<&'static dyn Provider>,
+    pub(super) config: Read<ProviderConfig>,
+}
+
+impl Setting for &'static dyn Provider {
+    const EXPECTED: &'static str = "the kind of the provider";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let kinds: Vec<&str> = providers::REGISTRY.into_iter().map(Provider::kind).collect();
+        value.text(&format!("one of {}", kinds.join(", ")), providers::find)
+    }
+
+    fn show(&self) -> String {
+        quoted(self.kind())
+    }
+}
+
+pub(super) fn read_all<'a>(
+    tables: Vec<(&'a str, Section<'_>)>,
+    server: &Server,
+    freshness: Freshness,
+) -> Vec<Known<'a>> {
+    let read = |(name, mut section): (&'a str, Section<'_>)| {
+        let adapter = section.required("kind");
+        let config = read(name, adapter, &mut section, server, freshness);
+        section.close_and_show();
+        Known { name, adapter, config }
+    };
+    tables.into_iter().map(read).collect()
+}
+
+fn read(
+    name: &str,
+    adapter: Read<&'static dyn Provider>,
+    section: &mut Section<'_>,
+    server: &Server,
+    freshness: Freshness,
+) -> Read<ProviderConfig> {
+    let name = ProviderName::parse(name).map_err(|error| section.wrong("", &error.to_string()));
+    let base_url = match adapter.map(Provider::default_base_url) {
+        Ok(Some(default)) => section.or("base_url", BaseUrl(default.to_owned())),
+        Ok(None) => section.required("base_url"),
+        Err(Reported) => section.optional::<BaseUrl>("base_url").and(Err(Reported)),
+    };
+    let balance_path = section.or("balance_path", UrlPath("/api/balance".to_owned()));
+    let token_path = section.or("token_path", UrlPath("/api/auth/token".to_owned()));
+    let times = read_times(section, server.request_timeout);
+    let retries = section.or("retries", 1);
+    let max_concurrency = section.or("max_concurrency", CONCURRENCY);
+    let budget = read_budget(section, adapter, server.replicas);
+    let breaker = section.or("breaker", BREAKER);
+    let limits = freshness.overridden(section);
+    let is_enabled = section.or("enabled", true);
+    let proxy: Read<Option<Proxy>> = section.optional("proxy");
+    let extra_ca: Read<Option<Authority>> = section.optional("extra_ca");
+    let identity: Read<Option<Identity>> = section.optional("client_identity");
+    if let (Ok(times), Ok(limits)) = (times, limits)
+        && times.deadline >= limits.max_age.get()
+    {
+        section.warn("deadline", "not below max_age: what a slow read brings can no longer be served");
+    }
+
+    let (times, base_url, UrlPath(balance_path)) = (times?, base_url?.0, balance_path?);
+    let client = ClientSettings {
+        connect_timeout: times.connect,
+        proxy: proxy?.map(|proxy| proxy.0),
+        extra_ca: extra_ca?.map(|authority| authority.pem),
+        identity: identity?.map(Identity::into_pem),
+    };
+    let settings = ProviderSettings {
+        name: name?,
+        adapter: adapter?,
+        balance_endpoint: [&*base_url, &balance_path].concat(),
+        token_endpoint: [&*base_url, &token_path?.0].concat(),
+        client,
+        attempt_timeout: times.attempt,
+        deadline: times.deadline,
+        retries: retries?,
+        max_concurrency: max_concurrency?.get(),
+        budget: budget?,
+        breaker: breaker?,
+    };
+    Ok(ProviderConfig { settings, limits: limits?, is_enabled: is_enabled?, base_url, balance_path })
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    connect: Duration,
+    attempt: Duration,
+    deadline: Duration,
+}
+
+/// Reads the three deadlines, which nest, and within the caller's whole request.
+fn read_times(section: &mut Section<'_>, request_timeout: Read<Duration>) -> Read<Times> {
+    let connect = section.or("connect_timeout", Duration::from_secs(1));
+    let attempt = section.or("attempt_timeout", Duration::from_millis(2500));
+    let deadline = section.or("deadline", Duration::from_secs(4));
+    section.at_most("connect_timeout", connect, "attempt_timeout", attempt);
+    section.at_most("attempt_timeout", attempt, "deadline", deadline);
+    if let (Ok(deadline), Ok(request_timeout)) = (deadline, request_timeout)
+        && deadline * 2 + MARGIN > request_timeout
+    {
+        let (margin, bound) = (duration::format(MARGIN), duration::format(request_timeout));
+        let expected =
+            format!("expected 2 × deadline + {margin} to be at most server.request_timeout ({bound})");
+        section.wrong("deadline", &expected);
+    }
+    Ok(Times { connect: connect?, attempt: attempt?, deadline: deadline? })
+}
+
+fn read_budget(
+    section: &mut Section<'_>,
+    adapter: Read<&'static dyn Provider>,
+    replicas: Read<NonZeroU32>,
+) -> Read<BudgetSettings> {
+    let written: Option<BudgetSettings> = section.optional("budget")?;
+    let usual = || Ok(BudgetSettings { requests: adapter?.default_budget_per_minute(), per: MINUTE });
+    let whole = written.map_or_else(usual, Ok)?;
+    Ok(section.share("budget", whole, replicas?))
+}

@@ -1,0 +1,148 @@
+//! How much in what time: budgets, callers' limits and breakers, and the share that one replica has of them.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::reading::Read;
+use super::section::{Section, Setting, Value};
+use crate::http::LimitSettings;
+use crate::upstream::{BreakerSettings, BudgetSettings};
+
+/// The span whose requests may come at once when `burst` is left out.
+const BURST_SPAN: Duration = Duration::from_secs(10);
+
+/// What is divided among replicas.
+pub(super) trait Shared: Setting {
+    /// The share of one of so many.
+    fn divided(self, replicas: NonZeroU32) -> Self;
+
+    /// Whether there is less than one for each.
+    fn is_below(&self, replicas: NonZeroU32) -> bool;
+}
+
+impl Section<'_> {
+    /// Divides what was read under this key: the share is what counts and what is shown.
+    pub(super) fn share<T: Shared>(&mut self, key: &'static str, whole: T, replicas: NonZeroU32) -> T {
+        if whole.is_below(replicas) {
+            self.warn(key, "below server.replicas: together they allow more, as each has at least 1");
+        }
+        let share = whole.divided(replicas);
+        self.show(key, &share);
+        share
+    }
+}
+
+fn part(whole: u32, replicas: NonZeroU32) -> u32 {
+    (whole / replicas).max(1)
+}
+
+/// Reads `requests` and `per`.
+fn rate(section: &mut Section<'_>) -> Read<(u32, Duration)> {
+    let requests: Read<NonZeroU32> = section.required("requests");
+    let per: Read<Duration> = section.required("per");
+    let (requests, per) = (requests?.get(), per?);
+    if per.as_nanos() < u128::from(requests) {
+        return Err(section.wrong("requests", "expected at most one per nanosecond"));
+    }
+    Ok((requests, per))
+}
+
+impl Setting for BudgetSettings {
+    const EXPECTED: &'static str = "{ requests = 300, per = \"1m\" }";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let mut section = value.section(Self::EXPECTED)?;
+        let rate = rate(&mut section);
+        section.close();
+        rate.map(|(requests, per)| Self { requests, per })
+    }
+
+    fn show(&self) -> String {
+        format!("{{ requests = {}, per = {} }}", self.requests, self.per.show())
+    }
+}
+
+impl Shared for BudgetSettings {
+    fn divided(self, replicas: NonZeroU32) -> Self {
+        Self { requests: part(self.requests, replicas), ..self }
+    }
+
+    fn is_below(&self, replicas: NonZeroU32) -> bool {
+        self.requests < replicas.get()
+    }
+}
+
+impl Setting for LimitSettings {
+    const EXPECTED: &'static str = "{ requests = 600, per = \"1m\", burst = 100 }";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let mut section = value.section(Self::EXPECTED)?;
+        let rate = rate(&mut section);
+        let burst: Read<Option<NonZeroU32>> = section.optional("burst");
+        section.close();
+        let ((requests, per), burst) = (rate?, burst?);
+        Ok(Self { requests, per, burst: burst.map_or_else(|| default_burst(requests, per), NonZeroU32::get) })
+    }
+
+    fn show(&self) -> String {
+        let Self { requests, per, burst } = self;
+        format!("{{ requests = {requests}, per = {}, burst = {burst} }}", per.show())
+    }
+}
+
+/// What ten seconds allow, rounded down, at least one.
+fn default_burst(requests: u32, per: Duration) -> u32 {
+    let allowed = u128::from(requests) * BURST_SPAN.as_millis() / per.as_millis().max(1);
+    u32::try_from(allowed).unwrap_or(u32::MAX).max(1)
+}
+
+impl Shared for LimitSettings {
+    fn divided(self, replicas: NonZeroU32) -> Self {
+        let (requests, burst) = (part(self.requests, replicas), part(self.burst, replicas));
+        Self { requests, burst, ..self }
+    }
+
+    fn is_below(&self, replicas: NonZeroU32) -> bool {
+        self.requests.min(self.burst) < replicas.get()
+    }
+}
+
+impl Setting for BreakerSettings {
+    const EXPECTED: &'static str = "{ failures = 5, cooldown = \"10s\" }";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let mut section = value.section(Self::EXPECTED)?;
+        let failures: Read<NonZeroU32> = section.required("failures");
+        let cooldown = section.required("cooldown");
+        section.close();
+        Ok(Self { failures: failures?.get(), cooldown: cooldown? })
+    }
+
+    fn show(&self) -> String {
+        format!("{{ failures = {}, cooldown = {} }}", self.failures, self.cooldown.show())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_that_is_left_out_is_what_ten_seconds_allow() {
+        for (requests, per, burst) in [(600, 60, 100), (60, 60, 10), (5, 60, 1), (17, 60, 2), (100, 1, 1000)]
+        {
+            assert_eq!(default_burst(requests, Duration::from_secs(per)), burst);
+        }
+        assert_eq!(default_burst(u32::MAX, Duration::from_secs(1)), u32::MAX);
+    }
+
+    #[test]
+    fn a_replica_has_its_share_and_never_nothing() {
+        let limit = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
+        for (replicas, requests, burst) in [(1, 600, 100), (7, 85, 14), (500, 1, 1), (1000, 1, 1)] {
+            let share = limit.divided(NonZeroU32::new(replicas).unwrap());
+
+            assert_eq!((share.requests, share.burst), (requests, burst), "{replicas}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Walks the TOML tables key by key, so that every mistake has its exact path and none hides the next.
+//!
+//! What is read is also noted as effective text in the same step: the two cannot differ.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::reading::{Place, Read, Reading, Reported};
+
+/// Said of keys that the contract has and this version has not.
+pub(super) const UNAVAILABLE: &str = "not available in this version";
+
+/// What one key holds.
+pub(super) trait Setting: Sized {
+    /// Completes "expected …".
+    const EXPECTED: &'static str;
+
+    /// Reads the value, or reports why it cannot.
+    fn read(value: &Value<'_>) -> Read<Self>;
+
+    /// The value as TOML, masked if it is a secret.
+    fn show(&self) -> String;
+}
+
+/// One value and its place.
+#[derive(Clone)]
+pub(super) struct Value<'a> {
+    place: Place,
+    toml: &'a DeValue<'a>,
+    reading: &'a Reading<'a>,
+}
+
+impl<'a> Value<'a> {
+    /// Reports a mistake.
+    pub(super) fn wrong(&self, text: &str) -> Reported {
+        self.reading.report(&self.place, text)
+    }
+
+    /// Reports what is legal but unwise.
+    pub(super) fn warn(&self, text: &str) {
+        self.reading.warn(&self.place, text);
+    }
+
+    /// Looks up an environment variable.
+    pub(super) fn env(&self, name: &str) -> Option<String> {
+        self.reading.env(name)
+    }
+
+    /// Its key path.
+    pub(super) fn path(&self) -> &str {
+        &self.place.path
+    }
+
+    /// The value itself.
+    pub(super) fn toml(&self) -> &'a DeValue<'a> {
+        self.toml
+    }
+
+    /// Reads a text that `parse` understands.
+    pub(super) fn text<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Read<T> {
+        let text = if let DeValue::String(text) = self.toml { parse(text) } else { None };
+        text.ok_or_else(|| self.wrong(&format!("expected {expected}")))
+    }
+
+    /// Reads an inline table.
+    pub(super) fn section(&self, expected: &str) -> Read<Section<'a>> {
+        let DeValue::Table(table) = self.toml else {
+            return Err(self.wrong(&format!("expected {expected}")));
+        };
+        Ok(Section::new(self.place.clone(), Some(table), self.reading))
+    }
+
+    /// Reads a list.
+    pub(super) fn items(&self, expected: &str) -> Read<Vec<Value<'a>>> {
+        let DeValue::Array(items) = self.toml else {
+            return Err(self.wrong(&format!("expected {expected}")));
+        };
+        let item = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| {
+            let path = format!("{}[{index}]", self.place.path);
+            let place = Place { path, at: item.span().start };
+            Value { place, toml: item.get_ref(), reading: self.reading }
+        };
+        Ok(items.iter().enumerate().map(item).collect())
+    }
+}
+
+/// One table, of which every key that is known gets asked for.
+pub(super) struct Section<'a> {
+    place: Place,
+    /// `None` when it was left out: everything has its default then.
+    table: Option<&'a DeTable<'a>>,
+    known: Vec<&'static str>,
+    unavailable: Vec<&'static str>,
+    shown: Vec<(&'static str, Option<String>)>,
+    reading: &'a Reading<'a>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn root(table: &'a DeTable<'a>, reading: &'a Reading<'a>) -> Self {
+        Self::new(Place { path: String::new(), at: 0 }, Some(table), reading)
+    }
+
+    fn new(place: Place, table: Option<&'a DeTable<'a>>, reading: &'a Reading<'a>) -> Self {
+        Self { place, table, known: Vec::new(), unavailable: Vec::new(), shown: Vec::new(), reading }
+    }
+
+    /// Whether the key is written.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// What the key holds, if it is written.
+    pub(super) fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
+        self.known.push(key);
+        let (_, value) = self.table?.get_key_value(key)?;
+        Some(Value { place: self.place_of(key), toml: value.get_ref(), reading: self.reading })
+    }
+
+    /// Reads a key that may be left out.
+    pub(super) fn optional<T: Setting>(&mut self, key: &'static str) -> Read<Option<T>> {
+        let value = self.value(key).map(|value| T::read(&value)).transpose()?;
+        self.shown.push((key, value.as_ref().map(T::show)));
+        Ok(value)
+    }
+
+    /// Reads a key that has a default.
+    pub(super) fn or<T: Setting>(&mut self, key: &'static str, default: T) -> Read<T> {
+        let value = self.optional(key)?.unwrap_or(default);
+        self.show(key, &value);
+        Ok(value)
+    }
+
+    /// Reads a key that must be written.
+    pub(super) fn required<T: Setting>(&mut self, key: &'static str) -> Read<T> {
+        let value = self.optional(key)?;
+        value.ok_or_else(|| self.wrong(key, &format!("missing, expected {}", T::EXPECTED)))
+    }
+
+    /// Shows this as the key's effective value.
+    pub(super) fn show(&mut self, key: &'static str, value: &impl Setting) {
+        let shown = Some(value.show());
+        match self.shown.iter_mut().find(|(name, _)| *name == key) {
+            Some(line) => line.1 = shown,
+            None => self.shown.push((key, shown)),
+        }
+    }
+
+    /// Keeps what is not set out of the effective text.
+    pub(super) fn hide_unset(&mut self) {
+        self.shown.retain(|(_, value)| value.is_some());
+    }
+
+    /// Opens a table that may be left out.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
+        let opened = self.value(key).and_then(|value| value.section(&format!("a table, [{key}]")).ok());
+        opened.unwrap_or_else(|| Section::new(self.place_of(key), None, self.reading))
+    }
+
+    /// Opens every table of a section that must be there, in order of appearance.
+    pub(super) fn tables(&mut self, key: &'static str) -> Read<Vec<(&'a str, Section<'a>)>> {
+        let expected = format!("tables of the form [{key}.NAME]");
+        let value =
+            self.value(key).ok_or_else(|| self.wrong(key, &format!("missing, expected {expected}")))?;
+        let outer = value.section(&expected)?;
+        let mut inner: Vec<_> = outer.table.into_iter().flatten().collect();
+        inner.sort_by_key(|(name, _)| name.span().start);
+        let opened = inner.into_iter().filter_map(|(name, value)| {
+            let name: &str = name.get_ref();
+            let value = Value { place: outer.place_of(name), toml: value.get_ref(), reading: self.reading };
+            Some((name, value.section(&format!("a table, [{key}.NAME]")).ok()?))
+        });
+        Ok(opened.collect())
+    }
+
+    /// Refuses a key that a later version will have.
+    pub(super) fn unavailable(&mut self, key: &'static str) {
+        self.unavailable.push(key);
+        if self.has(key) {
+            self.wrong(key, UNAVAILABLE);
+        }
+    }
+
+    /// Reports a mistake at a key, written or not; `""` is the section itself.
+    pub(super) fn wrong(&self, key: &str, text: &str) -> Reported {
+        self.reading.report(&self.place_of(key), text)
+    }
+
+    /// Reports at a key what is legal but unwise.
+    pub(super) fn warn(&self, key: &str, text: &str) {
+        self.reading.warn(&self.place_of(key), text);
+    }
+
+    /// Reports what is written but not known.
+    pub(super) fn close(self) {
+        for key in self.table.into_iter().flat_map(DeTable::keys) {
+            let key: &str = key.get_ref();
+            if !self.known.contains(&key) && !self.unavailable.contains(&key) {
+                let known = self.known.join(", ");
+                let expected = if known.is_empty() { "" } else { ", expected one of " };
+                self.wrong(key, &format!("unknown key{expected}{known}"));
+            }
+        }
+    }
+
+    /// As [`Section::close`], and notes the section's effective text.
+    pub(super) fn close_and_show(self) {
+        self.reading.show(&self.place, &self.shown);
+        self.close();
+    }
+
+    fn place_of(&self, key: &str) -> Place {
+        let written = self.table.and_then(|table| table.get_key_value(key));
+        Place { path: self.place.join(key), at: written.map_or(self.place.at, |(key, _)| key.span().start) }
+    }
+}

@@ -1,0 +1,91 @@
+//! `[server]`: the listeners and the limits of connections and requests.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::duration::{self, Pause};
+use super::reading::Read;
+use super::section::{Section, Setting, Value};
+use super::setting::quoted;
+use crate::http::ServerSettings;
+
+const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const OPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+/// The section, and what other sections are measured against.
+pub(super) struct Server {
+    pub(super) settings: Read<ServerSettings>,
+    pub(super) request_timeout: Read<Duration>,
+    pub(super) replicas: Read<NonZeroU32>,
+}
+
+impl Setting for SocketAddr {
+    const EXPECTED: &'static str = "an IP address and a port, such as \"127.0.0.1:8080\"";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        value.text(Self::EXPECTED, |text| text.parse().ok())
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Server {
+    let api = section.or("api", API);
+    let ops = section.or("ops", OPS);
+    let request_timeout = section.or("request_timeout", Duration::from_secs(10));
+    let drain_delay = section.or("drain_delay", Pause(Duration::from_secs(5)));
+    let drain_timeout = section.or("drain_timeout", Duration::from_secs(20));
+    let max_connections = section.count("max_connections", 10_000);
+    let max_in_flight = section.count("max_in_flight", 20_000);
+    let header_timeout = section.or("header_timeout", Duration::from_secs(10));
+    let idle_timeout = section.or("idle_timeout", Duration::from_secs(75));
+    let max_connection_age = section.or("max_connection_age", Duration::from_mins(10));
+    let replicas = section.or("replicas", NonZeroU32::MIN);
+    section.unavailable("tls");
+    if let (Ok(api), Ok(ops)) = (api, ops)
+        && api == ops
+        && api.port() != 0
+    {
+        section.wrong("ops", "expected another address than api");
+    }
+    section.at_most("request_timeout", request_timeout, "drain_timeout", drain_timeout);
+    section.close_and_show();
+
+    let settings = || {
+        Ok(ServerSettings {
+            api: api?,
+            ops: ops?,
+            request_timeout: request_timeout?,
+            drain_delay: drain_delay?.0,
+            drain_timeout: drain_timeout?,
+            max_connections: max_connections?,
+            max_in_flight: max_in_flight?,
+            header_timeout: header_timeout?,
+            idle_timeout: idle_timeout?,
+            max_connection_age: max_connection_age?,
+            log_requests: false,
+        })
+    };
+    Server { settings: settings(), request_timeout, replicas }
+}
+
+impl Section<'_> {
+    /// Reads a number of things that may exist at once.
+    fn count(&mut self, key: &'static str, default: u32) -> Read<usize> {
+        let count = self.or(key, NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN))?;
+        Ok(usize::try_from(count.get()).unwrap_or(usize::MAX))
+    }
+
+    /// Requires that one duration is not above another.
+    pub(super) fn at_most(&self, key: &str, value: Read<Duration>, bound_key: &str, bound: Read<Duration>) {
+        if let (Ok(value), Ok(bound)) = (value, bound)
+            && value > bound
+        {
+            let (value, bound) = (duration::format(value), duration::format(bound));
+            self.wrong(key, &format!("expected at most {bound_key} ({bound}), not {value}"));
+        }
+    }
+}

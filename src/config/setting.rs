@@ -1,0 +1,74 @@
+//! How plain values are read and shown: switches, counts and lists.
+
+use std::num::NonZeroU32;
+
+use toml::de::DeValue;
+
+use super::reading::Read;
+use super::section::{Setting, Value};
+
+impl Setting for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let DeValue::Boolean(switch) = value.toml() else {
+            return Err(value.wrong(&format!("expected {}", Self::EXPECTED)));
+        };
+        Ok(*switch)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for u32 {
+    const EXPECTED: &'static str = "a whole number from 0 to 4294967295";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        whole_number(value).ok_or_else(|| value.wrong(&format!("expected {}", Self::EXPECTED)))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for NonZeroU32 {
+    const EXPECTED: &'static str = "a whole number from 1 to 4294967295";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let number = whole_number(value).and_then(Self::new);
+        number.ok_or_else(|| value.wrong(&format!("expected {}", Self::EXPECTED)))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+fn whole_number(value: &Value<'_>) -> Option<u32> {
+    let DeValue::Integer(number) = value.toml() else { return None };
+    u32::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let items = value.items(Self::EXPECTED)?;
+        // Collected first, so that a mistake in one does not hide the next.
+        let read: Vec<Read<T>> = items.iter().map(T::read).collect();
+        read.into_iter().collect()
+    }
+
+    fn show(&self) -> String {
+        let items: Vec<String> = self.iter().map(T::show).collect();
+        format!("[{}]", items.join(", "))
+    }
+}
+
+/// A text as TOML, which takes JSON's escapes.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,158 @@
+//! What a configuration means: defaults, inheritance, shares.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::{Folder, LEAST, parse, pluggo, with};
+use crate::domain::{BalanceType, Currency, Selector};
+use crate::upstream::Credential;
+
+#[test]
+fn everything_but_three_sections_may_be_left_out() {
+    let bare = LEAST.replace("[server]\n", "").replace("[freshness]\n", "").replace("[metrics]\n[log]\n", "");
+
+    let config = parse(&bare).unwrap();
+
+    assert_eq!(config.masked(), parse(LEAST).unwrap().masked());
+    assert_eq!(config.masked(), include_str!("effective.toml"));
+    assert!(config.warnings().is_empty(), "{:?}", config.warnings());
+}
+
+#[test]
+fn a_provider_inherits_its_limits_and_cuts_what_it_inherits() {
+    for (freshness, provider, fresh_for, max_age) in [
+        ("", "", 10, 60),
+        ("fresh_for = \"20s\"\nmax_age = \"40s\"", "", 20, 40),
+        ("max_age = \"5s\"", "", 5, 5),
+        ("", "max_age = \"5s\"", 5, 5),
+        ("max_age = \"40s\"", "fresh_for = \"30s\"", 30, 40),
+        ("", "fresh_for = \"2s\"\nmax_age = \"3s\"", 2, 3),
+    ] {
+        let text =
+            with("[freshness]", freshness).replace("[providers.p]", &format!("[providers.p]\n{provider}"));
+
+        let limits = parse(&text).unwrap().providers[0].limits;
+
+        let seconds = (limits.fresh_for.get().as_secs(), limits.max_age.get().as_secs());
+        assert_eq!(seconds, (fresh_for, max_age), "{freshness} {provider}");
+    }
+}
+
+#[test]
+fn budgets_and_limits_are_divided_among_replicas() {
+    let text = with("[server]", "replicas = 7").replace(
+        "accounts = [\"*\"]",
+        "accounts = [\"*\"]\nforced = { requests = 60, per = \"1m\", burst = 3 }",
+    );
+
+    let config = parse(&text).unwrap();
+
+    let caller = &config.callers[0];
+    let forced = caller.forced.unwrap();
+    assert_eq!(config.providers[0].settings.budget.requests, 42);
+    assert_eq!((caller.limit.requests, caller.limit.burst), (85, 14));
+    assert_eq!((forced.requests, forced.burst), (8, 1));
+    assert!(config.masked().contains("\nbudget = { requests = 42, per = \"1m\" }\n"), "{}", config.masked());
+    assert!(config.masked().contains("\nforced = { requests = 8, per = \"1m\", burst = 1 }\n"));
+}
+
+#[test]
+fn endpoints_join_base_and_path_with_one_slash() {
+    let text = with("[providers.p]", "base_url = \"http://localhost:81/v2/\"\ntoken_path = \"/t\"");
+
+    let settings = parse(&text).unwrap().providers.remove(0).settings;
+
+    assert_eq!(settings.balance_endpoint, "http://localhost:81/v2/api/balance");
+    assert_eq!(settings.token_endpoint, "http://localhost:81/v2/t");
+}
+
+#[test]
+fn the_budget_left_out_is_the_one_of_the_kind() {
+    let mexico = "kind = \"ntxpay-mx\"\nbase_url = \"https://mx.example\"";
+
+    let config = parse(&with("kind = \"avista\"", mexico)).unwrap();
+
+    assert_eq!(config.providers[0].settings.budget.requests, 50);
+    assert_eq!(config.providers[0].settings.budget.per, Duration::from_mins(1));
+}
+
+#[test]
+fn an_account_is_off_when_it_or_its_provider_is() {
+    for (place, is_enabled) in [("[log]", true), ("[accounts.a]", false), ("[providers.p]", false)] {
+        let text = if place == "[log]" { LEAST.to_owned() } else { with(place, "enabled = false") };
+
+        assert_eq!(parse(&text).unwrap().accounts[0].settings.is_enabled, is_enabled, "{place}");
+    }
+}
+
+#[test]
+fn balances_are_the_ones_listed_or_the_only_one() {
+    let of = |currency| Selector::of(Currency::parse(currency).unwrap());
+    let bitcoin = Selector { r#type: BalanceType::parse("CRYPTO"), ..of("BTC") };
+    for (text, selectors) in [
+        (LEAST.to_owned(), vec![of("BRL")]),
+        (pluggo(""), vec![Selector::default()]),
+        (pluggo("balances = [{}]"), vec![Selector::default()]),
+        (pluggo("balances = [{ currency = \"USD\" }]"), vec![of("USD")]),
+        (
+            pluggo(
+                "balances = [{ currency = \"BRL\" }, { currency = \"BTC\", type = \"CRYPTO\" }, { currency = \"BTC\" }]",
+            ),
+            vec![of("BRL"), bitcoin, of("BTC")],
+        ),
+    ] {
+        assert_eq!(parse(&text).unwrap().accounts[0].settings.selectors, selectors, "{text}");
+    }
+}
+
+#[test]
+fn an_identity_is_the_place_and_whom_the_credential_names() {
+    let identity = |text: &str| parse(text).unwrap().accounts.remove(0).settings.identity;
+    let client = |id: &str| {
+        let secret = "client_secret = { env = \"TOKEN\" }";
+        identity(&with("token = { env = \"TOKEN\" }", &format!("client_id = {{ env = \"{id}\" }}\n{secret}")))
+    };
+
+    assert_eq!(identity(LEAST), ["p", "https://api.avista.global", "/api/balance"]);
+    assert_eq!(client("API_KEY").len(), 4);
+    assert_ne!(client("API_KEY"), client("SESSION"));
+    assert_eq!(client("API_KEY"), client("API_KEY"));
+    assert_eq!(client("API_KEY")[3], identity(&pluggo(""))[3]);
+}
+
+#[test]
+fn one_newline_at_the_end_of_a_file_is_dropped() {
+    let folder = Folder::new();
+    for (index, (contents, read)) in [
+        ("t0k3n", Some("t0k3n")),
+        ("t0k3n\n", Some("t0k3n")),
+        ("t0k3n\r\n", Some("t0k3n")),
+        ("t0k3n\n\n", None),
+        ("t0k3n ", None),
+        ("\tt0k3n\n", None),
+        ("\n", None),
+        ("", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = folder.file(&index.to_string(), contents);
+
+        let config = parse(&LEAST.replace("env = \"TOKEN\"", &format!("file = {file:?}")));
+
+        let token = config.ok().map(|config| match &config.accounts[0].credential {
+            Credential::Token(token) => token.expose_secret().to_owned(),
+            other => format!("{other:?}"),
+        });
+        assert_eq!(token.as_deref(), read, "{contents:?}");
+    }
+}
+
+#[test]
+fn the_request_log_is_told_to_the_server() {
+    let config = parse(&with("[log]", "requests = true\nlevel = \"debug\"")).unwrap();
+
+    assert!(config.server.log_requests && config.log.requests);
+    assert_eq!(config.log.level, super::super::Level::Debug);
+}

@@ -1,0 +1,96 @@
+//! `config/gateway.toml`: complete, true, and ready to run.
+
+use std::path::Path;
+
+use super::{Folder, certificate};
+use crate::config::{Config, ConfigErrors, parse};
+
+const EXAMPLE: &str = include_str!("../../../config/gateway.toml");
+
+fn read(text: &str) -> Result<Config, ConfigErrors> {
+    parse(text, Path::new("config/gateway.toml"), &|name| (name == "NTXPAY_TOKEN").then(|| "t".to_owned()))
+}
+
+/// The example with its examples switched on and its files in this folder.
+fn uncommented(folder: &Folder) -> String {
+    let (certificate, key) = certificate();
+    for name in ["ca.pem", "client.pem", "ntxpay/client.pem"] {
+        folder.file(name, &certificate);
+    }
+    folder.file("client.key", key);
+    for name in ["ntxpay/client_id", "ntxpay/client_secret", "pluggo/api_key", "pluggo/session_token"] {
+        folder.file(name, name);
+    }
+    let root = format!("{}/", folder.0.display());
+    let text = EXAMPLE.replace("/etc/balance-gateway/", &root).replace("/var/run/secrets/", &root);
+    let switched_on = |line: &str| {
+        let example = line.strip_prefix('#').filter(|rest| rest.starts_with(|first: char| first != ' '));
+        example.unwrap_or(line).to_owned()
+    };
+    text.lines().map(switched_on).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_runs_with_the_one_secret_it_asks_for() {
+    let config = read(EXAMPLE).unwrap();
+
+    assert!(config.warnings().is_empty(), "{:?}", config.warnings());
+}
+
+#[test]
+fn its_values_are_the_defaults() {
+    // What has no default: the kind, the reference, the credential, and who may ask for what.
+    let needed = [
+        "[providers.",
+        "[accounts.",
+        "[callers.",
+        "kind =",
+        "provider =",
+        "token =",
+        "keys_sha256 =",
+        "accounts =",
+    ];
+    let least: Vec<&str> =
+        EXAMPLE.lines().filter(|line| needed.iter().any(|start| line.starts_with(start))).collect();
+
+    let defaults = read(&least.join("\n")).unwrap();
+
+    assert_eq!(read(EXAMPLE).unwrap().masked(), defaults.masked());
+}
+
+#[test]
+fn its_commented_examples_are_legal() {
+    let folder = Folder::new();
+
+    let config = read(&uncommented(&folder)).unwrap_or_else(|errors| panic!("{errors}"));
+
+    assert_eq!(config.providers.len(), 2);
+    assert_eq!(config.accounts.len(), 3);
+    assert!(config.callers[0].forced.is_some());
+}
+
+#[test]
+fn it_mentions_every_key_there_is() {
+    let folder = Folder::new();
+    let text = uncommented(&folder);
+    // Each section names its keys when it meets one that it does not know.
+    let spoilt: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let line = if line.starts_with('[') { [line, "\nzzz = 1"].concat() } else { line.to_owned() };
+            line.replace("= { ", "= { zzz = 1, ").replace("[{ ", "[{ zzz = 1, ")
+        })
+        .collect();
+
+    let errors = read(&spoilt.join("\n")).unwrap_err().to_string();
+
+    let keys: Vec<&str> = errors
+        .lines()
+        .flat_map(|line| line.split("expected one of ").skip(1))
+        .flat_map(|keys| keys.split(", "))
+        .collect();
+    assert!(keys.len() > 80, "{errors}");
+    for key in keys {
+        assert!(text.contains(&format!("{key} = ")), "{key}");
+    }
+}

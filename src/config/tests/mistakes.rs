@@ -1,0 +1,396 @@
+//! Each mistake has its exact line, and all come at once.
+
+use std::path::Path;
+
+use super::{Folder, LEAST, certificate, parse, pluggo, with};
+
+#[track_caller]
+fn assert_mistakes(text: &str, expected: &[&str]) {
+    let errors = parse(text).unwrap_err().to_string();
+
+    let expected: Vec<String> = expected.iter().map(|line| format!("g.toml: {line}")).collect();
+    assert_eq!(errors.lines().collect::<Vec<_>>(), expected, "{text}");
+}
+
+/// Where something is written, what, and the mistake. `\n` is a line break; the words in capitals are spelled out
+/// in the test.
+const WRONG: &str = r#"
+[server] | api = "localhost:1" | server.api: ADDRESS
+[server] | ops = 9090 | server.ops: ADDRESS
+[server] | ops = "127.0.0.1:8080" | server.ops: expected another address than api
+[server] | request_timeout = 10 | server.request_timeout: DURATION
+[server] | idle_timeout = "0s" | server.idle_timeout: DURATION
+[server] | drain_delay = "5" | server.drain_delay: expected a duration with its unit, such as "250ms", "10s" or "1m30s"
+[server] | drain_timeout = "9s" | server.request_timeout: expected at most drain_timeout (9s), not 10s
+[server] | max_connections = 0 | server.max_connections: COUNT
+[server] | max_in_flight = 4294967296 | server.max_in_flight: COUNT
+[server] | replicas = 1.5 | server.replicas: COUNT
+[freshness] | fresh_for = "1500ms" | freshness.fresh_for: expected whole seconds, from 1s to 60s
+[freshness] | max_age = "61s" | freshness.max_age: expected whole seconds, from 1s to 60s
+[freshness] | fresh_for = "6s"\nmax_age = "5s" | freshness.fresh_for: expected at most max_age (5s), not 6s
+kind = "avista" | kind = "nobody" | providers.p.kind: expected one of ntxpay-br, avista, ntxpay-mx, pluggo
+kind = "avista" | | providers.p.kind: missing, expected the kind of the provider
+kind = "avista" | kind = "ntxpay-mx" | providers.p.base_url: missing, URL
+[providers.p] | base_url = "http://10.0.0.1" | providers.p.base_url: URL
+[providers.p] | base_url = ["https://a.example"] | providers.p.base_url: URL
+[providers.p] | balance_path = "api" | providers.p.balance_path: PATH
+[providers.p] | balance_path = "/a b" | providers.p.balance_path: PATH
+[providers.p] | token_path = "/a?b" | providers.p.token_path: PATH
+[providers.p] | connect_timeout = "3s" | providers.p.connect_timeout: expected at most attempt_timeout (2500ms), not 3s
+[providers.p] | attempt_timeout = "4001ms" | providers.p.attempt_timeout: expected at most deadline (4s), not 4001ms
+[providers.p] | deadline = "4751ms" | providers.p.deadline: expected 2 × deadline + 500ms to be at most server.request_timeout (10s)
+[providers.p] | retries = -1 | providers.p.retries: expected a whole number from 0 to 4294967295
+[providers.p] | max_concurrency = "32" | providers.p.max_concurrency: COUNT
+[providers.p] | budget = 300 | providers.p.budget: expected { requests = 300, per = "1m" }
+[providers.p] | budget = { requests = 300 } | providers.p.budget.per: missing, DURATION
+[providers.p] | budget = { requests = 0, per = "1m" } | providers.p.budget.requests: COUNT
+[providers.p] | budget = { requests = 4000000000, per = "1s" } | providers.p.budget.requests: expected at most one per nanosecond
+[providers.p] | budget = { requests = 1, per = "1m", burst = 1 } | providers.p.budget.burst: unknown key, expected one of requests, per
+[providers.p] | breaker = { cooldown = "1s" } | providers.p.breaker.failures: missing, COUNT
+[providers.p] | fresh_for = "61s" | providers.p.fresh_for: expected whole seconds, from 1s to 60s
+[providers.p] | fresh_for = "6s"\nmax_age = "5s" | providers.p.fresh_for: expected at most max_age (5s), not 6s
+[freshness]\n[providers.p]\n | [freshness]\nmax_age = "20s"\n[providers.p]\nmax_age = "30s"\n | providers.p.max_age: expected at most freshness.max_age (20s), not 30s
+[providers.p] | enabled = "yes" | providers.p.enabled: expected true or false
+[providers.p] | proxy = "http://user:secret@egress:3128" | providers.p.proxy: PROXY
+[providers.p] | proxy = "https://egress:3128" | providers.p.proxy: PROXY
+[providers.p] | extra_ca = { file = "/ca" } | providers.p.extra_ca: expected the path of a file
+[providers.p] | extra_ca = "/nowhere/ca.pem" | providers.p.extra_ca: expected a readable file, but /nowhere/ca.pem: No such file or directory (os error 2)
+[providers.p] | client_identity = true | providers.p.client_identity: expected { certificate = { file = "…" }, private_key = { file = "…" } }
+[providers.p] | timeout = "1s" | providers.p.timeout: unknown key, expected one of PROVIDER
+[callers.c] | limit = { per = "1m" } | callers.c.limit.requests: missing, COUNT
+[callers.c] | forced = { requests = 1, per = "0s" } | callers.c.forced.per: DURATION
+[callers.c] | limit = { requests = 1, per = "1s", burst = 0 } | callers.c.limit.burst: COUNT
+accounts = ["*"] | accounts = ["a", "A*"] | callers.c.accounts[1]: expected account names, in which * stands for any text
+accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list
+[metrics] | balances = 1 | metrics.balances: expected true or false
+[log] | level = "trace" | log.level: expected one of error, warn, info, debug
+[log] | "request s" = true | log."request s": unknown key, expected one of level, requests
+"#;
+
+const WORDS: [(&str, &str); 7] = [
+    ("ADDRESS", "expected an IP address and a port, such as \"127.0.0.1:8080\""),
+    ("DURATION", "expected a duration above zero with its unit, such as \"250ms\", \"10s\" or \"1m30s\""),
+    ("COUNT", "expected a whole number from 1 to 4294967295"),
+    (
+        "URL",
+        "expected an https URL (http only to 127.0.0.0/8, [::1] or localhost) without user, query and fragment",
+    ),
+    ("PATH", "expected a path that starts with /, without query and fragment"),
+    ("PROXY", "expected an http URL of a host and a port, without user, path and query"),
+    (
+        "PROVIDER",
+        "kind, base_url, balance_path, token_path, connect_timeout, attempt_timeout, deadline, retries, \
+         max_concurrency, budget, breaker, fresh_for, max_age, enabled, proxy, extra_ca, client_identity",
+    ),
+];
+
+#[test]
+fn a_value_that_cannot_be_is_named_with_its_key() {
+    for line in WRONG.lines().skip(1) {
+        let parts: Vec<String> =
+            line.split('|').map(|part| part.trim_matches(' ').replace("\\n", "\n")).collect();
+        let [place, text, mistake] = &parts[..] else { panic!("{line}") };
+        let spoken = WORDS.iter().find(|(word, _)| mistake.ends_with(word));
+        let spelled_out = spoken.map_or(mistake.clone(), |(word, meaning)| mistake.replace(word, meaning));
+
+        assert_mistakes(&with(place, text), &[&spelled_out]);
+    }
+}
+
+#[test]
+fn an_account_has_exactly_the_credential_of_its_kind() {
+    let secret =
+        "expected { file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only";
+    let either = "expected either token, or client_id and client_secret";
+    let token = "token = { env = \"TOKEN\" }";
+    for (text, expected) in [
+        ("", &[&*format!("accounts.a: {either}")][..]),
+        ("token = \"plain\"", &[&format!("accounts.a.token: {secret}")]),
+        (
+            "token = { value = \"plain\" }",
+            &[
+                "accounts.a.token: expected exactly one of { file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only",
+                "accounts.a.token.value: unknown key, expected one of file, env",
+            ],
+        ),
+        (
+            "token = { env = \"TOKEN\", file = \"/f\" }",
+            &[
+                "accounts.a.token: expected exactly one of { file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only",
+            ],
+        ),
+        (
+            "token = { env = \"ABSENT\" }",
+            &["accounts.a.token: expected the environment variable ABSENT to be set"],
+        ),
+        (
+            "token = { env = \"EMPTY\" }",
+            &["accounts.a.token: expected a secret, but the environment variable EMPTY is empty"],
+        ),
+        (
+            "token = { env = \"SPACED\" }",
+            &[
+                "accounts.a.token: expected no white space around the secret in the environment variable SPACED",
+            ],
+        ),
+        (
+            "token = { env = \"TWO_LINES\" }",
+            &["accounts.a.token: expected a secret of visible ASCII, as it is sent in a header"],
+        ),
+        (
+            "token = { env = \"A-B\" }",
+            &["accounts.a.token.env: expected the name of an environment variable, of letters, digits and _"],
+        ),
+        ("token = { file = \"\" }", &["accounts.a.token.file: expected the path of a file"]),
+        (
+            "token = { file = \"/nowhere/t\" }",
+            &[
+                "accounts.a.token: expected a readable file, but /nowhere/t: No such file or directory (os error 2)",
+            ],
+        ),
+        ("client_id = { env = \"TOKEN\" }", &[&format!("accounts.a.client_secret: missing, {secret}")]),
+        ("client_secret = { env = \"TOKEN\" }", &[&format!("accounts.a.client_id: missing, {secret}")]),
+        (
+            "token = { env = \"TOKEN\" }\nclient_id = { env = \"TOKEN\" }",
+            &[&format!("accounts.a.client_id: not beside token, {either}")],
+        ),
+        (
+            "token = { env = \"TOKEN\" }\napi_key = { env = \"TOKEN\" }",
+            &[&format!("accounts.a.api_key: not for the kind avista, {either}")],
+        ),
+        (
+            "session_token = { env = \"TOKEN\" }",
+            &[&format!("accounts.a.session_token: not for the kind avista, {either}")],
+        ),
+        (
+            "token = { env = \"TOKEN\" }\nbalances = [{ currency = \"BRL\" }]",
+            &["accounts.a.balances: not for this kind of provider, whose only balance is in BRL"],
+        ),
+        (
+            "token = { env = \"TOKEN\" }\nprovide = 1",
+            &[
+                "accounts.a.provide: unknown key, expected one of provider, enabled, token, client_id, client_secret, certificate, api_key, session_token, balances",
+            ],
+        ),
+    ] {
+        assert_mistakes(&with(token, text), expected);
+    }
+}
+
+#[test]
+fn pluggo_takes_two_keys_and_a_list_of_balances() {
+    let currency = "expected 2 to 10 of A-Z and 0-9";
+    for (text, expected) in [
+        ("balances = []", "accounts.a.balances: expected at least one balance".to_owned()),
+        ("balances = [{ currency = \"usd\" }]", format!("accounts.a.balances[0].currency: {currency}")),
+        (
+            "balances = [{ type = \"FIAT\" }]",
+            format!("accounts.a.balances[0].currency: missing beside type, {currency}"),
+        ),
+        (
+            "balances = [{ currency = \"USD\", type = \"a\" }]",
+            "accounts.a.balances[0].type: expected 1 to 32 of A-Z, 0-9 and _".to_owned(),
+        ),
+        (
+            "balances = [{ currency = \"USD\" }, {}]",
+            "accounts.a.balances[1]: expected a currency, as there are several balances".to_owned(),
+        ),
+        (
+            "balances = [{ currency = \"USD\" }, { currency = \"BRL\" }, { currency = \"USD\" }]",
+            "accounts.a.balances[2]: expected each balance once".to_owned(),
+        ),
+        (
+            "balances = [{ currency = \"USD\", alerts = {} }]",
+            "accounts.a.balances[0].alerts: not available in this version".to_owned(),
+        ),
+        (
+            "balances = [{ curency = \"USD\" }]",
+            "accounts.a.balances[0].curency: unknown key, expected one of currency, type".to_owned(),
+        ),
+        (
+            "token = { env = \"TOKEN\" }",
+            "accounts.a.token: not for the kind pluggo, expected api_key and session_token".to_owned(),
+        ),
+    ] {
+        assert_mistakes(&pluggo(text), &[&expected]);
+    }
+}
+
+#[test]
+fn names_references_and_digests_are_checked_across_sections() {
+    let digest = "expected the SHA-256 of a key, 64 hex digits (see `balance-gateway new-key`)";
+    let key = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let keys = "keys_sha256 = [\"9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08\"]";
+    let name = "expected 1 to 63 of a-z, 0-9 and -, the first not -";
+    for (from, to, expected) in [
+        ("[accounts.a]", "[accounts.A]", format!("accounts.A: {name}")),
+        ("[callers.c]", "[callers.\"c d\"]", format!("callers.\"c d\": {name}")),
+        (
+            "provider = \"p\"",
+            "provider = \"q\"",
+            "accounts.a.provider: expected the name of a provider in [providers]".to_owned(),
+        ),
+        ("provider = \"p\"", "", "accounts.a.provider: missing, expected the name of a provider".to_owned()),
+        (
+            keys,
+            "",
+            format!("callers.c.keys_sha256: {}", digest.replace("expected", "expected at least one,")),
+        ),
+        (
+            keys,
+            "keys_sha256 = []",
+            format!("callers.c.keys_sha256: {}", digest.replace("expected", "expected at least one,")),
+        ),
+        (keys, "keys_sha256 = [\"9f86\"]", format!("callers.c.keys_sha256[0]: {digest}")),
+        (keys, &format!("keys_sha256 = [\"{}g\"]", &key[1..]), format!("callers.c.keys_sha256[0]: {digest}")),
+        (
+            keys,
+            &format!("keys_sha256 = [\"{key}\", \"{key}\"]"),
+            "callers.c.keys_sha256[1]: expected a key of its own, not the one of callers.c.keys_sha256[0]"
+                .to_owned(),
+        ),
+        (
+            "[metrics]",
+            &format!("[callers.d]\nkeys_sha256 = [\"{key}\"]"),
+            "callers.d.keys_sha256[0]: expected a key of its own, not the one of callers.c.keys_sha256[0]"
+                .to_owned(),
+        ),
+    ] {
+        assert!(LEAST.contains(from), "{from}");
+        assert_mistakes(&LEAST.replace(from, to), &[&expected]);
+    }
+}
+
+#[test]
+fn what_a_later_version_will_have_is_refused() {
+    for (place, text, path) in [
+        ("[server]", "tls = { certificate = \"/c\", private_key = \"/k\" }", "server.tls"),
+        ("[accounts.a]", "watch = \"5m\"", "accounts.a.watch"),
+        ("[accounts.a]", "alerts = { critical = \"500.00\" }", "accounts.a.alerts"),
+        ("[callers.c]", "service_account = \"payments/checkout\"", "callers.c.service_account"),
+        ("[metrics]", "balances = true", "metrics.balances"),
+        ("[log]", "[auth.kubernetes]\nissuer = \"i\"", "auth.kubernetes"),
+        ("[log]", "[tracing]\notlp = \"http://collector:4318\"", "tracing"),
+        ("[log]", "[shared]\nurl = { env = \"REDIS_URL\" }", "shared"),
+    ] {
+        assert_mistakes(&with(place, text), &[&format!("{path}: not available in this version")]);
+    }
+    assert_mistakes(&with("[log]", "[auth.ldap]"), &["auth.ldap: unknown key"]);
+}
+
+#[test]
+fn the_three_sections_without_defaults_must_be_there() {
+    let missing = |key| format!("{key}: missing, expected tables of the form [{key}.NAME]");
+
+    assert_mistakes("", &[&missing("providers"), &missing("accounts"), &missing("callers")]);
+    assert_mistakes(
+        "accounts = []\ncallers = { c = 1 }\n[providers]\nx = 1\n[surver]",
+        &[
+            "accounts: expected tables of the form [accounts.NAME]",
+            "callers.c: expected a table, [callers.NAME]",
+            "providers.x: expected a table, [providers.NAME]",
+            "surver: unknown key, expected one of server, freshness, providers, accounts, callers, metrics, log",
+        ],
+    );
+    assert_mistakes("[providers]\n[accounts]\n[callers]", &["accounts: expected at least one account"]);
+}
+
+#[test]
+fn every_mistake_is_listed_at_once_in_order_of_appearance() {
+    let text = r#"
+        [log]
+        level = "loud"
+        [callers.c]
+        keys_sha256 = ["x", "y"]
+        limit = { requests = 0, per = 1 }
+        [accounts.a]
+        token = "plain"
+        provider = "p"
+        [accounts.b]
+        provider = "nobody"
+        [providers.p]
+        kind = "avista"
+        deadline = "0s"
+        proxi = 1
+        [server]
+        api = "x"
+        tls = {}
+    "#;
+    let digest = "expected the SHA-256 of a key, 64 hex digits (see `balance-gateway new-key`)";
+    let duration = "expected a duration above zero with its unit, such as \"250ms\", \"10s\" or \"1m30s\"";
+
+    assert_mistakes(
+        text,
+        &[
+            "log.level: expected one of error, warn, info, debug",
+            &format!("callers.c.keys_sha256[0]: {digest}"),
+            &format!("callers.c.keys_sha256[1]: {digest}"),
+            "callers.c.limit.requests: expected a whole number from 1 to 4294967295",
+            &format!("callers.c.limit.per: {duration}"),
+            "accounts.a.token: expected { file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only",
+            "accounts.b.provider: expected the name of a provider in [providers]",
+            &format!("providers.p.deadline: {duration}"),
+            "providers.p.proxi: unknown key, expected one of kind, base_url, balance_path, token_path, connect_timeout, attempt_timeout, deadline, retries, max_concurrency, budget, breaker, fresh_for, max_age, enabled, proxy, extra_ca, client_identity",
+            "server.api: expected an IP address and a port, such as \"127.0.0.1:8080\"",
+            "server.tls: not available in this version",
+        ],
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_named_by_its_line_only() {
+    for (text, expected) in [
+        (
+            "[server]\napi = s3cr3t\n",
+            "line 2: expected TOML: string values must be quoted, expected literal string",
+        ),
+        ("[server]\n\ntoken = \"s3cr3t\n", "line 3: expected TOML: invalid basic string, expected `\"`"),
+        ("a = 1\na = \"s3cr3t\"", "line 2: expected TOML: duplicate key"),
+    ] {
+        assert_mistakes(text, &[expected]);
+    }
+}
+
+#[test]
+fn pem_is_looked_at_when_it_is_read() {
+    let folder = Folder::new();
+    let (certificate, key) = certificate();
+    let certificate = folder.file("tls.crt", certificate);
+    let key = folder.file("tls.key", key);
+    let secret = folder.file("secret", "-----BEGIN s3cr3t");
+    let identity = |certificate: &str, key: &str| {
+        let text = format!(
+            "client_identity = {{ certificate = {{ file = {certificate:?} }}, private_key = {{ file = {key:?} }} }}"
+        );
+        with("[providers.p]", &text)
+    };
+    let path = "providers.p.client_identity";
+
+    assert!(parse(&identity(&certificate, &key)).is_ok());
+    assert_mistakes(
+        &identity(&key, &certificate),
+        &[
+            &format!("{path}.certificate: expected a certificate in PEM in the file {key}"),
+            &format!("{path}.private_key: expected a private key in PEM in the file {certificate}"),
+        ],
+    );
+    assert_mistakes(
+        &identity(&secret, &secret),
+        &[
+            &format!("{path}.certificate: expected a certificate in PEM in the file {secret}"),
+            &format!("{path}.private_key: expected a private key in PEM in the file {secret}"),
+        ],
+    );
+    assert_mistakes(
+        &with("[providers.p]", &format!("extra_ca = {key:?}")),
+        &["providers.p.extra_ca: expected a file with a certificate in PEM"],
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_mistake_too() {
+    let error = super::super::load(Path::new("/nowhere/g.toml")).unwrap_err();
+
+    let expected = "/nowhere/g.toml: expected a readable file: No such file or directory (os error 2)";
+    assert_eq!(error.to_string(), expected);
+}

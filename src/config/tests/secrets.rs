@@ -1,0 +1,88 @@
+//! No secret is ever shown.
+
+use super::{Folder, certificate, parse};
+
+/// A configuration with every kind of secret, and the secrets.
+fn full(folder: &Folder) -> (String, Vec<String>) {
+    let (certificate, key) = certificate();
+    let (certificate_file, key_file) = (folder.file("tls.crt", &certificate), folder.file("tls.key", &key));
+    let text = format!(
+        r#"
+        [providers.br]
+        kind = "ntxpay-br"
+        client_identity = {{ certificate = {{ file = {certificate_file:?} }}, private_key = {{ file = {key_file:?} }} }}
+        [providers.pluggo]
+        kind = "pluggo"
+        base_url = "https://pluggo.example"
+        [accounts.static]
+        provider = "br"
+        token = {{ file = {:?} }}
+        [accounts.client]
+        provider = "br"
+        client_id = {{ file = {:?} }}
+        client_secret = {{ file = {:?} }}
+        certificate = {{ file = {certificate_file:?} }}
+        [accounts.pluggo]
+        provider = "pluggo"
+        api_key = {{ env = "API_KEY" }}
+        session_token = {{ env = "SESSION" }}
+        [callers]
+        "#,
+        folder.file("1", "st4t1c-t0k3n"),
+        folder.file("2", "cl13nt-1d"),
+        folder.file("3", "cl13nt-s3cr3t"),
+    );
+    let mut secrets: Vec<String> =
+        ["st4t1c-t0k3n", "cl13nt-1d", "cl13nt-s3cr3t", "4p1-k3y", "s3ss10n"].map(str::to_owned).to_vec();
+    secrets.extend(certificate.lines().chain(key.lines()).filter(|line| line.len() > 60).map(str::to_owned));
+    (text, secrets)
+}
+
+#[track_caller]
+fn assert_hidden(shown: &str, secrets: &[String]) {
+    for secret in secrets {
+        assert!(!shown.contains(secret.as_str()), "{secret} in {shown}");
+    }
+}
+
+#[test]
+fn a_configuration_shows_no_secret() {
+    let folder = Folder::new();
+    let (text, secrets) = full(&folder);
+
+    let config = parse(&text).unwrap();
+
+    let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
+    assert!(secrets.len() > 5);
+    assert_hidden(&format!("{config:?} {config:#?}"), &secrets);
+    assert_hidden(config.masked(), &secrets);
+    assert_hidden(&warnings.join("\n"), &secrets);
+    for key in ["token", "client_id", "client_secret", "certificate", "api_key", "session_token"] {
+        assert!(config.masked().contains(&format!("\n{key} = \"***\"\n")), "{key} in {}", config.masked());
+    }
+}
+
+#[test]
+fn mistakes_show_no_secret() {
+    let folder = Folder::new();
+    let (text, secrets) = full(&folder);
+    let spoilt = folder.file("4", "st4t1c-t0k3n \u{e9}\n\n");
+    let binary = folder.file("5", b"cl13nt-s3cr3t\xff");
+    for (from, to) in [
+        ("kind = \"ntxpay-br\"".to_owned(), "kind = \"st4t1c-t0k3n\"".to_owned()),
+        ("base_url = \"https://".to_owned(), "base_url = \"https://u:st4t1c-t0k3n@".to_owned()),
+        ("[callers]".to_owned(), "[callers.c]\nkeys_sha256 = [\"st4t1c-t0k3n\"]".to_owned()),
+        ("[callers]".to_owned(), "[callers.c]\naccounts = st4t1c-t0k3n".to_owned()),
+        ("{ env = \"API_KEY\" }".to_owned(), "\"4p1-k3y\"".to_owned()),
+        ("{ env = \"API_KEY\" }".to_owned(), "{ env = \"4p1-k3y\" }".to_owned()),
+        (format!("{:?}", folder.0.join("1")), format!("{spoilt:?}")),
+        (format!("{:?}", folder.0.join("3")), format!("{binary:?}")),
+        (format!("{:?}", folder.0.join("tls.crt")), format!("{:?}", folder.0.join("1"))),
+    ] {
+        assert!(text.contains(&from), "{from}");
+
+        let errors = parse(&text.replace(&from, &to)).unwrap_err();
+
+        assert_hidden(&format!("{errors} {errors:?}"), &secrets);
+    }
+}

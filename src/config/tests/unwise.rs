@@ -1,0 +1,83 @@
+//! What is legal but unwise.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::{Folder, LEAST, parse, with};
+
+#[track_caller]
+fn assert_warnings(text: &str, expected: &[&str]) {
+    let config = parse(text).unwrap();
+
+    let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, expected, "{text}");
+}
+
+#[test]
+fn each_unwise_setting_is_named() {
+    let replicas = "below server.replicas: together they allow more, as each has at least 1";
+    for (place, text, expected) in [
+        (
+            "[providers.p]",
+            "fresh_for = \"31s\"",
+            "providers.p.fresh_for: more than half of max_age, which leaves a slow provider little time",
+        ),
+        ("[freshness]", "fresh_for = \"4s\"\nmax_age = \"8s\"", ""),
+        (
+            "[freshness]",
+            "fresh_for = \"2s\"\nmax_age = \"4s\"",
+            "providers.p.deadline: not below max_age: what a slow read brings can no longer be served",
+        ),
+        ("accounts = [\"*\"]", "accounts = [\"b*\"]", "accounts.a: no caller may see it"),
+        (
+            "[callers.c]",
+            "forced = { requests = 301, per = \"1m\" }",
+            "callers.c.forced: above the budget of accounts.a, which it may read",
+        ),
+        ("[callers.c]", "forced = { requests = 300, per = \"1m\" }", ""),
+        (
+            "[callers.c]",
+            "forced = { requests = 11, per = \"2s\" }",
+            "callers.c.forced: above the budget of accounts.a, which it may read",
+        ),
+        ("[server]", "replicas = 301", &format!("callers.c.limit: {replicas}")),
+        ("[server]", "replicas = 100", ""),
+    ] {
+        let text = with(place, text);
+        let text = if expected.contains("replicas") {
+            text.replace("[providers.p]", "[providers.p]\nbudget = { requests = 301, per = \"1m\" }")
+        } else {
+            text
+        };
+        let expected: Vec<&str> = Some(expected).filter(|line| !line.is_empty()).into_iter().collect();
+
+        assert_warnings(&text, &expected);
+    }
+    assert_warnings(
+        &with("[server]", "replicas = 301"),
+        &[&format!("providers.p.budget: {replicas}"), &format!("callers.c.limit: {replicas}")],
+    );
+}
+
+#[test]
+fn two_accounts_with_one_credential_are_named() {
+    let twin = "[accounts.b]\nprovider = \"p\"\ntoken = { env = \"TOKEN\" }\n[accounts.d]\nprovider = \"p\"\ntoken = { env = \"API_KEY\" }";
+
+    assert_warnings(
+        &LEAST.replace("[log]", twin),
+        &["accounts.b: has the same credential as accounts.a; each counts its own budget"],
+    );
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_named() {
+    let folder = Folder::new();
+    let file = folder.file("token", "t0k3n");
+    for (mode, is_open) in [(0o600, false), (0o640, false), (0o644, true)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let warning = format!("accounts.a.token: the file {file} can be read by every user of this machine");
+        let expected: Vec<&str> = Some(&*warning).filter(|_| is_open).into_iter().collect();
+
+        assert_warnings(&LEAST.replace("env = \"TOKEN\"", &format!("file = {file:?}")), &expected);
+    }
+}

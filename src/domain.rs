@@ -1,0 +1,20 @@
+//! What the gateway talks about: money, names, snapshots, freshness and failures, as values.
+//!
+//! Nothing here does I/O or reads a clock: whoever judges age passes `now` in.
+#![warn(clippy::float_arithmetic, clippy::wildcard_enum_match_arm)]
+
+pub mod amount;
+pub mod answer;
+pub mod currency;
+pub mod error;
+pub mod freshness;
+pub mod key;
+pub mod snapshot;
+
+pub use amount::{Amount, AmountError, MinorUnits};
+pub use answer::{Answer, Failure};
+pub use currency::Currency;
+pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, UpstreamError};
+pub use freshness::{Demand, FreshFor, Limits, MaxAge, Moment, Priority, Wish};
+pub use key::{AccountName, BalanceKey, BalanceType, CallerName, ProviderName, Selector};
+pub use snapshot::{ObservedAt, Reading, Snapshot};

@@ -1,0 +1,408 @@
+//! The only place that reads, scales, adds or prints money.
+//!
+//! Nothing here rounds: what 96 bits and 28 decimals cannot hold exactly is an error. rust_decimal's own
+//! parsing and checked arithmetic round silently, so digits are placed by hand and sums are made in integers.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+
+use super::currency::Currency;
+
+/// Decimals that a [`Decimal`] can hold.
+const MAX_SCALE: u32 = 28;
+/// Digits of 2^96, the bound of a [`Decimal`]'s mantissa.
+const MAX_DIGITS: usize = 29;
+
+/// Why a text is no amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AmountError {
+    /// The text is not a JSON number.
+    #[error("not a decimal number")]
+    NotANumber,
+    /// The text is a number, but whole minor units are required.
+    #[error("not a whole number of minor units")]
+    NotAnInteger,
+    /// The value needs more than 96 bits or 28 decimals.
+    #[error("more digits than 96 bits and 28 decimals hold")]
+    OutOfRange,
+    /// The currency has no ISO 4217 exponent, so minor units have no meaning.
+    #[error("the currency has no minor unit")]
+    NoMinorUnit,
+    /// Two amounts of different currencies cannot be added.
+    #[error("different currencies")]
+    CurrencyMismatch,
+}
+
+/// An exact amount of one currency. It cannot be made from a float and never changes currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount {
+    value: Decimal,
+    currency: Currency,
+}
+
+impl Amount {
+    /// Reads a JSON number's text (`48734.90`, `1e2`, `-0.00`) as major units of `currency`.
+    ///
+    /// Digits after the point are kept as sent; zeros at the end that do not fit are dropped.
+    ///
+    /// # Errors
+    /// [`AmountError::NotANumber`] outside JSON's number grammar, [`AmountError::OutOfRange`] for what cannot be
+    /// held exactly.
+    pub fn parse(text: &str, currency: Currency) -> Result<Self, AmountError> {
+        let number = Number::parse(text).ok_or(AmountError::NotANumber)?;
+        Ok(Self { value: number.into_decimal()?, currency })
+    }
+
+    /// The number itself, for comparisons.
+    #[must_use]
+    pub fn value(self) -> Decimal {
+        self.value
+    }
+
+    /// The currency that the amount is in.
+    #[must_use]
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+
+    /// Adds exactly.
+    ///
+    /// # Errors
+    /// [`AmountError::OutOfRange`] when the exact sum does not fit, [`AmountError::CurrencyMismatch`] for two
+    /// currencies.
+    pub fn checked_add(self, other: Self) -> Result<Self, AmountError> {
+        if self.currency != other.currency {
+            return Err(AmountError::CurrencyMismatch);
+        }
+        let (left, right) = (self.value.normalize(), other.value.normalize());
+        let needed = left.scale().max(right.scale());
+        let sum = mantissa_at(left, needed)
+            .zip(mantissa_at(right, needed))
+            .and_then(|(left, right)| left.checked_add(right))
+            .and_then(|mantissa| Decimal::try_from_i128_with_scale(mantissa, needed).ok())
+            .ok_or(AmountError::OutOfRange)?;
+        let shown = self.value.scale().max(other.value.scale());
+        Ok(Self { value: padded(sum, shown), currency: self.currency })
+    }
+}
+
+/// The mantissa of a normalised number at a larger scale; `None` when it leaves 128 bits, and then the sum would
+/// leave 96 bits, too: its last digit is not zero, so nothing could be shortened.
+fn mantissa_at(value: Decimal, scale: u32) -> Option<i128> {
+    value.mantissa().checked_mul(10_i128.checked_pow(scale - value.scale())?)
+}
+
+/// The same value with zeros appended up to `scale`, as far as they fit.
+fn padded(value: Decimal, scale: u32) -> Decimal {
+    (value.scale()..=scale)
+        .rev()
+        .find_map(|scale| Decimal::try_from_i128_with_scale(mantissa_at(value, scale)?, scale).ok())
+        .unwrap_or(value)
+}
+
+impl fmt::Display for Amount {
+    /// At least the currency's ISO 4217 digits, padded in text; never an exponent, never `-0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.value.is_sign_negative() && !self.value.is_zero() {
+            f.write_str("-")?;
+        }
+        let scale = self.value.scale() as usize;
+        let digits = format!("{:0>width$}", self.value.mantissa().unsigned_abs(), width = scale + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - scale);
+        let least = usize::from(self.currency.exponent().unwrap_or(0));
+        f.write_str(whole)?;
+        if scale.max(least) > 0 {
+            write!(f, ".{fraction:0<least$}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A whole number of a currency's smallest unit (centavos). It becomes an [`Amount`] only with its currency, so
+/// that a unit cannot be mistaken for another.
+#[derive(Clone, Debug)]
+pub struct MinorUnits(Number);
+
+impl MinorUnits {
+    /// Reads an integer's text: a sign and digits, nothing else.
+    ///
+    /// # Errors
+    /// [`AmountError::NotAnInteger`] for a number with a point or an exponent, [`AmountError::NotANumber`] for
+    /// what is none.
+    pub fn parse(text: &str) -> Result<Self, AmountError> {
+        let number = Number::parse(text).ok_or(AmountError::NotANumber)?;
+        if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+            Ok(Self(number))
+        } else {
+            Err(AmountError::NotAnInteger)
+        }
+    }
+
+    /// The same money in major units: 4873490 centavos are 48734.90.
+    ///
+    /// # Errors
+    /// [`AmountError::NoMinorUnit`] for a currency without an ISO 4217 exponent, [`AmountError::OutOfRange`] for
+    /// what cannot be held exactly.
+    pub fn in_major(self, currency: Currency) -> Result<Amount, AmountError> {
+        let exponent = currency.exponent().ok_or(AmountError::NoMinorUnit)?;
+        let scaled = Number { scale: self.0.scale + i64::from(exponent), ..self.0 };
+        Ok(Amount { value: scaled.into_decimal()?, currency })
+    }
+}
+
+/// A number as its digits: ± `digits` × 10^−`scale`. Of any length; only [`Number::into_decimal`] has bounds.
+#[derive(Clone, Debug)]
+struct Number {
+    negative: bool,
+    /// Without zeros in front; empty for zero.
+    digits: Vec<u8>,
+    scale: i64,
+}
+
+impl Number {
+    /// Reads exactly JSON's number grammar: `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.
+    fn parse(text: &str) -> Option<Self> {
+        let (negative, rest) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
+            None => (rest, 0),
+        };
+        let (whole, fraction) = match mantissa.split_once('.') {
+            Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+            Some(_) => return None,
+            None => (mantissa, ""),
+        };
+        let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let has_leading_zero = whole.len() > 1 && whole.starts_with('0');
+        if whole.is_empty() || has_leading_zero || !all_digits(whole) || !all_digits(fraction) {
+            return None;
+        }
+        let digits = whole.bytes().chain(fraction.bytes()).skip_while(|digit| *digit == b'0').collect();
+        let decimals = i64::try_from(fraction.len()).ok()?;
+        Some(Self { negative, digits, scale: decimals.saturating_sub(exponent) })
+    }
+
+    fn into_decimal(self) -> Result<Decimal, AmountError> {
+        let Self { negative, mut digits, mut scale } = self;
+        let most = i64::from(MAX_SCALE);
+        if digits.is_empty() {
+            scale = scale.clamp(0, most);
+        }
+        if scale < 0 {
+            let missing = usize::try_from(-scale).unwrap_or(usize::MAX);
+            if digits.len().saturating_add(missing) > MAX_DIGITS {
+                return Err(AmountError::OutOfRange);
+            }
+            digits.resize(digits.len() + missing, b'0');
+            scale = 0;
+        }
+        loop {
+            if scale <= most
+                && digits.len() <= MAX_DIGITS
+                && let Some(decimal) = decimal_of(negative, &digits, scale)
+            {
+                return Ok(decimal);
+            }
+            if scale == 0 || digits.pop() != Some(b'0') {
+                return Err(AmountError::OutOfRange);
+            }
+            scale -= 1;
+        }
+    }
+}
+
+fn decimal_of(negative: bool, digits: &[u8], scale: i64) -> Option<Decimal> {
+    let magnitude = digits.iter().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
+    let mantissa = if negative { -magnitude } else { magnitude };
+    Decimal::try_from_i128_with_scale(mantissa, u32::try_from(scale).ok()?).ok()
+}
+
+/// An exponent beyond 64 bits saturates: with any digit but zero the number is out of range all the same.
+fn parse_exponent(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let magnitude: i64 = digits.parse().unwrap_or(i64::MAX);
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        Currency::parse(code).unwrap()
+    }
+
+    fn shown(text: &str, code: &str) -> Result<String, AmountError> {
+        Amount::parse(text, currency(code)).map(|amount| amount.to_string())
+    }
+
+    #[test]
+    fn amounts_are_shown_with_their_currencys_digits_and_none_lost() {
+        for (text, code, expected) in [
+            ("48734.90", "BRL", "48734.90"),
+            ("48734.9", "BRL", "48734.90"),
+            ("0", "BRL", "0.00"),
+            ("-0", "BRL", "0.00"),
+            ("-0.00", "BRL", "0.00"),
+            ("-12.30", "BRL", "-12.30"),
+            ("120.0", "BRL", "120.00"),
+            ("120.000", "BRL", "120.000"),
+            ("0.00001", "BRL", "0.00001"),
+            ("1e2", "BRL", "100.00"),
+            ("1.50E+1", "BRL", "15.00"),
+            ("1.2345e2", "BRL", "123.45"),
+            ("5e-3", "BRL", "0.005"),
+            ("9007199254740993.01", "BRL", "9007199254740993.01"),
+            ("792281625142643375935439503.35", "BRL", "792281625142643375935439503.35"),
+            ("7922816251426433759354395033.5", "BRL", "7922816251426433759354395033.50"),
+            ("79228162514264337593543950335", "BRL", "79228162514264337593543950335.00"),
+            ("79228162514264337593543950335.000", "JPY", "79228162514264337593543950335"),
+            ("0.00000001", "BTC", "0.00000001"),
+            ("1", "BTC", "1"),
+            ("1.10", "BTC", "1.10"),
+            ("7", "JPY", "7"),
+            ("7.5", "JPY", "7.5"),
+            ("7", "KWD", "7.000"),
+            ("0e999999999999999999999", "BRL", "0.00"),
+            ("100e-29", "BTC", "0.0000000000000000000000000010"),
+            ("1.0000000000000000000000000000000000", "BTC", "1.0000000000000000000000000000"),
+        ] {
+            assert_eq!(shown(text, code).as_deref(), Ok(expected), "{text} {code}");
+        }
+    }
+
+    #[test]
+    fn what_json_forbids_is_no_number() {
+        for text in [
+            "", "-", "+5", ".5", "5.", "007", "01", "1_000", "1,5", "1e", "1e+", "NaN", "Infinity", " 1",
+            "1 ", "0x10", "1.2.3", "--1", "１",
+        ] {
+            assert_eq!(shown(text, "BRL"), Err(AmountError::NotANumber), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_exactly_is_an_error() {
+        for text in [
+            "79228162514264337593543950336",
+            "7922816251426433759354395033.55",
+            "0.12345678901234567890123456789",
+            "2.5e-28",
+            "1e29",
+            "1e999999",
+            "1e-999999999999999999999",
+        ] {
+            assert_eq!(shown(text, "BTC"), Err(AmountError::OutOfRange), "{text}");
+        }
+    }
+
+    #[test]
+    fn minor_units_become_major_units_of_their_currency() {
+        let major = |text: &str, code: &str| {
+            MinorUnits::parse(text)
+                .and_then(|units| units.in_major(currency(code)))
+                .map(|amount| amount.to_string())
+        };
+
+        assert_eq!(major("4873490", "MXN").as_deref(), Ok("48734.90"));
+        assert_eq!(major("-5", "MXN").as_deref(), Ok("-0.05"));
+        assert_eq!(major("0", "MXN").as_deref(), Ok("0.00"));
+        assert_eq!(
+            major("79228162514264337593543950335", "MXN").as_deref(),
+            Ok("792281625142643375935439503.35")
+        );
+        assert_eq!(major("5", "JPY").as_deref(), Ok("5"));
+        assert_eq!(major("5", "BTC"), Err(AmountError::NoMinorUnit));
+        for text in ["1.0", "1e2", "0.5"] {
+            assert_eq!(major(text, "MXN"), Err(AmountError::NotAnInteger), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sum_that_would_lose_a_digit_is_an_error() {
+        let brl = |text: &str| Amount::parse(text, Currency::BRL).unwrap();
+
+        assert_eq!(brl("1.50").checked_add(brl("2.5")).unwrap().to_string(), "4.00");
+        assert_eq!(
+            brl("79228162514264337593543950335").checked_add(brl("0.1")),
+            Err(AmountError::OutOfRange)
+        );
+        assert_eq!(
+            brl("79228162514264337593543950335")
+                .checked_add(brl("-79228162514264337593543950335.0"))
+                .unwrap(),
+            brl("0")
+        );
+        let mxn = Amount::parse("1", Currency::MXN).unwrap();
+        assert_eq!(brl("1").checked_add(mxn), Err(AmountError::CurrencyMismatch));
+    }
+
+    proptest! {
+        #[test]
+        fn centavos_agree_with_integer_arithmetic(units in any::<i64>()) {
+            let amount = MinorUnits::parse(&units.to_string()).unwrap().in_major(Currency::MXN).unwrap();
+
+            let sign = if units < 0 { "-" } else { "" };
+            let (whole, cents) = (units.unsigned_abs() / 100, units.unsigned_abs() % 100);
+            prop_assert_eq!(amount.to_string(), format!("{sign}{whole}.{cents:02}"));
+        }
+
+        #[test]
+        fn a_decimal_text_comes_back_unchanged(mantissa in 0_i128..1 << 96, scale in 2_usize..=28, negative: bool) {
+            let digits = format!("{mantissa:0>width$}", width = scale + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            let sign = if negative && mantissa != 0 { "-" } else { "" };
+            let text = format!("{sign}{whole}.{fraction}");
+
+            prop_assert_eq!(shown(&text, "BRL").unwrap(), text);
+        }
+
+        #[test]
+        fn an_exponent_only_moves_the_point(digits in 1_i64.., shift in 0_u32..=9) {
+            let moved = shown(&format!("{digits}e-{shift}"), "BTC").unwrap();
+
+            let unit = 10_i64.pow(shift);
+            let expected = if shift == 0 {
+                digits.to_string()
+            } else {
+                format!("{}.{:0width$}", digits / unit, digits % unit, width = shift as usize)
+            };
+            prop_assert_eq!(moved, expected);
+        }
+
+        #[test]
+        fn sums_agree_with_integer_arithmetic(left: i64, right: i64, left_scale in 0_u32..=9, right_scale in 0_u32..=9) {
+            let amount = |units: i64, scale: u32| {
+                Amount { value: Decimal::try_from_i128_with_scale(units.into(), scale).unwrap(), currency: Currency::BRL }
+            };
+
+            let sum = amount(left, left_scale).checked_add(amount(right, right_scale)).unwrap();
+
+            let scale = left_scale.max(right_scale);
+            let units = i128::from(left) * 10_i128.pow(scale - left_scale)
+                + i128::from(right) * 10_i128.pow(scale - right_scale);
+            prop_assert_eq!(sum.value.mantissa() , units);
+            prop_assert_eq!(sum.value.scale(), scale);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! How a read ended: a snapshot, or the reason there is none, with the moments that decide who may share it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::{RetryAfter, UpstreamError};
+use super::freshness::Priority;
+use super::snapshot::Snapshot;
+
+/// How a read ended.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// On whose behalf it was made.
+    pub priority: Priority,
+    /// When its last attempt was sent; when it was refused, for a read that never left.
+    pub sent_at: Instant,
+    /// The snapshot, or why there is none.
+    pub result: Result<Arc<Snapshot>, Failure>,
+}
+
+/// Why a read brought no snapshot, and what that means for the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The reason.
+    pub error: UpstreamError,
+    /// When it is worth asking again.
+    pub retry_at: Option<Instant>,
+    /// Whether nobody is asked before `retry_at`.
+    pub is_held: bool,
+}
+
+impl Failure {
+    /// A defect of ours; nothing is known of the provider.
+    pub const DEFECT: Self = Self { error: UpstreamError::Defect, retry_at: None, is_held: false };
+
+    /// Whether the provider must not be asked because of it.
+    #[must_use]
+    pub fn holds_at(&self, now: Instant) -> bool {
+        self.is_held && self.retry_at.is_some_and(|retry_at| now < retry_at)
+    }
+
+    /// The hint for the caller.
+    #[must_use]
+    pub fn retry_after(&self, now: Instant) -> Option<RetryAfter> {
+        self.retry_at.map(|retry_at| RetryAfter::from_wait(retry_at.saturating_duration_since(now)))
+    }
+}

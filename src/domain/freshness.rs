@@ -1,0 +1,347 @@
+//! How old a snapshot may be: the ceiling, what a caller asks, and the one judgement over both.
+//!
+//! Every demand becomes one instant, `not_before`, never later than the arrival. Age counts from when the
+//! upstream request was *sent*, not from when its answer came.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Added to a caller's `not_before`, since it may come from another replica's clock.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
+
+/// The oldest age that may ever be served: above zero and at most 60 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MaxAge(Duration);
+
+/// An age that is no legal ceiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected whole seconds, from 1s to 60s")]
+pub struct AgeError;
+
+impl MaxAge {
+    /// What the providers advise as the longest time to keep a balance.
+    pub const CEILING: Self = Self(Duration::from_secs(60));
+
+    /// Takes whole seconds from 1 s to 60 s.
+    ///
+    /// # Errors
+    /// [`AgeError`] for any other length.
+    pub fn new(age: Duration) -> Result<Self, AgeError> {
+        whole_seconds(age).filter(|age| *age <= Self::CEILING.0).map(Self).ok_or(AgeError)
+    }
+
+    /// The length itself.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+/// The age up to which a snapshot is served without a refresh behind it: 1 s to 60 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FreshFor(Duration);
+
+impl FreshFor {
+    /// Takes whole seconds from 1 s to 60 s.
+    ///
+    /// # Errors
+    /// [`AgeError`] for any other length.
+    pub fn new(age: Duration) -> Result<Self, AgeError> {
+        MaxAge::new(age).map(|age| Self(age.0))
+    }
+
+    /// The length itself.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+fn whole_seconds(age: Duration) -> Option<Duration> {
+    (age.subsec_nanos() == 0 && !age.is_zero()).then_some(age)
+}
+
+/// The two limits of one balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Younger snapshots are served as they are.
+    pub fresh_for: FreshFor,
+    /// Older ones never.
+    pub max_age: MaxAge,
+}
+
+/// One moment on both clocks, read together. Neither a frozen process nor a stepped clock makes what is
+/// measured between two moments look younger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The monotonic clock.
+    pub monotonic: Instant,
+    /// The wall clock.
+    pub wall: Timestamp,
+}
+
+impl Moment {
+    /// What has passed from this moment until `now`: the larger of both clocks' differences.
+    #[must_use]
+    pub fn age_at(&self, now: Self) -> Duration {
+        let by_wall = Duration::try_from(now.wall.duration_since(self.wall)).unwrap_or_default();
+        now.monotonic.saturating_duration_since(self.monotonic).max(by_wall)
+    }
+
+    /// The moment `length` before this one; a length before the clocks' beginning is left off.
+    #[must_use]
+    pub fn earlier_by(&self, length: Duration) -> Self {
+        let wall =
+            SignedDuration::try_from(length).ok().and_then(|length| self.wall.checked_sub(length).ok());
+        Self {
+            monotonic: self.monotonic.checked_sub(length).unwrap_or(self.monotonic),
+            wall: wall.unwrap_or(self.wall),
+        }
+    }
+
+    /// The moment `length` after this one.
+    #[must_use]
+    pub fn later_by(&self, length: Duration) -> Self {
+        let wall =
+            SignedDuration::try_from(length).ok().and_then(|length| self.wall.checked_add(length).ok());
+        Self {
+            monotonic: self.monotonic.checked_add(length).unwrap_or(self.monotonic),
+            wall: wall.unwrap_or(self.wall),
+        }
+    }
+}
+
+/// What a request says about freshness, before it is applied to a balance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// At most this old on arrival; zero means read after it.
+    pub max_age: Option<Duration>,
+    /// At least this much of `fresh_for` left on arrival.
+    pub min_fresh: Option<Duration>,
+    /// Read after this instant of somebody's wall clock.
+    pub not_before: Option<Timestamp>,
+    /// Never ask the provider.
+    pub only_if_cached: bool,
+    /// When the read fails: the last snapshot up to this age will do.
+    pub stale_if_error: Option<Duration>,
+}
+
+impl Wish {
+    /// Applies the wish to a balance with these limits.
+    #[must_use]
+    pub fn demand(&self, arrived: Moment, limits: Limits) -> Demand {
+        let ceiling = limits.max_age.get();
+        let by_age = [self.max_age, self.min_fresh.map(|left| limits.fresh_for.get().saturating_sub(left))];
+        let allowed = by_age.into_iter().flatten().min().filter(|allowed| *allowed < ceiling);
+        let since = self.not_before.map(|instant| {
+            let after = instant.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX);
+            Duration::try_from(arrived.wall.duration_since(after)).unwrap_or_default()
+        });
+        let strictest = [allowed, since].into_iter().flatten().min().unwrap_or(ceiling).min(ceiling);
+        Demand {
+            arrived,
+            not_before: arrived.earlier_by(strictest).monotonic,
+            is_own: allowed.is_some() || since.is_some() || self.only_if_cached,
+            only_if_cached: self.only_if_cached,
+            fallback: self.stale_if_error.filter(|_| since.is_none()).map(|age| age.min(ceiling)),
+        }
+    }
+}
+
+/// What one caller needs of one balance.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    arrived: Moment,
+    /// The earliest acceptable `requested_at`; never later than the arrival.
+    not_before: Instant,
+    /// Whether the caller asked for more than everybody gets.
+    is_own: bool,
+    /// Whether the provider must not be asked.
+    only_if_cached: bool,
+    /// The oldest snapshot that will do when the read fails.
+    fallback: Option<Duration>,
+}
+
+impl Demand {
+    /// The demand of a caller without one: the ceiling alone.
+    #[must_use]
+    pub fn none(arrived: Moment, limits: Limits) -> Self {
+        Wish::default().demand(arrived, limits)
+    }
+
+    /// The demand of a refresh behind an answer: younger than `fresh_for`.
+    #[must_use]
+    pub fn refresh(now: Moment, limits: Limits) -> Self {
+        let fresh_for = limits.fresh_for.get();
+        Self { not_before: now.earlier_by(fresh_for).monotonic, ..Self::none(now, limits) }
+    }
+
+    /// The same demand for a balance that was invalidated at `mark`.
+    #[must_use]
+    pub fn and_after(self, mark: Option<Instant>) -> Self {
+        Self { not_before: mark.map_or(self.not_before, |mark| mark.max(self.not_before)), ..self }
+    }
+
+    /// Whether a snapshot, or a read, of this moment will do.
+    ///
+    /// What was requested after the arrival always does, by the monotonic clock alone: a wall clock that steps
+    /// back during the read must not send the caller round for ever.
+    #[must_use]
+    pub fn accepts(&self, requested_at: Moment) -> bool {
+        if requested_at.monotonic >= self.arrived.monotonic {
+            return requested_at.monotonic >= self.not_before;
+        }
+        let age = requested_at.age_at(self.arrived);
+        self.arrived.monotonic.checked_sub(age).is_some_and(|requested| requested >= self.not_before)
+    }
+
+    /// Whether a read that began at this instant may be shared.
+    #[must_use]
+    pub fn may_join(&self, started_at: Instant) -> bool {
+        started_at >= self.not_before
+    }
+
+    /// When the caller came.
+    #[must_use]
+    pub fn arrived(&self) -> Moment {
+        self.arrived
+    }
+
+    /// Whether the caller asked for more than everybody gets.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.is_own
+    }
+
+    /// Whether the provider must not be asked.
+    #[must_use]
+    pub fn only_if_cached(&self) -> bool {
+        self.only_if_cached
+    }
+
+    /// The oldest snapshot that will do when the read fails.
+    #[must_use]
+    pub fn fallback(&self) -> Option<Duration> {
+        self.fallback
+    }
+}
+
+/// Who is behind a read; decides which share of the outgoing budget it may use. Later ones may use more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// A refresh behind an answer, or a renewal ahead of time: nobody waits.
+    Background,
+    /// A caller without a demand waits.
+    Plain,
+    /// A caller with a demand waits.
+    Demanded,
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { fresh_for: FreshFor(Duration::from_secs(10)), max_age: MaxAge(Duration::from_secs(60)) };
+
+    fn start() -> Moment {
+        Moment { monotonic: Instant::now(), wall: Timestamp::now() }
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn a_ceiling_is_whole_seconds_up_to_sixty() {
+        for good in [1, 10, 60] {
+            assert!(MaxAge::new(seconds(good)).is_ok());
+        }
+        for bad in [Duration::ZERO, Duration::from_millis(1500), seconds(61), Duration::MAX] {
+            assert_eq!(MaxAge::new(bad), Err(AgeError));
+        }
+    }
+
+    #[test]
+    fn age_is_the_larger_of_both_clocks() {
+        let then = start();
+        let frozen = Moment { wall: then.later_by(seconds(70)).wall, ..then.later_by(seconds(1)) };
+        let stepped_back = Moment { wall: then.earlier_by(seconds(30)).wall, ..then.later_by(seconds(20)) };
+
+        assert_eq!(then.age_at(frozen), seconds(70));
+        assert_eq!(then.age_at(stepped_back), seconds(20));
+        assert_eq!(then.later_by(seconds(5)).age_at(then), Duration::ZERO);
+    }
+
+    #[test]
+    fn each_wish_becomes_the_instant_the_contract_says() {
+        let now = start();
+        let not_before = |ago: i64| now.wall.checked_sub(SignedDuration::from_secs(ago)).ok();
+        let none = Wish::default();
+        for (wish, oldest, own) in [
+            (none, 60, false),
+            (Wish { max_age: Some(seconds(0)), ..none }, 0, true),
+            (Wish { max_age: Some(seconds(30)), ..none }, 30, true),
+            (Wish { max_age: Some(seconds(60)), ..none }, 60, false),
+            (Wish { max_age: Some(seconds(600)), ..none }, 60, false),
+            (Wish { min_fresh: Some(seconds(4)), ..none }, 6, true),
+            (Wish { min_fresh: Some(seconds(0)), ..none }, 10, true),
+            (Wish { min_fresh: Some(seconds(11)), ..none }, 0, true),
+            (Wish { max_age: Some(seconds(3)), min_fresh: Some(seconds(4)), ..none }, 3, true),
+            (Wish { not_before: not_before(21), ..none }, 20, true),
+            (Wish { not_before: not_before(600), ..none }, 60, true),
+            (Wish { not_before: not_before(-600), ..none }, 0, true),
+            (Wish { only_if_cached: true, ..none }, 60, true),
+        ] {
+            let demand = wish.demand(now, LIMITS);
+
+            assert!(demand.accepts(now.earlier_by(seconds(oldest))), "{wish:?}");
+            let older = now.earlier_by(seconds(oldest) + Duration::from_millis(1));
+            assert!(!demand.accepts(older), "{wish:?}");
+            assert_eq!(demand.is_own(), own, "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn a_read_after_the_arrival_is_accepted_whatever_the_wall_clock_does() {
+        let now = start();
+        let demand = Wish { max_age: Some(Duration::ZERO), ..Wish::default() }.demand(now, LIMITS);
+        let later = now.later_by(seconds(1));
+
+        assert!(demand.accepts(Moment { wall: now.earlier_by(seconds(600)).wall, ..later }));
+        assert!(!demand.accepts(now.earlier_by(Duration::from_nanos(1))));
+    }
+
+    #[test]
+    fn not_before_leaves_no_fallback() {
+        let now = start();
+        let wish = Wish { stale_if_error: Some(seconds(600)), ..Wish::default() };
+
+        assert_eq!(wish.demand(now, LIMITS).fallback(), Some(seconds(60)));
+        assert_eq!(Wish { not_before: Some(now.wall), ..wish }.demand(now, LIMITS).fallback(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_wish_accepts_what_is_over_the_ceiling(
+            max_age in proptest::option::of(0_u64..200),
+            min_fresh in proptest::option::of(0_u64..200),
+            ago in 0_u64..200_000,
+            wall_step in -100_000_i64..100_000,
+        ) {
+            let now = start();
+            let wish = Wish { max_age: max_age.map(seconds), min_fresh: min_fresh.map(seconds), ..Wish::default() };
+            let requested_at = now.earlier_by(Duration::from_millis(ago));
+            let wall = requested_at.wall.checked_add(SignedDuration::from_millis(wall_step)).unwrap();
+            let requested_at = Moment { wall, ..requested_at };
+
+            if wish.demand(now, LIMITS).accepts(requested_at) {
+                prop_assert!(requested_at.age_at(now) <= seconds(60));
+            }
+        }
+    }
+}

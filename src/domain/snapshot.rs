@@ -1,0 +1,241 @@
+//! A snapshot: what a provider said of one balance at one moment, with its answer's body and ETag made once.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use super::amount::Amount;
+use super::currency::Currency;
+use super::freshness::Moment;
+use super::key::{AccountName, BalanceType, ProviderName};
+
+/// What an adapter understood of a provider's answer.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Spendable now.
+    pub available: Amount,
+    /// Held by operations in progress.
+    pub blocked: Option<Amount>,
+    /// Set aside.
+    pub reserved: Option<Amount>,
+    /// Being processed.
+    pub processing: Option<Amount>,
+    /// The provider's own total, never computed.
+    pub total: Option<Amount>,
+    /// The provider's money fields under its own names, their text verbatim.
+    pub reported: Vec<(&'static str, String)>,
+    /// The provider's own timestamp.
+    pub observed_at: ObservedAt,
+}
+
+impl Reading {
+    /// Whether the provider's total is something other than its parts; false where it gives no total.
+    #[must_use]
+    pub fn is_mismatched(&self) -> bool {
+        match (self.total, self.blocked) {
+            (Some(total), Some(blocked)) => {
+                self.available.checked_add(blocked).map(Amount::value) != Ok(total.value())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The provider's own timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObservedAt {
+    /// This kind of provider gives none.
+    Undocumented,
+    /// It should be there, and is missing or unreadable.
+    Unreadable,
+    /// The instant.
+    At(Timestamp),
+}
+
+impl ObservedAt {
+    /// The instant, where there is one.
+    #[must_use]
+    pub fn instant(self) -> Option<Timestamp> {
+        match self {
+            Self::At(instant) => Some(instant),
+            Self::Undocumented | Self::Unreadable => None,
+        }
+    }
+}
+
+/// What a provider said of one balance at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    reading: Reading,
+    requested_at: Moment,
+    body: Bytes,
+    etag: Bytes,
+}
+
+impl Snapshot {
+    /// Makes the snapshot and its answer's body. `requested_at` is the moment before the upstream request was
+    /// sent, less any `Age` of the answer.
+    #[must_use]
+    pub fn new(
+        account: &AccountName,
+        provider: &ProviderName,
+        r#type: Option<&BalanceType>,
+        requested_at: Moment,
+        reading: Reading,
+    ) -> Self {
+        let body = Bytes::from(body_of(account, provider, r#type, requested_at, &reading));
+        let digest = Sha256::digest(&body);
+        let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { reading, requested_at, body, etag: Bytes::from(format!("\"{hex}\"")) }
+    }
+
+    /// What the adapter understood.
+    #[must_use]
+    pub fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// The currency of all its amounts.
+    #[must_use]
+    pub fn currency(&self) -> Currency {
+        self.reading.available.currency()
+    }
+
+    /// When the upstream request was sent, less any `Age` of its answer. Age counts from here.
+    #[must_use]
+    pub fn requested_at(&self) -> Moment {
+        self.requested_at
+    }
+
+    /// The answer's JSON body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body's strong entity tag, quotes included.
+    #[must_use]
+    pub fn etag(&self) -> &Bytes {
+        &self.etag
+    }
+}
+
+/// The one normalised schema (contract, section 4). The set of fields is the same for every provider.
+#[derive(Serialize)]
+struct Body<'a> {
+    account: &'a AccountName,
+    provider: &'a ProviderName,
+    currency: Currency,
+    r#type: Option<&'a BalanceType>,
+    available: Amount,
+    blocked: Option<Amount>,
+    reserved: Option<Amount>,
+    processing: Option<Amount>,
+    total: Option<Amount>,
+    #[serde(serialize_with = "as_map")]
+    reported: &'a [(&'static str, String)],
+    observed_at: Option<String>,
+    fetched_at: String,
+}
+
+fn body_of(
+    account: &AccountName,
+    provider: &ProviderName,
+    r#type: Option<&BalanceType>,
+    requested_at: Moment,
+    reading: &Reading,
+) -> Vec<u8> {
+    let body = Body {
+        account,
+        provider,
+        currency: reading.available.currency(),
+        r#type,
+        available: reading.available,
+        blocked: reading.blocked,
+        reserved: reading.reserved,
+        processing: reading.processing,
+        total: reading.total,
+        reported: &reading.reported,
+        observed_at: reading.observed_at.instant().map(milliseconds),
+        fetched_at: milliseconds(requested_at.wall),
+    };
+    // Names, digits and timestamps serialise without failing.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// RFC 3339 in UTC with milliseconds, further digits cut off.
+#[must_use]
+pub fn milliseconds(instant: Timestamp) -> String {
+    format!("{instant:.3}")
+}
+
+fn as_map<S: Serializer>(fields: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(fields.iter().map(|(name, text)| (name, text)))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some moment")]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn brl(text: &str) -> Amount {
+        Amount::parse(text, Currency::BRL).unwrap()
+    }
+
+    fn reading() -> Reading {
+        Reading {
+            available: brl("48734.90"),
+            blocked: Some(brl("0.00")),
+            reserved: None,
+            processing: None,
+            total: Some(brl("48734.90")),
+            reported: vec![
+                ("grossBalance", "48734.90".to_owned()),
+                ("blockedBalance", "0.00".to_owned()),
+                ("netBalance", "48734.90".to_owned()),
+            ],
+            observed_at: ObservedAt::At("2025-11-19T20:18:29.384999Z".parse().unwrap()),
+        }
+    }
+
+    fn snapshot() -> Snapshot {
+        let account = AccountName::parse("treasury-br").unwrap();
+        let provider = ProviderName::parse("ntxpay-br").unwrap();
+        let wall = "2025-11-19T20:18:29.402Z".parse().unwrap();
+        Snapshot::new(&account, &provider, None, Moment { monotonic: Instant::now(), wall }, reading())
+    }
+
+    #[test]
+    fn the_body_is_the_contracts_to_the_letter() {
+        let body = String::from_utf8(snapshot().body().to_vec()).unwrap();
+
+        assert_eq!(
+            body,
+            concat!(
+                r#"{"account":"treasury-br","provider":"ntxpay-br","currency":"BRL","type":null,"#,
+                r#""available":"48734.90","blocked":"0.00","reserved":null,"processing":null,"total":"48734.90","#,
+                r#""reported":{"grossBalance":"48734.90","blockedBalance":"0.00","netBalance":"48734.90"},"#,
+                r#""observed_at":"2025-11-19T20:18:29.384Z","fetched_at":"2025-11-19T20:18:29.402Z"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn the_etag_is_that_of_the_body() {
+        let (one, same) = (snapshot(), snapshot());
+
+        assert_eq!(one.etag(), same.etag());
+        assert_eq!(one.etag().len(), 34);
+    }
+
+    #[test]
+    fn a_total_that_is_not_its_parts_is_seen() {
+        assert!(!reading().is_mismatched());
+        assert!(Reading { total: Some(brl("48734.91")), ..reading() }.is_mismatched());
+        assert!(!Reading { total: None, ..reading() }.is_mismatched());
+        assert!(!Reading { total: Some(brl("48734.9")), ..reading() }.is_mismatched());
+    }
+}

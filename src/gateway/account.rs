@@ -1,0 +1,123 @@
+//! One account: its balances, their limits, and the way to its provider.
+
+use std::sync::Arc;
+
+use crate::domain::{AccountName, BalanceKey, Currency, Limits, ProviderName, Selector};
+use crate::upstream::Upstream;
+
+/// What an account is made from.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// Our name for it.
+    pub name: AccountName,
+    /// Its provider's configured name.
+    pub provider: ProviderName,
+    /// The provider's kind, for people.
+    pub kind: &'static str,
+    /// False when the account or its provider is switched off.
+    pub is_enabled: bool,
+    /// How old its balances may be.
+    pub limits: Limits,
+    /// Whatever decides whose balance the credential shows.
+    pub identity: Vec<String>,
+    /// Its balances; the first is the default.
+    pub selectors: Vec<Selector>,
+}
+
+/// One account at run time.
+#[derive(Debug)]
+pub struct Account {
+    settings: AccountSettings,
+    balances: Vec<BalanceSlot>,
+    pub(super) upstream: Arc<Upstream>,
+}
+
+/// One balance of an account: what it is, where it is stored, and its place in the account.
+#[derive(Clone, Debug)]
+pub struct BalanceSlot {
+    /// Which balance is meant.
+    pub selector: Selector,
+    pub(super) key: BalanceKey,
+    pub(super) index: usize,
+}
+
+/// Which configured balance a caller's words choose.
+#[derive(Debug)]
+pub enum Selection<'a> {
+    /// This one.
+    Found(&'a BalanceSlot),
+    /// The account has none of this currency.
+    UnsupportedCurrency,
+    /// It has the currency, but not with this type.
+    UnsupportedType,
+}
+
+impl Account {
+    /// Makes the account; its balances are counted in the order of the settings, as `upstream` does.
+    #[must_use]
+    pub fn new(settings: AccountSettings, upstream: Arc<Upstream>) -> Self {
+        let identity: Vec<&str> = settings.identity.iter().map(String::as_str).collect();
+        let slot = |(index, selector): (usize, &Selector)| BalanceSlot {
+            key: BalanceKey::new(&settings.name, &identity, selector),
+            selector: selector.clone(),
+            index,
+        };
+        let balances = settings.selectors.iter().enumerate().map(slot).collect();
+        Self { settings, balances, upstream }
+    }
+
+    /// Our name for it.
+    #[must_use]
+    pub fn name(&self) -> &AccountName {
+        &self.settings.name
+    }
+
+    /// Its provider's configured name.
+    #[must_use]
+    pub fn provider(&self) -> &ProviderName {
+        &self.settings.provider
+    }
+
+    /// The provider's kind.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.settings.kind
+    }
+
+    /// False when the account or its provider is switched off.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.settings.is_enabled
+    }
+
+    /// How old its balances may be.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.settings.limits
+    }
+
+    /// Its balances as configured; the first is the default.
+    #[must_use]
+    pub fn balances(&self) -> &[BalanceSlot] {
+        &self.balances
+    }
+
+    /// The first configured balance that matches what is given. One that is asked without filters matches nothing
+    /// but the absence of both.
+    #[must_use]
+    pub fn select(&self, currency: Option<&str>, r#type: Option<&str>) -> Selection<'_> {
+        let has_currency = |slot: &&BalanceSlot| {
+            let configured = slot.selector.currency.as_ref().map(Currency::as_str);
+            currency.is_none_or(|currency| configured == Some(currency))
+        };
+        let has_type = |slot: &&BalanceSlot| {
+            let configured = slot.selector.r#type.as_ref().map(crate::domain::BalanceType::as_str);
+            r#type.is_none_or(|r#type| configured == Some(r#type))
+        };
+        match self.balances.iter().find(|slot| has_currency(slot) && has_type(slot)) {
+            Some(slot) => Selection::Found(slot),
+            None if self.balances.iter().any(|slot| has_currency(&slot)) => Selection::UnsupportedType,
+            None => Selection::UnsupportedCurrency,
+        }
+    }
+}

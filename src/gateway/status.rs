@@ -1,0 +1,118 @@
+//! How the gateway is, for people and gauges: breakers, budgets, tokens, ages. No secret and no amount is in it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Gateway;
+use crate::domain::{AccountName, BalanceType, Currency, ErrorKind, ProviderName};
+use crate::upstream::BreakerState;
+
+/// The state of everything.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Sorted by name.
+    pub providers: Vec<ProviderStatus>,
+    /// Sorted by name.
+    pub accounts: Vec<AccountStatus>,
+}
+
+/// The state of one provider.
+#[derive(Debug, Serialize)]
+pub struct ProviderStatus {
+    /// Its configured name.
+    pub provider: ProviderName,
+    /// The breaker's state.
+    pub breaker: BreakerState,
+    /// The same as a number: 0 closed, 1 half-open, 2 open.
+    #[serde(skip)]
+    pub breaker_level: u8,
+    /// Calls that are under way.
+    pub in_flight: u64,
+    /// When a balance last came.
+    pub last_success: Option<Timestamp>,
+    /// When an attempt last failed.
+    pub last_failure: Option<Timestamp>,
+    /// How it failed.
+    pub last_failure_kind: Option<&'static str>,
+}
+
+/// The state of one account.
+#[derive(Debug, Serialize)]
+pub struct AccountStatus {
+    /// Our name for it.
+    pub account: AccountName,
+    /// Its provider.
+    pub provider: ProviderName,
+    /// False when the account or its provider is switched off.
+    pub enabled: bool,
+    /// Outgoing calls allowed in any period.
+    pub budget_limit: u32,
+    /// Outgoing calls that may leave now.
+    pub budget_remaining: u32,
+    /// When its token expires.
+    pub token_expires_at: Option<Timestamp>,
+    /// Whether a newer credential was refused and the old one is in use.
+    pub credential_rejected: bool,
+    /// Its balances as configured.
+    pub balances: Vec<BalanceStatus>,
+}
+
+/// The state of one balance.
+#[derive(Debug, Serialize)]
+pub struct BalanceStatus {
+    /// The currency, once known.
+    pub currency: Option<Currency>,
+    /// The configured type.
+    pub r#type: Option<BalanceType>,
+    /// When the stored snapshot's upstream request was sent.
+    pub requested_at: Option<Timestamp>,
+    /// Its age in whole seconds, rounded up.
+    pub age_seconds: Option<u64>,
+}
+
+impl Gateway {
+    /// The state of everything, now.
+    pub async fn status(&self) -> Status {
+        let provider = |provider: &std::sync::Arc<crate::upstream::UpstreamProvider>| {
+            let (last, breaker) = (provider.last(), provider.breaker_state());
+            ProviderStatus {
+                provider: provider.name().clone(),
+                breaker,
+                breaker_level: breaker as u8,
+                in_flight: provider.in_flight(),
+                last_success: last.success,
+                last_failure: last.failure.map(|(at, _)| at),
+                last_failure_kind: last.failure.map(|(_, kind)| ErrorKind::as_str(kind)),
+            }
+        };
+        let mut accounts = Vec::with_capacity(self.accounts.len());
+        for account in self.accounts.values() {
+            let mut balances = Vec::with_capacity(account.balances().len());
+            for slot in account.balances() {
+                balances.push(self.balance_status(slot).await);
+            }
+            accounts.push(AccountStatus {
+                account: account.name().clone(),
+                provider: account.provider().clone(),
+                enabled: account.is_enabled(),
+                budget_limit: account.upstream.budget_limit(),
+                budget_remaining: account.upstream.budget_remaining(),
+                token_expires_at: account.upstream.token_expiry(),
+                credential_rejected: false,
+                balances,
+            });
+        }
+        Status { providers: self.providers.values().map(provider).collect(), accounts }
+    }
+
+    async fn balance_status(&self, slot: &super::BalanceSlot) -> BalanceStatus {
+        let snapshot = self.cache.stored(&slot.key).await;
+        let age = snapshot.as_ref().map(|snapshot| snapshot.requested_at().age_at((self.clock)()));
+        BalanceStatus {
+            currency: snapshot.as_ref().map(|snapshot| snapshot.currency()).or(slot.selector.currency),
+            r#type: slot.selector.r#type.clone(),
+            requested_at: snapshot.map(|snapshot| snapshot.requested_at().wall),
+            age_seconds: age.map(|age| age.as_secs() + u64::from(age.subsec_nanos() > 0)),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The API for callers and the operations side: two routers on two listeners. Everything here translates; what a
+//! balance is, is decided in `gateway`.
+
+mod accounts;
+mod admission;
+mod auth_throttle;
+mod balance;
+mod balances;
+mod caller;
+pub mod clock;
+mod connection;
+
+mod denied;
+mod directives;
+pub mod listener;
+mod observe;
+pub mod ops;
+mod pace;
+
+mod problem;
+mod query;
+mod rate_limit;
+mod reply;
+mod route;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::header::HeaderValue;
+use hyper::body::Incoming;
+use tower::{Service, ServiceBuilder};
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use caller::AccountPattern;
+pub use settings::{CallerSettings, LimitSettings, ServerSettings};
+
+use crate::domain::{AccountName, Moment};
+use crate::gateway::{Account, Gateway};
+use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
+use auth_throttle::AuthThrottle;
+use caller::{Caller, Callers};
+use denied::DeniedLog;
+use problem::{Code, Problem};
+use route::Route;
+
+/// Everything that answering a caller needs.
+pub struct Api {
+    gateway: Arc<Gateway>,
+    accounts: BTreeMap<AccountName, Arc<OpenAccount>>,
+    callers: Callers,
+    metrics: Arc<Metrics>,
+    /// In the order of [`Route::ALL`].
+    routes: Vec<RouteMetrics>,
+    auth_throttle: AuthThrottle,
+    denied: DeniedLog,
+    request_timeout: Duration,
+    max_in_flight: usize,
+    log_requests: bool,
+}
+
+/// An account with what its answers need every time.
+struct OpenAccount {
+    account: Arc<Account>,
+    metrics: Arc<ProviderMetrics>,
+    cache_control: HeaderValue,
+}
+
+/// When a request came, and its id.
+#[derive(Clone)]
+struct Arrival {
+    moment: Moment,
+    request_id: HeaderValue,
+}
+
+impl Api {
+    /// Gathers what answering needs; metrics handles and header values that do not change are made here.
+    #[must_use]
+    pub fn new(
+        gateway: Arc<Gateway>,
+        callers: Vec<CallerSettings>,
+        settings: &ServerSettings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let open = |account: &Arc<Account>| {
+            let open = OpenAccount {
+                account: Arc::clone(account),
+                metrics: metrics.provider(account.provider()),
+                cache_control: reply::cache_control(account.limits()),
+            };
+            (account.name().clone(), Arc::new(open))
+        };
+        Self {
+            accounts: gateway.accounts().map(open).collect(),
+            gateway,
+            callers: Callers::new(callers, &metrics),
+            routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
+            metrics,
+            auth_throttle: AuthThrottle::default(),
+            denied: DeniedLog::default(),
+            request_timeout: settings.request_timeout,
+            max_in_flight: settings.max_in_flight,
+            log_requests: settings.log_requests,
+        }
+    }
+
+    /// The account of this name, if the caller may see it and it exists; the permission is asked first.
+    fn visible_account(&self, caller: &Caller, name: &str) -> Option<&Arc<OpenAccount>> {
+        if caller.may_see(name) { self.accounts.get(name) } else { None }
+    }
+
+    /// Every account that the caller may see, sorted by name.
+    fn visible_accounts(&self, caller: &Caller) -> impl Iterator<Item = &Arc<OpenAccount>> {
+        self.accounts.values().filter(|open| caller.may_see(open.account.name().as_str()))
+    }
+}
+
+/// The API's service. The order of the layers, outermost first, is the order of refusals in the contract.
+pub fn api_service(
+    api: Arc<Api>,
+) -> impl Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    let router = Router::new()
+        .route(Route::Accounts.pattern(), get(accounts::list))
+        .route(Route::Balance.pattern(), get(balance::show))
+        .route(Route::Invalidate.pattern(), post(accounts::invalidate))
+        .route(Route::Balances.pattern(), get(balances::list))
+        .fallback(async || Problem::new(Code::NotFound, "see the documentation for the paths of this API"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "see Allow for the methods")
+        })
+        .with_state(Arc::clone(&api));
+    ServiceBuilder::new()
+        .map_request(|request: http::Request<Incoming>| request.map(Body::new))
+        .layer(from_fn_with_state(Arc::clone(&api), observe::observe))
+        .map_response(|response: http::Response<_>| response.map(Body::new))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&api), admission::deadline))
+        .layer(from_fn_with_state(Arc::clone(&api), admission::caller))
+        .layer(from_fn_with_state(api, admission::permission))
+        .service(router)
+}
+
+/// A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::new(Code::Internal, "a defect; the request's id is in the log").into_response()
+}

@@ -1,0 +1,97 @@
+//! `GET /v1/accounts` and `POST /v1/accounts/{account}/invalidate`.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, HeaderValue};
+use serde::Serialize;
+
+use super::caller::Caller;
+use super::problem::Problem;
+use super::query::Query;
+use super::{Api, OpenAccount, balance};
+use crate::domain::{AccountName, BalanceType, Currency, ProviderName, snapshot};
+use crate::gateway::Account;
+
+#[derive(Serialize)]
+struct Accounts<'a> {
+    accounts: Vec<Described<'a>>,
+}
+
+#[derive(Serialize)]
+struct Described<'a> {
+    account: &'a AccountName,
+    provider: &'a ProviderName,
+    kind: &'static str,
+    balances: Vec<Configured<'a>>,
+    fresh_for_seconds: u64,
+    max_age_seconds: u64,
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct Configured<'a> {
+    currency: Option<Currency>,
+    r#type: Option<&'a BalanceType>,
+}
+
+/// `GET /v1/accounts`.
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    Query::parse(query.as_deref(), &[])?;
+    let accounts = api.visible_accounts(&caller).map(|open| describe(&open.account)).collect();
+    Ok(not_stored(Json(Accounts { accounts })))
+}
+
+fn describe(account: &Account) -> Described<'_> {
+    Described {
+        account: account.name(),
+        provider: account.provider(),
+        kind: account.kind(),
+        balances: account
+            .balances()
+            .iter()
+            .map(|slot| Configured {
+                currency: slot.selector.currency,
+                r#type: slot.selector.r#type.as_ref(),
+            })
+            .collect(),
+        fresh_for_seconds: account.limits().fresh_for.get().as_secs(),
+        max_age_seconds: account.limits().max_age.get().as_secs(),
+        enabled: account.is_enabled(),
+    }
+}
+
+#[derive(Serialize)]
+struct Invalidated {
+    not_before: String,
+}
+
+/// `POST /v1/accounts/{account}/invalidate`: all balances of the account, or the one chosen.
+pub(super) async fn invalidate(
+    State(api): State<Arc<Api>>,
+    Extension(open): Extension<Arc<OpenAccount>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let query = Query::parse(query.as_deref(), &["currency", "type"])?;
+    let is_chosen = query.one("currency")?.is_some() || query.one("type")?.is_some();
+    let slots = if is_chosen {
+        std::slice::from_ref(balance::select(&open, &query)?)
+    } else {
+        open.account.balances()
+    };
+    let marked = api.gateway.invalidate(slots);
+    Ok(not_stored(Json(Invalidated { not_before: snapshot::milliseconds(marked.wall) })))
+}
+
+fn not_stored(body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

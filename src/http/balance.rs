@@ -1,0 +1,126 @@
+//! One balance: `GET /v1/accounts/{account}/balance`, and what every answer with balances does for each of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+
+use super::caller::Caller;
+use super::observe::Logged;
+use super::problem::{Code, Problem};
+use super::query::Query;
+use super::{Api, Arrival, OpenAccount, clock, directives, reply};
+use crate::domain::{Moment, UpstreamError};
+use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
+use crate::metrics::Label;
+
+/// `GET /v1/accounts/{account}/balance`.
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Extension(arrival): Extension<Arrival>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Extension(open): Extension<Arc<OpenAccount>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = Query::parse(query.as_deref(), &["currency", "type", "not_before"])?;
+    let item = Item { open: &open, slot: select(&open, &query)? };
+    let asked = asked(&arrival, &headers, &query, api.request_timeout)?;
+    let result = item.serve(&api, &caller, &asked).await;
+    let outcome = item.count(&result, &asked);
+    let mut response = match &result {
+        Ok((found, age)) => {
+            reply::balance(found, open.account.limits(), open.cache_control.clone(), *age, &headers)
+        }
+        Err(refusal) => item.problem(*refusal).into_response(),
+    };
+    if api.log_requests {
+        response.extensions_mut().insert(Logged {
+            caller: None,
+            account: Some(open.account.name().clone()),
+            outcome: Some(outcome.as_str()),
+            age_seconds: result.ok().map(|(_, age)| reply::rounded_up(age)),
+        });
+    }
+    Ok(response)
+}
+
+/// The balance that `currency` and `type` choose.
+pub(super) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a BalanceSlot, Problem> {
+    let unsupported = |code| Err(Problem::new(code, "the balances of each account are in /v1/accounts"));
+    match open.account.select(query.one("currency")?, query.one("type")?) {
+        Selection::Found(slot) => Ok(slot),
+        Selection::UnsupportedCurrency => unsupported(Code::UnsupportedCurrency),
+        Selection::UnsupportedType => unsupported(Code::UnsupportedType),
+    }
+}
+
+/// What the request asks of freshness, and how long it waits: at most `longest`.
+pub(super) fn asked(
+    arrival: &Arrival,
+    headers: &HeaderMap,
+    query: &Query<'_>,
+    longest: Duration,
+) -> Result<Asked, Problem> {
+    let wait =
+        directives::prefer_wait(headers).map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
+    Ok(Asked {
+        arrived: arrival.moment,
+        wish: directives::wish(headers, query.not_before()?),
+        deadline: arrival.moment.monotonic + wait,
+    })
+}
+
+/// One balance of an account that the caller may see.
+#[derive(Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) open: &'a OpenAccount,
+    pub(super) slot: &'a BalanceSlot,
+}
+
+impl Item<'_> {
+    pub(super) async fn look_up(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<Found, Refusal> {
+        api.gateway.balance(&self.open.account, self.slot, asked, || caller.charge_forced()).await
+    }
+
+    /// Looks up, and once more if what was found passed the ceiling before it could be written.
+    async fn serve(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<(Found, Duration), Refusal> {
+        let mut asked = *asked;
+        for _ in 0..2 {
+            let found = self.look_up(api, caller, &asked).await?;
+            let now = clock::now();
+            if let Some(age) = self.age(&found, now) {
+                return Ok((found, age));
+            }
+            asked.arrived = now;
+        }
+        Err(Refusal::Failed(UpstreamError::Timeout, None))
+    }
+
+    /// The age of what was found; `None` when it may not be served any more.
+    pub(super) fn age(&self, found: &Found, now: Moment) -> Option<Duration> {
+        let age = found.snapshot.requested_at().age_at(now);
+        (age < self.open.account.limits().max_age.get()).then_some(age)
+    }
+
+    /// Counts what the caller gets.
+    pub(super) fn count(
+        &self,
+        result: &Result<(Found, Duration), Refusal>,
+        asked: &Asked,
+    ) -> crate::metrics::Outcome {
+        let outcome = reply::outcome(result, self.open.account.limits(), asked.arrived);
+        self.open.metrics.looked_up(outcome);
+        if let Ok((_, age)) = result {
+            self.open.metrics.served(*age);
+        }
+        outcome
+    }
+
+    pub(super) fn problem(&self, refusal: Refusal) -> Problem {
+        Problem::refused(refusal, &self.open.account)
+    }
+}

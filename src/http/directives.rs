@@ -1,0 +1,158 @@
+//! What a request says about freshness: `Cache-Control`, `?not_before=` and `Prefer: wait`, by the contract's rules.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, HeaderName};
+use jiff::Timestamp;
+
+use crate::domain::Wish;
+
+/// `Prefer` of RFC 7240.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// Reads `Cache-Control`. Unknown directives, and numbers that cannot be read, are ignored; the strictest of
+/// repeats wins.
+pub(super) fn wish(headers: &HeaderMap, not_before: Option<Timestamp>) -> Wish {
+    let mut wish = Wish { not_before, ..Wish::default() };
+    for line in headers.get_all(CACHE_CONTROL) {
+        let Ok(line) = line.to_str() else { continue };
+        for (name, argument) in members(line, ',') {
+            let is = |directive: &str| name.eq_ignore_ascii_case(directive);
+            let number = argument.map(seconds);
+            if is("no-cache") {
+                wish.max_age = Some(Duration::ZERO);
+            } else if is("max-age") {
+                wish.max_age = strictest(wish.max_age, number.flatten(), Duration::min);
+            } else if is("min-fresh") {
+                wish.min_fresh = strictest(wish.min_fresh, number.flatten(), Duration::max);
+            } else if is("only-if-cached") {
+                wish.only_if_cached = true;
+            } else if is("stale-if-error") {
+                let oldest = number.unwrap_or(Some(Duration::MAX));
+                wish.stale_if_error = strictest(wish.stale_if_error, oldest, Duration::min);
+            }
+        }
+    }
+    wish
+}
+
+/// The seconds of the first `wait` of `Prefer`, if they can be read.
+pub(super) fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
+    let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
+    let preferences = lines.flat_map(|line| members(line, ','));
+    let mut waits = preferences.filter(|(name, _)| name.eq_ignore_ascii_case("wait"));
+    // What follows a semicolon are parameters of the preference.
+    let argument = waits.next()?.1?;
+    let number = argument.split(';').next().unwrap_or_default().trim();
+    seconds(number).map(|wait| wait.as_secs())
+}
+
+/// Reads `?not_before=`: RFC 3339; a space is a `+` that the client did not encode.
+pub(super) fn not_before(text: &str) -> Option<Timestamp> {
+    text.replace(' ', "+").parse().ok()
+}
+
+fn strictest(
+    before: Option<Duration>,
+    now: Option<Duration>,
+    stricter: fn(Duration, Duration) -> Duration,
+) -> Option<Duration> {
+    before.into_iter().chain(now).reduce(stricter)
+}
+
+/// A whole number of seconds; a huge one saturates.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
+}
+
+/// The members of a list, each a name with or without an argument; a separator inside quotes separates nothing.
+fn members(list: &str, separator: char) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let mut is_quoted = false;
+    let at_separator = move |character: char| {
+        is_quoted ^= character == '"';
+        character == separator && !is_quoted
+    };
+    list.split(at_separator).map(|member| match member.split_once('=') {
+        Some((name, argument)) => (name.trim(), Some(unquoted(argument.trim()))),
+        None => (member.trim(), None),
+    })
+}
+
+fn unquoted(argument: &str) -> &str {
+    argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(argument)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
+        lines.iter().map(|line| (name.clone(), line.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn every_directive_is_read_by_the_contracts_rules() {
+        let none = Wish::default();
+        let s = |n| Some(Duration::from_secs(n));
+        for (lines, expected) in [
+            (&[][..], none),
+            (&["no-cache"], Wish { max_age: s(0), ..none }),
+            (&["NO-Cache"], Wish { max_age: s(0), ..none }),
+            (&["max-age=0"], Wish { max_age: s(0), ..none }),
+            (&["max-age=5"], Wish { max_age: s(5), ..none }),
+            (&["max-age=\"5\""], Wish { max_age: s(5), ..none }),
+            (&["max-age = 5"], Wish { max_age: s(5), ..none }),
+            (&["max-age=5, max-age=3"], Wish { max_age: s(3), ..none }),
+            (&["max-age=3", "max-age=5"], Wish { max_age: s(3), ..none }),
+            (&["max-age=5, no-cache"], Wish { max_age: s(0), ..none }),
+            (&["max-age=-1"], none),
+            (&["max-age=1.5"], none),
+            (&["max-age=x"], none),
+            (&["max-age="], none),
+            (&["max-age"], none),
+            (&["max-age=x, max-age=4"], Wish { max_age: s(4), ..none }),
+            (&["max-age=99999999999999999999999"], Wish { max_age: s(u64::MAX), ..none }),
+            (&["min-fresh=4, min-fresh=2"], Wish { min_fresh: s(4), ..none }),
+            (&["only-if-cached"], Wish { only_if_cached: true, ..none }),
+            (&["stale-if-error"], Wish { stale_if_error: Some(Duration::MAX), ..none }),
+            (&["stale-if-error=30, stale-if-error"], Wish { stale_if_error: s(30), ..none }),
+            (&["stale-if-error=x"], none),
+            (&["max-stale=9, no-store, foo, bar=\"a, no-cache\""], none),
+            (&[",, ,max-age=5,,"], Wish { max_age: s(5), ..none }),
+        ] {
+            assert_eq!(wish(&headers(&CACHE_CONTROL, lines), None), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_wait_counts() {
+        for (lines, expected) in [
+            (&[][..], None),
+            (&["wait=2"], Some(2)),
+            (&["Wait=\"2\""], Some(2)),
+            (&["respond-async, wait=0; foo=bar"], Some(0)),
+            (&["wait=2, wait=1"], Some(2)),
+            (&["wait=x, wait=1"], None),
+            (&["wait"], None),
+            (&["wait=-1"], None),
+            (&["return=minimal", "wait=3"], Some(3)),
+            (&["wait=99999999999999999999999"], Some(u64::MAX)),
+        ] {
+            assert_eq!(prefer_wait(&headers(&PREFER, lines)), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn not_before_is_rfc_3339_with_a_forgiven_space() {
+        let instant: Timestamp = "2026-11-21T07:00:00Z".parse().unwrap();
+
+        for text in ["2026-11-21T07:00:00Z", "2026-11-21T09:00:00+02:00", "2026-11-21T09:00:00 02:00"] {
+            assert_eq!(not_before(text), Some(instant), "{text}");
+        }
+        for text in ["", "yesterday", "2026-11-21", "1763708400"] {
+            assert_eq!(not_before(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,684 @@
+//! Real sockets; time passes only where a bound is what is tested.
+
+use std::{convert::Infallible, future::pending};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Extension, Request, State},
+    routing::get,
+};
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
+
+use super::*;
+
+/// Every wait of a test ends by then.
+const SOON: Duration = Duration::from_secs(5);
+/// A bound that a test waits for.
+const SHORT: Duration = Duration::from_millis(200);
+/// A bound that no test reaches.
+const LONG: Duration = Duration::from_secs(60);
+/// Below what a bound of `SHORT` may be off by; the clock of the timer has milliseconds.
+const TICK: Duration = Duration::from_millis(5);
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+
+struct Server {
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+    task: JoinHandle<Drained>,
+    /// Says that a request reached `/forever`, or that hyper let go of the answer of `/large`.
+    events: mpsc::UnboundedReceiver<&'static str>,
+}
+
+impl Server {
+    fn start(change: impl FnOnce(&mut ListenerSettings)) -> Self {
+        let shutdown = Shutdown::default();
+        Self::start_with(change, bind(([127, 0, 0, 1], 0).into()).unwrap(), shutdown.clone(), shutdown)
+    }
+
+    fn start_with(
+        change: impl FnOnce(&mut ListenerSettings),
+        listener: TcpListener,
+        shutdown: Shutdown,
+        seen: Shutdown,
+    ) -> Self {
+        let mut settings = ListenerSettings {
+            header_timeout: LONG,
+            idle_timeout: LONG,
+            request_timeout: LONG,
+            max_connection_age: LONG,
+            max_connections: 100,
+            drain_timeout: LONG,
+        };
+        change(&mut settings);
+        let address = listener.local_addr().unwrap();
+        let metrics = Arc::new(Metrics::new("0", "test").unwrap());
+        let (sender, events) = mpsc::unbounded_channel();
+        let task = tokio::spawn(serve(listener, router(sender), settings, Some(Arc::clone(&metrics)), seen));
+        Self { address, metrics, shutdown, task, events }
+    }
+
+    async fn connect(&self) -> Client {
+        Client(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    #[track_caller]
+    fn assert_refused(&self, reason: &str, count: u32) {
+        let page = String::from_utf8(self.metrics.render()).unwrap();
+        let line = format!("balance_gateway_connections_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(page.contains(&line), "no {line} in {page}");
+    }
+
+    async fn event(&mut self) -> &'static str {
+        soon(self.events.recv()).await.unwrap()
+    }
+
+    async fn drained(self) -> Drained {
+        soon(self.task).await.unwrap()
+    }
+}
+
+struct Client(TcpStream);
+
+impl Client {
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        soon(self.0.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// One answer, to the end of its body of known length.
+    async fn answer(&mut self) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(soon(self.0.read_u8()).await.unwrap());
+        }
+        let head = String::from_utf8(answer).unwrap();
+        let length = head.split("content-length: ").nth(1).unwrap().split('\r').next().unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        soon(self.0.read_exact(&mut body)).await.unwrap();
+        head + std::str::from_utf8(&body).unwrap()
+    }
+
+    async fn ask(&mut self) -> String {
+        self.send(REQUEST).await;
+        self.answer().await
+    }
+
+    /// What comes until the server closes, which it does in some way.
+    async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = soon(self.0.read_to_end(&mut rest)).await;
+        rest
+    }
+}
+
+#[track_caller]
+fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move { timeout(SOON, future).await.unwrap_or_else(|_| panic!("too late at {caller}")) }
+}
+
+fn router(events: mpsc::UnboundedSender<&'static str>) -> Router {
+    Router::new()
+        .route("/", get(async || "balance"))
+        .route("/peer", get(async |Extension(Peer(peer)): Extension<Peer>| peer.to_string()))
+        .route(
+            "/large",
+            get(async |State(events): State<_>| Body::from(Bytes::from_owner(Large::new(events)))),
+        )
+        .route(
+            "/forever",
+            get(async |State(events): State<mpsc::UnboundedSender<_>>, _: Request| {
+                let _ = events.send("begun");
+                pending::<()>().await;
+            }),
+        )
+        .with_state(events)
+}
+
+/// More than the buffers of two sockets hold; says when it is dropped.
+struct Large(Vec<u8>, mpsc::UnboundedSender<&'static str>);
+
+impl Large {
+    fn new(events: mpsc::UnboundedSender<&'static str>) -> Self {
+        Self(vec![b'x'; 32 * 1024 * 1024], events)
+    }
+}
+
+impl AsRef<[u8]> for Large {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        let _ = self.1.send("dropped");
+    }
+}
+
+#[tokio::test]
+async fn a_request_carries_its_peer() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+
+    client.send("GET /peer HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+
+    let answer = client.answer().await;
+    assert!(answer.ends_with(&client.0.local_addr().unwrap().to_string()), "{answer}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_outlives_the_header_timeout() {
+    let server = Server::start(|settings| {
+        settings.header_timeout = SHORT;
+        settings.idle_timeout = SHORT * 3;
+    });
+    let mut client = server.connect().await;
+    client.ask().await;
+    let answered = Instant::now();
+
+    client.rest().await;
+
+    let open_for = answered.elapsed();
+    assert!(open_for >= SHORT * 3 - TICK, "closed after {open_for:?}");
+    server.assert_refused("head", 0);
+}
+
+#[tokio::test]
+async fn the_idle_timeout_counts_from_the_last_answer() {
+    let server = Server::start(|settings| settings.idle_timeout = SHORT);
+    let mut client = server.connect().await;
+    let connected = Instant::now();
+
+    while connected.elapsed() < SHORT * 3 {
+        client.ask().await;
+        sleep(SHORT / 4).await;
+    }
+
+    assert!(client.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_half_sent_head_is_closed_and_counted() {
+    let server = Server::start(|settings| settings.header_timeout = SHORT);
+    let mut client = server.connect().await;
+    let connected = Instant::now();
+
+    client.send("GET / HTTP/1.1\r\nho").await;
+
+    assert!(client.rest().await.is_empty());
+    assert!(connected.elapsed() < SHORT * 3);
+    server.assert_refused("head", 1);
+}
+
+#[tokio::test]
+async fn a_dripped_head_is_closed_all_the_same() {
+    let server = Server::start(|settings| settings.header_timeout = SHORT);
+    let client = server.connect().await;
+    let connected = Instant::now();
+    let (mut read, mut write) = client.0.into_split();
+
+    let drip = tokio::spawn(async move {
+        while write.write_all(b"G").await.is_ok() {
+            sleep(SHORT / 10).await;
+        }
+    });
+
+    let _ = soon(read.read_to_end(&mut Vec::new())).await;
+    assert!(connected.elapsed() < SHORT * 3);
+    server.assert_refused("head", 1);
+    soon(drip).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_later_head_has_the_header_timeout_too() {
+    let server = Server::start(|settings| settings.header_timeout = SHORT);
+    let mut client = server.connect().await;
+    client.ask().await;
+
+    client.send("GET / HT").await;
+
+    assert!(client.rest().await.is_empty());
+    server.assert_refused("head", 1);
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_closed_and_not_counted() {
+    let server = Server::start(|settings| settings.header_timeout = SHORT);
+    let mut client = server.connect().await;
+
+    assert!(client.rest().await.is_empty());
+
+    server.assert_refused("head", 0);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_and_counted_once() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+
+    client.send(format!("GET / HTTP/1.1\r\nhost: gateway\r\nx: {}\r\n\r\n", "x".repeat(70 * 1024))).await;
+
+    let refusal = client.rest().await;
+    assert!(refusal.starts_with(b"HTTP/1.1 431 "), "{}", refusal.escape_ascii());
+    server.assert_refused("head", 1);
+}
+
+#[tokio::test]
+async fn a_head_of_64_kib_is_served() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    let frame = "GET / HTTP/1.1\r\nhost: gateway\r\nx: \r\n\r\n".len();
+
+    client
+        .send(REQUEST.replace("\r\n\r\n", &format!("\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024 - frame))))
+        .await;
+
+    assert!(client.answer().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_head_of_more_than_100_fields_is_refused() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+
+    client.send(REQUEST.replace("\r\n\r\n", &format!("{}\r\n\r\n", "\r\nx: y".repeat(100)))).await;
+
+    assert!(client.rest().await.starts_with(b"HTTP/1.1 431 "));
+    server.assert_refused("head", 1);
+}
+
+#[tokio::test]
+async fn an_unreadable_head_is_refused_and_counted_once() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+
+    client.send("\x16\x03\x01 not HTTP\r\n\r\n").await;
+
+    assert!(client.rest().await.starts_with(b"HTTP/1.1 400 "));
+    server.assert_refused("head", 1);
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_cut_however_it_drips() {
+    let mut server = Server::start(|settings| settings.request_timeout = SHORT);
+    let mut client = server.connect().await;
+    let asked = Instant::now();
+    client.send("GET /large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    let drip = tokio::spawn(async move {
+        while client.0.read_u8().await.is_ok() {
+            sleep(TICK).await;
+        }
+    });
+
+    assert_eq!(server.event().await, "dropped");
+
+    assert!(asked.elapsed() >= SHORT && asked.elapsed() < SHORT * 5);
+    drip.abort();
+}
+
+#[tokio::test]
+async fn a_fast_reader_gets_a_large_answer() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+
+    client.send("GET /large HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n").await;
+
+    assert!(client.rest().await.len() > 32 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_are_closed_and_counted() {
+    let server = Server::start(|settings| settings.max_connections = 1);
+    let mut first = server.connect().await;
+    first.ask().await;
+
+    assert!(server.connect().await.rest().await.is_empty());
+
+    server.assert_refused("limit", 1);
+    assert!(first.ask().await.starts_with("HTTP/1.1 200 "));
+    drop(first);
+    soon(async {
+        let mut next = server.connect().await;
+        while next.0.write_all(REQUEST.as_bytes()).await.is_err() || next.0.read_u8().await.is_err() {
+            next = server.connect().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_connection_closes_after_its_answer() {
+    let server = Server::start(|settings| settings.max_connection_age = Duration::ZERO);
+    let mut client = server.connect().await;
+
+    let answer = client.ask().await;
+
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert!(client.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn draining_leaves_idle_connections_open_until_their_next_answer() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    assert!(!client.ask().await.contains("connection: close"));
+
+    server.shutdown.begin_drain();
+
+    assert!(client.ask().await.contains("connection: close\r\n"));
+    assert!(client.rest().await.is_empty());
+    assert!(server.connect().await.ask().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn stopping_closes_idle_connections() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.ask().await;
+
+    server.shutdown.begin_stop();
+
+    assert!(client.rest().await.is_empty());
+    assert_eq!(server.drained().await, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn stopping_waits_for_a_head_that_has_begun() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.send(&REQUEST[..10]).await;
+
+    server.shutdown.begin_stop();
+    while TcpStream::connect(server.address).await.is_ok() {}
+    client.send(&REQUEST[10..]).await;
+
+    assert!(client.answer().await.contains("connection: close\r\n"));
+    assert_eq!(server.drained().await, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn what_the_kernel_had_accepted_is_served_after_the_stop() {
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        let mut client = Client(TcpStream::connect(address).await.unwrap());
+        client.send(REQUEST).await;
+        waiting.push(client);
+    }
+    let shutdown = Shutdown::default();
+    shutdown.begin_stop();
+
+    let server = Server::start_with(|_| {}, listener, shutdown.clone(), shutdown);
+
+    for mut client in waiting {
+        assert!(client.answer().await.contains("connection: close\r\n"));
+    }
+    assert_eq!(server.drained().await, Drained { cut: 0 });
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_cut_after_the_drain_timeout() {
+    let mut server = Server::start(|settings| settings.drain_timeout = SHORT);
+    let mut client = server.connect().await;
+    client.send("GET /forever HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    assert_eq!(server.event().await, "begun");
+    let stopped = Instant::now();
+
+    server.shutdown.begin_stop();
+
+    assert!(client.rest().await.is_empty());
+    assert!(stopped.elapsed() >= SHORT);
+    assert_eq!(server.drained().await, Drained { cut: 1 });
+}
+
+#[tokio::test]
+async fn a_cut_does_not_wait() {
+    let mut server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.send("GET /forever HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    assert_eq!(server.event().await, "begun");
+
+    server.shutdown.begin_cut();
+
+    assert_eq!(server.drained().await, Drained { cut: 1 });
+}
+
+#[tokio::test]
+async fn what_serves_until_the_cut_serves_while_others_stop() {
+    let shutdown = Shutdown::default();
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let server = Server::start_with(|_| {}, listener, shutdown.clone(), shutdown.until_cut());
+
+    shutdown.begin_stop();
+
+    assert!(!server.connect().await.ask().await.contains("connection: close"));
+    shutdown.begin_cut();
+    server.drained().await;
+}
+
+#[tokio::test]
+async fn any_infallible_tower_service_is_served() {
+    let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = tower::service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Body::from("plain"))));
+    let mut settings = None;
+    drop(Server::start(|given| settings = Some(*given)));
+    tokio::spawn(serve(listener, service, settings.unwrap(), None, Shutdown::default()));
+
+    let answer = Client(TcpStream::connect(address).await.unwrap()).ask().await;
+
+    assert!(answer.ends_with("plain"), "{answer}");
+}
+
+mod http2 {
+    use super::*;
+
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    const ACK: u8 = 1;
+    const END_OF_STREAM_AND_HEADERS: u8 = 5;
+    /// `GET / http`, from HPACK's static table.
+    const GET_ROOT: [u8; 3] = [0x82, 0x84, 0x86];
+    const STATUS_200: u8 = 0x88;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    /// A preface with these settings and a request with these fields on stream 1.
+    fn first_request(settings: &[u8], fields: &[u8]) -> Vec<u8> {
+        [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            frame(SETTINGS, 0, 0, settings),
+            frame(HEADERS, END_OF_STREAM_AND_HEADERS, 1, fields),
+        ]
+        .concat()
+    }
+
+    impl Client {
+        /// The next frame of this kind; settings on the way are acknowledged.
+        async fn frame(&mut self, kind: u8) -> Vec<u8> {
+            loop {
+                let mut head = [0; 9];
+                soon(self.0.read_exact(&mut head)).await.unwrap();
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let mut payload = vec![0; length.try_into().unwrap()];
+                soon(self.0.read_exact(&mut payload)).await.unwrap();
+                if head[3] == SETTINGS && head[4] != ACK {
+                    self.send(frame(SETTINGS, ACK, 0, &[])).await;
+                }
+                if head[3] == kind {
+                    return payload;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn is_spoken_by_prior_knowledge() {
+        let server = Server::start(|_| {});
+        let mut client = server.connect().await;
+
+        client.send(first_request(&[], &GET_ROOT)).await;
+
+        assert_eq!(client.frame(HEADERS).await[0], STATUS_200);
+        assert_eq!(client.frame(DATA).await, b"balance");
+    }
+
+    #[tokio::test]
+    async fn is_recognised_byte_by_byte() {
+        let server = Server::start(|_| {});
+        let mut client = server.connect().await;
+        client.0.set_nodelay(true).unwrap();
+
+        for byte in first_request(&[], &GET_ROOT) {
+            client.send([byte]).await;
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!(client.frame(HEADERS).await[0], STATUS_200);
+    }
+
+    #[tokio::test]
+    async fn says_goaway_with_an_answer_while_draining() {
+        let server = Server::start(|_| {});
+        let mut client = server.connect().await;
+        client.send(first_request(&[], &GET_ROOT)).await;
+        client.frame(DATA).await;
+
+        server.shutdown.begin_drain();
+        client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &GET_ROOT)).await;
+
+        assert_eq!(client.frame(HEADERS).await[0], STATUS_200);
+        client.frame(GOAWAY).await;
+    }
+
+    #[tokio::test]
+    async fn says_goaway_when_accepting_stops() {
+        let server = Server::start(|_| {});
+        let mut client = server.connect().await;
+        client.send(first_request(&[], &GET_ROOT)).await;
+        client.frame(DATA).await;
+
+        server.shutdown.begin_stop();
+
+        client.frame(GOAWAY).await;
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_outlives_the_header_timeout() {
+        let server = Server::start(|settings| {
+            settings.header_timeout = SHORT;
+            settings.idle_timeout = SHORT * 3;
+        });
+        let mut client = server.connect().await;
+        client.send(first_request(&[], &GET_ROOT)).await;
+        client.frame(DATA).await;
+        let answered = Instant::now();
+
+        client.rest().await;
+
+        assert!(answered.elapsed() >= SHORT * 3 - TICK);
+        server.assert_refused("head", 0);
+    }
+
+    #[tokio::test]
+    async fn a_peer_without_a_request_is_late_with_its_head() {
+        let server = Server::start(|settings| settings.header_timeout = SHORT);
+        let mut client = server.connect().await;
+
+        client.send(&first_request(&[], &[])[..24 + 9]).await;
+
+        client.rest().await;
+        server.assert_refused("head", 1);
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_preface_is_counted() {
+        let server = Server::start(|_| {});
+        let mut client = server.connect().await;
+
+        client.send("PRINT / HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+
+        client.rest().await;
+        server.assert_refused("head", 1);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_leaves_before_a_request_is_not_counted() {
+        let server = Server::start(|_| {});
+        let mut client = server.connect().await;
+
+        client.send(&first_request(&[], &[])[..24]).await;
+        client.0.shutdown().await.unwrap();
+
+        client.rest().await;
+        server.assert_refused("head", 0);
+    }
+
+    #[tokio::test]
+    async fn more_than_100_fields_are_refused() {
+        let server = Server::start(|_| {});
+        let mut client = server.connect().await;
+        let fields = [&GET_ROOT[..], &b"\x00\x01x\x01y".repeat(101)].concat();
+
+        client.send(first_request(&[], &fields)).await;
+
+        // The name `:status` from the static table, the value 431 in Huffman code.
+        assert!(client.frame(HEADERS).await.starts_with(&[0x48, 0x83, 0x69, 0x90, 0xff]));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_opens_no_window_is_cut() {
+        let server = Server::start(|settings| settings.request_timeout = SHORT);
+        let mut client = server.connect().await;
+        let no_window = [0, 4, 0, 0, 0, 0];
+        let asked = Instant::now();
+
+        client.send(first_request(&no_window, &GET_ROOT)).await;
+
+        client.rest().await;
+        assert!(asked.elapsed() >= SHORT && asked.elapsed() < SHORT * 5);
+    }
+}
+#[tokio::test]
+async fn zz_probe() {
+    let (sender, _) = mpsc::unbounded_channel();
+    let settings = ListenerSettings {
+        header_timeout: LONG,
+        idle_timeout: LONG,
+        request_timeout: LONG,
+        max_connection_age: LONG,
+        max_connections: 100,
+        drain_timeout: LONG,
+    };
+    let site = Site { service: router(sender), settings, metrics: None, shutdown: Shutdown::default() };
+    let l = bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let s = TcpStream::connect(l.local_addr().unwrap()).await.unwrap();
+    let peer = Peer(l.local_addr().unwrap());
+    println!(
+        "site {} future {}",
+        size_of::<Site<Router>>(),
+        std::mem::size_of_val(&connection::serve(s, Instant::now(), peer, site))
+    );
+    let mut server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.send("GET /forever HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    server.event().await;
+    let mut c2 = server.connect().await;
+    server.shutdown.begin_drain();
+    println!("{}", c2.ask().await);
+}

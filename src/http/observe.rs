@@ -1,0 +1,136 @@
+//! The outermost layer: gives each request its id, sheds when full, measures, writes the body of a problem, and
+//! logs the one line of a request.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use prometheus::IntGauge;
+
+use super::problem::{Code, Problem};
+use super::route::Route;
+use super::{Api, Arrival, clock};
+use crate::domain::RetryAfter;
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken from a caller.
+const LONGEST_ID: usize = 64;
+
+pub(super) async fn observe(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let moment = clock::now();
+    let route = Route::of(request.uri().path());
+    let request_id = request_id(request.headers());
+    request.extensions_mut().insert(Arrival { moment, request_id: request_id.clone() });
+
+    let is_head = request.method() == http::Method::HEAD;
+    let in_flight = InFlight::enter(&api.metrics.http_in_flight);
+    let mut response = if in_flight.count() > api.max_in_flight {
+        Problem::new(Code::Overloaded, "too many requests at once")
+            .retry_after(RetryAfter::ONE_SECOND)
+            .into_response()
+    } else {
+        next.run(request).await
+    };
+    drop(in_flight);
+
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        write_body(&mut response, &problem, &request_id, is_head);
+    }
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    let took = clock::now().monotonic.saturating_duration_since(moment.monotonic);
+    api.routes[route as usize].answered(response.status().as_u16(), took.as_secs_f64());
+    if api.log_requests {
+        log(&response, route, took);
+    }
+    response
+}
+
+fn write_body(response: &mut Response, problem: &Problem, request_id: &HeaderValue, is_head: bool) {
+    // Texts and numbers serialise without failing.
+    let body = serde_json::to_vec(&problem.body(request_id.to_str().unwrap_or_default())).unwrap_or_default();
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *response.body_mut() = if is_head { Body::empty() } else { Body::from(body) };
+}
+
+/// The caller's id if it is 1 to 64 of `[A-Za-z0-9._-]`, else 128 random bits.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    let is_legal =
+        |id: &&HeaderValue| (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(legal);
+    match headers.get(REQUEST_ID).filter(is_legal) {
+        Some(id) => id.clone(),
+        None => super::rate_limit::header(format!("{:032x}", fastrand::u128(..))),
+    }
+}
+
+/// What the line of a request says beyond its status; set by the handler. Never an amount.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Logged {
+    pub(super) caller: Option<crate::domain::CallerName>,
+    pub(super) account: Option<crate::domain::AccountName>,
+    pub(super) outcome: Option<&'static str>,
+    pub(super) age_seconds: Option<u64>,
+}
+
+fn log(response: &Response, route: Route, took: std::time::Duration) {
+    let logged = response.extensions().get::<Logged>().cloned().unwrap_or_default();
+    tracing::info!(
+        event = "request",
+        route = route.pattern(),
+        status = response.status().as_u16(),
+        caller = logged.caller.as_ref().map(crate::domain::CallerName::as_str),
+        account = logged.account.as_ref().map(crate::domain::AccountName::as_str),
+        outcome = logged.outcome,
+        age_seconds = logged.age_seconds,
+        duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        request_id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()),
+        "request"
+    );
+}
+
+/// Counts a request for as long as it lives, however it ends.
+struct InFlight<'a>(&'a IntGauge);
+
+impl<'a> InFlight<'a> {
+    fn enter(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+
+    /// Requests in flight, this one included.
+    fn count(&self) -> usize {
+        usize::try_from(self.0.get()).unwrap_or(0)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_harmless_id_is_taken_over() {
+        let id_of = |id: &'static str| {
+            request_id(&HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_static(id))]))
+        };
+        let longest = "x".repeat(64).leak();
+        let too_long = "x".repeat(65).leak();
+
+        for id in ["a", "A-1._z", longest] {
+            assert_eq!(id_of(id), id);
+        }
+        for id in ["", "a b", "a\"", "a/b", too_long] {
+            assert_eq!(id_of(id).len(), 32, "{id:?}");
+        }
+        assert_ne!(request_id(&HeaderMap::new()), request_id(&HeaderMap::new()));
+    }
+}

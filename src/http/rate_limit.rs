@@ -1,0 +1,134 @@
+//! A caller's limits: tower_governor keeps the quota, one unit is one balance.
+//!
+//! Units are taken from tower_governor's limiter and not by its layer: the layer takes one unit whatever is asked,
+//! rounds its `Retry-After` down to seconds and hides the state that `RateLimit` must show.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use http::HeaderValue;
+use tower_governor::GovernorError;
+use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
+use tower_governor::key_extractor::KeyExtractor;
+
+use super::settings::LimitSettings;
+use crate::domain::RetryAfter;
+
+/// One limit of one caller.
+pub(super) struct Limit {
+    governor: GovernorConfig<ThisCaller, StateInformationMiddleware>,
+    burst: NonZeroU32,
+    /// The time of one unit.
+    interval: Duration,
+    /// What was left when units were last taken, for `RateLimit`.
+    remaining: AtomicU32,
+}
+
+/// The limiter is the caller's own, so it needs no key.
+#[derive(Clone, Debug)]
+struct ThisCaller;
+
+impl KeyExtractor for ThisCaller {
+    type Key = ();
+
+    fn extract<T>(&self, _: &http::Request<T>) -> Result<Self::Key, GovernorError> {
+        Ok(())
+    }
+}
+
+impl Limit {
+    /// `None` for a limit without units, which the configuration does not let through.
+    pub(super) fn new(settings: LimitSettings) -> Option<Self> {
+        let interval = settings.per.checked_div(settings.requests)?.max(Duration::from_nanos(1));
+        let mut builder = GovernorConfigBuilder::default();
+        builder.period(interval).burst_size(settings.burst);
+        let governor = builder.key_extractor(ThisCaller).use_headers().finish()?;
+        let burst = NonZeroU32::new(settings.burst)?;
+        Some(Self { governor, burst, interval, remaining: AtomicU32::new(settings.burst) })
+    }
+
+    /// Takes units, at most the burst; refused, it says when that many will be there, with `further` more that
+    /// the same request needed before.
+    pub(super) fn take(&self, units: u32, further: u32) -> Result<(), RetryAfter> {
+        let Some(units) = NonZeroU32::new(units.min(self.burst.get())) else { return Ok(()) };
+        match self.governor.limiter().check_key_n(&(), units) {
+            Ok(Ok(state)) => {
+                self.remaining.store(state.remaining_burst_capacity(), Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(Err(refused)) => {
+                self.remaining.store(0, Ordering::Relaxed);
+                let wait = refused.wait_time_from(DefaultClock::default().now());
+                Err(RetryAfter::from_wait(wait.saturating_add(self.interval.saturating_mul(further))))
+            }
+            // No more than the burst is ever asked for.
+            Err(_) => Err(RetryAfter::ONE_SECOND),
+        }
+    }
+
+    /// The units at once.
+    pub(super) fn burst(&self) -> u32 {
+        self.burst.get()
+    }
+
+    /// `"caller";q=100;w=10` of draft-ietf-httpapi-ratelimit-headers-11: the burst, and the seconds to refill it.
+    pub(super) fn policy(&self, name: &str) -> String {
+        let window = RetryAfter::from_wait(self.interval.saturating_mul(self.burst.get()));
+        format!("\"{name}\";q={};w={window}", self.burst)
+    }
+
+    /// `"caller";r=99;t=1`: what is left, and the seconds in which the next unit is there at the latest.
+    pub(super) fn state(&self, name: &str) -> String {
+        let left = self.remaining.load(Ordering::Relaxed);
+        let next = if left >= self.burst.get() { 0 } else { RetryAfter::from_wait(self.interval).as_secs() };
+        format!("\"{name}\";r={left};t={next}")
+    }
+}
+
+/// Digits and quoted names are legal in a header.
+pub(super) fn header(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(requests: u32, seconds: u64, burst: u32) -> Limit {
+        Limit::new(LimitSettings { requests, per: Duration::from_secs(seconds), burst }).unwrap()
+    }
+
+    #[test]
+    fn the_burst_is_there_at_once_and_then_a_wait_is_told() {
+        let limit = limit(1, 20, 3);
+
+        assert_eq!(limit.take(1, 0), Ok(()));
+        assert_eq!(limit.take(2, 0), Ok(()));
+        assert_eq!(limit.take(1, 0).unwrap_err().as_secs(), 20);
+        assert_eq!(limit.take(2, 0).unwrap_err().as_secs(), 40);
+        assert_eq!(limit.take(2, 1).unwrap_err().as_secs(), 60);
+    }
+
+    #[test]
+    fn a_batch_costs_at_most_the_burst() {
+        assert_eq!(limit(1, 20, 3).take(100, 0), Ok(()));
+    }
+
+    #[test]
+    fn the_fields_can_be_read_by_a_parser_of_structured_fields() {
+        let limit = limit(600, 60, 100);
+        let (policy, full) = (limit.policy("caller"), limit.state("forced"));
+        limit.take(1, 0).unwrap();
+        let taken = limit.state("caller");
+
+        assert_eq!(policy, r#""caller";q=100;w=10"#);
+        assert_eq!(full, r#""forced";r=100;t=0"#);
+        assert_eq!(taken, r#""caller";r=99;t=1"#);
+        for text in [policy, full, taken] {
+            sfv::Parser::new(&text).parse::<sfv::List>().unwrap();
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The routes of the API: their patterns for the router, and their labels for the metrics.
+
+/// A pattern of the API, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Accounts,
+    Balance,
+    Invalidate,
+    Balances,
+    Unmatched,
+}
+
+impl Route {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Accounts, Self::Balance, Self::Invalidate, Self::Balances, Self::Unmatched];
+
+    pub(super) fn pattern(self) -> &'static str {
+        match self {
+            Self::Accounts => "/v1/accounts",
+            Self::Balance => "/v1/accounts/{account}/balance",
+            Self::Invalidate => "/v1/accounts/{account}/invalidate",
+            Self::Balances => "/v1/balances",
+            Self::Unmatched => "unmatched",
+        }
+    }
+
+    /// The route of a path, whatever its method and whether or not it will be let in.
+    pub(super) fn of(path: &str) -> Self {
+        match (path, account_path(path)) {
+            ("/v1/accounts", _) => Self::Accounts,
+            ("/v1/balances", _) => Self::Balances,
+            (_, Some((_, "balance"))) => Self::Balance,
+            (_, Some((_, "invalidate"))) => Self::Invalidate,
+            _ => Self::Unmatched,
+        }
+    }
+}
+
+/// Whether a path needs a known caller.
+pub(super) fn needs_caller(path: &str) -> bool {
+    path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The account that a path is about, still percent-encoded, and what is asked of it.
+pub(super) fn account_path(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("/v1/accounts/")?;
+    Some(rest.split_once('/').unwrap_or((rest, "")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_the_route_that_the_router_would_choose() {
+        for (path, route) in [
+            ("/v1/accounts", Route::Accounts),
+            ("/v1/accounts/", Route::Unmatched),
+            ("/v1/accounts/a/balance", Route::Balance),
+            ("/v1/accounts/a/balance/", Route::Unmatched),
+            ("/v1/accounts/a/invalidate", Route::Invalidate),
+            ("/v1/accounts/a/b/balance", Route::Unmatched),
+            ("/v1/balances", Route::Balances),
+            ("/metrics", Route::Unmatched),
+        ] {
+            assert_eq!(Route::of(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn everything_under_v1_needs_a_caller() {
+        for path in ["/v1", "/v1/", "/v1/nothing"] {
+            assert!(needs_caller(path));
+        }
+        for path in ["/", "/v10", "/dashboard"] {
+            assert!(!needs_caller(path));
+        }
+    }
+}

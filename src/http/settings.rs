@@ -1,0 +1,60 @@
+//! What the API side is made from.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::caller::AccountPattern;
+use crate::domain::CallerName;
+
+/// How callers are served.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Where callers connect.
+    pub api: SocketAddr,
+    /// Where probes and Prometheus connect.
+    pub ops: SocketAddr,
+    /// A caller's whole request; also how long a client may take to read an answer.
+    pub request_timeout: Duration,
+    /// After SIGTERM: not ready, still serving, before the listener closes.
+    pub drain_delay: Duration,
+    /// Then: how long requests in flight may take.
+    pub drain_timeout: Duration,
+    /// Connections at once; further ones are closed.
+    pub max_connections: usize,
+    /// Requests at once; further ones are shed.
+    pub max_in_flight: usize,
+    /// Time to send a request head.
+    pub header_timeout: Duration,
+    /// Time between requests on one connection.
+    pub idle_timeout: Duration,
+    /// Then a connection is closed after its answer, so that new replicas get load.
+    pub max_connection_age: Duration,
+    /// One log line per request.
+    pub log_requests: bool,
+}
+
+/// Who may ask, for what, and how often.
+#[derive(Clone, Debug)]
+pub struct CallerSettings {
+    /// The configured name.
+    pub name: CallerName,
+    /// SHA-256 of each of its keys.
+    pub key_digests: Vec<[u8; 32]>,
+    /// Which accounts it may see; none means nothing.
+    pub accounts: Vec<AccountPattern>,
+    /// How many balances it may ask for.
+    pub limit: LimitSettings,
+    /// How many of those may make a read necessary.
+    pub forced: Option<LimitSettings>,
+}
+
+/// A rate with a burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Units; above zero.
+    pub requests: u32,
+    /// In this span.
+    pub per: Duration,
+    /// Units at once; above zero.
+    pub burst: u32,
+}

@@ -1,0 +1,19 @@
+//! One internal HTTP service in front of payment providers' balance APIs.
+//!
+//! Read it along the way of a request: `cli` runs a command, `app` composes it from the `config`, `http` takes a
+//! caller's request, `gateway` decides what a balance is for that caller, `cache` knows it or shares a read,
+//! `upstream` asks the provider in the words of `providers`. What they talk about is in `domain`.
+
+pub mod app;
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod gateway;
+pub mod http;
+pub mod metrics;
+pub mod providers;
+pub mod sandbox;
+pub mod shutdown;
+pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,379 @@
+//! Every metric of the gateway: an own registry, handles made once, closed label sets.
+//!
+//! prometheus looks children up by a hash of the label values without a separator, so two pairs of values that
+//! concatenate to the same text would share a child. Every second label here is a closed set of which no member
+//! ends in another, and what has free labels is made at scrape time (`live.rs`).
+
+mod labels;
+mod live;
+mod process;
+
+use std::sync::{Arc, OnceLock};
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+pub use labels::{
+    AuthFailure, ConnectionRefusal, Label, LimitPolicy, Operation, Outcome, ReadRefusal, ReloadResult,
+};
+pub use live::{Family, Samples};
+
+use crate::domain::{CallerName, ErrorKind, ProviderName};
+
+/// The prefix of every name.
+const NAMESPACE: &str = "balance_gateway";
+/// From a cached hit (well under a millisecond) to the default request timeout.
+const REQUEST_BUCKETS: [f64; 13] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 10.0];
+/// From a provider next door to the longest sensible attempt.
+const UPSTREAM_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
+/// The last finite one is the promise: anything above it would be a broken one.
+const AGE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0];
+
+/// All metrics of one gateway. Two gateways in one process share nothing.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Apart, since `process_*` is known everywhere without our prefix.
+    process: Registry,
+    /// `http_requests_in_flight`.
+    pub http_in_flight: IntGauge,
+    http_requests: IntCounterVec,
+    http_duration: HistogramVec,
+    auth_failures: IntCounterVec,
+    connections_refused: IntCounterVec,
+    rate_limited: IntCounterVec,
+    forced_reads: IntCounterVec,
+    cache_lookups: IntCounterVec,
+    served_age: HistogramVec,
+    upstream_duration: HistogramVec,
+    upstream_errors: IntCounterVec,
+    upstream_retries: IntCounterVec,
+    reads_refused: IntCounterVec,
+    balance_mismatch: IntCounterVec,
+    observed_at_unreadable: IntCounterVec,
+    config_reloads: IntCounterVec,
+    /// `config_last_reload_success_timestamp_seconds`.
+    pub config_last_reload_success: Gauge,
+}
+
+/// A name or label that prometheus does not accept, or two collectors of one name: a defect of ours.
+pub type MetricsError = prometheus::Error;
+
+impl Metrics {
+    /// Makes and registers every family. `revision` is the source revision of the build.
+    ///
+    /// # Errors
+    /// When a family is malformed or registered twice; no configuration can cause it.
+    pub fn new(version: &str, revision: &str) -> Result<Self, MetricsError> {
+        let registry = Registry::new_custom(Some(NAMESPACE.to_owned()), None)?;
+        let make = Maker(&registry);
+        let build = make.gauges(
+            "build_info",
+            "The version and source revision that runs; always 1.",
+            version,
+            revision,
+        )?;
+        build.set(1.0);
+        let in_flight =
+            IntGauge::new("http_requests_in_flight", "Requests of callers that are being answered.")?;
+        registry.register(Box::new(in_flight.clone()))?;
+        let last_reload = Gauge::new(
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was loaded, in Unix seconds.",
+        )?;
+        registry.register(Box::new(last_reload.clone()))?;
+        let metrics = Self {
+            http_requests: make.counters(
+                "http_requests_total",
+                "Answers to callers.",
+                &["route", "status"],
+            )?,
+            http_duration: make.histograms(
+                "http_request_duration_seconds",
+                "Time from a request's head to its answer's head.",
+                &["route"],
+                &REQUEST_BUCKETS,
+            )?,
+            auth_failures: make.counters(
+                "auth_failures_total",
+                "Requests without a known key.",
+                &["reason"],
+            )?,
+            connections_refused: make.counters(
+                "connections_refused_total",
+                "Connections closed before a request was served.",
+                &["reason"],
+            )?,
+            rate_limited: make.counters(
+                "rate_limited_total",
+                "Requests refused because of the caller's limits.",
+                &["caller", "policy"],
+            )?,
+            forced_reads: make.counters(
+                "forced_reads_total",
+                "Units of the forced limit spent by a caller's demands.",
+                &["caller"],
+            )?,
+            cache_lookups: make.counters(
+                "cache_lookups_total",
+                "Balances asked for, by what the caller got.",
+                &["provider", "outcome"],
+            )?,
+            served_age: make.histograms(
+                "served_age_seconds",
+                "Age of served balances since their upstream request was sent.",
+                &["provider"],
+                &AGE_BUCKETS,
+            )?,
+            upstream_duration: make.histograms(
+                "upstream_request_duration_seconds",
+                "Time of one attempt at a provider, body included.",
+                &["provider", "operation"],
+                &UPSTREAM_BUCKETS,
+            )?,
+            upstream_errors: make.counters(
+                "upstream_errors_total",
+                "Attempts at a provider that failed.",
+                &["provider", "operation", "kind"],
+            )?,
+            upstream_retries: make.counters(
+                "upstream_retries_total",
+                "Attempts that repeat a failed one within the same read.",
+                &["provider"],
+            )?,
+            reads_refused: make.counters(
+                "reads_refused_total",
+                "Reads that were refused without asking the provider.",
+                &["provider", "reason"],
+            )?,
+            balance_mismatch: make.counters(
+                "balance_mismatch_total",
+                "Answers whose total is not net plus blocked.",
+                &["provider"],
+            )?,
+            observed_at_unreadable: make.counters(
+                "observed_at_unreadable_total",
+                "Answers whose own timestamp was missing or unreadable.",
+                &["provider"],
+            )?,
+            config_reloads: make.counters(
+                "config_reloads_total",
+                "Attempts to reload the configuration.",
+                &["result"],
+            )?,
+            http_in_flight: in_flight,
+            config_last_reload_success: last_reload,
+            registry: registry.clone(),
+            process: process::registry()?,
+        };
+        metrics.start_at_zero(&metrics.auth_failures, &AuthFailure::ALL);
+        metrics.start_at_zero(&metrics.connections_refused, &ConnectionRefusal::ALL);
+        metrics.start_at_zero(&metrics.config_reloads, &ReloadResult::ALL);
+        Ok(metrics)
+    }
+
+    fn start_at_zero<L: Label>(&self, counters: &IntCounterVec, labels: &[L]) {
+        for label in labels {
+            counters.with_label_values(&[label.as_str()]).inc_by(0);
+        }
+    }
+
+    /// Counts a request without a known key.
+    pub fn auth_failed(&self, reason: AuthFailure) {
+        self.auth_failures.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts a connection that was closed before a request was served.
+    pub fn connection_refused(&self, reason: ConnectionRefusal) {
+        self.connections_refused.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// The handles of one route of the API.
+    #[must_use]
+    pub fn route(&self, route: &'static str) -> RouteMetrics {
+        RouteMetrics {
+            route,
+            requests: self.http_requests.clone(),
+            duration: self.http_duration.with_label_values(&[route]),
+            by_status: std::array::from_fn(|_| OnceLock::new()),
+        }
+    }
+
+    /// The handles of one caller.
+    #[must_use]
+    pub fn caller(&self, caller: &CallerName) -> CallerMetrics {
+        CallerMetrics {
+            rate_limited: LimitPolicy::ALL
+                .map(|policy| self.rate_limited.with_label_values(&[caller.as_str(), policy.as_str()])),
+            forced_reads: self.forced_reads.with_label_values(&[caller.as_str()]),
+        }
+    }
+
+    /// The handles of one provider.
+    #[must_use]
+    pub fn provider(&self, provider: &ProviderName) -> Arc<ProviderMetrics> {
+        let name = provider.as_str();
+        let operation = |operation: Operation| OperationMetrics {
+            duration: self.upstream_duration.with_label_values(&[name, operation.as_str()]),
+            errors: ErrorKind::ALL.map(|kind| {
+                self.upstream_errors.with_label_values(&[name, operation.as_str(), kind.as_str()])
+            }),
+        };
+        Arc::new(ProviderMetrics {
+            lookups: Outcome::ALL
+                .map(|outcome| self.cache_lookups.with_label_values(&[name, outcome.as_str()])),
+            served_age: self.served_age.with_label_values(&[name]),
+            operations: Operation::ALL.map(operation),
+            retries: self.upstream_retries.with_label_values(&[name]),
+            refused: ReadRefusal::ALL
+                .map(|reason| self.reads_refused.with_label_values(&[name, reason.as_str()])),
+            mismatch: self.balance_mismatch.with_label_values(&[name]),
+            observed_at_unreadable: self.observed_at_unreadable.with_label_values(&[name]),
+        })
+    }
+
+    /// The page in Prometheus' text format; `live` is what mirrors the state of this moment.
+    #[must_use]
+    pub fn render(&self, live: Samples) -> Vec<u8> {
+        let mut page = Vec::with_capacity(32 * 1024);
+        let families =
+            [self.registry.gather(), live.into_families(NAMESPACE), self.process.gather()].concat();
+        if let Err(error) = TextEncoder::new().encode(&families, &mut page) {
+            tracing::error!(error = &error as &dyn std::error::Error, "the metrics page cannot be written");
+        }
+        page
+    }
+}
+
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, MetricsError> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histograms = HistogramVec::new(options, labels)?;
+        self.0.register(Box::new(histograms.clone()))?;
+        Ok(histograms)
+    }
+
+    fn gauges(&self, name: &str, help: &str, version: &str, revision: &str) -> Result<Gauge, MetricsError> {
+        let options = Opts::new(name, help).const_label("version", version).const_label("revision", revision);
+        let gauge = Gauge::with_opts(options)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+}
+
+/// The handles of one route; a status gets its counter when it is first seen.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    route: &'static str,
+    requests: IntCounterVec,
+    duration: Histogram,
+    /// One place for each status from 100 to 599.
+    by_status: [OnceLock<IntCounter>; 500],
+}
+
+impl RouteMetrics {
+    /// Counts an answer with this status after this time.
+    pub fn answered(&self, status: u16, seconds: f64) {
+        self.duration.observe(seconds);
+        let Some(place) = usize::from(status).checked_sub(100).and_then(|index| self.by_status.get(index))
+        else {
+            return;
+        };
+        place.get_or_init(|| self.requests.with_label_values(&[self.route, &status.to_string()])).inc();
+    }
+}
+
+/// The handles of one caller.
+#[derive(Debug)]
+pub struct CallerMetrics {
+    rate_limited: [IntCounter; LimitPolicy::ALL.len()],
+    forced_reads: IntCounter,
+}
+
+impl CallerMetrics {
+    /// Counts a request that this limit refused.
+    pub fn limited(&self, policy: LimitPolicy) {
+        self.rate_limited[policy as usize].inc();
+    }
+
+    /// Counts a unit of the forced limit.
+    pub fn forced_read(&self) {
+        self.forced_reads.inc();
+    }
+}
+
+/// The handles of one provider.
+#[derive(Debug)]
+pub struct ProviderMetrics {
+    lookups: [IntCounter; Outcome::ALL.len()],
+    served_age: Histogram,
+    operations: [OperationMetrics; Operation::ALL.len()],
+    retries: IntCounter,
+    refused: [IntCounter; ReadRefusal::ALL.len()],
+    mismatch: IntCounter,
+    observed_at_unreadable: IntCounter,
+}
+
+#[derive(Debug)]
+struct OperationMetrics {
+    duration: Histogram,
+    errors: [IntCounter; ErrorKind::ALL.len()],
+}
+
+impl ProviderMetrics {
+    /// Counts a balance asked for, by what the caller got.
+    pub fn looked_up(&self, outcome: Outcome) {
+        self.lookups[outcome as usize].inc();
+    }
+
+    /// Notes the age of a balance that was served.
+    pub fn served(&self, age: std::time::Duration) {
+        self.served_age.observe(age.as_secs_f64());
+    }
+
+    /// Notes one attempt and how it failed, if it did.
+    pub fn attempted(&self, operation: Operation, took: std::time::Duration, failed: Option<ErrorKind>) {
+        let handles = &self.operations[operation as usize];
+        handles.duration.observe(took.as_secs_f64());
+        if let Some(kind) = failed {
+            handles.errors[kind as usize].inc();
+        }
+    }
+
+    /// Counts an attempt that repeats a failed one.
+    pub fn retried(&self) {
+        self.retries.inc();
+    }
+
+    /// Counts a read that was refused without asking.
+    pub fn refused(&self, reason: ReadRefusal) {
+        self.refused[reason as usize].inc();
+    }
+
+    /// Counts an answer whose total is not its parts.
+    pub fn mismatched(&self) {
+        self.mismatch.inc();
+    }
+
+    /// Counts an answer without a readable timestamp of its own.
+    pub fn observed_at_unreadable(&self) {
+        self.observed_at_unreadable.inc();
+    }
+}

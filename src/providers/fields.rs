@@ -1,0 +1,132 @@
+//! Reads the fields of a JSON object as raw text, so that no digit passes through a float.
+//!
+//! Duplicates are kept until a field is asked for: only a field that we read may not come twice.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::domain::{Amount, AmountError, Currency, MinorUnits, ObservedAt, ParseError};
+
+/// The fields of one JSON object in the order sent. Unknown ones are of no concern.
+pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// Reads a body that must be one JSON object.
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
+        let text = std::str::from_utf8(body).map_err(|_| error("body", "not UTF-8"))?;
+        serde_json::from_str(text).map_err(|_| error("body", "not a JSON object"))
+    }
+
+    /// The object in a field.
+    pub(super) fn object(&self, field: &'static str) -> Result<Fields<'a>, ParseError> {
+        serde_json::from_str(self.required(field)?.get()).map_err(|_| error(field, "not an object"))
+    }
+
+    /// A text that must be there.
+    pub(super) fn text(&self, field: &'static str) -> Result<Cow<'a, str>, ParseError> {
+        unquoted(self.required(field)?).ok_or(error(field, "not a string"))
+    }
+
+    /// A whole number that must be there and fit 64 bits.
+    pub(super) fn integer(&self, field: &'static str) -> Result<i64, ParseError> {
+        self.required(field)?.get().parse().map_err(|_| error(field, "not an integer"))
+    }
+
+    /// A decimal that must be there, as a JSON number or a decimal string, with its text verbatim.
+    pub(super) fn decimal(
+        &self,
+        field: &'static str,
+        currency: Currency,
+    ) -> Result<(Amount, String), ParseError> {
+        self.optional_decimal(field, currency)?.ok_or(error(field, "missing or null"))
+    }
+
+    /// A decimal that may be missing or null.
+    pub(super) fn optional_decimal(
+        &self,
+        field: &'static str,
+        currency: Currency,
+    ) -> Result<Option<(Amount, String)>, ParseError> {
+        let Some(raw) = self.optional(field)? else { return Ok(None) };
+        let text = unquoted(raw).unwrap_or(Cow::Borrowed(raw.get()));
+        let amount = Amount::parse(&text, currency).map_err(|problem| amount_error(field, problem))?;
+        Ok(Some((amount, text.into_owned())))
+    }
+
+    /// Minor units that must be there as a JSON integer, with their text verbatim.
+    pub(super) fn minor_units(&self, field: &'static str) -> Result<(MinorUnits, String), ParseError> {
+        let text = self.required(field)?.get();
+        let units = MinorUnits::parse(text).map_err(|problem| amount_error(field, problem))?;
+        Ok((units, text.to_owned()))
+    }
+
+    /// A timestamp; anything but exactly one readable text is unreadable, never an error.
+    pub(super) fn timestamp(&self, field: &'static str) -> ObservedAt {
+        let text = self.text(field).ok();
+        text.and_then(|text| text.parse().ok()).map_or(ObservedAt::Unreadable, ObservedAt::At)
+    }
+
+    fn required(&self, field: &'static str) -> Result<&'a RawValue, ParseError> {
+        self.optional(field)?.ok_or(error(field, "missing or null"))
+    }
+
+    fn optional(&self, field: &'static str) -> Result<Option<&'a RawValue>, ParseError> {
+        let mut given = self.0.iter().filter(|(name, _)| name == field);
+        let first = given.next().map(|(_, raw)| *raw);
+        if given.next().is_some() {
+            return Err(error(field, "given twice"));
+        }
+        Ok(first.filter(|raw| raw.get() != "null"))
+    }
+}
+
+impl<'a, 'de: 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((Name(name), raw)) = map.next_entry()? {
+                    pairs.push((name, raw));
+                }
+                Ok(Fields(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// A field's name, borrowed where it holds no escape.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The text of a JSON string; `None` for any other value.
+fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str(raw.get()).ok().map(|Name(text)| text)
+}
+
+pub(super) fn error(field: &'static str, problem: &'static str) -> ParseError {
+    ParseError { field, problem }
+}
+
+pub(super) fn amount_error(field: &'static str, problem: AmountError) -> ParseError {
+    let problem = match problem {
+        AmountError::NotANumber => "not a decimal number",
+        AmountError::NotAnInteger => "not a whole number of minor units",
+        AmountError::OutOfRange => "more digits than can be held exactly",
+        AmountError::NoMinorUnit => "the currency has no minor unit",
+        AmountError::CurrencyMismatch => "different currencies",
+    };
+    error(field, problem)
+}

@@ -1,0 +1,56 @@
+//! NTX Pay Brazil and Avista: two brands of one platform. Money is decimal BRL; net is what can be spent.
+
+use super::fields::Fields;
+use super::{Provider, Scheme};
+use crate::domain::{BodyError, Currency, Reading, Selector};
+
+/// One brand of the platform.
+pub(super) struct NtxpayBr {
+    kind: &'static str,
+    base_url: &'static str,
+}
+
+pub(super) const NTXPAY_BR: NtxpayBr = NtxpayBr { kind: "ntxpay-br", base_url: "https://api.ntxpay.com" };
+pub(super) const AVISTA: NtxpayBr = NtxpayBr { kind: "avista", base_url: "https://api.avista.global" };
+
+impl Provider for NtxpayBr {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn default_base_url(&self) -> Option<&'static str> {
+        Some(self.base_url)
+    }
+
+    fn scheme(&self) -> Scheme {
+        Scheme::Token
+    }
+
+    fn only_currency(&self) -> Option<Currency> {
+        Some(Currency::BRL)
+    }
+
+    fn balance_url(&self, endpoint: &str, _: &Selector) -> String {
+        endpoint.to_owned()
+    }
+
+    fn parse(&self, body: &[u8], _: &Selector) -> Result<Reading, BodyError> {
+        let fields = Fields::parse(body)?;
+        let (gross, gross_text) = fields.decimal("grossBalance", Currency::BRL)?;
+        let (blocked, blocked_text) = fields.decimal("blockedBalance", Currency::BRL)?;
+        let (net, net_text) = fields.decimal("netBalance", Currency::BRL)?;
+        Ok(Reading {
+            available: net,
+            blocked: Some(blocked),
+            reserved: None,
+            processing: None,
+            total: Some(gross),
+            reported: vec![
+                ("grossBalance", gross_text),
+                ("blockedBalance", blocked_text),
+                ("netBalance", net_text),
+            ],
+            observed_at: fields.timestamp("consultedAt"),
+        })
+    }
+}

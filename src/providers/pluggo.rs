@@ -1,0 +1,70 @@
+//! Pluggo: several balances per account, chosen by filters; the currency comes back in the body, the type does not.
+//! An error may come as a `code` inside a 200.
+
+use super::fields::{Fields, error};
+use super::{Provider, Scheme};
+use crate::domain::{BodyError, Currency, Reading, Selector};
+
+/// The platform.
+pub(super) struct Pluggo;
+
+impl Provider for Pluggo {
+    fn kind(&self) -> &'static str {
+        "pluggo"
+    }
+
+    fn default_base_url(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn scheme(&self) -> Scheme {
+        Scheme::Keys
+    }
+
+    fn only_currency(&self) -> Option<Currency> {
+        None
+    }
+
+    /// Neither a currency nor a type can hold a character that a query would have to escape.
+    fn balance_url(&self, endpoint: &str, selector: &Selector) -> String {
+        let currency = selector.currency.as_ref().map(|currency| ("currency", currency.as_str()));
+        let r#type = selector.r#type.as_ref().map(|r#type| ("type", r#type.as_str()));
+        let mut url = endpoint.to_owned();
+        for ((name, value), separator) in currency.into_iter().chain(r#type).zip(["?", "&"]) {
+            url = [&url, separator, name, "=", value].concat();
+        }
+        url
+    }
+
+    fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {
+        let fields = Fields::parse(body)?;
+        match fields.integer("code")? {
+            200..=299 => {}
+            status @ 400..=599 => return Err(BodyError::Status(u16::try_from(status).unwrap_or_default())),
+            _ => return Err(error("code", "neither success nor failure").into()),
+        }
+        let content = fields.object("content")?;
+        let currency =
+            Currency::parse(&content.text("currency")?).ok_or(error("currency", "not a currency code"))?;
+        if selector.currency.is_some_and(|asked| asked != currency) {
+            return Err(error("currency", "not the one asked for").into());
+        }
+        let (available, available_text) = content.decimal("balance", currency)?;
+        let mut reported = vec![("balance", available_text)];
+        let mut part = |field| -> Result<_, BodyError> {
+            let Some((amount, text)) = content.optional_decimal(field, currency)? else { return Ok(None) };
+            reported.push((field, text));
+            Ok(Some(amount))
+        };
+        let (blocked, reserved, processing) = (part("blocked")?, part("reserve")?, part("processing")?);
+        Ok(Reading {
+            available,
+            blocked,
+            reserved,
+            processing,
+            total: None,
+            reported,
+            observed_at: fields.timestamp("timestamp"),
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! The log of calls. A call is entered when its head has been received and completed later, so the
+//! order is that of arrival and calls without an answer are in it too.
+
+use std::{collections::VecDeque, time::Instant};
+
+use serde::Serialize;
+
+use super::{clock, http::Head};
+
+/// How many calls are kept: some 30 MB, so that a sandbox may run for weeks.
+const MAX_CALLS: usize = 50_000;
+
+/// What a call asked for, judged by its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A balance was asked for.
+    Balance,
+    /// A token was asked for.
+    Token,
+    /// The path is none of the provider's.
+    Other,
+}
+
+/// One call as the provider saw it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Call {
+    /// The wall clock when the head had been received: RFC 3339, UTC, milliseconds.
+    pub at: String,
+    /// The same moment on the monotonic clock.
+    #[serde(skip)]
+    pub instant: Instant,
+    /// What was asked for.
+    pub operation: Operation,
+    /// The method as sent.
+    pub method: String,
+    /// The path and the query as sent.
+    pub path_and_query: String,
+    /// The headers in the order and the spelling in which they were sent.
+    pub headers: Vec<(String, String)>,
+    /// The body of a token call; empty for others, and until it has been received.
+    pub body: String,
+    /// The status that was sent; none until then, or when a fault sends none.
+    pub status: Option<u16>,
+    /// The name of the fault that the call met.
+    pub fault: Option<&'static str>,
+}
+
+/// The latest calls, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct CallLog {
+    calls: VecDeque<Call>,
+    /// How many calls were dropped from the front, by age or on request.
+    dropped: usize,
+}
+
+/// Finds a call in the log again; stays right when older ones are dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CallId(usize);
+
+impl Call {
+    pub(super) fn new(head: &Head, operation: Operation, fault: Option<&'static str>) -> Self {
+        Self {
+            at: clock::timestamp(),
+            instant: clock::now(),
+            operation,
+            method: head.method.clone(),
+            path_and_query: head.target.clone(),
+            headers: head.headers.clone(),
+            body: String::new(),
+            status: None,
+            fault,
+        }
+    }
+
+    /// Returns the first header of this name, in whatever case it was sent.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(present, _)| present.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Keeps the body where it says something: only token calls are meant to have one.
+    pub(super) fn keep_body(&mut self, body: &[u8]) {
+        if self.operation == Operation::Token {
+            self.body = String::from_utf8_lossy(body).into_owned();
+        }
+    }
+}
+
+impl CallLog {
+    pub(super) fn enter(&mut self, call: Call) -> CallId {
+        if self.calls.len() == MAX_CALLS {
+            self.calls.pop_front();
+            self.dropped += 1;
+        }
+        self.calls.push_back(call);
+        CallId(self.dropped + self.calls.len() - 1)
+    }
+
+    /// Nothing when the call has been dropped meanwhile.
+    pub(super) fn find_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        let index = id.0.checked_sub(self.dropped)?;
+        self.calls.get_mut(index)
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<Call> {
+        self.calls.iter().cloned().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.dropped += self.calls.len();
+        self.calls.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> Call {
+        let head = Head {
+            method: "GET".to_owned(),
+            target: "/api/balance".to_owned(),
+            path: "/api/balance".to_owned(),
+            query: String::new(),
+            headers: vec![("X-Token".to_owned(), "abc".to_owned())],
+            keep_alive: true,
+            content_length: 0,
+        };
+        Call::new(&head, Operation::Balance, None)
+    }
+
+    #[test]
+    fn a_header_is_found_in_any_case() {
+        assert_eq!(call().header("x-token"), Some("abc"));
+        assert_eq!(call().header("x-api-key"), None);
+    }
+
+    #[test]
+    fn a_call_that_was_cleared_is_not_confused_with_a_later_one() {
+        let mut log = CallLog::default();
+        let cleared = log.enter(call());
+        log.clear();
+
+        let kept = log.enter(call());
+
+        assert!(log.find_mut(cleared).is_none());
+        assert!(log.find_mut(kept).is_some());
+        assert_eq!(log.len(), 1);
+    }
+
+    #[test]
+    fn the_log_forgets_the_oldest_call_first() {
+        let mut log = CallLog::default();
+        let first = log.enter(call());
+
+        for _ in 0..MAX_CALLS {
+            log.enter(call());
+        }
+
+        assert_eq!(log.len(), MAX_CALLS);
+        assert!(log.find_mut(first).is_none());
+    }
+}

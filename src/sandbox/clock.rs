@@ -1,0 +1,39 @@
+//! The sandbox's clock. A provider has a clock of its own, so nothing of the gateway's is used here.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+/// The monotonic clock.
+#[expect(clippy::disallowed_methods, reason = "the sandbox is a world of its own, with its own clock")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// The wall clock, spelled as the providers do: UTC, milliseconds, `Z`.
+pub(super) fn timestamp() -> String {
+    format!("{:.3}", wall())
+}
+
+/// The value of a `Date` header.
+pub(super) fn http_date() -> String {
+    httpdate::fmt_http_date(wall().into())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the sandbox is a world of its own, with its own clock")]
+fn wall() -> Timestamp {
+    Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_has_milliseconds_and_a_z() {
+        let text = timestamp();
+
+        assert_eq!(text.len(), "2025-11-19T20:18:29.384Z".len());
+        assert!(text.ends_with('Z'));
+    }
+}

@@ -1,0 +1,111 @@
+//! The server of one simulated provider: accepts connections and serves each in a small task.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    answer::{answer, answer_error},
+    control,
+    deliver::{Delivery, deliver},
+    fault::FaultKind,
+    http::{Connection, Head, Received, Request, Response},
+    state::State,
+};
+
+/// Connections that may wait to be accepted: Linux's own ceiling by default.
+const BACKLOG: u32 = 4096;
+
+/// Binds the address; one that was left a moment ago may be taken again.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts connections until told to stop, which ends those that are open, too.
+pub(super) async fn accept(
+    listener: TcpListener,
+    state: Arc<State>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                let serve = serve(stream, Arc::clone(&state));
+                let stop = stop.clone();
+                tasks.spawn(async move { stop.run_until_cancelled(serve).await });
+            }
+            // Out of file descriptors, most likely: some may be free a little later.
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, state: Arc<State>) {
+    // Without delay matters for small answers; a socket that refuses it still works.
+    let _ = stream.set_nodelay(true);
+    let mut connection = Connection::new(stream);
+    // A failed read or write means that the caller left, which is no concern of a provider.
+    while let Ok(true) = serve_request(&mut connection, &state).await {}
+}
+
+/// Serves one request and says whether the connection may serve another.
+async fn serve_request(connection: &mut Connection, state: &State) -> io::Result<bool> {
+    match connection.read_head().await? {
+        Received::Whole(head) if control::is_control(&head) => serve_control(connection, state, head).await,
+        Received::Whole(head) => serve_call(connection, state, head).await,
+        Received::Nothing => Ok(false),
+        Received::Refused(status) => refuse(connection, status.as_u16()).await,
+    }
+}
+
+async fn serve_control(connection: &mut Connection, state: &State, head: Head) -> io::Result<bool> {
+    let keep_alive = head.keep_alive;
+    let body = match connection.read_body(&head).await? {
+        Received::Whole(body) => body,
+        Received::Nothing => return Ok(false),
+        Received::Refused(status) => return refuse(connection, status.as_u16()).await,
+    };
+    let response = control::answer(state, &Request { head, body });
+    deliver(connection, &response, Delivery::Whole, keep_alive).await
+}
+
+async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> io::Result<bool> {
+    let (id, fault) = state.enter_call(&head);
+    let body = match connection.read_body(&head).await? {
+        Received::Whole(body) => body,
+        Received::Nothing => return Ok(false),
+        Received::Refused(status) => {
+            state.complete_call(id, |call| call.status = Some(status.as_u16()));
+            return refuse(connection, status.as_u16()).await;
+        }
+    };
+    state.complete_call(id, |call| call.keep_body(&body));
+    let request = Request { head, body };
+    let mut response = answer(state, &request, fault.as_ref());
+    if request.head.method == "HEAD" {
+        response.body.clear();
+    }
+    if let Some(FaultKind::Delay { ms }) = fault {
+        sleep(Duration::from_millis(ms)).await;
+    }
+    let delivery = Delivery::of(fault.as_ref());
+    // Before the first byte, so that whoever has the answer finds the log complete.
+    state.complete_call(id, |call| call.status = delivery.status(&response));
+    deliver(connection, &response, delivery, request.head.keep_alive).await
+}
+
+async fn refuse(connection: &mut Connection, status: u16) -> io::Result<bool> {
+    let response: Response = answer_error(status);
+    deliver(connection, &response, Delivery::Whole, false).await
+}

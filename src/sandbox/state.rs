@@ -1,0 +1,117 @@
+//! What one simulated provider remembers. Everything that changes is behind one lock, so a call's
+//! place in the log and the fault that it meets are decided together.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::{
+    book::{Book, quote},
+    calls::{Call, CallId, CallLog},
+    clock,
+    credentials::{Credentials, Tokens},
+    fault::{FaultKind, FaultQueue},
+    http::Head,
+    kind::Kind,
+};
+
+/// One simulated provider, shared by its connections.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) kind: Kind,
+    pub(super) credentials: Credentials,
+    /// Told of every call that enters the log.
+    pub(super) arrivals: Notify,
+    // A std mutex is right: sections are short and never await.
+    changing: Mutex<Changing>,
+}
+
+/// The part of the state that changes.
+#[derive(Debug)]
+pub(super) struct Changing {
+    pub(super) book: Book,
+    pub(super) calls: CallLog,
+    pub(super) faults: FaultQueue,
+    pub(super) tokens: Tokens,
+    pub(super) settings: Settings,
+    pub(super) random: fastrand::Rng,
+}
+
+/// How the provider behaves as long as nothing goes wrong.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    /// Seconds to announce and to enforce; none means the documented life.
+    pub(super) token_life_seconds: Option<u64>,
+    pub(super) drift: bool,
+    pub(super) require_certificate: bool,
+    pub(super) timestamp: Timestamp,
+}
+
+/// The provider's own timestamp in a balance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Timestamp {
+    /// The moment of the call.
+    #[default]
+    Now,
+    /// Raw JSON, verbatim.
+    Fixed(String),
+    /// The field is left out.
+    Missing,
+}
+
+impl State {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            credentials: Credentials::generate(),
+            arrivals: Notify::new(),
+            changing: Mutex::new(Changing {
+                book: Book::of(kind),
+                calls: CallLog::default(),
+                faults: FaultQueue::default(),
+                tokens: Tokens::default(),
+                settings: Settings::default(),
+                random: fastrand::Rng::new(),
+            }),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Changing> {
+        // No section leaves the state half changed, so a panic elsewhere does not spoil it.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a call whose head has been received, with the fault that it meets.
+    pub(super) fn enter_call(&self, head: &Head) -> (CallId, Option<FaultKind>) {
+        let operation = self.kind.operation(&head.path);
+        let mut changing = self.lock();
+        let fault = changing.faults.take(operation);
+        let call = Call::new(head, operation, fault.as_ref().map(FaultKind::name));
+        let id = changing.calls.enter(call);
+        drop(changing);
+        self.arrivals.notify_waiters();
+        (id, fault)
+    }
+
+    /// Changes a call in the log, if it is still there.
+    pub(super) fn complete_call(&self, id: CallId, complete: impl FnOnce(&mut Call)) {
+        if let Some(call) = self.lock().calls.find_mut(id) {
+            complete(call);
+        }
+    }
+
+    pub(super) fn is_timestamp(&self, field: &str) -> bool {
+        self.kind.timestamp_field() == Some(field)
+    }
+}
+
+impl Timestamp {
+    /// The value to send, as raw JSON.
+    pub(super) fn raw(&self) -> Option<String> {
+        match self {
+            Self::Now => Some(quote(&clock::timestamp())),
+            Self::Fixed(raw) => Some(raw.clone()),
+            Self::Missing => None,
+        }
+    }
+}

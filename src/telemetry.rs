@@ -1,0 +1,61 @@
+//! Structured logs on standard output that never block a request: a full pipe costs lines, which are counted.
+
+use std::io::Write;
+
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// Lines that wait for standard output; the default of 128,000 costs 4 MB at start.
+const BUFFERED_LINES: usize = 8_192;
+/// Denied access is logged at every level.
+const ALWAYS: &str = "balance_gateway::http::denied";
+/// The contract's lifecycle events (`ready`, `drained`) are, too.
+const LIFECYCLE: &str = "balance_gateway::app";
+
+/// Writes the lines out while it lives; dropped last in `main`.
+#[must_use]
+#[derive(Debug)]
+pub struct Telemetry {
+    dropped: ErrorCounter,
+    _guard: WorkerGuard,
+}
+
+/// Starts logging for this process.
+///
+/// # Errors
+/// When the process logs already.
+pub fn start(level: LevelFilter, output: impl Write + Send + 'static) -> Result<Telemetry, TryInitError> {
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(output);
+    let dropped = writer.error_counter();
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer);
+    let filter = Targets::new()
+        .with_target("balance_gateway", level)
+        .with_target(ALWAYS, level.max(LevelFilter::WARN))
+        .with_target(LIFECYCLE, level.max(LevelFilter::INFO))
+        .with_default(level.min(LevelFilter::WARN));
+    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+    log_panics();
+    Ok(Telemetry { dropped, _guard: guard })
+}
+
+impl Telemetry {
+    /// Counts the lines that standard output did not take.
+    #[must_use]
+    pub fn dropped_lines(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
+        let dropped = self.dropped.clone();
+        move || dropped.dropped_lines() as u64
+    }
+}
+
+/// A panic is a line like any other. Its message is ours and holds no secret; its place is enough to find it.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, message, "a panic");
+    }));
+}

@@ -1,0 +1,328 @@
+//! The way to the providers: authorise, send, bound, classify, parse, measure. The only place that calls out.
+//!
+//! One [`Upstream`] is one account's way to its provider; what the accounts of a provider share is in
+//! `provider.rs`. Deadlines nest: connect within attempt within read.
+
+mod breaker;
+mod budget;
+mod classify;
+mod client;
+mod clock;
+mod credentials;
+mod hold;
+mod provider;
+mod renewal;
+mod retry;
+mod stop;
+mod token;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::time::timeout_at;
+
+pub use breaker::{BreakerSettings, BreakerState};
+pub use budget::BudgetSettings;
+pub use client::{ClientError, ClientSettings};
+pub use credentials::{ClientCredentials, Credential};
+pub use provider::{Last, ProviderSettings, UpstreamProvider};
+
+use crate::domain::{
+    AccountName, Answer, BodyError, Currency, Failure, MaxAge, ParseError, Priority, Selector, Snapshot,
+    UpstreamError,
+};
+use crate::metrics::{Operation, ReadRefusal};
+use crate::providers::{self, Authorisation};
+use budget::Budget;
+use hold::Holds;
+use provider::Call;
+use stop::Stop;
+use token::{Token, Tokens};
+
+/// A provider whose parts do not add up is logged this often per account.
+const MISMATCH_LOG_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// One account's way to its provider.
+#[derive(Debug)]
+pub struct Upstream {
+    account: AccountName,
+    provider: Arc<UpstreamProvider>,
+    credential: Credential,
+    balances: Vec<Balance>,
+    max_age: MaxAge,
+    tokens: Tokens,
+    budget: Budget,
+    /// Holds that concern every balance of the account.
+    holds: Holds,
+    mismatch_logged: Mutex<Option<Instant>>,
+}
+
+/// A snapshot and when the request that brought it was really sent, whatever `Age` its answer carried.
+type Sent = (Snapshot, Instant);
+
+/// What is remembered of one balance.
+#[derive(Debug)]
+struct Balance {
+    selector: Selector,
+    /// What came back first for a balance that is asked without filters.
+    first_currency: OnceLock<Currency>,
+    holds: Holds,
+}
+
+impl Upstream {
+    /// Makes the way of an account to its provider; nothing is asked yet. `selectors` are its balances, in the
+    /// order in which [`Upstream::read`] counts them.
+    #[must_use]
+    pub fn new(
+        account: AccountName,
+        provider: Arc<UpstreamProvider>,
+        credential: Credential,
+        selectors: &[Selector],
+        max_age: MaxAge,
+    ) -> Self {
+        let balance = |selector: &Selector| Balance {
+            selector: selector.clone(),
+            first_currency: OnceLock::new(),
+            holds: Holds::default(),
+        };
+        Self {
+            account,
+            budget: Budget::new(provider.settings.budget),
+            provider,
+            credential,
+            balances: selectors.iter().map(balance).collect(),
+            max_age,
+            tokens: Tokens::default(),
+            holds: Holds::default(),
+            mismatch_logged: Mutex::default(),
+        }
+    }
+
+    /// The provider's shared state.
+    #[must_use]
+    pub fn provider(&self) -> &UpstreamProvider {
+        &self.provider
+    }
+
+    /// Outgoing calls allowed in any period.
+    #[must_use]
+    pub fn budget_limit(&self) -> u32 {
+        self.budget.limit()
+    }
+
+    /// Outgoing calls that may leave now.
+    #[must_use]
+    pub fn budget_remaining(&self) -> u32 {
+        self.budget.remaining(clock::now().monotonic)
+    }
+
+    /// When the account's token expires; `None` without one of ours.
+    #[must_use]
+    pub fn token_expiry(&self) -> Option<Timestamp> {
+        self.tokens.expiry()
+    }
+
+    /// Counts a read that was refused because a failure is held.
+    pub fn note_refused_by_hold(&self) {
+        self.provider.metrics.refused(ReadRefusal::Hold);
+    }
+
+    /// Asks the provider for the balance with this index: one whole read, attempts and token included.
+    pub async fn read(self: &Arc<Self>, index: usize, priority: Priority) -> Answer {
+        let started = clock::now().monotonic;
+        let balance = &self.balances[index];
+        if let Some((error, until)) = self.holds.held(started).or_else(|| balance.holds.held(started)) {
+            self.note_refused_by_hold();
+            let failure = Failure { error, retry_at: Some(until), is_held: true };
+            return Answer { priority, sent_at: started, result: Err(failure) };
+        }
+        match self.read_within(balance, priority, started + self.provider.settings.deadline).await {
+            Ok((snapshot, sent_at)) => {
+                self.holds.end();
+                balance.holds.end();
+                Answer { priority, sent_at, result: Ok(Arc::new(snapshot)) }
+            }
+            Err(stop) => {
+                let now = clock::now().monotonic;
+                let sent_at = stop.sent_at.unwrap_or(now);
+                Answer { priority, sent_at, result: Err(self.hold(balance, &stop, now)) }
+            }
+        }
+    }
+
+    fn hold(&self, balance: &Balance, stop: &Stop, now: Instant) -> Failure {
+        let holds = if stop.concerns_account() { &self.holds } else { &balance.holds };
+        let held_until = holds.begin(stop.error, stop.hold, now);
+        Failure {
+            error: stop.error,
+            retry_at: held_until.or(stop.retry_in.map(|wait| now + wait)),
+            is_held: held_until.is_some(),
+        }
+    }
+
+    async fn read_within(
+        self: &Arc<Self>,
+        balance: &Balance,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Sent, Stop> {
+        if let Some(stop) = self.provider.is_suspended(clock::now().monotonic) {
+            self.provider.metrics.refused(ReadRefusal::Breaker);
+            return Err(stop);
+        }
+        let _slot = self.slot(deadline).await?;
+        self.provider.reserve.note_read();
+        let mut attempt = 1;
+        loop {
+            let stop = match self.authorised_attempt(balance, priority, deadline).await {
+                Ok(sent) => return Ok(sent),
+                Err(stop) => stop,
+            };
+            if attempt > self.provider.settings.retries || !stop.error.is_retryable() {
+                return Err(stop);
+            }
+            let now = clock::now().monotonic;
+            let pause = retry::pause(attempt);
+            if now + pause >= deadline || !self.provider.reserve.take(now) {
+                return Err(stop);
+            }
+            tokio::time::sleep(pause).await;
+            if self.may_leave(priority).is_err() {
+                return Err(stop);
+            }
+            self.provider.metrics.retried();
+            attempt += 1;
+        }
+    }
+
+    /// Waits for one of the provider's slots, as long as there would be time left to ask.
+    async fn slot(&self, deadline: Instant) -> Result<tokio::sync::SemaphorePermit<'_>, Stop> {
+        if let Ok(slot) = self.provider.slots.try_acquire() {
+            return Ok(slot);
+        }
+        let slot = timeout_at(deadline.into(), self.provider.slots.acquire()).await;
+        match slot {
+            Ok(Ok(slot)) if self.has_time_to_connect(deadline) => Ok(slot),
+            _ => Err(self.busy()),
+        }
+    }
+
+    fn has_time_to_connect(&self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(clock::now().monotonic);
+        left >= self.provider.settings.client.connect_timeout
+    }
+
+    fn busy(&self) -> Stop {
+        self.provider.metrics.refused(ReadRefusal::Concurrency);
+        Stop::refused(UpstreamError::Busy, Duration::from_secs(1))
+    }
+
+    /// Whether breaker and budget would let a retry leave; a refused one leaves the first attempt's problem.
+    fn may_leave(&self, priority: Priority) -> Result<(), ()> {
+        let now = clock::now().monotonic;
+        let is_suspended = self.provider.is_suspended(now).is_some();
+        if is_suspended || !self.budget.has_room(priority, now) { Err(()) } else { Ok(()) }
+    }
+
+    /// One attempt with a live token; with tokens of ours, one more with a new token after a 401 or 403.
+    async fn authorised_attempt(
+        self: &Arc<Self>,
+        balance: &Balance,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Sent, Stop> {
+        let (authorisation, token) = match &self.credential {
+            Credential::Token(token) => (Authorisation::Bearer(token.clone()), None),
+            Credential::Keys { api_key, session_token } => {
+                let (api_key, session_token) = (api_key.clone(), session_token.clone());
+                (Authorisation::Keys { api_key, session_token }, None)
+            }
+            Credential::Client(credentials) => {
+                let token = self.live_token(credentials, priority, deadline).await?;
+                (Authorisation::Bearer(token.text.clone()), Some((credentials, token)))
+            }
+        };
+        let result = self.attempt(balance, &authorisation, priority, deadline).await;
+        let (Some((credentials, token)), Some(UpstreamError::Refused)) =
+            (token, result.as_ref().err().map(|s| s.error))
+        else {
+            return result;
+        };
+        let renewed = self.token_after_refusal(credentials, &token, priority, deadline).await?;
+        self.attempt(balance, &Authorisation::Bearer(renewed.text.clone()), priority, deadline).await
+    }
+
+    async fn attempt(
+        &self,
+        balance: &Balance,
+        authorisation: &Authorisation,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Sent, Stop> {
+        let settings = &self.provider.settings;
+        let request = providers::request(
+            settings.adapter,
+            &settings.balance_endpoint,
+            &balance.selector,
+            authorisation,
+        )
+        .map_err(|error| Stop::defect(&error))?;
+        let call = Call {
+            operation: Operation::Balance,
+            request: request.map(|()| Vec::new()),
+            budget: &self.budget,
+            priority,
+            deadline,
+        };
+        let understand = |answer: client::Answer, requested_at: crate::domain::Moment| {
+            let age = classify::age(&answer.headers);
+            if age > self.max_age.get() {
+                return Err(UpstreamError::Invalid(ParseError {
+                    field: "Age",
+                    problem: "older than max_age",
+                }));
+            }
+            let reading =
+                settings.adapter.parse(&answer.body, &balance.selector).map_err(|error| match error {
+                    BodyError::Invalid(error) => UpstreamError::Invalid(error),
+                    BodyError::Status(status) => {
+                        let classified =
+                            classify::status(Operation::Balance, status, &answer.headers, clock::now().wall);
+                        classified.err().unwrap_or(UpstreamError::Status(status))
+                    }
+                })?;
+            let currency = reading.available.currency();
+            if *balance.first_currency.get_or_init(|| currency) != currency {
+                let problem = "not the one that came back first";
+                return Err(UpstreamError::Invalid(ParseError { field: "currency", problem }));
+            }
+            self.note_oddities(&reading);
+            let (name, r#type) = (&settings.name, balance.selector.r#type.as_ref());
+            let snapshot = Snapshot::new(&self.account, name, r#type, requested_at.earlier_by(age), reading);
+            Ok((snapshot, requested_at.monotonic))
+        };
+        self.provider.attempt(call, understand).await
+    }
+
+    /// Counts what is odd but served as it is.
+    fn note_oddities(&self, reading: &crate::domain::Reading) {
+        if reading.observed_at == crate::domain::ObservedAt::Unreadable {
+            self.provider.metrics.observed_at_unreadable();
+        }
+        if !reading.is_mismatched() {
+            return;
+        }
+        self.provider.metrics.mismatched();
+        let now = clock::now().monotonic;
+        let mut logged = self.mismatch_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|logged| now.saturating_duration_since(logged) >= MISMATCH_LOG_INTERVAL) {
+            *logged = Some(now);
+            tracing::warn!(
+                account = %self.account,
+                provider = %self.provider.name(),
+                "the provider's total is not its available plus blocked"
+            );
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The outgoing budget of one account: a sliding log, so that at most `requests` calls count in *any* span of
+//! `per`. A token bucket would let nearly twice as many through.
+//!
+//! A call counts from its grant until `per` after its attempt ended, as the provider may have received it then.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::clock;
+use crate::domain::Priority;
+
+/// How many calls may leave in any span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetSettings {
+    /// Calls; above zero.
+    pub requests: u32,
+    /// The span.
+    pub per: Duration,
+}
+
+/// The log of one account's calls.
+#[derive(Debug)]
+pub(super) struct Budget {
+    settings: BudgetSettings,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    in_flight: u32,
+    /// When each finished call's attempt ended, oldest first.
+    ended: VecDeque<Instant>,
+}
+
+/// The right to make one call; the attempt ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Grant(Arc<Mutex<Log>>);
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        let mut log = lock(&self.0);
+        log.in_flight = log.in_flight.saturating_sub(1);
+        log.ended.push_back(clock::now().monotonic);
+    }
+}
+
+impl Budget {
+    pub(super) fn new(settings: BudgetSettings) -> Self {
+        Self { settings, log: Arc::default() }
+    }
+
+    /// Grants one call, or says after what time it is worth asking again.
+    pub(super) fn grant(&self, priority: Priority, now: Instant) -> Result<Grant, Duration> {
+        let mut log = self.current(now);
+        let share = self.share(priority);
+        let counted = log.counted();
+        if counted < share {
+            log.in_flight += 1;
+            return Ok(Grant(Arc::clone(&self.log)));
+        }
+        // So many of the oldest must have left the span before fewer than the share count.
+        let must_leave = usize::try_from(counted - share).unwrap_or(usize::MAX);
+        let last_to_leave = log.ended.get(must_leave).map(|ended| *ended + self.settings.per);
+        Err(last_to_leave.map_or(self.settings.per, |free| free.saturating_duration_since(now)))
+    }
+
+    /// Whether a call of this priority would be granted.
+    pub(super) fn has_room(&self, priority: Priority, now: Instant) -> bool {
+        self.current(now).counted() < self.share(priority)
+    }
+
+    pub(super) fn limit(&self) -> u32 {
+        self.settings.requests
+    }
+
+    pub(super) fn remaining(&self, now: Instant) -> u32 {
+        self.settings.requests.saturating_sub(self.current(now).counted())
+    }
+
+    /// The share of a priority: 60, 80 or 100 % of the requests, rounded down, at least one.
+    fn share(&self, priority: Priority) -> u32 {
+        let percent: u64 = match priority {
+            Priority::Background => 60,
+            Priority::Plain => 80,
+            Priority::Demanded => 100,
+        };
+        u32::try_from(u64::from(self.settings.requests) * percent / 100).unwrap_or(u32::MAX).max(1)
+    }
+
+    fn current(&self, now: Instant) -> MutexGuard<'_, Log> {
+        let mut log = lock(&self.log);
+        while log
+            .ended
+            .front()
+            .is_some_and(|ended| now.saturating_duration_since(*ended) >= self.settings.per)
+        {
+            log.ended.pop_front();
+        }
+        log
+    }
+}
+
+impl Log {
+    fn counted(&self) -> u32 {
+        self.in_flight.saturating_add(u32::try_from(self.ended.len()).unwrap_or(u32::MAX))
+    }
+}
+
+fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn budget(requests: u32) -> Budget {
+        Budget::new(BudgetSettings { requests, per: MINUTE })
+    }
+
+    #[test]
+    fn each_priority_has_its_share() {
+        let now = clock::now().monotonic;
+        for (requests, priority, share) in [
+            (50, Priority::Background, 30),
+            (50, Priority::Plain, 40),
+            (50, Priority::Demanded, 50),
+            (1, Priority::Background, 1),
+            (3, Priority::Plain, 2),
+        ] {
+            let budget = budget(requests);
+
+            let grants: Vec<_> = std::iter::from_fn(|| budget.grant(priority, now).ok()).collect();
+
+            assert_eq!(grants.len(), share, "{requests} {priority:?}");
+            assert_eq!(budget.remaining(now) as usize, requests as usize - share);
+        }
+    }
+
+    #[test]
+    fn a_call_counts_until_the_span_after_its_end() {
+        let budget = budget(1);
+        drop(budget.grant(Priority::Demanded, clock::now().monotonic).unwrap());
+        let ended = clock::now().monotonic;
+
+        let wait = budget.grant(Priority::Demanded, ended).unwrap_err();
+
+        assert!(wait <= MINUTE && wait > MINUTE - Duration::from_secs(1), "{wait:?}");
+        assert!(budget.grant(Priority::Demanded, ended + MINUTE).is_ok());
+    }
+
+    #[test]
+    fn a_call_in_flight_counts_however_long_it_takes() {
+        let budget = budget(1);
+        let now = clock::now().monotonic;
+        let grant = budget.grant(Priority::Demanded, now).unwrap();
+
+        assert_eq!(budget.grant(Priority::Demanded, now + 10 * MINUTE).unwrap_err(), MINUTE);
+        drop(grant);
+    }
+}

@@ -1,0 +1,184 @@
+//! Turns what came back from a provider into an [`UpstreamError`]: by status and by the transport's error kinds,
+//! never by the words of an answer.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use http::header::{AGE, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use jiff::Timestamp;
+
+use crate::domain::{ParseError, UpstreamError};
+
+use super::Operation;
+use super::breaker::Verdict;
+
+/// Classifies a status; `Ok` for a success, whose body is worth reading.
+pub(super) fn status(
+    operation: Operation,
+    status: u16,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<(), UpstreamError> {
+    match (status, operation) {
+        (200..=299, _) => Ok(()),
+        (401 | 403, _) | (400, Operation::Token) => Err(UpstreamError::Refused),
+        (429, _) => Err(UpstreamError::Throttled(retry_after(headers, now))),
+        (503, _) => match retry_after(headers, now) {
+            Some(told) => Err(UpstreamError::Unavailable(told)),
+            None => Err(UpstreamError::Status(status)),
+        },
+        _ => Err(UpstreamError::Status(status)),
+    }
+}
+
+/// Reads `Retry-After`: seconds or an HTTP date, the first of several. A date in the past is no wait.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let instant = httpdate::parse_http_date(text).ok()?;
+    Some(instant.duration_since(SystemTime::from(now)).unwrap_or_default())
+}
+
+/// Reads `Age`, the first of several; an unreadable one is zero, a huge one saturates.
+pub(super) fn age(headers: &HeaderMap) -> Duration {
+    let text = headers.get(AGE).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { Duration::from_secs(text.parse().unwrap_or(u64::MAX)) } else { Duration::ZERO }
+}
+
+/// We ask for no content-encoding, so that a small answer cannot unfold into a huge one.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Classifies a failure of the transport.
+pub(super) fn transport(error: &reqwest::Error) -> UpstreamError {
+    if error.is_connect() {
+        return UpstreamError::Unreachable;
+    }
+    if error.is_timeout() {
+        return UpstreamError::Timeout;
+    }
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        if let Some(error) = source.downcast_ref::<hyper::Error>()
+            && error.is_parse()
+        {
+            return UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
+        }
+        if let Some(error) = source.downcast_ref::<std::io::Error>()
+            && matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData)
+        {
+            return UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
+        }
+        cause = source.source();
+    }
+    UpstreamError::Unreachable
+}
+
+/// What a failed attempt says about the provider. `was_given_time` is false where our own deadline left the
+/// attempt less than half of its usual time.
+pub(super) fn verdict(error: UpstreamError, was_given_time: bool) -> Verdict {
+    match error {
+        UpstreamError::Unreachable | UpstreamError::Status(500..) => Verdict::Failed,
+        UpstreamError::Timeout if was_given_time => Verdict::Failed,
+        UpstreamError::Timeout => Verdict::Unknown,
+        // 503 with Retry-After is no failure, and no answer below 500 either.
+        UpstreamError::Unavailable(_) => Verdict::Unknown,
+        UpstreamError::Throttled(_)
+        | UpstreamError::Status(_)
+        | UpstreamError::Refused
+        | UpstreamError::Invalid(_)
+        | UpstreamError::TooLarge
+        | UpstreamError::Busy
+        | UpstreamError::Suspended
+        | UpstreamError::BudgetExhausted
+        | UpstreamError::Defect => Verdict::Answered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(http::HeaderName, &str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-21T07:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        let told = headers(&[(RETRY_AFTER, "20")]);
+        let none = HeaderMap::new();
+        let seconds = |n| Some(Duration::from_secs(n));
+        for (operation, code, headers, expected) in [
+            (Operation::Balance, 200, &none, Ok(())),
+            (Operation::Balance, 204, &none, Ok(())),
+            (Operation::Token, 201, &none, Ok(())),
+            (Operation::Balance, 301, &none, Err(UpstreamError::Status(301))),
+            (Operation::Balance, 400, &none, Err(UpstreamError::Status(400))),
+            (Operation::Token, 400, &none, Err(UpstreamError::Refused)),
+            (Operation::Balance, 401, &none, Err(UpstreamError::Refused)),
+            (Operation::Balance, 403, &told, Err(UpstreamError::Refused)),
+            (Operation::Balance, 404, &none, Err(UpstreamError::Status(404))),
+            (Operation::Balance, 429, &none, Err(UpstreamError::Throttled(None))),
+            (Operation::Balance, 429, &told, Err(UpstreamError::Throttled(seconds(20)))),
+            (Operation::Balance, 500, &told, Err(UpstreamError::Status(500))),
+            (Operation::Balance, 503, &none, Err(UpstreamError::Status(503))),
+            (Operation::Balance, 503, &told, Err(UpstreamError::Unavailable(Duration::from_secs(20)))),
+            (Operation::Balance, 599, &none, Err(UpstreamError::Status(599))),
+        ] {
+            assert_eq!(status(operation, code, headers, now()), expected, "{operation:?} {code}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("20", Some(20)),
+            (" 20 ", Some(20)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("Sat, 21 Nov 2026 07:00:20 GMT", Some(20)),
+            ("Saturday, 21-Nov-26 07:00:20 GMT", Some(20)),
+            ("Sat, 21 Nov 2026 06:00:00 GMT", Some(0)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let read = retry_after(&headers(&[(RETRY_AFTER, text)]), now());
+            assert_eq!(read, expected.map(Duration::from_secs), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_age_is_zero() {
+        for (text, seconds) in [("7", 7), ("0", 0), ("-7", 0), ("7.5", 0), ("7, 8", 0), ("", 0), ("x", 0)] {
+            assert_eq!(age(&headers(&[(AGE, text)])).as_secs(), seconds, "{text:?}");
+        }
+        assert_eq!(age(&headers(&[(AGE, "99999999999999999999999")])).as_secs(), u64::MAX);
+        assert_eq!(age(&headers(&[(AGE, "7"), (AGE, "8")])).as_secs(), 7);
+    }
+
+    #[test]
+    fn only_what_the_provider_did_counts_for_the_breaker() {
+        for (error, given_time, expected) in [
+            (UpstreamError::Unreachable, false, Verdict::Failed),
+            (UpstreamError::Timeout, true, Verdict::Failed),
+            (UpstreamError::Timeout, false, Verdict::Unknown),
+            (UpstreamError::Status(500), true, Verdict::Failed),
+            (UpstreamError::Status(404), true, Verdict::Answered),
+            (UpstreamError::Refused, true, Verdict::Answered),
+            (UpstreamError::Throttled(None), true, Verdict::Answered),
+            (UpstreamError::Unavailable(Duration::ZERO), true, Verdict::Unknown),
+        ] {
+            assert_eq!(verdict(error, given_time), expected, "{error:?}");
+        }
+    }
+}

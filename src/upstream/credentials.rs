@@ -1,0 +1,168 @@
+//! What an account authenticates with, and the request that exchanges client credentials for a token.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+
+use crate::domain::ParseError;
+
+/// A client certificate as PEM, percent-encoded; a space is `%20`.
+const CERTIFICATE_HEADER: HeaderName = HeaderName::from_static("x-ssl-client-cert");
+/// What PEM holds besides letters and digits and may stand as it is, as in the providers' documentation.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// No provider documents a life over an hour; a day bounds a mistake.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What one account authenticates with.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A bearer token from outside.
+    Token(SecretString),
+    /// Exchanged for tokens, which the gateway renews.
+    Client(ClientCredentials),
+    /// Two headers on every call.
+    Keys {
+        /// The project's key.
+        api_key: SecretString,
+        /// The session's token.
+        session_token: SecretString,
+    },
+}
+
+/// Client credentials of one account.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// The client's id.
+    pub id: SecretString,
+    /// The client's secret.
+    pub secret: SecretString,
+    /// A certificate in PEM to send along.
+    pub certificate: Option<SecretString>,
+}
+
+/// Exactly the two fields that the providers allow.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Exchange<'a> {
+    client_id: &'a str,
+    client_secret: &'a str,
+}
+
+impl ClientCredentials {
+    /// Builds the call of the token endpoint.
+    pub(super) fn exchange(&self, url: &str) -> Result<http::Request<Vec<u8>>, http::Error> {
+        let body =
+            Exchange { client_id: self.id.expose_secret(), client_secret: self.secret.expose_secret() };
+        // Two strings serialise without failing.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut request = http::Request::post(url).header(CONTENT_TYPE, "application/json").body(body)?;
+        if let Some(certificate) = &self.certificate {
+            let encoded = utf8_percent_encode(certificate.expose_secret(), KEPT).to_string();
+            let mut value = HeaderValue::try_from(encoded)?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(CERTIFICATE_HEADER, value);
+        }
+        Ok(request)
+    }
+}
+
+/// A token endpoint's answer.
+#[derive(Debug)]
+pub(super) struct Issued {
+    pub(super) token: SecretString,
+    pub(super) life: Duration,
+}
+
+#[derive(Deserialize)]
+struct IssuedBody<'a> {
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
+    #[serde(borrow)]
+    token_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    expires_in: &'a serde_json::value::RawValue,
+}
+
+/// Reads a token endpoint's answer (contract, section 5).
+pub(super) fn parse_issued(body: &[u8]) -> Result<Issued, ParseError> {
+    let invalid = |field, problem| ParseError { field, problem };
+    let issued: IssuedBody<'_> =
+        serde_json::from_slice(body).map_err(|_| invalid("token", "not the documented object"))?;
+    if issued.access_token.is_empty() || !issued.access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(invalid("access_token", "not visible ASCII"));
+    }
+    if issued.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err(invalid("token_type", "not Bearer"));
+    }
+    let raw = issued.expires_in.get();
+    let digits = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(raw);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(invalid("expires_in", "not a whole number"));
+    }
+    let seconds = digits.parse().unwrap_or(u64::MAX);
+    if seconds == 0 {
+        return Err(invalid("expires_in", "not above zero"));
+    }
+    let token = issued.access_token.into_owned().into();
+    Ok(Issued { token, life: Duration::from_secs(seconds).min(LONGEST_LIFE) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exchange_sends_exactly_two_fields_and_the_encoded_certificate() {
+        let credentials = ClientCredentials {
+            id: "client-1".into(),
+            secret: "s3cr3t\"\\".into(),
+            certificate: Some("-----BEGIN CERTIFICATE-----\nMII+/=\n-----END CERTIFICATE-----\n".into()),
+        };
+
+        let request = credentials.exchange("https://a.example/api/auth/token").unwrap();
+
+        assert_eq!(request.method(), http::Method::POST);
+        assert_eq!(request.body(), br#"{"clientId":"client-1","clientSecret":"s3cr3t\"\\"}"#);
+        assert_eq!(request.headers()[CONTENT_TYPE], "application/json");
+        let certificate = &request.headers()[CERTIFICATE_HEADER];
+        assert_eq!(
+            certificate,
+            "-----BEGIN%20CERTIFICATE-----%0AMII%2B%2F%3D%0A-----END%20CERTIFICATE-----%0A"
+        );
+        assert!(certificate.is_sensitive());
+    }
+
+    #[test]
+    fn a_token_answer_is_read_as_the_contract_says() {
+        for (body, life) in [
+            (r#"{"access_token":"a.b","token_type":"Bearer","expires_in":1800}"#, Ok(1800)),
+            (r#"{"access_token":"a.b","expires_in":"600","scope":"email profile"}"#, Ok(600)),
+            (
+                r#"{"access_token":"a.b","token_type":"bEARER","expires_in":999999999999999999999}"#,
+                Ok(86_400),
+            ),
+            (r#"{"access_token":"a.b","token_type":null,"expires_in":1}"#, Ok(1)),
+            (r#"{"access_token":"a.b","expires_in":1800.0}"#, Err("expires_in")),
+            (r#"{"access_token":"a.b","expires_in":0}"#, Err("expires_in")),
+            (r#"{"access_token":"a.b","expires_in":-1}"#, Err("expires_in")),
+            (r#"{"access_token":"a.b","expires_in":"1e3"}"#, Err("expires_in")),
+            (r#"{"access_token":"a.b","expires_in":null}"#, Err("expires_in")),
+            (r#"{"access_token":"a.b"}"#, Err("token")),
+            (r#"{"access_token":"","expires_in":1}"#, Err("access_token")),
+            (r#"{"access_token":"a b","expires_in":1}"#, Err("access_token")),
+            (r#"{"access_token":"a\n","expires_in":1}"#, Err("access_token")),
+            (r#"{"access_token":"a","token_type":"mac","expires_in":1}"#, Err("token_type")),
+            (r#"{"access_token":7,"expires_in":1}"#, Err("token")),
+            ("", Err("token")),
+            ("<html>", Err("token")),
+        ] {
+            let read = parse_issued(body.as_bytes());
+
+            assert_eq!(read.map(|issued| issued.life.as_secs()).map_err(|error| error.field), life, "{body}");
+        }
+    }
+}

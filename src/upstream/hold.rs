@@ -1,0 +1,122 @@
+//! Holds: how long a failure is remembered before the provider is asked again, for one balance or one account.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::{Hold, HoldRow, UpstreamError};
+
+/// The hold of one scope, and its rows of failures that double it.
+#[derive(Debug, Default)]
+pub(super) struct Holds(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    held: Option<(UpstreamError, Instant)>,
+    outages: u32,
+    refusals: u32,
+    throttles: u32,
+}
+
+impl Holds {
+    /// The failure that is still held, and until when.
+    pub(super) fn held(&self, now: Instant) -> Option<(UpstreamError, Instant)> {
+        self.lock().held.filter(|(_, until)| now < *until)
+    }
+
+    /// Begins a hold by the failure's own rule; `None` where it is not held.
+    pub(super) fn begin(&self, error: UpstreamError, hold: Hold, now: Instant) -> Option<Instant> {
+        let mut state = self.lock();
+        let length = match hold {
+            Hold::None => return None,
+            Hold::Fixed(length) | Hold::AsTold(length) => length,
+            Hold::Doubling { row, first, most } => {
+                let in_a_row = state.row(row);
+                let length = doubled(first, *in_a_row).min(most);
+                *in_a_row = in_a_row.saturating_add(1);
+                length
+            }
+        };
+        let until = now + length;
+        state.held = Some((error, until));
+        Some(until)
+    }
+
+    /// Ends the hold and every row: a balance came.
+    pub(super) fn end(&self) {
+        *self.lock() = State::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn row(&mut self, row: HoldRow) -> &mut u32 {
+        match row {
+            HoldRow::Outage => &mut self.outages,
+            HoldRow::Credentials => &mut self.refusals,
+            HoldRow::Throttled => &mut self.throttles,
+        }
+    }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ParseError;
+    use crate::upstream::clock;
+
+    #[test]
+    fn each_kind_is_held_as_long_as_the_contract_says() {
+        let told = Some(Duration::from_secs(20));
+        let invalid = ParseError { field: "body", problem: "not a JSON object" };
+        for (error, seconds) in [
+            (UpstreamError::Unreachable, vec![1, 2, 4, 8, 10, 10]),
+            (UpstreamError::Timeout, vec![1, 2]),
+            (UpstreamError::Status(500), vec![1, 2]),
+            (UpstreamError::Invalid(invalid), vec![5, 5]),
+            (UpstreamError::TooLarge, vec![5, 5]),
+            (UpstreamError::Refused, vec![30, 60, 120, 240, 480, 600, 600]),
+            (UpstreamError::Throttled(None), vec![5, 10, 20, 40, 60, 60]),
+            (UpstreamError::Throttled(told), vec![20, 20]),
+        ] {
+            let (holds, now) = (Holds::default(), clock::now().monotonic);
+
+            let lengths: Vec<_> = seconds
+                .iter()
+                .map(|_| (holds.begin(error, error.hold(), now).unwrap() - now).as_secs())
+                .collect();
+
+            assert_eq!(lengths, seconds, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_success_ends_the_hold_and_the_row() {
+        let (holds, now) = (Holds::default(), clock::now().monotonic);
+        let fail = || holds.begin(UpstreamError::Timeout, UpstreamError::Timeout.hold(), now).unwrap();
+        fail();
+        fail();
+
+        holds.end();
+
+        assert!(holds.held(now).is_none());
+        assert_eq!(fail() - now, Duration::from_secs(1));
+        assert!(holds.held(now + Duration::from_secs(1)).is_none());
+    }
+
+    #[test]
+    fn what_never_left_is_not_held() {
+        let holds = Holds::default();
+
+        assert_eq!(
+            holds.begin(UpstreamError::Busy, UpstreamError::Busy.hold(), clock::now().monotonic),
+            None
+        );
+    }
+}

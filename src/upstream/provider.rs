@@ -1,0 +1,187 @@
+//! What all accounts of one provider share: its client, its slots, its breaker and its retry reserve; and one
+//! attempt, from admission to measurement.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::breaker::{Breaker, BreakerSettings, BreakerState, Verdict};
+use super::budget::{Budget, BudgetSettings};
+use super::client::{self, Client, ClientError, ClientSettings};
+use super::retry::Reserve;
+use super::{Operation, Stop, classify, clock};
+use crate::domain::{ErrorKind, Moment, Priority, ProviderName, UpstreamError};
+use crate::metrics::{ProviderMetrics, ReadRefusal};
+use crate::providers::Provider;
+
+/// How a provider is asked.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// Its configured name.
+    pub name: ProviderName,
+    /// Its adapter.
+    pub adapter: &'static dyn Provider,
+    /// Base URL and balance path.
+    pub balance_endpoint: String,
+    /// Base URL and token path.
+    pub token_endpoint: String,
+    /// Connecting and TLS.
+    pub client: ClientSettings,
+    /// Time for one attempt, body included.
+    pub attempt_timeout: Duration,
+    /// Time for a whole read.
+    pub deadline: Duration,
+    /// Attempts after the first.
+    pub retries: u32,
+    /// Reads at once.
+    pub max_concurrency: u32,
+    /// Outgoing calls of each account.
+    pub budget: BudgetSettings,
+    /// When nobody asks for a while.
+    pub breaker: BreakerSettings,
+}
+
+/// One provider at run time.
+#[derive(Debug)]
+pub struct UpstreamProvider {
+    pub(super) settings: ProviderSettings,
+    pub(super) slots: Semaphore,
+    pub(super) reserve: Reserve,
+    pub(super) metrics: Arc<ProviderMetrics>,
+    client: Client,
+    breaker: Breaker,
+    in_flight: AtomicU64,
+    last: Mutex<Last>,
+}
+
+/// The last success and failure, for people.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Last {
+    /// When a balance last came.
+    pub success: Option<Timestamp>,
+    /// When an attempt last failed, and how.
+    pub failure: Option<(Timestamp, ErrorKind)>,
+}
+
+/// One call and what it is measured against.
+pub(super) struct Call<'a> {
+    pub(super) operation: Operation,
+    pub(super) request: http::Request<Vec<u8>>,
+    pub(super) budget: &'a Budget,
+    pub(super) priority: Priority,
+    /// When the whole read ends.
+    pub(super) deadline: Instant,
+}
+
+impl UpstreamProvider {
+    /// Makes the client and an empty state.
+    ///
+    /// # Errors
+    /// [`ClientError`] when a certificate or key cannot be used.
+    pub fn new(settings: ProviderSettings, metrics: Arc<ProviderMetrics>) -> Result<Self, ClientError> {
+        Ok(Self {
+            slots: Semaphore::new(settings.max_concurrency as usize),
+            reserve: Reserve::full(clock::now().monotonic),
+            metrics,
+            client: Client::new(settings.client.clone())?,
+            breaker: Breaker::new(settings.breaker),
+            in_flight: AtomicU64::new(0),
+            last: Mutex::default(),
+            settings,
+        })
+    }
+
+    /// Its configured name.
+    #[must_use]
+    pub fn name(&self) -> &ProviderName {
+        &self.settings.name
+    }
+
+    /// The breaker's state now.
+    #[must_use]
+    pub fn breaker_state(&self) -> BreakerState {
+        self.breaker.state(clock::now().monotonic)
+    }
+
+    /// Calls that are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The last success and failure.
+    #[must_use]
+    pub fn last(&self) -> Last {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an attempt could leave now, as far as the breaker knows.
+    pub(super) fn is_suspended(&self, now: Instant) -> Option<Stop> {
+        self.breaker.wait(now).map(|wait| Stop::refused(UpstreamError::Suspended, wait))
+    }
+
+    /// Makes one attempt. `understand` reads the answer; its error counts as the attempt's.
+    pub(super) async fn attempt<T>(
+        &self,
+        call: Call<'_>,
+        understand: impl FnOnce(client::Answer, Moment) -> Result<T, UpstreamError>,
+    ) -> Result<T, Stop> {
+        let now = clock::now();
+        let admission = self.breaker.admit(now.monotonic).map_err(|wait| {
+            self.metrics.refused(ReadRefusal::Breaker);
+            Stop::refused(UpstreamError::Suspended, wait)
+        })?;
+        let grant = call.budget.grant(call.priority, now.monotonic).map_err(|wait| {
+            self.metrics.refused(ReadRefusal::Budget);
+            Stop::refused(UpstreamError::BudgetExhausted, wait)
+        })?;
+        let left = call.deadline.saturating_duration_since(now.monotonic);
+        let timeout = left.min(self.settings.attempt_timeout);
+        let in_flight = InFlight::enter(&self.in_flight);
+        let requested_at = clock::now();
+        let result = self.client.send(call.operation, call.request, timeout).await;
+        let result = result.and_then(|answer| understand(answer, requested_at));
+        drop((grant, in_flight));
+
+        let ended = clock::now();
+        let failed = result.as_ref().err().copied();
+        let took = ended.monotonic.saturating_duration_since(requested_at.monotonic);
+        self.metrics.attempted(call.operation, took, failed.and_then(UpstreamError::kind));
+        let verdict = match (failed, call.operation) {
+            (None, Operation::Balance) => Verdict::Success,
+            (None, Operation::Token) => Verdict::Answered,
+            (Some(error), _) => classify::verdict(error, timeout * 2 >= self.settings.attempt_timeout),
+        };
+        admission.settle(verdict, ended.monotonic);
+        self.note(call.operation, failed, ended.wall);
+        result.map_err(|error| Stop::failed(error, call.operation, requested_at.monotonic))
+    }
+
+    fn note(&self, operation: Operation, failed: Option<UpstreamError>, now: Timestamp) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match failed {
+            None if operation == Operation::Balance => last.success = Some(now),
+            None => {}
+            Some(error) => last.failure = error.kind().map(|kind| (now, kind)).or(last.failure),
+        }
+    }
+}
+
+/// Counts a call for as long as it lives, however it ends.
+struct InFlight<'a>(&'a AtomicU64);
+
+impl<'a> InFlight<'a> {
+    fn enter(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,130 @@
+//! Getting and renewing an account's token: the calls behind `token.rs`, which decides when they are due.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use super::credentials::{self, ClientCredentials};
+use super::provider::Call;
+use super::stop::Stop;
+use super::{Credential, Operation, Token, Upstream, clock};
+use crate::domain::{Hold, HoldRow, Priority, UpstreamError};
+
+/// The first and the longest pause after a renewal ahead of time failed.
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+impl Upstream {
+    /// The account's token; asks for one where there is none, or waits for the read that is asking already.
+    pub(super) async fn live_token(
+        self: &Arc<Self>,
+        credentials: &ClientCredentials,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Arc<Token>, Stop> {
+        if let Some(token) = self.tokens.use_live(clock::now().monotonic) {
+            return Ok(token);
+        }
+        let turn = timeout_at(deadline.into(), self.tokens.asking.lock()).await;
+        let Ok(_turn) = turn else { return Err(self.busy()) };
+        if self.tokens.use_live(clock::now().monotonic).is_none() {
+            self.ask_token(credentials, priority, deadline).await?;
+        }
+        self.token_in_time(deadline)
+    }
+
+    /// The token to repeat a call with that was answered with 401 or 403.
+    pub(super) async fn token_after_refusal(
+        self: &Arc<Self>,
+        credentials: &ClientCredentials,
+        refused: &Arc<Token>,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Arc<Token>, Stop> {
+        self.tokens.drop_refused(refused);
+        let turn = timeout_at(deadline.into(), self.tokens.asking.lock()).await;
+        let Ok(_turn) = turn else { return Err(self.busy()) };
+        if self.tokens.use_live(clock::now().monotonic).is_none() {
+            self.tokens.take_refused_renewal(clock::now().monotonic).map_err(Stop::refused_again)?;
+            self.ask_token(credentials, priority, deadline).await?;
+        }
+        self.token_in_time(deadline)
+    }
+
+    fn token_in_time(&self, deadline: Instant) -> Result<Arc<Token>, Stop> {
+        let token = self.tokens.use_live(clock::now().monotonic);
+        token.filter(|_| self.has_time_to_connect(deadline)).ok_or_else(|| self.busy())
+    }
+
+    /// Asks for a token and takes it into use. Whoever calls holds the turn.
+    async fn ask_token(
+        self: &Arc<Self>,
+        credentials: &ClientCredentials,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<(), Stop> {
+        let request = credentials
+            .exchange(&self.provider.settings.token_endpoint)
+            .map_err(|error| Stop::defect(&error))?;
+        let call = Call { operation: Operation::Token, request, budget: &self.budget, priority, deadline };
+        let issued = self
+            .provider
+            .attempt(call, |answer, asked_at| {
+                let issued = credentials::parse_issued(&answer.body).map_err(UpstreamError::Invalid)?;
+                Ok((issued, asked_at))
+            })
+            .await;
+        let (issued, asked_at) = issued?;
+        let token = self.tokens.store(issued, asked_at);
+        self.renew_ahead(token);
+        Ok(())
+    }
+
+    /// Renews a token when its time comes, while it is in use and was used; one task per token.
+    fn renew_ahead(self: &Arc<Self>, token: Arc<Token>) {
+        let account = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(token.renew_at.into()).await;
+            let (mut pause, longest) = RETRY_PAUSES;
+            while let Some(account) = account.upgrade()
+                && account.wants_renewal(&token)
+            {
+                if account.renew(&token).await.is_ok() {
+                    return;
+                }
+                drop(account);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
+            }
+        });
+    }
+
+    fn wants_renewal(&self, token: &Arc<Token>) -> bool {
+        self.tokens.is_current(token) && token.was_used() && token.is_live(clock::now().monotonic)
+    }
+
+    /// One renewal ahead of time. Its failure holds nothing, since the old token lives; unless the provider asked
+    /// us to slow down, which concerns the account.
+    async fn renew(self: &Arc<Self>, token: &Arc<Token>) -> Result<(), Stop> {
+        let Credential::Client(credentials) = &self.credential else { return Ok(()) };
+        let _turn = self.tokens.asking.lock().await;
+        let now = clock::now().monotonic;
+        if !self.wants_renewal(token) || self.holds.held(now).is_some() {
+            return Err(Stop::refused(UpstreamError::Busy, RETRY_PAUSES.0));
+        }
+        let deadline = now + self.provider.settings.deadline;
+        let result = self.ask_token(credentials, Priority::Background, deadline).await;
+        if let Err(stop) = &result {
+            tracing::warn!(
+                account = %self.account,
+                provider = %self.provider.name(),
+                error = &stop.error as &dyn std::error::Error,
+                "a token is not renewed ahead of time"
+            );
+            if matches!(stop.hold, Hold::AsTold(_) | Hold::Doubling { row: HoldRow::Throttled, .. }) {
+                self.holds.begin(stop.error, stop.hold, clock::now().monotonic);
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,168 @@
+//! The token of one account: one at a time, minted by one request however many reads wait, renewed before it
+//! expires. The calls themselves are made by `Upstream`; this file decides when.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::credentials::Issued;
+use crate::domain::Moment;
+
+/// Renewals caused by a 401 happen at most this often.
+const REFUSED_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
+/// A life shorter than this is renewed at half of it.
+const SHORT_LIFE: Duration = Duration::from_secs(60);
+/// How long before the end a longer life is renewed at the latest.
+const MARGIN: Duration = Duration::from_secs(30);
+/// Renewals never follow each other faster.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A live token.
+#[derive(Debug)]
+pub(super) struct Token {
+    pub(super) text: SecretString,
+    pub(super) renew_at: Instant,
+    pub(super) expires_at: Moment,
+    was_used: AtomicBool,
+}
+
+impl Token {
+    fn new(issued: Issued, asked_at: Moment) -> Self {
+        Self {
+            text: issued.token,
+            renew_at: asked_at.monotonic + renewal_after(issued.life),
+            expires_at: asked_at.later_by(issued.life),
+            was_used: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_live(&self, now: Instant) -> bool {
+        now < self.expires_at.monotonic
+    }
+
+    /// Whether any balance was asked with it.
+    pub(super) fn was_used(&self) -> bool {
+        self.was_used.load(Ordering::Relaxed)
+    }
+}
+
+/// min(80 % of the life, life − 30 s); half of a short life.
+fn renewal_after(life: Duration) -> Duration {
+    let after = if life < SHORT_LIFE { life / 2 } else { (life * 4 / 5).min(life.saturating_sub(MARGIN)) };
+    after.max(SHORTEST_INTERVAL)
+}
+
+/// The token of one account, if it has one, and the turn to ask for the next.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    current: Mutex<Option<Arc<Token>>>,
+    /// Held while one read asks; the others wait here and then find its token.
+    pub(super) asking: tokio::sync::Mutex<()>,
+    refused_renewal: Mutex<Option<Instant>>,
+}
+
+impl Tokens {
+    /// The live token, noted as used.
+    pub(super) fn use_live(&self, now: Instant) -> Option<Arc<Token>> {
+        let token = self.current().as_ref().filter(|token| token.is_live(now)).cloned()?;
+        token.was_used.store(true, Ordering::Relaxed);
+        Some(token)
+    }
+
+    /// Whether this is still the one in use.
+    pub(super) fn is_current(&self, token: &Arc<Token>) -> bool {
+        self.current().as_ref().is_some_and(|current| Arc::ptr_eq(current, token))
+    }
+
+    /// Takes a new token into use.
+    pub(super) fn store(&self, issued: Issued, asked_at: Moment) -> Arc<Token> {
+        let token = Arc::new(Token::new(issued, asked_at));
+        *self.current() = Some(Arc::clone(&token));
+        token
+    }
+
+    /// Drops the token that a call was refused with; a newer one stays.
+    pub(super) fn drop_refused(&self, refused: &Arc<Token>) {
+        let mut current = self.current();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, refused)) {
+            *current = None;
+        }
+    }
+
+    /// Takes the turn of a renewal caused by a 401, or says how long none may be made.
+    pub(super) fn take_refused_renewal(&self, now: Instant) -> Result<(), Duration> {
+        let mut last = self.refused_renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = last.map(|last| last + REFUSED_RENEWAL_INTERVAL);
+        if let Some(next) = next
+            && now < next
+        {
+            return Err(next - now);
+        }
+        *last = Some(now);
+        Ok(())
+    }
+
+    /// When the token expires, by the wall clock.
+    pub(super) fn expiry(&self) -> Option<Timestamp> {
+        self.current().as_ref().map(|token| token.expires_at.wall)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Token>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::clock;
+
+    fn issued(seconds: u64) -> Issued {
+        Issued { token: "t".into(), life: Duration::from_secs(seconds) }
+    }
+
+    #[test]
+    fn a_token_is_renewed_in_time() {
+        for (life, renewed_after) in
+            [(1800, 1440), (3600, 2880), (600, 480), (100, 70), (60, 30), (59, 29), (1, 1)]
+        {
+            let after = renewal_after(Duration::from_secs(life));
+            assert_eq!(after.as_secs(), renewed_after, "{life}");
+        }
+    }
+
+    #[test]
+    fn an_expired_token_is_not_used() {
+        let (tokens, now) = (Tokens::default(), clock::now());
+        tokens.store(issued(600), now);
+
+        assert!(tokens.use_live(now.later_by(Duration::from_secs(599)).monotonic).is_some());
+        assert!(tokens.use_live(now.later_by(Duration::from_secs(600)).monotonic).is_none());
+    }
+
+    #[test]
+    fn a_401_drops_only_the_token_it_was_sent_with() {
+        let (tokens, now) = (Tokens::default(), clock::now());
+        let old = tokens.store(issued(600), now);
+        let new = tokens.store(issued(600), now);
+
+        tokens.drop_refused(&old);
+        assert!(tokens.is_current(&new));
+
+        tokens.drop_refused(&new);
+        assert!(tokens.use_live(now.monotonic).is_none());
+    }
+
+    #[test]
+    fn renewals_caused_by_a_401_are_ten_seconds_apart() {
+        let (tokens, now) = (Tokens::default(), clock::now().monotonic);
+        let second = Duration::from_secs(1);
+
+        assert_eq!(tokens.take_refused_renewal(now), Ok(()));
+        assert_eq!(tokens.take_refused_renewal(now + second * 4), Err(second * 6));
+        assert_eq!(tokens.take_refused_renewal(now + second * 10), Ok(()));
+    }
+}

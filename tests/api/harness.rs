@@ -1,0 +1,289 @@
+//! The real gateway on port 0 in front of simulated providers, and a client that reads its answers.
+//!
+//! Everything that a test sees of the gateway is also written to a file, with the secrets that were used beside it:
+//! `tests/run` searches the one for the other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use balance_gateway::app::App;
+use balance_gateway::config;
+use balance_gateway::sandbox::{Credentials, Kind, SimulatedProvider};
+use balance_gateway::shutdown::Shutdown;
+use balance_gateway::telemetry::{self, Telemetry};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
+
+/// No condition in these tests takes longer to come true.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The key of the caller that may see everything.
+pub(crate) const KEY: &str = "bgk_test-key-of-the-caller-that-sees-all-accounts";
+
+/// What a test changes of the usual configuration; each text is TOML.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
+    /// Lines of `[server]`.
+    pub(crate) server: String,
+    /// Lines of `[freshness]`.
+    pub(crate) freshness: String,
+    /// Lines of every `[providers.…]`.
+    pub(crate) provider: String,
+    /// Lines of every `[accounts.…]`.
+    pub(crate) account: String,
+    /// Lines of the caller that sees all.
+    pub(crate) caller: String,
+    /// Whole sections at the end.
+    pub(crate) further: String,
+    /// Tokens from outside instead of client credentials.
+    pub(crate) has_static_tokens: bool,
+}
+
+/// A running gateway.
+pub(crate) struct Harness {
+    pub(crate) api: SocketAddr,
+    pub(crate) ops: SocketAddr,
+    pub(crate) client: reqwest::Client,
+    providers: HashMap<Kind, SimulatedProvider>,
+    shutdown: Shutdown,
+    running: Option<JoinHandle<()>>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Harness {
+    /// Starts with one account per kind, named `<kind>-demo`.
+    pub(crate) async fn start(setup: Setup) -> Self {
+        log_to_the_record();
+        let mut providers = HashMap::new();
+        for kind in Kind::ALL {
+            providers.insert(kind, SimulatedProvider::start(kind).await.unwrap());
+        }
+        let (text, secrets) = configuration(&setup, &providers);
+        let config = config::parse(&text, Path::new("test"), &|name| secrets.get(name).cloned())
+            .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+        let app = App::build(config, || 0).unwrap();
+        let (api, ops, shutdown) = (app.api_addr(), app.ops_addr(), app.shutdown());
+        let running = Some(tokio::spawn(app.run()));
+        let client = client().build().unwrap();
+        Self { api, ops, client, providers, shutdown, running }
+    }
+
+    /// Starts with the usual configuration.
+    pub(crate) async fn usual() -> Self {
+        Self::start(Setup::default()).await
+    }
+
+    pub(crate) fn provider(&self, kind: Kind) -> &SimulatedProvider {
+        &self.providers[&kind]
+    }
+
+    /// Asks the API with the key that sees all.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.get_with(path, &[]).await
+    }
+
+    /// Asks the API with further headers.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        self.send("GET", path, Some(KEY), headers).await
+    }
+
+    /// Asks for the balance of a kind's account.
+    pub(crate) async fn balance(&self, kind: Kind) -> Reply {
+        self.get(&format!("/v1/accounts/{kind}-demo/balance")).await
+    }
+
+    /// Asks the API anything.
+    pub(crate) async fn send(&self, method: &str, path: &str, key: Option<&str>, headers: &[(&str, &str)]) -> Reply {
+        let url = format!("http://{}{path}", self.api);
+        let mut request = self.client.request(method.parse().unwrap(), url);
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Reply::read(request.send().await.unwrap()).await
+    }
+
+    /// Asks the operations side.
+    pub(crate) async fn operations(&self, path: &str) -> Reply {
+        Reply::read(self.client.get(format!("http://{}{path}", self.ops)).send().await.unwrap()).await
+    }
+
+    /// The value of a series, written as on the page without the prefix; `None` when it is not there.
+    pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
+        let page = self.operations("/metrics").await.body;
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("balance_gateway_{series} ")))?;
+        Some(line.parse().unwrap())
+    }
+
+    /// Begins the drain, as a SIGTERM does.
+    pub(crate) fn begin_shutdown(&self) {
+        self.shutdown.begin_drain();
+    }
+
+    /// Waits until the gateway has ended.
+    pub(crate) async fn ended(&mut self) {
+        let running = self.running.take().unwrap();
+        tokio::time::timeout(PATIENCE, running).await.expect("the gateway ends in time").unwrap();
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.abort();
+        }
+        let tokens = self.providers.values().flat_map(|provider| provider.calls()).filter_map(|call| {
+            call.header("authorization").and_then(|line| line.strip_prefix("Bearer ")).map(str::to_owned)
+        });
+        record("secrets", &tokens.collect::<Vec<_>>().join("\n"));
+    }
+}
+
+impl Reply {
+    async fn read(response: reqwest::Response) -> Self {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body = response.text().await.unwrap();
+        record("seen", &format!("{status} {headers:?} {body}"));
+        Self { status, headers, body }
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A header that is there once, or an empty text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts that this is the problem of this code, whole and consistent.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        let body = self.json();
+        assert_eq!((self.status, body["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(body["status"], status);
+        assert_eq!(body["type"], format!("urn:balance-gateway:problem:{code}"));
+        assert_eq!(body["request_id"], self.header("x-request-id"));
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.header("cache-control"), "no-store");
+        let retry_after = body.get("retry_after").map(ToString::to_string).unwrap_or_default();
+        assert_eq!(retry_after, self.header("retry-after"), "{self:?}");
+        assert!(self.headers.get("etag").is_none());
+    }
+}
+
+/// A client that takes nothing from the environment.
+pub(crate) fn client() -> reqwest::ClientBuilder {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().redirect(reqwest::redirect::Policy::none())
+}
+
+/// Polls until the condition holds.
+#[track_caller]
+pub(crate) fn eventually<F: Future<Output = bool>>(
+    what: &'static str,
+    mut condition: impl FnMut() -> F,
+) -> impl Future<Output = ()> {
+    async move {
+        let end = Instant::now() + PATIENCE;
+        while !condition().await {
+            assert!(Instant::now() < end, "in vain: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// SHA-256 of a key, as the configuration keeps it.
+pub(crate) fn digest(key: &str) -> String {
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The configuration in TOML, and the secrets that it names.
+fn configuration(setup: &Setup, providers: &HashMap<Kind, SimulatedProvider>) -> (String, BTreeMap<String, String>) {
+    let mut secrets = BTreeMap::new();
+    let Setup { server, freshness, provider: provider_lines, account, caller, further, has_static_tokens } = setup;
+    let mut text = format!(
+        "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\n{server}\n[freshness]\n{freshness}\n\
+         [callers.all]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n{caller}\n",
+        digest(KEY)
+    );
+    if !caller.contains("limit") {
+        text.push_str("limit = { requests = 1000000, per = \"1m\", burst = 1000000 }\n");
+    }
+    for (kind, provider) in providers {
+        let Credentials { client_id, client_secret, token, api_key, session_token } = provider.credentials();
+        let used = match (kind, has_static_tokens) {
+            (Kind::Pluggo, _) => vec![("api_key", api_key), ("session_token", session_token)],
+            (_, true) => vec![("token", token)],
+            (_, false) => vec![("client_id", client_id), ("client_secret", client_secret)],
+        };
+        let url = provider.url();
+        write!(text, "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n{provider_lines}\n").unwrap();
+        write!(text, "[accounts.{kind}-demo]\nprovider = \"{kind}\"\n{account}\n").unwrap();
+        for (name, value) in used {
+            let variable = format!("{kind}_{name}").replace('-', "_").to_uppercase();
+            writeln!(text, "{name} = {{ env = \"{variable}\" }}").unwrap();
+            secrets.insert(variable, value);
+        }
+        if *kind == Kind::Pluggo {
+            text.push_str("balances = [{ currency = \"BRL\" }, { currency = \"USD\" }, ");
+            text.push_str("{ currency = \"BTC\", type = \"CRYPTO\" }]\n");
+        }
+    }
+    text.push_str(further);
+    record("secrets", KEY);
+    record("secrets", &secrets.values().cloned().collect::<Vec<_>>().join("\n"));
+    (text, secrets)
+}
+
+/// Where the record is kept, when `tests/run` asked for one.
+fn record_directory() -> Option<PathBuf> {
+    std::env::var_os("BALANCE_GATEWAY_TEST_OUTPUT").map(PathBuf::from)
+}
+
+fn open_record(name: &str) -> Option<File> {
+    let path = record_directory()?.join(name);
+    Some(OpenOptions::new().create(true).append(true).open(path).unwrap())
+}
+
+/// Adds to the record; with one write, so that lines of parallel tests do not mix.
+pub(crate) fn record(name: &str, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    if let Some(mut file) = open_record(name) {
+        file.write_all(format!("{}\n", text.trim_end()).as_bytes()).unwrap();
+    }
+}
+
+/// Logs of all tests of this process go to the record, debug lines too.
+fn log_to_the_record() {
+    static TELEMETRY: OnceLock<Mutex<Option<Telemetry>>> = OnceLock::new();
+    TELEMETRY.get_or_init(|| {
+        let level = tracing::level_filters::LevelFilter::DEBUG;
+        Mutex::new(open_record("seen").and_then(|file| telemetry::start(level, file).ok()))
+    });
+}

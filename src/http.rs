@@ -30,14 +30,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::response::Response;
 use axum::routing::{get, post};
+use futures_util::FutureExt;
 use http::header::HeaderValue;
 use hyper::body::Incoming;
-use tower::{Service, ServiceBuilder};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 pub use caller::AccountPattern;
 pub use settings::{CallerSettings, LimitSettings, ServerSettings};
@@ -122,12 +122,33 @@ impl Api {
     }
 }
 
-/// The API's service. The order of the layers, outermost first, is the order of refusals in the contract.
+/// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need
+/// no box: a cached hit is not much more than its layers.
+trait Answer:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+    /// Answers one request.
+    fn answer(&mut self, request: Request) -> impl Future<Output = Response> + Send {
+        self.call(request).map(|Ok(response)| response)
+    }
+}
+
+impl<S> Answer for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The API's service; its layers, outermost first.
 pub fn api_service(
     api: Arc<Api>,
 ) -> impl Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
 + Clone
 + Send
++ Sync
 + 'static {
     let router = Router::new()
         .route(Route::Accounts.pattern(), get(accounts::list))
@@ -140,18 +161,13 @@ pub fn api_service(
         })
         .with_state(Arc::clone(&api));
     ServiceBuilder::new()
-        .map_request(|request: http::Request<Incoming>| request.map(Body::new))
-        .layer(from_fn_with_state(Arc::clone(&api), observe::observe))
-        .map_response(|response: http::Response<_>| response.map(Body::new))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::clone(&api), admission::deadline))
-        .layer(from_fn_with_state(Arc::clone(&api), admission::caller))
-        .layer(from_fn_with_state(api, admission::permission))
+        .map_request(|request: http::Request<Incoming>| request.map(body_of))
+        .layer(layer_fn(|inner| observe::observe(Arc::clone(&api), inner)))
+        .layer(layer_fn(|inner| admission::admit(Arc::clone(&api), inner)))
         .service(router)
 }
 
-/// A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    Problem::new(Code::Internal, "a defect; the request's id is in the log").into_response()
+/// Most requests have no body, and an empty one needs no box.
+fn body_of(body: Incoming) -> Body {
+    if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }

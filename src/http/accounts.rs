@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
 
-use super::caller::Caller;
+use super::admission::Admitted;
 use super::problem::Problem;
 use super::query::Query;
-use super::{Api, OpenAccount, balance};
+use super::{Api, balance};
 use crate::domain::{AccountName, BalanceType, Currency, ProviderName, snapshot};
 use crate::gateway::Account;
 
@@ -39,13 +38,10 @@ struct Configured<'a> {
 }
 
 /// `GET /v1/accounts`.
-pub(super) async fn list(
-    State(api): State<Arc<Api>>,
-    Extension(caller): Extension<Arc<Caller>>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    Query::parse(query.as_deref(), &[])?;
-    let accounts = api.visible_accounts(&caller).map(|open| describe(&open.account)).collect();
+pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let admitted = Admitted::of(&request)?;
+    Query::parse(request.uri().query(), &[])?;
+    let accounts = api.visible_accounts(&admitted.caller).map(|open| describe(&open.account)).collect();
     Ok(not_stored(Json(Accounts { accounts })))
 }
 
@@ -74,15 +70,13 @@ struct Invalidated {
 }
 
 /// `POST /v1/accounts/{account}/invalidate`: all balances of the account, or the one chosen.
-pub(super) async fn invalidate(
-    State(api): State<Arc<Api>>,
-    Extension(open): Extension<Arc<OpenAccount>>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    let query = Query::parse(query.as_deref(), &["currency", "type"])?;
+pub(super) async fn invalidate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let admitted = Admitted::of(&request)?;
+    let query = Query::parse(request.uri().query(), &["currency", "type"])?;
+    let open = admitted.account()?;
     let is_chosen = query.one("currency")?.is_some() || query.one("type")?.is_some();
     let slots = if is_chosen {
-        std::slice::from_ref(balance::select(&open, &query)?)
+        std::slice::from_ref(balance::select(open, &query)?)
     } else {
         open.account.balances()
     };

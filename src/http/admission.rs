@@ -1,21 +1,21 @@
-//! The layers between measuring and the handlers: the whole-request deadline, the caller, its limit, its
-//! permission, and the body that nobody needs. Their order is in `http.rs`.
+//! The layer between measuring and the handlers: the whole-request deadline, then the caller, its limit, its
+//! permission, and the body that nobody needs, in the contract's order of refusals.
 
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::body::HttpBody;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
+use tower::service_fn;
 
 use super::caller::Caller;
 use super::listener::Peer;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
-use super::{Api, Arrival, directives, rate_limit, route};
+use super::{Answer, Api, Arrival, OpenAccount, directives, rate_limit, route};
 use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -24,37 +24,68 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// No endpoint takes a body; this much is read and ignored.
 const MOST_BODY: usize = 4 * 1024;
 
-/// Ends a request that takes longer than `request_timeout`. A handler's own, earlier deadlines are its matter.
-pub(super) async fn deadline(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let arrived = arrival(&request).moment.monotonic;
-    let wait = directives::prefer_wait(request.headers());
-    let answer = tokio::time::timeout_at((arrived + api.request_timeout).into(), next.run(request)).await;
-    let mut response = answer.unwrap_or_else(|_| {
-        Problem::new(Code::DeadlineExceeded, "the request took longer than it may").into_response()
-    });
-    if let Some(wait) = wait {
-        response.headers_mut().insert(PREFERENCE_APPLIED, rate_limit::header(format!("wait={wait}")));
+/// Who was let in, and the account that the path is about, which the caller may see.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    pub(super) arrival: Arrival,
+    pub(super) caller: Arc<Caller>,
+    account: Option<Arc<OpenAccount>>,
+}
+
+impl Admitted {
+    /// What the layer noted of a request behind it.
+    pub(super) fn of(request: &Request) -> Result<&Self, Problem> {
+        let admitted = request.extensions().get();
+        admitted.ok_or_else(|| Problem::new(Code::Internal, "a request that nobody let in"))
     }
-    response
+
+    /// The account of a path that has one.
+    pub(super) fn account(&self) -> Result<&Arc<OpenAccount>, Problem> {
+        self.account.as_ref().ok_or_else(|| Problem::new(Code::Internal, "a path without an account"))
+    }
+}
+
+/// The layer: ends a request that takes longer than `request_timeout`, and lets in the others. A handler's own,
+/// earlier deadlines are its matter.
+pub(super) fn admit<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
+    service_fn(move |request: Request| {
+        let (api, inner) = (Arc::clone(&api), inner.clone());
+        async move {
+            let deadline = arrival(&request).moment.monotonic + api.request_timeout;
+            let wait = directives::prefer_wait(request.headers());
+            let answer = tokio::time::timeout_at(deadline.into(), let_in(&api, inner, request)).await;
+            let mut response = answer.unwrap_or_else(|_| {
+                Problem::new(Code::DeadlineExceeded, "the request took longer than it may").into_response()
+            });
+            if let Some(wait) = wait {
+                response.headers_mut().insert(PREFERENCE_APPLIED, rate_limit::header(format!("wait={wait}")));
+            }
+            Ok(response)
+        }
+    })
 }
 
 /// Lets in whoever has a known key, and takes the unit of its limit that every request costs.
-pub(super) async fn caller(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+async fn let_in(api: &Api, mut inner: impl Answer, mut request: Request) -> Response {
     if !route::needs_caller(request.uri().path()) {
-        return next.run(request).await;
+        return inner.answer(request).await;
     }
     let caller = match api.callers.identify(request.headers()) {
-        Ok(caller) => Arc::clone(caller),
-        Err(reason) => return unauthenticated(&api, &request, reason).into_response(),
+        Ok(caller) => caller,
+        Err(reason) => return unauthenticated(api, &request, reason).into_response(),
     };
     let mut response = match caller.charge_request() {
-        Ok(()) => {
-            request.extensions_mut().insert(Arc::clone(&caller));
-            next.run(request).await
-        }
         Err(retry_after) => Problem::new(Code::RateLimited, "the caller's limit is spent")
             .retry_after(retry_after)
             .into_response(),
+        Ok(()) => match permit(api, caller, &mut request).await {
+            Err(problem) => problem.into_response(),
+            Ok(account) => {
+                let arrival = arrival(&request);
+                request.extensions_mut().insert(Admitted { arrival, caller: Arc::clone(caller), account });
+                inner.answer(request).await
+            }
+        },
     };
     let headers = response.headers_mut();
     headers.insert(RATE_LIMIT_POLICY, caller.policy());
@@ -84,36 +115,34 @@ fn unauthenticated(api: &Api, request: &Request, reason: AuthFailure) -> Problem
 
 /// Answers for an account that the caller may not see as if there were none, before anything else is looked at;
 /// then reads and ignores a small body.
-pub(super) async fn permission(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+async fn permit(
+    api: &Api,
+    caller: &Caller,
+    request: &mut Request,
+) -> Result<Option<Arc<OpenAccount>>, Problem> {
     let account = match route::account_path(request.uri().path()) {
         Some((encoded, _)) if !encoded.is_empty() => {
             let name = percent_decode_str(encoded).decode_utf8_lossy();
-            let Some(caller) = request.extensions().get::<Arc<Caller>>() else {
-                return Problem::new(Code::Internal, "a request without a caller").into_response();
-            };
             let Some(account) = api.visible_account(caller, &name) else {
-                let now = arrival(&request).moment.monotonic;
+                let now = arrival(request).moment.monotonic;
                 api.denied.write(Some(caller.name().as_str()), Some(&name), "account_not_found", now);
-                return Problem::account_not_found(&name).into_response();
+                return Err(Problem::account_not_found(&name));
             };
             Some(Arc::clone(account))
         }
         _ => None,
     };
     if !request.body().is_end_stream() {
-        match Limited::new(std::mem::take(request.body_mut()), MOST_BODY).collect().await {
-            Ok(_) => {}
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Problem::new(Code::ContentTooLarge, "no endpoint takes a body").into_response();
+        let body = std::mem::take(request.body_mut());
+        Limited::new(body, MOST_BODY).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Problem::new(Code::ContentTooLarge, "no endpoint takes a body")
+            } else {
+                Problem::new(Code::InvalidRequest, "the body cannot be read")
             }
-            Err(_) => return Problem::new(Code::InvalidRequest, "the body cannot be read").into_response(),
-        }
-        *request.body_mut() = Body::empty();
+        })?;
     }
-    if let Some(account) = account {
-        request.extensions_mut().insert(account);
-    }
-    next.run(request).await
+    Ok(account)
 }
 
 /// What the observing layer put there; it stands outside of every other.

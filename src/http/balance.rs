@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
+use super::admission::Admitted;
 use super::caller::Caller;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
@@ -18,22 +18,17 @@ use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
 use crate::metrics::Label;
 
 /// `GET /v1/accounts/{account}/balance`.
-pub(super) async fn show(
-    State(api): State<Arc<Api>>,
-    Extension(arrival): Extension<Arrival>,
-    Extension(caller): Extension<Arc<Caller>>,
-    Extension(open): Extension<Arc<OpenAccount>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let query = Query::parse(query.as_deref(), &["currency", "type", "not_before"])?;
-    let item = Item { open: &open, slot: select(&open, &query)? };
-    let asked = asked(&arrival, &headers, &query, api.request_timeout)?;
-    let result = item.serve(&api, &caller, &asked).await;
+pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let (admitted, headers) = (Admitted::of(&request)?, request.headers());
+    let query = Query::parse(request.uri().query(), &["currency", "type", "not_before"])?;
+    let open = admitted.account()?;
+    let item = Item { open, slot: select(open, &query)? };
+    let asked = asked(&admitted.arrival, headers, &query, api.request_timeout)?;
+    let result = item.serve(&api, &admitted.caller, &asked).await;
     let outcome = item.count(&result, &asked);
     let mut response = match &result {
         Ok((found, age)) => {
-            reply::balance(found, open.account.limits(), open.cache_control.clone(), *age, &headers)
+            reply::balance(found, open.account.limits(), open.cache_control.clone(), *age, headers)
         }
         Err(refusal) => item.problem(*refusal).into_response(),
     };

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use futures_util::future::join_all;
-use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
+use super::admission::Admitted;
 use super::balance::{self, Item};
 use super::caller::Caller;
 use super::problem::{self, Code, Problem};
@@ -25,22 +24,17 @@ use crate::gateway::{Asked, Found, Refusal};
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// `GET /v1/balances`.
-pub(super) async fn list(
-    State(api): State<Arc<Api>>,
-    Extension(arrival): Extension<Arrival>,
-    Extension(caller): Extension<Arc<Caller>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let query = Query::parse(query.as_deref(), &["account", "provider", "not_before"])?;
+pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let admitted = Admitted::of(&request)?;
+    let query = Query::parse(request.uri().query(), &["account", "provider", "not_before"])?;
     let longest = api.request_timeout.saturating_sub(MARGIN);
-    let asked = balance::asked(&arrival, &headers, &query, longest)?;
-    let (items, not_found) = chosen(&api, &caller, &query)?;
-    caller.charge_batch(items.len() + not_found.len()).map_err(|retry_after| {
+    let asked = balance::asked(&admitted.arrival, request.headers(), &query, longest)?;
+    let (items, not_found) = chosen(&api, &admitted.caller, &query)?;
+    admitted.caller.charge_batch(items.len() + not_found.len()).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "a batch costs one unit per balance").retry_after(retry_after)
     })?;
-    let results = read_all(&api, &caller, &items, &asked).await;
-    Ok(write(&items, &results, &not_found, &arrival))
+    let results = read_all(&api, &admitted.caller, &items, &asked).await;
+    Ok(write(&items, &results, &not_found, &admitted.arrival))
 }
 
 /// The balances that the filters choose, in the order of the answer, and the named accounts that are not there.

@@ -4,7 +4,6 @@
 
 use std::{
     convert::Infallible,
-    error::Error,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -21,10 +20,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep, timeout},
 };
-use tower::{Service, ServiceExt};
+use tower::{BoxError, Service, ServiceExt};
 
 use super::{
     listener::{ListenerSettings, Peer},
@@ -44,14 +43,13 @@ const PING: Duration = Duration::from_secs(20);
 /// After accepting has stopped, for a connection without a byte: more than a first request needs to follow its
 /// handshake, little of `drain_timeout`.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
-/// How long and how much is read of a peer whose head was refused: closing on unread bytes would reset the connection
-/// and take the refusal with it.
-const LINGER: (Duration, u64) = (Duration::from_secs(1), 1024 * 1024);
+/// How long a refused peer is listened to: closing on unread bytes would reset it, and the refusal would be lost.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What answers requests: a tower service that cannot fail.
 pub trait Answers: Clone + Send + Sync + 'static {
     /// The body of an answer.
-    type Body: Body<Data: Buf + Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
+    type Body: Body<Data: Buf + Send, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     /// Answers one request.
     fn answer(
@@ -89,7 +87,7 @@ where
         + Send
         + Sync
         + 'static,
-    B: Body<Data: Buf + Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+    B: Body<Data: Buf + Send, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     type Body = B;
 
@@ -127,12 +125,10 @@ impl<S: Answers> Conversation<S> {
         sleep(FIRST_REQUEST_GRACE).await;
     }
 
-    async fn serve_http1<T>(&self, io: Paced<T>)
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn serve_http1(&self, io: Paced<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>) {
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
+            .writev(false)
             .max_header_size(MAX_HEAD_BYTES as usize)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
         // A head that has begun is waited for: its answer will say goodbye.
@@ -146,10 +142,7 @@ impl<S: Answers> Conversation<S> {
         }
     }
 
-    async fn serve_http2<T>(&self, io: Paced<T>)
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn serve_http2(&self, io: Paced<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>) {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
@@ -197,15 +190,14 @@ impl<S: Answers> Conversation<S> {
         let service = self.site.service.clone();
         request.extensions_mut().insert(self.peer);
         async move {
-            let protocol =
-                if request.version() == Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http1 };
+            let is_http1 = request.version() < Version::HTTP_2;
             let mut response = if request.headers().len() > MAX_FIELDS {
-                refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+                refused_head()
             } else {
                 service.answer(request).await.map(Some)
             };
             let must_leave = exchange.answer(Instant::now());
-            if must_leave && protocol == Protocol::Http1 {
+            if must_leave && is_http1 {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| AnswerBody { body, _exchange: exchange }))
@@ -245,15 +237,13 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
     }
 }
 
-fn refusal<B>(status: StatusCode) -> Response<Option<B>> {
+fn refused_head<B>() -> Response<Option<B>> {
     let mut refusal = Response::new(None);
-    *refusal.status_mut() = status;
+    *refusal.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     refusal
 }
 
-async fn linger(io: impl AsyncRead + Unpin) {
-    let (time, bytes) = LINGER;
-    let mut rest = io.take(bytes);
+async fn linger(mut io: impl AsyncRead + Unpin) {
     // Whatever comes of it, the connection is over.
-    let _ = timeout(time, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    let _ = timeout(LINGER, tokio::io::copy(&mut io, &mut tokio::io::sink())).await;
 }

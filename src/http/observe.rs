@@ -1,26 +1,36 @@
-//! The outermost layer: gives each request its id, sheds when full, measures, writes the body of a problem, and
-//! logs the one line of a request.
+//! The outermost layer: gives each request its id, sheds when full, survives a panic, measures, writes the body of a
+//! problem, and logs the one line of a request.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use prometheus::IntGauge;
+use tower::service_fn;
 
 use super::problem::{Code, Problem};
 use super::route::Route;
-use super::{Api, Arrival, clock};
+use super::{Answer, Api, Arrival, clock};
 use crate::domain::RetryAfter;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken from a caller.
 const LONGEST_ID: usize = 64;
 
-pub(super) async fn observe(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+/// The layer.
+pub(super) fn observe<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
+    service_fn(move |request: Request| {
+        let (api, inner) = (Arc::clone(&api), inner.clone());
+        async move { Ok(observed(&api, inner, request).await) }
+    })
+}
+
+async fn observed(api: &Api, mut inner: impl Answer, mut request: Request) -> Response {
     let moment = clock::now();
     let route = Route::of(request.uri().path());
     let request_id = request_id(request.headers());
@@ -33,7 +43,11 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, mut request: Request, n
             .retry_after(RetryAfter::ONE_SECOND)
             .into_response()
     } else {
-        next.run(request).await
+        // A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
+        let answer = AssertUnwindSafe(inner.answer(request)).catch_unwind().await;
+        answer.unwrap_or_else(|_| {
+            Problem::new(Code::Internal, "a defect; see the gateway's log").into_response()
+        })
     };
     drop(in_flight);
 
@@ -63,8 +77,19 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         |id: &&HeaderValue| (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(legal);
     match headers.get(REQUEST_ID).filter(is_legal) {
         Some(id) => id.clone(),
-        None => super::rate_limit::header(format!("{:032x}", fastrand::u128(..))),
+        None => random_id(),
     }
+}
+
+fn random_id() -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bits = fastrand::u128(..);
+    let id: [u8; 32] = std::array::from_fn(|_| {
+        let digit = DIGITS[(bits % 16) as usize];
+        bits /= 16;
+        digit
+    });
+    HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
 /// What the line of a request says beyond its status; set by the handler. Never an amount.

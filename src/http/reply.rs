@@ -37,6 +37,8 @@ pub(super) fn balance(
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = Response::new(Body::from(found.snapshot.body().clone()));
+        // Room for these headers and for those of the layers: growing would hash each of them again.
+        response.headers_mut().reserve(16);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     };

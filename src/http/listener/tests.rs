@@ -22,9 +22,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// A bound that a test waits for.
 const SHORT: Duration = Duration::from_millis(200);
 /// A bound that no test reaches.
-const LONG: Duration = Duration::from_secs(60);
-/// Below what a bound of `SHORT` may be off by; the clock of the timer has milliseconds.
-const TICK: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_mins(1);
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
 
@@ -147,7 +145,7 @@ struct Large(Vec<u8>, mpsc::UnboundedSender<&'static str>);
 
 impl Large {
     fn new(events: mpsc::UnboundedSender<&'static str>) -> Self {
-        Self(vec![b'x'; 32 * 1024 * 1024], events)
+        Self(vec![b'x'; 16 * 1024 * 1024], events)
     }
 }
 
@@ -181,13 +179,12 @@ async fn an_idle_connection_outlives_the_header_timeout() {
         settings.idle_timeout = SHORT * 3;
     });
     let mut client = server.connect().await;
-    client.ask().await;
-    let answered = Instant::now();
+    let connected = Instant::now();
 
+    client.ask().await;
     client.rest().await;
 
-    let open_for = answered.elapsed();
-    assert!(open_for >= SHORT * 3 - TICK, "closed after {open_for:?}");
+    assert!(connected.elapsed() >= SHORT * 3);
     server.assert_refused("head", 0);
 }
 
@@ -314,7 +311,7 @@ async fn a_slow_reader_is_cut_however_it_drips() {
     client.send("GET /large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
     let drip = tokio::spawn(async move {
         while client.0.read_u8().await.is_ok() {
-            sleep(TICK).await;
+            sleep(SHORT / 40).await;
         }
     });
 
@@ -331,7 +328,31 @@ async fn a_fast_reader_gets_a_large_answer() {
 
     client.send("GET /large HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n").await;
 
-    assert!(client.rest().await.len() > 32 * 1024 * 1024);
+    assert!(client.rest().await.len() > 16 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn each_answer_has_its_own_time() {
+    let server = Server::start(|settings| settings.request_timeout = SHORT * 5);
+    let mut client = server.connect().await;
+
+    for _ in 0..3 {
+        client.send("GET /large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+        sleep(SHORT * 2).await;
+        client.answer().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refused_peer_may_finish_sending() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.send(format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(64 * 1024))).await;
+    assert!(client.rest().await.starts_with(b"HTTP/1.1 431 "));
+
+    for _ in 0..3 {
+        client.send("more").await;
+    }
 }
 
 #[tokio::test]
@@ -393,14 +414,20 @@ async fn stopping_closes_idle_connections() {
 #[tokio::test]
 async fn stopping_waits_for_a_head_that_has_begun() {
     let server = Server::start(|_| {});
-    let mut client = server.connect().await;
-    client.send(&REQUEST[..10]).await;
+    let (mut fresh, mut used) = (server.connect().await, server.connect().await);
+    used.ask().await;
+    fresh.send(&REQUEST[..10]).await;
+    used.send(&REQUEST[..10]).await;
+    // The runtime has one thread, so what was sent before this has been read after it.
+    server.connect().await.ask().await;
 
     server.shutdown.begin_stop();
     while TcpStream::connect(server.address).await.is_ok() {}
-    client.send(&REQUEST[10..]).await;
+    for mut client in [fresh, used] {
+        client.send(&REQUEST[10..]).await;
 
-    assert!(client.answer().await.contains("connection: close\r\n"));
+        assert!(client.answer().await.contains("connection: close\r\n"));
+    }
     assert_eq!(server.drained().await, Drained { cut: 0 });
 }
 
@@ -463,7 +490,7 @@ async fn what_serves_until_the_cut_serves_while_others_stop() {
 
     assert!(!server.connect().await.ask().await.contains("connection: close"));
     shutdown.begin_cut();
-    server.drained().await;
+    let _ = server.drained().await;
 }
 
 #[tokio::test]
@@ -585,13 +612,12 @@ mod http2 {
             settings.idle_timeout = SHORT * 3;
         });
         let mut client = server.connect().await;
-        client.send(first_request(&[], &GET_ROOT)).await;
-        client.frame(DATA).await;
-        let answered = Instant::now();
+        let connected = Instant::now();
 
+        client.send(first_request(&[], &GET_ROOT)).await;
         client.rest().await;
 
-        assert!(answered.elapsed() >= SHORT * 3 - TICK);
+        assert!(connected.elapsed() >= SHORT * 3);
         server.assert_refused("head", 0);
     }
 
@@ -653,32 +679,4 @@ mod http2 {
         client.rest().await;
         assert!(asked.elapsed() >= SHORT && asked.elapsed() < SHORT * 5);
     }
-}
-#[tokio::test]
-async fn zz_probe() {
-    let (sender, _) = mpsc::unbounded_channel();
-    let settings = ListenerSettings {
-        header_timeout: LONG,
-        idle_timeout: LONG,
-        request_timeout: LONG,
-        max_connection_age: LONG,
-        max_connections: 100,
-        drain_timeout: LONG,
-    };
-    let site = Site { service: router(sender), settings, metrics: None, shutdown: Shutdown::default() };
-    let l = bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let s = TcpStream::connect(l.local_addr().unwrap()).await.unwrap();
-    let peer = Peer(l.local_addr().unwrap());
-    println!(
-        "site {} future {}",
-        size_of::<Site<Router>>(),
-        std::mem::size_of_val(&connection::serve(s, Instant::now(), peer, site))
-    );
-    let mut server = Server::start(|_| {});
-    let mut client = server.connect().await;
-    client.send("GET /forever HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
-    server.event().await;
-    let mut c2 = server.connect().await;
-    server.shutdown.begin_drain();
-    println!("{}", c2.ask().await);
 }

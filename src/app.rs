@@ -123,7 +123,7 @@ impl App {
             tracing::info!(event = "draining", "draining");
             shutdown.drain(delay).await;
         });
-        let service = http::api_service(self.service);
+        let service = http::api_service(&self.service);
         let drained =
             listener::serve(self.api, service, limits, Some(self.metrics), self.shutdown.clone()).await;
 

@@ -20,7 +20,7 @@ use crate::domain::{
 use entry::Entry;
 
 /// Longer than the longest hold (10 min), so that a hold is never forgotten with its entry.
-const ENTRY_LIFE: Duration = Duration::from_secs(11 * 60);
+const ENTRY_LIFE: Duration = Duration::from_mins(11);
 /// A caller needs the read that runs, the next one, and one more where a refusal was not for its priority.
 const MOST_ROUNDS: u32 = 4;
 

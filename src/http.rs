@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admission;
+mod arrival;
 mod auth_throttle;
 mod balance;
 mod balances;
@@ -34,7 +35,6 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::{get, post};
-use futures_util::FutureExt;
 use http::header::HeaderValue;
 use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
@@ -42,7 +42,7 @@ use tower::{Service, ServiceBuilder, layer::layer_fn};
 pub use caller::AccountPattern;
 pub use settings::{CallerSettings, LimitSettings, ServerSettings};
 
-use crate::domain::{AccountName, Moment};
+use crate::domain::AccountName;
 use crate::gateway::{Account, Gateway};
 use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
 use auth_throttle::AuthThrottle;
@@ -71,13 +71,6 @@ struct OpenAccount {
     account: Arc<Account>,
     metrics: Arc<ProviderMetrics>,
     cache_control: HeaderValue,
-}
-
-/// When a request came, and its id.
-#[derive(Clone)]
-struct Arrival {
-    moment: Moment,
-    request_id: HeaderValue,
 }
 
 impl Api {
@@ -127,10 +120,6 @@ impl Api {
 trait Answer:
     Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
-    /// Answers one request.
-    fn answer(&mut self, request: Request) -> impl Future<Output = Response> + Send {
-        self.call(request).map(|Ok(response)| response)
-    }
 }
 
 impl<S> Answer for S where
@@ -144,12 +133,13 @@ impl<S> Answer for S where
 
 /// The API's service; its layers, outermost first.
 pub fn api_service(
-    api: Arc<Api>,
+    api: &Arc<Api>,
 ) -> impl Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
 + Clone
 + Send
 + Sync
-+ 'static {
++ 'static
++ use<> {
     let router = Router::new()
         .route(Route::Accounts.pattern(), get(accounts::list))
         .route(Route::Balance.pattern(), get(balance::show))
@@ -159,11 +149,11 @@ pub fn api_service(
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see Allow for the methods")
         })
-        .with_state(Arc::clone(&api));
+        .with_state(Arc::clone(api));
     ServiceBuilder::new()
         .map_request(|request: http::Request<Incoming>| request.map(body_of))
-        .layer(layer_fn(|inner| observe::observe(Arc::clone(&api), inner)))
-        .layer(layer_fn(|inner| admission::admit(Arc::clone(&api), inner)))
+        .layer(layer_fn(|inner| observe::observe(Arc::clone(api), inner)))
+        .layer(layer_fn(|inner| admission::admit(Arc::clone(api), inner)))
         .service(router)
 }
 

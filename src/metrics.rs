@@ -4,23 +4,25 @@
 //! concatenate to the same text would share a child. Every second label here is a closed set of which no member
 //! ends in another, and what has free labels is made at scrape time (`live.rs`).
 
+mod handles;
 mod labels;
 mod live;
 mod process;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
+pub use handles::{CallerMetrics, ProviderMetrics, RouteMetrics};
 pub use labels::{
     AuthFailure, ConnectionRefusal, Label, LimitPolicy, Operation, Outcome, ReadRefusal, ReloadResult,
 };
 pub use live::{Family, Samples};
 
 use crate::domain::{CallerName, ErrorKind, ProviderName};
+use handles::OperationMetrics;
 
 /// The prefix of every name.
 const NAMESPACE: &str = "balance_gateway";
@@ -67,6 +69,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When a family is malformed or registered twice; no configuration can cause it.
+    #[expect(clippy::too_many_lines, reason = "a list of every family, nothing else")]
     pub fn new(version: &str, revision: &str) -> Result<Self, MetricsError> {
         let registry = Registry::new_custom(Some(NAMESPACE.to_owned()), None)?;
         let make = Maker(&registry);
@@ -169,13 +172,13 @@ impl Metrics {
             registry: registry.clone(),
             process: process::registry()?,
         };
-        metrics.start_at_zero(&metrics.auth_failures, &AuthFailure::ALL);
-        metrics.start_at_zero(&metrics.connections_refused, &ConnectionRefusal::ALL);
-        metrics.start_at_zero(&metrics.config_reloads, &ReloadResult::ALL);
+        Self::start_at_zero(&metrics.auth_failures, &AuthFailure::ALL);
+        Self::start_at_zero(&metrics.connections_refused, &ConnectionRefusal::ALL);
+        Self::start_at_zero(&metrics.config_reloads, &ReloadResult::ALL);
         Ok(metrics)
     }
 
-    fn start_at_zero<L: Label>(&self, counters: &IntCounterVec, labels: &[L]) {
+    fn start_at_zero<L: Label>(counters: &IntCounterVec, labels: &[L]) {
         for label in labels {
             counters.with_label_values(&[label.as_str()]).inc_by(0);
         }
@@ -198,7 +201,7 @@ impl Metrics {
             route,
             requests: self.http_requests.clone(),
             duration: self.http_duration.with_label_values(&[route]),
-            by_status: std::array::from_fn(|_| OnceLock::new()),
+            by_status: std::array::from_fn(|_| std::sync::OnceLock::new()),
         }
     }
 
@@ -275,105 +278,5 @@ impl Maker<'_> {
         let gauge = Gauge::with_opts(options)?;
         self.0.register(Box::new(gauge.clone()))?;
         Ok(gauge)
-    }
-}
-
-/// The handles of one route; a status gets its counter when it is first seen.
-#[derive(Debug)]
-pub struct RouteMetrics {
-    route: &'static str,
-    requests: IntCounterVec,
-    duration: Histogram,
-    /// One place for each status from 100 to 599.
-    by_status: [OnceLock<IntCounter>; 500],
-}
-
-impl RouteMetrics {
-    /// Counts an answer with this status after this time.
-    pub fn answered(&self, status: u16, seconds: f64) {
-        self.duration.observe(seconds);
-        let Some(place) = usize::from(status).checked_sub(100).and_then(|index| self.by_status.get(index))
-        else {
-            return;
-        };
-        place.get_or_init(|| self.requests.with_label_values(&[self.route, &status.to_string()])).inc();
-    }
-}
-
-/// The handles of one caller.
-#[derive(Debug)]
-pub struct CallerMetrics {
-    rate_limited: [IntCounter; LimitPolicy::ALL.len()],
-    forced_reads: IntCounter,
-}
-
-impl CallerMetrics {
-    /// Counts a request that this limit refused.
-    pub fn limited(&self, policy: LimitPolicy) {
-        self.rate_limited[policy as usize].inc();
-    }
-
-    /// Counts a unit of the forced limit.
-    pub fn forced_read(&self) {
-        self.forced_reads.inc();
-    }
-}
-
-/// The handles of one provider.
-#[derive(Debug)]
-pub struct ProviderMetrics {
-    lookups: [IntCounter; Outcome::ALL.len()],
-    served_age: Histogram,
-    operations: [OperationMetrics; Operation::ALL.len()],
-    retries: IntCounter,
-    refused: [IntCounter; ReadRefusal::ALL.len()],
-    mismatch: IntCounter,
-    observed_at_unreadable: IntCounter,
-}
-
-#[derive(Debug)]
-struct OperationMetrics {
-    duration: Histogram,
-    errors: [IntCounter; ErrorKind::ALL.len()],
-}
-
-impl ProviderMetrics {
-    /// Counts a balance asked for, by what the caller got.
-    pub fn looked_up(&self, outcome: Outcome) {
-        self.lookups[outcome as usize].inc();
-    }
-
-    /// Notes the age of a balance that was served.
-    pub fn served(&self, age: std::time::Duration) {
-        self.served_age.observe(age.as_secs_f64());
-    }
-
-    /// Notes one attempt and how it failed, if it did.
-    pub fn attempted(&self, operation: Operation, took: std::time::Duration, failed: Option<ErrorKind>) {
-        let handles = &self.operations[operation as usize];
-        handles.duration.observe(took.as_secs_f64());
-        if let Some(kind) = failed {
-            handles.errors[kind as usize].inc();
-        }
-    }
-
-    /// Counts an attempt that repeats a failed one.
-    pub fn retried(&self) {
-        self.retries.inc();
-    }
-
-    /// Counts a read that was refused without asking.
-    pub fn refused(&self, reason: ReadRefusal) {
-        self.refused[reason as usize].inc();
-    }
-
-    /// Counts an answer whose total is not its parts.
-    pub fn mismatched(&self) {
-        self.mismatch.inc();
-    }
-
-    /// Counts an answer without a readable timestamp of its own.
-    pub fn observed_at_unreadable(&self) {
-        self.observed_at_unreadable.inc();
     }
 }

@@ -44,7 +44,6 @@ pub fn start(level: LevelFilter, output: impl Write + Send + 'static) -> Result<
 
 impl Telemetry {
     /// Counts the lines that standard output did not take.
-    #[must_use]
     pub fn dropped_lines(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
         let dropped = self.dropped.clone();
         move || dropped.dropped_lines() as u64

@@ -41,7 +41,7 @@ use stop::Stop;
 use token::{Token, Tokens};
 
 /// A provider whose parts do not add up is logged this often per account.
-const MISMATCH_LOG_INTERVAL: Duration = Duration::from_secs(60 * 60);
+const MISMATCH_LOG_INTERVAL: Duration = Duration::from_hours(1);
 
 /// One account's way to its provider.
 #[derive(Debug)]

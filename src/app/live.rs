@@ -47,7 +47,7 @@ pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
                     .ok()
                     .or(slot.selector.currency),
                 r#type: slot.selector.r#type.clone(),
-                failure: found.err().map(|refusal| describe(refusal)),
+                failure: found.err().map(describe),
                 took: clock::now().monotonic.saturating_duration_since(arrived.monotonic),
             });
         }

@@ -15,7 +15,12 @@ pub(super) fn fresh() -> Result<String, getrandom::Error> {
 
 /// SHA-256 of the whole key string, in hexadecimal.
 pub(super) fn digest(key: &str) -> String {
-    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    Sha256::digest(key).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 pub(super) fn run() -> ExitCode {

@@ -1,6 +1,6 @@
 //! The only place that reads, scales, adds or prints money.
 //!
-//! Nothing here rounds: what 96 bits and 28 decimals cannot hold exactly is an error. rust_decimal's own
+//! Nothing here rounds: what 96 bits and 28 decimals cannot hold exactly is an error. `rust_decimal`'s own
 //! parsing and checked arithmetic round silently, so digits are placed by hand and sums are made in integers.
 
 use std::fmt;

@@ -21,7 +21,7 @@ pub struct AgeError;
 
 impl MaxAge {
     /// What the providers advise as the longest time to keep a balance.
-    pub const CEILING: Self = Self(Duration::from_secs(60));
+    pub const CEILING: Self = Self(Duration::from_mins(1));
 
     /// Takes whole seconds from 1 s to 60 s.
     ///

@@ -1,4 +1,4 @@
-//! A snapshot: what a provider said of one balance at one moment, with its answer's body and ETag made once.
+//! A snapshot: what a provider said of one balance at one moment, with its answer's body and entity tag made once.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -86,8 +86,9 @@ impl Snapshot {
     ) -> Self {
         let body = Bytes::from(body_of(account, provider, r#type, requested_at, &reading));
         let digest = Sha256::digest(&body);
-        let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { reading, requested_at, body, etag: Bytes::from(format!("\"{hex}\"")) }
+        let (tag, _) = digest.split_at(16);
+        let tag = tag.iter().fold(0_u128, |tag, byte| tag << 8 | u128::from(*byte));
+        Self { reading, requested_at, body, etag: Bytes::from(format!("\"{tag:032x}\"")) }
     }
 
     /// What the adapter understood.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
 
-use super::admission::Admitted;
+use super::arrival::Arrival;
 use super::problem::Problem;
 use super::query::Query;
 use super::{Api, balance};
@@ -39,9 +39,9 @@ struct Configured<'a> {
 
 /// `GET /v1/accounts`.
 pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let admitted = Admitted::of(&request)?;
+    let arrival = Arrival::of(&request)?;
     Query::parse(request.uri().query(), &[])?;
-    let accounts = api.visible_accounts(&admitted.caller).map(|open| describe(&open.account)).collect();
+    let accounts = api.visible_accounts(arrival.caller()?).map(|open| describe(&open.account)).collect();
     Ok(not_stored(Json(Accounts { accounts })))
 }
 
@@ -71,9 +71,9 @@ struct Invalidated {
 
 /// `POST /v1/accounts/{account}/invalidate`: all balances of the account, or the one chosen.
 pub(super) async fn invalidate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let admitted = Admitted::of(&request)?;
+    let arrival = Arrival::of(&request)?;
     let query = Query::parse(request.uri().query(), &["currency", "type"])?;
-    let open = admitted.account()?;
+    let open = arrival.account()?;
     let is_chosen = query.one("currency")?.is_some() || query.one("type")?.is_some();
     let slots = if is_chosen {
         std::slice::from_ref(balance::select(open, &query)?)

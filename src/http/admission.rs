@@ -1,21 +1,26 @@
 //! The layer between measuring and the handlers: the whole-request deadline, then the caller, its limit, its
 //! permission, and the body that nobody needs, in the contract's order of refusals.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
 
 use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{HeaderName, HeaderValue};
+use futures_util::poll;
+use http::header::HeaderName;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use tower::service_fn;
 
+use super::arrival::Arrival;
 use super::caller::Caller;
 use super::listener::Peer;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
-use super::{Answer, Api, Arrival, OpenAccount, directives, rate_limit, route};
+use super::{Answer, Api, OpenAccount, directives, rate_limit, route};
 use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -24,36 +29,25 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// No endpoint takes a body; this much is read and ignored.
 const MOST_BODY: usize = 4 * 1024;
 
-/// Who was let in, and the account that the path is about, which the caller may see.
-#[derive(Clone)]
-pub(super) struct Admitted {
-    pub(super) arrival: Arrival,
-    pub(super) caller: Arc<Caller>,
-    account: Option<Arc<OpenAccount>>,
-}
-
-impl Admitted {
-    /// What the layer noted of a request behind it.
-    pub(super) fn of(request: &Request) -> Result<&Self, Problem> {
-        let admitted = request.extensions().get();
-        admitted.ok_or_else(|| Problem::new(Code::Internal, "a request that nobody let in"))
-    }
-
-    /// The account of a path that has one.
-    pub(super) fn account(&self) -> Result<&Arc<OpenAccount>, Problem> {
-        self.account.as_ref().ok_or_else(|| Problem::new(Code::Internal, "a path without an account"))
-    }
-}
-
 /// The layer: ends a request that takes longer than `request_timeout`, and lets in the others. A handler's own,
 /// earlier deadlines are its matter.
 pub(super) fn admit<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
     service_fn(move |request: Request| {
         let (api, inner) = (Arc::clone(&api), inner.clone());
         async move {
-            let deadline = arrival(&request).moment.monotonic + api.request_timeout;
+            let arrived = match Arrival::of(&request) {
+                Ok(arrival) => arrival.moment.monotonic,
+                Err(problem) => return Ok(problem.into_response()),
+            };
             let wait = directives::prefer_wait(request.headers());
-            let answer = tokio::time::timeout_at(deadline.into(), let_in(&api, inner, request)).await;
+            let mut answer = pin!(let_in(&api, inner, request, arrived));
+            // A cached hit is ready at once and needs no timer.
+            let answer = match poll!(answer.as_mut()) {
+                Poll::Ready(answer) => Ok(answer),
+                Poll::Pending => {
+                    tokio::time::timeout_at((arrived + api.request_timeout).into(), answer).await
+                }
+            };
             let mut response = answer.unwrap_or_else(|_| {
                 Problem::new(Code::DeadlineExceeded, "the request took longer than it may").into_response()
             });
@@ -66,24 +60,25 @@ pub(super) fn admit<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
 }
 
 /// Lets in whoever has a known key, and takes the unit of its limit that every request costs.
-async fn let_in(api: &Api, mut inner: impl Answer, mut request: Request) -> Response {
+async fn let_in(api: &Api, mut inner: impl Answer, mut request: Request, arrived: Instant) -> Response {
     if !route::needs_caller(request.uri().path()) {
-        return inner.answer(request).await;
+        let Ok(response) = inner.call(request).await;
+        return response;
     }
     let caller = match api.callers.identify(request.headers()) {
         Ok(caller) => caller,
-        Err(reason) => return unauthenticated(api, &request, reason).into_response(),
+        Err(reason) => return unauthenticated(api, &request, reason, arrived).into_response(),
     };
     let mut response = match caller.charge_request() {
         Err(retry_after) => Problem::new(Code::RateLimited, "the caller's limit is spent")
             .retry_after(retry_after)
             .into_response(),
-        Ok(()) => match permit(api, caller, &mut request).await {
+        Ok(()) => match permit(api, caller, &mut request, arrived).await {
             Err(problem) => problem.into_response(),
             Ok(account) => {
-                let arrival = arrival(&request);
-                request.extensions_mut().insert(Admitted { arrival, caller: Arc::clone(caller), account });
-                inner.answer(request).await
+                Arrival::admit(&mut request, caller, account);
+                let Ok(response) = inner.call(request).await;
+                response
             }
         },
     };
@@ -98,8 +93,7 @@ async fn let_in(api: &Api, mut inner: impl Answer, mut request: Request) -> Resp
     response
 }
 
-fn unauthenticated(api: &Api, request: &Request, reason: AuthFailure) -> Problem {
-    let now = arrival(request).moment.monotonic;
+fn unauthenticated(api: &Api, request: &Request, reason: AuthFailure, now: Instant) -> Problem {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     let throttled = peer.and_then(|peer| api.auth_throttle.note_failure(peer, now).err());
     let reason = if throttled.is_some() { AuthFailure::Throttled } else { reason };
@@ -119,12 +113,12 @@ async fn permit(
     api: &Api,
     caller: &Caller,
     request: &mut Request,
+    now: Instant,
 ) -> Result<Option<Arc<OpenAccount>>, Problem> {
     let account = match route::account_path(request.uri().path()) {
         Some((encoded, _)) if !encoded.is_empty() => {
             let name = percent_decode_str(encoded).decode_utf8_lossy();
             let Some(account) = api.visible_account(caller, &name) else {
-                let now = arrival(request).moment.monotonic;
                 api.denied.write(Some(caller.name().as_str()), Some(&name), "account_not_found", now);
                 return Err(Problem::account_not_found(&name));
             };
@@ -143,10 +137,4 @@ async fn permit(
         })?;
     }
     Ok(account)
-}
-
-/// What the observing layer put there; it stands outside of every other.
-fn arrival(request: &Request) -> Arrival {
-    let missing = || Arrival { moment: super::clock::now(), request_id: HeaderValue::from_static("") };
-    request.extensions().get::<Arrival>().cloned().unwrap_or_else(missing)
 }

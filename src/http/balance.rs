@@ -7,24 +7,24 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
-use super::admission::Admitted;
+use super::arrival::Arrival;
 use super::caller::Caller;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
 use super::query::Query;
-use super::{Api, Arrival, OpenAccount, clock, directives, reply};
+use super::{Api, OpenAccount, clock, directives, reply};
 use crate::domain::{Moment, UpstreamError};
 use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
 use crate::metrics::Label;
 
 /// `GET /v1/accounts/{account}/balance`.
 pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let (admitted, headers) = (Admitted::of(&request)?, request.headers());
+    let (arrival, headers) = (Arrival::of(&request)?, request.headers());
     let query = Query::parse(request.uri().query(), &["currency", "type", "not_before"])?;
-    let open = admitted.account()?;
+    let open = arrival.account()?;
     let item = Item { open, slot: select(open, &query)? };
-    let asked = asked(&admitted.arrival, headers, &query, api.request_timeout)?;
-    let result = item.serve(&api, &admitted.caller, &asked).await;
+    let asked = asked(arrival, headers, &query, api.request_timeout)?;
+    let result = item.serve(&api, arrival.caller()?, &asked).await;
     let outcome = item.count(&result, &asked);
     let mut response = match &result {
         Ok((found, age)) => {

@@ -11,12 +11,12 @@ use futures_util::future::join_all;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
-use super::admission::Admitted;
+use super::arrival::Arrival;
 use super::balance::{self, Item};
 use super::caller::Caller;
 use super::problem::{self, Code, Problem};
 use super::query::Query;
-use super::{Api, Arrival, clock, reply};
+use super::{Api, clock, reply};
 use crate::domain::{BalanceType, Currency, UpstreamError};
 use crate::gateway::{Asked, Found, Refusal};
 
@@ -25,16 +25,17 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// `GET /v1/balances`.
 pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let admitted = Admitted::of(&request)?;
+    let arrival = Arrival::of(&request)?;
+    let caller = arrival.caller()?;
     let query = Query::parse(request.uri().query(), &["account", "provider", "not_before"])?;
     let longest = api.request_timeout.saturating_sub(MARGIN);
-    let asked = balance::asked(&admitted.arrival, request.headers(), &query, longest)?;
-    let (items, not_found) = chosen(&api, &admitted.caller, &query)?;
-    admitted.caller.charge_batch(items.len() + not_found.len()).map_err(|retry_after| {
+    let asked = balance::asked(arrival, request.headers(), &query, longest)?;
+    let (items, not_found) = chosen(&api, caller, &query)?;
+    caller.charge_batch(items.len() + not_found.len()).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "a batch costs one unit per balance").retry_after(retry_after)
     })?;
-    let results = read_all(&api, &admitted.caller, &items, &asked).await;
-    Ok(write(&items, &results, &not_found, &admitted.arrival))
+    let results = read_all(&api, caller, &items, &asked).await;
+    Ok(write(&items, &results, &not_found, arrival))
 }
 
 /// The balances that the filters choose, in the order of the answer, and the named accounts that are not there.

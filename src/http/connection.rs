@@ -23,7 +23,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep, timeout},
 };
-use tower::{BoxError, Service, ServiceExt};
+use tower::{BoxError, Service};
 
 use super::{
     listener::{ListenerSettings, Peer},
@@ -92,9 +92,10 @@ where
     type Body = B;
 
     async fn answer(self, request: Request<Incoming>) -> Response<B> {
-        match self.oneshot(request).await {
-            Ok(response) => response,
-        }
+        // Axum's services are always ready.
+        let mut service = self;
+        let Ok(response) = service.call(request).await;
+        response
     }
 }
 

@@ -2,6 +2,7 @@
 //! problem, and logs the one line of a request.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -13,9 +14,10 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use prometheus::IntGauge;
 use tower::service_fn;
 
+use super::arrival::Arrival;
 use super::problem::{Code, Problem};
 use super::route::Route;
-use super::{Answer, Api, Arrival, clock};
+use super::{Answer, Api, clock};
 use crate::domain::RetryAfter;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,7 +36,7 @@ async fn observed(api: &Api, mut inner: impl Answer, mut request: Request) -> Re
     let moment = clock::now();
     let route = Route::of(request.uri().path());
     let request_id = request_id(request.headers());
-    request.extensions_mut().insert(Arrival { moment, request_id: request_id.clone() });
+    request.extensions_mut().insert(Arrival::new(moment, request_id.clone()));
 
     let is_head = request.method() == http::Method::HEAD;
     let in_flight = InFlight::enter(&api.metrics.http_in_flight);
@@ -44,10 +46,8 @@ async fn observed(api: &Api, mut inner: impl Answer, mut request: Request) -> Re
             .into_response()
     } else {
         // A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
-        let answer = AssertUnwindSafe(inner.answer(request)).catch_unwind().await;
-        answer.unwrap_or_else(|_| {
-            Problem::new(Code::Internal, "a defect; see the gateway's log").into_response()
-        })
+        let answer = AssertUnwindSafe(pin!(inner.call(request))).catch_unwind().await;
+        answer.map_or_else(defect, |Ok(response)| response)
     };
     drop(in_flight);
 
@@ -55,7 +55,7 @@ async fn observed(api: &Api, mut inner: impl Answer, mut request: Request) -> Re
         write_body(&mut response, &problem, &request_id, is_head);
     }
     response.headers_mut().insert(REQUEST_ID, request_id);
-    let took = clock::now().monotonic.saturating_duration_since(moment.monotonic);
+    let took = clock::monotonic().saturating_duration_since(moment.monotonic);
     api.routes[route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {
         log(&response, route, took);
@@ -68,6 +68,10 @@ fn write_body(response: &mut Response, problem: &Problem, request_id: &HeaderVal
     let body = serde_json::to_vec(&problem.body(request_id.to_str().unwrap_or_default())).unwrap_or_default();
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     *response.body_mut() = if is_head { Body::empty() } else { Body::from(body) };
+}
+
+fn defect(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::new(Code::Internal, "a defect; see the gateway's log").into_response()
 }
 
 /// The caller's id if it is 1 to 64 of `[A-Za-z0-9._-]`, else 128 random bits.

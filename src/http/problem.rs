@@ -13,7 +13,7 @@ use crate::domain::{AccountName, ProviderName, RetryAfter, UpstreamError};
 use crate::gateway::{Account, Refusal};
 
 /// What `disabled` tells its callers to wait: switching on takes a deployment.
-const DISABLED_RETRY: std::time::Duration = std::time::Duration::from_secs(60);
+const DISABLED_RETRY: std::time::Duration = std::time::Duration::from_mins(1);
 
 macro_rules! codes {
     ($($variant:ident = $code:literal, $status:ident, $title:literal;)+) => {

@@ -1,6 +1,6 @@
-//! A caller's limits: tower_governor keeps the quota, one unit is one balance.
+//! A caller's limits: `tower_governor` keeps the quota, one unit is one balance.
 //!
-//! Units are taken from tower_governor's limiter and not by its layer: the layer takes one unit whatever is asked,
+//! Units are taken from `tower_governor`'s limiter and not by its layer: the layer takes one unit whatever is asked,
 //! rounds its `Retry-After` down to seconds and hides the state that `RateLimit` must show.
 
 use std::num::NonZeroU32;

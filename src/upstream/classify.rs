@@ -84,9 +84,8 @@ pub(super) fn verdict(error: UpstreamError, was_given_time: bool) -> Verdict {
     match error {
         UpstreamError::Unreachable | UpstreamError::Status(500..) => Verdict::Failed,
         UpstreamError::Timeout if was_given_time => Verdict::Failed,
-        UpstreamError::Timeout => Verdict::Unknown,
         // 503 with Retry-After is no failure, and no answer below 500 either.
-        UpstreamError::Unavailable(_) => Verdict::Unknown,
+        UpstreamError::Timeout | UpstreamError::Unavailable(_) => Verdict::Unknown,
         UpstreamError::Throttled(_)
         | UpstreamError::Status(_)
         | UpstreamError::Refused

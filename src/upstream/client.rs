@@ -21,7 +21,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// Common load balancers keep idle connections for 60 s or 75 s: half of it leaves no race.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection's DNS answer and route are followed anew after this.
-const MAX_LIFETIME: Duration = Duration::from_secs(5 * 60);
+const MAX_LIFETIME: Duration = Duration::from_mins(5);
 
 /// What the client of one provider is made from.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ const CERTIFICATE_HEADER: HeaderName = HeaderName::from_static("x-ssl-client-cer
 /// What PEM holds besides letters and digits and may stand as it is, as in the providers' documentation.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// No provider documents a life over an hour; a day bounds a mistake.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// What one account authenticates with.
 #[derive(Clone, Debug)]

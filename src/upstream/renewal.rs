@@ -12,7 +12,7 @@ use super::{Credential, Operation, Token, Upstream, clock};
 use crate::domain::{Hold, HoldRow, Priority, UpstreamError};
 
 /// The first and the longest pause after a renewal ahead of time failed.
-const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 impl Upstream {
     /// The account's token; asks for one where there is none, or waits for the read that is asking already.

@@ -14,7 +14,7 @@ use crate::domain::Moment;
 /// Renewals caused by a 401 happen at most this often.
 const REFUSED_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// A life shorter than this is renewed at half of it.
-const SHORT_LIFE: Duration = Duration::from_secs(60);
+const SHORT_LIFE: Duration = Duration::from_mins(1);
 /// How long before the end a longer life is renewed at the latest.
 const MARGIN: Duration = Duration::from_secs(30);
 /// Renewals never follow each other faster.

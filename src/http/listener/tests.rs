@@ -69,7 +69,7 @@ impl Server {
 
     #[track_caller]
     fn assert_refused(&self, reason: &str, count: u32) {
-        let page = String::from_utf8(self.metrics.render()).unwrap();
+        let page = String::from_utf8(self.metrics.render(crate::metrics::Samples::default())).unwrap();
         let line = format!("balance_gateway_connections_refused_total{{reason=\"{reason}\"}} {count}\n");
         assert!(page.contains(&line), "no {line} in {page}");
     }

@@ -129,7 +129,6 @@ impl<S: Answers> Conversation<S> {
     async fn serve_http1(&self, io: Paced<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>) {
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
-            .writev(false)
             .max_header_size(MAX_HEAD_BYTES as usize)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
         // A head that has begun is waited for: its answer will say goodbye.

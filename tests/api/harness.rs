@@ -3,7 +3,7 @@
 //! Everything that a test sees of the gateway is also written to a file, with the secrets that were used beside it:
 //! `tests/run` searches the one for the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use balance_gateway::app::App;
 use balance_gateway::config;
-use balance_gateway::sandbox::{Credentials, Kind, SimulatedProvider};
+use balance_gateway::sandbox::{Call, Credentials, Kind, Operation, SimulatedProvider};
 use balance_gateway::shutdown::Shutdown;
 use balance_gateway::telemetry::{self, Telemetry};
 use serde_json::Value;
@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) further: String,
     /// Tokens from outside instead of client credentials.
     pub(crate) has_static_tokens: bool,
+    /// Variables and values that `further` names; the accounts' own are `<KIND>_CLIENT_ID` and so on.
+    pub(crate) secrets: Vec<(&'static str, String)>,
 }
 
 /// A running gateway.
@@ -105,17 +107,54 @@ impl Harness {
         self.get(&format!("/v1/accounts/{kind}-demo/balance")).await
     }
 
+    /// Asks for the balance of a kind's account, read by a request that is sent from now on.
+    pub(crate) async fn new_balance(&self, kind: Kind) -> Reply {
+        self.get_with(&format!("/v1/accounts/{kind}-demo/balance"), &[("cache-control", "no-cache")]).await
+    }
+
     /// Asks the API anything.
-    pub(crate) async fn send(&self, method: &str, path: &str, key: Option<&str>, headers: &[(&str, &str)]) -> Reply {
-        let url = format!("http://{}{path}", self.api);
-        let mut request = self.client.request(method.parse().unwrap(), url);
-        if let Some(key) = key {
-            request = request.bearer_auth(key);
-        }
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        let mut request = self.request(method, path, key);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         Reply::read(request.send().await.unwrap()).await
+    }
+
+    /// A request to the API that is not yet sent.
+    pub(crate) fn request(&self, method: &str, path: &str, key: Option<&str>) -> reqwest::RequestBuilder {
+        let request =
+            self.client.request(method.parse().unwrap(), format!("http://{}{path}", self.api));
+        match key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    /// Asks again and again until the answer is as wanted, and returns it.
+    pub(crate) async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let reply = self.get(path).await;
+            if wanted(&reply) {
+                return reply;
+            }
+            assert!(Instant::now() < end, "in vain: {what}, last {reply:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The calls of one operation that a provider has received.
+    pub(crate) fn calls(&self, kind: Kind, operation: Operation) -> Vec<Call> {
+        let mut calls = self.provider(kind).calls();
+        calls.retain(|call| call.operation == operation);
+        calls
     }
 
     /// Asks the operations side.
@@ -123,11 +162,16 @@ impl Harness {
         Reply::read(self.client.get(format!("http://{}{path}", self.ops)).send().await.unwrap()).await
     }
 
-    /// The value of a series, written as on the page without the prefix; `None` when it is not there.
+    /// The value of a series, written without the prefix and with its labels in any order; `None` when it is not
+    /// there.
     pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
-        let page = self.operations("/metrics").await.body;
-        let line = page.lines().find_map(|line| line.strip_prefix(&format!("balance_gateway_{series} ")))?;
-        Some(line.parse().unwrap())
+        value_of(&self.operations("/metrics").await.body, &format!("balance_gateway_{series}"))
+    }
+
+    /// A counter that must be there.
+    pub(crate) async fn count(&self, series: &str) -> u64 {
+        let value = self.metric(series).await;
+        value.unwrap_or_else(|| panic!("{series} is not there")).to_string().parse().unwrap()
     }
 
     /// Begins the drain, as a SIGTERM does.
@@ -155,7 +199,8 @@ impl Drop for Harness {
 }
 
 impl Reply {
-    async fn read(response: reqwest::Response) -> Self {
+    /// Reads the whole answer, and records it.
+    pub(crate) async fn read(response: reqwest::Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = response.text().await.unwrap();
@@ -187,6 +232,22 @@ impl Reply {
         let retry_after = body.get("retry_after").map(ToString::to_string).unwrap_or_default();
         assert_eq!(retry_after, self.header("retry-after"), "{self:?}");
         assert!(self.headers.get("etag").is_none());
+    }
+}
+
+/// The value of a series on a metrics page; the order of its labels does not matter.
+pub(crate) fn value_of(page: &str, series: &str) -> Option<f64> {
+    let wanted = name_and_labels(series);
+    page.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        (name_and_labels(series) == wanted).then(|| value.parse().unwrap())
+    })
+}
+
+fn name_and_labels(series: &str) -> (&str, BTreeSet<&str>) {
+    match series.strip_suffix('}').and_then(|series| series.split_once('{')) {
+        Some((name, labels)) => (name, labels.split(',').collect()),
+        None => (series, BTreeSet::new()),
     }
 }
 
@@ -224,7 +285,17 @@ pub(crate) fn digest(key: &str) -> String {
 /// The configuration in TOML, and the secrets that it names.
 fn configuration(setup: &Setup, providers: &HashMap<Kind, SimulatedProvider>) -> (String, BTreeMap<String, String>) {
     let mut secrets = BTreeMap::new();
-    let Setup { server, freshness, provider: provider_lines, account, caller, further, has_static_tokens } = setup;
+    let Setup {
+        server,
+        freshness,
+        provider: provider_lines,
+        account,
+        caller,
+        further,
+        has_static_tokens,
+        secrets: further_secrets,
+    } = setup;
+    secrets.extend(further_secrets.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     let mut text = format!(
         "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\n{server}\n[freshness]\n{freshness}\n\
          [callers.all]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n{caller}\n",

@@ -1,0 +1,334 @@
+//! Who may ask: keys, what a caller may see, and limits.
+
+use std::time::Duration;
+
+use balance_gateway::sandbox::Kind;
+use serde_json::{Value, json};
+
+use crate::harness::{Harness, KEY, Reply, Setup, digest, record};
+
+const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
+/// The key of a caller that sees the accounts of the NTX brand only.
+const SOME_KEY: &str = "bgk_test-key-of-the-caller-that-sees-some-accounts";
+
+async fn with_caller(caller: &str) -> Harness {
+    Harness::start(Setup { caller: caller.to_owned(), ..Setup::default() }).await
+}
+
+async fn with_some() -> Harness {
+    record("secrets", SOME_KEY);
+    let further = format!(
+        "[callers.some]\nkeys_sha256 = [\"{}\"]\naccounts = [\"ntxpay-*\"]\n\
+         limit = {{ requests = 1000000, per = \"1m\", burst = 1000000 }}\n",
+        digest(SOME_KEY)
+    );
+    Harness::start(Setup { further, ..Setup::default() }).await
+}
+
+#[tokio::test]
+async fn without_a_known_key_everything_is_401() {
+    let gateway = Harness::usual().await;
+    for (method, path) in [
+        ("GET", BRAZIL),
+        ("GET", "/v1/accounts"),
+        ("GET", "/v1/balances"),
+        ("HEAD", "/v1/accounts"),
+        ("DELETE", BRAZIL),
+        ("POST", "/v1/accounts/ntxpay-br-demo/invalidate"),
+        ("GET", "/v1/nothing"),
+        ("GET", "/v1"),
+        ("GET", "/v1/accounts/nobody/balance?x=1"),
+    ] {
+        let reply = gateway.send(method, path, None, &[]).await;
+
+        if method == "HEAD" {
+            assert_eq!(reply.status, 401);
+        } else {
+            reply.assert_problem(401, "unauthenticated");
+        }
+        assert_eq!(reply.header("www-authenticate"), "Bearer", "{method} {path}");
+        assert_eq!(reply.header("ratelimit"), "", "{method} {path}");
+    }
+    assert_eq!(gateway.count("auth_failures_total{reason=\"missing\"}").await, 9);
+    assert!(gateway.provider(Kind::NtxpayBr).calls().is_empty());
+}
+
+#[tokio::test]
+async fn only_one_bearer_key_that_is_known_will_do() {
+    let gateway = Harness::usual().await;
+    let right = format!("Bearer {KEY}");
+    let longer = format!("Bearer {KEY}x");
+    let basic = format!("Basic {KEY}");
+    let lower = format!("bearer {KEY}");
+    for (lines, reason) in [
+        (vec!["Bearer"], Some("missing")),
+        (vec!["Bearer "], Some("missing")),
+        (vec![basic.as_str()], Some("missing")),
+        (vec![right.as_str(), right.as_str()], Some("missing")),
+        (vec!["Bearer bgk_wrong"], Some("unknown")),
+        (vec![longer.as_str()], Some("unknown")),
+        (vec![lower.as_str()], None),
+    ] {
+        let before = match reason {
+            Some(reason) => gateway.count(&format!("auth_failures_total{{reason=\"{reason}\"}}")).await,
+            None => 0,
+        };
+        let headers: Vec<_> = lines.iter().map(|line| ("authorization", *line)).collect();
+
+        let reply = gateway.send("GET", "/v1/accounts", None, &headers).await;
+
+        match reason {
+            None => assert_eq!(reply.status, 200),
+            Some(reason) => {
+                reply.assert_problem(401, "unauthenticated");
+                let after = gateway.count(&format!("auth_failures_total{{reason=\"{reason}\"}}")).await;
+                assert_eq!(after, before + 1, "{lines:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_twenty_first_failure_of_a_peer_is_429_and_a_valid_key_is_served() {
+    let gateway = Harness::usual().await;
+    for _ in 0..20 {
+        gateway.send("GET", "/v1/accounts", Some("bgk_wrong"), &[]).await.assert_problem(401, "unauthenticated");
+    }
+
+    let refused = gateway.send("GET", "/v1/accounts", Some("bgk_wrong"), &[]).await;
+    let missing = gateway.send("GET", "/v1/nothing", None, &[]).await;
+    let served = gateway.get("/v1/accounts").await;
+
+    for reply in [refused, missing] {
+        reply.assert_problem(429, "rate_limited");
+        let wait: u64 = reply.header("retry-after").parse().unwrap();
+        assert!((1..=10).contains(&wait), "{reply:?}");
+    }
+    assert_eq!(served.status, 200);
+    assert_eq!(gateway.count("auth_failures_total{reason=\"unknown\"}").await, 20);
+    assert_eq!(gateway.count("auth_failures_total{reason=\"throttled\"}").await, 2);
+}
+
+/// What an answer about an account tells, without its name and what is of this request alone.
+fn told(reply: &Reply, account: &str) -> (u16, Vec<(String, String)>, String) {
+    let own = ["date", "ratelimit"];
+    let headers = reply.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let mut headers: Vec<_> = headers.filter(|(name, _)| !own.contains(&name.as_str())).collect();
+    headers.sort();
+    (reply.status, headers, reply.body.replace(account, "ACCOUNT"))
+}
+
+#[tokio::test]
+async fn an_account_outside_the_patterns_cannot_be_told_from_an_unknown_one() {
+    let gateway = with_some().await;
+    gateway.get("/v1/balances").await;
+    let asked = gateway.provider(Kind::Avista).calls().len();
+    // All of one length: one exists and is not allowed, one neither, one would be allowed.
+    let [hidden, unknown, absent] = ["avista-demo", "avista-nope", "ntxpay-nope"];
+    for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
+        for rest in [
+            "",
+            "/",
+            "/balance",
+            "/balance/",
+            "/balance?currency=EUR",
+            "/balance?type=NONE",
+            "/balance?x=1",
+            "/balance?not_before=x",
+            "/invalidate",
+            "/invalidate?x=1",
+            "/nothing",
+            "/balance/deeper",
+        ] {
+            for (headers, body) in [
+                (vec![], 0),
+                (vec![("cache-control", "no-cache")], 0),
+                (vec![("cache-control", "only-if-cached"), ("prefer", "wait=0")], 0),
+                (vec![("if-none-match", "*")], 4096),
+                (vec![], 5000),
+            ] {
+                let ask = async |account: &str| {
+                    let path = format!("/v1/accounts/{account}{rest}");
+                    let mut request = gateway.request(method, &path, Some(SOME_KEY)).header("x-request-id", "same");
+                    for (name, value) in &headers {
+                        request = request.header(*name, *value);
+                    }
+                    let request = if body > 0 { request.body("x".repeat(body)) } else { request };
+                    Reply::read(request.send().await.unwrap()).await
+                };
+
+                let (hidden_reply, unknown_reply, absent_reply) = (ask(hidden).await, ask(unknown).await, ask(absent).await);
+
+                let expected = told(&unknown_reply, unknown);
+                let what = format!("{method} {rest} {headers:?} {body}");
+                assert_eq!(told(&hidden_reply, hidden), expected, "{what}");
+                assert_eq!(told(&absent_reply, absent), expected, "{what}");
+                if method == "HEAD" {
+                    assert_eq!(hidden_reply.status, 404, "{what}");
+                } else {
+                    hidden_reply.assert_problem(404, "account_not_found");
+                    assert_eq!(hidden_reply.json()["account"], hidden);
+                    assert_eq!(hidden_reply.json().get("provider"), None);
+                }
+            }
+        }
+    }
+    assert_eq!(gateway.provider(Kind::Avista).calls().len(), asked);
+}
+
+#[tokio::test]
+async fn lists_and_batches_show_only_what_the_caller_may_see() {
+    let gateway = with_some().await;
+    let ask = async |path: &str| gateway.send("GET", path, Some(SOME_KEY), &[("x-request-id", "same")]).await;
+
+    let accounts = ask("/v1/accounts").await.json();
+    let all = ask("/v1/balances").await.json();
+    let hidden = ask("/v1/balances?account=avista-demo").await;
+    let unknown = ask("/v1/balances?account=avista-nope").await;
+    let hidden_provider = ask("/v1/balances?provider=avista").await;
+    let unknown_provider = ask("/v1/balances?provider=nobody").await;
+
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|item| item["account"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&accounts["accounts"]), ["ntxpay-br-demo", "ntxpay-mx-demo"]);
+    assert_eq!(names(&all["balances"]), ["ntxpay-br-demo", "ntxpay-mx-demo"]);
+    assert_eq!((&all["errors"], &all["complete"]), (&json!([]), &json!(true)));
+    assert_eq!(told(&hidden, "avista-demo"), told(&unknown, "avista-nope"));
+    assert_eq!(hidden.json()["errors"][0]["problem"]["code"], "account_not_found");
+    assert_eq!(told(&hidden_provider, ""), told(&unknown_provider, ""));
+    assert_eq!(hidden_provider.json(), json!({"balances": [], "errors": [], "complete": true}));
+    assert!(gateway.provider(Kind::Avista).calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_hidden_account_costs_what_an_unknown_one_costs() {
+    record("secrets", SOME_KEY);
+    let further = format!(
+        "[callers.some]\nkeys_sha256 = [\"{}\"]\naccounts = [\"ntxpay-*\"]\n\
+         limit = {{ requests = 10, per = \"1m\", burst = 10 }}\n",
+        digest(SOME_KEY)
+    );
+    let gateway = Harness::start(Setup { further, ..Setup::default() }).await;
+    let mut left = Vec::new();
+    for path in [
+        "/v1/accounts/avista-demo/balance",
+        "/v1/accounts/avista-nope/balance",
+        "/v1/balances?account=pluggo-demo&account=avista-demo",
+        "/v1/balances?account=pluggo-nope&account=avista-nope",
+    ] {
+        let reply = gateway.send("GET", path, Some(SOME_KEY), &[]).await;
+
+        left.push(units(&reply, "ratelimit", "caller")["r"]);
+    }
+    assert_eq!(left, [9, 8, 6, 4]);
+}
+
+/// The whole-number parameters of a policy in a structured field.
+fn units(reply: &Reply, field: &str, policy: &str) -> std::collections::BTreeMap<String, i64> {
+    let list = sfv::Parser::new(reply.header(field)).parse::<sfv::List>().unwrap();
+    let item = list.iter().find_map(|entry| match entry {
+        sfv::ListEntry::Item(item) if item.bare_item.as_string()?.as_str() == policy => Some(item),
+        _ => None,
+    });
+    let item = item.unwrap_or_else(|| panic!("no {policy} in {field}: {reply:?}"));
+    let number = |value: &sfv::BareItem| i64::from(value.as_integer().unwrap());
+    item.params.iter().map(|(name, value)| (name.as_str().to_owned(), number(value))).collect()
+}
+
+#[tokio::test]
+async fn over_its_limit_a_caller_waits_and_is_served() {
+    let gateway = with_caller("limit = { requests = 60, per = \"1m\", burst = 2 }\n").await;
+    let (first, second) = (gateway.get(BRAZIL).await, gateway.get(BRAZIL).await);
+
+    let refused = gateway.get(BRAZIL).await;
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    let served = gateway.get(BRAZIL).await;
+
+    assert_eq!((first.status, second.status, wait), (200, 200, 1));
+    refused.assert_problem(429, "rate_limited");
+    assert_eq!(units(&refused, "ratelimit", "caller")["r"], 0);
+    assert_eq!(served.status, 200);
+    assert_eq!(gateway.count("rate_limited_total{caller=\"all\",policy=\"caller\"}").await, 1);
+}
+
+#[tokio::test]
+async fn the_limit_comes_before_the_permission_and_after_the_key() {
+    let gateway = with_caller("limit = { requests = 1, per = \"1m\", burst = 1 }\n").await;
+    gateway.get("/v1/accounts").await;
+    for (method, path) in
+        [("GET", "/v1/accounts/nobody/balance"), ("GET", "/v1/nothing"), ("DELETE", BRAZIL), ("GET", "/v1/balances?x=1")]
+    {
+        gateway.send(method, path, Some(KEY), &[]).await.assert_problem(429, "rate_limited");
+    }
+    gateway.send("GET", BRAZIL, None, &[]).await.assert_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn the_limit_is_told_in_every_answer_and_counts_down() {
+    let gateway = with_caller("limit = { requests = 100, per = \"1000s\", burst = 100 }\n").await;
+    let mut left = Vec::new();
+    for (path, headers) in [
+        (BRAZIL, vec![]),
+        (BRAZIL, vec![("if-none-match", "*")]),
+        ("/v1/accounts", vec![]),
+        ("/v1/balances?x=1", vec![]),
+        ("/v1/accounts/nobody/balance", vec![]),
+        ("/v1/nothing", vec![]),
+    ] {
+        let reply = gateway.get_with(path, &headers).await;
+
+        let (policy, state) = (units(&reply, "ratelimit-policy", "caller"), units(&reply, "ratelimit", "caller"));
+        assert_eq!((policy["q"], policy["w"]), (100, 1000), "{path}");
+        assert!((1..=10).contains(&state["t"]), "{path} {state:?}");
+        left.push(state["r"]);
+    }
+    assert_eq!(left, [99, 98, 97, 96, 95, 94]);
+}
+
+#[tokio::test]
+async fn a_batch_costs_one_unit_for_each_balance_and_at_most_the_burst() {
+    let gateway = with_caller("limit = { requests = 10, per = \"100s\", burst = 10 }\n").await;
+
+    let six = gateway.get("/v1/balances").await;
+    let refused = gateway.get("/v1/balances").await;
+    let small = with_caller("limit = { requests = 4, per = \"100s\", burst = 4 }\n").await;
+    let most = small.get("/v1/balances").await;
+
+    assert_eq!(six.status, 200);
+    assert_eq!(units(&six, "ratelimit", "caller")["r"], 4);
+    refused.assert_problem(429, "rate_limited");
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    // Two more units are needed than are there, or three with the one that the refused request cost.
+    assert!((11..=30).contains(&wait), "{refused:?}");
+    assert_eq!(most.status, 200);
+    assert_eq!(units(&most, "ratelimit", "caller")["r"], 0);
+}
+
+#[tokio::test]
+async fn reads_that_demands_make_necessary_have_a_limit_of_their_own() {
+    let gateway = with_caller("forced = { requests = 1, per = \"60s\", burst = 2 }\n").await;
+    let cold = gateway.new_balance(Kind::NtxpayBr).await;
+
+    let first = gateway.new_balance(Kind::NtxpayBr).await;
+    let second = gateway.new_balance(Kind::NtxpayBr).await;
+    let refused = gateway.new_balance(Kind::NtxpayBr).await;
+    let plain = gateway.balance(Kind::NtxpayBr).await;
+    let batch = gateway
+        .get_with("/v1/balances?account=ntxpay-br-demo&account=avista-demo", &[("cache-control", "no-cache")])
+        .await
+        .json();
+
+    // Nothing was stored, so the demand made nothing necessary.
+    assert_eq!(units(&cold, "ratelimit", "forced")["r"], 2);
+    assert_eq!((first.status, second.status, plain.status), (200, 200, 200));
+    assert_eq!(units(&second, "ratelimit", "forced")["r"], 0);
+    assert_eq!((units(&cold, "ratelimit-policy", "forced")["q"], units(&cold, "ratelimit-policy", "forced")["w"]), (2, 120));
+    refused.assert_problem(429, "rate_limited");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 50, "{refused:?}");
+    assert_eq!(batch["balances"][0]["account"], "avista-demo");
+    assert_eq!(batch["errors"][0]["problem"]["code"], "rate_limited");
+    assert_eq!(gateway.count("forced_reads_total{caller=\"all\"}").await, 2);
+    assert_eq!(gateway.count("rate_limited_total{caller=\"all\",policy=\"forced\"}").await, 2);
+}

@@ -21,7 +21,8 @@ use entry::Entry;
 
 /// Longer than the longest hold (10 min), so that a hold is never forgotten with its entry.
 const ENTRY_LIFE: Duration = Duration::from_mins(11);
-/// A caller needs the read that runs, the next one, and one more where a refusal was not for its priority.
+/// A caller needs the read that runs and the next one, and two more where a refusal was not for its priority or what
+/// came was over the ceiling.
 const MOST_ROUNDS: u32 = 4;
 
 /// Reads both clocks together.
@@ -132,15 +133,19 @@ impl BalanceCache {
         F: Future<Output = Answer> + Send + 'static,
     {
         let question = Question { demand: question.demand.and_after(self.mark(&question.key)), ..*question };
-        let mut is_collapsed = false;
+        let (mut is_collapsed, mut own_reads) = (false, 0);
         for _ in 0..MOST_ROUNDS {
             let (entry, is_own) = self.round(question, priority, read.clone()).await;
             is_collapsed |= !is_own;
+            own_reads += u32::from(is_own);
             if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
                 return Read { result, is_collapsed };
             }
+            if own_reads == 2 {
+                break;
+            }
         }
-        // Every read was over the ceiling before it could be served.
+        // An own read that does not do was over the ceiling before it could be served; it is tried again once.
         let failure = Failure { error: UpstreamError::Timeout, retry_at: None, is_held: false };
         Read { result: Err(failure), is_collapsed }
     }
@@ -232,3 +237,6 @@ const TOO_OLD: Failure = Failure {
     retry_at: None,
     is_held: false,
 };
+
+#[cfg(test)]
+mod tests;

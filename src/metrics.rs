@@ -280,3 +280,6 @@ impl Maker<'_> {
         Ok(gauge)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,8 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 /// Lines that wait for standard output; the default of 128,000 costs 4 MB at start.
 const BUFFERED_LINES: usize = 8_192;
 /// Denied access is logged at every level.
-const ALWAYS: &str = "balance_gateway::http::denied";
-/// The contract's lifecycle events (`ready`, `drained`) are, too.
+const DENIED: &str = "balance_gateway::http::denied";
+/// Where the events of a process's life come from: `ready` is promised at every level.
 const LIFECYCLE: &str = "balance_gateway::app";
 
 /// Writes the lines out while it lives; dropped last in `main`.
@@ -23,19 +23,23 @@ pub struct Telemetry {
     _guard: WorkerGuard,
 }
 
-/// Starts logging for this process.
+/// Starts logging for this process; the events of its life are logged down to `lifecycle`.
 ///
 /// # Errors
 /// When the process logs already.
-pub fn start(level: LevelFilter, output: impl Write + Send + 'static) -> Result<Telemetry, TryInitError> {
+pub fn start(
+    level: LevelFilter,
+    lifecycle: LevelFilter,
+    output: impl Write + Send + 'static,
+) -> Result<Telemetry, TryInitError> {
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(output);
     let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer);
     let filter = Targets::new()
         .with_target("balance_gateway", level)
-        .with_target(ALWAYS, level.max(LevelFilter::WARN))
-        .with_target(LIFECYCLE, level.max(LevelFilter::INFO))
+        .with_target(DENIED, level.max(LevelFilter::WARN))
+        .with_target(LIFECYCLE, level.max(lifecycle))
         .with_default(level.min(LevelFilter::WARN));
     tracing_subscriber::registry().with(filter).with(lines).try_init()?;
     log_panics();

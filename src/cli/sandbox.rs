@@ -36,7 +36,7 @@ pub(super) struct SandboxArguments {
 
 pub(super) fn run(arguments: &SandboxArguments) -> ExitCode {
     // Standard output is for what is printed; what is odd goes to standard error.
-    let telemetry = match telemetry::start(LevelFilter::WARN, std::io::stderr()) {
+    let telemetry = match telemetry::start(LevelFilter::WARN, LevelFilter::WARN, std::io::stderr()) {
         Ok(telemetry) => telemetry,
         Err(error) => return super::failed(&error),
     };

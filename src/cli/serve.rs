@@ -15,7 +15,7 @@ pub(super) fn run(file: &ConfigFile) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let telemetry = match telemetry::start(filter(config.log.level), std::io::stdout()) {
+    let telemetry = match telemetry::start(filter(config.log.level), LevelFilter::INFO, std::io::stdout()) {
         Ok(telemetry) => telemetry,
         Err(error) => return super::failed(&error),
     };

@@ -78,16 +78,33 @@ impl Gateway {
             return Err(Refusal::Disabled);
         }
         let limits = account.limits();
-        let demand = asked.wish.demand(asked.arrived, limits);
-        let question = Question { key: slot.key, demand, limits };
-        let read = {
-            let (upstream, index) = (Arc::clone(&account.upstream), slot.index);
-            move |priority| {
-                let upstream = Arc::clone(&upstream);
-                async move { upstream.read(index, priority).await }
+        let question = Question { key: slot.key, demand: asked.wish.demand(asked.arrived, limits), limits };
+        match self.cache.peek(&question).await {
+            Peek::Fresh(snapshot) => Ok(Found { snapshot, via: Via::Memory { is_failing: false } }),
+            // Boxed: whatever waits is large, and would make the future of every hit so.
+            peek => {
+                Box::pin(self.not_fresh(peek, account, slot.index, question, asked.deadline, charge)).await
             }
+        }
+    }
+
+    /// What memory alone does not answer, or not for long.
+    async fn not_fresh(
+        &self,
+        peek: Peek,
+        account: &Account,
+        index: usize,
+        question: Question,
+        deadline: Instant,
+        charge: impl FnOnce() -> Result<(), RetryAfter>,
+    ) -> Result<Found, Refusal> {
+        let demand = question.demand;
+        let upstream = Arc::clone(&account.upstream);
+        let read = move |priority| {
+            let upstream = Arc::clone(&upstream);
+            async move { upstream.read(index, priority).await }
         };
-        let (absence, held) = match self.cache.peek(&question).await {
+        let (absence, held) = match peek {
             Peek::Fresh(snapshot) => return Ok(Found { snapshot, via: Via::Memory { is_failing: false } }),
             Peek::Stale { snapshot, is_failing } => {
                 if !demand.only_if_cached() {
@@ -98,27 +115,23 @@ impl Gateway {
             Peek::Absent { .. } if demand.only_if_cached() => return Err(Refusal::NotCached),
             Peek::Absent { absence, held } => (absence, held),
         };
-        if absence == Absence::Request
-            && demand.is_own()
-            && let Err(retry_after) = charge()
-        {
-            let refusal = Refusal::ForcedLimit(retry_after);
-            return self.last_resort(&question, refusal).await;
+        let is_forced = absence == Absence::Request && demand.is_own();
+        if is_forced && let Err(retry_after) = charge() {
+            return self.last_resort(&question, Refusal::ForcedLimit(retry_after)).await;
         }
         if let Some(failure) = held {
             account.upstream.note_refused_by_hold();
             return self.last_resort(&question, self.failed(failure)).await;
         }
         let priority = if demand.is_own() { Priority::Demanded } else { Priority::Plain };
-        let read = timeout_at(asked.deadline.into(), self.cache.read(&question, priority, read)).await;
-        match read {
-            Ok(read) => match read.result {
-                Ok(snapshot) => {
-                    Ok(Found { snapshot, via: Via::Read { absence, is_collapsed: read.is_collapsed } })
-                }
-                Err(failure) => self.last_resort(&question, self.failed(failure)).await,
-            },
-            Err(_) => self.last_resort(&question, Refusal::DeadlineExceeded).await,
+        let Ok(read) = timeout_at(deadline.into(), self.cache.read(&question, priority, read)).await else {
+            return self.last_resort(&question, Refusal::DeadlineExceeded).await;
+        };
+        match read.result {
+            Ok(snapshot) => {
+                Ok(Found { snapshot, via: Via::Read { absence, is_collapsed: read.is_collapsed } })
+            }
+            Err(failure) => self.last_resort(&question, self.failed(failure)).await,
         }
     }
 

@@ -41,11 +41,11 @@ pub(super) fn admit<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
             };
             let wait = directives::prefer_wait(request.headers());
             let mut answer = pin!(let_in(&api, inner, request, arrived));
-            // A cached hit is ready at once and needs no timer.
+            // A cached hit is ready at once and needs no timer, nor room for one.
             let answer = match poll!(answer.as_mut()) {
                 Poll::Ready(answer) => Ok(answer),
                 Poll::Pending => {
-                    tokio::time::timeout_at((arrived + api.request_timeout).into(), answer).await
+                    Box::pin(tokio::time::timeout_at((arrived + api.request_timeout).into(), answer)).await
                 }
             };
             let mut response = answer.unwrap_or_else(|_| {

@@ -92,7 +92,10 @@ async fn only_one_bearer_key_that_is_known_will_do() {
 async fn the_twenty_first_failure_of_a_peer_is_429_and_a_valid_key_is_served() {
     let gateway = Harness::usual().await;
     for _ in 0..20 {
-        gateway.send("GET", "/v1/accounts", Some("bgk_wrong"), &[]).await.assert_problem(401, "unauthenticated");
+        gateway
+            .send("GET", "/v1/accounts", Some("bgk_wrong"), &[])
+            .await
+            .assert_problem(401, "unauthenticated");
     }
 
     let refused = gateway.send("GET", "/v1/accounts", Some("bgk_wrong"), &[]).await;
@@ -112,7 +115,8 @@ async fn the_twenty_first_failure_of_a_peer_is_429_and_a_valid_key_is_served() {
 /// What an answer about an account tells, without its name and what is of this request alone.
 fn told(reply: &Reply, account: &str) -> (u16, Vec<(String, String)>, String) {
     let own = ["date", "ratelimit"];
-    let headers = reply.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let headers =
+        reply.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     let mut headers: Vec<_> = headers.filter(|(name, _)| !own.contains(&name.as_str())).collect();
     headers.sort();
     (reply.status, headers, reply.body.replace(account, "ACCOUNT"))
@@ -149,7 +153,8 @@ async fn an_account_outside_the_patterns_cannot_be_told_from_an_unknown_one() {
             ] {
                 let ask = async |account: &str| {
                     let path = format!("/v1/accounts/{account}{rest}");
-                    let mut request = gateway.request(method, &path, Some(SOME_KEY)).header("x-request-id", "same");
+                    let mut request =
+                        gateway.request(method, &path, Some(SOME_KEY)).header("x-request-id", "same");
                     for (name, value) in &headers {
                         request = request.header(*name, *value);
                     }
@@ -157,7 +162,8 @@ async fn an_account_outside_the_patterns_cannot_be_told_from_an_unknown_one() {
                     Reply::read(request.send().await.unwrap()).await
                 };
 
-                let (hidden_reply, unknown_reply, absent_reply) = (ask(hidden).await, ask(unknown).await, ask(absent).await);
+                let (hidden_reply, unknown_reply, absent_reply) =
+                    (ask(hidden).await, ask(unknown).await, ask(absent).await);
 
                 let expected = told(&unknown_reply, unknown);
                 let what = format!("{method} {rest} {headers:?} {body}");
@@ -257,9 +263,12 @@ async fn over_its_limit_a_caller_waits_and_is_served() {
 async fn the_limit_comes_before_the_permission_and_after_the_key() {
     let gateway = with_caller("limit = { requests = 1, per = \"1m\", burst = 1 }\n").await;
     gateway.get("/v1/accounts").await;
-    for (method, path) in
-        [("GET", "/v1/accounts/nobody/balance"), ("GET", "/v1/nothing"), ("DELETE", BRAZIL), ("GET", "/v1/balances?x=1")]
-    {
+    for (method, path) in [
+        ("GET", "/v1/accounts/nobody/balance"),
+        ("GET", "/v1/nothing"),
+        ("DELETE", BRAZIL),
+        ("GET", "/v1/balances?x=1"),
+    ] {
         gateway.send(method, path, Some(KEY), &[]).await.assert_problem(429, "rate_limited");
     }
     gateway.send("GET", BRAZIL, None, &[]).await.assert_problem(401, "unauthenticated");
@@ -279,7 +288,8 @@ async fn the_limit_is_told_in_every_answer_and_counts_down() {
     ] {
         let reply = gateway.get_with(path, &headers).await;
 
-        let (policy, state) = (units(&reply, "ratelimit-policy", "caller"), units(&reply, "ratelimit", "caller"));
+        let (policy, state) =
+            (units(&reply, "ratelimit-policy", "caller"), units(&reply, "ratelimit", "caller"));
         assert_eq!((policy["q"], policy["w"]), (100, 1000), "{path}");
         assert!((1..=10).contains(&state["t"]), "{path} {state:?}");
         left.push(state["r"]);
@@ -324,7 +334,10 @@ async fn reads_that_demands_make_necessary_have_a_limit_of_their_own() {
     assert_eq!(units(&cold, "ratelimit", "forced")["r"], 2);
     assert_eq!((first.status, second.status, plain.status), (200, 200, 200));
     assert_eq!(units(&second, "ratelimit", "forced")["r"], 0);
-    assert_eq!((units(&cold, "ratelimit-policy", "forced")["q"], units(&cold, "ratelimit-policy", "forced")["w"]), (2, 120));
+    assert_eq!(
+        (units(&cold, "ratelimit-policy", "forced")["q"], units(&cold, "ratelimit-policy", "forced")["w"]),
+        (2, 120)
+    );
     refused.assert_problem(429, "rate_limited");
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 50, "{refused:?}");
     assert_eq!(batch["balances"][0]["account"], "avista-demo");

@@ -129,8 +129,7 @@ impl Harness {
 
     /// A request to the API that is not yet sent.
     pub(crate) fn request(&self, method: &str, path: &str, key: Option<&str>) -> reqwest::RequestBuilder {
-        let request =
-            self.client.request(method.parse().unwrap(), format!("http://{}{path}", self.api));
+        let request = self.client.request(method.parse().unwrap(), format!("http://{}{path}", self.api));
         match key {
             Some(key) => request.bearer_auth(key),
             None => request,
@@ -259,7 +258,10 @@ pub(crate) fn client() -> reqwest::ClientBuilder {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().redirect(reqwest::redirect::Policy::none())
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 /// Polls until the condition holds.
@@ -283,7 +285,10 @@ pub(crate) fn digest(key: &str) -> String {
 }
 
 /// The configuration in TOML, and the secrets that it names.
-fn configuration(setup: &Setup, providers: &HashMap<Kind, SimulatedProvider>) -> (String, BTreeMap<String, String>) {
+fn configuration(
+    setup: &Setup,
+    providers: &HashMap<Kind, SimulatedProvider>,
+) -> (String, BTreeMap<String, String>) {
     let mut secrets = BTreeMap::new();
     let Setup {
         server,
@@ -312,7 +317,8 @@ fn configuration(setup: &Setup, providers: &HashMap<Kind, SimulatedProvider>) ->
             (_, false) => vec![("client_id", client_id), ("client_secret", client_secret)],
         };
         let url = provider.url();
-        write!(text, "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n{provider_lines}\n").unwrap();
+        write!(text, "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n{provider_lines}\n")
+            .unwrap();
         write!(text, "[accounts.{kind}-demo]\nprovider = \"{kind}\"\n{account}\n").unwrap();
         for (name, value) in used {
             let variable = format!("{kind}_{name}").replace('-', "_").to_uppercase();
@@ -355,6 +361,6 @@ fn log_to_the_record() {
     static TELEMETRY: OnceLock<Mutex<Option<Telemetry>>> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let level = tracing::level_filters::LevelFilter::DEBUG;
-        Mutex::new(open_record("seen").and_then(|file| telemetry::start(level, file).ok()))
+        Mutex::new(open_record("seen").and_then(|file| telemetry::start(level, level, file).ok()))
     });
 }

@@ -1,0 +1,134 @@
+//! Many callers, one read.
+
+use std::collections::HashSet;
+
+use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
+
+use crate::harness::{Harness, KEY, Reply, Setup, eventually};
+
+const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
+const CALLERS: usize = 1000;
+
+/// A gateway whose provider may take three seconds, which it does once.
+async fn with_slow_provider() -> Harness {
+    let gateway = Harness::start(Setup {
+        server: "request_timeout = \"15s\"\n".to_owned(),
+        provider: "attempt_timeout = \"6s\"\ndeadline = \"7s\"\n".to_owned(),
+        ..Setup::default()
+    })
+    .await;
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 3000 }));
+    gateway
+}
+
+type Asking = tokio::task::JoinHandle<Reply>;
+
+/// Begins that many requests, each on a connection of its own, and returns when all are in flight with those that
+/// were there before.
+async fn begin(gateway: &Harness, before: usize, count: usize) -> Vec<Asking> {
+    let ask = || {
+        let request = gateway.request("GET", BRAZIL, Some(KEY));
+        tokio::spawn(async move { Reply::read(request.send().await.unwrap()).await })
+    };
+    let asking = (0..count).map(|_| ask()).collect();
+    in_flight(gateway, before + count).await;
+    asking
+}
+
+async fn in_flight(gateway: &Harness, count: usize) {
+    eventually("so many requests are in flight", || async {
+        gateway.count("http_requests_in_flight").await == count as u64
+    })
+    .await;
+}
+
+async fn answers(asking: Vec<Asking>) -> Vec<Reply> {
+    let mut replies = Vec::with_capacity(asking.len());
+    for task in asking {
+        replies.push(task.await.unwrap());
+    }
+    replies
+}
+
+async fn lookups(gateway: &Harness, outcome: &str) -> u64 {
+    gateway.count(&format!("cache_lookups_total{{provider=\"ntxpay-br\",outcome=\"{outcome}\"}}")).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_first_requests_are_one_read() {
+    let gateway = with_slow_provider().await;
+
+    let replies = answers(begin(&gateway, 0, CALLERS).await).await;
+
+    assert!(
+        replies.iter().all(|reply| reply.status == 200),
+        "{:?}",
+        replies.iter().find(|reply| reply.status != 200)
+    );
+    let bodies: HashSet<_> = replies.iter().map(|reply| reply.body.as_str()).collect();
+    assert_eq!((replies.len(), bodies.len()), (CALLERS, 1));
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Token).len(), 1);
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1);
+    assert_eq!((lookups(&gateway, "miss").await, lookups(&gateway, "collapsed").await), (1, 999));
+    assert_eq!((lookups(&gateway, "hit").await, lookups(&gateway, "error").await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_of_the_callers_hang_up_and_the_rest_are_answered_by_the_same_read() {
+    let gateway = with_slow_provider().await;
+    // The first one begins the read, and is among those who leave.
+    let mut leaving = begin(&gateway, 0, 1).await;
+    gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
+    let mut staying = begin(&gateway, 1, CALLERS - 1).await;
+    leaving.extend(staying.drain(..CALLERS / 2 - 1));
+
+    leaving.iter().for_each(Asking::abort);
+    in_flight(&gateway, CALLERS / 2).await;
+    let replies = answers(staying).await;
+
+    assert_eq!(replies.len(), CALLERS / 2);
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    assert_eq!(replies.iter().map(|reply| reply.body.as_str()).collect::<HashSet<_>>().len(), 1);
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Token).len(), 1);
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1);
+    assert_eq!(gateway.balance(Kind::NtxpayBr).await.body, replies[0].body);
+}
+
+#[tokio::test]
+async fn every_caller_hangs_up_and_the_read_is_stored_all_the_same() {
+    let gateway = Harness::usual().await;
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
+    let leaving = begin(&gateway, 0, 3).await;
+    gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
+
+    leaving.iter().for_each(Asking::abort);
+    in_flight(&gateway, 0).await;
+    eventually("the read is stored", || async {
+        let only_if_cached = [("cache-control", "only-if-cached")];
+        gateway.get_with(BRAZIL, &only_if_cached).await.status == 200
+    })
+    .await;
+
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1);
+}
+
+#[tokio::test]
+async fn no_cache_joins_only_a_read_that_is_sent_after_its_arrival() {
+    let gateway = Harness::usual().await;
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 400 }));
+    let forced = || {
+        let request = gateway.request("GET", BRAZIL, Some(KEY)).header("cache-control", "no-cache");
+        tokio::spawn(async move { Reply::read(request.send().await.unwrap()).await })
+    };
+    let first = forced();
+    gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
+
+    let during: Vec<_> = (0..5).map(|_| forced()).collect();
+    let plain = begin(&gateway, 6, 3).await;
+    let (first, during, plain) = (first.await.unwrap(), answers(during).await, answers(plain).await);
+
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 2);
+    assert!(plain.iter().all(|reply| reply.body == first.body));
+    assert!(during.iter().all(|reply| reply.status == 200 && reply.body != first.body));
+    assert_eq!(during.iter().map(|reply| reply.body.as_str()).collect::<HashSet<_>>().len(), 1);
+}

@@ -1,0 +1,520 @@
+//! The program itself: its commands, its exit codes, and how it ends.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::{Credentials, Fault, FaultKind, Kind, SimulatedProvider};
+use serde_json::Value;
+
+use crate::harness::{self, KEY, Reply, digest, eventually, record};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
+
+/// A folder of its own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("lifecycle-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Writes a file that only its owner may read, and returns its path as text.
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays behind is in the build folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A simulated provider and the configuration of a gateway in front of it, its secrets in files.
+struct Site {
+    folder: Folder,
+    provider: SimulatedProvider,
+    config: String,
+    secrets: Vec<String>,
+}
+
+impl Site {
+    async fn new(server: &str) -> Self {
+        let (folder, provider) = (Folder::new(), SimulatedProvider::start(Kind::NtxpayBr).await.unwrap());
+        let Credentials { client_id, client_secret, .. } = provider.credentials();
+        let id = folder.write("client_id", &client_id);
+        let secret = folder.write("client_secret", &format!("{client_secret}\n"));
+        let config = folder.write(
+            "gateway.toml",
+            &format!(
+                "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\n{server}\n\
+                 [providers.ntxpay-br]\nkind = \"ntxpay-br\"\nbase_url = \"{}\"\n\
+                 [accounts.treasury]\nprovider = \"ntxpay-br\"\nclient_id = {{ file = \"{id}\" }}\n\
+                 client_secret = {{ file = \"{secret}\" }}\n\
+                 [callers.all]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n\
+                 limit = {{ requests = 100000000, per = \"1m\", burst = 100000000 }}\n",
+                provider.url(),
+                digest(KEY)
+            ),
+        );
+        let secrets = vec![client_id, client_secret, KEY.to_owned()];
+        record("secrets", &secrets.join("\n"));
+        Self { folder, provider, config, secrets }
+    }
+
+    async fn serve(&self) -> Gateway {
+        Gateway::start(&["serve", "--config", &self.config]).await
+    }
+}
+
+/// A running program, killed at the end.
+struct Gateway {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    api: String,
+    ops: String,
+    client: reqwest::Client,
+}
+
+impl Gateway {
+    async fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().unwrap(), Arc::clone(&lines));
+        collect(child.stderr.take().unwrap(), Arc::clone(&lines));
+        let client = harness::client().build().unwrap();
+        let mut gateway = Self { child, lines, api: String::new(), ops: String::new(), client };
+        let is_ready = || async { gateway.find("api").is_some() };
+        eventually("the program says where it listens", is_ready).await;
+        let ready = gateway.find("api").unwrap();
+        [gateway.api, gateway.ops] = ["api", "ops"].map(|side| ready[side].as_str().unwrap().to_owned());
+        gateway
+    }
+
+    /// The first line of JSON that has this field.
+    fn find(&self, field: &str) -> Option<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|line| line.get(field).is_some())
+    }
+
+    fn output(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    async fn get(&self, address: &str, path: &str) -> Result<Reply, reqwest::Error> {
+        let request = self.client.get(format!("http://{address}{path}")).bearer_auth(KEY);
+        Ok(Reply::read(request.send().await?).await)
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let end = Instant::now() + Duration::from_secs(15);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the program does not end: {}", self.output());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env_remove("BALANCE_GATEWAY_CONFIG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn collect(output: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            record("seen", &line);
+            lines.lock().unwrap().push(line);
+        }
+    });
+}
+
+/// Runs a command to its end.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command(arguments).output().unwrap();
+    let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (status.code(), stdout, stderr)
+}
+
+/// Likewise, and records what it prints.
+fn run_on_record(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let (code, stdout, stderr) = run(arguments);
+    record("seen", &stdout);
+    record("seen", &stderr);
+    (code, stdout, stderr)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serve_says_where_it_listens_and_serves() {
+    let site = Site::new("").await;
+
+    let gateway = site.serve().await;
+
+    let ready = gateway.find("api").unwrap();
+    assert_eq!(ready["event"], "ready");
+    assert!(!gateway.api.ends_with(":0") && !gateway.ops.ends_with(":0") && gateway.api != gateway.ops);
+    let reply = gateway.get(&gateway.api, "/v1/accounts/treasury/balance").await.unwrap();
+    assert_eq!((reply.status, &reply.json()["available"]), (200, &"48734.90".into()));
+    assert_eq!(gateway.get(&gateway.ops, "/readyz").await.unwrap().status, 200);
+    for line in gateway.output().lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_configuration_may_be_named_by_the_environment() {
+    let site = Site::new("").await;
+    let mut command = command(&["check"]);
+
+    let output = command.env("BALANCE_GATEWAY_CONFIG", &site.config).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminated_gateway_is_not_ready_but_serves_and_finishes_what_is_in_flight() {
+    let site = Site::new("drain_delay = \"700ms\"").await;
+    let mut gateway = site.serve().await;
+    let path = "/v1/accounts/treasury/balance";
+    let before = gateway.get(&gateway.api, path).await.unwrap();
+    site.provider.queue(Fault::on_balance(FaultKind::Delay { ms: 1500 }));
+    let slow = gateway.client.get(format!("http://{}{path}", gateway.api)).bearer_auth(KEY);
+    let slow = tokio::spawn(slow.header("cache-control", "no-cache").send());
+    site.provider.wait_for_calls(3).await;
+
+    let terminated = Instant::now();
+    gateway.signal("TERM");
+    eventually("readiness says no", || async {
+        gateway.get(&gateway.ops, "/readyz").await.is_ok_and(|reply| reply.status == 503)
+    })
+    .await;
+    let during = gateway.get(&gateway.api, path).await.unwrap();
+    let problem = gateway.get(&gateway.api, "/v1/nothing").await.unwrap();
+    let live = gateway.get(&gateway.ops, "/livez").await.unwrap();
+    let slow = Reply::read(slow.await.unwrap().unwrap()).await;
+    let status = gateway.ended().await;
+
+    assert_eq!((before.status, before.header("connection")), (200, ""));
+    assert_eq!((during.status, during.header("connection")), (200, "close"));
+    assert_eq!((problem.status, problem.header("connection")), (404, "close"));
+    assert_eq!((slow.status, slow.header("connection"), live.status), (200, "close", 200));
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
+    assert!(terminated.elapsed() >= Duration::from_millis(1200), "{:?}", terminated.elapsed());
+    assert!(gateway.get(&gateway.api, path).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_ends_like_a_termination_and_idle_connections_do_not_hold_it_up() {
+    let site = Site::new("drain_delay = \"0s\"").await;
+    let mut gateway = site.serve().await;
+    let idle = tokio::net::TcpStream::connect(&gateway.api).await.unwrap();
+    gateway.get(&gateway.api, "/v1/accounts").await.unwrap();
+
+    let interrupted = Instant::now();
+    gateway.signal("INT");
+    let status = gateway.ended().await;
+
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
+    assert!(interrupted.elapsed() < Duration::from_secs(5), "{:?}", interrupted.elapsed());
+    drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_at_once() {
+    let site = Site::new("drain_delay = \"60s\"").await;
+    let mut gateway = site.serve().await;
+    gateway.signal("TERM");
+    eventually("it drains", || async {
+        gateway.get(&gateway.ops, "/readyz").await.is_ok_and(|reply| reply.status == 503)
+    })
+    .await;
+
+    let second = Instant::now();
+    gateway.signal("TERM");
+    gateway.ended().await;
+
+    assert!(second.elapsed() < Duration::from_secs(2), "{:?}", second.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_longer_than_drain_timeout_is_cut_and_logged() {
+    let server = "drain_delay = \"0s\"\nrequest_timeout = \"2s\"\ndrain_timeout = \"2s\"";
+    let site = Site::new(server).await;
+    let config = fs::read_to_string(&site.config).unwrap();
+    let timeouts =
+        "connect_timeout = \"100ms\"\nattempt_timeout = \"700ms\"\ndeadline = \"700ms\"\n[accounts";
+    site.folder.write("gateway.toml", &config.replacen("[accounts", timeouts, 1));
+    let mut gateway = site.serve().await;
+    // A head that has begun and never ends: nothing but the cut ends it.
+    let mut stream = std::net::TcpStream::connect(&gateway.api).unwrap();
+    stream.write_all(b"GET /v1/accounts HTTP/1.1\r\n").unwrap();
+    gateway.get(&gateway.api, "/v1/accounts").await.unwrap();
+
+    let terminated = Instant::now();
+    gateway.signal("TERM");
+    let status = gateway.ended().await;
+
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
+    let took = terminated.elapsed();
+    assert!((Duration::from_millis(1900)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    assert!(gateway.output().contains("\"event\":\"cut\""), "{}", gateway.output());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_a_termination_breaks_no_request() {
+    let site = Site::new("drain_delay = \"1s\"").await;
+    let mut gateway = site.serve().await;
+    let url = format!("http://{}/v1/accounts/treasury/balance", gateway.api);
+    let wrk = Command::new("wrk")
+        .args(["-t2", "-c32", "-d4s", "-H", &format!("Authorization: Bearer {KEY}"), &url])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("wrk is needed: install the Debian package wrk");
+
+    // The load itself is what passes meanwhile.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    gateway.signal("TERM");
+    let status = gateway.ended().await;
+    let report = tokio::task::spawn_blocking(|| wrk.wait_with_output().unwrap()).await.unwrap();
+
+    let report = String::from_utf8(report.stdout).unwrap();
+    let served =
+        report.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse::<u64>().ok());
+    assert!(served > Some(100), "{report}");
+    if let Some(errors) = report.lines().find(|line| line.contains("Socket errors")) {
+        for kind in ["read 0", "write 0", "timeout 0"] {
+            assert!(errors.contains(kind), "{report}");
+        }
+    }
+    assert!(!report.contains("Non-2xx"), "{report}");
+    assert_eq!(status.code(), Some(0), "{}", gateway.output());
+}
+
+#[test]
+fn configuration_errors_are_all_listed_with_file_and_key() {
+    let folder = Folder::new();
+    let config = folder.write(
+        "gateway.toml",
+        "[server]\nrequest_timeout = 10\nunheard_of = 1\n[freshness]\nmax_age = \"61s\"\n\
+         [providers.p]\nkind = \"bank\"\n[accounts.a]\nprovider = \"q\"\ntoken = { file = \"/nonexistent/token\" }\n\
+         [callers.c]\nkeys_sha256 = [\"abc\"]\naccounts = [\"*\"]\n",
+    );
+    for command in ["serve", "check"] {
+        let (code, stdout, stderr) = run_on_record(&[command, "--config", &config]);
+
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{command}: {stderr}");
+        for key in [
+            "server.request_timeout",
+            "server.unheard_of",
+            "freshness.max_age",
+            "providers.p.kind",
+            "accounts.a.provider",
+            "accounts.a.token",
+            "callers.c.keys_sha256",
+        ] {
+            let line = stderr.lines().find(|line| line.contains(key));
+            let line = line.unwrap_or_else(|| panic!("{command}: {key} is not in {stderr}"));
+            assert!(line.contains(&config), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_there_or_no_toml_is_a_configuration_error() {
+    let folder = Folder::new();
+    let broken = folder.write("gateway.toml", "[server\n");
+    for config in ["/nonexistent/gateway.toml", &broken] {
+        let (code, _, stderr) = run_on_record(&["serve", "--config", config]);
+
+        assert_eq!(code, Some(2));
+        assert!(stderr.contains(config), "{stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_is_taken_is_a_failure_at_run_time() {
+    let site = Site::new("").await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let _taken = std::net::TcpListener::bind(taken).unwrap();
+    let config = fs::read_to_string(&site.config).unwrap();
+    let config = site
+        .folder
+        .write("taken.toml", &config.replacen("api = \"127.0.0.1:0\"", &format!("api = \"{taken}\""), 1));
+
+    let (code, _, stderr) = run_on_record(&["serve", "--config", &config]);
+
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains(&taken.to_string()), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_shows_what_is_in_effect_and_no_secret() {
+    let site = Site::new("").await;
+
+    let (code, stdout, stderr) = run_on_record(&["check", "--config", &site.config]);
+
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    for shown in [
+        "[providers.ntxpay-br]",
+        "[accounts.treasury]",
+        "[callers.all]",
+        "attempt_timeout = \"2500ms\"",
+        "***",
+    ] {
+        assert!(stdout.contains(shown), "{shown} is not in {stdout}");
+    }
+    for secret in &site.secrets {
+        assert!(!stdout.contains(secret));
+    }
+    assert!(site.provider.calls().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_warns_of_a_secret_that_others_may_read() {
+    let site = Site::new("").await;
+    let path = site.folder.0.join("client_secret");
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+
+    let (code, _, stderr) = run_on_record(&["check", "--config", &site.config]);
+
+    assert_eq!(code, Some(0));
+    assert!(stderr.contains("accounts.treasury.client_secret"), "{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_live_reads_each_balance_once_and_shows_no_amount() {
+    let site = Site::new("").await;
+    let arguments = ["check", "--config", &site.config, "--live"];
+
+    let good = tokio::task::block_in_place(|| run_on_record(&arguments));
+    let calls = site.provider.calls().len();
+    site.provider.queue(Fault::on_balance(FaultKind::status(500)));
+    let bad = tokio::task::block_in_place(|| run_on_record(&arguments));
+
+    assert_eq!((good.0, calls, bad.0), (Some(0), 2, Some(1)), "{good:?} {bad:?}");
+    let line = good.1.lines().last().unwrap();
+    assert!(line.contains("treasury") && line.contains("BRL") && line.contains("ms"), "{line}");
+    for output in [&good.1, &bad.1] {
+        assert!(!output.contains("48734"), "{output}");
+        assert!(site.secrets.iter().all(|secret| !output.contains(secret)));
+    }
+}
+
+#[test]
+fn a_new_key_comes_with_the_digest_for_the_configuration() {
+    let (code, stdout, _) = run(&["new-key"]);
+    let (_, other, _) = run(&["new-key"]);
+
+    let words: Vec<_> = stdout.split_whitespace().collect();
+    let key = words.iter().find(|word| word.starts_with("bgk_")).unwrap();
+    assert_eq!((code, key.len()), (Some(0), 4 + 43));
+    assert!(words.contains(&digest(key).as_str()), "{stdout}");
+    assert!(!other.contains(key));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sandbox_serves_the_four_demo_accounts() {
+    let arguments = ["sandbox", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--key", KEY, "--json"];
+
+    let mut gateway = Gateway::start(&arguments).await;
+
+    let line = gateway.find("api").unwrap();
+    assert_eq!(line["key"], KEY);
+    let mut members: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    members.sort_unstable();
+    assert_eq!(members, ["api", "key", "ops", "providers"]);
+    for kind in Kind::ALL {
+        let reply = gateway.get(&gateway.api, &format!("/v1/accounts/{kind}-demo/balance")).await.unwrap();
+        assert_eq!((reply.status, &reply.json()["provider"]), (200, &kind.as_str().into()), "{reply:?}");
+        let url = line["providers"][kind.as_str()].as_str().unwrap();
+        let held = gateway.client.get(format!("{url}/_sandbox/balance")).send().await.unwrap();
+        assert_eq!(held.status(), 200);
+    }
+    let batch = gateway.get(&gateway.api, "/v1/balances").await.unwrap().json();
+    assert_eq!((&batch["complete"], batch["balances"].as_array().unwrap().len()), (&true.into(), 6));
+    gateway.signal("TERM");
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sandbox_prints_curl_lines_that_work() {
+    let mut child = command(&["sandbox", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0"]).spawn().unwrap();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    // Not on the record: it shows a key, as it should.
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let lines_of_output = Arc::clone(&lines);
+    std::thread::spawn(move || {
+        output.lines().map_while(Result::ok).for_each(|line| lines_of_output.lock().unwrap().push(line));
+    });
+    let printed = || lines.lock().unwrap().iter().any(|line: &String| line.contains("pluggo-demo/balance"));
+    eventually("the lines to paste are printed", || async { printed() }).await;
+    let curl =
+        lines.lock().unwrap().iter().find(|line| line.contains("ntxpay-br-demo/balance")).unwrap().clone();
+    let quoted: Vec<_> = curl.split('\'').collect();
+    let url = curl.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let (name, value) = quoted[1].split_once(": ").unwrap();
+
+    let sent = harness::client().build().unwrap().get(url).header(name, value).send().await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    assert_eq!(sent.unwrap().status(), 200, "{curl}");
+}
+
+#[test]
+fn the_command_line_explains_itself() {
+    let (code, version, _) = run(&["--version"]);
+    assert_eq!((code, version.trim()), (Some(0), concat!("balance-gateway ", env!("CARGO_PKG_VERSION"))));
+
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    for command in ["serve", "sandbox", "check", "new-key"] {
+        assert!(help.contains(command), "{help}");
+        assert_eq!(run(&[command, "--help"]).0, Some(0));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    for arguments in [vec![], vec!["nothing"], vec!["serve", "--nothing"], vec!["sandbox", "--api", "x"]] {
+        let (code, stdout, stderr) = run(&arguments);
+
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(!stderr.is_empty());
+    }
+}

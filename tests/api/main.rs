@@ -1,0 +1,16 @@
+//! Tests of the whole gateway over real sockets, against the simulated providers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "test code; helpers are not covered by allow-…-in-tests"
+)]
+#![expect(clippy::disallowed_methods, reason = "tests measure with the real clock")]
+
+mod balances;
+mod callers;
+mod coalescing;
+mod failures;
+mod harness;
+mod lifecycle;
+mod operations;
+mod tokens;

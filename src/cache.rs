@@ -158,9 +158,10 @@ impl BalanceCache {
     {
         let now = (self.clock)();
         let Some(entry) = self.entries.get(&question.key).await else { return };
-        if entry.may_refresh(now.monotonic) {
-            let demand = Demand::refresh(now, question.limits).and_after(self.mark(&question.key));
-            let (cache, question) = (self.clone(), Question { demand, ..*question });
+        let demand = Demand::refresh(now, question.limits).and_after(self.mark(&question.key));
+        let question = Question { demand, ..*question };
+        if entry.may_refresh(&question, now) {
+            let cache = self.clone();
             tokio::spawn(async move { cache.round(question, Priority::Background, read).await });
         }
     }

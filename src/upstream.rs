@@ -139,8 +139,8 @@ impl Upstream {
         }
         match self.read_within(balance, priority, started + self.provider.settings.deadline).await {
             Ok((snapshot, sent_at)) => {
-                self.holds.end();
-                balance.holds.end();
+                self.holds.end(sent_at);
+                balance.holds.end(sent_at);
                 Answer { priority, sent_at, result: Ok(Arc::new(snapshot)) }
             }
             Err(stop) => {
@@ -326,3 +326,6 @@ impl Upstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

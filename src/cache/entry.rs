@@ -85,19 +85,23 @@ impl Entry {
             }
             Some(failure) => Some(Err(failure)),
             None => {
-                let requested_at = self.snapshot.as_ref().map(|snapshot| snapshot.requested_at());
-                let is_too_old =
-                    requested_at.is_some_and(|requested_at| !question.demand.accepts(requested_at));
+                let requested_at = self.snapshot.as_ref()?.requested_at();
+                let since_sent = now.monotonic.saturating_duration_since(self.last.sent_at);
+                let is_old_by_its_age =
+                    requested_at.monotonic < self.last.sent_at && since_sent < question.limits.max_age.get();
+                let is_too_old = is_old_by_its_age || !question.demand.accepts(requested_at);
                 // Otherwise it passed the ceiling before it could be served.
                 is_too_old.then_some(Err(TOO_OLD))
             }
         }
     }
 
-    /// Takes the turn to refresh behind an answer; false when it is taken, or not worth trying yet.
-    pub(super) fn may_refresh(&self, now: Instant) -> bool {
-        let is_worth_it =
-            self.last.failure.and_then(|failure| failure.retry_at).is_none_or(|retry_at| retry_at <= now);
-        is_worth_it && !self.is_refreshing.swap(true, Ordering::Relaxed)
+    /// Takes the turn to refresh behind an answer; false when it is taken, not needed, or not worth trying yet.
+    pub(super) fn may_refresh(&self, question: &Question, now: Moment) -> bool {
+        let retry_at = self.last.failure.and_then(|failure| failure.retry_at);
+        let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);
+        is_worth_it
+            && self.settled(question, now).is_none()
+            && !self.is_refreshing.swap(true, Ordering::Relaxed)
     }
 }

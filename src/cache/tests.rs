@@ -19,7 +19,7 @@ use crate::domain::{
 };
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
-const MAX_AGE: Duration = Duration::from_secs(60);
+const MAX_AGE: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
 /// The smallest step of the clock.
 const TICK: Duration = Duration::from_nanos(1);
@@ -45,6 +45,10 @@ fn now() -> Moment {
 
 fn advance(by: Duration) {
     NOW.set(Some(now().later_by(by)));
+}
+
+fn just_under(length: Duration) -> Duration {
+    length.checked_sub(TICK).unwrap()
 }
 
 /// Lets every task run until all of them wait for something.
@@ -353,9 +357,9 @@ async fn a_forced_read_is_the_newest_for_everybody() {
 async fn an_age_is_judged_at_its_boundary() {
     for (age, expected) in [
         (Duration::ZERO, "fresh"),
-        (FRESH_FOR - TICK, "fresh"),
+        (just_under(FRESH_FOR), "fresh"),
         (FRESH_FOR, "stale"),
-        (MAX_AGE - TICK, "stale"),
+        (just_under(MAX_AGE), "stale"),
         (MAX_AGE, "absent"),
     ] {
         let balance = Balance::known().await;
@@ -403,7 +407,7 @@ async fn the_absence_says_why() {
 async fn an_acceptable_snapshot_is_shared_without_a_read() {
     let balance = Balance::known().await;
     let known_at = now();
-    advance(MAX_AGE - TICK);
+    advance(just_under(MAX_AGE));
 
     let caller = balance.ask(NONE);
 
@@ -467,7 +471,7 @@ async fn a_refresh_that_came_too_late_does_not_keep_the_next_one_away() {
 #[tokio::test]
 async fn a_fresh_snapshot_is_not_refreshed() {
     let balance = Balance::known().await;
-    advance(FRESH_FOR - TICK);
+    advance(just_under(FRESH_FOR));
 
     balance.refresh_behind().await;
 
@@ -499,7 +503,7 @@ async fn no_refresh_begins_before_a_failure_is_worth_trying_again() {
         balance.next_read().await.fail(Failure { is_held, ..held(wait) });
         settle().await;
 
-        advance(wait - TICK);
+        advance(just_under(wait));
         assert!(matches!(balance.peek(NONE).await, Peek::Stale { is_failing: true, .. }));
         balance.refresh_behind().await;
         assert_eq!(balance.sent().await, 2, "held: {is_held}");
@@ -540,13 +544,13 @@ async fn a_success_after_a_failure_is_no_longer_failing() {
 
 #[tokio::test]
 async fn a_held_failure_answers_without_a_read_even_a_forced_one() {
-    let hold = held(SECOND * 5);
-    let balance = Balance::failed(hold).await;
-    advance(SECOND * 5 - TICK);
+    let known = held(SECOND * 5);
+    let balance = Balance::failed(known).await;
+    advance(just_under(SECOND * 5));
 
-    assert_eq!(failure(balance.ask(NONE)).await, hold);
-    assert_eq!(failure(balance.ask(FORCED)).await, hold);
-    assert!(matches!(balance.peek(FORCED).await, Peek::Absent { held: Some(held), .. } if held == hold));
+    assert_eq!(failure(balance.ask(NONE)).await, known);
+    assert_eq!(failure(balance.ask(FORCED)).await, known);
+    assert!(matches!(balance.peek(FORCED).await, Peek::Absent { held: Some(held), .. } if held == known));
     assert_eq!(balance.sent().await, 1);
 }
 
@@ -739,7 +743,7 @@ async fn nobody_gets_a_last_snapshot_at_the_ceiling() {
     balance.invalidate();
     let patient = Wish { stale_if_error: Some(SECOND * 600), ..FORCED };
 
-    advance(MAX_AGE - SECOND - TICK);
+    advance(just_under(SECOND * 59));
     assert!(balance.fallback(patient).await.is_some());
     assert!(balance.fallback(NONE).await.is_some());
 

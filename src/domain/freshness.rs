@@ -170,11 +170,11 @@ impl Demand {
         Wish::default().demand(arrived, limits)
     }
 
-    /// The demand of a refresh behind an answer: younger than `fresh_for`.
+    /// The demand of a refresh behind an answer: younger than `fresh_for`, not equal to it.
     #[must_use]
     pub fn refresh(now: Moment, limits: Limits) -> Self {
-        let fresh_for = limits.fresh_for.get();
-        Self { not_before: now.earlier_by(fresh_for).monotonic, ..Self::none(now, limits) }
+        let younger = limits.fresh_for.get().saturating_sub(Duration::from_nanos(1));
+        Self { not_before: now.earlier_by(younger).monotonic, ..Self::none(now, limits) }
     }
 
     /// The same demand for a balance that was invalidated at `mark`.

@@ -188,7 +188,7 @@ fn a_failed_attempt_counts_under_its_own_kind_and_operation_alone() {
 fn the_last_finite_bucket_of_the_served_age_is_the_promise() {
     let (metrics, .., provider) = made();
 
-    provider.served(Duration::from_secs(60));
+    provider.served(Duration::from_mins(1));
     provider.served(Duration::from_millis(60_001));
 
     let page = page(&metrics);

@@ -12,6 +12,7 @@ pub(super) struct Holds(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     held: Option<(UpstreamError, Instant)>,
+    failed_at: Option<Instant>,
     outages: u32,
     refusals: u32,
     throttles: u32,
@@ -23,7 +24,8 @@ impl Holds {
         self.lock().held.filter(|(_, until)| now < *until)
     }
 
-    /// Begins a hold by the failure's own rule; `None` where it is not held.
+    /// Begins a hold by the failure's own rule and says when it ends; `None` where it is not held. A longer hold that
+    /// runs already stays.
     pub(super) fn begin(&self, error: UpstreamError, hold: Hold, now: Instant) -> Option<Instant> {
         let mut state = self.lock();
         let length = match hold {
@@ -36,14 +38,19 @@ impl Holds {
                 length
             }
         };
-        let until = now + length;
+        state.failed_at = Some(now);
+        let longer = state.held.filter(|(_, until)| *until > now + length);
+        let (error, until) = longer.unwrap_or((error, now + length));
         state.held = Some((error, until));
         Some(until)
     }
 
-    /// Ends the hold and every row: a balance came.
-    pub(super) fn end(&self) {
-        *self.lock() = State::default();
+    /// Ends the hold and every row: a balance came whose request was sent after the last failure.
+    pub(super) fn end(&self, sent_at: Instant) {
+        let mut state = self.lock();
+        if state.failed_at.is_none_or(|failed_at| failed_at <= sent_at) {
+            *state = State::default();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -103,7 +110,7 @@ mod tests {
         fail();
         fail();
 
-        holds.end();
+        holds.end(now);
 
         assert!(holds.held(now).is_none());
         assert_eq!(fail() - now, Duration::from_secs(1));

@@ -1,0 +1,186 @@
+//! How each outcome is classified, for how long it is held, and for whom.
+
+use super::*;
+
+/// Whose reads a failure holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Balance,
+    Account,
+}
+
+/// What of an error matters here: an invalid answer's reason is told by the adapters' own tests.
+fn name(error: UpstreamError) -> String {
+    match error {
+        UpstreamError::Invalid(_) => "Invalid".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_outcome_is_held_as_long_and_as_far_as_the_contract_says() {
+    use FaultKind::{Body, ChunkedInvalid, Close, CutBody, EndlessHeaders, Garbage, RefuseToken, Reset};
+    use Scope::{Account as OfAccount, Balance as OfBalance};
+    let inside = |code: u16| Body { text: format!(r#"{{"code":{code},"content":null}}"#) };
+    for (fault, error, seconds, scope) in [
+        (status(500), "Status(500)", 1, OfBalance),
+        (status(503), "Status(503)", 1, OfBalance),
+        (status(404), "Status(404)", 1, OfBalance),
+        (status(304), "Status(304)", 1, OfBalance),
+        (status(429), "Throttled(None)", 5, OfAccount),
+        (asking_for_time(429, "20"), "Throttled(Some(20s))", 20, OfAccount),
+        (asking_for_time(429, "soon"), "Throttled(None)", 5, OfAccount),
+        (asking_for_time(503, "20"), "Unavailable(20s)", 20, OfAccount),
+        (asking_for_time(503, "0"), "Unavailable(0ns)", 1, OfAccount),
+        (asking_for_time(503, "9000"), "Unavailable(9000s)", 600, OfAccount),
+        (asking_for_time(500, "20"), "Status(500)", 1, OfBalance),
+        (RefuseToken { status: 401 }, "Refused", 30, OfAccount),
+        (RefuseToken { status: 403 }, "Refused", 30, OfAccount),
+        (inside(500), "Status(500)", 1, OfBalance),
+        (inside(401), "Refused", 30, OfAccount),
+        (inside(429), "Throttled(None)", 5, OfAccount),
+        (inside(302), "Invalid", 5, OfBalance),
+        (Body { text: "<html>".to_owned() }, "Invalid", 5, OfBalance),
+        (Body { text: String::new() }, "Invalid", 5, OfBalance),
+        (Garbage, "Invalid", 5, OfBalance),
+        (ChunkedInvalid, "Invalid", 5, OfBalance),
+        (EndlessHeaders, "Invalid", 5, OfBalance),
+        (Reset, "Unreachable", 1, OfBalance),
+        (Close, "Unreachable", 1, OfBalance),
+        (CutBody, "Unreachable", 1, OfBalance),
+    ] {
+        let account = Account::new(Kind::Pluggo).await;
+        account.queue([Fault::on_balance(fault.clone())]);
+
+        let failure = account.read(1).await.unwrap_err();
+        let wait = wait_seconds(&failure);
+        let other_is_asked = account.read(0).await.is_ok();
+
+        assert_eq!(name(failure.error), error, "{fault:?}");
+        assert!(failure.is_held, "{fault:?}");
+        assert_eq!(wait, seconds, "{fault:?}");
+        assert_eq!(other_is_asked, scope == OfBalance, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn silence_is_a_time_out_wherever_it_begins() {
+    for fault in [FaultKind::StallHead, FaultKind::StallBody, FaultKind::SlowBody { ms_per_byte: 20 }] {
+        let setup = Setup::with(Kind::Pluggo, |settings| settings.attempt_timeout = SHORT * 2);
+        let account = setup.start(Kind::Pluggo).await;
+        account.queue([Fault::on_balance(fault.clone())]);
+
+        let failure = account.read(1).await.unwrap_err();
+
+        assert_eq!(failure.error, UpstreamError::Timeout, "{fault:?}");
+        assert_eq!((failure.is_held, wait_seconds(&failure)), (true, 1), "{fault:?}");
+        assert!(account.read(0).await.is_ok(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_the_door_is_unreachable() {
+    let account = Account::new(Kind::NtxpayBr).await;
+    account.provider.stop().await;
+
+    let failure = account.upstream.read(0, Priority::Plain).await.result.unwrap_err();
+
+    assert_eq!(failure.error, UpstreamError::Unreachable);
+    assert_eq!((failure.is_held, wait_seconds(&failure)), (true, 1));
+}
+
+#[tokio::test]
+async fn a_held_balance_is_not_asked() {
+    let account = Account::new(Kind::NtxpayBr).await;
+    account.queue([Fault::on_balance(status(500))]);
+    let failure = account.read(0).await.unwrap_err();
+
+    let again = account.read(0).await.unwrap_err();
+
+    assert_eq!(again, failure);
+    assert_eq!(account.provider.calls().len(), 1);
+    let counted = account.counted("reads_refused_total");
+    assert_eq!(counted, ["{provider=\"p\",reason=\"hold\"} 1"]);
+}
+
+#[tokio::test]
+async fn a_success_starts_the_row_of_doubling_anew() {
+    let account = Account::new(Kind::NtxpayBr).await;
+    account.queue([Fault::on_balance(status(500))]);
+    let first = account.read(0).await.unwrap_err();
+    tokio::time::sleep_until(first.retry_at.unwrap().into()).await;
+    account.read(0).await.unwrap();
+    account.queue([Fault::on_balance(status(500))]);
+
+    let second = account.read(0).await.unwrap_err();
+
+    assert_eq!(wait_seconds(&second), 1);
+}
+
+/// The answer that succeeds was asked for before the provider told us to slow down.
+#[tokio::test]
+async fn a_success_that_was_sent_earlier_does_not_end_the_accounts_hold() {
+    let account = Account::new(Kind::Pluggo).await;
+    account.queue([
+        Fault::on_balance(FaultKind::Delay { ms: 300 }),
+        Fault::on_balance(asking_for_time(429, "20")),
+    ]);
+    let slow = account.spawn_read(0);
+    account.provider.wait_for_calls(1).await;
+    let throttled = account.read(1).await.unwrap_err();
+    assert_eq!(wait_seconds(&throttled), 20);
+    assert!(slow.await.unwrap().result.is_ok());
+
+    let next = account.read(2).await;
+
+    assert_eq!(next.unwrap_err().error, throttled.error);
+    assert_eq!(account.provider.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_shorter_hold_does_not_shorten_the_accounts_hold() {
+    let url = serve(|head| {
+        let answer = |told: u32| {
+            format!("HTTP/1.1 429 Slow\r\nRetry-After: {told}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+        };
+        if head.contains("currency=BRL") { (SHORT * 2, answer(1)) } else { (Duration::ZERO, answer(60)) }
+    })
+    .await;
+    let keys = Credential::Keys { api_key: "k".into(), session_token: "t".into() };
+    let (_, upstream) = Setup::new(Kind::Pluggo).at(&url, keys);
+
+    let (later, sooner) = tokio::join!(upstream.read(0, Priority::Plain), upstream.read(1, Priority::Plain));
+    assert_eq!(name(later.result.unwrap_err().error), "Throttled(Some(1s))");
+    assert_eq!(wait_seconds(&sooner.result.unwrap_err()), 60);
+
+    let next = upstream.read(2, Priority::Plain).await.result.unwrap_err();
+    assert_eq!(wait_seconds(&next), 60);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_is_not_used_again_behind_our_back() {
+    for fault in [FaultKind::Reset, FaultKind::Close] {
+        let account = Account::new(Kind::NtxpayBr).await;
+        account.read(0).await.unwrap();
+        account.queue([Fault::on_balance(fault)]);
+
+        assert_eq!(account.error(0).await, UpstreamError::Unreachable);
+        assert_eq!(account.calls(), [("balance", Some(200)), ("balance", None)]);
+    }
+}
+
+#[tokio::test]
+async fn the_last_success_and_failure_are_known() {
+    let account = Account::new(Kind::Pluggo).await;
+    account.queue([Fault::on_balance(status(429))]);
+
+    let before = account.upstream.provider().last();
+    account.read(1).await.unwrap_err();
+    account.upstream.holds.end();
+    account.read(0).await.unwrap();
+    let after = account.upstream.provider().last();
+
+    assert!(before.success.is_none() && before.failure.is_none());
+    assert!(after.success.is_some());
+    assert_eq!(after.failure.map(|(_, kind)| kind), Some(crate::domain::ErrorKind::Throttled));
+}

@@ -85,7 +85,7 @@ pub enum Absence {
 pub struct Read {
     /// The snapshot, or why there is none.
     pub result: Result<Arc<Snapshot>, Failure>,
-    /// Whether another caller's read was waited for.
+    /// Whether another caller began the read that decided.
     pub is_collapsed: bool,
 }
 
@@ -133,13 +133,12 @@ impl BalanceCache {
         F: Future<Output = Answer> + Send + 'static,
     {
         let question = Question { demand: question.demand.and_after(self.mark(&question.key)), ..*question };
-        let (mut is_collapsed, mut own_reads) = (false, 0);
+        let mut own_reads = 0;
         for _ in 0..MOST_ROUNDS {
             let (entry, is_own) = self.round(question, priority, read.clone()).await;
-            is_collapsed |= !is_own;
             own_reads += u32::from(is_own);
             if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
-                return Read { result, is_collapsed };
+                return Read { result, is_collapsed: !is_own };
             }
             if own_reads == 2 {
                 break;
@@ -147,7 +146,7 @@ impl BalanceCache {
         }
         // An own read that does not do was over the ceiling before it could be served; it is tried again once.
         let failure = Failure { error: UpstreamError::Timeout, retry_at: None, is_held: false };
-        Read { result: Err(failure), is_collapsed }
+        Read { result: Err(failure), is_collapsed: false }
     }
 
     /// Begins a refresh behind an answer, unless one runs or a failure says when it is worth trying again.

@@ -7,13 +7,12 @@
 mod handles;
 mod labels;
 mod live;
+mod maker;
 mod process;
 
 use std::sync::Arc;
 
-use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 pub use handles::{CallerMetrics, ProviderMetrics, RouteMetrics};
 pub use labels::{
@@ -23,6 +22,7 @@ pub use live::{Family, Samples};
 
 use crate::domain::{CallerName, ErrorKind, ProviderName};
 use handles::OperationMetrics;
+use maker::Maker;
 
 /// The prefix of every name.
 const NAMESPACE: &str = "balance_gateway";
@@ -69,17 +69,10 @@ impl Metrics {
     ///
     /// # Errors
     /// When a family is malformed or registered twice; no configuration can cause it.
-    #[expect(clippy::too_many_lines, reason = "a list of every family, nothing else")]
     pub fn new(version: &str, revision: &str) -> Result<Self, MetricsError> {
         let registry = Registry::new_custom(Some(NAMESPACE.to_owned()), None)?;
         let make = Maker(&registry);
-        let build = make.gauges(
-            "build_info",
-            "The version and source revision that runs; always 1.",
-            version,
-            revision,
-        )?;
-        build.set(1.0);
+        make.build_info(version, revision)?;
         let in_flight =
             IntGauge::new("http_requests_in_flight", "Requests of callers that are being answered.")?;
         registry.register(Box::new(in_flight.clone()))?;
@@ -248,36 +241,6 @@ impl Metrics {
             tracing::error!(error = &error as &dyn std::error::Error, "the metrics page cannot be written");
         }
         page
-    }
-}
-
-struct Maker<'a>(&'a Registry);
-
-impl Maker<'_> {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
-        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-        self.0.register(Box::new(counters.clone()))?;
-        Ok(counters)
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> Result<HistogramVec, MetricsError> {
-        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        let histograms = HistogramVec::new(options, labels)?;
-        self.0.register(Box::new(histograms.clone()))?;
-        Ok(histograms)
-    }
-
-    fn gauges(&self, name: &str, help: &str, version: &str, revision: &str) -> Result<Gauge, MetricsError> {
-        let options = Opts::new(name, help).const_label("version", version).const_label("revision", revision);
-        let gauge = Gauge::with_opts(options)?;
-        self.0.register(Box::new(gauge.clone()))?;
-        Ok(gauge)
     }
 }
 

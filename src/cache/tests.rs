@@ -138,7 +138,7 @@ impl Balance {
         let mut balance = Self::new();
         let caller = balance.ask(NONE);
         balance.next_read().await.succeed();
-        caller.await.unwrap().result.unwrap();
+        got(caller).await.result.unwrap();
         balance
     }
 
@@ -147,7 +147,7 @@ impl Balance {
         let mut balance = Self::new();
         let caller = balance.ask(NONE);
         balance.next_read().await.fail(failure);
-        assert_eq!(caller.await.unwrap().result.unwrap_err(), failure);
+        assert_eq!(got(caller).await.result.unwrap_err(), failure);
         balance
     }
 
@@ -182,7 +182,8 @@ impl Balance {
     }
 
     async fn next_read(&mut self) -> Pending {
-        self.inbox.recv().await.unwrap()
+        settle().await;
+        self.inbox.try_recv().expect("a read was sent")
     }
 
     async fn peek(&self, wish: Wish) -> Peek {
@@ -213,12 +214,19 @@ impl Balance {
     }
 }
 
+/// What a caller got, who must not be waiting any more.
+async fn got<T>(caller: JoinHandle<T>) -> T {
+    settle().await;
+    assert!(caller.is_finished(), "the caller still waits");
+    caller.await.unwrap()
+}
+
 async fn requested_at(caller: JoinHandle<Read>) -> Moment {
-    caller.await.unwrap().result.unwrap().requested_at()
+    got(caller).await.result.unwrap().requested_at()
 }
 
 async fn failure(caller: JoinHandle<Read>) -> Failure {
-    caller.await.unwrap().result.unwrap_err()
+    got(caller).await.result.unwrap_err()
 }
 
 #[tokio::test]
@@ -243,7 +251,7 @@ async fn only_the_leader_has_not_waited_for_another() {
 
     let mut collapsed = 0;
     for caller in callers {
-        collapsed += u32::from(caller.await.unwrap().is_collapsed);
+        collapsed += u32::from(got(caller).await.is_collapsed);
     }
     assert_eq!(collapsed, 4);
 }
@@ -261,7 +269,7 @@ async fn two_balances_do_not_wait_for_each_other() {
 
     assert_eq!(requested_at(caller).await, now());
     stalled.succeed();
-    assert!(waiting.await.unwrap().result.is_ok());
+    assert!(got(waiting).await.result.is_ok());
 }
 
 #[tokio::test]
@@ -535,7 +543,7 @@ async fn a_success_after_a_failure_is_no_longer_failing() {
     advance(SECOND);
     let caller = balance.ask(NONE);
     balance.next_read().await.succeed();
-    assert!(caller.await.unwrap().result.is_ok());
+    assert!(got(caller).await.result.is_ok());
 
     advance(FRESH_FOR);
 
@@ -560,10 +568,10 @@ async fn a_hold_does_not_keep_an_acceptable_snapshot_back() {
     advance(SECOND);
     let forced = balance.ask(FORCED);
     balance.next_read().await.fail(held(SECOND * 30));
-    assert!(forced.await.unwrap().result.is_err());
+    assert!(got(forced).await.result.is_err());
 
     assert!(matches!(balance.peek(NONE).await, Peek::Fresh(_)));
-    assert!(balance.ask(NONE).await.unwrap().result.is_ok());
+    assert!(got(balance.ask(NONE)).await.result.is_ok());
     assert_eq!(balance.sent().await, 2);
 }
 
@@ -612,7 +620,7 @@ async fn a_failure_that_is_not_held_is_shared_by_those_who_waited_only() {
     let later = balance.ask(NONE);
     balance.next_read().await.succeed();
 
-    assert!(later.await.unwrap().result.is_ok());
+    assert!(got(later).await.result.is_ok());
     assert_eq!(balance.sent().await, 2);
 }
 
@@ -625,7 +633,7 @@ async fn an_older_snapshot_never_replaces_a_younger_one() {
     let forced = balance.ask(FORCED);
     balance.next_read().await.succeed_with_age(SECOND * 5);
 
-    assert!(forced.await.unwrap().result.is_err());
+    assert!(got(forced).await.result.is_err());
     assert_eq!(balance.stored_at().await, Some(known_at));
 }
 

@@ -243,7 +243,7 @@ mod tests {
         let held = |told| UpstreamError::Throttled(Some(told)).hold();
 
         assert_eq!(held(Duration::ZERO), Hold::AsTold(Duration::from_secs(1)));
-        assert_eq!(held(Duration::from_secs(86_400)), Hold::AsTold(Duration::from_secs(600)));
+        assert_eq!(held(Duration::from_hours(24)), Hold::AsTold(Duration::from_mins(10)));
     }
 
     #[test]

@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits =
-        Limits { fresh_for: FreshFor(Duration::from_secs(10)), max_age: MaxAge(Duration::from_secs(60)) };
+        Limits { fresh_for: FreshFor(Duration::from_secs(10)), max_age: MaxAge(Duration::from_mins(1)) };
 
     fn start() -> Moment {
         Moment { monotonic: Instant::now(), wall: Timestamp::now() }

@@ -20,12 +20,11 @@ use super::caller::Caller;
 use super::listener::Peer;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
-use super::{Answer, Api, OpenAccount, directives, rate_limit, route};
+use super::{Answer, Api, OpenAccount, route};
 use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// No endpoint takes a body; this much is read and ignored.
 const MOST_BODY: usize = 4 * 1024;
 
@@ -39,7 +38,6 @@ pub(super) fn admit<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
                 Ok(arrival) => arrival.moment.monotonic,
                 Err(problem) => return Ok(problem.into_response()),
             };
-            let wait = directives::prefer_wait(request.headers());
             let mut answer = pin!(let_in(&api, inner, request, arrived));
             // A cached hit is ready at once and needs no timer, nor room for one.
             let answer = match poll!(answer.as_mut()) {
@@ -48,12 +46,9 @@ pub(super) fn admit<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
                     Box::pin(tokio::time::timeout_at((arrived + api.request_timeout).into(), answer)).await
                 }
             };
-            let mut response = answer.unwrap_or_else(|_| {
+            let response = answer.unwrap_or_else(|_| {
                 Problem::new(Code::DeadlineExceeded, "the request took longer than it may").into_response()
             });
-            if let Some(wait) = wait {
-                response.headers_mut().insert(PREFERENCE_APPLIED, rate_limit::header(format!("wait={wait}")));
-            }
             Ok(response)
         }
     })

@@ -17,10 +17,11 @@ use tower::service_fn;
 use super::arrival::Arrival;
 use super::problem::{Code, Problem};
 use super::route::Route;
-use super::{Answer, Api, clock};
+use super::{Answer, Api, clock, directives, rate_limit};
 use crate::domain::RetryAfter;
 
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// The longest id that is taken from a caller.
 const LONGEST_ID: usize = 64;
 
@@ -38,6 +39,7 @@ async fn observed(api: &Api, mut inner: impl Answer, mut request: Request) -> Re
     let request_id = request_id(request.headers());
     request.extensions_mut().insert(Arrival::new(moment, request_id.clone()));
 
+    let wait = directives::prefer_wait(request.headers());
     let is_head = request.method() == http::Method::HEAD;
     let in_flight = InFlight::enter(&api.metrics.http_in_flight);
     let mut response = if in_flight.count() > api.max_in_flight {
@@ -54,7 +56,11 @@ async fn observed(api: &Api, mut inner: impl Answer, mut request: Request) -> Re
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         write_body(&mut response, &problem, &request_id, is_head);
     }
-    response.headers_mut().insert(REQUEST_ID, request_id);
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id);
+    if let Some(wait) = wait {
+        headers.insert(PREFERENCE_APPLIED, rate_limit::header(format!("wait={wait}")));
+    }
     let took = clock::monotonic().saturating_duration_since(moment.monotonic);
     api.routes[route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {

@@ -124,7 +124,7 @@ mod tests {
 
     const LIMITS: fn() -> Limits = || Limits {
         fresh_for: FreshFor::new(Duration::from_secs(10)).unwrap(),
-        max_age: MaxAge::new(Duration::from_secs(60)).unwrap(),
+        max_age: MaxAge::new(Duration::from_mins(1)).unwrap(),
     };
 
     #[test]

@@ -188,14 +188,15 @@ mod tests {
 
     #[test]
     fn one_probe_decides() {
-        let later = clock::now().monotonic + COOLDOWN;
+        let now = clock::now().monotonic;
+        let later = now + COOLDOWN;
         for (verdict, state) in [
             (Verdict::Success, BreakerState::Closed),
             (Verdict::Answered, BreakerState::Closed),
             (Verdict::Failed, BreakerState::Open),
             (Verdict::Unknown, BreakerState::HalfOpen),
         ] {
-            let breaker = opened(later - COOLDOWN);
+            let breaker = opened(now);
             let probe = breaker.admit(later).unwrap();
             assert!(breaker.admit(later).is_err());
 

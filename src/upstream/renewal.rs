@@ -28,6 +28,7 @@ impl Upstream {
         let turn = timeout_at(deadline.into(), self.tokens.asking.lock()).await;
         let Ok(_turn) = turn else { return Err(self.busy()) };
         if self.tokens.use_live(clock::now().monotonic).is_none() {
+            self.not_held()?;
             self.ask_token(credentials, priority, deadline).await?;
         }
         self.token_in_time(deadline)
@@ -45,10 +46,21 @@ impl Upstream {
         let turn = timeout_at(deadline.into(), self.tokens.asking.lock()).await;
         let Ok(_turn) = turn else { return Err(self.busy()) };
         if self.tokens.use_live(clock::now().monotonic).is_none() {
+            self.not_held()?;
             self.tokens.take_refused_renewal(clock::now().monotonic).map_err(Stop::refused_again)?;
             self.ask_token(credentials, priority, deadline).await?;
         }
         self.token_in_time(deadline)
+    }
+
+    /// A hold may have begun while the turn was waited for.
+    fn not_held(&self) -> Result<(), Stop> {
+        let now = clock::now().monotonic;
+        let held = self
+            .holds
+            .held(now)
+            .map(|(error, until)| Stop::refused(error, until.saturating_duration_since(now)));
+        held.map_or(Ok(()), Err)
     }
 
     fn token_in_time(&self, deadline: Instant) -> Result<Arc<Token>, Stop> {

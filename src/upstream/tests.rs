@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::domain::{BalanceType, ProviderName};
 use crate::metrics::{Metrics, Samples};
+use crate::providers;
 use crate::sandbox::{Fault, FaultKind, Kind, SimulatedProvider};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -581,6 +581,24 @@ async fn who_does_not_want_to_wait_gets_what_is_there_and_the_read_goes_on() {
 }
 
 #[tokio::test]
+async fn beyond_max_in_flight_a_request_is_refused_and_may_come_back() {
+    let server = "max_in_flight = 1\n".to_owned();
+    let gateway = Harness::start(Setup { server, ..Setup::default() }).await;
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
+
+    let (first, refused) = tokio::join!(gateway.balance(Kind::NtxpayBr), async {
+        gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
+        gateway.get_with(BRAZIL, &[("prefer", "wait=5")]).await
+    });
+
+    assert_eq!(first.status, 200);
+    refused.assert_problem(503, "overloaded");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.header("preference-applied"), "wait=5", "every answer says so");
+    assert_eq!(gateway.balance(Kind::NtxpayBr).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_harmless_request_id_is_taken_over_and_any_other_replaced() {
     let gateway = Harness::usual().await;
     let longest = "x".repeat(64);

@@ -413,6 +413,26 @@ async fn a_provider_that_asks_for_time_gets_it() {
 }
 
 #[tokio::test]
+async fn a_read_that_was_under_way_does_not_shorten_the_time_that_a_provider_asked_for() {
+    let gateway = with_static_tokens("retries = 0\n").await;
+    gateway.provider(Kind::Pluggo).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
+    gateway.provider(Kind::Pluggo).queue(Fault::on_balance(status(429, Some("60"))));
+    let usd = format!("{PLUGGO}?currency=USD");
+
+    let (under_way, throttled) = tokio::join!(gateway.get(&usd), async {
+        gateway.provider(Kind::Pluggo).wait_for_calls(1).await;
+        gateway.get(PLUGGO).await
+    });
+    let held = gateway.get(PLUGGO).await;
+
+    assert_eq!(under_way.status, 200);
+    throttled.assert_problem(503, "provider_busy");
+    assert_eq!(gateway.provider(Kind::Pluggo).calls().len(), 2);
+    held.assert_problem(503, "provider_busy");
+    assert!((59..=60).contains(&retry_after(&held)), "{held:?}");
+}
+
+#[tokio::test]
 async fn a_row_of_failures_is_held_for_twice_as_long_each_time() {
     let gateway = with_static_tokens("retries = 0\n").await;
     gateway.provider(KIND).queue(Fault::on_balance(status(500, None)).times(2));

@@ -83,7 +83,7 @@ async fn happen(balance: &mut Balance, event: Event) -> Option<Duration> {
                 answer(read, ending);
                 settle().await;
             }
-            return caller.await.unwrap();
+            return got(caller).await;
         }
         Event::Fallback(oldest) => {
             let wish = Wish { stale_if_error: Some(Duration::from_secs(oldest)), ..FORCED };

@@ -224,7 +224,7 @@ async fn a_failing_token_endpoint_counts_for_the_breaker() {
 
     for _ in 0..2 {
         account.error(0).await;
-        account.upstream.holds.end();
+        account.upstream.holds.end(clock::now().monotonic);
     }
 
     assert_eq!(account.error(0).await, UpstreamError::Suspended);

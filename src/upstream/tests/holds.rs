@@ -176,7 +176,7 @@ async fn the_last_success_and_failure_are_known() {
 
     let before = account.upstream.provider().last();
     account.read(1).await.unwrap_err();
-    account.upstream.holds.end();
+    account.upstream.holds.end(clock::now().monotonic);
     account.read(0).await.unwrap();
     let after = account.upstream.provider().last();
 

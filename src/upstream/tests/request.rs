@@ -173,7 +173,7 @@ async fn an_invalid_answer_decides_no_currency() {
     let account = setup.start(kind).await;
     account.provider.remove_field("BRL", None, "balance");
     account.read(0).await.unwrap_err();
-    account.upstream.balances[0].holds.end();
+    account.upstream.balances[0].holds.end(clock::now().monotonic);
     account.provider.set_field("BRL", None, "balance", "1.00");
     account.provider.set_field("BRL", None, "currency", "\"EUR\"");
 

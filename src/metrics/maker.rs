@@ -1,0 +1,43 @@
+//! Makes families and registers them: what `Metrics::new` lists.
+
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
+use super::MetricsError;
+
+/// Makes families of one registry.
+pub(super) struct Maker<'a>(pub(super) &'a Registry);
+
+impl Maker<'_> {
+    pub(super) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, MetricsError> {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
+
+    pub(super) fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> Result<HistogramVec, MetricsError> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histograms = HistogramVec::new(options, labels)?;
+        self.0.register(Box::new(histograms.clone()))?;
+        Ok(histograms)
+    }
+
+    /// The one gauge whose labels are its value.
+    pub(super) fn build_info(&self, version: &str, revision: &str) -> Result<(), MetricsError> {
+        let options = Opts::new("build_info", "The version and source revision that runs; always 1.");
+        let gauge =
+            Gauge::with_opts(options.const_label("version", version).const_label("revision", revision))?;
+        gauge.set(1.0);
+        self.0.register(Box::new(gauge))
+    }
+}

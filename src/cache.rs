@@ -32,7 +32,7 @@ pub type Clock = fn() -> Moment;
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
     entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
-    /// When a balance was last invalidated; kept no longer than any snapshot from before it could be served.
+    /// When a balance was last invalidated; counts no longer than any snapshot from before it could be served.
     marks: Arc<RwLock<HashMap<BalanceKey, Instant>>>,
     clock: Clock,
 }
@@ -102,7 +102,7 @@ impl BalanceCache {
 
     /// Looks into memory; nobody is asked and nothing is waited for.
     pub async fn peek(&self, question: &Question) -> Peek {
-        let mark = self.mark(&question.key);
+        let mark = self.mark(&question.key, question.demand.arrived().monotonic);
         let Some(entry) = self.entries.get(&question.key).await else {
             return Peek::Absent { absence: Absence::UriMiss, held: None };
         };
@@ -132,7 +132,10 @@ impl BalanceCache {
         R: Fn(Priority) -> F + Clone + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let question = Question { demand: question.demand.and_after(self.mark(&question.key)), ..*question };
+        let question = Question {
+            demand: question.demand.and_after(self.mark(&question.key, question.demand.arrived().monotonic)),
+            ..*question
+        };
         let mut own_reads = 0;
         for _ in 0..MOST_ROUNDS {
             let (entry, is_own) = self.round(question, priority, read.clone()).await;
@@ -157,7 +160,7 @@ impl BalanceCache {
     {
         let now = (self.clock)();
         let Some(entry) = self.entries.get(&question.key).await else { return };
-        let demand = Demand::refresh(now, question.limits).and_after(self.mark(&question.key));
+        let demand = Demand::refresh(now, question.limits).and_after(self.mark(&question.key, now.monotonic));
         let question = Question { demand, ..*question };
         if entry.may_refresh(&question, now) {
             let cache = self.clone();
@@ -167,13 +170,14 @@ impl BalanceCache {
 
     /// The last snapshot, for when a read failed: at most `oldest` old and within the ceiling.
     pub async fn fallback(&self, question: &Question) -> Option<Arc<Snapshot>> {
-        let was_invalidated = self.mark(&question.key).is_some();
+        let now = (self.clock)();
+        let was_invalidated = self.mark(&question.key, now.monotonic).is_some();
         let ceiling = question.limits.max_age;
         let is_everybodys = was_invalidated && !question.demand.is_own();
         let oldest = if is_everybodys { ceiling.get() } else { question.demand.fallback()? };
         let entry = self.entries.get(&question.key).await?;
         let snapshot = entry.snapshot()?;
-        let age = snapshot.requested_at().age_at((self.clock)());
+        let age = snapshot.requested_at().age_at(now);
         (age <= oldest && age < ceiling.get()).then(|| Arc::clone(snapshot))
     }
 
@@ -194,8 +198,10 @@ impl BalanceCache {
         self.entries.get(key).await?.snapshot().cloned()
     }
 
-    fn mark(&self, key: &BalanceKey) -> Option<Instant> {
-        self.marks.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    /// When the balance was last invalidated; `None` when nothing from before could be served any more.
+    fn mark(&self, key: &BalanceKey, now: Instant) -> Option<Instant> {
+        let mark = self.marks.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()?;
+        (now.saturating_duration_since(mark) < MaxAge::CEILING.get()).then_some(mark)
     }
 
     /// One turn: what settles the question already, the read that runs, or a new one. The whole call is a task of

@@ -1,11 +1,11 @@
 //! The commands, one file each. Exit code 0: done; 1: failed at run time; 2: usage or configuration error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's output is what it is for")]
 
 mod check;
 mod new_key;
 mod sandbox;
 mod serve;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -47,7 +47,7 @@ impl ConfigFile {
     /// Loads the file, or says on standard error everything that is wrong with it.
     fn load(&self) -> Result<Config, ExitCode> {
         config::load(&self.path).map_err(|errors| {
-            eprintln!("{errors}");
+            complain(&errors.to_string());
             ExitCode::from(2)
         })
     }
@@ -72,8 +72,22 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
         text = format!("{text}: {source}");
         cause = source.source();
     }
-    eprintln!("balance-gateway: {text}");
+    complain(&format!("balance-gateway: {text}"));
     ExitCode::FAILURE
+}
+
+/// Prints a command's output; whoever reads it may have left.
+fn print(text: &str) -> ExitCode {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// Says something on standard error; nothing is left to do where that cannot be written.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The runtime of a command that serves or asks.

@@ -15,6 +15,6 @@ pub use amount::{Amount, AmountError, MinorUnits};
 pub use answer::{Answer, Failure};
 pub use currency::Currency;
 pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, UpstreamError};
-pub use freshness::{Demand, FreshFor, Limits, MaxAge, Moment, Priority, Wish};
+pub use freshness::{Demand, FreshFor, Limits, MaxAge, Moment, Priority, Wish, rounded_up};
 pub use key::{AccountName, BalanceKey, BalanceType, CallerName, ProviderName, Selector};
 pub use snapshot::{ObservedAt, Reading, Snapshot};

@@ -93,7 +93,7 @@ impl Api {
         Self {
             accounts: gateway.accounts().map(open).collect(),
             gateway,
-            callers: Callers::new(callers, &metrics),
+            callers: Callers::new(callers, &metrics, clock::monotonic()),
             routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
             metrics,
             auth_throttle: AuthThrottle::default(),

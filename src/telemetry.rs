@@ -12,6 +12,8 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 const BUFFERED_LINES: usize = 8_192;
 /// Denied access is logged at every level.
 const DENIED: &str = "balance_gateway::http::denied";
+/// One line per request, where the configuration asks for them: at every level, too.
+const REQUESTS: &str = "balance_gateway::http::observe";
 /// Where the events of a process's life come from: `ready` is promised at every level.
 const LIFECYCLE: &str = "balance_gateway::app";
 
@@ -39,6 +41,7 @@ pub fn start(
     let filter = Targets::new()
         .with_target("balance_gateway", level)
         .with_target(DENIED, level.max(LevelFilter::WARN))
+        .with_target(REQUESTS, level.max(LevelFilter::INFO))
         .with_target(LIFECYCLE, level.max(lifecycle))
         .with_default(level.min(LevelFilter::WARN));
     tracing_subscriber::registry().with(filter).with(lines).try_init()?;

@@ -168,26 +168,30 @@ impl Upstream {
         }
         let _slot = self.slot(deadline).await?;
         self.provider.reserve.note_read();
-        let mut attempt = 1;
+        let (mut attempt, mut failed_before) = (1, None);
         loop {
             let stop = match self.authorised_attempt(balance, priority, deadline).await {
                 Ok(sent) => return Ok(sent),
                 Err(stop) => stop,
             };
-            if attempt > self.provider.settings.retries || !stop.error.is_retryable() {
-                return Err(stop);
-            }
+            // A retry that was not let out leaves the problem of the attempt before.
+            let stop = failed_before.filter(|_| stop.sent_at.is_none()).unwrap_or(stop);
             let now = clock::now().monotonic;
             let pause = retry::pause(attempt);
-            if now + pause >= deadline || !self.provider.reserve.take(now) {
+            let is_over = attempt > self.provider.settings.retries || !stop.error.is_retryable();
+            if is_over
+                || now + pause >= deadline
+                || !self.may_leave(priority)
+                || !self.provider.reserve.take(now)
+            {
                 return Err(stop);
             }
             tokio::time::sleep(pause).await;
-            if self.may_leave(priority).is_err() {
+            if !self.may_leave(priority) {
                 return Err(stop);
             }
             self.provider.metrics.retried();
-            attempt += 1;
+            (attempt, failed_before) = (attempt + 1, Some(stop));
         }
     }
 
@@ -213,11 +217,10 @@ impl Upstream {
         Stop::refused(UpstreamError::Busy, Duration::from_secs(1))
     }
 
-    /// Whether breaker and budget would let a retry leave; a refused one leaves the first attempt's problem.
-    fn may_leave(&self, priority: Priority) -> Result<(), ()> {
+    /// Whether breaker and budget would let an attempt leave now.
+    fn may_leave(&self, priority: Priority) -> bool {
         let now = clock::now().monotonic;
-        let is_suspended = self.provider.is_suspended(now).is_some();
-        if is_suspended || !self.budget.has_room(priority, now) { Err(()) } else { Ok(()) }
+        self.provider.is_suspended(now).is_none() && self.budget.has_room(priority, now)
     }
 }
 

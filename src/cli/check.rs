@@ -1,5 +1,6 @@
 //! `check`: validates what `serve` would, shows what is in effect, warns of what is unwise.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::ConfigFile;
@@ -20,12 +21,12 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    print!("{}", config.masked());
+    let printed = super::print(config.masked());
     for warning in config.warnings() {
-        eprintln!("warning: {warning}");
+        super::complain(&format!("warning: {warning}"));
     }
-    if !arguments.live {
-        return ExitCode::SUCCESS;
+    if !arguments.live || printed != ExitCode::SUCCESS {
+        return printed;
     }
     let read = super::runtime().map(|runtime| runtime.block_on(app::read_once(&config)));
     match read {
@@ -36,13 +37,16 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
 }
 
 fn report(results: &[LiveResult]) -> ExitCode {
-    println!();
+    let mut text = String::from("\n");
     for LiveResult { account, currency, r#type, failure, took } in results {
         let currency = currency.as_ref().map_or("-", Currency::as_str);
         let r#type = r#type.as_ref().map_or("", BalanceType::as_str);
         let status = failure.as_deref().unwrap_or("ok");
-        println!("live  {account}  {currency} {type}  {} ms  {status}", took.as_millis());
+        let millis = took.as_millis();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "live  {account}  {currency} {type}  {millis} ms  {status}");
     }
+    let printed = super::print(&text);
     let has_failed = results.iter().any(|result| result.failure.is_some());
-    if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if has_failed { ExitCode::FAILURE } else { printed }
 }

@@ -25,11 +25,7 @@ pub(super) fn digest(key: &str) -> String {
 
 pub(super) fn run() -> ExitCode {
     match fresh() {
-        Ok(key) => {
-            println!("key     {key}");
-            println!("sha256  {}", digest(&key));
-            ExitCode::SUCCESS
-        }
+        Ok(key) => super::print(&format!("key     {key}\nsha256  {}\n", digest(&key))),
         Err(error) => super::failed(&error),
     }
 }

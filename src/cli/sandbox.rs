@@ -69,7 +69,7 @@ async fn serve_sandbox(
     let config = match configuration(arguments, &key, &providers) {
         Ok(config) => config,
         Err(errors) => {
-            eprintln!("{errors}");
+            super::complain(&errors.to_string());
             return ExitCode::from(2);
         }
     };
@@ -81,11 +81,12 @@ async fn serve_sandbox(
         Ok(app) => app,
         Err(error) => return super::failed(&error),
     };
-    if arguments.json {
-        println!("{}", as_json(&app, &key, &providers));
+    let text = if arguments.json {
+        format!("{}\n", as_json(&app, &key, &providers))
     } else {
-        print!("{}", for_people(&app, &key, &providers));
-    }
+        for_people(&app, &key, &providers)
+    };
+    super::print(&text);
     serve::until_second_signal(app, &mut signals).await;
     ExitCode::SUCCESS
 }

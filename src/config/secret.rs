@@ -95,9 +95,10 @@ impl Found {
     }
 
     fn in_variable(value: &Value<'_>, variable: &Variable) -> Read<Self> {
-        let source = format!("the environment variable {}", variable.0);
-        let text =
-            value.env(&variable.0).ok_or_else(|| value.wrong(&format!("expected {source} to be set")))?;
+        // Its name is not repeated: a secret may stand in its place by mistake.
+        let source = "the environment variable".to_owned();
+        let unset = || value.wrong("expected the name of an environment variable that is set");
+        let text = value.env(&variable.0).ok_or_else(unset)?;
         Self { text: text.into(), source, is_open: false }.unless_empty(value)
     }
 
@@ -148,7 +149,6 @@ struct Variable(String);
 impl Setting for Variable {
     const EXPECTED: &'static str = "the name of an environment variable, of letters, digits and _";
 
-    /// The pattern also keeps most secrets out of the messages, should one stand here by mistake.
     fn read(value: &Value<'_>) -> Read<Self> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         value.text(Self::EXPECTED, |text| {

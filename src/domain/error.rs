@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::freshness::rounded_up;
+
 /// An adapter could not understand a body: where and why, never the body itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -40,8 +42,7 @@ impl RetryAfter {
     /// Rounds up to whole seconds, at least one.
     #[must_use]
     pub fn from_wait(wait: Duration) -> Self {
-        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-        Self(NonZeroU64::new(seconds).unwrap_or(NonZeroU64::MIN))
+        Self(NonZeroU64::new(rounded_up(wait)).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The seconds.

@@ -71,6 +71,12 @@ pub struct Limits {
     pub max_age: MaxAge,
 }
 
+/// Whole seconds, rounded up: how an age is shown.
+#[must_use]
+pub fn rounded_up(length: Duration) -> u64 {
+    length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))
+}
+
 /// One moment on both clocks, read together. Neither a frozen process nor a stepped clock makes what is
 /// measured between two moments look younger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Gateway;
-use crate::domain::{AccountName, BalanceType, Currency, ErrorKind, ProviderName};
+use crate::domain::{AccountName, BalanceType, Currency, ErrorKind, ProviderName, rounded_up};
 use crate::upstream::BreakerState;
 
 /// The state of everything.
@@ -112,7 +112,7 @@ impl Gateway {
             currency: snapshot.as_ref().map(|snapshot| snapshot.currency()).or(slot.selector.currency),
             r#type: slot.selector.r#type.clone(),
             requested_at: snapshot.map(|snapshot| snapshot.requested_at().wall),
-            age_seconds: age.map(|age| age.as_secs() + u64::from(age.subsec_nanos() > 0)),
+            age_seconds: age.map(rounded_up),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
@@ -27,65 +27,74 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// No endpoint takes a body; this much is read and ignored.
 const MOST_BODY: usize = 4 * 1024;
+/// For a handler to write what it has when the request's time is over.
+const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 
-/// The layer: ends a request that takes longer than `request_timeout`, and lets in the others. A handler's own,
-/// earlier deadlines are its matter.
+/// The layer: lets in whoever has a known key, takes the unit of its limit that every request costs, and ends what
+/// takes longer than it may. A handler's own, earlier deadlines are its matter.
 pub(super) fn admit<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
     service_fn(move |request: Request| {
         let (api, inner) = (Arc::clone(&api), inner.clone());
-        async move {
-            let arrived = match Arrival::of(&request) {
-                Ok(arrival) => arrival.moment.monotonic,
-                Err(problem) => return Ok(problem.into_response()),
-            };
-            let mut answer = pin!(let_in(&api, inner, request, arrived));
-            // A cached hit is ready at once and needs no timer, nor room for one.
-            let answer = match poll!(answer.as_mut()) {
-                Poll::Ready(answer) => Ok(answer),
-                Poll::Pending => {
-                    Box::pin(tokio::time::timeout_at((arrived + api.request_timeout).into(), answer)).await
-                }
-            };
-            let response = answer.unwrap_or_else(|_| {
-                Problem::new(Code::DeadlineExceeded, "the request took longer than it may").into_response()
-            });
-            Ok(response)
-        }
+        async move { Ok(admitted(&api, inner, request).await.unwrap_or_else(Problem::into_response)) }
     })
 }
 
-/// Lets in whoever has a known key, and takes the unit of its limit that every request costs.
-async fn let_in(api: &Api, mut inner: impl Answer, mut request: Request, arrived: Instant) -> Response {
+async fn admitted(api: &Api, mut inner: impl Answer, request: Request) -> Result<Response, Problem> {
+    let now = Arrival::of(&request)?.moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
         let Ok(response) = inner.call(request).await;
-        return response;
+        return Ok(response);
     }
     let caller = match api.callers.identify(request.headers()) {
         Ok(caller) => caller,
-        Err(reason) => return unauthenticated(api, &request, reason, arrived).into_response(),
+        Err(reason) => return Err(unauthenticated(api, &request, reason, now)),
     };
-    let mut response = match caller.charge_request() {
-        Err(retry_after) => Problem::new(Code::RateLimited, "the caller's limit is spent")
-            .retry_after(retry_after)
-            .into_response(),
-        Ok(()) => match permit(api, caller, &mut request, arrived).await {
-            Err(problem) => problem.into_response(),
-            Ok(account) => {
-                Arrival::admit(&mut request, caller, account);
-                let Ok(response) = inner.call(request).await;
-                response
-            }
-        },
+    let answer = match caller.charge_request(now) {
+        Ok(()) => in_time(api, now, let_in(api, caller, inner, request, now)).await,
+        Err(retry_after) => {
+            Err(Problem::new(Code::RateLimited, "the caller's limit is spent").retry_after(retry_after))
+        }
     };
+    let mut response = answer.unwrap_or_else(Problem::into_response);
     let headers = response.headers_mut();
     headers.insert(RATE_LIMIT_POLICY, caller.policy());
-    headers.insert(RATE_LIMIT, caller.state());
+    headers.insert(RATE_LIMIT, caller.state(now));
     if api.log_requests {
         let mut logged = response.extensions_mut().remove::<Logged>().unwrap_or_default();
         logged.caller = Some(caller.name().clone());
         response.extensions_mut().insert(logged);
     }
-    response
+    Ok(response)
+}
+
+/// Waits for an answer as long as a whole request may take, and a little longer: a handler that waits until then
+/// may still have something to serve.
+async fn in_time(
+    api: &Api,
+    arrived: Instant,
+    answer: impl Future<Output = Result<Response, Problem>>,
+) -> Result<Response, Problem> {
+    let mut answer = pin!(answer);
+    // A cached hit is ready at once and needs no timer, nor room for one.
+    if let Poll::Ready(answer) = poll!(answer.as_mut()) {
+        return answer;
+    }
+    let deadline = arrived + api.request_timeout + HANDLER_MARGIN;
+    let late = || Problem::new(Code::DeadlineExceeded, "the request took longer than it may");
+    Box::pin(tokio::time::timeout_at(deadline.into(), answer)).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn let_in(
+    api: &Api,
+    caller: &Arc<Caller>,
+    mut inner: impl Answer,
+    mut request: Request,
+    now: Instant,
+) -> Result<Response, Problem> {
+    let account = permit(api, caller, &mut request, now).await?;
+    Arrival::admit(&mut request, caller, account);
+    let Ok(response) = inner.call(request).await;
+    Ok(response)
 }
 
 fn unauthenticated(api: &Api, request: &Request, reason: AuthFailure, now: Instant) -> Problem {
@@ -111,7 +120,7 @@ async fn permit(
     now: Instant,
 ) -> Result<Option<Arc<OpenAccount>>, Problem> {
     let account = match route::account_path(request.uri().path()) {
-        Some((encoded, _)) if !encoded.is_empty() => {
+        Some((encoded, _)) => {
             let name = percent_decode_str(encoded).decode_utf8_lossy();
             let Some(account) = api.visible_account(caller, &name) else {
                 api.denied.write(Some(caller.name().as_str()), Some(&name), "account_not_found", now);
@@ -119,7 +128,7 @@ async fn permit(
             };
             Some(Arc::clone(account))
         }
-        _ => None,
+        None => None,
     };
     if !request.body().is_end_stream() {
         // Boxed, since it would make the future of every request larger, and nearly none has a body.

@@ -13,7 +13,7 @@ use super::observe::Logged;
 use super::problem::{Code, Problem};
 use super::query::Query;
 use super::{Api, OpenAccount, clock, directives, reply};
-use crate::domain::{Moment, UpstreamError};
+use crate::domain::{Moment, UpstreamError, rounded_up};
 use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
 use crate::metrics::Label;
 
@@ -37,7 +37,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Resul
             caller: None,
             account: Some(open.account.name().clone()),
             outcome: Some(outcome.as_str()),
-            age_seconds: result.ok().map(|(_, age)| reply::rounded_up(age)),
+            age_seconds: result.ok().map(|(_, age)| rounded_up(age)),
         });
     }
     Ok(response)
@@ -45,7 +45,9 @@ pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Resul
 
 /// The balance that `currency` and `type` choose.
 pub(super) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a BalanceSlot, Problem> {
-    let unsupported = |code| Err(Problem::new(code, "the balances of each account are in /v1/accounts"));
+    let unsupported = |code| {
+        Err(Problem::new(code, "the balances of each account are in /v1/accounts").about(&open.account))
+    };
     match open.account.select(query.one("currency")?, query.one("type")?) {
         Selection::Found(slot) => Ok(slot),
         Selection::UnsupportedCurrency => unsupported(Code::UnsupportedCurrency),
@@ -78,7 +80,9 @@ pub(super) struct Item<'a> {
 
 impl Item<'_> {
     pub(super) async fn look_up(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<Found, Refusal> {
-        api.gateway.balance(&self.open.account, self.slot, asked, || caller.charge_forced()).await
+        api.gateway
+            .balance(&self.open.account, self.slot, asked, || caller.charge_forced(asked.arrived.monotonic))
+            .await
     }
 
     /// Looks up, and once more if what was found passed the ceiling before it could be written.

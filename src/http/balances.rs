@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,8 +16,8 @@ use super::balance::{self, Item};
 use super::caller::Caller;
 use super::problem::{self, Code, Problem};
 use super::query::Query;
-use super::{Api, clock, reply};
-use crate::domain::{BalanceType, Currency, UpstreamError};
+use super::{Api, clock};
+use crate::domain::{BalanceType, Currency, UpstreamError, rounded_up};
 use crate::gateway::{Asked, Found, Refusal};
 
 /// A batch stops waiting this long before the whole-request deadline, to have time to write what it has.
@@ -30,8 +30,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Resul
     let query = Query::parse(request.uri().query(), &["account", "provider", "not_before"])?;
     let longest = api.request_timeout.saturating_sub(MARGIN);
     let asked = balance::asked(arrival, request.headers(), &query, longest)?;
-    let (items, not_found) = chosen(&api, caller, &query)?;
-    caller.charge_batch(items.len() + not_found.len()).map_err(|retry_after| {
+    let (items, not_found) = chosen(&api, caller, &query, asked.arrived.monotonic)?;
+    caller.charge_batch(items.len() + not_found.len(), asked.arrived.monotonic).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "a batch costs one unit per balance").retry_after(retry_after)
     })?;
     let results = read_all(&api, caller, &items, &asked).await;
@@ -43,6 +43,7 @@ fn chosen<'a>(
     api: &'a Api,
     caller: &Caller,
     query: &Query<'_>,
+    now: Instant,
 ) -> Result<(Vec<Item<'a>>, BTreeSet<String>), Problem> {
     let named: BTreeSet<&str> = query.all("account").collect();
     let provider = query.one("provider")?;
@@ -51,9 +52,11 @@ fn chosen<'a>(
         open.extend(api.visible_accounts(caller).filter(|open| open.account.is_enabled()));
     }
     for name in named {
-        match api.visible_account(caller, name) {
-            Some(account) => open.push(account),
-            None => drop(not_found.insert(name.to_owned())),
+        if let Some(account) = api.visible_account(caller, name) {
+            open.push(account);
+        } else {
+            api.denied.write(Some(caller.name().as_str()), Some(name), "account_not_found", now);
+            not_found.insert(name.to_owned());
         }
     }
     open.retain(|open| provider.is_none_or(|provider| open.account.provider().as_str() == provider));
@@ -150,7 +153,7 @@ fn write(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if !is_first {
-        headers.insert(AGE, HeaderValue::from(reply::rounded_up(oldest)));
+        headers.insert(AGE, HeaderValue::from(rounded_up(oldest)));
     }
     response
 }

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::rate_limit::{self, Limit};
+use super::rate_limit::Limit;
+use super::reply;
 use super::settings::CallerSettings;
 use crate::domain::{CallerName, RetryAfter};
 use crate::metrics::{AuthFailure, CallerMetrics, LimitPolicy, Metrics};
@@ -51,16 +53,16 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    fn new(settings: CallerSettings, metrics: &Metrics) -> Option<Self> {
-        let limit = Limit::new(settings.limit)?;
+    fn new(settings: CallerSettings, metrics: &Metrics, now: Instant) -> Option<Self> {
+        let limit = Limit::new(settings.limit, now)?;
         let forced = match settings.forced {
-            Some(forced) => Some(Limit::new(forced)?),
+            Some(forced) => Some(Limit::new(forced, now)?),
             None => None,
         };
         let policies = [Some(limit.policy("caller")), forced.as_ref().map(|forced| forced.policy("forced"))];
         let policies: Vec<_> = policies.into_iter().flatten().collect();
         Some(Self {
-            policy: rate_limit::header(policies.join(", ")),
+            policy: reply::header(policies.join(", ")),
             metrics: metrics.caller(&settings.name),
             name: settings.name,
             accounts: settings.accounts,
@@ -79,22 +81,22 @@ impl Caller {
     }
 
     /// Takes the unit that every request costs.
-    pub(super) fn charge_request(&self) -> Result<(), RetryAfter> {
-        self.counted(LimitPolicy::Caller, self.limit.take(1, 0))
+    pub(super) fn charge_request(&self, now: Instant) -> Result<(), RetryAfter> {
+        self.counted(LimitPolicy::Caller, self.limit.take(1, 0, now))
     }
 
     /// Takes the units of a batch beyond the request's own. When they are not there, the whole batch must be paid
     /// for again, its first unit too.
-    pub(super) fn charge_batch(&self, balances: usize) -> Result<(), RetryAfter> {
+    pub(super) fn charge_batch(&self, balances: usize, now: Instant) -> Result<(), RetryAfter> {
         let units = u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst());
         let further = units.saturating_sub(1);
-        self.counted(LimitPolicy::Caller, self.limit.take(further, 1))
+        self.counted(LimitPolicy::Caller, self.limit.take(further, 1, now))
     }
 
     /// Takes a unit of the forced limit, if the caller has one.
-    pub(super) fn charge_forced(&self) -> Result<(), RetryAfter> {
+    pub(super) fn charge_forced(&self, now: Instant) -> Result<(), RetryAfter> {
         if let Some(forced) = &self.forced {
-            self.counted(LimitPolicy::Forced, forced.take(1, 0))?;
+            self.counted(LimitPolicy::Forced, forced.take(1, 0, now))?;
         }
         self.metrics.forced_read();
         Ok(())
@@ -112,13 +114,13 @@ impl Caller {
         self.policy.clone()
     }
 
-    /// `RateLimit`, as it is when the answer is written.
-    pub(super) fn state(&self) -> HeaderValue {
-        let mut text = self.limit.state("caller");
+    /// `RateLimit`, as it is at this moment.
+    pub(super) fn state(&self, now: Instant) -> HeaderValue {
+        let mut text = self.limit.state("caller", now);
         if let Some(forced) = &self.forced {
-            text = [text, forced.state("forced")].join(", ");
+            text = [text, forced.state("forced", now)].join(", ");
         }
-        rate_limit::header(text)
+        reply::header(text)
     }
 }
 
@@ -126,11 +128,11 @@ impl Caller {
 pub(super) struct Callers(HashMap<[u8; 32], Arc<Caller>>);
 
 impl Callers {
-    pub(super) fn new(settings: Vec<CallerSettings>, metrics: &Metrics) -> Self {
+    pub(super) fn new(settings: Vec<CallerSettings>, metrics: &Metrics, now: Instant) -> Self {
         let mut callers = HashMap::new();
         for settings in settings {
             let digests = settings.key_digests.clone();
-            let Some(caller) = Caller::new(settings, metrics).map(Arc::new) else { continue };
+            let Some(caller) = Caller::new(settings, metrics, now).map(Arc::new) else { continue };
             callers.extend(digests.into_iter().map(|digest| (digest, Arc::clone(&caller))));
         }
         Self(callers)
@@ -176,7 +178,8 @@ mod tests {
             forced: None,
         };
         let metrics = Metrics::new("0", "0").unwrap();
-        Callers::new(vec![caller("checkout", "key-1"), caller("dashboard", "key-2")], &metrics)
+        let now = crate::http::clock::now().monotonic;
+        Callers::new(vec![caller("checkout", "key-1"), caller("dashboard", "key-2")], &metrics, now)
     }
 
     #[test]

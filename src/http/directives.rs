@@ -50,7 +50,28 @@ pub(super) fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
 
 /// Reads `?not_before=`: RFC 3339; a space is a `+` that the client did not encode.
 pub(super) fn not_before(text: &str) -> Option<Timestamp> {
-    text.replace(' ', "+").parse().ok()
+    let text = text.replace(' ', "+");
+    if is_rfc_3339(&text) { text.parse().ok() } else { None }
+}
+
+/// `2026-11-21T07:00:00[.123](Z|+02:00)`; the parser takes other forms of ISO 8601 as well.
+fn is_rfc_3339(text: &str) -> bool {
+    const SHAPE: &[u8] = b"0000-00-00T00:00:00";
+    let is_shaped = |text: &str, shape: &[u8]| {
+        let fits = |(byte, wanted): (u8, &u8)| match wanted {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte.eq_ignore_ascii_case(wanted),
+        };
+        text.len() == shape.len() && text.bytes().zip(shape).all(fits)
+    };
+    let Some((instant, rest)) = text.split_at_checked(SHAPE.len()) else { return false };
+    let offset = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()),
+        None => rest,
+    };
+    let has_fraction_digits = offset.len() + 1 < rest.len() || !rest.starts_with('.');
+    let is_offset = ["Z", "+00:00", "-00:00"].iter().any(|shape| is_shaped(offset, shape.as_bytes()));
+    is_shaped(instant, SHAPE) && has_fraction_digits && is_offset
 }
 
 fn strictest(
@@ -151,7 +172,23 @@ mod tests {
         for text in ["2026-11-21T07:00:00Z", "2026-11-21T09:00:00+02:00", "2026-11-21T09:00:00 02:00"] {
             assert_eq!(not_before(text), Some(instant), "{text}");
         }
-        for text in ["", "yesterday", "2026-11-21", "1763708400"] {
+        for text in ["2026-11-21T07:00:00.000Z", "2026-11-21t07:00:00z", "2026-11-21T03:00:00.0-04:00"] {
+            assert_eq!(not_before(text), Some(instant), "{text}");
+        }
+        for text in [
+            "",
+            "yesterday",
+            "2026-11-21",
+            "1763708400",
+            "2026-11-21T07:00Z",
+            "20261121T070000Z",
+            "2026-11-21T07:00:00,5Z",
+            "2026-11-21T07:00:00.Z",
+            "2026-11-21T07:00:00Z[UTC]",
+            "2026-11-21T07:00:00",
+            "2026-13-21T07:00:00Z",
+            "２026-11-21T07:00:00Z",
+        ] {
             assert_eq!(not_before(text), None, "{text}");
         }
     }

@@ -17,7 +17,7 @@ use tower::service_fn;
 use super::arrival::Arrival;
 use super::problem::{Code, Problem};
 use super::route::Route;
-use super::{Answer, Api, clock, directives, rate_limit};
+use super::{Answer, Api, clock, directives, reply};
 use crate::domain::RetryAfter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -59,7 +59,7 @@ async fn observed(api: &Api, mut inner: impl Answer, mut request: Request) -> Re
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
     if let Some(wait) = wait {
-        headers.insert(PREFERENCE_APPLIED, rate_limit::header(format!("wait={wait}")));
+        headers.insert(PREFERENCE_APPLIED, reply::header(format!("wait={wait}")));
     }
     let took = clock::monotonic().saturating_duration_since(moment.monotonic);
     api.routes[route as usize].answered(response.status().as_u16(), took.as_secs_f64());

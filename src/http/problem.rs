@@ -127,11 +127,16 @@ impl Problem {
                 Self { retry_after, ..Self::new(code, detail) }
             }
         };
-        let account_name: &AccountName = account.name();
+        problem.about(account)
+    }
+
+    /// Names the account, which the caller may see, and its provider.
+    pub(super) fn about(self, account: &Account) -> Self {
+        let name: &AccountName = account.name();
         Self {
-            account: Some(Cow::Owned(account_name.as_str().to_owned())),
+            account: Some(Cow::Owned(name.as_str().to_owned())),
             provider: Some(account.provider().clone()),
-            ..problem
+            ..self
         }
     }
 

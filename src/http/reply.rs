@@ -1,5 +1,4 @@
-//! Writes a balance: status, body and the headers that are per request. The ceiling is judged here once more, since
-//! here the answer is written.
+//! Writes a balance: status, body and the headers that are per request.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,13 +9,16 @@ use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use http::StatusCode;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 
-use super::rate_limit::header;
-
-use crate::domain::{Limits, Moment};
+use crate::domain::{Limits, Moment, rounded_up};
 use crate::gateway::{Absence, Found, Refusal, Via};
 use crate::metrics::Outcome;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// A header value of our own making: digits, names and quotes are legal in one.
+pub(super) fn header(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
 
 /// `private, max-age=<fresh_for>, must-revalidate`.
 pub(super) fn cache_control(limits: Limits) -> HeaderValue {
@@ -55,11 +57,6 @@ fn has_it(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let Ok(Some(given)) = request.typed_try_get::<IfNoneMatch>() else { return false };
     let etag: Result<ETag, _> = etag.to_str().unwrap_or_default().parse();
     etag.is_ok_and(|etag| !given.precondition_passes(&etag))
-}
-
-/// Whole seconds, rounded up.
-pub(super) fn rounded_up(age: Duration) -> u64 {
-    age.as_secs() + u64::from(age.subsec_nanos() > 0)
 }
 
 /// RFC 9211, as the contract spells it.

@@ -43,7 +43,7 @@ pub(super) fn needs_caller(path: &str) -> bool {
 
 /// The account that a path is about, still percent-encoded, and what is asked of it.
 pub(super) fn account_path(path: &str) -> Option<(&str, &str)> {
-    let rest = path.strip_prefix("/v1/accounts/")?;
+    let rest = path.strip_prefix("/v1/accounts/").filter(|rest| !rest.is_empty())?;
     Some(rest.split_once('/').unwrap_or((rest, "")))
 }
 
@@ -60,6 +60,7 @@ mod tests {
             ("/v1/accounts/a/balance/", Route::Unmatched),
             ("/v1/accounts/a/invalidate", Route::Invalidate),
             ("/v1/accounts/a/b/balance", Route::Unmatched),
+            ("/v1/accounts//balance", Route::Balance),
             ("/v1/balances", Route::Balances),
             ("/metrics", Route::Unmatched),
         ] {

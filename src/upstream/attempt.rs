@@ -63,7 +63,7 @@ impl Upstream {
             priority,
             deadline,
         };
-        let understand = |answer: client::Answer, requested_at: Moment| {
+        let understand = |answer: client::Response, requested_at: Moment| {
             let age = classify::age(&answer.headers);
             if age > self.max_age.get() {
                 return Err(UpstreamError::Invalid(ParseError {

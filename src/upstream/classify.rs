@@ -68,7 +68,15 @@ pub(super) fn transport(error: &reqwest::Error) -> UpstreamError {
         {
             return UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
         }
+        // A failed handshake or record, which TLS 1.3 may tell only after it seemed complete, comes as an I/O error.
+        if source.is::<rustls::Error>() {
+            return UpstreamError::Unreachable;
+        }
+        let is_tls = |error: &std::io::Error| {
+            error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        };
         if let Some(error) = source.downcast_ref::<std::io::Error>()
+            && !is_tls(error)
             && matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData)
         {
             return UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });

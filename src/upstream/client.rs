@@ -28,7 +28,7 @@ const MAX_LIFETIME: Duration = Duration::from_mins(5);
 pub struct ClientSettings {
     /// Time for DNS, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// An HTTP proxy to `CONNECT` through.
+    /// An HTTP proxy to `CONNECT` through, for https.
     pub proxy: Option<Url>,
     /// A CA in PEM to trust besides the public ones.
     pub extra_ca: Option<Vec<u8>>,
@@ -66,7 +66,7 @@ struct Made {
 
 /// A complete answer with a success status.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) headers: HeaderMap,
     pub(super) body: BytesMut,
 }
@@ -84,7 +84,7 @@ impl Client {
         operation: Operation,
         mut request: http::Request<Vec<u8>>,
         timeout: Duration,
-    ) -> Result<Answer, UpstreamError> {
+    ) -> Result<Response, UpstreamError> {
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -100,7 +100,7 @@ impl Client {
             }));
         }
         let headers = response.headers().clone();
-        Ok(Answer { headers, body: read_body(response, operation).await? })
+        Ok(Response { headers, body: read_body(response, operation).await? })
     }
 
     /// The client in use, made anew when its connections are too old. The old one's calls finish undisturbed.
@@ -157,7 +157,8 @@ fn make(settings: &ClientSettings, tls: &rustls::ClientConfig) -> Result<Made, C
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")));
     if let Some(proxy) = &settings.proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+        // For https alone, which goes through as CONNECT: a request for http would be handed over with its secrets.
+        builder = builder.proxy(reqwest::Proxy::https(proxy.clone())?);
     }
     Ok(Made { client: builder.build()?, made_at: clock::now().monotonic })
 }

@@ -127,7 +127,7 @@ impl UpstreamProvider {
     pub(super) async fn attempt<T>(
         &self,
         call: Call<'_>,
-        understand: impl FnOnce(client::Answer, Moment) -> Result<T, UpstreamError>,
+        understand: impl FnOnce(client::Response, Moment) -> Result<T, UpstreamError>,
     ) -> Result<T, Stop> {
         let now = clock::now();
         let admission = self.breaker.admit(now.monotonic).map_err(|wait| {

@@ -92,11 +92,15 @@ impl Upstream {
         Ok(())
     }
 
-    /// Renews a token when its time comes, while it is in use and was used; one task per token.
+    /// Renews a token when its time comes and it was used, while it is the one in use; one task per token.
     fn renew_ahead(self: &Arc<Self>, token: Arc<Token>) {
         let account = Arc::downgrade(self);
         tokio::spawn(async move {
             tokio::time::sleep_until(token.renew_at.into()).await;
+            // One that nobody uses is not renewed, and its life ends here.
+            if timeout_at(token.expires_at.monotonic.into(), token.used()).await.is_err() {
+                return;
+            }
             let (mut pause, longest) = RETRY_PAUSES;
             while let Some(account) = account.upgrade()
                 && account.wants_renewal(&token)
@@ -112,7 +116,7 @@ impl Upstream {
     }
 
     fn wants_renewal(&self, token: &Arc<Token>) -> bool {
-        self.tokens.is_current(token) && token.was_used() && token.is_live(clock::now().monotonic)
+        self.tokens.is_current(token) && token.is_live(clock::now().monotonic)
     }
 
     /// One renewal ahead of time. Its failure holds nothing, since the old token lives; unless the provider asked

@@ -7,6 +7,7 @@ mod bodies;
 mod bounds;
 mod holds;
 mod request;
+mod tls;
 mod tokens;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::Notify;
 
 use super::credentials::Issued;
 use crate::domain::Moment;
@@ -27,6 +28,7 @@ pub(super) struct Token {
     pub(super) renew_at: Instant,
     pub(super) expires_at: Moment,
     was_used: AtomicBool,
+    first_use: Notify,
 }
 
 impl Token {
@@ -36,6 +38,7 @@ impl Token {
             renew_at: asked_at.monotonic + renewal_after(issued.life),
             expires_at: asked_at.later_by(issued.life),
             was_used: AtomicBool::new(false),
+            first_use: Notify::new(),
         }
     }
 
@@ -43,9 +46,17 @@ impl Token {
         now < self.expires_at.monotonic
     }
 
-    /// Whether any balance was asked with it.
-    pub(super) fn was_used(&self) -> bool {
-        self.was_used.load(Ordering::Relaxed)
+    /// Waits until a balance was asked with it.
+    pub(super) async fn used(&self) {
+        if !self.was_used.load(Ordering::Acquire) {
+            self.first_use.notified().await;
+        }
+    }
+
+    fn note_use(&self) {
+        if !self.was_used.swap(true, Ordering::AcqRel) {
+            self.first_use.notify_one();
+        }
     }
 }
 
@@ -68,7 +79,7 @@ impl Tokens {
     /// The live token, noted as used.
     pub(super) fn use_live(&self, now: Instant) -> Option<Arc<Token>> {
         let token = self.current().as_ref().filter(|token| token.is_live(now)).cloned()?;
-        token.was_used.store(true, Ordering::Relaxed);
+        token.note_use();
         Some(token)
     }
 

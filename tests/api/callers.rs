@@ -345,3 +345,11 @@ async fn reads_that_demands_make_necessary_have_a_limit_of_their_own() {
     assert_eq!(gateway.count("forced_reads_total{caller=\"all\"}").await, 2);
     assert_eq!(gateway.count("rate_limited_total{caller=\"all\",policy=\"forced\"}").await, 2);
 }
+
+#[tokio::test]
+async fn an_account_without_a_name_is_not_there() {
+    let gateway = Harness::usual().await;
+    for (method, path) in [("GET", "/v1/accounts//balance"), ("POST", "/v1/accounts//invalidate")] {
+        gateway.send(method, path, Some(KEY), &[]).await.assert_problem(404, "account_not_found");
+    }
+}

@@ -121,11 +121,11 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
         ),
         (
             "token = { env = \"ABSENT\" }",
-            &["accounts.a.token: expected the environment variable ABSENT to be set"],
+            &["accounts.a.token: expected the name of an environment variable that is set"],
         ),
         (
             "token = { env = \"EMPTY\" }",
-            &["accounts.a.token: expected a secret, but the environment variable EMPTY is empty"],
+            &["accounts.a.token: expected a secret, but the environment variable is empty"],
         ),
         (
             "token = { env = \"SPACED\" }",

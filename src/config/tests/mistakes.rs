@@ -129,9 +129,7 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
         ),
         (
             "token = { env = \"SPACED\" }",
-            &[
-                "accounts.a.token: expected no white space around the secret in the environment variable SPACED",
-            ],
+            &["accounts.a.token: expected no white space around the secret in the environment variable"],
         ),
         (
             "token = { env = \"TWO_LINES\" }",

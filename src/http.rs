@@ -117,12 +117,12 @@ impl Api {
 
 /// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need
 /// no box: a cached hit is not much more than its layers.
-trait Answer:
+trait Answering:
     Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
 }
 
-impl<S> Answer for S where
+impl<S> Answering for S where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send>
         + Clone
         + Send

@@ -20,7 +20,7 @@ use super::caller::Caller;
 use super::listener::Peer;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
-use super::{Answer, Api, OpenAccount, route};
+use super::{Answering, Api, OpenAccount, route};
 use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -32,14 +32,14 @@ const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 
 /// The layer: lets in whoever has a known key, takes the unit of its limit that every request costs, and ends what
 /// takes longer than it may. A handler's own, earlier deadlines are its matter.
-pub(super) fn admit<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
+pub(super) fn admit<S: Answering>(api: Arc<Api>, inner: S) -> impl Answering {
     service_fn(move |request: Request| {
         let (api, inner) = (Arc::clone(&api), inner.clone());
         async move { Ok(admitted(&api, inner, request).await.unwrap_or_else(Problem::into_response)) }
     })
 }
 
-async fn admitted(api: &Api, mut inner: impl Answer, request: Request) -> Result<Response, Problem> {
+async fn admitted(api: &Api, mut inner: impl Answering, request: Request) -> Result<Response, Problem> {
     let now = Arrival::of(&request)?.moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
         let Ok(response) = inner.call(request).await;
@@ -87,7 +87,7 @@ async fn in_time(
 async fn let_in(
     api: &Api,
     caller: &Arc<Caller>,
-    mut inner: impl Answer,
+    mut inner: impl Answering,
     mut request: Request,
     now: Instant,
 ) -> Result<Response, Problem> {

@@ -17,7 +17,7 @@ use tower::service_fn;
 use super::arrival::Arrival;
 use super::problem::{Code, Problem};
 use super::route::Route;
-use super::{Answer, Api, clock, directives, reply};
+use super::{Answering, Api, clock, directives, reply};
 use crate::domain::RetryAfter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,14 +26,14 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const LONGEST_ID: usize = 64;
 
 /// The layer.
-pub(super) fn observe<S: Answer>(api: Arc<Api>, inner: S) -> impl Answer {
+pub(super) fn observe<S: Answering>(api: Arc<Api>, inner: S) -> impl Answering {
     service_fn(move |request: Request| {
         let (api, inner) = (Arc::clone(&api), inner.clone());
         async move { Ok(observed(&api, inner, request).await) }
     })
 }
 
-async fn observed(api: &Api, mut inner: impl Answer, mut request: Request) -> Response {
+async fn observed(api: &Api, mut inner: impl Answering, mut request: Request) -> Response {
     let moment = clock::now();
     let route = Route::of(request.uri().path());
     let request_id = request_id(request.headers());

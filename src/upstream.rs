@@ -94,12 +94,6 @@ impl Upstream {
         }
     }
 
-    /// The provider's shared state.
-    #[must_use]
-    pub fn provider(&self) -> &UpstreamProvider {
-        &self.provider
-    }
-
     /// Outgoing calls allowed in any period.
     #[must_use]
     pub fn budget_limit(&self) -> u32 {

@@ -7,25 +7,10 @@ use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{self, Harness, KEY, Reply, Setup};
+use crate::harness::{self, Harness, KEY, Reply, SWITCHED_OFF, Setup};
 
 const PLUGGO: &str = "/v1/accounts/pluggo-demo/balance";
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
-
-/// Accounts that are there besides those of each kind.
-const SWITCHED_OFF: &str = r#"
-[providers.off]
-kind = "ntxpay-br"
-base_url = "http://127.0.0.1:1"
-enabled = false
-[accounts.off-itself]
-provider = "ntxpay-br"
-enabled = false
-token = { env = "NTXPAY_BR_CLIENT_ID" }
-[accounts.off-with-its-provider]
-provider = "off"
-token = { env = "NTXPAY_BR_CLIENT_ID" }
-"#;
 
 /// A pluggo account that is asked without filters.
 const UNFILTERED: &str = r#"

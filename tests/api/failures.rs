@@ -8,7 +8,7 @@ use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation, SimulatedProvi
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::harness::{Harness, Reply, Setup};
+use crate::harness::{Harness, Reply, SWITCHED_OFF, Setup};
 
 const KIND: Kind = Kind::NtxpayBr;
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
@@ -569,20 +569,7 @@ async fn a_retry_that_the_budget_refuses_leaves_the_first_problem() {
 
 #[tokio::test]
 async fn what_is_switched_off_is_not_asked() {
-    let further = r#"
-[providers.off]
-kind = "ntxpay-br"
-base_url = "http://127.0.0.1:1"
-enabled = false
-[accounts.off-itself]
-provider = "ntxpay-br"
-enabled = false
-token = { env = "NTXPAY_BR_CLIENT_ID" }
-[accounts.off-with-its-provider]
-provider = "off"
-token = { env = "NTXPAY_BR_CLIENT_ID" }
-"#;
-    let gateway = Harness::start(Setup { further: further.to_owned(), ..Setup::default() }).await;
+    let gateway = Harness::start(Setup { further: SWITCHED_OFF.to_owned(), ..Setup::default() }).await;
     for account in ["off-itself", "off-with-its-provider"] {
         for headers in
             [vec![], vec![("cache-control", "no-cache")], vec![("cache-control", "only-if-cached")]]

@@ -26,6 +26,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The key of the caller that may see everything.
 pub(crate) const KEY: &str = "bgk_test-key-of-the-caller-that-sees-all-accounts";
 
+/// Sections with two accounts that are switched off: itself, and with its provider.
+pub(crate) const SWITCHED_OFF: &str = r#"
+[providers.off]
+kind = "ntxpay-br"
+base_url = "http://127.0.0.1:1"
+enabled = false
+[accounts.off-itself]
+provider = "ntxpay-br"
+enabled = false
+token = { env = "NTXPAY_BR_CLIENT_ID" }
+[accounts.off-with-its-provider]
+provider = "off"
+token = { env = "NTXPAY_BR_CLIENT_ID" }
+"#;
+
 /// What a test changes of the usual configuration; each text is TOML.
 #[derive(Clone, Default)]
 pub(crate) struct Setup {

@@ -174,11 +174,11 @@ async fn the_last_success_and_failure_are_known() {
     let account = Account::new(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(429))]);
 
-    let before = account.upstream.provider().last();
+    let before = account.upstream.provider.last();
     account.read(1).await.unwrap_err();
     account.upstream.holds.end(clock::now().monotonic);
     account.read(0).await.unwrap();
-    let after = account.upstream.provider().last();
+    let after = account.upstream.provider.last();
 
     assert!(before.success.is_none() && before.failure.is_none());
     assert!(after.success.is_some());

@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 
 use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
+use jiff::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{Harness, KEY, Reply, Setup, eventually};
 
@@ -33,6 +36,12 @@ async fn begin(gateway: &Harness, before: usize, count: usize) -> Vec<Asking> {
     let asking = (0..count).map(|_| ask()).collect();
     in_flight(gateway, before + count).await;
     asking
+}
+
+/// Begins one request that demands a read sent after its arrival.
+fn force(gateway: &Harness) -> Asking {
+    let request = gateway.request("GET", BRAZIL, Some(KEY)).header("cache-control", "no-cache");
+    tokio::spawn(async move { Reply::read(request.send().await.unwrap()).await })
 }
 
 async fn in_flight(gateway: &Harness, count: usize) {
@@ -116,10 +125,7 @@ async fn every_caller_hangs_up_and_the_read_is_stored_all_the_same() {
 async fn no_cache_joins_only_a_read_that_is_sent_after_its_arrival() {
     let gateway = Harness::usual().await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 400 }));
-    let forced = || {
-        let request = gateway.request("GET", BRAZIL, Some(KEY)).header("cache-control", "no-cache");
-        tokio::spawn(async move { Reply::read(request.send().await.unwrap()).await })
-    };
+    let forced = || force(&gateway);
     let first = forced();
     gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
 
@@ -131,4 +137,90 @@ async fn no_cache_joins_only_a_read_that_is_sent_after_its_arrival() {
     assert!(plain.iter().all(|reply| reply.body == first.body));
     assert!(during.iter().all(|reply| reply.status == 200 && reply.body != first.body));
     assert_eq!(during.iter().map(|reply| reply.body.as_str()).collect::<HashSet<_>>().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_forced_reads_within_one_slow_read_are_two() {
+    let gateway = Harness::usual().await;
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 1000 }).times(2));
+    let first = (Timestamp::now(), force(&gateway));
+    gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
+
+    let mut asked = vec![first];
+    asked.extend((1..500).map(|_| (Timestamp::now(), force(&gateway))));
+    in_flight(&gateway, 500).await;
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1, "all came within the first read");
+    for (arrival, reply) in asked {
+        let reply = reply.await.unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let fetched_at: Timestamp = reply.json()["fetched_at"].as_str().unwrap().parse().unwrap();
+        // Cut to the milliseconds that the answer shows.
+        assert!(fetched_at.as_millisecond() >= arrival.as_millisecond(), "{fetched_at} before {arrival}");
+    }
+
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_a_hold_ends_one_read_leaves_for_all_who_come() {
+    let gateway = Harness::usual().await;
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::status(500)));
+    let failed = gateway.balance(Kind::NtxpayBr).await;
+    assert_eq!((failed.status, failed.header("retry-after")), (502, "1"), "{failed:?}");
+
+    // They ask without a pause from within the hold until they are served.
+    let gateway = std::sync::Arc::new(gateway);
+    let asking: Vec<_> = (0..50)
+        .map(|_| {
+            let gateway = std::sync::Arc::clone(&gateway);
+            tokio::spawn(async move {
+                gateway.until(BRAZIL, "the balance after the hold", |reply| reply.status == 200).await
+            })
+        })
+        .collect();
+    let replies = answers(asking).await;
+
+    assert_eq!(replies.iter().map(|reply| reply.body.as_str()).collect::<HashSet<_>>().len(), 1);
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 2);
+}
+
+/// Requests written by hand on sockets of their own, since a client library's work would be most of the test's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_sockets_on_a_cold_key_are_one_read_even_when_the_first_hangs_up() {
+    const SOCKETS: usize = 5000;
+    let gateway = with_slow_provider().await;
+    let request = format!("GET {BRAZIL} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n");
+    let connect = || async {
+        let mut socket = TcpStream::connect(gateway.api).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        socket
+    };
+    let leader = connect().await;
+    gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
+    let mut sockets = Vec::with_capacity(SOCKETS);
+    for _ in 1..SOCKETS {
+        sockets.push(connect().await);
+    }
+    in_flight(&gateway, SOCKETS).await;
+    drop(leader);
+
+    let mut bodies = HashSet::new();
+    for mut socket in sockets {
+        let mut answer = [0; 2048];
+        let mut filled = 0;
+        while !answer[..filled].ends_with(b"Z\"}") {
+            let read = socket.read(&mut answer[filled..]).await.unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&answer[..filled]));
+            filled += read;
+        }
+        let answer = String::from_utf8_lossy(&answer[..filled]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        bodies.insert(answer.split_once("\r\n\r\n").unwrap().1.to_owned());
+    }
+
+    assert_eq!(bodies.len(), 1);
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Token).len(), 1);
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1);
+    // The one who hung up got nothing, and is counted nowhere.
+    assert_eq!(lookups(&gateway, "collapsed").await, SOCKETS as u64 - 1);
 }

@@ -1,187 +1,19 @@
 //! The program itself: its commands, its exit codes, and how it ends.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use balance_gateway::sandbox::{Credentials, Fault, FaultKind, Kind, SimulatedProvider};
+use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{self, KEY, Reply, digest, eventually, record};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
-
-/// A folder of its own, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("lifecycle-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    /// Writes a file that only its owner may read, and returns its path as text.
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What stays behind is in the build folder.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A simulated provider and the configuration of a gateway in front of it, its secrets in files.
-struct Site {
-    folder: Folder,
-    provider: SimulatedProvider,
-    config: String,
-    secrets: Vec<String>,
-}
-
-impl Site {
-    async fn new(server: &str) -> Self {
-        let (folder, provider) = (Folder::new(), SimulatedProvider::start(Kind::NtxpayBr).await.unwrap());
-        let Credentials { client_id, client_secret, .. } = provider.credentials();
-        let id = folder.write("client_id", &client_id);
-        let secret = folder.write("client_secret", &format!("{client_secret}\n"));
-        let config = folder.write(
-            "gateway.toml",
-            &format!(
-                "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\n{server}\n\
-                 [providers.ntxpay-br]\nkind = \"ntxpay-br\"\nbase_url = \"{}\"\n\
-                 [accounts.treasury]\nprovider = \"ntxpay-br\"\nclient_id = {{ file = \"{id}\" }}\n\
-                 client_secret = {{ file = \"{secret}\" }}\n\
-                 [callers.all]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n\
-                 limit = {{ requests = 100000000, per = \"1m\", burst = 100000000 }}\n",
-                provider.url(),
-                digest(KEY)
-            ),
-        );
-        let secrets = vec![client_id, client_secret, KEY.to_owned()];
-        record("secrets", &secrets.join("\n"));
-        Self { folder, provider, config, secrets }
-    }
-
-    async fn serve(&self) -> Gateway {
-        Gateway::start(&["serve", "--config", &self.config]).await
-    }
-}
-
-/// A running program, killed at the end.
-struct Gateway {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-    api: String,
-    ops: String,
-    /// Sent with every request.
-    key: &'static str,
-    client: reqwest::Client,
-}
-
-impl Gateway {
-    async fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments).spawn().unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().unwrap(), Arc::clone(&lines));
-        collect(child.stderr.take().unwrap(), Arc::clone(&lines));
-        let client = harness::client().build().unwrap();
-        let mut gateway = Self { child, lines, api: String::new(), ops: String::new(), key: KEY, client };
-        let is_ready = || async { gateway.find("api").is_some() };
-        eventually("the program says where it listens", is_ready).await;
-        let ready = gateway.find("api").unwrap();
-        [gateway.api, gateway.ops] = ["api", "ops"].map(|side| ready[side].as_str().unwrap().to_owned());
-        gateway
-    }
-
-    /// The first line of JSON that has this field.
-    fn find(&self, field: &str) -> Option<Value> {
-        let lines = self.lines.lock().unwrap();
-        lines
-            .iter()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find(|line| line.get(field).is_some())
-    }
-
-    fn output(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
-    }
-
-    async fn get(&self, address: &str, path: &str) -> Result<Reply, reqwest::Error> {
-        let request = self.client.get(format!("http://{address}{path}")).bearer_auth(self.key);
-        Ok(Reply::read(request.send().await?).await)
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    async fn ended(&mut self) -> ExitStatus {
-        let end = Instant::now() + Duration::from_secs(15);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < end, "the program does not end: {}", self.output());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
-    command.args(arguments).env_remove("BALANCE_GATEWAY_CONFIG");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn collect(output: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            record("seen", &line);
-            lines.lock().unwrap().push(line);
-        }
-    });
-}
-
-/// Runs a command to its end.
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command(arguments).output().unwrap();
-    let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    (status.code(), stdout, stderr)
-}
-
-/// Likewise, and records what it prints.
-fn run_on_record(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let (code, stdout, stderr) = run(arguments);
-    record("seen", &stdout);
-    record("seen", &stderr);
-    (code, stdout, stderr)
-}
+use crate::harness::{self, KEY, Reply, digest, eventually};
+use crate::process::{Folder, Gateway, Site, command, run, run_on_record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serve_says_where_it_listens_and_serves() {
@@ -278,11 +110,8 @@ async fn a_second_signal_ends_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_longer_than_drain_timeout_is_cut_and_logged() {
     let server = "drain_delay = \"0s\"\nrequest_timeout = \"2s\"\ndrain_timeout = \"2s\"";
-    let site = Site::new(server).await;
-    let config = fs::read_to_string(&site.config).unwrap();
-    let timeouts =
-        "connect_timeout = \"100ms\"\nattempt_timeout = \"700ms\"\ndeadline = \"700ms\"\n[accounts";
-    site.folder.write("gateway.toml", &config.replacen("[accounts", timeouts, 1));
+    let provider = "connect_timeout = \"100ms\"\nattempt_timeout = \"700ms\"\ndeadline = \"700ms\"";
+    let site = Site::with_provider(server, provider).await;
     let mut gateway = site.serve().await;
     // A head that has begun and never ends: nothing but the cut ends it.
     let mut stream = std::net::TcpStream::connect(&gateway.api).unwrap();

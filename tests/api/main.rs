@@ -9,8 +9,10 @@
 mod balances;
 mod callers;
 mod coalescing;
+mod demands;
 mod failures;
 mod harness;
 mod lifecycle;
 mod operations;
+mod process;
 mod tokens;

@@ -1,0 +1,247 @@
+//! Every demand of the contract and every rule of its parsing, each with the number of calls that it causes.
+//!
+//! What is stored gets its age from the provider's own `Age`, so that no test waits for a balance to grow old.
+
+use std::fmt::Write as _;
+
+use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
+
+use crate::harness::{Harness, KEY, Reply, Setup, eventually};
+
+const KIND: Kind = Kind::NtxpayBr;
+
+/// What is known of the balance when the caller comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stored {
+    Nothing,
+    /// So many seconds old, and a little.
+    Aged(u64),
+    /// Likewise, and invalidated since.
+    Invalidated(u64),
+}
+
+/// How the provider answers the caller's read, if it comes to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Provider {
+    Works,
+    Fails,
+    /// Answers later than the caller waits.
+    IsSlow,
+}
+
+/// What the caller gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gets {
+    /// 200 and the beginning of `Cache-Status` after the name; what is stored.
+    Old(&'static str),
+    /// 200 and likewise; what was read for it.
+    New(&'static str),
+    /// This status and code.
+    Problem(u16, &'static str),
+}
+
+use Gets::{New, Old, Problem};
+use Provider::{Fails, IsSlow, Works};
+use Stored::{Aged, Invalidated, Nothing};
+
+const FRESH: Gets = Old("hit; ttl=");
+/// Older than `fresh_for` and not for long: a refresh runs behind it.
+const STALE: Gets = Old("hit; ttl=-");
+const ON_ERROR: Gets = Old("hit; ttl=-21; detail=stale-if-error");
+const MISS: Gets = New("fwd=uri-miss; fwd-status=200; stored");
+const FORCED: Gets = New("fwd=request; fwd-status=200; stored");
+const REREAD: Gets = New("fwd=stale; fwd-status=200; stored");
+const FAILED: Gets = Problem(502, "provider_error");
+const TOO_LATE: Gets = Problem(504, "deadline_exceeded");
+const NOT_CACHED: Gets = Problem(504, "not_cached");
+const INVALID: Gets = Problem(400, "invalid_request");
+
+/// What is stored, how the provider answers, what the request says (headers one per line, `?` is the query; `<5s`
+/// and `>5s` are instants that far back and ahead), what the caller gets, and the calls it causes.
+type Row = (Stored, Provider, &'static str, Gets, usize);
+
+/// With `fresh_for` of 10 s and `max_age` of 60 s.
+const TABLE: &[Row] = &[
+    // No demand.
+    (Nothing, Works, "", MISS, 1),
+    (Aged(5), Works, "", FRESH, 0),
+    (Aged(30), Works, "", STALE, 1),
+    (Nothing, Fails, "", FAILED, 1),
+    (Aged(30), Fails, "", STALE, 1),
+    // no-cache, max-age=0.
+    (Nothing, Works, "cache-control: no-cache", MISS, 1),
+    (Aged(0), Works, "cache-control: no-cache", FORCED, 1),
+    (Aged(30), Works, "cache-control: no-cache", FORCED, 1),
+    (Aged(0), Works, "cache-control: max-age=0", FORCED, 1),
+    (Aged(0), Fails, "cache-control: no-cache", FAILED, 1),
+    (Invalidated(5), Works, "cache-control: no-cache", REREAD, 1),
+    // max-age=N.
+    (Nothing, Works, "cache-control: max-age=20", MISS, 1),
+    (Aged(3), Works, "cache-control: max-age=5", FRESH, 0),
+    (Aged(5), Works, "cache-control: max-age=5", FORCED, 1),
+    (Aged(20), Works, "cache-control: max-age=25", STALE, 1),
+    (Aged(30), Works, "cache-control: max-age=25", FORCED, 1),
+    (Aged(30), Works, "cache-control: max-age=60", STALE, 1),
+    (Aged(30), Works, "cache-control: max-age=600", STALE, 1),
+    // min-fresh=N, of fresh_for.
+    (Aged(5), Works, "cache-control: min-fresh=4", FRESH, 0),
+    (Aged(5), Works, "cache-control: min-fresh=5", FORCED, 1),
+    (Aged(0), Works, "cache-control: min-fresh=11", FORCED, 1),
+    (Aged(5), Works, "cache-control: min-fresh=0", FRESH, 0),
+    (Aged(10), Works, "cache-control: min-fresh=0", FORCED, 1),
+    (Aged(3), Works, "cache-control: max-age=5, min-fresh=9", FORCED, 1),
+    // ?not_before=T, and a second for the clocks of others.
+    (Nothing, Works, "?not_before=<5s", MISS, 1),
+    (Aged(3), Works, "?not_before=<5s", FRESH, 0),
+    (Aged(5), Works, "?not_before=<5s", FORCED, 1),
+    (Aged(20), Works, "?not_before=<25s", STALE, 1),
+    (Aged(0), Works, "?not_before=<0s", FORCED, 1),
+    (Aged(0), Works, "?not_before=>600s", FORCED, 1),
+    (Aged(30), Works, "?not_before=<600s", STALE, 1),
+    (Aged(3), Works, "?not_before=<25s\ncache-control: max-age=2", FORCED, 1),
+    (Aged(0), Works, "?not_before=yesterday", INVALID, 0),
+    (Aged(0), Works, "?not_before=", INVALID, 0),
+    (Aged(0), Works, "?not_before=2026-11-21T07:00:00", INVALID, 0),
+    (Aged(0), Works, "?not_before=2026-11-21T07:00:00+00:00", FRESH, 0),
+    (Aged(0), Works, "?not_before=2026-11-21T07:00:00%2B02:00", FRESH, 0),
+    // only-if-cached: never asks, not even behind.
+    (Nothing, Works, "cache-control: only-if-cached", NOT_CACHED, 0),
+    (Aged(5), Works, "cache-control: only-if-cached", FRESH, 0),
+    (Aged(30), Works, "cache-control: only-if-cached", STALE, 0),
+    (Aged(5), Works, "cache-control: only-if-cached, max-age=3", NOT_CACHED, 0),
+    (Aged(0), Works, "cache-control: only-if-cached, no-cache", NOT_CACHED, 0),
+    (Invalidated(5), Works, "cache-control: only-if-cached", NOT_CACHED, 0),
+    // stale-if-error[=N] with one of the above.
+    (Aged(30), Fails, "cache-control: no-cache, stale-if-error", ON_ERROR, 1),
+    (Aged(30), Fails, "cache-control: no-cache, stale-if-error=40", ON_ERROR, 1),
+    (Aged(30), Fails, "cache-control: no-cache, stale-if-error=20", FAILED, 1),
+    (Aged(30), Fails, "cache-control: max-age=5, stale-if-error=600", ON_ERROR, 1),
+    (Aged(30), Fails, "?not_before=<5s\ncache-control: stale-if-error", FAILED, 1),
+    (Aged(30), Works, "cache-control: no-cache, stale-if-error", FORCED, 1),
+    (Aged(30), IsSlow, "cache-control: no-cache, stale-if-error\nprefer: wait=0", ON_ERROR, 1),
+    (Aged(30), Fails, "cache-control: stale-if-error=20", STALE, 1),
+    // Prefer: wait=N.
+    (Nothing, IsSlow, "prefer: wait=0", TOO_LATE, 1),
+    (Nothing, Works, "prefer: wait=5", MISS, 1),
+    (Aged(5), Works, "prefer: wait=0", FRESH, 0),
+    (Aged(30), Works, "prefer: wait=0", STALE, 1),
+    (Aged(5), IsSlow, "prefer: wait=0\ncache-control: no-cache", TOO_LATE, 1),
+    (Aged(5), IsSlow, "prefer: wait=0, wait=60\ncache-control: no-cache", TOO_LATE, 1),
+    (Nothing, Works, "prefer: wait=soon", MISS, 1),
+    // Invalidated: what is from before serves only who has no demand, and only when nothing newer is to be had.
+    (Invalidated(5), Works, "", REREAD, 1),
+    (Invalidated(5), Works, "cache-control: max-age=30", REREAD, 1),
+    (Invalidated(30), Fails, "", ON_ERROR, 1),
+    (Invalidated(30), IsSlow, "prefer: wait=0", ON_ERROR, 1),
+    (Invalidated(30), Fails, "cache-control: max-age=40", FAILED, 1),
+    (Invalidated(30), Fails, "?not_before=<0s", FAILED, 1),
+    (Invalidated(30), Fails, "cache-control: max-age=40, stale-if-error", ON_ERROR, 1),
+    // How it is read: names in any case, token or quoted, strictest of repeats, nonsense ignored.
+    (Aged(0), Works, "cache-control: NO-CACHE", FORCED, 1),
+    (Aged(5), Works, "cache-control: Max-Age=\"3\"", FORCED, 1),
+    (Aged(5), Works, "cache-control: max-age=30, max-age=3", FORCED, 1),
+    (Aged(5), Works, "cache-control: max-age=3\ncache-control: max-age=30", FORCED, 1),
+    (Aged(5), Works, "cache-control: min-fresh=6, min-fresh=1", FORCED, 1),
+    (Aged(30), Fails, "cache-control: no-cache, stale-if-error, stale-if-error=20", FAILED, 1),
+    (Aged(5), Works, "cache-control: max-age=-1", FRESH, 0),
+    (Aged(5), Works, "cache-control: max-age=1.5", FRESH, 0),
+    (Aged(5), Works, "cache-control: max-age=three", FRESH, 0),
+    (Aged(5), Works, "cache-control: max-age", FRESH, 0),
+    (Aged(5), Works, "cache-control: max-age=x, max-age=3", FORCED, 1),
+    (Aged(5), Works, "cache-control: max-age=99999999999999999999999", FRESH, 0),
+    (Aged(5), Works, "cache-control: min-fresh=99999999999999999999999", FORCED, 1),
+    (Aged(5), Works, "cache-control: ,, ;, foo, bar=\"a, no-cache\", max-stale=9", FRESH, 0),
+    (Aged(5), Works, "cache-control: no-store\npragma: no-cache", FRESH, 0),
+    (Aged(5), Works, "cache-control: x-no-cache", FRESH, 0),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_demand_gets_what_the_contract_says_and_causes_so_many_calls() {
+    let gateway = with_accounts(TABLE.len()).await;
+    let mut calls = 0;
+    for (index, row @ (stored, provider, says, gets, caused)) in TABLE.iter().enumerate() {
+        let path = format!("/v1/accounts/demand-{index}/balance");
+        let before = store(&gateway, &path, *stored).await;
+        calls += usize::from(*stored != Nothing);
+        match provider {
+            Works => {}
+            Fails => gateway.provider(KIND).queue(Fault::on_balance(FaultKind::status(500))),
+            IsSlow => gateway.provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 200 })),
+        }
+
+        let reply = ask(&gateway, &path, says).await;
+
+        assert_gets(&reply, before.as_ref(), *gets, row);
+        calls += caused;
+        settled(&gateway, calls).await;
+        assert_eq!(gateway.calls(KIND, Operation::Balance).len(), calls, "{row:?}");
+        gateway.provider(KIND).clear_faults();
+    }
+}
+
+/// So many accounts of the same provider.
+async fn with_accounts(count: usize) -> Harness {
+    let mut further = String::new();
+    for index in 0..count {
+        let token = "token = { env = \"NTXPAY_BR_TOKEN\" }";
+        write!(further, "[accounts.demand-{index}]\nprovider = \"{KIND}\"\n{token}\n").unwrap();
+    }
+    // The failures of one row must not open the breaker for the next.
+    let provider = "breaker = { failures = 1000, cooldown = \"1s\" }\n".to_owned();
+    Harness::start(Setup { further, provider, has_static_tokens: true, ..Setup::default() }).await
+}
+
+/// Makes the gateway know what the row says, and returns the answer that it had then.
+async fn store(gateway: &Harness, path: &str, stored: Stored) -> Option<Reply> {
+    let (Aged(age) | Invalidated(age)) = stored else { return None };
+    let headers = vec![("Age".to_owned(), age.to_string())];
+    gateway.provider(KIND).queue(Fault::on_balance(FaultKind::Headers { headers }));
+    let reply = gateway.get(path).await;
+    assert_eq!((reply.status, reply.header("age")), (200, (age + 1).to_string().as_str()), "{reply:?}");
+    if let Invalidated(_) = stored {
+        let invalidated =
+            gateway.send("POST", &path.replace("/balance", "/invalidate"), Some(KEY), &[]).await;
+        assert_eq!(invalidated.status, 200);
+    }
+    Some(reply)
+}
+
+async fn ask(gateway: &Harness, path: &str, says: &str) -> Reply {
+    let query = says.lines().find(|line| line.starts_with('?')).unwrap_or_default();
+    let query = query.replace("not_before=<", "not_before=-").replace("not_before=>", "not_before=");
+    let query = match query.strip_prefix("?not_before=").and_then(|text| text.strip_suffix('s')) {
+        Some(seconds) => {
+            let instant = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds.parse().unwrap());
+            format!("?not_before={instant}")
+        }
+        None => query,
+    };
+    let headers: Vec<_> = says.lines().filter_map(|line| line.split_once(": ")).collect();
+    gateway.get_with(&format!("{path}{query}"), &headers).await
+}
+
+#[track_caller]
+fn assert_gets(reply: &Reply, before: Option<&Reply>, gets: Gets, row: &Row) {
+    let is_old = before.is_some_and(|before| before.body == reply.body);
+    match gets {
+        Old(status) | New(status) => {
+            let wanted = format!("balance-gateway; {status}");
+            assert_eq!(reply.status, 200, "{row:?}: {reply:?}");
+            assert!(reply.header("cache-status").starts_with(&wanted), "{row:?}: {reply:?}");
+            // What is served young has no minus and no detail.
+            let is_fresh = !reply.header("cache-status").contains("ttl=-");
+            assert_eq!(is_fresh, gets == FRESH || matches!(gets, New(_)), "{row:?}: {reply:?}");
+            assert_eq!(is_old, matches!(gets, Old(_)), "{row:?}: {reply:?}");
+        }
+        Problem(status, code) => reply.assert_problem(status, code),
+    }
+}
+
+/// Waits until the calls have left, and no call is under way.
+async fn settled(gateway: &Harness, calls: usize) {
+    eventually("every call has left and ended", || async {
+        let under_way = gateway.count(&format!("upstream_in_flight{{provider=\"{KIND}\"}}")).await;
+        under_way == 0 && gateway.calls(KIND, Operation::Balance).len() >= calls
+    })
+    .await;
+}

@@ -1,0 +1,200 @@
+//! The real program as a process of its own, its files, and a provider to ask.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::{Credentials, Kind, SimulatedProvider};
+use serde_json::Value;
+
+use crate::harness::{self, KEY, Reply, digest, eventually, record};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
+
+/// A folder of its own, removed at the end.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("process-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Writes a file that only its owner may read, and returns its path as text.
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays behind is in the build folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A simulated provider and the configuration of a gateway in front of it, its secrets in files.
+pub(crate) struct Site {
+    pub(crate) folder: Folder,
+    pub(crate) provider: SimulatedProvider,
+    pub(crate) config: String,
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Site {
+    /// With these lines of `[server]`.
+    pub(crate) async fn new(server: &str) -> Self {
+        Self::with_provider(server, "").await
+    }
+
+    /// With these lines of `[server]` and `[providers.ntxpay-br]`.
+    pub(crate) async fn with_provider(server: &str, provider_lines: &str) -> Self {
+        let (folder, provider) = (Folder::new(), SimulatedProvider::start(Kind::NtxpayBr).await.unwrap());
+        let Credentials { client_id, client_secret, .. } = provider.credentials();
+        let id = folder.write("client_id", &client_id);
+        let secret = folder.write("client_secret", &format!("{client_secret}\n"));
+        let config = folder.write(
+            "gateway.toml",
+            &format!(
+                "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\n{server}\n\
+                 [providers.ntxpay-br]\nkind = \"ntxpay-br\"\nbase_url = \"{}\"\n{provider_lines}\n\
+                 [accounts.treasury]\nprovider = \"ntxpay-br\"\nclient_id = {{ file = \"{id}\" }}\n\
+                 client_secret = {{ file = \"{secret}\" }}\n\
+                 [callers.all]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n\
+                 limit = {{ requests = 100000000, per = \"1m\", burst = 100000000 }}\n",
+                provider.url(),
+                digest(KEY)
+            ),
+        );
+        let secrets = vec![client_id, client_secret, KEY.to_owned()];
+        record("secrets", &secrets.join("\n"));
+        Self { folder, provider, config, secrets }
+    }
+
+    /// Serves it.
+    pub(crate) async fn serve(&self) -> Gateway {
+        Gateway::start(&["serve", "--config", &self.config]).await
+    }
+}
+
+/// A running program, killed at the end.
+pub(crate) struct Gateway {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) api: String,
+    pub(crate) ops: String,
+    /// Sent with every request.
+    pub(crate) key: &'static str,
+    pub(crate) client: reqwest::Client,
+}
+
+impl Gateway {
+    /// Starts the program with these arguments.
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self::run(command(arguments)).await
+    }
+
+    /// Starts what was prepared by [`command`], and waits until it says where it listens.
+    pub(crate) async fn run(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().unwrap(), Arc::clone(&lines));
+        collect(child.stderr.take().unwrap(), Arc::clone(&lines));
+        let client = harness::client().build().unwrap();
+        let mut gateway = Self { child, lines, api: String::new(), ops: String::new(), key: KEY, client };
+        let is_ready = || async { gateway.find("api").is_some() };
+        eventually("the program says where it listens", is_ready).await;
+        let ready = gateway.find("api").unwrap();
+        [gateway.api, gateway.ops] = ["api", "ops"].map(|side| ready[side].as_str().unwrap().to_owned());
+        gateway
+    }
+
+    /// The first line of JSON that has this field.
+    pub(crate) fn find(&self, field: &str) -> Option<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|line| line.get(field).is_some())
+    }
+
+    /// All lines so far.
+    pub(crate) fn output(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Asks the side that listens there.
+    pub(crate) async fn get(&self, address: &str, path: &str) -> Result<Reply, reqwest::Error> {
+        let request = self.client.get(format!("http://{address}{path}")).bearer_auth(self.key);
+        Ok(Reply::read(request.send().await?).await)
+    }
+
+    /// Sends a signal by its name, as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let end = Instant::now() + Duration::from_secs(15);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the program does not end: {}", self.output());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program with these arguments, not yet started.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).env_remove("BALANCE_GATEWAY_CONFIG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn collect(output: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            record("seen", &line);
+            lines.lock().unwrap().push(line);
+        }
+    });
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command(arguments).output().unwrap();
+    let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (status.code(), stdout, stderr)
+}
+
+/// Likewise, and records what it prints.
+pub(crate) fn run_on_record(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let (code, stdout, stderr) = run(arguments);
+    record("seen", &stdout);
+    record("seen", &stderr);
+    (code, stdout, stderr)
+}

@@ -106,6 +106,9 @@ fn unquoted(argument: &str) -> &str {
 }
 
 #[cfg(test)]
+mod agreement;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

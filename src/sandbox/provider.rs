@@ -121,6 +121,11 @@ impl SimulatedProvider {
         self.state.lock().faults.push(fault);
     }
 
+    /// Answers the calls that are delayed at this moment.
+    pub fn end_delays(&self) {
+        self.state.impatience.send_replace(());
+    }
+
     /// Drops every fault that waits.
     pub fn clear_faults(&self) {
         self.state.lock().faults.clear();

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -81,6 +81,8 @@ async fn serve_control(connection: &mut Connection, state: &State, head: Head) -
 }
 
 async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> io::Result<bool> {
+    // From before the call is in the log, so that whoever saw it there can end its delay.
+    let mut impatience = state.impatience.subscribe();
     let (id, fault) = state.enter_call(&head);
     let body = match connection.read_body(&head).await? {
         Received::Whole(body) => body,
@@ -97,7 +99,8 @@ async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> i
         response.body.clear();
     }
     if let Some(FaultKind::Delay { ms }) = fault {
-        sleep(Duration::from_millis(ms)).await;
+        // Whichever comes first; the sender lives as long as the state.
+        let _ = timeout(Duration::from_millis(ms), impatience.changed()).await;
     }
     let delivery = Delivery::of(fault.as_ref());
     // Before the first byte, so that whoever has the answer finds the log complete.

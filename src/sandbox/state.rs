@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{
     book::{Book, quote},
@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) credentials: Credentials,
     /// Told of every call that enters the log.
     pub(super) arrivals: Notify,
+    /// Told when the calls that are delayed now are to be answered.
+    pub(super) impatience: watch::Sender<()>,
     // A std mutex is right: sections are short and never await.
     changing: Mutex<Changing>,
 }
@@ -65,6 +67,7 @@ impl State {
             kind,
             credentials: Credentials::generate(),
             arrivals: Notify::new(),
+            impatience: watch::Sender::new(()),
             changing: Mutex::new(Changing {
                 book: Book::of(kind),
                 calls: CallLog::default(),

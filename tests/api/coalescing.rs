@@ -12,15 +12,15 @@ use crate::harness::{Harness, KEY, Reply, Setup, eventually};
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const CALLERS: usize = 1000;
 
-/// A gateway whose provider may take three seconds, which it does once.
+/// A gateway whose provider takes its time over the first balance: until the test ends the delay.
 async fn with_slow_provider() -> Harness {
     let gateway = Harness::start(Setup {
-        server: "request_timeout = \"15s\"\n".to_owned(),
-        provider: "attempt_timeout = \"6s\"\ndeadline = \"7s\"\n".to_owned(),
+        server: "request_timeout = \"90s\"\ndrain_timeout = \"90s\"\n".to_owned(),
+        provider: "attempt_timeout = \"40s\"\ndeadline = \"40s\"\n".to_owned(),
         ..Setup::default()
     })
     .await;
-    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 3000 }));
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 30_000 }));
     gateway
 }
 
@@ -67,7 +67,9 @@ async fn lookups(gateway: &Harness, outcome: &str) -> u64 {
 async fn a_thousand_first_requests_are_one_read() {
     let gateway = with_slow_provider().await;
 
-    let replies = answers(begin(&gateway, 0, CALLERS).await).await;
+    let asking = begin(&gateway, 0, CALLERS).await;
+    gateway.provider(Kind::NtxpayBr).end_delays();
+    let replies = answers(asking).await;
 
     assert!(
         replies.iter().all(|reply| reply.status == 200),
@@ -93,6 +95,7 @@ async fn half_of_the_callers_hang_up_and_the_rest_are_answered_by_the_same_read(
 
     leaving.iter().for_each(Asking::abort);
     in_flight(&gateway, CALLERS / 2).await;
+    gateway.provider(Kind::NtxpayBr).end_delays();
     let replies = answers(staying).await;
 
     assert_eq!(replies.len(), CALLERS / 2);
@@ -141,19 +144,23 @@ async fn no_cache_joins_only_a_read_that_is_sent_after_its_arrival() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_forced_reads_within_one_slow_read_are_two() {
-    let gateway = Harness::usual().await;
-    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 1000 }).times(2));
-    let first = (Timestamp::now(), force(&gateway));
+    let gateway = with_slow_provider().await;
+    let mut sockets = connect(&gateway, 500).await;
+    let force = "cache-control: no-cache\r\n";
+    let mut arrivals = vec![Timestamp::now()];
+    sockets[0].ask(force).await;
     gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
 
-    let mut asked = vec![first];
-    asked.extend((1..500).map(|_| (Timestamp::now(), force(&gateway))));
+    for socket in &mut sockets[1..] {
+        arrivals.push(Timestamp::now());
+        socket.ask(force).await;
+    }
     in_flight(&gateway, 500).await;
     assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1, "all came within the first read");
-    for (arrival, reply) in asked {
-        let reply = reply.await.unwrap();
-        assert_eq!(reply.status, 200, "{reply:?}");
-        let fetched_at: Timestamp = reply.json()["fetched_at"].as_str().unwrap().parse().unwrap();
+    gateway.provider(Kind::NtxpayBr).end_delays();
+    for (socket, arrival) in sockets.into_iter().zip(arrivals) {
+        let body: serde_json::Value = serde_json::from_str(&socket.answer().await).unwrap();
+        let fetched_at: Timestamp = body["fetched_at"].as_str().unwrap().parse().unwrap();
         // Cut to the milliseconds that the answer shows.
         assert!(fetched_at.as_millisecond() >= arrival.as_millisecond(), "{fetched_at} before {arrival}");
     }
@@ -184,38 +191,57 @@ async fn when_a_hold_ends_one_read_leaves_for_all_who_come() {
     assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 2);
 }
 
-/// Requests written by hand on sockets of their own, since a client library's work would be most of the test's.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_thousand_sockets_on_a_cold_key_are_one_read_even_when_the_first_hangs_up() {
-    const SOCKETS: usize = 5000;
-    let gateway = with_slow_provider().await;
-    let request = format!("GET {BRAZIL} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n");
-    let connect = || async {
-        let mut socket = TcpStream::connect(gateway.api).await.unwrap();
-        socket.write_all(request.as_bytes()).await.unwrap();
-        socket
-    };
-    let leader = connect().await;
-    gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
-    let mut sockets = Vec::with_capacity(SOCKETS);
-    for _ in 1..SOCKETS {
-        sockets.push(connect().await);
-    }
-    in_flight(&gateway, SOCKETS).await;
-    drop(leader);
+/// A connection whose requests are written by hand: a client library's work would be most of the test's.
+struct Socket(TcpStream);
 
-    let mut bodies = HashSet::new();
-    for mut socket in sockets {
-        let mut answer = [0; 2048];
-        let mut filled = 0;
+async fn connect(gateway: &Harness, count: usize) -> Vec<Socket> {
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
+        sockets.push(Socket(TcpStream::connect(gateway.api).await.unwrap()));
+    }
+    sockets
+}
+
+impl Socket {
+    /// Asks for the balance, with these further lines of the head.
+    async fn ask(&mut self, lines: &str) {
+        let request =
+            format!("GET {BRAZIL} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n{lines}\r\n");
+        self.0.write_all(request.as_bytes()).await.unwrap();
+    }
+
+    /// The body of the one answer, which is a balance.
+    async fn answer(mut self) -> String {
+        let (mut answer, mut filled) = ([0; 2048], 0);
         while !answer[..filled].ends_with(b"Z\"}") {
-            let read = socket.read(&mut answer[filled..]).await.unwrap();
+            let read = self.0.read(&mut answer[filled..]).await.unwrap();
             assert!(read > 0, "{}", String::from_utf8_lossy(&answer[..filled]));
             filled += read;
         }
         let answer = String::from_utf8_lossy(&answer[..filled]).into_owned();
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-        bodies.insert(answer.split_once("\r\n\r\n").unwrap().1.to_owned());
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_sockets_on_a_cold_key_are_one_read_even_when_the_first_hangs_up() {
+    const SOCKETS: usize = 5000;
+    let gateway = with_slow_provider().await;
+    let mut sockets = connect(&gateway, SOCKETS).await;
+    let mut leader = sockets.pop().unwrap();
+    leader.ask("").await;
+    gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
+    for socket in &mut sockets {
+        socket.ask("").await;
+    }
+    in_flight(&gateway, SOCKETS).await;
+
+    drop(leader);
+    gateway.provider(Kind::NtxpayBr).end_delays();
+    let mut bodies = HashSet::new();
+    for socket in sockets {
+        bodies.insert(socket.answer().await);
     }
 
     assert_eq!(bodies.len(), 1);

@@ -26,6 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The key of the caller that may see everything.
 pub(crate) const KEY: &str = "bgk_test-key-of-the-caller-that-sees-all-accounts";
 
+/// Whether this is the long run, of what takes more than a minute.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("BALANCE_GATEWAY_LONG").is_some()
+}
+
 /// Sections with two accounts that are switched off: itself, and with its provider.
 pub(crate) const SWITCHED_OFF: &str = r#"
 [providers.off]
@@ -67,7 +72,7 @@ pub(crate) struct Harness {
     pub(crate) api: SocketAddr,
     pub(crate) ops: SocketAddr,
     pub(crate) client: reqwest::Client,
-    providers: HashMap<Kind, SimulatedProvider>,
+    providers: Arc<HashMap<Kind, SimulatedProvider>>,
     shutdown: Shutdown,
     running: Option<JoinHandle<()>>,
 }
@@ -83,12 +88,21 @@ pub(crate) struct Reply {
 impl Harness {
     /// Starts with one account per kind, named `<kind>-demo`.
     pub(crate) async fn start(setup: Setup) -> Self {
-        log_to_the_record();
         let mut providers = HashMap::new();
         for kind in Kind::ALL {
             providers.insert(kind, SimulatedProvider::start(kind).await.unwrap());
         }
-        let (text, secrets) = configuration(&setup, &providers);
+        Self::in_front_of(Arc::new(providers), &setup)
+    }
+
+    /// Starts a second gateway in front of the same providers; the two know nothing of each other.
+    pub(crate) fn beside(&self, setup: &Setup) -> Self {
+        Self::in_front_of(Arc::clone(&self.providers), setup)
+    }
+
+    fn in_front_of(providers: Arc<HashMap<Kind, SimulatedProvider>>, setup: &Setup) -> Self {
+        log_to_the_record();
+        let (text, secrets) = configuration(setup, &providers);
         let config = config::parse(&text, Path::new("test"), &|name| secrets.get(name).cloned())
             .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
         let app = App::build(config, || 0).unwrap();

@@ -8,6 +8,7 @@
 
 mod balances;
 mod callers;
+mod clocks;
 mod coalescing;
 mod demands;
 mod failures;
@@ -15,4 +16,6 @@ mod harness;
 mod lifecycle;
 mod operations;
 mod process;
+mod replicas;
+mod slow_provider;
 mod tokens;

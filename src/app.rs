@@ -1,6 +1,8 @@
 //! The composition root: configuration in, running gateway out. The only file that knows every module.
 
+mod assembly;
 mod live;
+mod reload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,15 +10,15 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::Config;
-use crate::domain::{ProviderName, Selector};
-use crate::gateway::{Account, Gateway};
+use crate::config::{Config, Watcher};
+use crate::domain::ProviderName;
 use crate::http::listener::{self, ListenerSettings};
 use crate::http::ops::{self, Ops};
-use crate::http::{self, Api, ServerSettings, clock};
+use crate::http::{self, Api, Live, clock};
 use crate::metrics::{Metrics, MetricsError};
-use crate::shutdown::Shutdown;
-use crate::upstream::{ClientError, Upstream, UpstreamProvider};
+use crate::shutdown::{Hangups, Shutdown};
+use crate::upstream::ClientError;
+use reload::Reloader;
 
 pub use live::{LiveResult, read_once};
 
@@ -32,9 +34,10 @@ pub struct App {
     ops: TcpListener,
     api_addr: SocketAddr,
     ops_addr: SocketAddr,
-    service: Arc<Api>,
+    service: Live<Api>,
     operations: Ops,
-    settings: ServerSettings,
+    config: Config,
+    reloading: Option<(Watcher, Hangups)>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
@@ -63,15 +66,14 @@ impl App {
         dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?);
-        let gateway = Arc::new(gateway(&config, &metrics)?);
-        let settings = config.server;
+        let gateway = Arc::new(assembly::gateway(&config, &metrics)?);
+        let settings = &config.server;
         let bind = |addr| listener::bind(addr).map_err(|error| BuildError::Bind(addr, error));
         let (api, ops) = (bind(settings.api)?, bind(settings.ops)?);
-        let service =
-            Arc::new(Api::new(Arc::clone(&gateway), config.callers, &settings, Arc::clone(&metrics)));
+        let service = Live::new(Api::new(gateway, config.callers.clone(), settings, Arc::clone(&metrics)));
         let shutdown = Shutdown::default();
         let operations = Ops {
-            gateway,
+            api: service.clone(),
             metrics: Arc::clone(&metrics),
             shutdown: shutdown.clone(),
             dropped_log_lines: Arc::new(dropped_log_lines),
@@ -85,10 +87,17 @@ impl App {
             ops,
             service,
             operations,
-            settings,
+            config,
+            reloading: None,
             metrics,
             shutdown,
         })
+    }
+
+    /// Reloads the configuration on SIGHUP and when its files change.
+    #[must_use]
+    pub fn reloading(self, watcher: Watcher, hangups: Hangups) -> Self {
+        Self { reloading: Some((watcher, hangups)), ..self }
     }
 
     /// Where callers connect: the real port.
@@ -111,25 +120,39 @@ impl App {
 
     /// Serves until a drain has begun and is over. The operations side answers to the end.
     pub async fn run(self) {
-        let limits = ListenerSettings::from(&self.settings);
+        let limits = Live::new(ListenerSettings::from(&self.config.server));
+        let server = Live::new(self.config.server.clone());
         let operations = ops::router(self.operations).with_state(());
-        let operations = listener::serve(self.ops, operations, limits, None, self.shutdown.until_cut());
+        let operations =
+            listener::serve(self.ops, operations, limits.clone(), None, self.shutdown.until_cut());
         let operations = tokio::spawn(operations);
         tracing::info!(event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
 
-        let (shutdown, delay) = (self.shutdown.clone(), self.settings.drain_delay);
+        let (shutdown, settings) = (self.shutdown.clone(), server.clone());
         let stages = tokio::spawn(async move {
             shutdown.draining().await;
             tracing::info!(event = "draining", "draining");
-            shutdown.drain(delay).await;
+            shutdown.drain(settings.current().drain_delay).await;
+        });
+        let reloads = self.reloading.map(|(watcher, hangups)| {
+            let reloader = Reloader {
+                watcher,
+                started: self.config.server.clone(),
+                config: self.config,
+                api: self.service.clone(),
+                listener: limits.clone(),
+                server,
+                metrics: Arc::clone(&self.metrics),
+            };
+            tokio::spawn(reloader.run(hangups, self.shutdown.clone()))
         });
         let service = http::api_service(&self.service);
         let drained =
             listener::serve(self.api, service, limits, Some(self.metrics), self.shutdown.clone()).await;
 
         self.shutdown.begin_cut();
-        // Neither can fail but by a panic, which is logged where it happens.
-        let _ = tokio::join!(operations, stages);
+        // None can fail but by a panic, which is logged where it happens.
+        let _ = tokio::join!(operations, stages, futures_util::future::OptionFuture::from(reloads));
         if drained.cut > 0 {
             tracing::warn!(
                 event = "cut",
@@ -144,26 +167,4 @@ impl App {
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
 fn unix_seconds() -> f64 {
     clock::now().wall.as_millisecond() as f64 / Duration::from_secs(1).as_millis() as f64
-}
-
-/// Makes every provider and account of a configuration.
-fn gateway(config: &Config, metrics: &Metrics) -> Result<Gateway, BuildError> {
-    let mut providers = std::collections::BTreeMap::new();
-    for provider in &config.providers {
-        let name = provider.settings.name.clone();
-        let upstream = UpstreamProvider::new(provider.settings.clone(), metrics.provider(&name))
-            .map_err(|error| BuildError::Client(name.clone(), error))?;
-        providers.insert(name, Arc::new(upstream));
-    }
-    let account = |account: &crate::config::AccountConfig| {
-        let settings = &account.settings;
-        let provider = Arc::clone(providers.get(&settings.provider)?);
-        let selectors: &[Selector] = &settings.selectors;
-        let credential = account.credential.clone();
-        let max_age = settings.limits.max_age;
-        let upstream = Upstream::new(settings.name.clone(), provider, credential, selectors, max_age);
-        Some(Account::new(settings.clone(), Arc::new(upstream)))
-    };
-    let accounts = config.accounts.iter().filter_map(account).collect();
-    Ok(Gateway::new(accounts, providers.into_values().collect(), clock::now))
 }

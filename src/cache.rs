@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use moka::ops::compute::Op;
 
 use crate::domain::{
     Answer, BalanceKey, Demand, Failure, Limits, MaxAge, Moment, ParseError, Priority, Snapshot,
@@ -191,6 +192,17 @@ impl BalanceCache {
             marks.insert(*key, now.monotonic);
         }
         now
+    }
+
+    /// Forgets that a read failed because of refused credentials; what else is known stays.
+    pub async fn forget_refusal(&self, key: &BalanceKey) {
+        let entry = self.entries.entry_by_ref(key);
+        entry
+            .and_compute_with(|entry| async move {
+                let forgotten = entry.and_then(|entry| entry.into_value().without_refusal());
+                forgotten.map_or(Op::Nop, |entry| Op::Put(Arc::new(entry)))
+            })
+            .await;
     }
 
     /// The stored snapshot of a balance, whatever its age.

@@ -19,11 +19,14 @@ mod secret;
 mod section;
 mod server;
 mod setting;
+mod source;
 mod warnings;
+mod watcher;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -32,10 +35,13 @@ pub use account::AccountConfig;
 pub use error::{ConfigErrors, Remark};
 pub use log::{Level, LogSettings};
 pub use provider::ProviderConfig;
+pub use source::Unread;
+pub use watcher::{Change, Watcher};
 
 use crate::http::{CallerSettings, ServerSettings};
-use reading::{Read, Reading};
+use reading::{Outcome, Read, Reading};
 use section::Section;
+use source::Sources;
 
 /// Everything that `serve` is told, checked and complete.
 #[derive(Clone, Debug)]
@@ -52,6 +58,8 @@ pub struct Config {
     pub log: LogSettings,
     warnings: Vec<Remark>,
     masked: String,
+    sources: Sources,
+    unread: Vec<Unread>,
 }
 
 impl Config {
@@ -66,6 +74,30 @@ impl Config {
     pub fn masked(&self) -> &str {
         &self.masked
     }
+
+    /// What could not be read in a reload, and stays what it was.
+    #[must_use]
+    pub fn unread(&self) -> &[Unread] {
+        &self.unread
+    }
+
+    /// The sections that differ from those of another configuration, secrets included, sorted by name.
+    #[must_use]
+    pub fn changes_since(&self, before: &Self) -> Vec<String> {
+        let (new, old) = (self.sections(), before.sections());
+        let names: BTreeSet<&str> = new.keys().chain(old.keys()).copied().collect();
+        let differs = |name: &&str| {
+            new.get(name) != old.get(name)
+                || !self.sources.of_section(name).eq(before.sources.of_section(name))
+        };
+        names.into_iter().filter(differs).map(str::to_owned).collect()
+    }
+
+    /// The effective text of each section, by its name.
+    fn sections(&self) -> BTreeMap<&str, &str> {
+        let sections = self.masked.split("\n[").filter_map(|section| section.split_once(']'));
+        sections.map(|(name, text)| (name.trim_start_matches('['), text.trim())).collect()
+    }
 }
 
 /// Reads a configuration file, the secret files that it names (relative ones from the working directory) and the
@@ -73,10 +105,16 @@ impl Config {
 ///
 /// # Errors
 /// [`ConfigErrors`] with every mistake.
-#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigErrors::unreadable(path, &error))?;
-    parse(&text, path, &|name| std::env::var(name).ok())
+    load_after(path, None).map_err(|(errors, _)| errors)
+}
+
+/// Likewise, in a reload if there is something before. With the mistakes come the sources that were named.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+fn load_after(path: &Path, before: Option<&Sources>) -> Result<Config, (ConfigErrors, Sources)> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| (ConfigErrors::unreadable(path, &error), Sources::default()))?;
+    parse_after(&text, path, &|name| std::env::var(name).ok(), before)
 }
 
 /// Reads a configuration text. `file` is only named in mistakes; `env` stands for the environment.
@@ -84,19 +122,28 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// [`ConfigErrors`] with every mistake.
 pub fn parse(text: &str, file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
+    parse_after(text, file, env, None).map_err(|(errors, _)| errors)
+}
+
+fn parse_after(
+    text: &str,
+    file: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    before: Option<&Sources>,
+) -> Result<Config, (ConfigErrors, Sources)> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(ConfigErrors::syntax(file, text, &errors));
+        return Err((ConfigErrors::syntax(file, text, &errors), Sources::default()));
     }
-    let reading = Reading::new(env);
+    let reading = Reading::new(env, before);
     let config = read(Section::root(document.get_ref(), &reading));
-    let (mistakes, warnings, masked) = reading.into_parts();
+    let Outcome { mistakes, warnings, masked, sources, unread } = reading.into_outcome();
     match config {
         Ok(config) if mistakes.is_empty() => {
             let warnings = warnings.into_iter().chain(warnings::across(&config)).collect();
-            Ok(Config { warnings, masked, ..config })
+            Ok(Config { warnings, masked, sources, unread, ..config })
         }
-        _ => Err(ConfigErrors::new(file, mistakes)),
+        _ => Err((ConfigErrors::new(file, mistakes), sources)),
     }
 }
 
@@ -126,6 +173,8 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         log,
         warnings: Vec::new(),
         masked: String::new(),
+        sources: Sources::default(),
+        unread: Vec::new(),
     })
 }
 

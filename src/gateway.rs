@@ -41,6 +41,32 @@ impl Gateway {
         }
     }
 
+    /// The gateway with other accounts and providers, over the same cache. What was stored of an account with another
+    /// identity is not found any more, and who waits for its reads looks up again.
+    #[must_use]
+    pub fn reconfigured(&self, accounts: Vec<Account>, providers: Vec<Arc<UpstreamProvider>>) -> Self {
+        let next = Self { cache: self.cache.clone(), ..Self::new(accounts, providers, self.clock) };
+        for (name, old) in &self.accounts {
+            if next.accounts.get(name).is_some_and(|new| !new.has_identity_of(old.settings())) {
+                old.replaced.cancel();
+            }
+        }
+        next
+    }
+
+    /// Forgets that the credentials of an account were refused: they have changed.
+    pub async fn forget_refusals(&self, account: &AccountName) {
+        let Some(account) = self.accounts.get(account) else { return };
+        for slot in account.balances() {
+            self.cache.forget_refusal(&slot.key).await;
+        }
+    }
+
+    /// Every provider, sorted by name.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<UpstreamProvider>> {
+        self.providers.values()
+    }
+
     /// Finds an account. Ask only for one that the caller may see.
     #[must_use]
     pub fn account(&self, name: &str) -> Option<&Arc<Account>> {

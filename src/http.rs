@@ -10,14 +10,13 @@ mod balances;
 mod caller;
 pub mod clock;
 mod connection;
-
 mod denied;
 mod directives;
 pub mod listener;
+mod live;
 mod observe;
 pub mod ops;
 mod pace;
-
 mod problem;
 mod query;
 mod rate_limit;
@@ -40,6 +39,7 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 pub use caller::AccountPattern;
+pub use live::Live;
 pub use settings::{CallerSettings, LimitSettings, ServerSettings};
 
 use crate::domain::AccountName;
@@ -58,9 +58,9 @@ pub struct Api {
     callers: Callers,
     metrics: Arc<Metrics>,
     /// In the order of [`Route::ALL`].
-    routes: Vec<RouteMetrics>,
-    auth_throttle: AuthThrottle,
-    denied: DeniedLog,
+    routes: Arc<[RouteMetrics]>,
+    auth_throttle: Arc<AuthThrottle>,
+    denied: Arc<DeniedLog>,
     request_timeout: Duration,
     max_in_flight: usize,
     log_requests: bool,
@@ -82,26 +82,46 @@ impl Api {
         settings: &ServerSettings,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let open = |account: &Arc<Account>| {
-            let open = OpenAccount {
-                account: Arc::clone(account),
-                metrics: metrics.provider(account.provider()),
-                cache_control: reply::cache_control(account.limits()),
-            };
-            (account.name().clone(), Arc::new(open))
-        };
         Self {
-            accounts: gateway.accounts().map(open).collect(),
+            accounts: open(&gateway, &metrics),
             gateway,
-            callers: Callers::new(callers, &metrics, clock::monotonic()),
+            callers: Callers::new(callers, None, &metrics, clock::monotonic()),
             routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
             metrics,
-            auth_throttle: AuthThrottle::default(),
-            denied: DeniedLog::default(),
+            auth_throttle: Arc::default(),
+            denied: Arc::default(),
             request_timeout: settings.request_timeout,
             max_in_flight: settings.max_in_flight,
             log_requests: settings.log_requests,
         }
+    }
+
+    /// The API under another configuration. A caller's limit that did not change keeps its state.
+    #[must_use]
+    pub fn reconfigured(
+        &self,
+        gateway: Arc<Gateway>,
+        callers: Vec<CallerSettings>,
+        settings: &ServerSettings,
+    ) -> Self {
+        Self {
+            accounts: open(&gateway, &self.metrics),
+            gateway,
+            callers: Callers::new(callers, Some(&self.callers), &self.metrics, clock::monotonic()),
+            routes: Arc::clone(&self.routes),
+            metrics: Arc::clone(&self.metrics),
+            auth_throttle: Arc::clone(&self.auth_throttle),
+            denied: Arc::clone(&self.denied),
+            request_timeout: settings.request_timeout,
+            max_in_flight: settings.max_in_flight,
+            log_requests: settings.log_requests,
+        }
+    }
+
+    /// Whose balances it serves.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
     }
 
     /// The account of this name, if the caller may see it and it exists; the permission is asked first.
@@ -113,6 +133,18 @@ impl Api {
     fn visible_accounts(&self, caller: &Caller) -> impl Iterator<Item = &Arc<OpenAccount>> {
         self.accounts.values().filter(|open| caller.may_see(open.account.name().as_str()))
     }
+}
+
+fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenAccount>> {
+    let open = |account: &Arc<Account>| {
+        let open = OpenAccount {
+            account: Arc::clone(account),
+            metrics: metrics.provider(account.provider()),
+            cache_control: reply::cache_control(account.limits()),
+        };
+        (account.name().clone(), Arc::new(open))
+    };
+    gateway.accounts().map(open).collect()
 }
 
 /// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need
@@ -133,7 +165,7 @@ impl<S> Answering for S where
 
 /// The API's service; its layers, outermost first.
 pub fn api_service(
-    api: &Arc<Api>,
+    live: &Live<Api>,
 ) -> impl Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
 + Clone
 + Send
@@ -149,11 +181,11 @@ pub fn api_service(
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see Allow for the methods")
         })
-        .with_state(Arc::clone(api));
+        .with_state(live.clone());
     ServiceBuilder::new()
         .map_request(|request: http::Request<Incoming>| request.map(body_of))
-        .layer(layer_fn(|inner| observe::observe(Arc::clone(api), inner)))
-        .layer(layer_fn(|inner| admission::admit(Arc::clone(api), inner)))
+        .layer(layer_fn(|inner| observe::observe(live.clone(), inner)))
+        .layer(layer_fn(|inner| admission::admit(live.clone(), inner)))
         .service(router)
 }
 

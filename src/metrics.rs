@@ -171,6 +171,11 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Counts a reload.
+    pub fn reloaded(&self, result: ReloadResult) {
+        self.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
     fn start_at_zero<L: Label>(counters: &IntCounterVec, labels: &[L]) {
         for label in labels {
             counters.with_label_values(&[label.as_str()]).inc_by(0);

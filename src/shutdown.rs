@@ -125,6 +125,25 @@ impl Signals {
     }
 }
 
+/// SIGHUP, from the moment of installation on.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Takes the signal over from the system's default, which is to end the process.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn install() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 impl StopWatch {
     /// Whether accepting has stopped; if not, the task is woken when it does.
     pub(crate) fn poll_stopped(&mut self, cx: &mut Context<'_>) -> bool {

@@ -14,6 +14,7 @@ mod hold;
 mod provider;
 mod renewal;
 mod retry;
+mod rotation;
 mod stop;
 mod token;
 
@@ -34,23 +35,39 @@ use crate::domain::{
 };
 use crate::metrics::{Operation, ReadRefusal};
 use budget::Budget;
+use credentials::Credentials;
 use hold::Holds;
 use stop::Stop;
 use token::{Token, Tokens};
+
+/// What an account's way to its provider is made from.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Whose way it is.
+    pub account: AccountName,
+    /// Whom it asks.
+    pub provider: Arc<UpstreamProvider>,
+    /// What it authenticates with.
+    pub credential: Credential,
+    /// Its balances, in the order in which [`Upstream::read`] counts them.
+    pub selectors: Vec<Selector>,
+    /// The oldest `Age` that an answer may carry.
+    pub max_age: MaxAge,
+}
 
 /// One account's way to its provider.
 #[derive(Debug)]
 pub struct Upstream {
     account: AccountName,
     provider: Arc<UpstreamProvider>,
-    credential: Credential,
+    credentials: Arc<Credentials>,
     balances: Vec<Balance>,
     max_age: MaxAge,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     budget: Budget,
     /// Holds that concern every balance of the account.
-    holds: Holds,
-    mismatch_logged: Mutex<Option<Instant>>,
+    holds: Arc<Holds>,
+    mismatch_logged: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A snapshot and when the request that brought it was really sent, whatever `Age` its answer carried.
@@ -62,36 +79,76 @@ struct Balance {
     selector: Selector,
     /// What came back first for a balance that is asked without filters.
     first_currency: OnceLock<Currency>,
-    holds: Holds,
+    holds: Arc<Holds>,
 }
 
 impl Upstream {
-    /// Makes the way of an account to its provider; nothing is asked yet. `selectors` are its balances, in the
-    /// order in which [`Upstream::read`] counts them.
+    /// Makes the way of an account to its provider; nothing is asked yet.
     #[must_use]
-    pub fn new(
-        account: AccountName,
-        provider: Arc<UpstreamProvider>,
-        credential: Credential,
-        selectors: &[Selector],
-        max_age: MaxAge,
-    ) -> Self {
-        let balance = |selector: &Selector| Balance {
-            selector: selector.clone(),
-            first_currency: OnceLock::new(),
-            holds: Holds::default(),
-        };
+    pub fn new(settings: UpstreamSettings) -> Self {
+        let balance = |selector| Balance { selector, first_currency: OnceLock::new(), holds: Arc::default() };
         Self {
-            account,
-            budget: Budget::new(provider.settings.budget),
-            provider,
-            credential,
-            balances: selectors.iter().map(balance).collect(),
-            max_age,
-            tokens: Tokens::default(),
-            holds: Holds::default(),
-            mismatch_logged: Mutex::default(),
+            account: settings.account,
+            budget: Budget::new(settings.provider.settings.budget),
+            provider: settings.provider,
+            credentials: Arc::new(Credentials::new(settings.credential)),
+            balances: settings.selectors.into_iter().map(balance).collect(),
+            max_age: settings.max_age,
+            tokens: Arc::default(),
+            holds: Arc::default(),
+            mismatch_logged: Arc::default(),
         }
+    }
+
+    /// The same account under other settings. Budget and holds belong to its name and stay; tokens and the credential
+    /// before a rotation stay while its identity does. Reads under way end undisturbed.
+    #[must_use]
+    pub fn reconfigured(self: &Arc<Self>, settings: UpstreamSettings, keeps_identity: bool) -> Arc<Self> {
+        let now = clock::now().monotonic;
+        let is_other =
+            if keeps_identity { self.credentials.replace(settings.credential.clone(), now) } else { None };
+        let keeps_identity = is_other.is_some();
+        if is_other != Some(false) {
+            self.holds.end_refusals();
+            settings.provider.reset_breaker();
+        }
+        let selectors = self.balances.iter().map(|balance| &balance.selector);
+        if keeps_identity
+            && Arc::ptr_eq(&self.provider, &settings.provider)
+            && selectors.eq(&settings.selectors)
+            && self.max_age == settings.max_age
+        {
+            return Arc::clone(self);
+        }
+        let mut next = Self::new(settings);
+        next.budget = self.budget.resized(next.provider.settings.budget);
+        next.holds = Arc::clone(&self.holds);
+        next.mismatch_logged = Arc::clone(&self.mismatch_logged);
+        for balance in &mut next.balances {
+            let Some(old) = self.balances.iter().find(|old| old.selector == balance.selector) else {
+                continue;
+            };
+            balance.holds = Arc::clone(&old.holds);
+            if keeps_identity {
+                balance.first_currency = old.first_currency.clone();
+            }
+        }
+        if keeps_identity {
+            next.credentials = Arc::clone(&self.credentials);
+            next.tokens = Arc::clone(&self.tokens);
+        }
+        let next = Arc::new(next);
+        // The renewals of the old way end with it.
+        if let Some(token) = next.tokens.live(now) {
+            next.renew_ahead(token);
+        }
+        next
+    }
+
+    /// Whether the newest credential was refused, and the one before it is in use.
+    #[must_use]
+    pub fn is_credential_rejected(&self) -> bool {
+        self.credentials.is_rejected(clock::now().monotonic)
     }
 
     /// Outgoing calls allowed in any period.

@@ -31,7 +31,7 @@ pub struct LiveResult {
 /// [`BuildError`] when a provider's client cannot be made.
 pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let gateway = super::gateway(config, &metrics)?;
+    let gateway = super::assembly::gateway(config, &metrics)?;
     let mut results = Vec::new();
     for account in gateway.accounts().filter(|account| account.is_enabled()) {
         for slot in account.balances() {

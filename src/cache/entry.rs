@@ -42,6 +42,16 @@ impl Entry {
         }
     }
 
+    /// The same without a failure because of refused credentials; `None` where there is none.
+    pub(super) fn without_refusal(&self) -> Option<Self> {
+        let failure = self.last.failure?;
+        (failure.error == UpstreamError::Refused).then(|| Self {
+            snapshot: self.snapshot.clone(),
+            last: LastRead { failure: None, ..self.last },
+            is_refreshing: AtomicBool::new(false),
+        })
+    }
+
     pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         self.snapshot.as_ref()
     }

@@ -6,8 +6,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::ConfigFile;
 use crate::app::App;
-use crate::config::{Config, Level};
-use crate::shutdown::Signals;
+use crate::config::{Config, Level, Watcher};
+use crate::shutdown::{Hangups, Signals};
 use crate::telemetry;
 
 pub(super) fn run(file: &ConfigFile) -> ExitCode {
@@ -20,7 +20,8 @@ pub(super) fn run(file: &ConfigFile) -> ExitCode {
         Err(error) => return super::failed(&error),
     };
     let dropped = telemetry.dropped_lines();
-    let served = super::runtime().and_then(|runtime| runtime.block_on(serve(config, dropped)));
+    let watcher = Watcher::new(&file.path, &config);
+    let served = super::runtime().and_then(|runtime| runtime.block_on(serve(config, watcher, dropped)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => super::failed(&error),
@@ -37,14 +38,15 @@ fn filter(level: Level) -> LevelFilter {
 }
 
 /// Serves until a signal, drains, and ends; a second signal ends the process at once.
-pub(super) async fn serve(
+async fn serve(
     config: Config,
+    watcher: Watcher,
     dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> std::io::Result<()> {
     // Before anything slow: until its handler is there, a SIGTERM kills.
-    let mut signals = Signals::install()?;
+    let (mut signals, hangups) = (Signals::install()?, Hangups::install()?);
     let app = App::build(config, dropped_log_lines).map_err(std::io::Error::other)?;
-    until_second_signal(app, &mut signals).await;
+    until_second_signal(app.reloading(watcher, hangups), &mut signals).await;
     Ok(())
 }
 

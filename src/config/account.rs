@@ -12,7 +12,7 @@ use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 use crate::domain::AccountName;
 use crate::gateway::AccountSettings;
-use crate::providers::{Provider, Scheme};
+use crate::providers::{Authorisation, Provider, Scheme};
 use crate::upstream::{ClientCredentials, Credential};
 
 const TOKEN_KEYS: [&str; 4] = ["token", "client_id", "client_secret", "certificate"];
@@ -70,12 +70,14 @@ fn read(
     section.unavailable("watch");
     section.unavailable("alerts");
 
+    let is_waiting = credential.is_err() && section.awaits_secret();
+    let credential = if is_waiting { Ok(Credential::none()) } else { credential };
     let (provider, credential) = (provider?.config.as_ref().map_err(|reported| *reported)?, credential?);
     let settings = AccountSettings {
         name: name?,
         provider: provider.settings.name.clone(),
         kind: provider.settings.adapter.kind(),
-        is_enabled: is_enabled? && provider.is_enabled,
+        is_enabled: is_enabled? && provider.is_enabled && !is_waiting,
         limits: provider.limits,
         identity: identity(provider, &credential),
         selectors: selectors?,
@@ -97,9 +99,9 @@ fn read_provider<'a>(
 fn identity(provider: &ProviderConfig, credential: &Credential) -> Vec<String> {
     let principal = match credential {
         // The account's own name is in its keys already.
-        Credential::Token(_) => None,
+        Credential::Static(Authorisation::Bearer(_)) => None,
+        Credential::Static(Authorisation::Keys { api_key, .. }) => Some(api_key),
         Credential::Client(client) => Some(&client.id),
-        Credential::Keys { api_key, .. } => Some(api_key),
     };
     let place = [provider.settings.name.as_str(), &provider.base_url, &provider.balance_path];
     place.into_iter().map(str::to_owned).chain(principal.map(digest)).collect()
@@ -170,7 +172,7 @@ fn read_static(section: &Section<'_>, written: Written) -> Read<Credential> {
         section.wrong(key, &format!("not beside token, expected {}", expected(Scheme::Token)));
     }
     let token = written.token?.filter(|_| is_alone).ok_or(Reported)?;
-    Ok(Credential::Token(token.0))
+    Ok(Credential::Static(Authorisation::Bearer(token.0)))
 }
 
 fn read_client(section: &Section<'_>, written: Written) -> Read<Credential> {
@@ -183,7 +185,8 @@ fn read_client(section: &Section<'_>, written: Written) -> Read<Credential> {
 fn read_keys(section: &Section<'_>, written: Written) -> Read<Credential> {
     let api_key = must(section, "api_key", written.api_key);
     let session_token = must(section, "session_token", written.session_token);
-    Ok(Credential::Keys { api_key: api_key?.0, session_token: session_token?.0 })
+    let (api_key, session_token) = (api_key?.0, session_token?.0);
+    Ok(Credential::Static(Authorisation::Keys { api_key, session_token }))
 }
 
 fn must<T: Setting>(section: &Section<'_>, key: &str, written: Read<Option<T>>) -> Read<T> {

@@ -2,11 +2,12 @@
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::reading::Read;
-use super::secret::{FilePath, Found, MASK, Secret};
+use super::secret::{MASK, Secret, text};
 use super::section::{Setting, Value};
+use super::source::{FilePath, Source};
 
 /// A certificate, perhaps with its chain.
 #[derive(Clone, Debug)]
@@ -16,11 +17,13 @@ impl Setting for Certificate {
     const EXPECTED: &'static str = Secret::EXPECTED;
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        let found = Found::read(value)?;
-        if holds_certificates(found.text.expose_secret().as_bytes()) {
-            return Ok(Self(found.text));
-        }
-        Err(value.wrong(&format!("expected a certificate in PEM in {}", found.source)))
+        let pem = Source::read(value)?.understood(value, |contents, source| {
+            if holds_certificates(contents) {
+                return Ok(text(contents, source)?.into());
+            }
+            Err(format!("expected a certificate in PEM in {source}"))
+        })?;
+        Ok(Self(pem))
     }
 
     fn show(&self) -> String {
@@ -36,12 +39,15 @@ impl Setting for PrivateKey {
     const EXPECTED: &'static str = Secret::EXPECTED;
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        let found = Found::read(value)?;
-        found.warn_if_open(value);
-        if PrivateKeyDer::from_pem_slice(found.text.expose_secret().as_bytes()).is_ok() {
-            return Ok(Self(found.text));
-        }
-        Err(value.wrong(&format!("expected a private key in PEM in {}", found.source)))
+        let source = Source::read(value)?;
+        let pem = source.understood(value, |contents, source| {
+            if PrivateKeyDer::from_pem_slice(contents).is_ok() {
+                return Ok(text(contents, source)?.into());
+            }
+            Err(format!("expected a private key in PEM in {source}"))
+        })?;
+        source.warn_if_open(value);
+        Ok(Self(pem))
     }
 
     fn show(&self) -> String {
@@ -91,11 +97,13 @@ impl Setting for Authority {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let file = FilePath::read(value)?;
-        let pem = file.contents(value)?;
-        if holds_certificates(&pem) {
-            return Ok(Self { file, pem });
-        }
-        Err(value.wrong("expected a file with a certificate in PEM"))
+        let pem = Source::File(file.0.clone()).understood(value, |contents, _| {
+            if holds_certificates(contents) {
+                return Ok(contents.to_vec());
+            }
+            Err("expected a file with a certificate in PEM".to_owned())
+        })?;
+        Ok(Self { file, pem })
     }
 
     fn show(&self) -> String {

@@ -1,9 +1,13 @@
 //! What all parts of one reading share: the environment, the remarks so far, and the effective text.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::fmt::Write as _;
+use std::path::Path;
+
+use secrecy::ExposeSecret;
 
 use super::error::Remark;
+use super::source::{Sources, Unread};
 
 /// Stands for a mistake that has been reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,21 +22,87 @@ pub(super) struct Reading<'a> {
     mistakes: RefCell<Vec<(usize, Remark)>>,
     warnings: RefCell<Vec<(usize, Remark)>>,
     masked: RefCell<String>,
+    sources: RefCell<Sources>,
+    /// What the sources held before, in a reload.
+    before: Option<&'a Sources>,
+    unread: RefCell<Vec<Unread>>,
+}
+
+/// What a reading leaves behind.
+pub(super) struct Outcome {
+    /// In order of appearance.
+    pub(super) mistakes: Vec<Remark>,
+    /// Likewise.
+    pub(super) warnings: Vec<Remark>,
+    /// The effective text.
+    pub(super) masked: String,
+    pub(super) sources: Sources,
+    pub(super) unread: Vec<Unread>,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { env, mistakes: RefCell::default(), warnings: RefCell::default(), masked: RefCell::default() }
+    /// Begins a reading; one that reloads knows what the sources held before.
+    pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>, before: Option<&'a Sources>) -> Self {
+        Self {
+            env,
+            mistakes: RefCell::default(),
+            warnings: RefCell::default(),
+            masked: RefCell::default(),
+            sources: RefCell::default(),
+            before,
+            unread: RefCell::default(),
+        }
     }
 
-    /// Mistakes and warnings, each in order of appearance, and the effective text.
-    pub(super) fn into_parts(self) -> (Vec<Remark>, Vec<Remark>, String) {
+    /// Ends it.
+    pub(super) fn into_outcome(self) -> Outcome {
         let in_order = |remarks: RefCell<Vec<(usize, Remark)>>| {
             let mut remarks = remarks.into_inner();
             remarks.sort_by_key(|(at, _)| *at);
             remarks.into_iter().map(|(_, remark)| remark).collect()
         };
-        (in_order(self.mistakes), in_order(self.warnings), self.masked.into_inner())
+        Outcome {
+            mistakes: in_order(self.mistakes),
+            warnings: in_order(self.warnings),
+            masked: self.masked.into_inner(),
+            sources: self.sources.into_inner(),
+            unread: self.unread.into_inner(),
+        }
+    }
+
+    /// What the sources hold, to add to.
+    pub(super) fn sources(&self) -> RefMut<'_, Sources> {
+        self.sources.borrow_mut()
+    }
+
+    /// A source that is not understood: a mistake at start; in a reload it stays what it was, and a new account waits.
+    pub(super) fn unread(&self, place: &Place, file: Option<&Path>, problem: &str) -> Read<Vec<u8>> {
+        let note = |instead: &str| {
+            let problem = format!("{problem}; {instead}");
+            let unread = Unread { key: place.path.clone(), file: file.map(Path::to_owned), problem };
+            self.unread.borrow_mut().push(unread);
+        };
+        match self.before {
+            None => Err(self.report(place, problem)),
+            Some(before) => match before.get(&place.path) {
+                Some(kept) => {
+                    note("the old one is kept");
+                    Ok(kept.expose_secret().to_vec())
+                }
+                None if place.path.starts_with("accounts.") => {
+                    note("the account is switched off until it is there");
+                    Err(Reported)
+                }
+                None => Err(self.report(place, problem)),
+            },
+        }
+    }
+
+    /// Whether a source inside this place is waited for.
+    pub(super) fn is_awaited(&self, place: &Place) -> bool {
+        let inside = format!("{}.", place.path);
+        let is_kept = |key: &str| self.before.is_some_and(|before| before.get(key).is_some());
+        self.unread.borrow().iter().any(|unread| unread.key.starts_with(&inside) && !is_kept(&unread.key))
     }
 
     /// Looks up an environment variable.

@@ -2,10 +2,14 @@
 //!
 //! What is read is also noted as effective text in the same step: the two cannot differ.
 
+use std::cell::RefMut;
+use std::path::Path;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::reading::{Place, Read, Reading, Reported};
+use super::source::Sources;
 
 /// Said of keys that the contract has and this version has not.
 pub(super) const UNAVAILABLE: &str = "not available in this version";
@@ -44,6 +48,16 @@ impl<'a> Value<'a> {
     /// Looks up an environment variable.
     pub(super) fn env(&self, name: &str) -> Option<String> {
         self.reading.env(name)
+    }
+
+    /// What the sources held, to add to.
+    pub(super) fn sources(&self) -> RefMut<'_, Sources> {
+        self.reading.sources()
+    }
+
+    /// Notes that a source is not understood: a mistake at start; in a reload, what it held until now is returned.
+    pub(super) fn unread(&self, file: Option<&Path>, problem: &str) -> Read<Vec<u8>> {
+        self.reading.unread(&self.place, file, problem)
     }
 
     /// Its key path.
@@ -178,6 +192,11 @@ impl<'a> Section<'a> {
         if self.has(key) {
             self.wrong(key, UNAVAILABLE);
         }
+    }
+
+    /// Whether a secret of this section is not there yet, in a reload.
+    pub(super) fn awaits_secret(&self) -> bool {
+        self.reading.is_awaited(&self.place)
     }
 
     /// Reports a mistake at a key, written or not; `""` is the section itself.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::error::Remark;
 use super::{AccountConfig, Config};
 use crate::http::{CallerSettings, LimitSettings};
+use crate::providers::Authorisation;
 use crate::upstream::{BudgetSettings, Credential};
 
 pub(super) fn across(config: &Config) -> Vec<Remark> {
@@ -39,9 +40,9 @@ fn same_credentials(config: &Config) -> impl Iterator<Item = Remark> {
 /// A digest, so that no secret is kept for the comparison.
 fn fingerprint(credential: &Credential) -> [u8; 32] {
     let parts = match credential {
-        Credential::Token(token) => vec![token],
+        Credential::Static(Authorisation::Bearer(token)) => vec![token],
         Credential::Client(client) => vec![&client.id, &client.secret],
-        Credential::Keys { api_key, session_token } => vec![api_key, session_token],
+        Credential::Static(Authorisation::Keys { api_key, session_token }) => vec![api_key, session_token],
     };
     let mut digest = Sha256::new();
     for part in parts {

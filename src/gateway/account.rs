@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::domain::{AccountName, BalanceKey, Currency, Limits, ProviderName, Selector};
 use crate::upstream::Upstream;
 
@@ -30,6 +32,8 @@ pub struct Account {
     settings: AccountSettings,
     balances: Vec<BalanceSlot>,
     pub(super) upstream: Arc<Upstream>,
+    /// Cancelled when an account of the same name and another identity takes its place.
+    pub(super) replaced: CancellationToken,
 }
 
 /// One balance of an account: what it is, where it is stored, and its place in the account.
@@ -63,7 +67,24 @@ impl Account {
             index,
         };
         let balances = settings.selectors.iter().enumerate().map(slot).collect();
-        Self { settings, balances, upstream }
+        Self { settings, balances, upstream, replaced: CancellationToken::new() }
+    }
+
+    /// Whether settings mean the same balances at the same place, whatever proves that we may see them.
+    #[must_use]
+    pub fn has_identity_of(&self, settings: &AccountSettings) -> bool {
+        self.settings.identity == settings.identity
+    }
+
+    /// What it was made from.
+    pub(super) fn settings(&self) -> &AccountSettings {
+        &self.settings
+    }
+
+    /// The way to its provider.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
     }
 
     /// Our name for it.

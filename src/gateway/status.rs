@@ -98,7 +98,7 @@ impl Gateway {
                 budget_limit: account.upstream.budget_limit(),
                 budget_remaining: account.upstream.budget_remaining(),
                 token_expires_at: account.upstream.token_expiry(),
-                credential_rejected: false,
+                credential_rejected: account.upstream.is_credential_rejected(),
                 balances,
             });
         }

@@ -20,7 +20,7 @@ use super::caller::Caller;
 use super::listener::Peer;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
-use super::{Answering, Api, OpenAccount, route};
+use super::{Answering, Api, Live, OpenAccount, route};
 use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -32,9 +32,9 @@ const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 
 /// The layer: lets in whoever has a known key, takes the unit of its limit that every request costs, and ends what
 /// takes longer than it may. A handler's own, earlier deadlines are its matter.
-pub(super) fn admit<S: Answering>(api: Arc<Api>, inner: S) -> impl Answering {
+pub(super) fn admit<S: Answering>(live: Live<Api>, inner: S) -> impl Answering {
     service_fn(move |request: Request| {
-        let (api, inner) = (Arc::clone(&api), inner.clone());
+        let (api, inner) = (live.current(), inner.clone());
         async move { Ok(admitted(&api, inner, request).await.unwrap_or_else(Problem::into_response)) }
     })
 }

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::rate_limit::Limit;
 use super::reply;
-use super::settings::CallerSettings;
+use super::settings::{CallerSettings, LimitSettings};
 use crate::domain::{CallerName, RetryAfter};
 use crate::metrics::{AuthFailure, CallerMetrics, LimitPolicy, Metrics};
 
@@ -46,17 +46,22 @@ impl AccountPattern {
 pub(super) struct Caller {
     name: CallerName,
     accounts: Vec<AccountPattern>,
-    limit: Limit,
-    forced: Option<Limit>,
+    limit: Arc<Limit>,
+    forced: Option<Arc<Limit>>,
     policy: HeaderValue,
     metrics: CallerMetrics,
 }
 
 impl Caller {
-    fn new(settings: CallerSettings, metrics: &Metrics, now: Instant) -> Option<Self> {
-        let limit = Limit::new(settings.limit, now)?;
+    /// `before` is the caller of this name until now: a limit that did not change keeps its state.
+    fn new(settings: CallerSettings, before: Option<&Self>, metrics: &Metrics, now: Instant) -> Option<Self> {
+        let kept = |limit: Option<&Arc<Limit>>, settings: LimitSettings| match limit {
+            Some(limit) if limit.settings() == settings => Some(Arc::clone(limit)),
+            _ => Limit::new(settings, now).map(Arc::new),
+        };
+        let limit = kept(before.map(|before| &before.limit), settings.limit)?;
         let forced = match settings.forced {
-            Some(forced) => Some(Limit::new(forced, now)?),
+            Some(forced) => Some(kept(before.and_then(|before| before.forced.as_ref()), forced)?),
             None => None,
         };
         let policies = [Some(limit.policy("caller")), forced.as_ref().map(|forced| forced.policy("forced"))];
@@ -128,11 +133,23 @@ impl Caller {
 pub(super) struct Callers(HashMap<[u8; 32], Arc<Caller>>);
 
 impl Callers {
-    pub(super) fn new(settings: Vec<CallerSettings>, metrics: &Metrics, now: Instant) -> Self {
+    /// Makes the callers of a configuration, given those of the one before.
+    pub(super) fn new(
+        settings: Vec<CallerSettings>,
+        before: Option<&Self>,
+        metrics: &Metrics,
+        now: Instant,
+    ) -> Self {
+        let before: HashMap<&CallerName, &Caller> = before
+            .into_iter()
+            .flat_map(|before| before.0.values())
+            .map(|caller| (caller.name(), &**caller))
+            .collect();
         let mut callers = HashMap::new();
         for settings in settings {
             let digests = settings.key_digests.clone();
-            let Some(caller) = Caller::new(settings, metrics, now).map(Arc::new) else { continue };
+            let before = before.get(&settings.name).copied();
+            let Some(caller) = Caller::new(settings, before, metrics, now).map(Arc::new) else { continue };
             callers.extend(digests.into_iter().map(|digest| (digest, Arc::clone(&caller))));
         }
         Self(callers)
@@ -167,8 +184,6 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    use super::super::settings::LimitSettings;
-
     fn callers() -> Callers {
         let caller = |name: &str, key: &str| CallerSettings {
             name: CallerName::parse(name).unwrap(),
@@ -179,7 +194,7 @@ mod tests {
         };
         let metrics = Metrics::new("0", "0").unwrap();
         let now = crate::http::clock::now().monotonic;
-        Callers::new(vec![caller("checkout", "key-1"), caller("dashboard", "key-2")], &metrics, now)
+        Callers::new(vec![caller("checkout", "key-1"), caller("dashboard", "key-2")], None, &metrics, now)
     }
 
     #[test]

@@ -26,6 +26,7 @@ use tokio::{
 use tower::{BoxError, Service};
 
 use super::{
+    Live,
     listener::{ListenerSettings, Peer},
     pace::{Exchange, Pace, Paced, Protocol},
 };
@@ -62,7 +63,7 @@ pub trait Answers: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub(super) struct Site<S> {
     pub(super) service: S,
-    pub(super) settings: ListenerSettings,
+    pub(super) settings: Live<ListenerSettings>,
     pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) shutdown: Shutdown,
 }
@@ -105,7 +106,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Answers,
 {
-    let pace = Pace::new(accepted, site.settings, site.shutdown.clone());
+    let pace = Pace::new(accepted, *site.settings.current(), site.shutdown.clone());
     let mut io = Paced::new(io, Arc::clone(&pace));
     let conversation = Conversation { site, peer, pace };
     let opened = tokio::select! {

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    Live,
     connection::{self, Answers, Site},
     settings::ServerSettings,
 };
@@ -101,7 +102,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve<S: Answers>(
     listener: TcpListener,
     service: S,
-    settings: ListenerSettings,
+    settings: Live<ListenerSettings>,
     metrics: Option<Arc<Metrics>>,
     shutdown: Shutdown,
 ) -> Drained {
@@ -136,7 +137,7 @@ impl<S: Answers> Acceptor<S> {
     }
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        if self.connections.len() >= self.site.settings.max_connections {
+        if self.connections.len() >= self.site.settings.current().max_connections {
             if let Some(metrics) = &self.site.metrics {
                 metrics.connection_refused(ConnectionRefusal::Limit);
             }
@@ -164,7 +165,7 @@ impl<S: Answers> Acceptor<S> {
             }
         };
         tokio::select! {
-            _ = timeout(self.site.settings.drain_timeout, ended) => {}
+            _ = timeout(self.site.settings.current().drain_timeout, ended) => {}
             () = shutdown.cut() => {}
         }
         while let Some(ended) = self.connections.try_join_next() {

@@ -3,7 +3,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -17,7 +16,7 @@ use tower::service_fn;
 use super::arrival::Arrival;
 use super::problem::{Code, Problem};
 use super::route::Route;
-use super::{Answering, Api, clock, directives, reply};
+use super::{Answering, Api, Live, clock, directives, reply};
 use crate::domain::RetryAfter;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,9 +25,9 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const LONGEST_ID: usize = 64;
 
 /// The layer.
-pub(super) fn observe<S: Answering>(api: Arc<Api>, inner: S) -> impl Answering {
+pub(super) fn observe<S: Answering>(live: Live<Api>, inner: S) -> impl Answering {
     service_fn(move |request: Request| {
-        let (api, inner) = (Arc::clone(&api), inner.clone());
+        let (api, inner) = (live.current(), inner.clone());
         async move { Ok(observed(&api, inner, request).await) }
     })
 }

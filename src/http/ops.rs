@@ -9,15 +9,16 @@ use axum::{Json, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
+use super::{Api, Live};
 use crate::domain::{BalanceType, Currency};
-use crate::gateway::{Gateway, Status};
+use crate::gateway::Status;
 use crate::metrics::{Family, Metrics, Samples};
 use crate::shutdown::Shutdown;
 
 /// What the operations side shows.
 pub struct Ops {
     /// Whose state is shown.
-    pub gateway: Arc<Gateway>,
+    pub api: Live<Api>,
     /// The metrics page.
     pub metrics: Arc<Metrics>,
     /// Whether the gateway is ready.
@@ -46,11 +47,11 @@ async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
 }
 
 async fn status(State(ops): State<Arc<Ops>>) -> Json<Status> {
-    Json(ops.gateway.status().await)
+    Json(ops.api.current().gateway().status().await)
 }
 
 async fn metrics(State(ops): State<Arc<Ops>>) -> Response {
-    let status = ops.gateway.status().await;
+    let status = ops.api.current().gateway().status().await;
     // Collecting a histogram spins while an observation is half done: not on a worker that serves callers.
     let page = tokio::task::spawn_blocking(move || {
         let mut samples = samples(&status);

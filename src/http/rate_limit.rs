@@ -19,6 +19,7 @@ use crate::domain::RetryAfter;
 /// One limit of one caller.
 pub(super) struct Limit {
     governor: GovernorConfig<ThisCaller, StateInformationMiddleware>,
+    settings: LimitSettings,
     burst: NonZeroU32,
     /// The time of one unit.
     interval: Duration,
@@ -46,7 +47,12 @@ impl Limit {
         builder.period(interval).burst_size(settings.burst);
         let governor = builder.key_extractor(ThisCaller).use_headers().finish()?;
         let burst = NonZeroU32::new(settings.burst)?;
-        Some(Self { governor, burst, interval, last: Mutex::new((settings.burst, now)) })
+        Some(Self { governor, settings, burst, interval, last: Mutex::new((settings.burst, now)) })
+    }
+
+    /// What it was made from.
+    pub(super) fn settings(&self) -> LimitSettings {
+        self.settings
     }
 
     /// Takes units, at most the burst; refused, it says when that many will be there, with `further` more that

@@ -3,9 +3,11 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::credentials::Credentials;
 use super::provider::Call;
+use super::rotation::Rotation;
 use super::stop::Stop;
-use super::{Balance, Credential, Operation, Sent, Upstream, classify, client, clock};
+use super::{Balance, Operation, Sent, Upstream, classify, client, clock};
 use crate::domain::{BodyError, Moment, ObservedAt, ParseError, Priority, Reading, Snapshot, UpstreamError};
 use crate::providers::{self, Authorisation};
 
@@ -13,32 +15,54 @@ use crate::providers::{self, Authorisation};
 const MISMATCH_LOG_INTERVAL: Duration = Duration::from_hours(1);
 
 impl Upstream {
-    /// One attempt with a live token; with tokens of ours, one more with a new token after a 401 or 403.
+    /// One attempt with what authorises it now, and one more with what is there in its place after a 401 or 403: a new
+    /// token, or the credential before the newest.
     pub(super) async fn authorised_attempt(
         self: &Arc<Self>,
         balance: &Balance,
         priority: Priority,
         deadline: Instant,
     ) -> Result<Sent, Stop> {
-        let (authorisation, token) = match &self.credential {
-            Credential::Token(token) => (Authorisation::Bearer(token.clone()), None),
-            Credential::Keys { api_key, session_token } => {
-                let (api_key, session_token) = (api_key.clone(), session_token.clone());
-                (Authorisation::Keys { api_key, session_token }, None)
+        match &*self.credentials {
+            Credentials::Client(rotation) => {
+                let token = self.live_token(rotation, priority, deadline).await?;
+                let attempt = self.attempt(balance, &token.authorisation(), priority, deadline).await;
+                if !is_refused(&attempt) {
+                    return attempt;
+                }
+                let renewed = self.token_after_refusal(rotation, &token, priority, deadline).await?;
+                self.attempt(balance, &renewed.authorisation(), priority, deadline).await
             }
-            Credential::Client(credentials) => {
-                let token = self.live_token(credentials, priority, deadline).await?;
-                (Authorisation::Bearer(token.text.clone()), Some((credentials, token)))
+            Credentials::Static(rotation) => {
+                let now = || clock::now().monotonic;
+                let chosen = rotation.choose(now());
+                let attempt = self.attempt(balance, &chosen, priority, deadline).await;
+                if attempt.is_ok() {
+                    rotation.worked(&chosen, now());
+                } else if is_refused(&attempt)
+                    && let Some(before) = self.note_refused(rotation, &chosen)
+                {
+                    return self.attempt(balance, &before, priority, deadline).await;
+                }
+                attempt
             }
-        };
-        let result = self.attempt(balance, &authorisation, priority, deadline).await;
-        let (Some((credentials, token)), Some(UpstreamError::Refused)) =
-            (token, result.as_ref().err().map(|s| s.error))
-        else {
-            return result;
-        };
-        let renewed = self.token_after_refusal(credentials, &token, priority, deadline).await?;
-        self.attempt(balance, &Authorisation::Bearer(renewed.text.clone()), priority, deadline).await
+        }
+    }
+
+    /// Says aloud that a newer credential was refused, and returns the one that is used on.
+    pub(super) fn note_refused<C: PartialEq>(
+        &self,
+        rotation: &Rotation<C>,
+        refused: &Arc<C>,
+    ) -> Option<Arc<C>> {
+        let before = rotation.refused(refused, clock::now().monotonic)?;
+        tracing::warn!(
+            event = "credential_rejected",
+            account = %self.account,
+            provider = %self.provider.name(),
+            "the provider refuses the newer credential; the one before it is used on"
+        );
+        Some(before)
     }
 
     async fn attempt(
@@ -113,4 +137,8 @@ impl Upstream {
             );
         }
     }
+}
+
+fn is_refused(attempt: &Result<Sent, Stop>) -> bool {
+    attempt.as_ref().is_err_and(|stop| stop.error == UpstreamError::Refused)
 }

@@ -63,6 +63,11 @@ impl Breaker {
         Self { settings, state: Arc::new(Mutex::new(State::Closed { failures_in_a_row: 0 })) }
     }
 
+    /// Closes it, as at the start.
+    pub(super) fn reset(&self) {
+        *lock(&self.state) = State::Closed { failures_in_a_row: 0 };
+    }
+
     /// Admits one attempt, or says after what time it is worth asking again.
     pub(super) fn admit(&self, now: Instant) -> Result<Admission, Duration> {
         let mut state = lock(&self.state);

@@ -50,6 +50,11 @@ impl Budget {
         Self { settings, log: Arc::default() }
     }
 
+    /// Another budget over the same calls.
+    pub(super) fn resized(&self, settings: BudgetSettings) -> Self {
+        Self { settings, log: Arc::clone(&self.log) }
+    }
+
     /// Grants one call, or says after what time it is worth asking again.
     pub(super) fn grant(&self, priority: Priority, now: Instant) -> Result<Grant, Duration> {
         let mut log = self.current(now);

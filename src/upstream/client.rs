@@ -36,6 +36,19 @@ pub struct ClientSettings {
     pub identity: Option<(SecretString, SecretString)>,
 }
 
+impl PartialEq for ClientSettings {
+    fn eq(&self, other: &Self) -> bool {
+        let identity = |settings: &Self| {
+            let pem = settings.identity.as_ref();
+            pem.map(|(chain, key)| [chain, key].map(|pem| pem.expose_secret().to_owned()))
+        };
+        self.connect_timeout == other.connect_timeout
+            && self.proxy == other.proxy
+            && self.extra_ca == other.extra_ca
+            && identity(self) == identity(other)
+    }
+}
+
 /// Why a client cannot be made from its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {

@@ -4,11 +4,13 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
+use super::rotation::Rotation;
 use crate::domain::ParseError;
+use crate::providers::Authorisation;
 
 /// A client certificate as PEM, percent-encoded; a space is `%20`.
 const CERTIFICATE_HEADER: HeaderName = HeaderName::from_static("x-ssl-client-cert");
@@ -18,19 +20,55 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// What one account authenticates with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Credential {
-    /// A bearer token from outside.
-    Token(SecretString),
+    /// Sent as it is with every call.
+    Static(Authorisation),
     /// Exchanged for tokens, which the gateway renews.
     Client(ClientCredentials),
-    /// Two headers on every call.
-    Keys {
-        /// The project's key.
-        api_key: SecretString,
-        /// The session's token.
-        session_token: SecretString,
-    },
+}
+
+impl Credential {
+    /// That of an account which is switched off until its secret is there.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::Static(Authorisation::Bearer(SecretString::default()))
+    }
+}
+
+/// A credential through its rotations.
+#[derive(Debug)]
+pub(super) enum Credentials {
+    Static(Rotation<Authorisation>),
+    Client(Rotation<ClientCredentials>),
+}
+
+impl Credentials {
+    pub(super) fn new(credential: Credential) -> Self {
+        match credential {
+            Credential::Static(authorisation) => Self::Static(Rotation::new(authorisation)),
+            Credential::Client(client) => Self::Client(Rotation::new(client)),
+        }
+    }
+
+    /// Takes a newer credential in the place of the present one. Says whether it is another; `None` when it is of
+    /// another kind, and nothing was taken.
+    pub(super) fn replace(&self, credential: Credential, now: Instant) -> Option<bool> {
+        match (self, credential) {
+            (Self::Static(rotation), Credential::Static(authorisation)) => {
+                Some(rotation.replace(authorisation, now))
+            }
+            (Self::Client(rotation), Credential::Client(client)) => Some(rotation.replace(client, now)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_rejected(&self, now: Instant) -> bool {
+        match self {
+            Self::Static(rotation) => rotation.is_rejected(now),
+            Self::Client(rotation) => rotation.is_rejected(now),
+        }
+    }
 }
 
 /// Client credentials of one account.
@@ -42,6 +80,19 @@ pub struct ClientCredentials {
     pub secret: SecretString,
     /// A certificate in PEM to send along.
     pub certificate: Option<SecretString>,
+}
+
+impl PartialEq for ClientCredentials {
+    /// Compares secrets of ours with each other; nobody else can time this.
+    fn eq(&self, other: &Self) -> bool {
+        let texts = |credentials: &Self| {
+            let certificate = credentials.certificate.as_ref().map(|pem| pem.expose_secret().to_owned());
+            let [id, secret] =
+                [&credentials.id, &credentials.secret].map(|text| text.expose_secret().to_owned());
+            (id, secret, certificate)
+        };
+        texts(self) == texts(other)
+    }
 }
 
 /// Exactly the two fields that the providers allow.

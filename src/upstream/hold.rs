@@ -45,6 +45,13 @@ impl Holds {
         Some(until)
     }
 
+    /// Ends a hold because of refused credentials, and its row: a secret changed.
+    pub(super) fn end_refusals(&self) {
+        let mut state = self.lock();
+        state.refusals = 0;
+        state.held.take_if(|(error, _)| *error == UpstreamError::Refused);
+    }
+
     /// Ends the hold and every row: a balance came whose request was sent after the last failure.
     pub(super) fn end(&self, sent_at: Instant) {
         let mut state = self.lock();

@@ -18,7 +18,7 @@ use crate::metrics::{ProviderMetrics, ReadRefusal};
 use crate::providers::Provider;
 
 /// How a provider is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProviderSettings {
     /// Its configured name.
     pub name: ProviderName,
@@ -48,13 +48,13 @@ pub struct ProviderSettings {
 #[derive(Debug)]
 pub struct UpstreamProvider {
     pub(super) settings: ProviderSettings,
-    pub(super) slots: Semaphore,
-    pub(super) reserve: Reserve,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) reserve: Arc<Reserve>,
     pub(super) metrics: Arc<ProviderMetrics>,
     client: Client,
     breaker: Breaker,
-    in_flight: AtomicU64,
-    last: Mutex<Last>,
+    in_flight: Arc<AtomicU64>,
+    last: Arc<Mutex<Last>>,
 }
 
 /// The last success and failure, for people.
@@ -83,15 +83,50 @@ impl UpstreamProvider {
     /// [`ClientError`] when a certificate or key cannot be used.
     pub fn new(settings: ProviderSettings, metrics: Arc<ProviderMetrics>) -> Result<Self, ClientError> {
         Ok(Self {
-            slots: Semaphore::new(settings.max_concurrency as usize),
-            reserve: Reserve::full(clock::now().monotonic),
+            slots: Arc::new(Semaphore::new(settings.max_concurrency as usize)),
+            reserve: Arc::new(Reserve::full(clock::now().monotonic)),
             metrics,
             client: Client::new(settings.client.clone())?,
             breaker: Breaker::new(settings.breaker),
-            in_flight: AtomicU64::new(0),
-            last: Mutex::default(),
+            in_flight: Arc::default(),
+            last: Arc::default(),
             settings,
         })
+    }
+
+    /// The same provider under other settings: its breaker and its connections begin anew, a limit that did not change
+    /// keeps its state, and calls under way end undisturbed.
+    ///
+    /// # Errors
+    /// [`ClientError`] when a certificate or key cannot be used.
+    pub fn reconfigured(self: &Arc<Self>, settings: ProviderSettings) -> Result<Arc<Self>, ClientError> {
+        if self.settings == settings {
+            return Ok(Arc::clone(self));
+        }
+        let fresh = Self::new(settings, Arc::clone(&self.metrics))?;
+        let keeps_slots = fresh.settings.max_concurrency == self.settings.max_concurrency;
+        Ok(Arc::new(Self {
+            slots: if keeps_slots { Arc::clone(&self.slots) } else { fresh.slots },
+            reserve: Arc::clone(&self.reserve),
+            in_flight: Arc::clone(&self.in_flight),
+            last: Arc::clone(&self.last),
+            ..fresh
+        }))
+    }
+
+    /// Likewise, with the certificates of now.
+    ///
+    /// # Errors
+    /// [`ClientError`] when even these cannot be used under the other settings.
+    pub fn with_its_identity(self: &Arc<Self>, settings: ProviderSettings) -> Result<Arc<Self>, ClientError> {
+        let ClientSettings { extra_ca, identity, .. } = self.settings.client.clone();
+        let client = ClientSettings { extra_ca, identity, ..settings.client };
+        self.reconfigured(ProviderSettings { client, ..settings })
+    }
+
+    /// Closes the breaker: what failed may have had a cause that is gone.
+    pub fn reset_breaker(&self) {
+        self.breaker.reset();
     }
 
     /// Its configured name.

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::credentials::{self, ClientCredentials};
+use super::credentials::{self, ClientCredentials, Credentials};
 use super::provider::Call;
+use super::rotation::Rotation;
 use super::stop::Stop;
-use super::{Credential, Operation, Token, Upstream, clock};
+use super::{Operation, Token, Upstream, clock};
 use crate::domain::{Hold, HoldRow, Priority, UpstreamError};
 
 /// The first and the longest pause after a renewal ahead of time failed.
@@ -18,18 +19,22 @@ impl Upstream {
     /// The account's token; asks for one where there is none, or waits for the read that is asking already.
     pub(super) async fn live_token(
         self: &Arc<Self>,
-        credentials: &ClientCredentials,
+        rotation: &Rotation<ClientCredentials>,
         priority: Priority,
         deadline: Instant,
     ) -> Result<Arc<Token>, Stop> {
-        if let Some(token) = self.tokens.use_live(clock::now().monotonic) {
+        let now = clock::now().monotonic;
+        if let Some(token) = self.tokens.use_live(now) {
+            if rotation.is_trial_due(now) {
+                self.try_newest();
+            }
             return Ok(token);
         }
         let turn = timeout_at(deadline.into(), self.tokens.asking.lock()).await;
         let Ok(_turn) = turn else { return Err(self.busy()) };
         if self.tokens.use_live(clock::now().monotonic).is_none() {
             self.not_held()?;
-            self.ask_token(credentials, priority, deadline).await?;
+            self.mint(rotation, priority, deadline).await?;
         }
         self.token_in_time(deadline)
     }
@@ -37,7 +42,7 @@ impl Upstream {
     /// The token to repeat a call with that was answered with 401 or 403.
     pub(super) async fn token_after_refusal(
         self: &Arc<Self>,
-        credentials: &ClientCredentials,
+        rotation: &Rotation<ClientCredentials>,
         refused: &Arc<Token>,
         priority: Priority,
         deadline: Instant,
@@ -48,7 +53,7 @@ impl Upstream {
         if self.tokens.use_live(clock::now().monotonic).is_none() {
             self.not_held()?;
             self.tokens.take_refused_renewal(clock::now().monotonic).map_err(Stop::refused_again)?;
-            self.ask_token(credentials, priority, deadline).await?;
+            self.mint(rotation, priority, deadline).await?;
         }
         self.token_in_time(deadline)
     }
@@ -68,10 +73,47 @@ impl Upstream {
         token.filter(|_| self.has_time_to_connect(deadline)).ok_or_else(|| self.busy())
     }
 
+    /// Asks for a token with the newest credentials, and with those before it where they are refused. Whoever calls
+    /// holds the turn.
+    async fn mint(
+        self: &Arc<Self>,
+        rotation: &Rotation<ClientCredentials>,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<(), Stop> {
+        let chosen = rotation.choose(clock::now().monotonic);
+        let result = self.ask_token(rotation, &chosen, priority, deadline).await;
+        if result.as_ref().is_err_and(|stop| stop.error == UpstreamError::Refused)
+            && let Some(before) = self.note_refused(rotation, &chosen)
+        {
+            return self.ask_token(rotation, &before, priority, deadline).await;
+        }
+        result
+    }
+
+    /// Tries the newest credentials again, behind the reads that go on with a token of those before it.
+    fn try_newest(self: &Arc<Self>) {
+        let account = Arc::clone(self);
+        tokio::spawn(async move {
+            let Credentials::Client(rotation) = &*account.credentials else { return };
+            let Ok(_turn) = account.tokens.asking.try_lock() else { return };
+            let now = clock::now().monotonic;
+            if rotation.is_trial_due(now) && account.not_held().is_ok() {
+                let deadline = now + account.provider.settings.deadline;
+                let newest = rotation.choose(now);
+                let result = account.ask_token(rotation, &newest, Priority::Background, deadline).await;
+                if result.is_err_and(|stop| stop.error == UpstreamError::Refused) {
+                    account.note_refused(rotation, &newest);
+                }
+            }
+        });
+    }
+
     /// Asks for a token and takes it into use. Whoever calls holds the turn.
     async fn ask_token(
         self: &Arc<Self>,
-        credentials: &ClientCredentials,
+        rotation: &Rotation<ClientCredentials>,
+        credentials: &Arc<ClientCredentials>,
         priority: Priority,
         deadline: Instant,
     ) -> Result<(), Stop> {
@@ -87,13 +129,14 @@ impl Upstream {
             })
             .await;
         let (issued, asked_at) = issued?;
+        rotation.worked(credentials, clock::now().monotonic);
         let token = self.tokens.store(issued, asked_at);
         self.renew_ahead(token);
         Ok(())
     }
 
     /// Renews a token when its time comes and it was used, while it is the one in use; one task per token.
-    fn renew_ahead(self: &Arc<Self>, token: Arc<Token>) {
+    pub(super) fn renew_ahead(self: &Arc<Self>, token: Arc<Token>) {
         let account = Arc::downgrade(self);
         tokio::spawn(async move {
             tokio::time::sleep_until(token.renew_at.into()).await;
@@ -122,14 +165,14 @@ impl Upstream {
     /// One renewal ahead of time. Its failure holds nothing, since the old token lives; unless the provider asked
     /// us to slow down, which concerns the account.
     async fn renew(self: &Arc<Self>, token: &Arc<Token>) -> Result<(), Stop> {
-        let Credential::Client(credentials) = &self.credential else { return Ok(()) };
+        let Credentials::Client(rotation) = &*self.credentials else { return Ok(()) };
         let _turn = self.tokens.asking.lock().await;
         let now = clock::now().monotonic;
         if !self.wants_renewal(token) || self.holds.held(now).is_some() {
             return Err(Stop::refused(UpstreamError::Busy, RETRY_PAUSES.0));
         }
         let deadline = now + self.provider.settings.deadline;
-        let result = self.ask_token(credentials, Priority::Background, deadline).await;
+        let result = self.mint(rotation, Priority::Background, deadline).await;
         if let Err(stop) = &result {
             tracing::warn!(
                 account = %self.account,

@@ -6,6 +6,7 @@
 mod bodies;
 mod bounds;
 mod holds;
+mod reconfigured;
 mod request;
 mod tls;
 mod tokens;
@@ -18,6 +19,7 @@ use super::*;
 use crate::domain::{BalanceType, ProviderName};
 use crate::metrics::{Metrics, Samples};
 use crate::providers;
+use crate::providers::Authorisation;
 use crate::sandbox::{Fault, FaultKind, Kind, SimulatedProvider};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -73,16 +75,18 @@ impl Setup {
         let provider = SimulatedProvider::start(kind).await.unwrap();
         let credentials = provider.credentials();
         let credential = match kind {
-            Kind::Pluggo => Credential::Keys {
+            Kind::Pluggo => Credential::Static(Authorisation::Keys {
                 api_key: credentials.api_key.into(),
                 session_token: credentials.session_token.into(),
-            },
+            }),
             _ if self.has_client => Credential::Client(ClientCredentials {
                 id: credentials.client_id.into(),
                 secret: credentials.client_secret.into(),
                 certificate: None,
             }),
-            Kind::NtxpayBr | Kind::Avista | Kind::NtxpayMx => Credential::Token(credentials.token.into()),
+            Kind::NtxpayBr | Kind::Avista | Kind::NtxpayMx => {
+                Credential::Static(Authorisation::Bearer(credentials.token.into()))
+            }
         };
         let url = provider.url();
         let (metrics, upstream) = self.at(&url, credential);
@@ -97,8 +101,9 @@ impl Setup {
         let handles = metrics.provider(&self.settings.name);
         let provider = Arc::new(UpstreamProvider::new(self.settings, handles).unwrap());
         let account = AccountName::parse("a").unwrap();
-        let upstream = Upstream::new(account, provider, credential, &self.selectors, MaxAge::CEILING);
-        (metrics, Arc::new(upstream))
+        let (selectors, max_age) = (self.selectors, MaxAge::CEILING);
+        let settings = UpstreamSettings { account, provider, credential, selectors, max_age };
+        (metrics, Arc::new(Upstream::new(settings)))
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::credentials::Issued;
 use crate::domain::Moment;
+use crate::providers::Authorisation;
 
 /// Renewals caused by a 401 happen at most this often.
 const REFUSED_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
@@ -24,7 +25,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// A live token.
 #[derive(Debug)]
 pub(super) struct Token {
-    pub(super) text: SecretString,
+    text: SecretString,
     pub(super) renew_at: Instant,
     pub(super) expires_at: Moment,
     was_used: AtomicBool,
@@ -40,6 +41,10 @@ impl Token {
             was_used: AtomicBool::new(false),
             first_use: Notify::new(),
         }
+    }
+
+    pub(super) fn authorisation(&self) -> Authorisation {
+        Authorisation::Bearer(self.text.clone())
     }
 
     pub(super) fn is_live(&self, now: Instant) -> bool {
@@ -76,9 +81,14 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
+    /// The live token.
+    pub(super) fn live(&self, now: Instant) -> Option<Arc<Token>> {
+        self.current().as_ref().filter(|token| token.is_live(now)).cloned()
+    }
+
     /// The live token, noted as used.
     pub(super) fn use_live(&self, now: Instant) -> Option<Arc<Token>> {
-        let token = self.current().as_ref().filter(|token| token.is_live(now)).cloned()?;
+        let token = self.live(now)?;
         token.note_use();
         Some(token)
     }

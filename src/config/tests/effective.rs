@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::{Folder, LEAST, parse, pluggo, with};
 use crate::domain::{BalanceType, Currency, Selector};
+use crate::providers::Authorisation;
 use crate::upstream::Credential;
 
 #[test]
@@ -142,7 +143,7 @@ fn one_newline_at_the_end_of_a_file_is_dropped() {
         let config = parse(&LEAST.replace("env = \"TOKEN\"", &format!("file = {file:?}")));
 
         let token = config.ok().map(|config| match &config.accounts[0].credential {
-            Credential::Token(token) => token.expose_secret().to_owned(),
+            Credential::Static(Authorisation::Bearer(token)) => token.expose_secret().to_owned(),
             other => format!("{other:?}"),
         });
         assert_eq!(token.as_deref(), read, "{contents:?}");

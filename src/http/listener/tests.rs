@@ -59,7 +59,13 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new("0", "test").unwrap());
         let (sender, events) = mpsc::unbounded_channel();
-        let task = tokio::spawn(serve(listener, router(sender), settings, Some(Arc::clone(&metrics)), seen));
+        let task = tokio::spawn(serve(
+            listener,
+            router(sender),
+            Live::new(settings),
+            Some(Arc::clone(&metrics)),
+            seen,
+        ));
         Self { address, metrics, shutdown, task, events }
     }
 
@@ -500,7 +506,7 @@ async fn any_infallible_tower_service_is_served() {
     let service = tower::service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Body::from("plain"))));
     let mut settings = None;
     drop(Server::start(|given| settings = Some(*given)));
-    tokio::spawn(serve(listener, service, settings.unwrap(), None, Shutdown::default()));
+    tokio::spawn(serve(listener, service, Live::new(settings.unwrap()), None, Shutdown::default()));
 
     let answer = Client(TcpStream::connect(address).await.unwrap()).ask().await;
 

@@ -30,7 +30,8 @@ fn until_the_end(body: &str) -> Vec<u8> {
 
 async fn read(answer: Vec<u8>) -> Result<Arc<Snapshot>, UpstreamError> {
     let url = serve(move |_| (Duration::ZERO, answer.clone())).await;
-    let (_, upstream) = Setup::new(Kind::NtxpayMx).at(&url, Credential::Token("t".into()));
+    let (_, upstream) =
+        Setup::new(Kind::NtxpayMx).at(&url, Credential::Static(Authorisation::Bearer("t".into())));
     upstream.read(0, Priority::Plain).await.result.map_err(|failure| failure.error)
 }
 

@@ -146,7 +146,7 @@ async fn a_shorter_hold_does_not_shorten_the_accounts_hold() {
         if head.contains("currency=BRL") { (SHORT * 2, answer(1)) } else { (Duration::ZERO, answer(60)) }
     })
     .await;
-    let keys = Credential::Keys { api_key: "k".into(), session_token: "t".into() };
+    let keys = Credential::Static(Authorisation::Keys { api_key: "k".into(), session_token: "t".into() });
     let (_, upstream) = Setup::new(Kind::Pluggo).at(&url, keys);
 
     let (later, sooner) = tokio::join!(upstream.read(0, Priority::Plain), upstream.read(1, Priority::Plain));

@@ -42,7 +42,7 @@ async fn a_certificate_that_is_missing_is_no_connection() {
         settings.client.extra_ca = Some(ca);
         settings.client.connect_timeout = PATIENCE;
     });
-    let (_, upstream) = setup.at(&url, Credential::Token("t".into()));
+    let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
     let answer = upstream.read(0, Priority::Plain).await;
 
@@ -53,7 +53,7 @@ async fn a_certificate_that_is_missing_is_no_connection() {
 async fn a_server_that_nobody_vouches_for_is_no_connection() {
     let (url, _) = serve_tls().await;
     let setup = Setup::with(Kind::NtxpayBr, |settings| settings.client.connect_timeout = PATIENCE);
-    let (_, upstream) = setup.at(&url, Credential::Token("t".into()));
+    let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
     let answer = upstream.read(0, Priority::Plain).await;
 
@@ -68,7 +68,8 @@ async fn a_proxy_is_asked_to_connect_and_sees_no_secret() {
         settings.client.proxy = Some(address.parse().unwrap());
         settings.client.connect_timeout = PATIENCE;
     });
-    let (_, upstream) = setup.at("https://provider.example", Credential::Token("s3cr3t".into()));
+    let (_, upstream) =
+        setup.at("https://provider.example", Credential::Static(Authorisation::Bearer("s3cr3t".into())));
     let read = tokio::spawn(async move { upstream.read(0, Priority::Plain).await });
 
     let (mut stream, _) = proxy.accept().await.unwrap();

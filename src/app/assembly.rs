@@ -1,0 +1,110 @@
+//! Makes the gateway of a configuration, and in a reload the next one out of the one before: what did not change is kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::BuildError;
+use crate::config::{AccountConfig, Config, ProviderConfig};
+use crate::domain::{AccountName, ProviderName};
+use crate::gateway::{Account, Gateway};
+use crate::http::clock;
+use crate::metrics::Metrics;
+use crate::upstream::{Upstream, UpstreamProvider, UpstreamSettings};
+
+type Providers = BTreeMap<ProviderName, Arc<UpstreamProvider>>;
+
+/// Makes every provider and account of a configuration.
+pub(super) fn gateway(config: &Config, metrics: &Metrics) -> Result<Gateway, BuildError> {
+    let make = |provider: &ProviderConfig| make_provider(provider, metrics);
+    let providers: Vec<_> = config.providers.iter().map(make).collect::<Result<_, _>>()?;
+    let by_name = by_name(&providers);
+    let accounts = config.accounts.iter().filter_map(|account| {
+        let upstream = Upstream::new(upstream_settings(account, &by_name)?);
+        Some(Account::new(account.settings.clone(), Arc::new(upstream)))
+    });
+    Ok(Gateway::new(accounts.collect(), providers, clock::now))
+}
+
+/// The next gateway, out of the one before and its configuration. Nothing has changed when it fails.
+pub(super) async fn reconfigured(
+    (gateway, before): (&Gateway, &Config),
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<Gateway, BuildError> {
+    let old_providers = by_name(gateway.providers());
+    let make = |provider: &ProviderConfig| match old_providers.get(&provider.settings.name) {
+        Some(old) => reconfigured_provider(old, provider),
+        None => make_provider(provider, metrics),
+    };
+    let providers: Vec<_> = config.providers.iter().map(make).collect::<Result<_, _>>()?;
+    // Nothing fails from here on.
+    for provider in &providers {
+        let is_enabled = |config: &Config| {
+            let mut all = config.providers.iter();
+            all.find(|it| it.settings.name == *provider.name()).map(|it| it.is_enabled)
+        };
+        if is_enabled(config) != is_enabled(before) {
+            provider.reset_breaker();
+        }
+    }
+    let by_name = by_name(&providers);
+    let accounts = config.accounts.iter().filter_map(|account| {
+        let settings = upstream_settings(account, &by_name)?;
+        let upstream = match gateway.account(account.settings.name.as_str()) {
+            Some(old) => old.upstream().reconfigured(settings, old.has_identity_of(&account.settings)),
+            None => Arc::new(Upstream::new(settings)),
+        };
+        Some(Account::new(account.settings.clone(), upstream))
+    });
+    let next = gateway.reconfigured(accounts.collect(), providers);
+    for account in &config.accounts {
+        if credential(before, &account.settings.name) != Some(&account.credential) {
+            next.forget_refusals(&account.settings.name).await;
+        }
+    }
+    Ok(next)
+}
+
+fn make_provider(provider: &ProviderConfig, metrics: &Metrics) -> Result<Arc<UpstreamProvider>, BuildError> {
+    let name = &provider.settings.name;
+    let made = UpstreamProvider::new(provider.settings.clone(), metrics.provider(name));
+    made.map(Arc::new).map_err(|error| BuildError::Client(name.clone(), error))
+}
+
+/// A provider under its new settings. A certificate and a key that do not belong together are being replaced one after
+/// the other: the pair in use is kept.
+fn reconfigured_provider(
+    old: &Arc<UpstreamProvider>,
+    provider: &ProviderConfig,
+) -> Result<Arc<UpstreamProvider>, BuildError> {
+    let name = &provider.settings.name;
+    old.reconfigured(provider.settings.clone()).or_else(|error| {
+        tracing::warn!(
+            key = %format_args!("providers.{name}"),
+            error = &error as &dyn std::error::Error,
+            "the certificates cannot be used; the old ones are kept"
+        );
+        let kept = old.with_its_identity(provider.settings.clone());
+        kept.map_err(|error| BuildError::Client(name.clone(), error))
+    })
+}
+
+fn by_name<'a>(providers: impl IntoIterator<Item = &'a Arc<UpstreamProvider>>) -> Providers {
+    providers.into_iter().map(|provider| (provider.name().clone(), Arc::clone(provider))).collect()
+}
+
+fn upstream_settings(account: &AccountConfig, providers: &Providers) -> Option<UpstreamSettings> {
+    let settings = &account.settings;
+    Some(UpstreamSettings {
+        account: settings.name.clone(),
+        provider: Arc::clone(providers.get(&settings.provider)?),
+        credential: account.credential.clone(),
+        selectors: settings.selectors.clone(),
+        max_age: settings.limits.max_age,
+    })
+}
+
+fn credential<'a>(config: &'a Config, account: &AccountName) -> Option<&'a crate::upstream::Credential> {
+    let mut accounts = config.accounts.iter();
+    accounts.find(|it| it.settings.name == *account).map(|it| &it.credential)
+}

@@ -1,0 +1,103 @@
+//! Puts a changed configuration into force while the gateway serves: whole or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{BuildError, assembly, unix_seconds};
+use crate::config::{Change, Config, Watcher};
+use crate::http::listener::ListenerSettings;
+use crate::http::{Api, Live, ServerSettings};
+use crate::metrics::{Metrics, ReloadResult};
+use crate::shutdown::{Hangups, Shutdown};
+
+/// How often the files are looked at. What is being written is read when two looks in a row see the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a reload needs of the running gateway.
+pub(super) struct Reloader {
+    pub(super) watcher: Watcher,
+    /// What is in force.
+    pub(super) config: Config,
+    pub(super) api: Live<Api>,
+    pub(super) listener: Live<ListenerSettings>,
+    pub(super) server: Live<ServerSettings>,
+    /// What the listeners were bound with.
+    pub(super) started: ServerSettings,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Reloader {
+    /// Reloads on SIGHUP and when a file changes, until the drain begins.
+    pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_asked = tokio::select! {
+                () = shutdown.draining() => return,
+                () = hangups.next() => true,
+                _ = looks.tick() => false,
+            };
+            self = self.look(is_asked).await;
+        }
+    }
+
+    /// Reads files on a thread that may block.
+    async fn look(self, is_asked: bool) -> Self {
+        let mut watcher = self.watcher.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let change = (is_asked || watcher.has_settled_change()).then(|| watcher.reload()).flatten();
+            (watcher, change)
+        });
+        let Ok((watcher, change)) = looked.await else { return self };
+        let mut next = Self { watcher, ..self };
+        match change {
+            None => {}
+            Some(Change::Rejected(errors)) => next.reject(&errors),
+            Some(Change::Loaded(config)) => {
+                if let Err(error) = next.apply(*config).await {
+                    next.watcher.note_rejected();
+                    next.reject(&error);
+                }
+            }
+        }
+        next
+    }
+
+    fn reject(&self, error: &(impl std::error::Error + 'static)) {
+        self.metrics.reloaded(ReloadResult::Rejected);
+        tracing::error!(
+            event = "config_rejected",
+            error = error as &dyn std::error::Error,
+            "the new configuration is refused as a whole; the one before it stays in force"
+        );
+    }
+
+    async fn apply(&mut self, config: Config) -> Result<(), BuildError> {
+        let api = self.api.current();
+        let gateway = assembly::reconfigured((api.gateway(), &self.config), &config, &self.metrics).await?;
+        self.api.replace(api.reconfigured(Arc::new(gateway), config.callers.clone(), &config.server));
+        self.listener.replace(ListenerSettings::from(&config.server));
+        self.server.replace(config.server.clone());
+        self.metrics.reloaded(ReloadResult::Ok);
+        self.metrics.config_last_reload_success.set(unix_seconds());
+        let changed = config.changes_since(&self.config).join(", ");
+        tracing::info!(event = "config_reloaded", changed, "the new configuration is in force");
+        for unread in config.unread() {
+            let file = unread.file.as_ref().map(|file| file.display().to_string());
+            tracing::warn!(event = "config_unread", key = unread.key, file, "{}", unread.problem);
+        }
+        for key in needs_restart(&self.started, &config.server) {
+            tracing::warn!(event = "config_restart", key, "takes effect with the next restart");
+        }
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// The keys that a running gateway cannot change.
+fn needs_restart(started: &ServerSettings, now: &ServerSettings) -> impl Iterator<Item = &'static str> {
+    let keys = [("server.api", started.api != now.api), ("server.ops", started.ops != now.ops)];
+    keys.into_iter().filter_map(|(key, has_changed)| has_changed.then_some(key))
+}

@@ -1,0 +1,197 @@
+//! What stands outside the text of the configuration: secrets, certificates and CAs in files or in the environment.
+//!
+//! At start whatever cannot be read is a mistake. In a reload it stays what it was, since a file that is being replaced
+//! must not take an account down; and a new account waits, switched off, until its secret is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretSlice};
+
+use super::reading::Read;
+use super::section::{Setting, Value};
+use super::setting::quoted;
+
+/// The permission of everybody who is neither the owner nor in the group.
+const READABLE_BY_OTHERS: u32 = 0o004;
+/// What both ways to name a secret look like.
+pub(super) const EXPECTED: &str =
+    "{ file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only";
+
+/// What every key that names a file or a variable held when it was last understood, and every file that was named.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources {
+    contents: BTreeMap<String, SecretSlice<u8>>,
+    files: BTreeSet<PathBuf>,
+}
+
+/// A source that could not be understood in a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// The key that names it.
+    pub key: String,
+    /// The file, unless it is a variable.
+    pub file: Option<PathBuf>,
+    /// Why not, and what happens instead.
+    pub problem: String,
+}
+
+impl Sources {
+    /// Every file that was named, whether it could be read or not.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(PathBuf::as_path)
+    }
+
+    /// The contents that the keys in this section had.
+    pub(super) fn of_section<'a>(&'a self, section: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let inside = move |key: &str| {
+            key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let contents = self.contents.iter().filter(move |(key, _)| inside(key));
+        contents.map(|(key, contents)| (key.as_str(), contents.expose_secret()))
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&SecretSlice<u8>> {
+        self.contents.get(key)
+    }
+
+    pub(super) fn name(&mut self, file: &Path) {
+        self.files.insert(file.to_owned());
+    }
+
+    pub(super) fn keep(&mut self, key: &str, contents: Vec<u8>) {
+        self.contents.insert(key.to_owned(), contents.into());
+    }
+}
+
+/// Where a value stands.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    File(PathBuf),
+    Variable(String),
+}
+
+impl Source {
+    /// Reads `{ file = "…" }` or `{ env = "…" }`.
+    pub(super) fn read(value: &Value<'_>) -> Read<Self> {
+        let mut section = value.section(EXPECTED)?;
+        let file: Read<Option<FilePath>> = section.optional("file");
+        let variable: Read<Option<Variable>> = section.optional("env");
+        section.close();
+        match (file?, variable?) {
+            (Some(FilePath(file)), None) => Ok(Self::File(file)),
+            (None, Some(Variable(name))) => Ok(Self::Variable(name)),
+            _ => Err(value.wrong(&format!("expected exactly one of {EXPECTED}"))),
+        }
+    }
+
+    /// Reads what stands there and understands it; the error says what is expected instead. In a reload, what is not
+    /// understood stays what it was.
+    pub(super) fn understood<T>(
+        &self,
+        value: &Value<'_>,
+        understand: impl Fn(&[u8], &Self) -> Result<T, String>,
+    ) -> Read<T> {
+        if let Self::File(file) = self {
+            value.sources().name(file);
+        }
+        let understood =
+            self.contents(value).and_then(|contents| Ok((understand(&contents, self)?, contents)));
+        match understood {
+            Ok((understood, contents)) => {
+                value.sources().keep(value.path(), contents);
+                Ok(understood)
+            }
+            Err(problem) => {
+                let kept = value.unread(self.file(), &problem)?;
+                let understood = understand(&kept, self).map_err(|problem| value.wrong(&problem))?;
+                value.sources().keep(value.path(), kept);
+                Ok(understood)
+            }
+        }
+    }
+
+    /// The bytes; the error never holds any of them.
+    fn contents(&self, value: &Value<'_>) -> Result<Vec<u8>, String> {
+        let contents = match self {
+            Self::File(file) => fs::read(file)
+                .map_err(|error| format!("expected a readable file, but {}: {error}", file.display()))?,
+            // Its name is not repeated: a secret may stand in its place by mistake.
+            Self::Variable(name) => value
+                .env(name)
+                .ok_or("expected the name of an environment variable that is set")?
+                .into_bytes(),
+        };
+        if without_newline(&contents).is_empty() {
+            return Err(format!("expected a secret, but {self} is empty"));
+        }
+        Ok(contents)
+    }
+
+    /// Warns of a file that everybody on this machine may read.
+    pub(super) fn warn_if_open(&self, value: &Value<'_>) {
+        let Self::File(file) = self else { return };
+        let mode = fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & READABLE_BY_OTHERS != 0 {
+            value.warn(&format!("{self} can be read by every user of this machine"));
+        }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Variable(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "the file {}", file.display()),
+            Self::Variable(_) => f.write_str("the environment variable"),
+        }
+    }
+}
+
+/// The text without the one newline that editors leave at the end.
+pub(super) fn without_newline(contents: &[u8]) -> &[u8] {
+    contents.strip_suffix(b"\n").map_or(contents, |line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// The path of a file; a relative one counts from the working directory.
+#[derive(Clone, Debug)]
+pub(super) struct FilePath(pub(super) PathBuf);
+
+impl Setting for FilePath {
+    const EXPECTED: &'static str = "the path of a file";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        value.text(Self::EXPECTED, |text| (!text.is_empty()).then(|| Self(text.into())))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0.to_string_lossy())
+    }
+}
+
+/// The name of an environment variable.
+#[derive(Clone, Debug)]
+struct Variable(String);
+
+impl Setting for Variable {
+    const EXPECTED: &'static str = "the name of an environment variable, of letters, digits and _";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        value.text(Self::EXPECTED, |text| {
+            (!text.is_empty() && text.bytes().all(legal)).then(|| Self(text.to_owned()))
+        })
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}

@@ -1,0 +1,200 @@
+//! The credential of an account through its rotations: a newer one that the provider refuses does not take the account
+//! down while the one before it still works.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the credential before the newest is kept, unless the newest works.
+const KEPT_FOR: Duration = Duration::from_hours(24);
+/// A newest one that was refused is tried again this often.
+const TRIED_EVERY: Duration = Duration::from_mins(1);
+
+/// What one account authenticates with, now and until a rotation is over.
+#[derive(Debug)]
+pub(super) struct Rotation<C>(Mutex<State<C>>);
+
+#[derive(Debug)]
+struct State<C> {
+    newest: Arc<C>,
+    has_worked: bool,
+    before: Option<Before<C>>,
+}
+
+/// The credential that was in use when the newest came.
+#[derive(Debug)]
+struct Before<C> {
+    credential: Arc<C>,
+    until: Instant,
+    /// When the newest was tried last, if it was refused.
+    refused_at: Option<Instant>,
+}
+
+impl<C: PartialEq> Rotation<C> {
+    pub(super) fn new(credential: C) -> Self {
+        Self(Mutex::new(State { newest: Arc::new(credential), has_worked: false, before: None }))
+    }
+
+    /// Takes a newer credential of the same identity; the same one again changes nothing. Says whether it is another.
+    pub(super) fn replace(&self, credential: C, now: Instant) -> bool {
+        let mut state = self.current(now);
+        if *state.newest == credential {
+            return false;
+        }
+        let reverted = state.before.take_if(|before| *before.credential == credential);
+        let next = Arc::new(credential);
+        let last = std::mem::replace(&mut state.newest, next);
+        let proven = if state.has_worked { None } else { state.before.take() };
+        state.has_worked = reverted.is_some();
+        state.before = if reverted.is_some() {
+            None
+        } else {
+            // One that has not worked itself gives its place, but not that of the one before it.
+            let credential = proven.map_or(last, |before| before.credential);
+            Some(Before { credential, until: now + KEPT_FOR, refused_at: None })
+        };
+        true
+    }
+
+    /// What the next authorisation uses. A newest one that was refused has its turn again once per minute.
+    pub(super) fn choose(&self, now: Instant) -> Arc<C> {
+        let mut state = self.current(now);
+        if let Some(before) = &mut state.before
+            && let Some(refused_at) = &mut before.refused_at
+        {
+            if now.saturating_duration_since(*refused_at) < TRIED_EVERY {
+                return Arc::clone(&before.credential);
+            }
+            *refused_at = now;
+        }
+        Arc::clone(&state.newest)
+    }
+
+    /// Whether a newest one that was refused is due to be tried again.
+    pub(super) fn is_trial_due(&self, now: Instant) -> bool {
+        let state = self.current(now);
+        let refused_at = state.before.as_ref().and_then(|before| before.refused_at);
+        refused_at.is_some_and(|refused_at| now.saturating_duration_since(refused_at) >= TRIED_EVERY)
+    }
+
+    /// Notes that the provider took this credential; the one before it is dropped.
+    pub(super) fn worked(&self, credential: &Arc<C>, now: Instant) {
+        let mut state = self.current(now);
+        if Arc::ptr_eq(&state.newest, credential) {
+            (state.has_worked, state.before) = (true, None);
+        }
+    }
+
+    /// Notes that the provider refused this credential; returns the one to use in its place, if there is one.
+    pub(super) fn refused(&self, credential: &Arc<C>, now: Instant) -> Option<Arc<C>> {
+        let mut state = self.current(now);
+        if !Arc::ptr_eq(&state.newest, credential) {
+            return None;
+        }
+        let before = state.before.as_mut()?;
+        before.refused_at = Some(now);
+        Some(Arc::clone(&before.credential))
+    }
+
+    /// Whether the newest credential was refused and the one before it is in use.
+    pub(super) fn is_rejected(&self, now: Instant) -> bool {
+        self.current(now).before.as_ref().is_some_and(|before| before.refused_at.is_some())
+    }
+
+    /// The state, without a credential whose time is over.
+    fn current(&self, now: Instant) -> MutexGuard<'_, State<C>> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.before.take_if(|before| before.until <= now);
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::clock;
+
+    fn start() -> (Rotation<&'static str>, Instant) {
+        let (rotation, now) = (Rotation::new("old"), clock::now().monotonic);
+        let old = rotation.choose(now);
+        rotation.worked(&old, now);
+        (rotation, now)
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_newer_one_is_used_at_once_and_alone_when_it_works() {
+        let (rotation, now) = start();
+
+        assert!(rotation.replace("new", now));
+        assert!(!rotation.replace("new", now), "the same again");
+        let new = rotation.choose(now);
+        rotation.worked(&new, now);
+
+        assert_eq!(*new, "new");
+        assert!(rotation.refused(&new, now).is_none(), "the old one is gone");
+        assert!(!rotation.is_rejected(now));
+    }
+
+    #[test]
+    fn a_refused_one_leaves_the_old_in_use_and_is_tried_every_minute() {
+        let (rotation, now) = start();
+        rotation.replace("new", now);
+
+        let new = rotation.choose(now);
+        assert_eq!(*rotation.refused(&new, now).unwrap(), "old");
+
+        assert!(rotation.is_rejected(now));
+        assert_eq!(*rotation.choose(now + seconds(59)), "old");
+        assert!(!rotation.is_trial_due(now + seconds(59)) && rotation.is_trial_due(now + seconds(60)));
+        assert_eq!(*rotation.choose(now + seconds(60)), "new");
+        assert_eq!(*rotation.choose(now + seconds(61)), "old", "one trial per minute");
+        rotation.worked(&new, now + seconds(120));
+        assert!(!rotation.is_rejected(now + seconds(120)));
+        assert_eq!(*rotation.choose(now + seconds(121)), "new");
+    }
+
+    #[test]
+    fn after_a_day_the_old_one_is_given_up() {
+        let (rotation, now) = start();
+        rotation.replace("new", now);
+        let new = rotation.choose(now);
+        rotation.refused(&new, now);
+
+        let day = Duration::from_hours(24);
+        assert!(rotation.is_rejected(now + seconds(24 * 3600 - 1)));
+        assert!(!rotation.is_rejected(now + day));
+        assert_eq!(*rotation.choose(now + day), "new");
+        assert!(rotation.refused(&new, now + day).is_none());
+    }
+
+    #[test]
+    fn of_several_that_never_worked_the_one_that_did_stays() {
+        let (rotation, now) = start();
+        for text in ["new", "newer", "newest"] {
+            rotation.replace(text, now);
+            let credential = rotation.choose(now);
+            assert_eq!(*credential, text);
+            assert_eq!(*rotation.refused(&credential, now).unwrap(), "old");
+        }
+
+        rotation.replace("old", now);
+
+        assert!(!rotation.is_rejected(now), "put back");
+        assert!(rotation.refused(&rotation.choose(now), now).is_none());
+    }
+
+    #[test]
+    fn a_second_rotation_keeps_what_worked_last() {
+        let (rotation, now) = start();
+        rotation.replace("new", now);
+        rotation.worked(&rotation.choose(now), now);
+
+        rotation.replace("newer", now);
+
+        let newer = rotation.choose(now);
+        assert_eq!(*rotation.refused(&newer, now).unwrap(), "new");
+    }
+}

@@ -1,0 +1,129 @@
+//! What stays and what begins anew when an account or its provider is configured anew.
+
+use super::*;
+
+/// The account as it is, with another credential.
+fn rotated(account: &Account, credential: Credential, keeps_identity: bool) -> Arc<Upstream> {
+    let upstream = &account.upstream;
+    let settings = UpstreamSettings {
+        account: upstream.account.clone(),
+        provider: Arc::clone(&upstream.provider),
+        credential,
+        selectors: upstream.balances.iter().map(|balance| balance.selector.clone()).collect(),
+        max_age: upstream.max_age,
+    };
+    upstream.reconfigured(settings, keeps_identity)
+}
+
+fn token(text: &str) -> Credential {
+    Credential::Static(Authorisation::Bearer(text.into()))
+}
+
+fn client(account: &Account, secret: &str) -> Credential {
+    let id = account.provider.credentials().client_id.into();
+    Credential::Client(ClientCredentials { id, secret: secret.into(), certificate: None })
+}
+
+#[tokio::test]
+async fn a_refused_token_from_outside_leaves_the_old_one_in_use_in_the_same_read() {
+    let account = Account::new(Kind::NtxpayBr).await;
+    account.read(0).await.unwrap();
+
+    let upstream = rotated(&account, token("not known there"), true);
+    let answer = upstream.read(0, Priority::Demanded).await.result;
+
+    assert!(Arc::ptr_eq(&upstream, &account.upstream), "nothing else changed");
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(upstream.is_credential_rejected());
+    let ok = ("balance", Some(200));
+    assert_eq!(account.calls(), [ok, ("balance", Some(401)), ok]);
+    account.read(0).await.unwrap();
+    assert_eq!(account.calls().len(), 4, "the refused one has its next turn after a minute");
+}
+
+#[tokio::test]
+async fn a_refused_secret_leaves_the_old_one_in_use_for_the_next_token() {
+    let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
+    account.read(0).await.unwrap();
+
+    let upstream = rotated(&account, client(&account, "not known there"), true);
+    upstream.read(0, Priority::Demanded).await.result.unwrap();
+    assert!(!upstream.is_credential_rejected(), "the live token is used on");
+    account.provider.expire_tokens();
+    upstream.read(0, Priority::Demanded).await.result.unwrap();
+
+    assert!(upstream.is_credential_rejected());
+    let (ok, token) = (("balance", Some(200)), |status| ("token", Some(status)));
+    let renewed = [("balance", Some(401)), token(401), token(201), ok];
+    assert_eq!(account.calls(), [&[token(201), ok, ok], &renewed[..]].concat());
+}
+
+#[tokio::test]
+async fn a_credential_that_is_put_back_ends_the_rotation() {
+    let account = Account::new(Kind::NtxpayBr).await;
+    let good = account.provider.credentials().token;
+    account.read(0).await.unwrap();
+    rotated(&account, token("not known there"), true);
+    account.read(0).await.unwrap();
+    assert!(account.upstream.is_credential_rejected());
+
+    rotated(&account, token(&good), true);
+    account.read(0).await.unwrap();
+
+    assert!(!account.upstream.is_credential_rejected());
+    assert_eq!(account.calls().len(), 4, "one of them refused");
+}
+
+#[tokio::test]
+async fn a_changed_secret_ends_the_hold_and_the_breakers_row() {
+    let account = Account::new(Kind::NtxpayBr).await;
+    account.queue([Fault::on_balance(FaultKind::RefuseToken { status: 401 })]);
+    assert_eq!(account.error(0).await, UpstreamError::Refused);
+    assert_eq!(account.error(0).await, UpstreamError::Refused);
+    assert_eq!(account.calls().len(), 1, "the second was held");
+
+    let good = account.provider.credentials().token;
+    let upstream = rotated(&account, token(&format!("{good}-rotated")), true);
+    let answer = upstream.read(0, Priority::Demanded).await.result;
+
+    assert!(answer.is_ok(), "asked again, with the new one and then with the old: {answer:?}");
+    assert_eq!(account.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn another_identity_begins_with_nothing_but_budget_and_holds() {
+    let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
+    account.read(0).await.unwrap();
+    let spent = account.upstream.budget_limit() - account.upstream.budget_remaining();
+    let throttled = UpstreamError::Throttled(None);
+    account.upstream.holds.begin(throttled, throttled.hold(), clock::now().monotonic);
+
+    let secret = account.provider.credentials().client_secret;
+    let upstream = rotated(&account, client(&account, &secret), false);
+
+    assert!(upstream.token_expiry().is_none());
+    assert_eq!(upstream.budget_limit() - upstream.budget_remaining(), spent);
+    assert_eq!(upstream.read(0, Priority::Demanded).await.result.unwrap_err().error, throttled);
+}
+
+#[tokio::test]
+async fn a_provider_under_other_settings_begins_anew_with_the_limits_that_did_not_change() {
+    let mut setup = Setup::new(Kind::NtxpayBr);
+    setup.settings.breaker.failures = 1;
+    let account = setup.start(Kind::NtxpayBr).await;
+    account.queue([Fault::on_balance(FaultKind::status(500))]);
+    account.error(0).await;
+    let old = &account.upstream.provider;
+    assert_eq!(old.breaker_state(), BreakerState::Open);
+
+    let same = old.reconfigured(old.settings.clone()).unwrap();
+    let settings = ProviderSettings { retries: 3, ..old.settings.clone() };
+    let other = old.reconfigured(settings).unwrap();
+    let settings = ProviderSettings { max_concurrency: 7, ..old.settings.clone() };
+    let narrower = old.reconfigured(settings).unwrap();
+
+    assert!(Arc::ptr_eq(old, &same));
+    assert_eq!(other.breaker_state(), BreakerState::Closed);
+    assert!(Arc::ptr_eq(&other.slots, &old.slots) && Arc::ptr_eq(&other.reserve, &old.reserve));
+    assert_eq!(narrower.slots.available_permits(), 7);
+}

@@ -50,12 +50,11 @@ pub(super) fn issue_token(state: &State, request: &Request) -> Response {
     let Some(asked) = parse_token_request(request) else {
         return refuse_token(400, "clientId and clientSecret are expected, and nothing else");
     };
-    let expected = &state.credentials;
-    if asked.client_id != expected.client_id || asked.client_secret != expected.client_secret {
-        return refuse_token(401, "Invalid credentials");
-    }
     let terms = TokenTerms::of(state.kind, &head.path);
     let mut changing = state.lock();
+    if asked.client_id != state.credentials.client_id || !changing.secrets.contains(&asked.client_secret) {
+        return refuse_token(401, "Invalid credentials");
+    }
     let configured = changing.settings.token_life_seconds;
     let life_seconds = configured.unwrap_or(terms.life_seconds);
     let life = Duration::from_secs(life_seconds);

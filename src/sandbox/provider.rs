@@ -170,6 +170,16 @@ impl SimulatedProvider {
         self.state.lock().settings.require_certificate = on;
     }
 
+    /// Accepts another client secret, too: a rotation begins.
+    pub fn accept_secret(&self, secret: &str) {
+        self.state.lock().secrets.push(secret.to_owned());
+    }
+
+    /// Refuses a client secret from now on: a rotation is over.
+    pub fn refuse_secret(&self, secret: &str) {
+        self.state.lock().secrets.retain(|accepted| accepted != secret);
+    }
+
     /// Refuses every token issued so far from now on; the static one stays good.
     pub fn expire_tokens(&self) {
         self.state.lock().tokens.revoke_all();

@@ -36,6 +36,8 @@ pub(super) struct Changing {
     pub(super) faults: FaultQueue,
     pub(super) tokens: Tokens,
     pub(super) settings: Settings,
+    /// The client secrets that are accepted.
+    pub(super) secrets: Vec<String>,
     pub(super) random: fastrand::Rng,
 }
 
@@ -63,9 +65,9 @@ pub(super) enum Timestamp {
 
 impl State {
     pub(super) fn new(kind: Kind) -> Self {
+        let credentials = Credentials::generate();
         Self {
             kind,
-            credentials: Credentials::generate(),
             arrivals: Notify::new(),
             impatience: watch::Sender::new(()),
             changing: Mutex::new(Changing {
@@ -74,8 +76,10 @@ impl State {
                 faults: FaultQueue::default(),
                 tokens: Tokens::default(),
                 settings: Settings::default(),
+                secrets: vec![credentials.client_secret.clone()],
                 random: fastrand::Rng::new(),
             }),
+            credentials,
         }
     }
 

@@ -16,6 +16,7 @@ mod harness;
 mod lifecycle;
 mod operations;
 mod process;
+mod reload;
 mod replicas;
 mod slow_provider;
 mod tokens;

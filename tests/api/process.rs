@@ -129,6 +129,13 @@ impl Gateway {
             .find(|line| line.get(field).is_some())
     }
 
+    /// The logged events of this name.
+    pub(crate) fn lines_of(&self, event: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        let events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.filter(|line| line["event"] == event).collect()
+    }
+
     /// All lines so far.
     pub(crate) fn output(&self) -> String {
         self.lines.lock().unwrap().join("\n")

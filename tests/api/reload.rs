@@ -1,0 +1,342 @@
+//! Configurations that change while the gateway serves: on a signal or by themselves, whole or not at all.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::harness::{Reply, digest, eventually, is_long, record, value_of};
+use crate::process::{Folder, Gateway, Site};
+
+const PATH: &str = "/v1/accounts/treasury/balance";
+const WORKS: &str = "config_reloads_total{result=\"ok\"}";
+const REJECTED: &str = "config_reloads_total{result=\"rejected\"}";
+
+async fn metric(gateway: &Gateway, series: &str) -> Option<f64> {
+    let page = gateway.get(&gateway.ops, "/metrics").await.unwrap().body;
+    value_of(&page, &format!("balance_gateway_{series}"))
+}
+
+const ROTATED: &str = "s3cr3t-that-was-rotated-4c1d";
+const MISTYPED: &str = "s3cr3t-that-is-mistyped-9b07";
+
+/// A budget that no test here spends.
+const AMPLE: &str = "budget = { requests = 1000000, per = \"1m\" }\nbalance_path = \"/api/balance\"";
+
+async fn site() -> Site {
+    Site::with_provider("", AMPLE).await
+}
+
+/// Reloads so far: taken and refused.
+async fn reloads(gateway: &Gateway) -> [f64; 2] {
+    [metric(gateway, WORKS).await.unwrap(), metric(gateway, REJECTED).await.unwrap()]
+}
+
+async fn balance(gateway: &Gateway) -> Reply {
+    gateway.get(&gateway.api, PATH).await.unwrap()
+}
+
+impl Site {
+    /// Writes the configuration with this in place of that, in one step.
+    fn rewrite(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        assert!(text.contains(from), "{from}");
+        self.replace("gateway.toml", &text.replacen(from, to, 1));
+    }
+
+    /// Replaces a file in one step, as an editor or a deployment does.
+    fn replace(&self, name: &str, text: &str) {
+        let written = self.folder.write(&format!("{name}.next"), text);
+        fs::rename(written, self.folder.0.join(name)).unwrap();
+    }
+
+    /// A further account, with a token in this file.
+    fn account(&self, name: &str, file: &str) -> String {
+        let file = self.folder.0.join(file);
+        format!("[accounts.{name}]\nprovider = \"ntxpay-br\"\ntoken = {{ file = {file:?} }}\n[callers.all]")
+    }
+}
+
+/// Asks for a reload, and waits until one is counted.
+async fn hang_up(gateway: &Gateway, site: &Site, from: &str, to: &str) {
+    let before = reloads(gateway).await;
+    site.rewrite(from, to);
+    gateway.signal("HUP");
+    eventually("the reload is counted", || async { reloads(gateway).await != before }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_signal_accounts_come_and_go_and_the_others_keep_their_state() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    let before = balance(&gateway).await;
+    site.folder.write("token", &site.provider.credentials().token);
+
+    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "token")).await;
+    let second = gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap();
+    let kept = balance(&gateway).await;
+    hang_up(&gateway, &site, &site.account("second", "token"), "[callers.all]").await;
+    let gone = gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap();
+
+    assert_eq!((before.status, second.status), (200, 200), "{second:?}");
+    assert_eq!(kept.body, before.body, "what was stored is served on");
+    gone.assert_problem(404, "account_not_found");
+    assert_eq!(reloads(&gateway).await, [2.0, 0.0]);
+    eventually("both are in the log", || async { gateway.lines_of("config_reloaded").len() == 2 }).await;
+    assert!(gateway.lines_of("config_reloaded").iter().all(|line| line["changed"] == "accounts.second"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_configuration_is_refused_as_a_whole_and_counted_once() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    balance(&gateway).await;
+
+    let (good, bad) =
+        ("[callers.all]", "[callers.new]\nkeys_sha256 = []\naccounts = []\n[callers.all]\nx = 1");
+    hang_up(&gateway, &site, good, bad).await;
+    assert_eq!(reloads(&gateway).await, [0.0, 1.0]);
+    let line = &gateway.lines_of("config_rejected")[0];
+    assert!(line["error"].as_str().unwrap().contains("callers.all.x: unknown key"), "{line}");
+    // Noticed by the signal and by the look at the files alike, and counted by neither again.
+    gateway.signal("HUP");
+    hang_up(&gateway, &site, bad, good).await;
+    hang_up(&gateway, &site, good, bad).await;
+
+    assert_eq!(reloads(&gateway).await, [1.0, 2.0]);
+    assert_eq!(balance(&gateway).await.status, 200);
+}
+
+/// A folder as Kubernetes mounts a Secret: the files are links through `..data`, which is a link that is swapped.
+fn mounted(folder: &Folder, generation: &str, client_secret: &str) {
+    let data = folder.0.join("mount").join(generation);
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("client_secret"), client_secret).unwrap();
+    let (link, next) = (folder.0.join("mount/..data"), folder.0.join("mount/..data_tmp"));
+    symlink(generation, &next).unwrap();
+    fs::rename(next, link).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_rotated_by_a_swapped_link_under_load_fails_no_answer() {
+    let site = site().await;
+    let old = site.provider.credentials().client_secret;
+    mounted(&site.folder, "..2026_1", &old);
+    let mount = site.folder.0.join("mount");
+    symlink("..data/client_secret", mount.join("client_secret")).unwrap();
+    site.rewrite(
+        site.folder.0.join("client_secret").to_str().unwrap(),
+        mount.join("client_secret").to_str().unwrap(),
+    );
+    let gateway = Arc::new(site.serve().await);
+    let load = Load::begin(&gateway);
+
+    site.provider.accept_secret(ROTATED);
+    record("secrets", ROTATED);
+    mounted(&site.folder, "..2026_2", ROTATED);
+    eventually("the change is noticed without a signal", || async { reloads(&gateway).await == [1.0, 0.0] })
+        .await;
+    site.provider.refuse_secret(&old);
+    site.provider.expire_tokens();
+    eventually("the new secret is in use", || async {
+        let calls = site.provider.calls();
+        calls.iter().any(|call| call.body.contains(ROTATED) && call.status == Some(201))
+    })
+    .await;
+
+    assert_eq!(load.end().await.failed, 0);
+    assert_eq!(metric(&gateway, "credential_rejected{account=\"treasury\"}").await, Some(0.0));
+    assert_eq!(gateway.lines_of("config_reloaded")[0]["changed"], "accounts.treasury");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_the_provider_refuses_is_told_aloud_and_takes_nothing_down() {
+    let site = site().await;
+    let gateway = Arc::new(site.serve().await);
+    let load = Load::begin(&gateway);
+
+    site.replace("client_secret", MISTYPED);
+    record("secrets", MISTYPED);
+    gateway.signal("HUP");
+    eventually("the reload is counted", || async { reloads(&gateway).await == [1.0, 0.0] }).await;
+    site.provider.expire_tokens();
+    let rejected = "credential_rejected{account=\"treasury\"}";
+    eventually("the new secret was refused", || async { metric(&gateway, rejected).await == Some(1.0) })
+        .await;
+    let status = gateway.get(&gateway.ops, "/status").await.unwrap();
+    site.replace("client_secret", &site.provider.credentials().client_secret);
+    eventually("the old one is back", || async { metric(&gateway, rejected).await == Some(0.0) }).await;
+
+    assert_eq!(load.end().await.failed, 0);
+    assert_eq!(status.json()["accounts"][0]["credential_rejected"], true);
+    assert_eq!(gateway.lines_of("credential_rejected")[0]["account"], "treasury");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_for_its_own() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    balance(&gateway).await;
+
+    site.replace("client_secret", "\n");
+    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
+    site.provider.expire_tokens();
+    let kept = gateway.client.get(format!("http://{}{PATH}", gateway.api)).bearer_auth(gateway.key);
+    let kept = Reply::read(kept.header("cache-control", "no-cache").send().await.unwrap()).await;
+    let waiting = gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap();
+    site.folder.write("later", &site.provider.credentials().token);
+    eventually("the new account is switched on", || async {
+        gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap().status == 200
+    })
+    .await;
+
+    assert_eq!(kept.status, 200, "{kept:?}");
+    waiting.assert_problem(503, "disabled");
+    assert_eq!(reloads(&gateway).await, [2.0, 0.0]);
+    let unread = gateway.lines_of("config_unread");
+    let keys: Vec<_> = unread.iter().take(2).map(|line| line["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["accounts.treasury.client_secret", "accounts.second.token"]);
+    assert!(unread[0]["file"].as_str().unwrap().ends_with("client_secret"), "{unread:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_identity_is_another_balance() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    let before = balance(&gateway).await;
+
+    hang_up(&gateway, &site, "balance_path = \"/api/balance\"", "balance_path = \"/balance\"").await;
+    let after = balance(&gateway).await;
+
+    assert_eq!(after.status, 200, "{after:?}");
+    assert_ne!(after.body, before.body);
+    assert_eq!(after.header("cache-status"), "balance-gateway; fwd=uri-miss; fwd-status=200; stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_balance_whose_identity_changes_gets_that_of_the_new_one() {
+    use balance_gateway::sandbox::{Fault, FaultKind};
+    let site = site().await;
+    let gateway = site.serve().await;
+    site.provider.queue(Fault::on_balance(FaultKind::Delay { ms: 2000 }));
+    let asking = gateway.client.get(format!("http://{}{PATH}", gateway.api)).bearer_auth(gateway.key);
+    let asking = tokio::spawn(async move { Reply::read(asking.send().await.unwrap()).await });
+    site.provider.wait_for_calls(2).await;
+
+    site.provider.set_field("BRL", None, "netBalance", "100.00");
+    hang_up(&gateway, &site, "balance_path = \"/api/balance\"", "balance_path = \"/balance\"").await;
+    let reply = asking.await.unwrap();
+
+    assert_eq!((reply.status, &reply.json()["available"]), (200, &"100.00".into()), "{reply:?}");
+    let paths: Vec<_> = site.provider.calls().into_iter().map(|call| call.path_and_query).collect();
+    assert_eq!(paths, ["/api/auth/token", "/api/balance", "/api/auth/token", "/balance"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_callers_limit_keeps_its_state_unless_it_changes() {
+    let site = site().await;
+    let usual = "limit = { requests = 100000000, per = \"1m\", burst = 100000000 }";
+    site.rewrite(usual, "limit = { requests = 1, per = \"10m\", burst = 2 }");
+    let gateway = site.serve().await;
+    assert_eq!((balance(&gateway).await.status, balance(&gateway).await.status), (200, 200));
+    balance(&gateway).await.assert_problem(429, "rate_limited");
+
+    hang_up(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
+    balance(&gateway).await.assert_problem(429, "rate_limited");
+    hang_up(&gateway, &site, "burst = 2", "burst = 3").await;
+
+    assert_eq!(balance(&gateway).await.status, 200);
+    assert_eq!(gateway.lines_of("request").len(), 2, "the log of requests is on since");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_a_restart_is_told_and_the_rest_is_taken() {
+    let site = site().await;
+    let gateway = site.serve().await;
+
+    hang_up(&gateway, &site, "ops = \"127.0.0.1:0\"", "ops = \"127.0.0.1:1\"\nmax_in_flight = 1").await;
+
+    assert_eq!(gateway.get(&gateway.ops, "/readyz").await.unwrap().status, 200);
+    let line = &gateway.lines_of("config_restart")[0];
+    assert_eq!((line["key"].as_str(), line["level"].as_str()), (Some("server.ops"), Some("WARN")));
+    assert!(line["message"].as_str().unwrap().contains("restart"), "{line}");
+    assert_eq!(reloads(&gateway).await, [1.0, 0.0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_changes_under_load_of_which_some_are_broken_fail_no_request() {
+    let changes: u32 = if is_long() { 200 } else { 60 };
+    let site = site().await;
+    let gateway = Arc::new(site.serve().await);
+    let load = Load::begin(&gateway);
+    let of =
+        |change: u32| if change % 10 == 9 { "broken".to_owned() } else { format!("{}s", 11 + change % 7) };
+
+    let mut last = "[callers.all]".to_owned();
+    for change in 0..changes {
+        let next = format!(
+            "[callers.other]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n",
+            digest(&change.to_string())
+        ) + &format!("limit = {{ requests = 1, per = \"{}\" }}\n[callers.all]", of(change));
+        hang_up(&gateway, &site, &last, &next).await;
+        last = next;
+    }
+
+    let (broken, load) = (f64::from(changes / 10), load.end().await);
+    assert_eq!(reloads(&gateway).await, [f64::from(changes) - broken, broken]);
+    assert_eq!(load.failed, 0);
+    assert!(load.answered > 100, "{}", load.answered);
+    // The last change is a broken one, so the key of the one before it is in force.
+    let key = (changes - 2).to_string();
+    let reply = gateway.client.get(format!("http://{}{PATH}", gateway.api)).bearer_auth(key).send().await;
+    assert_eq!(reply.unwrap().status(), 200);
+}
+
+/// Requests without a pause until it is ended, every tenth of which forces a read.
+struct Load {
+    is_over: Arc<AtomicBool>,
+    callers: Vec<tokio::task::JoinHandle<Loaded>>,
+}
+
+/// What a load saw.
+#[derive(Default)]
+struct Loaded {
+    answered: u64,
+    failed: u64,
+}
+
+impl Load {
+    fn begin(gateway: &Arc<Gateway>) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ask = |_| {
+            let (gateway, is_over) = (Arc::clone(gateway), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                let mut loaded = Loaded::default();
+                while !is_over.load(Ordering::Relaxed) {
+                    let demand = if loaded.answered % 10 == 0 { "no-cache" } else { "max-age=60" };
+                    let request = gateway.client.get(format!("http://{}{PATH}", gateway.api));
+                    let request = request.bearer_auth(gateway.key).header("cache-control", demand);
+                    let reply = Reply::read(request.send().await.unwrap()).await;
+                    loaded.answered += 1;
+                    loaded.failed += u64::from(reply.status != 200);
+                    // As often as a service asks, and not as often as a machine can.
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                loaded
+            })
+        };
+        Self { callers: (0..4).map(ask).collect(), is_over }
+    }
+
+    async fn end(self) -> Loaded {
+        self.is_over.store(true, Ordering::Relaxed);
+        let mut all = Loaded::default();
+        for caller in self.callers {
+            let one = caller.await.unwrap();
+            all.answered += one.answered;
+            all.failed += one.failed;
+        }
+        all
+    }
+}

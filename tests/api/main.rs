@@ -15,6 +15,7 @@ mod failures;
 mod harness;
 mod lifecycle;
 mod operations;
+mod outages;
 mod process;
 mod reload;
 mod replicas;

@@ -1,0 +1,230 @@
+//! The shipped dashboard and rules against a running gateway: what they ask for is there.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::{Fault, FaultKind, Kind};
+use serde_json::Value;
+
+use crate::harness::{Harness, Setup, eventually};
+use crate::prometheus::Prometheus;
+
+const DASHBOARD: &str = include_str!("../../config/grafana/balance-gateway.json");
+const RULES: [&str; 2] = [
+    include_str!("../../config/prometheus/recording.yml"),
+    include_str!("../../config/prometheus/alerts.yml"),
+];
+/// Metrics that are only there when they are asked for, and by what.
+const OPTIONAL: [(&str, &str); 3] = [
+    ("balance_gateway_alert_active", "an account's `alerts`"),
+    ("balance_gateway_alert_evaluated_timestamp_seconds", "an account's `alerts`"),
+    ("balance_gateway_balance_amount", "`metrics.balances`"),
+];
+/// What Grafana puts in the place of the dashboard's variables.
+const VARIABLES: [(&str, &str); 5] = [
+    ("$__rate_interval", "10s"),
+    ("$namespace", "payments"),
+    ("$provider", ".*"),
+    ("$account", ".*"),
+    ("$caller", ".*"),
+];
+/// Some queries need several scrapes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One query of the dashboard.
+struct Query {
+    panel: String,
+    expression: String,
+    /// The labels that its legend shows.
+    shown: Vec<String>,
+}
+
+fn dashboard() -> Value {
+    serde_json::from_str(DASHBOARD).unwrap()
+}
+
+fn panels(dashboard: &Value) -> Vec<&Value> {
+    dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row").collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+fn with_values(expression: &str) -> String {
+    VARIABLES.iter().fold(expression.to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+/// The queries of the panels.
+fn panel_queries(dashboard: &Value) -> Vec<Query> {
+    let queries = panels(dashboard).into_iter().flat_map(|panel| {
+        panel["targets"].as_array().unwrap().iter().map(|target| {
+            let shown = text(&target["legendFormat"]).split("{{").skip(1);
+            Query {
+                panel: text(&panel["title"]).to_owned(),
+                expression: with_values(text(&target["expr"])),
+                shown: shown.map(|rest| rest.split_once("}}").unwrap().0.to_owned()).collect(),
+            }
+        })
+    });
+    queries.collect()
+}
+
+/// The queries behind the variables: `label_values(series, label)`.
+fn variable_queries(dashboard: &Value) -> Vec<Query> {
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter();
+    let queries = variables.filter(|variable| variable["type"] == "query").map(|variable| {
+        let inner = text(&variable["query"]["query"]).strip_prefix("label_values(").unwrap();
+        let (series, label) = inner.strip_suffix(')').unwrap().rsplit_once(", ").unwrap();
+        Query {
+            panel: text(&variable["name"]).to_owned(),
+            expression: with_values(series),
+            shown: vec![label.to_owned()],
+        }
+    });
+    queries.collect()
+}
+
+/// The gateway's metrics that a text names; names with a colon are those of recording rules.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    text.split(|byte: char| !(byte.is_ascii_alphanumeric() || byte == '_' || byte == ':'))
+        .filter(|word| word.starts_with("balance_gateway_") || word.starts_with("process_"))
+        .collect()
+}
+
+fn is_optional(expression: &str) -> bool {
+    OPTIONAL.iter().any(|(name, _)| metrics_in(expression).contains(name))
+}
+
+/// Callers ask, and one provider fails.
+async fn traffic(gateway: &Harness) {
+    gateway.get("/v1/balances").await;
+    gateway.send("GET", "/v1/balances", None, &[]).await;
+}
+
+async fn gateway_with_a_failing_provider() -> Harness {
+    let gateway = Harness::usual().await;
+    gateway.provider(Kind::Avista).queue(Fault::on_any(FaultKind::status(500)).times(10_000));
+    traffic(&gateway).await;
+    gateway
+}
+
+#[tokio::test]
+async fn the_dashboard_and_the_rules_name_only_metrics_that_there_are() {
+    let gateway = gateway_with_a_failing_provider().await;
+    let page = gateway.operations("/metrics").await.body;
+    let on_the_page: BTreeSet<_> = page.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+    let optional: BTreeSet<_> = OPTIONAL.iter().map(|(name, _)| *name).collect();
+
+    let named: BTreeSet<_> = [DASHBOARD, RULES[0], RULES[1]].into_iter().flat_map(metrics_in).collect();
+
+    assert!(named.len() > 25, "{named:?}");
+    let unknown: Vec<_> = named.difference(&on_the_page).filter(|name| !optional.contains(*name)).collect();
+    assert!(unknown.is_empty(), "neither on the page nor optional: {unknown:?}");
+    assert!(optional.is_disjoint(&on_the_page), "on the page without being asked for");
+    assert!(optional.is_subset(&named), "optional, but named nowhere");
+}
+
+#[tokio::test]
+async fn every_query_of_the_dashboard_returns_data() {
+    let gateway = gateway_with_a_failing_provider().await;
+    let prometheus = Prometheus::scraping(gateway.ops).await;
+    let dashboard = dashboard();
+    let end = Instant::now() + PATIENCE;
+
+    for Query { panel, expression, shown } in
+        panel_queries(&dashboard).into_iter().chain(variable_queries(&dashboard))
+    {
+        if is_optional(&expression) {
+            // Prometheus understands it; there is nothing that it could find.
+            prometheus.query(&expression).await;
+            continue;
+        }
+        let found = loop {
+            let found = prometheus.query(&expression).await;
+            if !found.is_empty() {
+                break found;
+            }
+            assert!(Instant::now() < end, "no data for {panel}: {expression}");
+            traffic(&gateway).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        for label in shown {
+            let has_it = found.iter().any(|series| series["metric"].get(&label).is_some());
+            assert!(has_it, "no label {label} for {panel}: {expression}");
+        }
+    }
+}
+
+/// The rules with this value in a field.
+async fn rules_with(prometheus: &Prometheus, field: &str, value: &str) -> Vec<Value> {
+    let mut rules = prometheus.rules().await;
+    rules.retain(|rule| rule[field] == value);
+    rules
+}
+
+#[tokio::test]
+async fn a_healthy_gateway_lets_every_rule_be_evaluated_and_raises_no_alert() {
+    let gateway = Harness::usual().await;
+    gateway.get("/v1/balances").await;
+    let prometheus = Prometheus::scraping(gateway.ops).await;
+
+    // Until the first scrape the gateway counts as down.
+    eventually("every rule was evaluated, and no alert is raised", || async {
+        rules_with(&prometheus, "health", "unknown").await.is_empty()
+            && !prometheus.query("up == 1").await.is_empty()
+            && prometheus.query("ALERTS").await.is_empty()
+    })
+    .await;
+
+    let rules = prometheus.rules().await;
+    assert!(rules.len() > 20, "{rules:?}");
+    assert_eq!(rules_with(&prometheus, "health", "ok").await.len(), rules.len(), "{rules:?}");
+}
+
+#[tokio::test]
+async fn an_open_breaker_raises_its_alert() {
+    let provider = "breaker = { failures = 1, cooldown = \"1m\" }\n".to_owned();
+    let gateway = Harness::start(Setup { provider, ..Setup::default() }).await;
+    let prometheus = Prometheus::scraping(gateway.ops).await;
+
+    gateway.provider(Kind::Avista).queue(Fault::on_any(FaultKind::status(500)).times(2));
+    gateway.balance(Kind::Avista).await.assert_problem(502, "provider_error");
+
+    let raised = "ALERTS{alertname=\"BalanceGatewayBreakerOpen\", provider=\"avista\"}";
+    eventually("the alert is raised", || async { !prometheus.query(raised).await.is_empty() }).await;
+    assert_eq!(prometheus.query("ALERTS{alertname=\"BalanceGatewayBreakerOpen\"}").await.len(), 1);
+}
+
+#[test]
+fn the_dashboard_takes_its_data_source_from_a_variable() {
+    let dashboard = dashboard();
+    let panels = panels(&dashboard);
+
+    assert!(panels.len() > 20);
+    for panel in &panels {
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{panel}");
+    }
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    assert!(
+        variables.iter().any(|variable| variable["name"] == "datasource" && variable["type"] == "datasource")
+    );
+}
+
+#[test]
+fn no_two_panels_of_the_dashboard_are_one_or_overlap() {
+    let dashboard = dashboard();
+    let all = dashboard["panels"].as_array().unwrap();
+    let ids: BTreeSet<_> = all.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    let cells: Vec<(u64, u64)> = all.iter().flat_map(|panel| cells(&panel["gridPos"])).collect();
+
+    assert_eq!(ids.len(), all.len());
+    assert_eq!(cells.iter().collect::<BTreeSet<_>>().len(), cells.len());
+}
+
+/// The cells of the grid, 24 columns wide, that a panel covers.
+fn cells(position: &Value) -> Vec<(u64, u64)> {
+    let [x, y, width, height] = ["x", "y", "w", "h"].map(|side| position[side].as_u64().unwrap());
+    assert!(x + width <= 24, "{position}");
+    (x..x + width).flat_map(|column| (y..y + height).map(move |row| (column, row))).collect()
+}

@@ -1,0 +1,109 @@
+//! A real Prometheus with the shipped configuration and rules, which scrapes one gateway.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use url::Url;
+
+use crate::harness::{self, eventually};
+use crate::process::Folder;
+
+const CONFIG: &str = include_str!("../../config/prometheus/prometheus.yml");
+const RULES: [(&str, &str); 2] = [
+    ("recording.yml", include_str!("../../config/prometheus/recording.yml")),
+    ("alerts.yml", include_str!("../../config/prometheus/alerts.yml")),
+];
+/// What the shipped configuration says, and what it says in a test: a target with the label that an operator adds,
+/// and a quicker pace.
+const TARGET: &str = r#"targets: ["127.0.0.1:9090"]"#;
+const PACE: [(&str, &str); 2] = [
+    ("scrape_interval: 15s", "scrape_interval: 250ms"),
+    ("evaluation_interval: 15s", "evaluation_interval: 1s"),
+];
+
+/// A running Prometheus, killed at the end.
+pub(crate) struct Prometheus {
+    child: Child,
+    url: Url,
+    client: reqwest::Client,
+    _folder: Folder,
+}
+
+impl Prometheus {
+    /// Starts one that scrapes this operations side, and waits until it answers.
+    pub(crate) async fn scraping(ops: SocketAddr) -> Self {
+        let folder = Folder::new();
+        let target = format!("targets: [\"{ops}\"]\n        labels: {{namespace: payments}}");
+        let config = [(TARGET, target.as_str())]
+            .into_iter()
+            .chain(PACE)
+            .fold(CONFIG.to_owned(), |config, (shipped, tested)| replaced(&config, shipped, tested));
+        for (name, rules) in RULES {
+            folder.write(name, rules);
+        }
+        let log = folder.0.join("log");
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", folder.write("prometheus.yml", &config)))
+            .arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()))
+            .arg("--web.listen-address=127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .expect("prometheus is needed: install the Debian package of that name");
+        let client = harness::client().build().unwrap();
+        let mut prometheus =
+            Self { child, url: Url::parse("http://127.0.0.1/").unwrap(), client, _folder: folder };
+        let port = || listening_port(&fs::read_to_string(&log).unwrap());
+        eventually("Prometheus listens", || async { port().is_some() }).await;
+        prometheus.url.set_port(port()).unwrap();
+        eventually("Prometheus is ready", || async { prometheus.get("-/ready", "").await.is_ok() }).await;
+        prometheus
+    }
+
+    /// The series that an expression finds.
+    pub(crate) async fn query(&self, expression: &str) -> Vec<Value> {
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("query", expression).finish();
+        let found = self.get("api/v1/query", &query).await;
+        let found = found.unwrap_or_else(|said| panic!("{expression}: {said}"));
+        found["data"]["result"].as_array().unwrap().clone()
+    }
+
+    /// The rules of all groups, with how their last evaluation went.
+    pub(crate) async fn rules(&self) -> Vec<Value> {
+        let found = self.get("api/v1/rules", "").await.unwrap();
+        let groups = found["data"]["groups"].as_array().unwrap();
+        groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
+    }
+
+    /// A page as JSON, null when it is none; or what Prometheus says of a failure.
+    async fn get(&self, path: &str, query: &str) -> Result<Value, String> {
+        let mut url = self.url.join(path).unwrap();
+        url.set_query(Some(query));
+        let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
+        let (status, body) = (answer.status(), answer.text().await.unwrap());
+        if status.is_success() { Ok(serde_json::from_str(&body).unwrap_or_default()) } else { Err(body) }
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+fn replaced(config: &str, shipped: &str, tested: &str) -> String {
+    assert!(config.contains(shipped), "no {shipped} in the shipped configuration");
+    config.replace(shipped, tested)
+}
+
+fn listening_port(log: &str) -> Option<u16> {
+    let address = log.split_once("msg=\"Listening on\" address=127.0.0.1:")?.1.lines().next()?;
+    address.trim().parse().ok()
+}

@@ -1,0 +1,101 @@
+//! Reads the files that the tests compare.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use balance_gateway::config::{self, Config};
+use serde_json::Value;
+
+/// Where the Deployment mounts the Secret.
+pub(crate) const SECRETS: &str = "/var/run/secrets/balance-gateway/";
+/// Who may read its files there: the owner and the gateway's group.
+pub(crate) const SECRETS_MODE: u32 = 0o440;
+
+/// A folder of the configuration as one Kustomization sees it.
+pub(crate) struct Kustomization {
+    /// Below `config/kubernetes`.
+    pub(crate) folder: &'static str,
+}
+
+/// Everything that is needed, without a Secret.
+pub(crate) const BASE: Kustomization = Kustomization { folder: "base" };
+/// The overlay to copy.
+pub(crate) const EXAMPLE: Kustomization = Kustomization { folder: "overlays/example" };
+/// What the Prometheus operator reads.
+pub(crate) const MONITORING: Kustomization = Kustomization { folder: "monitoring" };
+
+impl Kustomization {
+    pub(crate) fn path(&self) -> PathBuf {
+        Path::new("config/kubernetes").join(self.folder)
+    }
+
+    /// A file of one YAML document.
+    pub(crate) fn manifest(&self, name: &str) -> Value {
+        yaml(&self.path().join(name))
+    }
+
+    /// The kustomization itself.
+    pub(crate) fn itself(&self) -> Value {
+        self.manifest("kustomization.yaml")
+    }
+
+    /// The gateway's configuration as the cluster gets it.
+    pub(crate) fn toml(&self) -> String {
+        text(&self.path().join("gateway.toml"))
+    }
+
+    /// The names of the secrets' files that the configuration reads.
+    pub(crate) fn secret_files(&self) -> Vec<String> {
+        let toml = self.toml();
+        let files = toml.split(SECRETS).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        files.collect()
+    }
+
+    /// The configuration as the gateway reads it, its secrets in place.
+    pub(crate) fn config(&self) -> Config {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let folder = format!("secrets-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        for name in self.secret_files() {
+            fs::write(folder.join(&name), &name).unwrap();
+            fs::set_permissions(folder.join(&name), Permissions::from_mode(SECRETS_MODE)).unwrap();
+        }
+        let toml = self.toml().replace(SECRETS, &format!("{}/", folder.display()));
+        let config = config::parse(&toml, &self.path(), &|_| None);
+        fs::remove_dir_all(folder).unwrap();
+        config.unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    }
+
+    /// How many instances the configuration says there are.
+    pub(crate) fn replicas_in_toml(&self) -> Option<i64> {
+        let config: toml::Table = self.toml().parse().unwrap();
+        config["server"].get("replicas")?.as_integer()
+    }
+}
+
+/// A file as text.
+#[track_caller]
+pub(crate) fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A file of one YAML document.
+#[track_caller]
+pub(crate) fn yaml(path: &Path) -> Value {
+    serde_saphyr::from_str(&text(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The items of a list.
+#[track_caller]
+pub(crate) fn items(list: &Value) -> &[Value] {
+    list.as_array().unwrap_or_else(|| panic!("no list: {list}"))
+}
+
+/// A text.
+#[track_caller]
+pub(crate) fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}

@@ -1,0 +1,151 @@
+//! The Deployment, what it mounts, and how it is rolled out.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::files::{BASE, EXAMPLE, Kustomization, MONITORING, SECRETS, SECRETS_MODE, items, word};
+
+/// For what comes after the drain: the last log lines, the exit.
+const MARGIN: Duration = Duration::from_secs(5);
+const POD: &str = "/spec/template/spec";
+const CONTAINER: &str = "/spec/template/spec/containers/0";
+
+fn deployment() -> Value {
+    BASE.manifest("deployment.yaml")
+}
+
+fn at<'a>(manifest: &'a Value, parent: &str, pointer: &str) -> &'a Value {
+    manifest.pointer(&format!("{parent}{pointer}")).unwrap_or(&Value::Null)
+}
+
+/// The names in a folder that a kustomization should use.
+fn names_beside(kustomization: &Kustomization) -> BTreeSet<String> {
+    let names = fs::read_dir(kustomization.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    names.filter(|name| name != "kustomization.yaml" && name.contains('.')).collect()
+}
+
+#[test]
+fn a_kustomization_uses_every_file_beside_it_and_no_other() {
+    for kustomization in [BASE, EXAMPLE, MONITORING] {
+        let itself = kustomization.itself();
+        let listed = ["/resources", "/components", "/configMapGenerator/0/files"];
+        let listed = listed.iter().filter_map(|list| itself.pointer(list)).flat_map(items).map(word);
+        let (folders, files): (Vec<_>, Vec<_>) = listed.partition(|name| name.contains('/'));
+
+        let files: BTreeSet<_> = files.into_iter().map(str::to_owned).collect();
+
+        assert_eq!(files, names_beside(&kustomization), "{}", kustomization.folder);
+        for folder in folders {
+            assert!(kustomization.path().join(folder).join("kustomization.yaml").is_file(), "{folder}");
+        }
+    }
+}
+
+#[test]
+fn the_gateway_takes_its_configuration_and_finds_nothing_unwise() {
+    for kustomization in [BASE, EXAMPLE] {
+        let config = kustomization.config();
+
+        assert!(config.warnings().is_empty(), "{:?}", config.warnings());
+    }
+}
+
+#[test]
+fn the_example_secret_holds_what_the_configuration_reads() {
+    let secret = EXAMPLE.manifest("secret.yaml");
+
+    let held: BTreeSet<_> = secret["stringData"].as_object().unwrap().keys().cloned().collect();
+
+    assert_eq!(held, EXAMPLE.secret_files().into_iter().collect());
+    assert!(!held.is_empty());
+}
+
+#[test]
+fn configuration_and_secrets_are_mounted_where_they_are_read() {
+    let deployment = deployment();
+    let mounted_from = |path: &str| {
+        let mounts = items(at(&deployment, CONTAINER, "/volumeMounts"));
+        let mount = mounts.iter().find(|mount| mount["mountPath"] == path)?;
+        items(at(&deployment, POD, "/volumes")).iter().find(|volume| volume["name"] == mount["name"])
+    };
+
+    let arguments = at(&deployment, CONTAINER, "/args");
+    let configuration = mounted_from("/etc/balance-gateway").unwrap();
+    let secrets = mounted_from(SECRETS.trim_end_matches('/')).unwrap();
+
+    assert_eq!(arguments, &json!(["serve", "--config", "/etc/balance-gateway/gateway.toml"]));
+    for kustomization in [BASE, EXAMPLE] {
+        assert_eq!(
+            configuration["configMap"]["name"],
+            kustomization.itself()["configMapGenerator"][0]["name"]
+        );
+    }
+    assert_eq!(secrets["secret"]["secretName"], EXAMPLE.manifest("secret.yaml")["metadata"]["name"]);
+    assert_eq!(secrets["secret"]["defaultMode"], SECRETS_MODE);
+    assert_eq!(items(at(&deployment, CONTAINER, "/volumeMounts")).len(), 2);
+    assert_eq!(items(at(&deployment, POD, "/volumes")).len(), 2);
+}
+
+#[test]
+fn a_changed_file_arrives_without_a_restart() {
+    for kustomization in [BASE, EXAMPLE] {
+        assert_eq!(kustomization.itself()["generatorOptions"]["disableNameSuffixHash"], true);
+    }
+    for mount in items(at(&deployment(), CONTAINER, "/volumeMounts")) {
+        assert!(mount.get("subPath").is_none(), "{mount}");
+    }
+}
+
+#[test]
+fn a_pod_may_live_as_long_as_its_drain_takes() {
+    let grace = at(&deployment(), POD, "/terminationGracePeriodSeconds").as_u64().unwrap();
+
+    for kustomization in [BASE, EXAMPLE] {
+        let server = kustomization.config().server;
+        assert!(Duration::from_secs(grace) >= server.drain_delay + server.drain_timeout + MARGIN);
+    }
+}
+
+#[test]
+fn there_are_as_many_instances_as_budgets_and_limits_are_divided_by() {
+    let replicas = &EXAMPLE.itself()["replicas"][0];
+
+    assert_eq!(deployment()["spec"]["replicas"].as_i64(), BASE.replicas_in_toml());
+    assert_eq!(replicas["name"], deployment()["metadata"]["name"]);
+    assert_eq!(replicas["count"].as_i64(), EXAMPLE.replicas_in_toml());
+    assert!(BASE.replicas_in_toml() > Some(1));
+}
+
+#[test]
+fn the_deployment_keeps_to_its_rules() {
+    let deployment = deployment();
+    for (parent, pointer, expected) in [
+        ("/spec", "/strategy/rollingUpdate", json!({ "maxSurge": 0, "maxUnavailable": 1 })),
+        (POD, "/automountServiceAccountToken", json!(false)),
+        (POD, "/securityContext/runAsNonRoot", json!(true)),
+        (POD, "/securityContext/runAsUser", json!(65532)),
+        (POD, "/securityContext/fsGroup", json!(65532)),
+        (POD, "/securityContext/seccompProfile", json!({ "type": "RuntimeDefault" })),
+        (CONTAINER, "/securityContext/allowPrivilegeEscalation", json!(false)),
+        (CONTAINER, "/securityContext/readOnlyRootFilesystem", json!(true)),
+        (CONTAINER, "/securityContext/capabilities", json!({ "drop": ["ALL"] })),
+        (CONTAINER, "/readinessProbe/httpGet", json!({ "path": "/readyz", "port": "ops" })),
+        (CONTAINER, "/livenessProbe/httpGet", json!({ "path": "/livez", "port": "ops" })),
+        (CONTAINER, "/resources/requests/memory", json!("64Mi")),
+        (CONTAINER, "/resources/limits", json!({ "memory": "512Mi" })),
+    ] {
+        assert_eq!(at(&deployment, parent, pointer), &expected, "{parent}{pointer}");
+    }
+}
+
+#[test]
+fn the_user_is_that_of_the_image() {
+    let dockerfile = include_str!("../../Dockerfile");
+    let security = at(&deployment(), POD, "/securityContext").clone();
+
+    assert!(dockerfile.contains(&format!("\nUSER {}:{}\n", security["runAsUser"], security["runAsGroup"])));
+}

@@ -1,0 +1,8 @@
+//! Holds what is deployed beside the program, in `config/kubernetes` and `config/prometheus`, to the program's own
+//! configuration and to itself: mistakes that a cluster reports late or never.
+#![expect(clippy::unwrap_used, reason = "test code; helpers are not covered by allow-unwrap-in-tests")]
+
+mod files;
+mod kubernetes;
+mod network;
+mod rules;

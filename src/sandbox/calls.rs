@@ -42,6 +42,8 @@ pub struct Call {
     pub body: String,
     /// The status that was sent; none until then, or when a fault sends none.
     pub status: Option<u16>,
+    /// The body of a balance that was sent, before any fault on its way; empty for others.
+    pub answer: String,
     /// The name of the fault that the call met.
     pub fault: Option<&'static str>,
 }
@@ -69,6 +71,7 @@ impl Call {
             headers: head.headers.clone(),
             body: String::new(),
             status: None,
+            answer: String::new(),
             fault,
         }
     }
@@ -80,6 +83,14 @@ impl Call {
             .iter()
             .find(|(present, _)| present.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Notes what is about to be sent.
+    pub(super) fn note_answer(&mut self, status: Option<u16>, body: &[u8]) {
+        self.status = status;
+        if self.operation == Operation::Balance && status == Some(200) {
+            self.answer = String::from_utf8_lossy(body).into_owned();
+        }
     }
 
     /// Keeps the body where it says something: only token calls are meant to have one.

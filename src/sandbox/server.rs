@@ -104,7 +104,8 @@ async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> i
     }
     let delivery = Delivery::of(fault.as_ref());
     // Before the first byte, so that whoever has the answer finds the log complete.
-    state.complete_call(id, |call| call.status = delivery.status(&response));
+    let status = delivery.status(&response);
+    state.complete_call(id, |call| call.note_answer(status, &response.body));
     deliver(connection, &response, delivery, request.head.keep_alive).await
 }
 

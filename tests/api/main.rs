@@ -22,4 +22,5 @@ mod prometheus;
 mod reload;
 mod replicas;
 mod slow_provider;
+mod soak;
 mod tokens;

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::{self, KEY, Reply, digest, eventually};
-use crate::process::{Folder, Gateway, Site, command, run, run_on_record};
+use crate::process::{Folder, Gateway, Site, command, exchange, run, run_on_record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serve_says_where_it_listens_and_serves() {
@@ -189,27 +188,6 @@ async fn ask_until_refused(api: String) -> Seen {
                 Err(error) => seen.broken.push(error.to_string()),
             }
             break;
-        }
-    }
-}
-
-/// One request and its whole answer.
-async fn exchange(stream: &mut TcpStream, request: &str) -> std::io::Result<String> {
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    loop {
-        let mut block = [0; 4096];
-        let length = stream.read(&mut block).await?;
-        if length == 0 {
-            let text = format!("the connection ended after {} bytes", answer.len());
-            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, text));
-        }
-        answer.extend_from_slice(&block[..length]);
-        let text = String::from_utf8_lossy(&answer);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let announced = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-        if announced == Some(body.len()) {
-            return Ok(text.into_owned());
         }
     }
 }

@@ -21,6 +21,7 @@ mod process;
 mod prometheus;
 mod reload;
 mod replicas;
+mod rolling;
 mod slow_provider;
 mod soak;
 mod tokens;

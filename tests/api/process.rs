@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::{Credentials, Kind, SimulatedProvider};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{self, KEY, Reply, digest, eventually, record};
 
@@ -204,4 +206,25 @@ pub(crate) fn run_on_record(arguments: &[&str]) -> (Option<i32>, String, String)
     record("seen", &stdout);
     record("seen", &stderr);
     (code, stdout, stderr)
+}
+
+/// One request and its whole answer.
+pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> std::io::Result<String> {
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    loop {
+        let mut block = [0; 4096];
+        let length = stream.read(&mut block).await?;
+        if length == 0 {
+            let text = format!("the connection ended after {} bytes", answer.len());
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, text));
+        }
+        answer.extend_from_slice(&block[..length]);
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let announced = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        if announced == Some(body.len()) {
+            return Ok(text.into_owned());
+        }
+    }
 }

@@ -1,0 +1,128 @@
+//! A rolling restart behind a load balancer, as a deployment does it: no request may fail.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::harness::{KEY, eventually, is_long};
+use crate::process::{Folder, Gateway, Site, exchange};
+
+const CONNECTIONS: u32 = 32;
+
+/// A load balancer in front of the instances, killed at the end.
+struct Balancer {
+    child: Child,
+    api: String,
+}
+
+impl Balancer {
+    async fn start(folder: &Folder, instances: &[Gateway]) -> Self {
+        let api = free_address();
+        let mut config = format!(
+            "global\n maxconn 4000\ndefaults\n mode http\n retries 0\n timeout connect 1s\n timeout client 30s\n \
+             timeout server 30s\nfrontend api\n bind {api}\n default_backend gateways\nbackend gateways\n \
+             option httpchk GET /readyz\n"
+        );
+        for (index, instance) in instances.iter().enumerate() {
+            let ops = instance.ops.rsplit_once(':').unwrap().1;
+            let check = format!("check port {ops} inter 500ms fall 2 rise 1");
+            writeln!(config, " server gateway{index} {} {check}", instance.api).unwrap();
+        }
+        let file = folder.write("haproxy.cfg", &config);
+        let mut haproxy = Command::new("haproxy");
+        haproxy.args(["-db", "-f", &file]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = haproxy.spawn().unwrap();
+        eventually("the load balancer listens", || async { TcpStream::connect(&api).await.is_ok() }).await;
+        Self { child, api }
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address that nobody listens on at the moment.
+fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// Starts an instance that comes back at the same addresses.
+async fn instance(drain_delay: &str) -> (Site, Gateway) {
+    let site = Site::new(&format!("drain_delay = \"{drain_delay}\"")).await;
+    let gateway = site.serve().await;
+    let config = fs::read_to_string(&site.config).unwrap();
+    let fixed = config.replacen("api = \"127.0.0.1:0\"", &format!("api = \"{}\"", gateway.api), 1).replacen(
+        "ops = \"127.0.0.1:0\"",
+        &format!("ops = \"{}\"", gateway.ops),
+        1,
+    );
+    site.folder.write("gateway.toml", &fixed);
+    (site, gateway)
+}
+
+/// Asks at an even pace until it is over; returns how many were answered, and what was no 200.
+async fn ask(api: String, pause: Duration, is_over: Arc<AtomicBool>) -> (u64, Vec<String>) {
+    let request = format!(
+        "GET /v1/accounts/treasury/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+    );
+    let (mut answered, mut failed) = (0, Vec::new());
+    let mut ticks = tokio::time::interval(pause);
+    let mut stream = TcpStream::connect(&api).await.unwrap();
+    while !is_over.load(Ordering::Relaxed) {
+        ticks.tick().await;
+        match exchange(&mut stream, &request).await {
+            Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => answered += 1,
+            Ok(answer) => failed.push(answer),
+            Err(error) => {
+                failed.push(error.to_string());
+                stream = TcpStream::connect(&api).await.unwrap();
+            }
+        }
+    }
+    (answered, failed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_behind_a_load_balancer_fails_no_request() {
+    let (rounds, per_second, drain_delay) = if is_long() { (5, 2000, "5s") } else { (1, 500, "2s") };
+    let (first, second) = (instance(drain_delay).await, instance(drain_delay).await);
+    let (sites, mut instances) = ([first.0, second.0], vec![first.1, second.1]);
+    let balancer = Balancer::start(&sites[0].folder, &instances).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let pause = Duration::from_secs(1) * CONNECTIONS / per_second;
+    let load: Vec<_> = (0..CONNECTIONS)
+        .map(|_| tokio::spawn(ask(balancer.api.clone(), pause, Arc::clone(&is_over))))
+        .collect();
+
+    for _ in 0..rounds {
+        for (site, instance) in sites.iter().zip(&mut instances) {
+            instance.signal("TERM");
+            assert_eq!(instance.ended().await.code(), Some(0), "{}", instance.output());
+            *instance = site.serve().await;
+            // The next one leaves when the load balancer has this one back.
+            eventually("the instance gets requests again", || async {
+                let page = instance.get(&instance.ops, "/metrics").await.unwrap().body;
+                page.contains("http_requests_total{route=\"/v1/accounts/{account}/balance\",status=\"200\"}")
+            })
+            .await;
+        }
+    }
+
+    is_over.store(true, Ordering::Relaxed);
+    let (mut answered, mut failed) = (0, Vec::new());
+    for caller in load {
+        let (count, others) = caller.await.unwrap();
+        answered += count;
+        failed.extend(others);
+    }
+    println!("{answered} answered through {} restarts", rounds * 2);
+    assert!(failed.is_empty(), "{} failed, first {:?}", failed.len(), failed.first());
+}

@@ -33,7 +33,7 @@ pub type Clock = fn() -> Moment;
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
     entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
-    /// When a balance was last invalidated; counts no longer than any snapshot from before it could be served.
+    /// When a balance was last invalidated; kept as long as a snapshot from before it may be stored.
     marks: Arc<RwLock<HashMap<BalanceKey, Instant>>>,
     clock: Clock,
 }
@@ -186,8 +186,8 @@ impl BalanceCache {
     pub fn invalidate(&self, keys: &[BalanceKey]) -> Moment {
         let now = (self.clock)();
         let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);
-        let ceiling = MaxAge::CEILING.get();
-        marks.retain(|_, mark| now.monotonic.saturating_duration_since(*mark) < ceiling);
+        // Not sooner: a request that came before the process froze still needs it.
+        marks.retain(|_, mark| now.monotonic.saturating_duration_since(*mark) < ENTRY_LIFE);
         for key in keys {
             marks.insert(*key, now.monotonic);
         }
@@ -230,17 +230,17 @@ impl BalanceCache {
             let answer = AssertUnwindSafe(async { read(priority).await }).catch_unwind().await;
             let answer = answer.unwrap_or_else(|_| defect(priority, clock()));
             let before = stored.get(&question.key).await;
-            Arc::new(Entry::after(before.as_deref(), answer))
+            Arc::new(Entry::after(before.as_deref(), answer, clock()))
         };
         let turn = tokio::spawn(async move {
-            let is_unsettled = |entry: &Arc<Entry>| entry.settled(&question, clock()).is_none();
-            let entry = entries.entry_by_ref(&question.key).or_insert_with_if(init, is_unsettled).await;
+            let needs_read = |entry: &Arc<Entry>| entry.needs_read(&question, priority, clock());
+            let entry = entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
             let is_own = entry.is_fresh();
             (entry.into_value(), is_own)
         });
         match turn.await {
             Ok(turn) => turn,
-            Err(_) => (Arc::new(Entry::after(None, defect(priority, clock()))), true),
+            Err(_) => (Arc::new(Entry::after(None, defect(priority, clock()), clock())), true),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod balance;
+mod lookup;
 mod status;
 
 use std::collections::BTreeMap;

@@ -38,7 +38,7 @@ pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
             let arrived = clock::now();
             let deadline = arrived.monotonic + config.server.request_timeout;
             let asked = Asked { arrived, wish: Wish::default(), deadline };
-            let found = gateway.balance(account, slot, &asked, || Ok(())).await;
+            let found = gateway.balance(account, slot, &asked, |_| Ok(())).await;
             results.push(LiveResult {
                 account: account.name().clone(),
                 currency: found

@@ -21,23 +21,28 @@ struct LastRead {
     priority: Priority,
     sent_at: Instant,
     failure: Option<Failure>,
+    /// Whether its answer was older than its request, by an `Age` of its own.
+    has_age: bool,
 }
 
 impl Entry {
-    /// What is stored after a read, given what was stored before.
-    pub(super) fn after(before: Option<&Self>, answer: Answer) -> Self {
+    /// What is stored after a read that ended now, given what was stored before.
+    pub(super) fn after(before: Option<&Self>, answer: Answer, now: Moment) -> Self {
         let Answer { priority, sent_at, result } = answer;
         let (brought, failure) = match result {
             Ok(snapshot) => (Some(snapshot), None),
             Err(failure) => (None, Some(failure)),
         };
-        let carried = before.and_then(|entry| entry.snapshot.clone());
-        // A slower answer, or one with an Age, may be older than what is there.
-        let snapshot =
-            carried.into_iter().chain(brought).max_by_key(|snapshot| snapshot.requested_at().monotonic);
+        let has_age = brought.as_ref().is_some_and(|brought| brought.requested_at().monotonic < sent_at);
+        let age = |snapshot: &Arc<Snapshot>| snapshot.requested_at().age_at(now);
+        let snapshot = match (before.and_then(|entry| entry.snapshot.clone()), brought) {
+            // Without an Age it is the youngest, whatever a wall clock did meanwhile.
+            (Some(carried), Some(brought)) if has_age && age(&carried) < age(&brought) => Some(carried),
+            (carried, brought) => brought.or(carried),
+        };
         Self {
             snapshot,
-            last: LastRead { priority, sent_at, failure },
+            last: LastRead { priority, sent_at, failure, has_age },
             is_refreshing: AtomicBool::new(false),
         }
     }
@@ -96,22 +101,26 @@ impl Entry {
             Some(failure) => Some(Err(failure)),
             None => {
                 let requested_at = self.snapshot.as_ref()?.requested_at();
+                // Otherwise a clock that moved made it too old, or it passed the ceiling before it could be served.
                 let since_sent = now.monotonic.saturating_duration_since(self.last.sent_at);
-                let is_old_by_its_age =
-                    requested_at.monotonic < self.last.sent_at && since_sent < question.limits.max_age.get();
-                let is_too_old = is_old_by_its_age || !question.demand.accepts(requested_at);
-                // Otherwise it passed the ceiling before it could be served.
-                is_too_old.then_some(Err(TOO_OLD))
+                let is_too_old =
+                    since_sent < question.limits.max_age.get() || !question.demand.accepts(requested_at);
+                (self.last.has_age && is_too_old).then_some(Err(TOO_OLD))
             }
         }
     }
 
     /// Takes the turn to refresh behind an answer; false when it is taken, not needed, or not worth trying yet.
     pub(super) fn may_refresh(&self, question: &Question, now: Moment) -> bool {
+        self.needs_read(question, Priority::Background, now)
+            && !self.is_refreshing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether nothing here answers the question. Where nobody waits, a failure that is not held also says when it is
+    /// worth trying again.
+    pub(super) fn needs_read(&self, question: &Question, priority: Priority, now: Moment) -> bool {
         let retry_at = self.last.failure.and_then(|failure| failure.retry_at);
         let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);
-        is_worth_it
-            && self.settled(question, now).is_none()
-            && !self.is_refreshing.swap(true, Ordering::Relaxed)
+        (is_worth_it || priority > Priority::Background) && self.settled(question, now).is_none()
     }
 }

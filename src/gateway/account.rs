@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::SetOnce;
 
-use crate::domain::{AccountName, BalanceKey, Currency, Limits, ProviderName, Selector};
+use super::lookup::Source;
+use crate::domain::{AccountName, Answer, BalanceKey, Currency, Limits, Priority, ProviderName, Selector};
 use crate::upstream::Upstream;
 
 /// What an account is made from.
@@ -32,17 +33,24 @@ pub struct Account {
     settings: AccountSettings,
     balances: Vec<BalanceSlot>,
     pub(super) upstream: Arc<Upstream>,
-    /// Cancelled when an account of the same name and another identity takes its place.
-    pub(super) replaced: CancellationToken,
+    /// The account of the same name and another identity that has taken its place.
+    pub(super) successor: Arc<SetOnce<Arc<Account>>>,
 }
 
-/// One balance of an account: what it is, where it is stored, and its place in the account.
+/// One balance of an account: what it is, where it is stored, and whom to ask for it.
 #[derive(Clone, Debug)]
 pub struct BalanceSlot {
     /// Which balance is meant.
     pub selector: Selector,
     pub(super) key: BalanceKey,
-    pub(super) index: usize,
+    pub(super) source: UpstreamBalance,
+}
+
+/// A balance at its provider: the account's way there, and its place in the account.
+#[derive(Clone, Debug)]
+pub(super) struct UpstreamBalance {
+    upstream: Arc<Upstream>,
+    index: usize,
 }
 
 /// Which configured balance a caller's words choose.
@@ -64,10 +72,10 @@ impl Account {
         let slot = |(index, selector): (usize, &Selector)| BalanceSlot {
             key: BalanceKey::new(&settings.name, &identity, selector),
             selector: selector.clone(),
-            index,
+            source: UpstreamBalance { upstream: Arc::clone(&upstream), index },
         };
         let balances = settings.selectors.iter().enumerate().map(slot).collect();
-        Self { settings, balances, upstream, replaced: CancellationToken::new() }
+        Self { settings, balances, upstream, successor: Arc::default() }
     }
 
     /// Whether settings mean the same balances at the same place, whatever proves that we may see them.
@@ -140,5 +148,16 @@ impl Account {
             None if self.balances.iter().any(|slot| has_currency(&slot)) => Selection::UnsupportedType,
             None => Selection::UnsupportedCurrency,
         }
+    }
+}
+
+impl Source for UpstreamBalance {
+    fn read(&self, priority: Priority) -> impl Future<Output = Answer> + Send + 'static + use<> {
+        let Self { upstream, index } = self.clone();
+        async move { upstream.read(index, priority).await }
+    }
+
+    fn note_refused_by_hold(&self) {
+        self.upstream.note_refused_by_hold();
     }
 }

@@ -12,8 +12,8 @@ use super::caller::Caller;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
 use super::query::Query;
-use super::{Api, OpenAccount, clock, directives, reply};
-use crate::domain::{Moment, UpstreamError, rounded_up};
+use super::{Api, OpenAccount, directives, reply};
+use crate::domain::{Moment, rounded_up};
 use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
 use crate::metrics::Label;
 
@@ -79,30 +79,18 @@ pub(super) struct Item<'a> {
 }
 
 impl Item<'_> {
+    /// Finds the balance; its age is judged when all of a batch are there.
     pub(super) async fn look_up(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<Found, Refusal> {
-        api.gateway
-            .balance(&self.open.account, self.slot, asked, || caller.charge_forced(asked.arrived.monotonic))
-            .await
+        api.gateway.balance(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
     }
 
-    /// Looks up, and once more if what was found passed the ceiling before it could be written.
     async fn serve(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<(Found, Duration), Refusal> {
-        let mut asked = *asked;
-        for _ in 0..2 {
-            let found = self.look_up(api, caller, &asked).await?;
-            let now = clock::now();
-            if let Some(age) = self.age(&found, now) {
-                return Ok((found, age));
-            }
-            asked.arrived = now;
-        }
-        Err(Refusal::Failed(UpstreamError::Timeout, None))
+        api.gateway.serve(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
     }
 
     /// The age of what was found; `None` when it may not be served any more.
     pub(super) fn age(&self, found: &Found, now: Moment) -> Option<Duration> {
-        let age = found.snapshot.requested_at().age_at(now);
-        (age < self.open.account.limits().max_age.get()).then_some(age)
+        found.age(self.open.account.limits(), now)
     }
 
     /// Counts what the caller gets.

@@ -1,0 +1,88 @@
+//! One caller, and what it waits for.
+
+use super::pass::Pass;
+use super::{Arrival, Ms, Point};
+use crate::cache::Absence;
+use crate::domain::Priority;
+use crate::gateway::{Refusal, Via};
+
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) arrival: Arrival,
+    pub(super) deadline: Ms,
+    pub(super) state: State,
+    pub(super) pass: Pass,
+    /// What it must get before anything else happens to it.
+    pub(super) must: Option<Expected>,
+    pub(super) is_charge_due: bool,
+    pub(super) is_hold_due: bool,
+    /// Why memory did not do.
+    pub(super) absence: Absence,
+    pub(super) looked: Ms,
+    /// What was stored since this tick began.
+    pub(super) candidates: Vec<Candidate>,
+    /// How many reads it began, and how many of them ended without settling it.
+    pub(super) own_reads: usize,
+    pub(super) own_rounds: usize,
+    /// When a refresh behind its answer was due, and behind which entry.
+    pub(super) refresh: Option<(Ms, usize)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    Queued,
+    Waiting,
+    /// Answered or left, in this tick.
+    Gone(Ms),
+}
+
+/// An entry that may settle a caller who waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// The entry's number, from one.
+    pub(super) version: usize,
+    /// Whether a read of this caller's waiting stored it.
+    pub(super) is_news: bool,
+    /// Whether the caller must take it.
+    pub(super) is_due: bool,
+    pub(super) is_own: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Expected {
+    Served { read: usize, via: Via },
+    Refused(Refusal),
+}
+
+impl Caller {
+    pub(super) fn new(arrival: Arrival, arrived: Point) -> Self {
+        Self {
+            deadline: arrived.mono + arrival.call.wait,
+            state: State::Queued,
+            pass: Pass::new(&arrival, arrived, None),
+            must: None,
+            is_charge_due: false,
+            is_hold_due: false,
+            absence: Absence::UriMiss,
+            looked: 0,
+            candidates: Vec::new(),
+            own_reads: 0,
+            own_rounds: 0,
+            refresh: None,
+            arrival,
+        }
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        if self.pass.is_own { Priority::Demanded } else { Priority::Plain }
+    }
+
+    /// Whether it was waiting for this long already, so that no read's end escaped it.
+    pub(super) fn waits_since_before(&self, tick: Ms) -> bool {
+        self.looked < tick
+    }
+
+    pub(super) fn end_tick(&mut self) {
+        self.own_rounds += self.candidates.drain(..).filter(|candidate| candidate.is_own).count();
+    }
+}

@@ -1,0 +1,142 @@
+//! A schedule: who does what and when, and how the provider behaves. All of it follows from one seed.
+
+use std::fmt;
+
+use super::chance::Chance;
+use super::clock::{GATEWAYS, Ms};
+use super::log::Ages;
+use crate::domain::{Priority, UpstreamError};
+
+/// Balances of the one account that every gateway has.
+pub(super) const BALANCES: usize = 2;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Schedule {
+    /// How far each gateway's wall clock is off.
+    pub(super) skews: [Ms; GATEWAYS],
+    /// The limits at first.
+    pub(super) ages: [Ages; BALANCES],
+    pub(super) steps: Vec<Step>,
+    /// How the reads end, in the order in which they begin; from the first again when there are more.
+    pub(super) replies: Vec<Reply>,
+}
+
+/// One thing that happens from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    /// After the step before.
+    pub(super) after: Ms,
+    /// How many turns of other tasks it lets pass when its time has come.
+    pub(super) hops: u8,
+    pub(super) action: Action,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Action {
+    Call(Call),
+    Invalidate {
+        gateway: usize,
+        balance: usize,
+    },
+    /// A reload with other limits.
+    Limit {
+        balance: usize,
+        ages: Ages,
+    },
+    /// A reload with another identity of the account, which drops what is stored.
+    Identify {
+        balance: usize,
+    },
+    StepWall {
+        gateway: usize,
+        by: Ms,
+    },
+    Freeze(Ms),
+}
+
+/// One caller.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Call {
+    pub(super) gateway: usize,
+    pub(super) balance: usize,
+    pub(super) asks: Asks,
+    /// Until the caller's deadline.
+    pub(super) wait: Ms,
+    /// What comes between the request's arrival and its lookup.
+    pub(super) lag: Lag,
+    /// When the caller hangs up, counted from the lookup.
+    pub(super) patience: Option<Ms>,
+    /// Whether a unit of the forced limit is left.
+    pub(super) may_force: bool,
+}
+
+/// What a request says about freshness: `max-age`, `min-fresh` and `stale-if-error` in seconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Asks {
+    pub(super) max_age: Option<Ms>,
+    pub(super) min_fresh: Option<Ms>,
+    pub(super) not_before: Option<NotBefore>,
+    pub(super) only_if_cached: bool,
+    pub(super) stale_if_error: Option<Ms>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum NotBefore {
+    /// So long before the arrival, by the gateway's wall clock; below zero, after it.
+    Ago(Ms),
+    /// What the last invalidation of the balance returned, wherever it was.
+    Invalidation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Lag {
+    None,
+    Sleep(Ms),
+    Freeze(Ms),
+    StepWall(Ms),
+}
+
+/// How one read goes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Reply {
+    /// The wait for a slot.
+    pub(super) wait: Ms,
+    /// How long each attempt takes, where the read is let out.
+    pub(super) attempts: Vec<Ms>,
+    pub(super) ending: Ending,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Ending {
+    /// A balance, with this `Age`.
+    Success {
+        age: Ms,
+    },
+    /// The last attempt failed: nobody is asked before this time has passed.
+    Failure {
+        error: UpstreamError,
+        held_for: Ms,
+    },
+    /// Not let out, unless the reader has this priority: then a success.
+    Refusal {
+        error: UpstreamError,
+        unless: Option<Priority>,
+        retry_in: Ms,
+    },
+    Panic,
+}
+
+impl Schedule {
+    pub(super) fn of(seed: u64) -> Self {
+        Chance::new(seed).schedule()
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { skews, ages, steps, replies } = self;
+        writeln!(f, "wall clocks off by {skews:?} ms, limits {ages:?}")?;
+        steps.iter().try_for_each(|step| writeln!(f, "{step:?}"))?;
+        replies.iter().try_for_each(|reply| writeln!(f, "{reply:?}"))
+    }
+}

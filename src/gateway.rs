@@ -48,8 +48,11 @@ impl Gateway {
     pub fn reconfigured(&self, accounts: Vec<Account>, providers: Vec<Arc<UpstreamProvider>>) -> Self {
         let next = Self { cache: self.cache.clone(), ..Self::new(accounts, providers, self.clock) };
         for (name, old) in &self.accounts {
-            if next.accounts.get(name).is_some_and(|new| !new.has_identity_of(old.settings())) {
-                old.replaced.cancel();
+            if let Some(new) = next.accounts.get(name)
+                && !new.has_identity_of(old.settings())
+            {
+                // Only one gateway follows another, so nobody was there before.
+                let _ = old.successor.set(Arc::clone(new));
             }
         }
         next

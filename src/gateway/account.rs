@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::SetOnce;
 
+use super::balance::Refusal;
 use super::lookup::Source;
 use crate::domain::{AccountName, Answer, BalanceKey, Currency, Limits, Priority, ProviderName, Selector};
 use crate::upstream::Upstream;
@@ -34,7 +35,7 @@ pub struct Account {
     balances: Vec<BalanceSlot>,
     pub(super) upstream: Arc<Upstream>,
     /// The account of the same name and another identity that has taken its place.
-    pub(super) successor: Arc<SetOnce<Arc<Account>>>,
+    pub(super) successor: SetOnce<Arc<Account>>,
 }
 
 /// One balance of an account: what it is, where it is stored, and whom to ask for it.
@@ -75,7 +76,7 @@ impl Account {
             source: UpstreamBalance { upstream: Arc::clone(&upstream), index },
         };
         let balances = settings.selectors.iter().enumerate().map(slot).collect();
-        Self { settings, balances, upstream, successor: Arc::default() }
+        Self { settings, balances, upstream, successor: SetOnce::new() }
     }
 
     /// Whether settings mean the same balances at the same place, whatever proves that we may see them.
@@ -87,6 +88,11 @@ impl Account {
     /// What it was made from.
     pub(super) fn settings(&self) -> &AccountSettings {
         &self.settings
+    }
+
+    /// Its balance for these words of the configuration.
+    pub(super) fn slot(&self, selector: &Selector) -> Result<&BalanceSlot, Refusal> {
+        self.balances.iter().find(|slot| slot.selector == *selector).ok_or(Refusal::Disabled)
     }
 
     /// The way to its provider.

@@ -1,7 +1,11 @@
 //! One balance for one caller: what is asked, what is found, and the way to the lookup that decides.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
+
+use futures_util::poll;
 
 use super::Gateway;
 use super::account::{Account, BalanceSlot, UpstreamBalance};
@@ -81,9 +85,15 @@ impl Gateway {
         account: &Account,
         slot: &BalanceSlot,
         asked: &Asked,
-        charge: impl Fn(Instant) -> Result<(), RetryAfter>,
+        charge: impl Fn(Instant) -> Result<(), RetryAfter> + Copy,
     ) -> Result<(Found, Duration), Refusal> {
-        self.lookup(account, slot)?.serve(asked, charge).await
+        let lookup = self.lookup(account, slot)?;
+        match unless_replaced(account, lookup.serve(asked, charge)).await {
+            Ok(served) => served,
+            Err(successor) => {
+                Box::pin(self.serve(&successor, successor.slot(&slot.selector)?, asked, charge)).await
+            }
+        }
     }
 
     /// Finds one balance. Whoever hands it over judges its age by then.
@@ -95,9 +105,15 @@ impl Gateway {
         account: &Account,
         slot: &BalanceSlot,
         asked: &Asked,
-        charge: impl FnOnce(Instant) -> Result<(), RetryAfter>,
+        charge: impl Fn(Instant) -> Result<(), RetryAfter> + Copy,
     ) -> Result<Found, Refusal> {
-        self.lookup(account, slot)?.find(asked, charge).await
+        let lookup = self.lookup(account, slot)?;
+        match unless_replaced(account, lookup.find(asked, charge)).await {
+            Ok(found) => found,
+            Err(successor) => {
+                Box::pin(self.balance(&successor, successor.slot(&slot.selector)?, asked, charge)).await
+            }
+        }
     }
 
     fn lookup<'a>(
@@ -117,5 +133,20 @@ impl Gateway {
     pub fn invalidate(&self, slots: &[BalanceSlot]) -> Moment {
         let keys: Vec<_> = slots.iter().map(|slot| slot.key).collect();
         self.cache.invalidate(&keys)
+    }
+}
+
+/// Waits for what is being found, unless an account of another identity takes this one's place meanwhile: what is read
+/// then is not what the name means any more, and who waits looks up again.
+async fn unless_replaced<T>(account: &Account, finding: impl Future<Output = T>) -> Result<T, Arc<Account>> {
+    let mut finding = pin!(finding);
+    // What is in memory is ready at once and needs no watch.
+    if let Poll::Ready(found) = poll!(finding.as_mut()) {
+        return Ok(found);
+    }
+    tokio::select! {
+        biased;
+        successor = account.successor.wait() => Err(Arc::clone(successor)),
+        found = finding => Ok(found),
     }
 }

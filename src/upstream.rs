@@ -10,6 +10,7 @@ mod classify;
 mod client;
 mod clock;
 mod credentials;
+mod failure_log;
 mod hold;
 mod provider;
 mod renewal;

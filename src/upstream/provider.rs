@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::breaker::{Breaker, BreakerSettings, BreakerState, Verdict};
 use super::budget::{Budget, BudgetSettings};
 use super::client::{self, Client, ClientError, ClientSettings};
+use super::failure_log::FailureLog;
 use super::retry::Reserve;
 use super::{Operation, Stop, classify, clock};
 use crate::domain::{ErrorKind, Moment, Priority, ProviderName, UpstreamError};
@@ -55,6 +56,7 @@ pub struct UpstreamProvider {
     breaker: Breaker,
     in_flight: Arc<AtomicU64>,
     last: Arc<Mutex<Last>>,
+    failures: Arc<FailureLog>,
 }
 
 /// The last success and failure, for people.
@@ -90,6 +92,7 @@ impl UpstreamProvider {
             breaker: Breaker::new(settings.breaker),
             in_flight: Arc::default(),
             last: Arc::default(),
+            failures: Arc::default(),
             settings,
         })
     }
@@ -110,6 +113,7 @@ impl UpstreamProvider {
             reserve: Arc::clone(&self.reserve),
             in_flight: Arc::clone(&self.in_flight),
             last: Arc::clone(&self.last),
+            failures: Arc::clone(&self.failures),
             ..fresh
         }))
     }
@@ -191,16 +195,21 @@ impl UpstreamProvider {
             (Some(error), _) => classify::verdict(error, timeout * 2 >= self.settings.attempt_timeout),
         };
         admission.settle(verdict, ended.monotonic);
-        self.note(call.operation, failed, ended.wall);
+        self.note(call.operation, failed, ended);
         result.map_err(|error| Stop::failed(error, call.operation, requested_at.monotonic))
     }
 
-    fn note(&self, operation: Operation, failed: Option<UpstreamError>, now: Timestamp) {
+    fn note(&self, operation: Operation, failed: Option<UpstreamError>, now: Moment) {
+        match failed {
+            None if operation == Operation::Balance => self.failures.worked(self.name()),
+            None => {}
+            Some(error) => self.failures.failed(self.name(), operation, error, now.monotonic),
+        }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match failed {
-            None if operation == Operation::Balance => last.success = Some(now),
+            None if operation == Operation::Balance => last.success = Some(now.wall),
             None => {}
-            Some(error) => last.failure = error.kind().map(|kind| (now, kind)).or(last.failure),
+            Some(error) => last.failure = error.kind().map(|kind| (now.wall, kind)).or(last.failure),
         }
     }
 }

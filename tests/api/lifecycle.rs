@@ -11,8 +11,8 @@ use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::harness::{self, KEY, Reply, digest, eventually};
-use crate::process::{Folder, Gateway, Site, command, exchange, run, run_on_record};
+use crate::harness::{self, KEY, Reply, digest, eventually, value_of};
+use crate::process::{Folder, Gateway, Site, command, exchange, free_address, run, run_on_record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serve_says_where_it_listens_and_serves() {
@@ -219,6 +219,41 @@ async fn when_the_listener_closes_under_load_every_connection_that_was_made_is_a
     let first_refused = all.iter().filter_map(|seen| seen.refused).min().unwrap();
     assert!(first_refused.duration_since(terminated) >= Duration::from_millis(300));
     assert_eq!(status.code(), Some(0), "{}", gateway.output());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_the_log_may_stop_and_requests_go_on() {
+    let site = Site::new("").await;
+    let config = fs::read_to_string(&site.config).unwrap();
+    let [api, ops] = [free_address(), free_address()];
+    let config = config.replacen("127.0.0.1:0", &api, 1).replacen("127.0.0.1:0", &ops, 1);
+    site.folder.write("gateway.toml", &format!("{config}[log]\nrequests = true\n"));
+    let mut serving = command(&["serve", "--config", &site.config]).spawn().unwrap();
+    let mut reader = Command::new("cat");
+    reader.stdin(Stdio::from(serving.stdout.take().unwrap())).stdout(Stdio::null());
+    let mut reader = reader.spawn().unwrap();
+    let client = harness::client().build().unwrap();
+    let page = || async { client.get(format!("http://{ops}/metrics")).send().await?.text().await };
+    eventually("the gateway serves", || async { page().await.is_ok() }).await;
+
+    let stopped = Command::new("kill").args(["-STOP", &reader.id().to_string()]).status().unwrap();
+    let mut stream = TcpStream::connect(&api).await.unwrap();
+    let request = format!(
+        "GET /v1/accounts/treasury/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+    );
+    // What a pipe and the waiting lines hold, and more.
+    for _ in 0..12_000 {
+        let answer = exchange(&mut stream, &request).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let page = page().await.unwrap();
+
+    assert!(stopped.success());
+    assert!(value_of(&page, "balance_gateway_log_lines_dropped_total").unwrap() > 1000.0, "{page}");
+    for child in [&mut serving, &mut reader] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
 
 #[test]

@@ -228,3 +228,8 @@ pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> std::io::
         }
     }
 }
+
+/// An address that nobody listens on at the moment.
+pub(crate) fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}

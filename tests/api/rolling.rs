@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::harness::{KEY, eventually, is_long};
-use crate::process::{Folder, Gateway, Site, exchange};
+use crate::process::{Folder, Gateway, Site, exchange, free_address};
 
 const CONNECTIONS: u32 = 32;
 
@@ -47,11 +47,6 @@ impl Drop for Balancer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// An address that nobody listens on at the moment.
-fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// Starts an instance that comes back at the same addresses.

@@ -15,6 +15,7 @@ mod failures;
 mod harness;
 mod lifecycle;
 mod monitoring;
+mod mutual_tls;
 mod operations;
 mod outages;
 mod process;

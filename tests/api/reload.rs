@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use balance_gateway::sandbox::Call;
+
 use crate::harness::{Reply, digest, eventually, is_long, record, value_of};
 use crate::process::{Folder, Gateway, Site};
 
@@ -113,39 +115,55 @@ async fn a_bad_configuration_is_refused_as_a_whole_and_counted_once() {
 }
 
 /// A folder as Kubernetes mounts a Secret: the files are links through `..data`, which is a link that is swapped.
-fn mounted(folder: &Folder, generation: &str, client_secret: &str) {
+fn mounted(folder: &Folder, generation: &str, client_secret: &str, certificate: &str) {
     let data = folder.0.join("mount").join(generation);
     fs::create_dir_all(&data).unwrap();
     fs::write(data.join("client_secret"), client_secret).unwrap();
+    fs::write(data.join("client.pem"), certificate).unwrap();
     let (link, next) = (folder.0.join("mount/..data"), folder.0.join("mount/..data_tmp"));
     symlink(generation, &next).unwrap();
     fs::rename(next, link).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_rotated_by_a_swapped_link_under_load_fails_no_answer() {
+async fn a_secret_and_a_certificate_rotated_by_a_swapped_link_under_load_fail_no_answer() {
     let site = site().await;
+    site.provider.require_certificate(true);
     let old = site.provider.credentials().client_secret;
-    mounted(&site.folder, "..2026_1", &old);
+    let [certificate, next_certificate] = [(); 2].map(|()| {
+        rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap().cert.pem().replace("\r\n", "\n")
+    });
+    mounted(&site.folder, "..2026_1", &old, &certificate);
     let mount = site.folder.0.join("mount");
-    symlink("..data/client_secret", mount.join("client_secret")).unwrap();
+    for name in ["client_secret", "client.pem"] {
+        symlink(format!("..data/{name}"), mount.join(name)).unwrap();
+    }
+    let mount = mount.display();
+    let secret = format!("client_secret = {{ file = \"{}/client_secret\" }}", site.folder.0.display());
     site.rewrite(
-        site.folder.0.join("client_secret").to_str().unwrap(),
-        mount.join("client_secret").to_str().unwrap(),
+        &secret,
+        &format!(
+            "client_secret = {{ file = \"{mount}/client_secret\" }}\n\
+             certificate = {{ file = \"{mount}/client.pem\" }}"
+        ),
     );
     let gateway = Arc::new(site.serve().await);
     let load = Load::begin(&gateway);
 
     site.provider.accept_secret(ROTATED);
     record("secrets", ROTATED);
-    mounted(&site.folder, "..2026_2", ROTATED);
+    mounted(&site.folder, "..2026_2", ROTATED, &next_certificate);
     eventually("the change is noticed without a signal", || async { reloads(&gateway).await == [1, 0] })
         .await;
     site.provider.refuse_secret(&old);
     site.provider.expire_tokens();
-    eventually("the new secret is in use", || async {
-        let calls = site.provider.calls();
-        calls.iter().any(|call| call.body.contains(ROTATED) && call.status == Some(201))
+    eventually("the new secret and certificate are in use", || async {
+        let is_new = |call: &Call| {
+            let sent = call.header("x-ssl-client-cert").unwrap_or_default();
+            let sent = percent_encoding::percent_decode_str(sent).decode_utf8().unwrap();
+            call.body.contains(ROTATED) && call.status == Some(201) && sent.trim() == next_certificate.trim()
+        };
+        site.provider.calls().iter().any(is_new)
     })
     .await;
 

@@ -118,3 +118,6 @@ impl<S: Source> Lookup<'_, S> {
 
 #[cfg(test)]
 mod model;
+
+#[cfg(test)]
+mod waiters;

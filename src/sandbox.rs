@@ -70,9 +70,13 @@
 //! | `expire_token` | | 401; the token that was sent is dropped |
 //! | `refuse_token` | optional `status` (401) | that status, whatever the token |
 //! | `chunked_invalid` | | a chunked body whose framing is broken |
+//! | `cut_chunk` | | a chunked body that ends within a chunk, with the connection |
 //! | `endless_headers` | | a head that never ends |
+//! | `informational` | `status` (100–199), `count`, optional `ms` | so many informational answers, `ms` apart, then the normal one |
+//! | `compressed_bomb` | | 64 KiB of `Content-Encoding: deflate` that unfold into 10 MB |
 
 mod answer;
+mod bomb;
 mod book;
 mod calls;
 mod clock;

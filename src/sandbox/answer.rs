@@ -2,6 +2,7 @@
 //! in its place. A fault that only concerns the way of the bytes changes nothing here.
 
 use super::{
+    bomb,
     book::quote,
     calls::Operation,
     fault::FaultKind,
@@ -40,6 +41,9 @@ pub(super) fn answer(state: &State, request: &Request, fault: Option<&FaultKind>
             answer_error(401)
         }
         FaultKind::RefuseToken { status } => answer_error(*status),
+        FaultKind::CompressedBomb => {
+            Response::json(200, bomb::packed_zeros()).with_header("Content-Encoding", "deflate")
+        }
         FaultKind::Delay { .. }
         | FaultKind::StallHead
         | FaultKind::StallBody
@@ -50,7 +54,9 @@ pub(super) fn answer(state: &State, request: &Request, fault: Option<&FaultKind>
         | FaultKind::Garbage
         | FaultKind::HugeBody { .. }
         | FaultKind::ChunkedInvalid
-        | FaultKind::EndlessHeaders => answer_normally(state, request),
+        | FaultKind::CutChunk
+        | FaultKind::EndlessHeaders
+        | FaultKind::Informational { .. } => answer_normally(state, request),
     }
 }
 

@@ -24,7 +24,9 @@ pub(super) enum Delivery {
     Garbage,
     HugeBody { padding: u64 },
     ChunkedInvalid,
+    CutChunk,
     EndlessHeaders,
+    Informational { status: u16, count: u64, pause: Duration },
 }
 
 impl Delivery {
@@ -44,7 +46,11 @@ impl Delivery {
             FaultKind::Garbage => Self::Garbage,
             FaultKind::HugeBody { bytes } => Self::HugeBody { padding: *bytes },
             FaultKind::ChunkedInvalid => Self::ChunkedInvalid,
+            FaultKind::CutChunk => Self::CutChunk,
             FaultKind::EndlessHeaders => Self::EndlessHeaders,
+            FaultKind::Informational { status, count, ms } => {
+                Self::Informational { status: *status, count: *count, pause: Duration::from_millis(*ms) }
+            }
             FaultKind::Status { .. }
             | FaultKind::Delay { .. }
             | FaultKind::Redirect { .. }
@@ -53,7 +59,8 @@ impl Delivery {
             | FaultKind::ContentType { .. }
             | FaultKind::Headers { .. }
             | FaultKind::ExpireToken
-            | FaultKind::RefuseToken { .. } => Self::Whole,
+            | FaultKind::RefuseToken { .. }
+            | FaultKind::CompressedBomb => Self::Whole,
         }
     }
 
@@ -67,7 +74,9 @@ impl Delivery {
             | Self::CutBody
             | Self::HugeBody { .. }
             | Self::ChunkedInvalid
-            | Self::EndlessHeaders => Some(response.status),
+            | Self::CutChunk
+            | Self::EndlessHeaders
+            | Self::Informational { .. } => Some(response.status),
         }
     }
 }
@@ -92,6 +101,11 @@ pub(super) async fn deliver(
             send_padded(connection, response, padding, keep_alive).await?;
             return Ok(keep_alive);
         }
+        Delivery::Informational { status, count, pause } => {
+            send_informational(connection, status, count, pause).await?;
+            connection.send(&response.spell(keep_alive)).await?;
+            return Ok(keep_alive);
+        }
         Delivery::StallHead => connection.until_caller_leaves().await?,
         Delivery::StallBody => {
             send_half(connection, response).await?;
@@ -103,6 +117,7 @@ pub(super) async fn deliver(
         Delivery::Close => {}
         Delivery::Garbage => connection.send(b"\x16\x03\x01 no HTTP \xff\xfe\r\n\r\n").await?,
         Delivery::ChunkedInvalid => send_broken_chunks(connection, response).await?,
+        Delivery::CutChunk => send_half_a_chunk(connection, response).await?,
         Delivery::EndlessHeaders => send_endless_headers(connection, response).await?,
     }
     Ok(false)
@@ -154,6 +169,30 @@ async fn send_broken_chunks(connection: &mut Connection, response: &Response) ->
     let start = response.spell_start();
     let text = format!("{start}Transfer-Encoding: chunked\r\n\r\n5\r\n{{\"a\":\r\nnot a size\r\n");
     connection.send(text.as_bytes()).await
+}
+
+async fn send_half_a_chunk(connection: &mut Connection, response: &Response) -> io::Result<()> {
+    let (start, length) = (response.spell_start(), response.body.len());
+    let mut bytes = format!("{start}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n").into_bytes();
+    bytes.extend_from_slice(&response.body[..length / 2]);
+    connection.send(&bytes).await
+}
+
+/// What comes before the answer; a caller may leave in the midst of it.
+async fn send_informational(
+    connection: &mut Connection,
+    status: u16,
+    count: u64,
+    pause: Duration,
+) -> io::Result<()> {
+    let head = Response::empty(status).with_header("Link", "</>; rel=preload").spell_start();
+    for _ in 0..count {
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+        connection.send(format!("{head}\r\n").as_bytes()).await?;
+    }
+    Ok(())
 }
 
 /// Ends with the error of a write, when the caller has had enough.
@@ -236,6 +275,25 @@ mod tests {
     async fn a_slow_body_arrives_whole() {
         let text = text_under(FaultKind::SlowBody { ms_per_byte: 1 }).await;
 
+        assert!(text.ends_with(BODY));
+    }
+
+    #[tokio::test]
+    async fn a_cut_chunk_is_half_of_what_was_announced() {
+        let text = text_under(FaultKind::CutChunk).await;
+
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with("\r\nTransfer-Encoding: chunked"));
+        assert_eq!(body, format!("{:x}\r\n{}", BODY.len(), &BODY[..BODY.len() / 2]));
+    }
+
+    #[tokio::test]
+    async fn informational_answers_come_before_the_normal_one() {
+        let text = text_under(FaultKind::Informational { status: 103, count: 3, ms: 0 }).await;
+
+        assert!(text.starts_with("HTTP/1.1 103 Early Hints\r\n"));
+        assert_eq!(text.matches("HTTP/1.1 103").count(), 3);
+        assert!(text.contains("\r\n\r\nHTTP/1.1 200 OK\r\n"));
         assert!(text.ends_with(BODY));
     }
 

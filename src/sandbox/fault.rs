@@ -7,7 +7,10 @@ use serde::Deserialize;
 
 use super::calls::Operation;
 
+mod kind;
 mod parse;
+
+pub use kind::FaultKind;
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,89 +33,6 @@ pub enum On {
     Token,
     /// Every call, other paths too; control calls never.
     Any,
-}
-
-/// What goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum FaultKind {
-    /// Another status.
-    Status {
-        /// From 200 to 599.
-        #[serde(deserialize_with = "parse::parse_status")]
-        status: u16,
-        /// The value of `Retry-After`, verbatim.
-        #[serde(default)]
-        retry_after: Option<String>,
-        /// The body; a small JSON error when left out.
-        #[serde(default)]
-        body: Option<String>,
-    },
-    /// The answer as of the moment of the call, sent later.
-    Delay {
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// Silence until the caller leaves.
-    StallHead,
-    /// The head and half of the body, then silence until the caller leaves.
-    StallBody,
-    /// A body that trickles.
-    SlowBody {
-        /// Milliseconds before each byte of the body.
-        ms_per_byte: u64,
-    },
-    /// Half of the announced body, then the end of the connection.
-    CutBody,
-    /// A TCP reset instead of an answer.
-    Reset,
-    /// The orderly end of the connection instead of an answer.
-    Close,
-    /// A redirect, 302.
-    Redirect {
-        /// The value of `Location`.
-        location: String,
-    },
-    /// Bytes that are no HTTP.
-    Garbage,
-    /// Status 200 with this body.
-    Body {
-        /// The body.
-        text: String,
-    },
-    /// Status 200 with these bytes as the body.
-    BodyBytes {
-        /// The body; in JSON as `hex`.
-        #[serde(rename = "hex", deserialize_with = "parse::parse_hex")]
-        bytes: Vec<u8>,
-    },
-    /// The normal answer after white space, so the body is valid JSON however large it is.
-    HugeBody {
-        /// How many bytes of white space.
-        bytes: u64,
-    },
-    /// The normal answer under another `Content-Type`.
-    ContentType {
-        /// The value of `Content-Type`.
-        value: String,
-    },
-    /// The normal answer with more headers.
-    Headers {
-        /// Names and values, verbatim.
-        headers: Vec<(String, String)>,
-    },
-    /// The token that was sent is dropped, and answered with 401.
-    ExpireToken,
-    /// The token is refused, whatever it is, and stays as it was.
-    RefuseToken {
-        /// 401 or 403, or what else a test needs.
-        #[serde(default = "parse::unauthorized", deserialize_with = "parse::parse_status")]
-        status: u16,
-    },
-    /// A chunked body with broken framing.
-    ChunkedInvalid,
-    /// A head that never ends.
-    EndlessHeaders,
 }
 
 /// The faults that wait, in the order in which they were queued.
@@ -157,55 +77,6 @@ impl On {
             Self::Token => matches!(operation, Operation::Token),
             Self::Any => true,
         }
-    }
-}
-
-impl FaultKind {
-    /// Returns a fault that answers with this status and nothing special.
-    #[must_use]
-    pub const fn status(status: u16) -> Self {
-        Self::Status { status, retry_after: None, body: None }
-    }
-
-    /// Returns the name under which the fault is queued and logged.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Status { .. } => "status",
-            Self::Delay { .. } => "delay",
-            Self::StallHead => "stall_head",
-            Self::StallBody => "stall_body",
-            Self::SlowBody { .. } => "slow_body",
-            Self::CutBody => "cut_body",
-            Self::Reset => "reset",
-            Self::Close => "close",
-            Self::Redirect { .. } => "redirect",
-            Self::Garbage => "garbage",
-            Self::Body { .. } => "body",
-            Self::BodyBytes { .. } => "body_bytes",
-            Self::HugeBody { .. } => "huge_body",
-            Self::ContentType { .. } => "content_type",
-            Self::Headers { .. } => "headers",
-            Self::ExpireToken => "expire_token",
-            Self::RefuseToken { .. } => "refuse_token",
-            Self::ChunkedInvalid => "chunked_invalid",
-            Self::EndlessHeaders => "endless_headers",
-        }
-    }
-
-    const fn has_settings(&self) -> bool {
-        !matches!(
-            self,
-            Self::StallHead
-                | Self::StallBody
-                | Self::CutBody
-                | Self::Reset
-                | Self::Close
-                | Self::Garbage
-                | Self::ExpireToken
-                | Self::ChunkedInvalid
-                | Self::EndlessHeaders
-        )
     }
 }
 

@@ -44,6 +44,15 @@ pub(super) fn parse_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     }
 }
 
+pub(super) fn parse_informational<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let status = u16::deserialize(deserializer)?;
+    if (100..=199).contains(&status) {
+        Ok(status)
+    } else {
+        Err(D::Error::custom("`status` is from 100 to 199"))
+    }
+}
+
 pub(super) fn parse_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
@@ -101,6 +110,7 @@ mod tests {
             (r#"{"kind":"delay","ms":5,"s":1}"#, "unknown field `s`"),
             (r#"{"kind":"reset","times":0}"#, "`times` is at least 1"),
             (r#"{"kind":"status","status":101}"#, "from 200 to 599"),
+            (r#"{"kind":"informational","status":200,"count":1}"#, "from 100 to 199"),
             (r#"{"kind":"body_bytes","hex":"abc"}"#, "hexadecimal"),
             (r#"{"kind":"reset","on":"never"}"#, "unknown variant `never`"),
         ];
@@ -124,10 +134,11 @@ mod tests {
             r#","bytes":1"#,
             r#","value":"""#,
             r#","headers":[]"#,
+            r#","status":100,"count":1"#,
         ];
         let names = "status delay stall_head stall_body slow_body cut_body reset close redirect \
             garbage body body_bytes huge_body content_type headers expire_token refuse_token \
-            chunked_invalid endless_headers";
+            chunked_invalid cut_chunk endless_headers informational compressed_bomb";
         for name in names.split(' ').filter(|name| !name.is_empty()) {
             let parsed =
                 settings.iter().find_map(|settings| parse(&format!(r#"{{"kind":"{name}"{settings}}}"#)).ok());

@@ -1,0 +1,45 @@
+//! A small body that unfolds into a huge one: zeros, packed as zlib does (RFC 1950, RFC 1951).
+
+/// Copies of the zero before, each of the longest length that a match can have.
+const MATCHES: usize = 40_000;
+const MATCH_LENGTH: usize = 258;
+/// The largest prime below 2^16, by which the checksum is taken.
+const ADLER_MODULUS: usize = 65_521;
+
+/// Just under 64 KiB that unfold into ten megabytes.
+pub(super) fn packed_zeros() -> Vec<u8> {
+    packed(MATCHES)
+}
+
+/// One zero and so many matches, as one final block with the fixed codes.
+fn packed(matches: usize) -> Vec<u8> {
+    let (header, zero, end) = ("110", "00110000", "0000000");
+    // 258 bytes from one byte back.
+    let r#match = "1100010100000";
+    let bits = [header, zero, &r#match.repeat(matches), end].concat();
+    let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte * 2 + (bit - b'0'));
+    let block = bits.as_bytes().chunks(8).map(byte);
+    let length = 1 + matches * MATCH_LENGTH;
+    let checksum = (length % ADLER_MODULUS) << 16 | 1;
+    let checksum = u32::try_from(checksum).unwrap_or_default().to_be_bytes();
+    [0x78, 0x01].into_iter().chain(block).chain(checksum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_spelled_as_other_implementations_read_it() {
+        // `zlib.decompress` of Python makes 1 + 3 × 258 zeros of it.
+        let expected = [0x78, 0x01, 0x63, 0x18, 0x05, 0xa3, 0x60, 0x14, 0x00, 0x00, 0x03, 0x07, 0x00, 0x01];
+
+        assert_eq!(packed(3), expected);
+    }
+
+    #[test]
+    fn it_is_small_and_unfolds_into_a_lot() {
+        assert!(packed_zeros().len() < 64 * 1024);
+        assert!(1 + MATCHES * MATCH_LENGTH > 10_000_000);
+    }
+}

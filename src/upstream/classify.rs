@@ -63,27 +63,33 @@ pub(super) fn transport(error: &reqwest::Error) -> UpstreamError {
     }
     let mut cause = error.source();
     while let Some(source) = cause {
-        if let Some(error) = source.downcast_ref::<hyper::Error>()
-            && error.is_parse()
-        {
-            return UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
-        }
         // A failed handshake or record, which TLS 1.3 may tell only after it seemed complete, comes as an I/O error.
         if source.is::<rustls::Error>() {
             return UpstreamError::Unreachable;
         }
-        let is_tls = |error: &std::io::Error| {
-            error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        };
-        if let Some(error) = source.downcast_ref::<std::io::Error>()
-            && !is_tls(error)
-            && matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData)
-        {
+        if is_not_http(source) {
             return UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
         }
         cause = source.source();
     }
     UpstreamError::Unreachable
+}
+
+/// Whether what came breaks the rules of HTTP/1.1, of its framing, or of HTTP/2.
+fn is_not_http(source: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = source.downcast_ref::<hyper::Error>() {
+        return error.is_parse();
+    }
+    if let Some(error) = source.downcast_ref::<h2::Error>() {
+        // Told by our side. What the other side tells, as that it refuses a stream, is a reset.
+        return error.is_library();
+    }
+    let is_tls =
+        |error: &std::io::Error| error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>);
+    source.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        !is_tls(error)
+            && matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData)
+    })
 }
 
 /// What a failed attempt says about the provider. `was_given_time` is false where our own deadline left the

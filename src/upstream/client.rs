@@ -167,6 +167,9 @@ fn make(settings: &ClientSettings, tls: &rustls::ClientConfig) -> Result<Made, C
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(settings.connect_timeout)
+        // A connection that has gone silent would be used on: HTTP/2 ends a timed-out call, not what carries it.
+        .http2_keep_alive_interval(settings.connect_timeout)
+        .http2_keep_alive_timeout(settings.connect_timeout)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")));
     if let Some(proxy) = &settings.proxy {

@@ -336,3 +336,15 @@ async fn attempts_are_measured_by_operation_and_kind() {
         ["{operation=\"balance\",provider=\"p\"} 1", "{operation=\"token\",provider=\"p\"} 2"]
     );
 }
+
+#[tokio::test]
+async fn a_flood_of_answers_before_the_answer_ends_with_the_attempt() {
+    let mut setup = Setup::new(Kind::NtxpayBr);
+    setup.settings.attempt_timeout = SHORT;
+    let account = setup.start(Kind::NtxpayBr).await;
+    account.queue([Fault::on_balance(FaultKind::Informational { status: 103, count: u64::MAX, ms: 0 })]);
+
+    assert_eq!(account.error(0).await, UpstreamError::Timeout);
+    assert!(account.read(0).await.is_err(), "held");
+    assert_eq!(account.provider.calls().len(), 1);
+}

@@ -7,31 +7,74 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// A server whose certificate is the CA at the same time, and that wants one of ours, too.
-async fn serve_tls() -> (String, Vec<u8>) {
+/// The server side of TLS, with a certificate that is the CA at the same time and is returned.
+fn acceptor(wants_certificate: bool, protocol: &[u8]) -> (TlsAcceptor, Vec<u8>) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(cert.der().clone()).unwrap();
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
+    let builder =
+        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = if wants_certificate {
+        builder.with_client_cert_verifier(verifier.build().unwrap())
+    } else {
+        builder.with_no_client_auth()
+    };
+    let mut config = builder.with_single_cert(vec![cert.der().clone()], key).unwrap();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    (TlsAcceptor::from(Arc::new(config)), cert.pem().into_bytes())
+}
+
+/// A server that wants a certificate of ours.
+async fn serve_tls() -> (String, Vec<u8>) {
+    let (acceptor, ca) = acceptor(true, b"http/1.1");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    let acceptor = TlsAcceptor::from(Arc::new(config));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move { acceptor.accept(stream).await.map(drop) });
         }
     });
-    (url, cert.pem().into_bytes())
+    (url, ca)
+}
+
+/// A server of HTTP/2 whose first connection says nothing.
+async fn serve_http2_after_silence(body: &'static str) -> (String, Vec<u8>) {
+    let (acceptor, ca) = acceptor(false, b"h2");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        let (silent, _) = listener.accept().await.unwrap();
+        let _silent = acceptor.accept(silent).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = acceptor.accept(stream).await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut answer))) = connection.accept().await {
+            let mut sending = answer.send_response(http::Response::new(()), false).unwrap();
+            sending.send_data(body.into(), true).unwrap();
+        }
+    });
+    (url, ca)
+}
+
+/// HTTP/2 ends a call that times out, not the connection that carries it.
+#[tokio::test]
+async fn a_connection_that_has_gone_silent_is_not_used_again() {
+    let body = r#"{"availableCentavos":1,"pendingCentavos":0,"currency":"MXN"}"#;
+    let (url, ca) = serve_http2_after_silence(body).await;
+    let setup = Setup::with(Kind::NtxpayMx, |settings| {
+        settings.client.extra_ca = Some(ca);
+        settings.client.connect_timeout = SECOND;
+        settings.retries = 1;
+    });
+    let (_, upstream) = setup.at(&url, Credential::Token("t".into()));
+
+    let answer = upstream.read(0, Priority::Plain).await;
+
+    assert!(answer.result.is_ok(), "{answer:?}");
 }
 
 /// TLS 1.3 tells the client of it only after the handshake seemed complete.

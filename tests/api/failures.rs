@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation, SimulatedProvider};
-use futures_util::future::join_all;
+use balance_gateway::sandbox::{Fault, FaultKind, Kind, SimulatedProvider};
 use serde_json::Value;
 
 use crate::harness::{Harness, Reply, SWITCHED_OFF, Setup};
@@ -45,45 +44,6 @@ async fn all_errors(gateway: &Harness, kind: Kind) -> u64 {
     sum
 }
 
-/// What a fault must become: status, code, the kind it is counted under, and `Retry-After`.
-type Expected = (u16, &'static str, &'static str, u64);
-
-const INVALID: Expected = (502, "provider_invalid_response", "invalid", 5);
-const UNREACHABLE: Expected = (502, "provider_unreachable", "connect", 1);
-const ERROR: Expected = (502, "provider_error", "status", 1);
-const TIMEOUT: Expected = (504, "provider_timeout", "timeout", 1);
-
-/// One kind of provider meets one fault after a good answer.
-async fn assert_becomes(kind: Kind, fault: FaultKind, expected: Expected) {
-    let (status, code, label, wait) = expected;
-    let what = format!("{kind} {}", fault.name());
-    let gateway = with_static_tokens(IMPATIENT).await;
-    let before = gateway.balance(kind).await;
-    assert_eq!((before.status, all_errors(&gateway, kind).await), (200, 0), "{what}: {before:?}");
-    gateway.provider(kind).queue(Fault::on_balance(fault));
-
-    let failed = gateway.new_balance(kind).await;
-    let held = gateway.new_balance(kind).await;
-    let after = gateway.balance(kind).await;
-
-    assert_eq!(failed.json()["code"], code, "{what}: {failed:?}");
-    failed.assert_problem(status, code);
-    assert_eq!(
-        (&failed.json()["provider"], &failed.json()["account"]),
-        (&kind.as_str().into(), &format!("{kind}-demo").into())
-    );
-    assert_eq!(retry_after(&failed), wait, "{what}: {failed:?}");
-    held.assert_problem(status, code);
-    assert_eq!(gateway.calls(kind, Operation::Balance).len(), 2, "{what}: the second one is held");
-    assert_eq!((after.status, &after.body), (200, &before.body), "{what}: the last snapshot stays");
-    assert_eq!(errors(&gateway, kind, label).await, 1, "{what}: counted under {label}");
-    assert_eq!(all_errors(&gateway, kind).await, 1, "{what}: counted once");
-}
-
-async fn assert_each(kind: Kind, faults: Vec<(FaultKind, Expected)>) {
-    join_all(faults.into_iter().map(|(fault, expected)| assert_becomes(kind, fault, expected))).await;
-}
-
 fn status(status: u16, retry_after: Option<&str>) -> FaultKind {
     FaultKind::Status { status, retry_after: retry_after.map(str::to_owned), body: None }
 }
@@ -94,90 +54,6 @@ fn headers(name: &str, value: &str) -> FaultKind {
 
 fn body(text: &str) -> FaultKind {
     FaultKind::Body { text: text.to_owned() }
-}
-
-#[tokio::test]
-async fn statuses_of_every_kind_of_provider_become_their_problem() {
-    for kind in Kind::ALL {
-        let faults = vec![
-            (status(500, None), ERROR),
-            (status(502, None), ERROR),
-            (status(503, None), ERROR),
-            (status(503, Some("soon")), ERROR),
-            (status(504, None), ERROR),
-            (status(400, None), ERROR),
-            (status(404, None), ERROR),
-            (status(304, None), ERROR),
-            (status(503, Some("20")), (503, "provider_busy", "throttled", 20)),
-            (status(429, Some("7")), (503, "provider_busy", "throttled", 7)),
-            (status(429, Some("0")), (503, "provider_busy", "throttled", 1)),
-            (status(429, Some("99999999999999999999")), (503, "provider_busy", "throttled", 600)),
-            (status(429, None), (503, "provider_busy", "throttled", 5)),
-            (status(401, None), (502, "provider_refused_credentials", "refused", 30)),
-            (status(403, None), (502, "provider_refused_credentials", "refused", 30)),
-        ];
-
-        assert_each(kind, faults).await;
-    }
-}
-
-#[tokio::test]
-async fn broken_transport_of_every_kind_of_provider_becomes_its_problem() {
-    for kind in Kind::ALL {
-        let faults = vec![
-            (FaultKind::CutBody, UNREACHABLE),
-            (FaultKind::Reset, UNREACHABLE),
-            (FaultKind::Close, UNREACHABLE),
-            (FaultKind::StallHead, TIMEOUT),
-            (FaultKind::StallBody, TIMEOUT),
-            (FaultKind::SlowBody { ms_per_byte: 20 }, TIMEOUT),
-            (FaultKind::Delay { ms: 900 }, TIMEOUT),
-            (FaultKind::Garbage, INVALID),
-            (FaultKind::ChunkedInvalid, INVALID),
-            (FaultKind::EndlessHeaders, INVALID),
-            (FaultKind::HugeBody { bytes: 64 * 1024 }, (502, "provider_invalid_response", "too_large", 5)),
-            (FaultKind::HugeBody { bytes: 1 << 40 }, (502, "provider_invalid_response", "too_large", 5)),
-        ];
-
-        assert_each(kind, faults).await;
-    }
-}
-
-#[tokio::test]
-async fn unreadable_answers_of_every_kind_of_provider_are_invalid() {
-    for kind in Kind::ALL {
-        let faults = vec![
-            (body(""), INVALID),
-            (body("{"), INVALID),
-            (body("[]"), INVALID),
-            (body("null"), INVALID),
-            (body("<html>"), INVALID),
-            (body("{}"), INVALID),
-            (FaultKind::BodyBytes { bytes: vec![0xff, 0xfe, 0] }, INVALID),
-            (headers("Content-Encoding", "gzip"), INVALID),
-            (headers("Content-Encoding", "br"), INVALID),
-            (headers("Age", "61"), INVALID),
-            (headers("Age", "99999999999999999999"), INVALID),
-        ];
-
-        assert_each(kind, faults).await;
-    }
-}
-
-#[tokio::test]
-async fn the_status_in_pluggos_body_counts_like_a_status() {
-    let code = |code: u16| body(&format!(r#"{{"code":{code},"content":null,"message":"x"}}"#));
-    let faults = vec![
-        (code(500), ERROR),
-        (code(503), ERROR),
-        (code(404), ERROR),
-        (code(429), (503, "provider_busy", "throttled", 5)),
-        (code(401), (502, "provider_refused_credentials", "refused", 30)),
-        (code(302), INVALID),
-        (code(600), INVALID),
-    ];
-
-    assert_each(Kind::Pluggo, faults).await;
 }
 
 /// Every committed fixture that is no balance and no status, as the answer of its provider.

@@ -65,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) has_static_tokens: bool,
     /// Variables and values that `further` names; the accounts' own are `<KIND>_CLIENT_ID` and so on.
     pub(crate) secrets: Vec<(&'static str, String)>,
+    /// Where kinds are asked that are not asked directly.
+    pub(crate) base_urls: HashMap<Kind, String>,
 }
 
 /// A running gateway.
@@ -88,11 +90,7 @@ pub(crate) struct Reply {
 impl Harness {
     /// Starts with one account per kind, named `<kind>-demo`.
     pub(crate) async fn start(setup: Setup) -> Self {
-        let mut providers = HashMap::new();
-        for kind in Kind::ALL {
-            providers.insert(kind, SimulatedProvider::start(kind).await.unwrap());
-        }
-        Self::in_front_of(Arc::new(providers), &setup)
+        Self::in_front_of(Arc::new(providers().await), &setup)
     }
 
     /// Starts a second gateway in front of the same providers; the two know nothing of each other.
@@ -100,7 +98,8 @@ impl Harness {
         Self::in_front_of(Arc::clone(&self.providers), setup)
     }
 
-    fn in_front_of(providers: Arc<HashMap<Kind, SimulatedProvider>>, setup: &Setup) -> Self {
+    /// Starts in front of providers that are there already.
+    pub(crate) fn in_front_of(providers: Arc<HashMap<Kind, SimulatedProvider>>, setup: &Setup) -> Self {
         log_to_the_record();
         let (text, secrets) = configuration(setup, &providers);
         let config = config::parse(&text, Path::new("test"), &|name| secrets.get(name).cloned())
@@ -281,6 +280,15 @@ fn name_and_labels(series: &str) -> (&str, BTreeSet<&str>) {
     }
 }
 
+/// One simulated provider of each kind.
+pub(crate) async fn providers() -> HashMap<Kind, SimulatedProvider> {
+    let mut providers = HashMap::new();
+    for kind in Kind::ALL {
+        providers.insert(kind, SimulatedProvider::start(kind).await.unwrap());
+    }
+    providers
+}
+
 /// A client that takes nothing from the environment.
 pub(crate) fn client() -> reqwest::ClientBuilder {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -324,6 +332,7 @@ fn configuration(
         further,
         has_static_tokens,
         secrets: further_secrets,
+        base_urls,
     } = setup;
     secrets.extend(further_secrets.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     let mut text = format!(
@@ -341,7 +350,7 @@ fn configuration(
             (_, true) => vec![("token", token)],
             (_, false) => vec![("client_id", client_id), ("client_secret", client_secret)],
         };
-        let url = provider.url();
+        let url = base_urls.get(kind).cloned().unwrap_or_else(|| provider.url());
         write!(text, "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n{provider_lines}\n")
             .unwrap();
         write!(text, "[accounts.{kind}-demo]\nprovider = \"{kind}\"\n{account}\n").unwrap();

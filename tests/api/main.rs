@@ -12,6 +12,7 @@ mod clocks;
 mod coalescing;
 mod demands;
 mod failures;
+mod fault_matrix;
 mod harness;
 mod lifecycle;
 mod monitoring;

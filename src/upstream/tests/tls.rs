@@ -70,7 +70,7 @@ async fn a_connection_that_has_gone_silent_is_not_used_again() {
         settings.client.connect_timeout = SECOND;
         settings.retries = 1;
     });
-    let (_, upstream) = setup.at(&url, Credential::Token("t".into()));
+    let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
     let answer = upstream.read(0, Priority::Plain).await;
 

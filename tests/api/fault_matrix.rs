@@ -1,0 +1,58 @@
+//! The fault matrix: each kind of provider × each fault of the simulated providers × what is cached, and for each
+//! what callers get, what is counted, and which calls the provider sees. Over real sockets, with the real gateway.
+//!
+//! The tables are kept beside this file in `fault_matrix/*.snap`; a difference fails the test and is printed. To take
+//! a wanted one over: `INSTA_UPDATE=always cargo test --test api fault_matrix`, and read what changed.
+
+mod cell;
+mod counters;
+mod faults;
+mod front;
+mod stage;
+mod table;
+
+use futures_util::{StreamExt, stream};
+
+use cell::Cached;
+use faults::Trouble;
+use table::{Entry, Table};
+
+/// Gateways that run at once. More where cells wait for tokens to expire; together they stay below the usual number of
+/// open files, of which each has some thirty.
+const BALANCES_AT_ONCE: usize = 6;
+const TOKENS_AT_ONCE: usize = 12;
+const CONNECTIONS_AT_ONCE: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_with_a_balance_call_has_its_row() {
+    assert_kept("balance_calls", &table(faults::of_balance_calls(), BALANCES_AT_ONCE).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_with_a_token_call_has_its_row() {
+    assert_kept("token_calls", &table(faults::of_token_calls(), TOKENS_AT_ONCE).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_below_the_calls_has_its_row() {
+    assert_kept("connections", &table(faults::of_connections(), CONNECTIONS_AT_ONCE).await);
+}
+
+#[track_caller]
+fn assert_kept(name: &str, table: &Table) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("fault_matrix");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, table));
+}
+
+async fn table(troubles: Vec<Trouble>, at_once: usize) -> Table {
+    let cells = troubles.into_iter().flat_map(|trouble| Cached::ALL.map(|cached| (trouble.clone(), cached)));
+    let entries = cells.map(|(trouble, cached)| async move {
+        let name = trouble.name;
+        let outcomes = tokio::spawn(cell::run(trouble, cached)).await.unwrap();
+        Entry { name, cached: cached.as_str(), outcomes }
+    });
+    Table(stream::iter(entries).buffered(at_once).collect().await)
+}

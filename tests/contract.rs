@@ -5,7 +5,11 @@
 //! the body reports. `asked` is the selector. `<<…>>` in a body stands for something long, see [`PLACEHOLDERS`].
 #![expect(clippy::unwrap_used, reason = "test code; helpers are not covered by allow-unwrap-in-tests")]
 
+#[path = "contract/mutated.rs"]
+mod mutated;
+
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -106,6 +110,12 @@ struct Fixture {
     body: Vec<u8>,
     asked: Object,
     expected: Object,
+}
+
+impl fmt::Debug for Fixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 fn fixtures(kind: &str) -> Vec<Fixture> {

@@ -107,6 +107,8 @@ fn unquoted(argument: &str) -> &str {
 
 #[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod chance;
 
 #[cfg(test)]
 mod tests {

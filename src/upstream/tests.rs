@@ -5,6 +5,7 @@
 
 mod bodies;
 mod bounds;
+mod chance;
 mod holds;
 mod reconfigured;
 mod request;

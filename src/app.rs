@@ -1,6 +1,7 @@
 //! The composition root: configuration in, running gateway out. The only file that knows every module.
 
 mod assembly;
+mod kubernetes;
 mod live;
 mod reload;
 
@@ -12,7 +13,8 @@ use tokio::net::TcpListener;
 
 use crate::config::{Config, Watcher};
 use crate::domain::ProviderName;
-use crate::http::listener::{self, ListenerSettings};
+use crate::http::kubernetes::{KubernetesSettings, ServiceAccounts};
+use crate::http::listener::{self, Entrance, ListenerSettings};
 use crate::http::ops::{self, Ops};
 use crate::http::{self, Api, Live, clock};
 use crate::metrics::{Metrics, MetricsError};
@@ -30,11 +32,14 @@ const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {
 
 /// A gateway that is bound and may run.
 pub struct App {
-    api: TcpListener,
-    ops: TcpListener,
+    api: Entrance,
+    ops: Entrance,
     api_addr: SocketAddr,
     ops_addr: SocketAddr,
     service: Live<Api>,
+    service_accounts: Arc<ServiceAccounts>,
+    /// What they start with.
+    kubernetes: Option<KubernetesSettings>,
     operations: Ops,
     config: Config,
     reloading: Option<(Watcher, Hangups)>,
@@ -48,6 +53,9 @@ pub enum BuildError {
     /// A provider's client cannot be made.
     #[error("providers.{0}: {1}")]
     Client(ProviderName, #[source] ClientError),
+    /// The keys of service-account tokens cannot be asked for.
+    #[error("auth.kubernetes.jwks: {0}")]
+    Jwks(#[source] ClientError),
     /// A listen address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, #[source] std::io::Error),
@@ -67,10 +75,18 @@ impl App {
     ) -> Result<Self, BuildError> {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?);
         let gateway = Arc::new(assembly::gateway(&config, &metrics)?);
+        let kubernetes = kubernetes::settings(&config)?;
+        let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
         let settings = &config.server;
         let bind = |addr| listener::bind(addr).map_err(|error| BuildError::Bind(addr, error));
         let (api, ops) = (bind(settings.api)?, bind(settings.ops)?);
-        let service = Live::new(Api::new(gateway, config.callers.clone(), settings, Arc::clone(&metrics)));
+        let service = Live::new(Api::new(
+            gateway,
+            config.callers.clone(),
+            Arc::clone(&service_accounts),
+            settings,
+            Arc::clone(&metrics),
+        ));
         let shutdown = Shutdown::default();
         let operations = Ops {
             api: service.clone(),
@@ -83,9 +99,15 @@ impl App {
         Ok(Self {
             api_addr: bound(&api, settings.api),
             ops_addr: bound(&ops, settings.ops),
-            api,
-            ops,
+            api: Entrance {
+                listener: api,
+                tls: settings.tls.clone().map(Live::new),
+                metrics: Some(Arc::clone(&metrics)),
+            },
+            ops: Entrance { listener: ops, tls: None, metrics: None },
             service,
+            service_accounts,
+            kubernetes,
             operations,
             config,
             reloading: None,
@@ -122,9 +144,11 @@ impl App {
     pub async fn run(self) {
         let limits = Live::new(ListenerSettings::from(&self.config.server));
         let server = Live::new(self.config.server.clone());
+        let tls = self.api.tls.clone();
+        // Ready without the issuer's keys: callers with keys of their own need not wait for them.
+        self.service_accounts.replace(self.kubernetes);
         let operations = ops::router(self.operations).with_state(());
-        let operations =
-            listener::serve(self.ops, operations, limits.clone(), None, self.shutdown.until_cut());
+        let operations = listener::serve(self.ops, operations, limits.clone(), self.shutdown.until_cut());
         let operations = tokio::spawn(operations);
         tracing::info!(event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
 
@@ -141,14 +165,15 @@ impl App {
                 config: self.config,
                 api: self.service.clone(),
                 listener: limits.clone(),
+                tls,
+                service_accounts: self.service_accounts,
                 server,
-                metrics: Arc::clone(&self.metrics),
+                metrics: self.metrics,
             };
             tokio::spawn(reloader.run(hangups, self.shutdown.clone()))
         });
         let service = http::api_service(&self.service);
-        let drained =
-            listener::serve(self.api, service, limits, Some(self.metrics), self.shutdown.clone()).await;
+        let drained = listener::serve(self.api, service, limits, self.shutdown.clone()).await;
 
         self.shutdown.begin_cut();
         // None can fail but by a panic, which is logged where it happens.

@@ -5,6 +5,7 @@
 
 mod account;
 mod address;
+mod auth;
 mod balances;
 mod caller;
 mod duration;
@@ -20,6 +21,7 @@ mod section;
 mod server;
 mod setting;
 mod source;
+mod tls;
 mod warnings;
 mod watcher;
 
@@ -32,6 +34,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use account::AccountConfig;
+pub use auth::{JwksConfig, KubernetesConfig};
 pub use error::{ConfigErrors, Remark};
 pub use log::{Level, LogSettings};
 pub use provider::ProviderConfig;
@@ -54,6 +57,8 @@ pub struct Config {
     pub accounts: Vec<AccountConfig>,
     /// Every caller, in the order of the file.
     pub callers: Vec<CallerSettings>,
+    /// Whose service-account tokens identify callers, if anybody's.
+    pub kubernetes: Option<KubernetesConfig>,
     /// What is logged.
     pub log: LogSettings,
     warnings: Vec<Remark>,
@@ -158,7 +163,10 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         }
         account::read_all(tables, providers.as_deref())
     });
-    let callers = root.tables("callers").and_then(|tables| caller::read_all(tables, server.replicas));
+    let kubernetes = auth::read(root.section("auth"));
+    let accepts_tokens = !matches!(kubernetes, Ok(None));
+    let callers = root.tables("callers");
+    let callers = callers.and_then(|tables| caller::read_all(tables, server.replicas, accepts_tokens));
     read_metrics(root.section("metrics"));
     let log = log::read(root.section("log"));
     read_unavailable(root);
@@ -170,6 +178,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         providers: providers?,
         accounts: accounts?,
         callers: callers?,
+        kubernetes: kubernetes?,
         log,
         warnings: Vec::new(),
         masked: String::new(),
@@ -187,11 +196,6 @@ fn read_metrics(mut section: Section<'_>) {
 
 /// Sections of the contract that this version does not have: better refused than silently without effect.
 fn read_unavailable(mut root: Section<'_>) {
-    if root.has("auth") {
-        let mut auth = root.section("auth");
-        auth.unavailable("kubernetes");
-        auth.close();
-    }
     root.unavailable("tracing");
     root.unavailable("shared");
     root.close();

@@ -12,6 +12,7 @@ pub mod clock;
 mod connection;
 mod denied;
 mod directives;
+pub mod kubernetes;
 pub mod listener;
 mod live;
 mod observe;
@@ -23,6 +24,7 @@ mod rate_limit;
 mod reply;
 mod route;
 mod settings;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -40,7 +42,7 @@ use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 pub use caller::AccountPattern;
 pub use live::Live;
-pub use settings::{CallerSettings, LimitSettings, ServerSettings};
+pub use settings::{CallerSettings, Identity, LimitSettings, ServerSettings};
 
 use crate::domain::AccountName;
 use crate::gateway::{Account, Gateway};
@@ -48,6 +50,7 @@ use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
 use auth_throttle::AuthThrottle;
 use caller::{Caller, Callers};
 use denied::DeniedLog;
+use kubernetes::ServiceAccounts;
 use problem::{Code, Problem};
 use route::Route;
 
@@ -56,6 +59,7 @@ pub struct Api {
     gateway: Arc<Gateway>,
     accounts: BTreeMap<AccountName, Arc<OpenAccount>>,
     callers: Callers,
+    service_accounts: Arc<ServiceAccounts>,
     metrics: Arc<Metrics>,
     /// In the order of [`Route::ALL`].
     routes: Arc<[RouteMetrics]>,
@@ -79,6 +83,7 @@ impl Api {
     pub fn new(
         gateway: Arc<Gateway>,
         callers: Vec<CallerSettings>,
+        service_accounts: Arc<ServiceAccounts>,
         settings: &ServerSettings,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -86,6 +91,7 @@ impl Api {
             accounts: open(&gateway, &metrics),
             gateway,
             callers: Callers::new(callers, None, &metrics, clock::monotonic()),
+            service_accounts,
             routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
             metrics,
             auth_throttle: Arc::default(),
@@ -108,6 +114,7 @@ impl Api {
             accounts: open(&gateway, &self.metrics),
             gateway,
             callers: Callers::new(callers, Some(&self.callers), &self.metrics, clock::monotonic()),
+            service_accounts: Arc::clone(&self.service_accounts),
             routes: Arc::clone(&self.routes),
             metrics: Arc::clone(&self.metrics),
             auth_throttle: Arc::clone(&self.auth_throttle),

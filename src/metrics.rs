@@ -165,7 +165,7 @@ impl Metrics {
             registry: registry.clone(),
             process: process::registry()?,
         };
-        Self::start_at_zero(&metrics.auth_failures, &AuthFailure::ALL);
+        Self::start_at_zero(&metrics.auth_failures, &AuthFailure::OF_KEYS);
         Self::start_at_zero(&metrics.connections_refused, &ConnectionRefusal::ALL);
         Self::start_at_zero(&metrics.config_reloads, &ReloadResult::ALL);
         Ok(metrics)
@@ -180,6 +180,11 @@ impl Metrics {
         for label in labels {
             counters.with_label_values(&[label.as_str()]).inc_by(0);
         }
+    }
+
+    /// Shows, from now on, how tokens of service accounts can fail.
+    pub fn expect_tokens(&self) {
+        Self::start_at_zero(&self.auth_failures, &AuthFailure::ALL);
     }
 
     /// Counts a request without a known key.

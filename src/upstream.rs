@@ -12,6 +12,7 @@ mod clock;
 mod credentials;
 mod failure_log;
 mod hold;
+mod jwks;
 mod provider;
 mod renewal;
 mod retry;
@@ -29,6 +30,7 @@ pub use breaker::{BreakerSettings, BreakerState};
 pub use budget::BudgetSettings;
 pub use client::{ClientError, ClientSettings};
 pub use credentials::{ClientCredentials, Credential};
+pub use jwks::{JwksClient, JwksError, JwksSettings};
 pub use provider::{Last, ProviderSettings, UpstreamProvider};
 
 use crate::domain::{

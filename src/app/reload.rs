@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{BuildError, assembly, unix_seconds};
+use super::{BuildError, assembly, kubernetes, unix_seconds};
 use crate::config::{Change, Config, Watcher};
+use crate::http::kubernetes::ServiceAccounts;
 use crate::http::listener::ListenerSettings;
+use crate::http::tls::TlsSettings;
 use crate::http::{Api, Live, ServerSettings};
 use crate::metrics::{Metrics, ReloadResult};
 use crate::shutdown::{Hangups, Shutdown};
@@ -22,6 +24,8 @@ pub(super) struct Reloader {
     pub(super) config: Config,
     pub(super) api: Live<Api>,
     pub(super) listener: Live<ListenerSettings>,
+    pub(super) tls: Option<Live<TlsSettings>>,
+    pub(super) service_accounts: Arc<ServiceAccounts>,
     pub(super) server: Live<ServerSettings>,
     /// What the listeners were bound with.
     pub(super) started: ServerSettings,
@@ -76,14 +80,25 @@ impl Reloader {
 
     async fn apply(&mut self, config: Config) -> Result<(), BuildError> {
         let api = self.api.current();
+        let trusted = kubernetes::settings(&config)?;
         let gateway = assembly::reconfigured((api.gateway(), &self.config), &config, &self.metrics).await?;
         self.api.replace(api.reconfigured(Arc::new(gateway), config.callers.clone(), &config.server));
+        let changed = config.changes_since(&self.config);
+        if changed.iter().any(|section| section == "auth.kubernetes") {
+            self.service_accounts.replace(trusted);
+        }
         self.listener.replace(ListenerSettings::from(&config.server));
+        if let (Some(tls), Some(settings)) = (&self.tls, &config.server.tls) {
+            tls.replace(settings.clone());
+        }
         self.server.replace(config.server.clone());
         self.metrics.reloaded(ReloadResult::Ok);
         self.metrics.config_last_reload_success.set(unix_seconds());
-        let changed = config.changes_since(&self.config).join(", ");
-        tracing::info!(event = "config_reloaded", changed, "the new configuration is in force");
+        tracing::info!(
+            event = "config_reloaded",
+            changed = changed.join(", "),
+            "the new configuration is in force"
+        );
         for unread in config.unread() {
             let file = unread.file.as_ref().map(|file| file.display().to_string());
             tracing::warn!(event = "config_unread", key = unread.key, file, "{}", unread.problem);
@@ -98,6 +113,10 @@ impl Reloader {
 
 /// The keys that a running gateway cannot change.
 fn needs_restart(started: &ServerSettings, now: &ServerSettings) -> impl Iterator<Item = &'static str> {
-    let keys = [("server.api", started.api != now.api), ("server.ops", started.ops != now.ops)];
+    let keys = [
+        ("server.api", started.api != now.api),
+        ("server.ops", started.ops != now.ops),
+        ("server.tls", started.tls.is_some() != now.tls.is_some()),
+    ];
     keys.into_iter().filter_map(|(key, has_changed)| has_changed.then_some(key))
 }

@@ -11,12 +11,18 @@ use super::setting::quoted;
 pub(super) struct BaseUrl(pub(super) String);
 
 impl BaseUrl {
-    /// Reads a URL with https, or with http to this machine, where nobody listens in.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let url = plain_url(text)?;
-        let is_safe = url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url);
-        is_safe.then(|| Self(url.as_str().trim_end_matches('/').to_owned()))
+        Some(Self(safe_url(text)?.as_str().trim_end_matches('/').to_owned()))
     }
+}
+
+/// Where one document is, under the rules of [`BaseUrl`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DocumentUrl(pub(super) String);
+
+/// A plain URL with https, or with http to this machine, where nobody listens in.
+fn safe_url(text: &str) -> Option<Url> {
+    plain_url(text).filter(|url| url.scheme() == "https" || url.scheme() == "http" && is_loopback(url))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -43,6 +49,18 @@ impl Setting for BaseUrl {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         value.text(Self::EXPECTED, Self::parse)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+impl Setting for DocumentUrl {
+    const EXPECTED: &'static str = BaseUrl::EXPECTED;
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        value.text(Self::EXPECTED, |text| Some(Self(safe_url(text)?.into())))
     }
 
     fn show(&self) -> String {

@@ -9,12 +9,19 @@ use super::reading::Read;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 use crate::domain::CallerName;
-use crate::http::{AccountPattern, CallerSettings, LimitSettings};
+use crate::http::kubernetes::ServiceAccount;
+use crate::http::{AccountPattern, CallerSettings, Identity, LimitSettings};
 
 const LIMIT: LimitSettings = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
 
-/// Where each digest was first seen: the key path.
-type Seen = HashMap<[u8; 32], String>;
+/// What tells the callers so far, and where each was first seen: the key path.
+#[derive(Default)]
+struct Seen {
+    digests: HashMap<[u8; 32], String>,
+    service_accounts: HashMap<ServiceAccount, String>,
+    /// Whether there is `[auth.kubernetes]`.
+    accepts_tokens: bool,
+}
 
 /// SHA-256 of a caller's key.
 #[derive(Clone, Copy)]
@@ -44,6 +51,18 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
     if digits.len() == 64 { bytes.try_into().ok() } else { None }
 }
 
+impl Setting for ServiceAccount {
+    const EXPECTED: &'static str = "a service account as \"namespace/name\"";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        value.text(Self::EXPECTED, Self::parse)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
 /// A pattern, and its text to show.
 struct Pattern(AccountPattern, String);
 
@@ -62,8 +81,9 @@ impl Setting for Pattern {
 pub(super) fn read_all(
     tables: Vec<(&str, Section<'_>)>,
     replicas: Read<NonZeroU32>,
+    accepts_tokens: bool,
 ) -> Read<Vec<CallerSettings>> {
-    let mut seen = Seen::new();
+    let mut seen = Seen { accepts_tokens, ..Seen::default() };
     let mut read = |(name, mut section): (&str, Section<'_>)| {
         let caller = read(name, &mut section, replicas, &mut seen);
         section.close_and_show();
@@ -80,7 +100,7 @@ fn read(
     seen: &mut Seen,
 ) -> Read<CallerSettings> {
     let name = CallerName::parse(name).map_err(|error| section.wrong("", &error.to_string()));
-    let keys = read_keys(section, seen);
+    let identity = read_identity(section, seen);
     let accounts: Read<Vec<Pattern>> = section.or("accounts", Vec::new());
     let limit = section.or("limit", LIMIT);
     let limit = limit.and_then(|whole| Ok(section.share("limit", whole, replicas?)));
@@ -90,34 +110,63 @@ fn read(
 
     Ok(CallerSettings {
         name: name?,
-        key_digests: keys?.into_iter().map(|digest| digest.0).collect(),
+        identity: identity?,
         accounts: accounts?.into_iter().map(|pattern| pattern.0).collect(),
         limit: limit?,
         forced: forced?,
     })
 }
 
-fn read_keys(section: &mut Section<'_>, seen: &mut Seen) -> Read<Vec<KeyDigest>> {
-    section.unavailable("service_account");
-    let missing = format!("expected at least one, {}", KeyDigest::EXPECTED);
-    let Some(value) = section.value("keys_sha256") else {
-        return Err(section.wrong("keys_sha256", &missing));
-    };
+fn read_identity(section: &mut Section<'_>, seen: &mut Seen) -> Read<Identity> {
+    let keys = section.value("keys_sha256");
+    let service_account = section.value("service_account");
+    match (keys, service_account) {
+        (Some(keys), None) => {
+            let digests = read_keys(&keys, seen)?;
+            section.show("keys_sha256", &digests);
+            Ok(Identity::Keys(digests.into_iter().map(|digest| digest.0).collect()))
+        }
+        (None, Some(value)) => {
+            let account = read_service_account(&value, seen)?;
+            section.show("service_account", &account);
+            Ok(Identity::ServiceAccount(account))
+        }
+        (None, None) => {
+            let missing =
+                format!("missing, expected at least one, {}, or service_account", KeyDigest::EXPECTED);
+            Err(section.wrong("keys_sha256", &missing))
+        }
+        (Some(_), Some(account)) => Err(account.wrong("not beside keys_sha256, expected either")),
+    }
+}
+
+fn read_keys(value: &Value<'_>, seen: &mut Seen) -> Read<Vec<KeyDigest>> {
     let items = value.items(&format!("a list of {}", KeyDigest::EXPECTED))?;
     if items.is_empty() {
-        return Err(value.wrong(&missing));
+        return Err(value.wrong(&format!("expected at least one, {}", KeyDigest::EXPECTED)));
     }
     let read: Vec<Read<KeyDigest>> = items
         .iter()
         .map(|item| {
             let digest = KeyDigest::read(item)?;
-            match seen.insert(digest.0, item.path().to_owned()) {
+            match seen.digests.insert(digest.0, item.path().to_owned()) {
                 None => Ok(digest),
                 Some(first) => Err(item.wrong(&format!("expected a key of its own, not the one of {first}"))),
             }
         })
         .collect();
-    let digests = read.into_iter().collect::<Read<Vec<KeyDigest>>>()?;
-    section.show("keys_sha256", &digests);
-    Ok(digests)
+    read.into_iter().collect()
+}
+
+fn read_service_account(value: &Value<'_>, seen: &mut Seen) -> Read<ServiceAccount> {
+    let account = ServiceAccount::read(value)?;
+    if !seen.accepts_tokens {
+        return Err(value.wrong("expected [auth.kubernetes], which says whose tokens are accepted"));
+    }
+    match seen.service_accounts.insert(account.clone(), value.path().to_owned()) {
+        None => Ok(account),
+        Some(first) => {
+            Err(value.wrong(&format!("expected a service account of its own, not the one of {first}")))
+        }
+    }
 }

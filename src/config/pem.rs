@@ -88,7 +88,7 @@ impl Setting for Identity {
 /// Certificates to trust; no secret, so the file is named directly.
 #[derive(Clone, Debug)]
 pub(super) struct Authority {
-    file: FilePath,
+    pub(super) file: FilePath,
     pub(super) pem: Vec<u8>,
 }
 
@@ -97,11 +97,11 @@ impl Setting for Authority {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let file = FilePath::read(value)?;
-        let pem = Source::File(file.0.clone()).understood(value, |contents, _| {
+        let pem = Source::File(file.0.clone()).understood(value, |contents, source| {
             if holds_certificates(contents) {
                 return Ok(contents.to_vec());
             }
-            Err("expected a file with a certificate in PEM".to_owned())
+            Err(format!("expected a certificate in PEM in {source}"))
         })?;
         Ok(Self { file, pem })
     }

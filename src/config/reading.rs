@@ -4,7 +4,7 @@ use std::cell::{RefCell, RefMut};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretSlice};
 
 use super::error::Remark;
 use super::source::{Sources, Unread};
@@ -96,6 +96,11 @@ impl<'a> Reading<'a> {
                 None => Err(self.report(place, problem)),
             },
         }
+    }
+
+    /// What a source held before this reload.
+    pub(super) fn before(&self, place: &Place) -> Option<&'a SecretSlice<u8>> {
+        self.before?.get(&place.path)
     }
 
     /// Whether a source inside this place is waited for.

@@ -5,6 +5,7 @@
 use std::cell::RefMut;
 use std::path::Path;
 
+use secrecy::{ExposeSecret, SecretSlice};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -199,6 +200,19 @@ impl<'a> Section<'a> {
         self.reading.is_awaited(&self.place)
     }
 
+    /// Notes that a source is not understood together with others: a mistake at start.
+    pub(super) fn unread(&self, key: &str, file: &Path, problem: &str) -> Read<()> {
+        self.reading.unread(&self.place_of(key), Some(file), problem).map(drop)
+    }
+
+    /// What a source held before this reload, from now on again; what it holds now if it is new.
+    pub(super) fn keep_old(&self, key: &str, new: &[u8]) -> SecretSlice<u8> {
+        let place = self.place_of(key);
+        let kept = self.reading.before(&place).map_or(new, ExposeSecret::expose_secret);
+        self.reading.sources().keep(&place.path, kept.to_vec());
+        kept.to_vec().into()
+    }
+
     /// Reports a mistake at a key, written or not; `""` is the section itself.
     pub(super) fn wrong(&self, key: &str, text: &str) -> Reported {
         self.reading.report(&self.place_of(key), text)
@@ -207,6 +221,12 @@ impl<'a> Section<'a> {
     /// Reports at a key what is legal but unwise.
     pub(super) fn warn(&self, key: &str, text: &str) {
         self.reading.warn(&self.place_of(key), text);
+    }
+
+    /// What has been read of an inline table so far, as one.
+    pub(super) fn inline(&self) -> String {
+        let keys = self.shown.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
+        format!("{{ {} }}", keys.collect::<Vec<_>>().join(", "))
     }
 
     /// Reports what is written but not known.

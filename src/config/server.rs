@@ -8,6 +8,7 @@ use super::duration::{self, Pause};
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
+use super::tls::ListenerTls;
 use crate::http::ServerSettings;
 
 const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -44,7 +45,7 @@ pub(super) fn read(mut section: Section<'_>) -> Server {
     let idle_timeout = section.or("idle_timeout", Duration::from_secs(75));
     let max_connection_age = section.or("max_connection_age", Duration::from_mins(10));
     let replicas = section.or("replicas", NonZeroU32::MIN);
-    section.unavailable("tls");
+    let tls: Read<Option<ListenerTls>> = section.optional("tls");
     if let (Ok(api), Ok(ops)) = (api, ops)
         && api == ops
         && api.port() != 0
@@ -58,6 +59,7 @@ pub(super) fn read(mut section: Section<'_>) -> Server {
         Ok(ServerSettings {
             api: api?,
             ops: ops?,
+            tls: tls?.map(|tls| tls.settings),
             request_timeout: request_timeout?,
             drain_delay: drain_delay?.0,
             drain_timeout: drain_timeout?,

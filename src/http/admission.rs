@@ -10,6 +10,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::poll;
+use http::HeaderMap;
 use http::header::HeaderName;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
@@ -21,6 +22,7 @@ use super::listener::Peer;
 use super::observe::Logged;
 use super::problem::{Code, Problem};
 use super::{Answering, Api, Live, OpenAccount, route};
+use crate::domain::Moment;
 use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -40,12 +42,13 @@ pub(super) fn admit<S: Answering>(live: Live<Api>, inner: S) -> impl Answering {
 }
 
 async fn admitted(api: &Api, mut inner: impl Answering, request: Request) -> Result<Response, Problem> {
-    let now = Arrival::of(&request)?.moment.monotonic;
+    let moment = Arrival::of(&request)?.moment;
+    let now = moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
         let Ok(response) = inner.call(request).await;
         return Ok(response);
     }
-    let caller = match api.callers.identify(request.headers()) {
+    let caller = match identify(api, request.headers(), moment).await {
         Ok(caller) => caller,
         Err(reason) => return Err(unauthenticated(api, &request, reason, now)),
     };
@@ -65,6 +68,22 @@ async fn admitted(api: &Api, mut inner: impl Answering, request: Request) -> Res
         response.extensions_mut().insert(logged);
     }
     Ok(response)
+}
+
+/// Finds the caller; a token's key that is not known may be known in a moment.
+async fn identify<'a>(
+    api: &'a Api,
+    headers: &HeaderMap,
+    arrived: Moment,
+) -> Result<&'a Arc<Caller>, AuthFailure> {
+    let identified = api.callers.identify(headers, &api.service_accounts, arrived.wall);
+    if !matches!(identified, Err(AuthFailure::UnknownKey)) {
+        return identified;
+    }
+    let deadline = arrived.monotonic + api.request_timeout;
+    // Without the keys by then, it is refused as it is now.
+    let _ = Box::pin(tokio::time::timeout_at(deadline.into(), api.service_accounts.fetch_again())).await;
+    api.callers.identify(headers, &api.service_accounts, arrived.wall)
 }
 
 /// Waits for an answer as long as a whole request may take, and a little longer: a handler that waits until then
@@ -107,7 +126,9 @@ fn unauthenticated(api: &Api, request: &Request, reason: AuthFailure, now: Insta
         Some(retry_after) => {
             Problem::new(Code::RateLimited, "too many requests without a known key").retry_after(retry_after)
         }
-        None => Problem::new(Code::Unauthenticated, "send Authorization: Bearer with a caller key"),
+        None => {
+            Problem::new(Code::Unauthenticated, "send Authorization: Bearer with a caller's key or token")
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Who asks: a caller is known by its key, of which only the SHA-256 is kept, and sees only the accounts that its
-//! patterns name.
+//! Who asks: a caller is known by its key, of which only the SHA-256 is kept, or by its service account's token, and
+//! sees only the accounts that its patterns name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,12 +7,14 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::kubernetes::ServiceAccounts;
 use super::rate_limit::Limit;
 use super::reply;
-use super::settings::{CallerSettings, LimitSettings};
+use super::settings::{CallerSettings, Identity, LimitSettings};
 use crate::domain::{CallerName, RetryAfter};
 use crate::metrics::{AuthFailure, CallerMetrics, LimitPolicy, Metrics};
 
@@ -129,8 +131,12 @@ impl Caller {
     }
 }
 
-/// Every caller, by the SHA-256 of its keys.
-pub(super) struct Callers(HashMap<[u8; 32], Arc<Caller>>);
+/// Every caller, by what tells it.
+#[derive(Default)]
+pub(super) struct Callers {
+    by_digest: HashMap<[u8; 32], Arc<Caller>>,
+    by_subject: HashMap<String, Arc<Caller>>,
+}
 
 impl Callers {
     /// Makes the callers of a configuration, given those of the one before.
@@ -142,29 +148,49 @@ impl Callers {
     ) -> Self {
         let before: HashMap<&CallerName, &Caller> = before
             .into_iter()
-            .flat_map(|before| before.0.values())
+            .flat_map(|before| before.by_digest.values().chain(before.by_subject.values()))
             .map(|caller| (caller.name(), &**caller))
             .collect();
-        let mut callers = HashMap::new();
+        let mut callers = Self::default();
         for settings in settings {
-            let digests = settings.key_digests.clone();
+            let identity = settings.identity.clone();
             let before = before.get(&settings.name).copied();
             let Some(caller) = Caller::new(settings, before, metrics, now).map(Arc::new) else { continue };
-            callers.extend(digests.into_iter().map(|digest| (digest, Arc::clone(&caller))));
+            match identity {
+                Identity::Keys(digests) => {
+                    callers.by_digest.extend(digests.into_iter().map(|digest| (digest, Arc::clone(&caller))));
+                }
+                Identity::ServiceAccount(account) => {
+                    callers.by_subject.insert(account.subject(), caller);
+                }
+            }
         }
-        Self(callers)
+        callers
     }
 
-    /// Finds the caller of a request.
-    pub(super) fn identify(&self, headers: &HeaderMap) -> Result<&Arc<Caller>, AuthFailure> {
+    /// Finds the caller of a request by its key, or else by its token.
+    pub(super) fn identify(
+        &self,
+        headers: &HeaderMap,
+        service_accounts: &ServiceAccounts,
+        now: Timestamp,
+    ) -> Result<&Arc<Caller>, AuthFailure> {
         let key = bearer(headers).ok_or(AuthFailure::Missing)?;
         let digest: [u8; 32] = Sha256::digest(key).into();
+        if let Some(caller) = self.with_key(&digest) {
+            return Ok(caller);
+        }
+        let subject = service_accounts.subject(key, &digest, now)?;
+        self.by_subject.get(&*subject).ok_or(AuthFailure::UnknownServiceAccount)
+    }
+
+    fn with_key(&self, digest: &[u8; 32]) -> Option<&Arc<Caller>> {
         // The map compares in varying time, but only digests: what it tells is of no use for finding a key. The
         // comparison in constant time is the one that decides.
-        let found = self.0.get_key_value(&digest);
+        let found = self.by_digest.get_key_value(digest);
         let known = found.map_or([0; 32], |(known, _)| *known);
-        let is_known = bool::from(known.ct_eq(&digest));
-        found.map(|(_, caller)| caller).filter(|_| is_known).ok_or(AuthFailure::Unknown)
+        let is_known = bool::from(known.ct_eq(digest));
+        found.map(|(_, caller)| caller).filter(|_| is_known)
     }
 }
 
@@ -187,7 +213,7 @@ mod tests {
     fn callers() -> Callers {
         let caller = |name: &str, key: &str| CallerSettings {
             name: CallerName::parse(name).unwrap(),
-            key_digests: vec![Sha256::digest(key).into()],
+            identity: Identity::Keys(vec![Sha256::digest(key).into()]),
             accounts: vec![],
             limit: LimitSettings { requests: 1, per: Duration::from_secs(1), burst: 1 },
             forced: None,
@@ -231,7 +257,8 @@ mod tests {
         let callers = callers();
         let identify = |lines: &[&str]| {
             let headers = lines.iter().map(|line| (AUTHORIZATION, line.parse().unwrap())).collect();
-            callers.identify(&headers).map(|caller| caller.name().to_string())
+            let none = ServiceAccounts::new(Arc::new(Metrics::new("0", "0").unwrap()));
+            callers.identify(&headers, &none, Timestamp::UNIX_EPOCH).map(|caller| caller.name().to_string())
         };
 
         assert_eq!(identify(&["Bearer key-1"]).as_deref(), Ok("checkout"));

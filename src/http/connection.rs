@@ -2,17 +2,12 @@
 //!
 //! hyper's own header timeout would also cut idle connections and costs a timer per request; `pace` has both bounds.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+mod answer;
 
-use bytes::Buf;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header::CONNECTION};
-use http_body::{Body, Frame, SizeHint};
+use std::{convert::Infallible, error::Error, pin::Pin, sync::Arc, task::Poll, time::Duration};
+
+use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
+use http_body::Body;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -20,20 +15,26 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep, timeout},
+    io::AsyncRead,
+    net::TcpStream,
+    time::{Instant, sleep, timeout, timeout_at},
 };
-use tower::{BoxError, Service};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+
+pub(super) use answer::Answers;
 
 use super::{
     Live,
     listener::{ListenerSettings, Peer},
     pace::{Exchange, Pace, Paced, Protocol},
+    tls::TlsSettings,
 };
 use crate::{
     metrics::{ConnectionRefusal, Metrics},
     shutdown::Shutdown,
 };
+use answer::{AnswerBody, refused_head};
 
 /// The size of a head, request line included; in HTTP/2 the size that HPACK unpacks to.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
@@ -47,26 +48,18 @@ const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 /// How long a refused peer is listened to: closing on unread bytes would reset it, and the refusal would be lost.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What answers requests: a tower service that cannot fail.
-pub trait Answers: Clone + Send + Sync + 'static {
-    /// The body of an answer.
-    type Body: Body<Data: Buf + Send, Error: Into<BoxError>> + Send + Unpin + 'static;
-
-    /// Answers one request.
-    fn answer(
-        self,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
-}
-
 /// What all connections of one listener have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Site<S> {
     pub(super) service: S,
     pub(super) settings: Live<ListenerSettings>,
+    pub(super) tls: Option<Live<TlsSettings>>,
     pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) shutdown: Shutdown,
 }
+
+/// What carries the bytes. TLS is boxed, as it would make every connection larger.
+type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// One connection of a site.
 struct Conversation<S> {
@@ -75,59 +68,76 @@ struct Conversation<S> {
     pace: Arc<Pace>,
 }
 
-/// An answer's body, which ends the exchange when hyper has taken all of it or gives it up.
-struct AnswerBody<B> {
-    body: Option<B>,
-    _exchange: Exchange,
-}
-
-impl<S, B> Answers for S
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    B: Body<Data: Buf + Send, Error: Into<BoxError>> + Send + Unpin + 'static,
-{
-    type Body = B;
-
-    async fn answer(self, request: Request<Incoming>) -> Response<B> {
-        // Axum's services are always ready.
-        let mut service = self;
-        let Ok(response) = service.call(request).await;
-        response
-    }
-}
-
 /// Serves a connection that was accepted at `accepted` until it ends by itself or is dropped.
-pub(super) async fn serve<T, S>(io: T, accepted: Instant, peer: Peer, site: Site<S>)
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Answers,
-{
+pub(super) async fn serve<S: Answers>(stream: TcpStream, accepted: Instant, peer: Peer, site: Site<S>) {
     let pace = Pace::new(accepted, *site.settings.current(), site.shutdown.clone());
-    let mut io = Paced::new(io, Arc::clone(&pace));
     let conversation = Conversation { site, peer, pace };
     let opened = tokio::select! {
         biased;
-        opened = io.open() => opened,
+        opened = conversation.open(stream, accepted) => opened,
         () = conversation.first_request_overdue() => return,
     };
     match opened {
-        Ok(Some(Protocol::Http1)) => conversation.serve_http1(io).await,
-        Ok(Some(Protocol::Http2)) => conversation.serve_http2(io).await,
-        Ok(None) | Err(_) => conversation.end(false),
+        Some((Protocol::Http1, io)) => conversation.serve_http1(io).await,
+        Some((Protocol::Http2, io)) => conversation.serve_http2(io).await,
+        None => conversation.end(false),
+    }
+}
+
+impl<S> Site<S> {
+    /// Counts a connection that was refused.
+    pub(super) fn refused(&self, reason: ConnectionRefusal) {
+        if let Some(metrics) = &self.metrics {
+            metrics.connection_refused(reason);
+        }
     }
 }
 
 impl<S: Answers> Conversation<S> {
+    /// Shakes hands where that is asked for, and finds out what the peer speaks; `None` if it never said. ALPN is not
+    /// looked at: whoever agreed on HTTP/2 begins like everybody who speaks it.
+    async fn open(&self, stream: TcpStream, accepted: Instant) -> Option<(Protocol, Paced<Transport>)> {
+        let transport = match &self.site.tls {
+            None => Either::Left(stream),
+            Some(tls) => {
+                // Boxed, since it would make every connection's task larger.
+                let handshake = Box::pin(self.shake_hands(tls.current(), stream, accepted));
+                Either::Right(handshake.await?)
+            }
+        };
+        let mut io = Paced::new(transport, Arc::clone(&self.pace));
+        let protocol = io.open().await.ok()??;
+        Some((protocol, io))
+    }
+
+    async fn shake_hands(
+        &self,
+        tls: Arc<TlsSettings>,
+        stream: TcpStream,
+        accepted: Instant,
+    ) -> Option<Box<TlsStream<TcpStream>>> {
+        let deadline = accepted + self.pace.header_timeout();
+        // A peer that never sends a byte is no failed handshake, it is only there.
+        let has_begun = matches!(timeout_at(deadline, stream.peek(&mut [0])).await, Ok(Ok(1..)));
+        if !has_begun {
+            return None;
+        }
+        let error = match timeout_at(deadline, tls.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(Box::new(stream)),
+            Ok(Err(error)) => error,
+            Err(late) => late.into(),
+        };
+        self.site.refused(ConnectionRefusal::Tls);
+        tracing::debug!(peer = %self.peer.0, error = &error as &dyn std::error::Error, "a TLS handshake failed");
+        None
+    }
+
     async fn first_request_overdue(&self) {
         self.site.shutdown.stopped_accepting().await;
         sleep(FIRST_REQUEST_GRACE).await;
     }
 
-    async fn serve_http1(&self, io: Paced<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>) {
+    async fn serve_http1(&self, io: Paced<Transport>) {
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_header_size(MAX_HEAD_BYTES as usize)
@@ -143,7 +153,7 @@ impl<S: Answers> Conversation<S> {
         }
     }
 
-    async fn serve_http2(&self, io: Paced<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>) {
+    async fn serve_http2(&self, io: Paced<Transport>) {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
@@ -153,7 +163,10 @@ impl<S: Answers> Conversation<S> {
         let connection = std::pin::pin!(connection);
         // GOAWAY lets the requests through that are on their way.
         let ended = self.drive(connection, http2::Connection::graceful_shutdown, || true).await;
-        self.end(ended.is_err() && self.pace.reads_head() && !self.pace.is_gone());
+        // What the peer sent, not how the connection ended: a broken rule, or too much of what is costly.
+        let is_broken_rule = |error: &h2::Error| error.is_library();
+        let cause = ended.as_ref().err().and_then(Error::source).and_then(|error| error.downcast_ref());
+        self.end(cause.is_some_and(is_broken_rule));
     }
 
     /// Polls the connection to its end, and once tells it to close: when an answer has asked for it, or accepting has
@@ -187,61 +200,29 @@ impl<S: Answers> Conversation<S> {
         &self,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<AnswerBody<S::Body>>, Infallible>> + use<S> {
-        let mut exchange = Exchange::begin(&self.pace);
+        let mut exchange = Exchange::begin(&self.pace, !request.body().is_end_stream());
+        // HTTP/1 does not come this far with it; there the connection ends, so it does here.
+        let is_refused = request.headers().len() > MAX_FIELDS;
         let service = self.site.service.clone();
         request.extensions_mut().insert(self.peer);
         async move {
             let is_http1 = request.version() < Version::HTTP_2;
-            let mut response = if request.headers().len() > MAX_FIELDS {
-                refused_head()
-            } else {
-                service.answer(request).await.map(Some)
-            };
-            let must_leave = exchange.answer(Instant::now());
+            let mut response =
+                if is_refused { refused_head() } else { service.answer(request).await.map(Some) };
+            let must_leave = exchange.answer(Instant::now(), is_refused);
             if must_leave && is_http1 {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| AnswerBody { body, _exchange: exchange }))
+            Ok(response.map(|body| AnswerBody::new(body, exchange)))
         }
     }
 
-    /// Counts a connection that ended before its head was understood.
+    /// Counts a connection that ended because of a head.
     fn end(&self, is_unreadable: bool) {
-        if let Some(metrics) = &self.site.metrics
-            && (is_unreadable || self.pace.is_late())
-        {
-            metrics.connection_refused(ConnectionRefusal::Head);
+        if is_unreadable || self.pace.has_bad_head() {
+            self.site.refused(ConnectionRefusal::Head);
         }
     }
-}
-
-impl<B: Body + Unpin> Body for AnswerBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match &mut self.get_mut().body {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-}
-
-fn refused_head<B>() -> Response<Option<B>> {
-    let mut refusal = Response::new(None);
-    *refusal.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    refusal
 }
 
 async fn linger(mut io: impl AsyncRead + Unpin) {

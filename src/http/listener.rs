@@ -20,6 +20,7 @@ use super::{
     Live,
     connection::{self, Answers, Site},
     settings::ServerSettings,
+    tls::TlsSettings,
 };
 use crate::{
     metrics::{ConnectionRefusal, Metrics},
@@ -48,6 +49,17 @@ pub struct ListenerSettings {
     pub max_connections: usize,
     /// After accepting has stopped, for requests in flight.
     pub drain_timeout: Duration,
+}
+
+/// Where connections come in.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The bound socket.
+    pub listener: TcpListener,
+    /// What connections are met with; `None` for plain text.
+    pub tls: Option<Live<TlsSettings>>,
+    /// Where connections that are refused are counted, if they are.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 /// Where a connection comes from; every request carries it as an extension.
@@ -96,17 +108,16 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves connections until accepting is to stop, then for at most `drain_timeout` what has begun. Refused connections
-/// are counted where there are metrics. A `Router` needs its state applied before (`with_state(())`), or it builds its
-/// routes anew for every request.
+/// Serves connections until accepting is to stop, then for at most `drain_timeout` what has begun. A `Router` needs its
+/// state applied before (`with_state(())`), or it builds its routes anew for every request.
 pub async fn serve<S: Answers>(
-    listener: TcpListener,
+    entrance: Entrance,
     service: S,
     settings: Live<ListenerSettings>,
-    metrics: Option<Arc<Metrics>>,
     shutdown: Shutdown,
 ) -> Drained {
-    let site = Site { service, settings, metrics, shutdown };
+    let Entrance { listener, tls, metrics } = entrance;
+    let site = Site { service, settings, tls, metrics, shutdown };
     let mut acceptor = Acceptor { site, connections: JoinSet::new(), logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {
@@ -138,9 +149,7 @@ impl<S: Answers> Acceptor<S> {
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         if self.connections.len() >= self.site.settings.current().max_connections {
-            if let Some(metrics) = &self.site.metrics {
-                metrics.connection_refused(ConnectionRefusal::Limit);
-            }
+            self.site.refused(ConnectionRefusal::Limit);
             return;
         }
         // Matters for small answers; a socket that refuses it still works.

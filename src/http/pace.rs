@@ -4,11 +4,13 @@
 //! alone: when it fires, the real deadline is looked at. A keep-alive connection therefore serves requests without
 //! touching the timer, at two looks at the clock each.
 
+mod heads;
 mod stream;
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,7 +28,7 @@ use crate::shutdown::Shutdown;
 pub(super) enum Protocol {
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
-    /// HTTP/2, by prior knowledge.
+    /// HTTP/2.
     Http2,
 }
 
@@ -43,16 +45,16 @@ pub(super) struct Pace {
     reads_head: AtomicBool,
     /// Requests whose answer hyper does not yet have in full.
     in_flight: AtomicU32,
-    /// Of these, answers of which hyper has the head.
-    unread: AtomicU32,
-    /// When an answer last began, in microseconds since `accepted`.
-    answered: AtomicU64,
-    /// When an exchange last ended, likewise.
+    /// The request that began last has a body.
+    has_body: AtomicBool,
+    /// When each answer began that the peer has not taken in full, in microseconds since `accepted`, oldest first.
+    unread: Mutex<VecDeque<u64>>,
+    /// The first of these, or [`NONE`].
+    oldest_unread: AtomicU64,
+    /// When an exchange last ended, in microseconds since `accepted`.
     idle: AtomicU64,
-    /// A begun head was not finished in time.
-    is_late: AtomicBool,
-    /// The peer closed its side, or the connection broke.
-    is_gone: AtomicBool,
+    /// A begun head was not finished in time, or is too large.
+    has_bad_head: AtomicBool,
     /// The last answer that began was to be the connection's last.
     is_leaving: AtomicBool,
 }
@@ -61,8 +63,11 @@ pub(super) struct Pace {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pace: Arc<Pace>,
-    is_answered: bool,
+    answered: Option<u64>,
 }
+
+/// Stands for no moment.
+const NONE: u64 = u64::MAX;
 
 impl Pace {
     pub(super) fn new(accepted: Instant, limits: ListenerSettings, shutdown: Shutdown) -> Arc<Self> {
@@ -72,13 +77,17 @@ impl Pace {
             shutdown,
             reads_head: AtomicBool::new(true),
             in_flight: AtomicU32::new(0),
-            unread: AtomicU32::new(0),
-            answered: AtomicU64::new(0),
+            has_body: AtomicBool::new(false),
+            unread: Mutex::default(),
+            oldest_unread: AtomicU64::new(NONE),
             idle: AtomicU64::new(0),
-            is_late: AtomicBool::new(false),
-            is_gone: AtomicBool::new(false),
+            has_bad_head: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
         })
+    }
+
+    pub(super) fn header_timeout(&self) -> Duration {
+        self.limits.header_timeout
     }
 
     /// Whether an answer has begun that is to be the connection's last.
@@ -90,44 +99,58 @@ impl Pace {
         self.reads_head.load(Ordering::Acquire)
     }
 
-    pub(super) fn is_late(&self) -> bool {
-        self.is_late.load(Ordering::Acquire)
-    }
-
-    pub(super) fn is_gone(&self) -> bool {
-        self.is_gone.load(Ordering::Acquire)
+    pub(super) fn has_bad_head(&self) -> bool {
+        self.has_bad_head.load(Ordering::Acquire)
     }
 
     fn is_busy(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
-    fn set(&self, moment: &AtomicU64, now: Instant) {
-        let micros = now.saturating_duration_since(self.accepted).as_micros();
-        moment.store(u64::try_from(micros).unwrap_or(u64::MAX), Ordering::Release);
+    fn had_body(&self) -> bool {
+        self.has_body.load(Ordering::Acquire)
     }
 
-    fn get(&self, moment: &AtomicU64) -> Instant {
-        self.accepted + Duration::from_micros(moment.load(Ordering::Acquire))
+    /// When the oldest answer began that is not taken in full.
+    fn unread_since(&self) -> Option<Instant> {
+        let oldest = self.oldest_unread.load(Ordering::Acquire);
+        (oldest != NONE).then(|| self.accepted + Duration::from_micros(oldest))
+    }
+
+    fn idle_since(&self) -> Instant {
+        self.accepted + Duration::from_micros(self.idle.load(Ordering::Acquire))
+    }
+
+    fn micros(&self, now: Instant) -> u64 {
+        let micros = now.saturating_duration_since(self.accepted).as_micros();
+        u64::try_from(micros).unwrap_or(NONE - 1)
+    }
+
+    fn change_unread(&self, change: impl FnOnce(&mut VecDeque<u64>)) {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut unread);
+        self.oldest_unread.store(unread.front().copied().unwrap_or(NONE), Ordering::Release);
     }
 }
 
 impl Exchange {
-    pub(super) fn begin(pace: &Arc<Pace>) -> Self {
+    pub(super) fn begin(pace: &Arc<Pace>, has_body: bool) -> Self {
         pace.in_flight.fetch_add(1, Ordering::AcqRel);
         pace.reads_head.store(false, Ordering::Release);
-        Self { pace: Arc::clone(pace), is_answered: false }
+        pace.has_body.store(has_body, Ordering::Release);
+        Self { pace: Arc::clone(pace), answered: None }
     }
 
     /// The answer's head is there, and the peer has `request_timeout` to make room for the rest. Says whether the
-    /// answer is to be the connection's last.
-    pub(super) fn answer(&mut self, now: Instant) -> bool {
+    /// answer is to be the connection's last, as one that refuses the head is.
+    pub(super) fn answer(&mut self, now: Instant, is_refused: bool) -> bool {
         let pace = &self.pace;
-        self.is_answered = true;
-        pace.set(&pace.answered, now);
-        pace.unread.fetch_add(1, Ordering::AcqRel);
+        let micros = pace.micros(now);
+        self.answered = Some(micros);
+        pace.change_unread(|unread| unread.push_back(micros));
         let is_old = now.saturating_duration_since(pace.accepted) >= pace.limits.max_connection_age;
-        let is_last = is_old || pace.shutdown.is_draining();
+        pace.has_bad_head.fetch_or(is_refused, Ordering::AcqRel);
+        let is_last = is_refused || is_old || pace.shutdown.is_draining();
         if is_last {
             pace.is_leaving.store(true, Ordering::Release);
         }
@@ -137,10 +160,15 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.pace.set(&self.pace.idle, Instant::now());
-        if self.is_answered {
-            self.pace.unread.fetch_sub(1, Ordering::AcqRel);
+        let pace = &self.pace;
+        pace.idle.store(pace.micros(Instant::now()), Ordering::Release);
+        if let Some(answered) = self.answered {
+            pace.change_unread(|unread| {
+                // Answers that began in the same microsecond are as good as each other.
+                let index = unread.iter().position(|began| *began == answered);
+                index.and_then(|index| unread.remove(index));
+            });
         }
-        self.pace.in_flight.fetch_sub(1, Ordering::AcqRel);
+        pace.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::caller::AccountPattern;
+use super::kubernetes::ServiceAccount;
+use super::tls::TlsSettings;
 use crate::domain::CallerName;
 
 /// How callers are served.
@@ -13,6 +15,8 @@ pub struct ServerSettings {
     pub api: SocketAddr,
     /// Where probes and Prometheus connect.
     pub ops: SocketAddr,
+    /// What callers' connections are met with; `None` for plain text.
+    pub tls: Option<TlsSettings>,
     /// A caller's whole request; also how long a client may take to read an answer.
     pub request_timeout: Duration,
     /// After SIGTERM: not ready, still serving, before the listener closes.
@@ -38,14 +42,23 @@ pub struct ServerSettings {
 pub struct CallerSettings {
     /// The configured name.
     pub name: CallerName,
-    /// SHA-256 of each of its keys.
-    pub key_digests: Vec<[u8; 32]>,
+    /// What tells that it is asking.
+    pub identity: Identity,
     /// Which accounts it may see; none means nothing.
     pub accounts: Vec<AccountPattern>,
     /// How many balances it may ask for.
     pub limit: LimitSettings,
     /// How many of those may make a read necessary.
     pub forced: Option<LimitSettings>,
+}
+
+/// What tells a caller.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// SHA-256 of each of its keys.
+    Keys(Vec<[u8; 32]>),
+    /// The subject of its tokens.
+    ServiceAccount(ServiceAccount),
 }
 
 /// A rate with a burst.

@@ -78,7 +78,30 @@ labels! {
         Unknown = "unknown",
         /// Too many failures from this peer.
         Throttled = "throttled",
+        /// A token in three parts that cannot be read.
+        Malformed = "malformed",
+        /// A token signed in another way than those allowed, or than its key is for.
+        Algorithm = "algorithm",
+        /// A token whose key is not among the issuer's.
+        UnknownKey = "unknown_key",
+        /// A token that its key did not sign.
+        Signature = "signature",
+        /// A token of another issuer.
+        Issuer = "issuer",
+        /// A token for somebody else.
+        Audience = "audience",
+        /// A token whose time is over.
+        Expired = "expired",
+        /// A token whose time has not begun.
+        NotYetValid = "not_yet_valid",
+        /// A good token of a service account that is no caller.
+        UnknownServiceAccount = "unknown_service_account",
     }
+}
+
+impl AuthFailure {
+    /// Those that there are without tokens of service accounts.
+    pub const OF_KEYS: [Self; 3] = [Self::Missing, Self::Unknown, Self::Throttled];
 }
 
 labels! {
@@ -86,7 +109,7 @@ labels! {
     ConnectionRefusal {
         /// Over `max_connections`.
         Limit = "limit",
-        /// A request head that was late, too large or unreadable.
+        /// A request head that was late, too large or unreadable; HTTP/2 that breaks its rules.
         Head = "head",
         /// A TLS handshake that failed.
         Tls = "tls",

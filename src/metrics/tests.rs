@@ -77,6 +77,29 @@ fn what_belongs_to_no_name_is_there_at_once_with_zero() {
 }
 
 #[test]
+fn reasons_of_tokens_are_there_when_tokens_are_accepted() {
+    let metrics = Metrics::new("1.2.3", "abc").unwrap();
+    assert!(!page(&metrics).contains("malformed"));
+
+    metrics.expect_tokens();
+
+    let page = page(&metrics);
+    for reason in [
+        "malformed",
+        "algorithm",
+        "unknown_key",
+        "signature",
+        "issuer",
+        "audience",
+        "expired",
+        "not_yet_valid",
+        "unknown_service_account",
+    ] {
+        assert_zero(&page, &format!("balance_gateway_auth_failures_total{{reason=\"{reason}\"}}"));
+    }
+}
+
+#[test]
 fn a_callers_series_are_there_with_its_handles() {
     let (metrics, ..) = made();
 

@@ -17,7 +17,7 @@ use crate::domain::{ParseError, UpstreamError};
 use super::{Operation, classify, clock};
 
 /// A balance is some 300 bytes and a token a few kilobytes; anything over this is no answer of theirs.
-const MAX_BODY: usize = 64 * 1024;
+pub(super) const MAX_BODY: usize = 64 * 1024;
 /// Common load balancers keep idle connections for 60 s or 75 s: half of it leaves no race.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection's DNS answer and route are followed anew after this.
@@ -86,7 +86,7 @@ pub(super) struct Response {
 
 impl Client {
     pub(super) fn new(settings: ClientSettings) -> Result<Self, ClientError> {
-        let tls = tls_config(&settings)?;
+        let tls = tls_config(roots(settings.extra_ca.as_deref(), true)?, settings.identity.as_ref())?;
         let made = make(&settings, &tls)?;
         Ok(Self { settings, tls, current: ArcSwap::from_pointee(made) })
     }
@@ -160,18 +160,7 @@ fn log_transport(error: reqwest::Error, operation: Operation) -> UpstreamError {
 }
 
 fn make(settings: &ClientSettings, tls: &rustls::ClientConfig) -> Result<Made, ClientError> {
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls.clone())
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .connect_timeout(settings.connect_timeout)
-        // A connection that has gone silent would be used on: HTTP/2 ends a timed-out call, not what carries it.
-        .http2_keep_alive_interval(settings.connect_timeout)
-        .http2_keep_alive_timeout(settings.connect_timeout)
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")));
+    let mut builder = builder(tls.clone(), settings.connect_timeout);
     if let Some(proxy) = &settings.proxy {
         // For https alone, which goes through as CONNECT: a request for http would be handed over with its secrets.
         builder = builder.proxy(reqwest::Proxy::https(proxy.clone())?);
@@ -179,19 +168,43 @@ fn make(settings: &ClientSettings, tls: &rustls::ClientConfig) -> Result<Made, C
     Ok(Made { client: builder.build()?, made_at: clock::now().monotonic })
 }
 
-fn tls_config(settings: &ClientSettings) -> Result<rustls::ClientConfig, ClientError> {
+/// What every client of ours has in common: nothing from the environment, nothing asked that is not counted.
+pub(super) fn builder(tls: rustls::ClientConfig, connect_timeout: Duration) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(connect_timeout)
+        // A connection that has gone silent would be used on: HTTP/2 ends a timed-out call, not what carries it.
+        .http2_keep_alive_interval(connect_timeout)
+        .http2_keep_alive_timeout(connect_timeout)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The public authorities, or none, and those in PEM.
+pub(super) fn roots(pem: Option<&[u8]>, with_public: bool) -> Result<rustls::RootCertStore, ClientError> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(pem) = &settings.extra_ca {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            roots.add(certificate?)?;
-        }
+    if with_public {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
+    for certificate in CertificateDer::pem_slice_iter(pem.unwrap_or_default()) {
+        roots.add(certificate?)?;
+    }
+    Ok(roots)
+}
+
+pub(super) fn tls_config(
+    roots: rustls::RootCertStore,
+    identity: Option<&(SecretString, SecretString)>,
+) -> Result<rustls::ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
-    let mut config = match &settings.identity {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
             let chain: Result<Vec<_>, _> =

@@ -14,10 +14,13 @@ fn read(text: &str) -> Result<Config, ConfigErrors> {
 /// The example with its examples switched on and its files in this folder.
 fn uncommented(folder: &Folder) -> String {
     let (certificate, key) = certificate();
-    for name in ["ca.pem", "client.pem", "ntxpay/client.pem"] {
+    for name in ["ca.pem", "client.pem", "ntxpay/client.pem", "tls.crt"] {
         folder.file(name, &certificate);
     }
-    folder.file("client.key", key);
+    for name in ["client.key", "tls.key"] {
+        folder.file(name, &key);
+    }
+    folder.file("jwks.json", super::JWKS);
     for name in ["ntxpay/client_id", "ntxpay/client_secret", "pluggo/api_key", "pluggo/session_token"] {
         folder.file(name, name);
     }
@@ -67,6 +70,7 @@ fn its_commented_examples_are_legal() {
     assert_eq!(config.providers.len(), 2);
     assert_eq!(config.accounts.len(), 3);
     assert!(config.callers[0].forced.is_some());
+    assert!(config.server.tls.is_some() && config.kubernetes.is_some());
 }
 
 #[test]

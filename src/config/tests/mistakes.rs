@@ -232,7 +232,10 @@ fn names_references_and_digests_are_checked_across_sections() {
         (
             keys,
             "",
-            format!("callers.c.keys_sha256: {}", digest.replace("expected", "expected at least one,")),
+            format!(
+                "callers.c.keys_sha256: missing, {}, or service_account",
+                digest.replace("expected", "expected at least one,")
+            ),
         ),
         (
             keys,
@@ -262,18 +265,15 @@ fn names_references_and_digests_are_checked_across_sections() {
 #[test]
 fn what_a_later_version_will_have_is_refused() {
     for (place, text, path) in [
-        ("[server]", "tls = { certificate = \"/c\", private_key = \"/k\" }", "server.tls"),
         ("[accounts.a]", "watch = \"5m\"", "accounts.a.watch"),
         ("[accounts.a]", "alerts = { critical = \"500.00\" }", "accounts.a.alerts"),
-        ("[callers.c]", "service_account = \"payments/checkout\"", "callers.c.service_account"),
         ("[metrics]", "balances = true", "metrics.balances"),
-        ("[log]", "[auth.kubernetes]\nissuer = \"i\"", "auth.kubernetes"),
         ("[log]", "[tracing]\notlp = \"http://collector:4318\"", "tracing"),
         ("[log]", "[shared]\nurl = { env = \"REDIS_URL\" }", "shared"),
     ] {
         assert_mistakes(&with(place, text), &[&format!("{path}: not available in this version")]);
     }
-    assert_mistakes(&with("[log]", "[auth.ldap]"), &["auth.ldap: unknown key"]);
+    assert_mistakes(&with("[log]", "[auth.ldap]"), &["auth.ldap: unknown key, expected one of kubernetes"]);
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn the_three_sections_without_defaults_must_be_there() {
             "accounts: expected tables of the form [accounts.NAME]",
             "callers.c: expected a table, [callers.NAME]",
             "providers.x: expected a table, [providers.NAME]",
-            "surver: unknown key, expected one of server, freshness, providers, accounts, callers, metrics, log",
+            "surver: unknown key, expected one of server, freshness, providers, accounts, auth, callers, metrics, log",
         ],
     );
     assert_mistakes("[providers]\n[accounts]\n[callers]", &["accounts: expected at least one account"]);
@@ -330,7 +330,8 @@ fn every_mistake_is_listed_at_once_in_order_of_appearance() {
             &format!("providers.p.deadline: {duration}"),
             "providers.p.proxi: unknown key, expected one of kind, base_url, balance_path, token_path, connect_timeout, attempt_timeout, deadline, retries, max_concurrency, budget, breaker, fresh_for, max_age, enabled, proxy, extra_ca, client_identity",
             "server.api: expected an IP address and a port, such as \"127.0.0.1:8080\"",
-            "server.tls: not available in this version",
+            "server.tls.certificate: missing, expected the path of a file",
+            "server.tls.private_key: missing, expected the path of a file",
         ],
     );
 }
@@ -381,8 +382,112 @@ fn pem_is_looked_at_when_it_is_read() {
     );
     assert_mistakes(
         &with("[providers.p]", &format!("extra_ca = {key:?}")),
-        &["providers.p.extra_ca: expected a file with a certificate in PEM"],
+        &[&format!("providers.p.extra_ca: expected a certificate in PEM in the file {key}")],
     );
+}
+
+#[test]
+fn the_listeners_certificate_key_and_authority_are_tried() {
+    let folder = Folder::new();
+    let (certificate, key) = certificate();
+    let (_, other_key) = super::certificate();
+    let certificate = folder.file("tls.crt", certificate);
+    let (key, other_key) = (folder.file("tls.key", key), folder.file("other.key", other_key));
+    let empty = folder.file("empty", "");
+    let tls = |certificate: &str, key: &str, further: &str| {
+        with(
+            "[server]",
+            &format!("tls = {{ certificate = {certificate:?}, private_key = {key:?}{further} }}"),
+        )
+    };
+
+    assert!(parse(&tls(&certificate, &key, &format!(", client_ca = {certificate:?}"))).is_ok());
+    for (text, mistakes) in [
+        (
+            tls(&certificate, &other_key, ""),
+            vec![format!(
+                "server.tls.private_key: expected the certificate's private key in PEM in the file {other_key}, \
+                 but: keys may not be consistent: KeyMismatch"
+            )],
+        ),
+        (
+            tls(&certificate, &certificate, ""),
+            vec![format!(
+                "server.tls.private_key: expected the certificate's private key in PEM in the file {certificate}, \
+                 but: not readable as PEM"
+            )],
+        ),
+        (
+            tls(&key, "/nowhere/tls.key", ", ca = 1"),
+            vec![
+                "server.tls.certificate: expected a certificate in PEM in the file {KEY}".replace("{KEY}", &key),
+                "server.tls.private_key: expected a readable file, but /nowhere/tls.key: No such file or directory (os error 2)".to_owned(),
+                "server.tls.ca: unknown key, expected one of certificate, private_key, client_ca".to_owned(),
+            ],
+        ),
+        (
+            tls(&certificate, &key, &format!(", client_ca = {empty:?}")),
+            vec![format!("server.tls.client_ca: expected a secret, but the file {empty} is empty")],
+        ),
+    ] {
+        let mistakes: Vec<&str> = mistakes.iter().map(String::as_str).collect();
+        assert_mistakes(&text, &mistakes);
+    }
+    assert_mistakes(
+        &with("[server]", "tls = true"),
+        &[
+            "server.tls: expected { certificate = \"/path/tls.crt\", private_key = \"/path/tls.key\" }, perhaps with client_ca",
+        ],
+    );
+}
+
+#[test]
+fn service_accounts_need_an_issuer_and_are_told_apart() {
+    let folder = Folder::new();
+    let jwks = folder.file("jwks.json", super::JWKS);
+    let empty = folder.file("empty.json", "{\"keys\": []}");
+    let keys = "keys_sha256 = [\"9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08\"]";
+    let account = "service_account = \"payments/checkout\"";
+    let with_keys = |jwks: &str| {
+        let section =
+            format!("[auth.kubernetes]\nissuer = \"i\"\naudience = \"a\"\njwks = {{ {jwks} }}\n[log]");
+        LEAST.replace(keys, account).replace("[log]", &section)
+    };
+    let known = with_keys(&format!("file = {jwks:?}"));
+    let either = "auth.kubernetes.jwks: expected either { file = \"…\" } or { url = \"https://…\" }, a url perhaps with ca and token";
+
+    assert!(parse(&known).is_ok());
+    assert!(
+        parse(&with_keys(
+            "url = \"https://kubernetes.default.svc/openid/v1/jwks/\", token = { env = \"TOKEN\" }"
+        ))
+        .is_ok()
+    );
+    for (text, mistake) in [
+        (LEAST.replace(keys, account), "callers.c.service_account: expected [auth.kubernetes], which says whose tokens are accepted".to_owned()),
+        (known.replace(account, &format!("{keys}\n{account}")), "callers.c.service_account: not beside keys_sha256, expected either".to_owned()),
+        (known.replace("payments/checkout", "payments"), "callers.c.service_account: expected a service account as \"namespace/name\"".to_owned()),
+        (
+            known.replace("[log]", &format!("[callers.d]\n{account}\n[log]")),
+            "callers.d.service_account: expected a service account of its own, not the one of callers.c.service_account".to_owned(),
+        ),
+        (known.replace("issuer = \"i\"", "issuer = \"\""), "auth.kubernetes.issuer: expected a text that is not empty".to_owned()),
+        (known.replace("audience = \"a\"", ""), "auth.kubernetes.audience: missing, expected a text that is not empty".to_owned()),
+        (with_keys(&format!("file = {empty:?}")), format!("auth.kubernetes.jwks: expected at least one key for RS256 or ES256 with a kid in the file {empty}")),
+        (with_keys("file = \"/nowhere/j\""), "auth.kubernetes.jwks: expected a readable file, but /nowhere/j: No such file or directory (os error 2)".to_owned()),
+        (with_keys(&format!("file = {jwks:?}, token = {{ env = \"TOKEN\" }}")), either.to_owned()),
+        (with_keys(&format!("file = {jwks:?}, url = \"https://a.example\"")), either.to_owned()),
+        (
+            with_keys("url = \"http://10.0.0.1/jwks\""),
+            "auth.kubernetes.jwks.url: expected an https URL (http only to 127.0.0.0/8, [::1] or localhost) without user, query and fragment".to_owned(),
+        ),
+        (
+            with_keys("url = \"https://a.example\", key = 1"),
+            "auth.kubernetes.jwks.key: unknown key, expected one of file, url, ca, token".to_owned(),
+        ),
+    ] {
+        assert_mistakes(&text, &[&mistake]);
+    }
 }
 
 #[test]

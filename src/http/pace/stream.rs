@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Pace, Protocol};
+use super::{Pace, Protocol, heads::Heads};
 
 /// A balance with its head is some 800 bytes.
 const SMALL_ANSWER: usize = 2 * 1024;
@@ -25,11 +25,11 @@ const HTTP2_BEGINS: [u8; 3] = *b"PRI";
 pub(in crate::http) struct Paced<T> {
     io: T,
     pace: Arc<Pace>,
-    protocol: Protocol,
+    heads: Heads,
     /// What told the protocol, until it is read again.
     opening: Opening,
     has_read: bool,
-    /// Since when the head in `Pace::reads_head` is awaited; set once a read has to wait for more of it.
+    /// Since when a head is awaited, the first one or one that has begun; set once a read has to wait for more of it.
     head_since: Option<Instant>,
     /// The first write since the last completed flush that had to wait.
     blocked_since: Option<Instant>,
@@ -45,31 +45,51 @@ struct Opening {
 impl<T> Paced<T> {
     pub(in crate::http) fn new(io: T, pace: Arc<Pace>) -> Self {
         let head_since = Some(pace.accepted);
-        let (protocol, opening) = (Protocol::Http1, Opening::default());
-        Self { io, pace, protocol, opening, has_read: false, head_since, blocked_since: None, timer: None }
+        let (heads, opening) = (Heads::http1(), Opening::default());
+        Self { io, pace, heads, opening, has_read: false, head_since, blocked_since: None, timer: None }
     }
 
-    fn note_read(&mut self) {
+    fn note_read(&mut self, bytes: &[u8]) {
         self.has_read = true;
-        if self.protocol == Protocol::Http1 && !self.pace.is_busy() && !self.pace.reads_head() {
-            self.pace.reads_head.store(true, Ordering::Release);
-            self.head_since = None;
+        let has_ended = self.heads.read(bytes);
+        if self.pace.reads_head() {
+            return;
         }
+        match self.heads {
+            Heads::Http1(_) if !self.pace.is_busy() => self.begin_head(),
+            Heads::Http2(_) if has_ended => self.head_since = None,
+            Heads::Http1(_) | Heads::Http2(_) => {}
+        }
+    }
+
+    fn begin_head(&mut self) {
+        self.pace.reads_head.store(true, Ordering::Release);
+        self.head_since = None;
+    }
+
+    /// Whether a head is awaited or has begun; one that was sent behind the last request begins when that is over.
+    fn awaits_head(&mut self) -> bool {
+        if self.pace.reads_head() {
+            return true;
+        }
+        let is_inside = self.heads.is_inside(self.pace.had_body());
+        if is_inside && matches!(self.heads, Heads::Http1(_)) {
+            self.begin_head();
+        }
+        is_inside
     }
 
     /// Until when the peer may stay silent; no limit while only our own answer is awaited.
     fn read_deadline(&mut self) -> Option<Instant> {
-        let (pace, limits) = (&self.pace, self.pace.limits);
-        if pace.unread.load(Ordering::Acquire) > 0 {
-            // On HTTP/2 the newest answer counts: a peer that takes nothing gets no new ones for long, because the
-            // connection has an age.
-            Some(pace.get(&pace.answered) + limits.request_timeout)
-        } else if pace.is_busy() {
+        let limits = self.pace.limits;
+        if let Some(since) = self.pace.unread_since() {
+            Some(since + limits.request_timeout)
+        } else if self.pace.is_busy() {
             None
-        } else if pace.reads_head() {
+        } else if self.awaits_head() {
             Some(*self.head_since.get_or_insert_with(Instant::now) + limits.header_timeout)
         } else {
-            Some(pace.get(&pace.idle) + limits.idle_timeout)
+            Some(self.pace.idle_since() + limits.idle_timeout)
         }
     }
 
@@ -91,8 +111,8 @@ impl<T> Paced<T> {
         let Some(deadline) = self.read_deadline() else { return Poll::Pending };
         let error = ready!(self.poll_late(cx, deadline));
         // A peer that never sent a byte is not late with a head, it is only there.
-        let is_late = self.has_read && !self.pace.is_busy() && self.pace.reads_head();
-        self.pace.is_late.fetch_or(is_late, Ordering::AcqRel);
+        let is_late = self.has_read && !self.pace.is_busy() && self.awaits_head();
+        self.pace.has_bad_head.fetch_or(is_late, Ordering::AcqRel);
         Poll::Ready(error)
     }
 
@@ -115,9 +135,12 @@ impl<T: AsyncRead + Unpin> Paced<T> {
                 more => seen.len += more,
             }
         }
-        self.protocol = if seen.bytes == HTTP2_BEGINS { Protocol::Http2 } else { Protocol::Http1 };
+        let protocol = if seen.bytes == HTTP2_BEGINS { Protocol::Http2 } else { Protocol::Http1 };
+        if protocol == Protocol::Http2 {
+            self.heads = Heads::http2(seen.len);
+        }
         self.opening = seen;
-        Ok(Some(self.protocol))
+        Ok(Some(protocol))
     }
 }
 
@@ -141,9 +164,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
             return this.poll_late_read(cx).map(Err);
         };
         if buf.filled().len() > before {
-            this.note_read();
-        } else {
-            this.pace.is_gone.store(true, Ordering::Release);
+            this.note_read(&buf.filled()[before..]);
         }
         Poll::Ready(read)
     }

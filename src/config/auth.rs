@@ -1,0 +1,102 @@
+//! `[auth.kubernetes]`: whose service-account tokens identify callers.
+
+use super::address::DocumentUrl;
+use super::pem::Authority;
+use super::reading::Read;
+use super::secret::HeaderSecret;
+use super::section::{Section, Setting, Value};
+use super::setting::quoted;
+use super::source::{FilePath, Source};
+use crate::http::kubernetes::Jwks;
+use crate::upstream::JwksSettings;
+
+/// Whose tokens are accepted.
+#[derive(Clone, Debug)]
+pub struct KubernetesConfig {
+    /// `iss` of every token.
+    pub issuer: String,
+    /// Among the `aud` of every token.
+    pub audience: String,
+    /// Where the keys come from.
+    pub jwks: JwksConfig,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Clone, Debug)]
+pub enum JwksConfig {
+    /// They stood in a file.
+    File(Jwks),
+    /// They are asked for.
+    Url(JwksSettings),
+}
+
+/// A name that is compared as it is.
+struct Name(String);
+
+impl Setting for Name {
+    const EXPECTED: &'static str = "a text that is not empty";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        value.text(Self::EXPECTED, |text| (!text.is_empty()).then(|| Self(text.to_owned())))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// The keys, and how their source is shown.
+struct Keys(JwksConfig, String);
+
+impl Setting for Keys {
+    const EXPECTED: &'static str =
+        "{ file = \"…\" } or { url = \"https://…\" }, a url perhaps with ca and token";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let mut section = value.section(Self::EXPECTED)?;
+        let file: Read<Option<FilePath>> = section.optional("file");
+        let url: Read<Option<DocumentUrl>> = section.optional("url");
+        let ca: Read<Option<Authority>> = section.optional("ca");
+        let token: Read<Option<HeaderSecret>> = section.optional("token");
+        let is_asked = section.has("ca") || section.has("token");
+        let shown = section.inline();
+        section.close();
+        let source = match (file?, url?) {
+            (Some(file), None) if !is_asked => JwksConfig::File(read_keys(value, file)?),
+            (None, Some(DocumentUrl(url))) => JwksConfig::Url(JwksSettings {
+                url,
+                ca: ca?.map(|ca| ca.pem),
+                token: token?.map(|token| token.0),
+            }),
+            _ => return Err(value.wrong(&format!("expected either {}", Self::EXPECTED))),
+        };
+        Ok(Self(source, shown))
+    }
+
+    fn show(&self) -> String {
+        self.1.clone()
+    }
+}
+
+fn read_keys(value: &Value<'_>, FilePath(file): FilePath) -> Read<Jwks> {
+    Source::File(file).understood(value, |contents, source| {
+        Jwks::parse(contents).map_err(|error| format!("{error} in {source}"))
+    })
+}
+
+/// Reads the section; none without `[auth.kubernetes]`.
+pub(super) fn read(mut root: Section<'_>) -> Read<Option<KubernetesConfig>> {
+    let is_written = root.has("kubernetes");
+    let mut section = root.section("kubernetes");
+    if !is_written {
+        root.close();
+        return Ok(None);
+    }
+    let issuer = section.required("issuer");
+    let audience = section.required("audience");
+    let source = section.required("jwks");
+    section.close_and_show();
+    root.close();
+    let (Name(issuer), Name(audience), Keys(jwks, _)) = (issuer?, audience?, source?);
+    Ok(Some(KubernetesConfig { issuer, audience, jwks }))
+}

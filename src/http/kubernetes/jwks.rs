@@ -1,0 +1,77 @@
+//! The public keys of an issuer of tokens, from a JSON Web Key Set (RFC 7517).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
+
+/// The keys for RS256 and ES256 that have a name. Cloning is cheap.
+#[derive(Clone, Default)]
+pub struct Jwks(Arc<HashMap<String, Key>>);
+
+/// One key, and the one algorithm that it is for.
+pub(super) struct Key {
+    pub(super) algorithm: Algorithm,
+    pub(super) public: DecodingKey,
+}
+
+/// Why a text is no key set to verify tokens with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwksError {
+    /// Not JSON, or not of this form.
+    #[error("expected a JSON Web Key Set")]
+    Unreadable,
+    /// No key that could be used.
+    #[error("expected at least one key for RS256 or ES256 with a kid")]
+    Empty,
+}
+
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<serde_json::Value>,
+}
+
+impl Jwks {
+    /// Reads a key set; keys that are for something else, or unreadable, are left out.
+    ///
+    /// # Errors
+    /// [`JwksError`] when nothing is left.
+    pub fn parse(text: &[u8]) -> Result<Self, JwksError> {
+        let set: Set = serde_json::from_slice(text).map_err(|_| JwksError::Unreadable)?;
+        let mut keys = HashMap::new();
+        for (name, key) in set.keys.into_iter().filter_map(key) {
+            // The first of a name counts, so that a later one cannot take its place.
+            keys.entry(name).or_insert(key);
+        }
+        if keys.is_empty() { Err(JwksError::Empty) } else { Ok(Self(Arc::new(keys))) }
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Key> {
+        self.0.get(name)
+    }
+}
+
+/// A key's name and the key, if tokens may be signed with it.
+fn key(jwk: serde_json::Value) -> Option<(String, Key)> {
+    let jwk: Jwk = serde_json::from_value(jwk).ok()?;
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        _ => return None,
+    };
+    let is_meant = |told: &KeyAlgorithm| *told == KeyAlgorithm::from(algorithm);
+    let is_for_signatures = |told: &PublicKeyUse| *told == PublicKeyUse::Signature;
+    let is_usable = jwk.common.key_algorithm.as_ref().is_none_or(is_meant)
+        && jwk.common.public_key_use.as_ref().is_none_or(is_for_signatures);
+    let name = jwk.common.key_id.as_ref().filter(|name| is_usable && !name.is_empty())?;
+    Some((name.clone(), Key { algorithm, public: DecodingKey::from_jwk(&jwk).ok()? }))
+}
+
+impl fmt::Debug for Jwks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,293 @@
+//! What needs no signature: which reason comes first, when a token is valid, and when keys are asked for. Forged and
+//! good tokens are in `tests/api/kubernetes.rs`.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::SignedDuration;
+use tokio::sync::Notify;
+
+use super::*;
+
+const KEYS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "kid": "ec",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+
+fn now() -> Timestamp {
+    "2026-11-21T07:00:00Z".parse().unwrap()
+}
+
+fn part(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(text)
+}
+
+/// A token that nobody signed.
+fn token(header: &str, claims: &str) -> String {
+    format!("{}.{}.{}", part(header), part(claims), part("no signature"))
+}
+
+fn settings(keys: KeySource) -> KubernetesSettings {
+    KubernetesSettings { issuer: "issuer".to_owned(), audience: "us".to_owned(), keys }
+}
+
+fn verified(not_before: f64, expires: f64) -> token::Verified {
+    token::Verified { subject: "somebody".into(), not_before, expires }
+}
+
+/// Keys that are asked for, a count of how often, and what lets each answer go.
+struct Issuer {
+    accounts: Arc<ServiceAccounts>,
+    asked: Arc<AtomicUsize>,
+    answer: Arc<Notify>,
+}
+
+impl Issuer {
+    /// Answers in turn, the last one for ever; has been asked for the first.
+    async fn new(answers: &'static [Option<&'static str>]) -> Self {
+        let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let (count, go) = (Arc::clone(&asked), Arc::clone(&answer));
+        let fetch: FetchKeys = Arc::new(move || {
+            let turn = count.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+            let go = Arc::clone(&go);
+            Box::pin(async move {
+                go.notified().await;
+                answers[turn].map(|body| body.as_bytes().to_vec()).ok_or_else(|| "down".into())
+            })
+        });
+        let accounts = ServiceAccounts::new(Arc::new(Metrics::new("0", "0").unwrap()));
+        accounts.replace(Some(settings(KeySource::Fetched(fetch))));
+        let issuer = Self { accounts, asked, answer };
+        issuer.is_asked(1).await;
+        issuer
+    }
+
+    async fn is_asked(&self, times: usize) {
+        let asked = async {
+            while self.asked() < times {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the keys are asked for");
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Lets the next answer go, and waits until somebody who waits for it has it.
+    async fn answered(&self) {
+        self.answer.notify_one();
+        self.waited().await;
+    }
+
+    /// Waits as a request does.
+    async fn waited(&self) {
+        let waiting = tokio::time::timeout(Duration::from_secs(20), self.accounts.fetch_again());
+        waiting.await.expect("nobody waits for an answer that nobody gives");
+    }
+
+    /// Lets time pass since the last fetch.
+    async fn some_time_later(&self) {
+        let mut asked = self.accounts.asked.lock().await;
+        *asked = asked.map(|asked| asked.checked_sub(FETCH_INTERVAL).unwrap());
+    }
+
+    /// Why a token of this key is refused: it is not known, or did not sign.
+    fn refusal(&self) -> AuthFailure {
+        let token = token(r#"{"alg": "ES256", "kid": "ec"}"#, "{}");
+        self.accounts.subject(token.as_bytes(), &[0; 32], now()).unwrap_err()
+    }
+}
+
+#[test]
+fn the_first_reason_in_order_is_told() {
+    let keys = Jwks::parse(KEYS.as_bytes()).unwrap();
+    let expected = settings(KeySource::Known(keys.clone()));
+    let two_parts = token("{}", "{}").rsplit_once('.').unwrap().0.to_owned();
+    for (token, reason) in [
+        ("a key".to_owned(), AuthFailure::Unknown),
+        (two_parts, AuthFailure::Unknown),
+        (format!("{}.x", token("{}", "{}")), AuthFailure::Unknown),
+        ("..".to_owned(), AuthFailure::Malformed),
+        ("a.b.c".to_owned(), AuthFailure::Malformed),
+        (token("{}", "[]"), AuthFailure::Malformed),
+        (token("[]", "{}"), AuthFailure::Malformed),
+        (token("{}", "{}") + "=", AuthFailure::Malformed),
+        (token(r#"{"alg": "ES256", "kid": "ec", "crit": ["x"]}"#, "{}"), AuthFailure::Malformed),
+        (token("{}", "{}"), AuthFailure::Algorithm),
+        (token(r#"{"alg": "none"}"#, "{}"), AuthFailure::Algorithm),
+        (format!("{}.{}.", part(r#"{"alg": "none", "kid": "ec"}"#), part("{}")), AuthFailure::Algorithm),
+        (token(r#"{"alg": "HS256", "kid": "ec"}"#, "{}"), AuthFailure::Algorithm),
+        (token(r#"{"alg": "ES384", "kid": "ec"}"#, "{}"), AuthFailure::Algorithm),
+        (token(r#"{"alg": 1, "kid": "ec"}"#, "{}"), AuthFailure::Algorithm),
+        (token(r#"{"alg": "ES256"}"#, "{}"), AuthFailure::UnknownKey),
+        (token(r#"{"alg": "ES256", "kid": "other"}"#, "{}"), AuthFailure::UnknownKey),
+        (token(r#"{"alg": "RS256", "kid": "ec"}"#, "{}"), AuthFailure::Algorithm),
+        (token(r#"{"alg": "ES256", "kid": "ec"}"#, "{}"), AuthFailure::Signature),
+    ] {
+        let read = Token::parse(token.as_bytes()).and_then(|token| token.verify(&keys, &expected));
+
+        assert_eq!(read.unwrap_err(), reason, "{token}");
+    }
+}
+
+#[test]
+fn a_token_is_valid_from_nbf_to_exp_and_half_a_minute_around() {
+    let seconds = now().as_duration().as_secs_f64();
+    let token = verified(seconds, seconds + 100.0);
+    for (after, reason) in [
+        (-30_001, Some(AuthFailure::NotYetValid)),
+        (-30_000, None),
+        (129_999, None),
+        (130_000, Some(AuthFailure::Expired)),
+    ] {
+        let refused = token.at(now() + SignedDuration::from_millis(after)).err();
+
+        assert_eq!(refused, reason, "{after}");
+    }
+    assert_eq!(verified(0.0, f64::NEG_INFINITY).at(now()), Err(AuthFailure::Expired));
+    assert_eq!(verified(f64::INFINITY, seconds + 1.0).at(now()), Err(AuthFailure::NotYetValid));
+}
+
+#[test]
+fn the_memory_of_tokens_is_bounded_and_keeps_those_that_are_valid() {
+    let seconds = now().as_duration().as_secs_f64();
+    let (tokens, most) = (VerifiedTokens::default(), 10_000_u64);
+    let digest = |n: u64| {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&n.to_le_bytes());
+        digest
+    };
+    tokens.keep(digest(0), verified(0.0, seconds), now());
+    for n in 1..most {
+        tokens.keep(digest(n), verified(0.0, seconds - 100.0), now());
+    }
+
+    tokens.keep(digest(most), verified(0.0, seconds), now());
+    assert!(tokens.find(&digest(0)).is_some() && tokens.find(&digest(most)).is_some());
+    assert!(tokens.find(&digest(1)).is_none());
+
+    for n in most..3 * most {
+        tokens.keep(digest(n), verified(0.0, seconds), now());
+    }
+    assert!((0..3 * most).filter(|n| tokens.find(&digest(*n)).is_some()).count() <= 10_000);
+}
+
+#[test]
+fn a_key_set_is_what_tokens_can_be_verified_with() {
+    let key = |more: &str| KEYS.replace(r#""kid": "ec""#, more);
+    for (text, read) in [
+        (KEYS.to_owned(), Ok("ec")),
+        (key(r#""kid": "ec", "use": "sig", "alg": "ES256", "x5t": "y", "further": [1]"#), Ok("ec")),
+        (key(r#""kid": "ec", "use": "enc""#), Err(jwks::JwksError::Empty)),
+        (key(r#""kid": "ec", "alg": "ES384""#), Err(jwks::JwksError::Empty)),
+        (key(r#""kid": "ec", "alg": "RS256""#), Err(jwks::JwksError::Empty)),
+        (key(r#""kid": """#), Err(jwks::JwksError::Empty)),
+        (key(r#""kid": 1"#), Err(jwks::JwksError::Empty)),
+        (key(r#""alg": "ES256""#), Err(jwks::JwksError::Empty)),
+        (KEYS.replace("P-256", "P-384"), Err(jwks::JwksError::Empty)),
+        (r#"{"keys": [{"kty": "oct", "kid": "ec", "k": "AAAA"}]}"#.to_owned(), Err(jwks::JwksError::Empty)),
+        (r#"{"keys": [1, {"kty": 2}, {}]}"#.to_owned(), Err(jwks::JwksError::Empty)),
+        (r#"{"keys": []}"#.to_owned(), Err(jwks::JwksError::Empty)),
+        ("{}".to_owned(), Err(jwks::JwksError::Unreadable)),
+        ("<html>".to_owned(), Err(jwks::JwksError::Unreadable)),
+    ] {
+        let keys = Jwks::parse(text.as_bytes());
+
+        assert_eq!(
+            keys.as_ref().map(|keys| keys.find("ec").is_some()),
+            read.as_ref().map(|_| true),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn keys_are_asked_for_at_once_and_tokens_refused_until_they_come() {
+    let issuer = Issuer::new(&[Some(KEYS)]).await;
+    assert_eq!(issuer.refusal(), AuthFailure::UnknownKey);
+
+    issuer.answered().await;
+
+    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::Signature, 1));
+}
+
+#[tokio::test]
+async fn an_unknown_key_asks_again_at_most_once_in_ten_seconds() {
+    let issuer = Issuer::new(&[None, None, Some(KEYS)]).await;
+    issuer.answered().await;
+    for _ in 0..5 {
+        issuer.waited().await;
+    }
+    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::UnknownKey, 1));
+
+    issuer.some_time_later().await;
+    issuer.answered().await;
+    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::UnknownKey, 2));
+
+    issuer.some_time_later().await;
+    issuer.answered().await;
+    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::Signature, 3));
+}
+
+#[tokio::test]
+async fn everybody_waits_for_one_fetch_and_who_leaves_does_not_end_it() {
+    let issuer = Issuer::new(&[None, Some(KEYS)]).await;
+    issuer.answered().await;
+    issuer.some_time_later().await;
+    let wait = || {
+        let accounts = Arc::clone(&issuer.accounts);
+        tokio::spawn(async move { accounts.fetch_again().await })
+    };
+    let first = wait();
+    issuer.is_asked(2).await;
+    let others = [wait(), wait()];
+
+    first.abort();
+    issuer.answer.notify_one();
+    for other in others {
+        other.await.unwrap();
+    }
+
+    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::Signature, 2));
+}
+
+#[tokio::test]
+async fn too_many_that_would_wait_are_not_kept() {
+    let issuer = Issuer::new(&[Some(KEYS)]).await;
+    let _taken = issuer.accounts.waiting.try_acquire_many(u32::try_from(MOST_WAITING).unwrap()).unwrap();
+
+    issuer.waited().await;
+
+    assert_eq!(issuer.refusal(), AuthFailure::UnknownKey);
+}
+
+#[tokio::test]
+async fn keys_stay_when_a_fetch_fails_or_brings_none() {
+    for bad in [&[Some(KEYS), None][..], &[Some(KEYS), Some("{\"keys\": []}")], &[Some(KEYS), Some("<html>")]]
+    {
+        let issuer = Issuer::new(bad).await;
+        issuer.answered().await;
+        issuer.some_time_later().await;
+
+        issuer.answered().await;
+
+        assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::Signature, 2), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn replaced_settings_keep_the_issuers_keys_until_new_ones_come() {
+    let issuer = Issuer::new(&[Some(KEYS), None]).await;
+    issuer.answered().await;
+    let old = issuer.accounts.trust.load_full().unwrap().settings.clone();
+
+    issuer.accounts.replace(Some(KubernetesSettings { audience: "others".to_owned(), ..old.clone() }));
+    assert_eq!(issuer.refusal(), AuthFailure::Signature);
+
+    issuer.accounts.replace(Some(KubernetesSettings { issuer: "another".to_owned(), ..old }));
+    assert_eq!(issuer.refusal(), AuthFailure::UnknownKey);
+
+    issuer.accounts.replace(None);
+    assert_eq!(issuer.refusal(), AuthFailure::Unknown);
+}

@@ -1,0 +1,117 @@
+//! One token (RFC 7519, signed as RFC 7515 says): read, verified, and held against whom we trust.
+//!
+//! jsonwebtoken verifies the signature. The claims are judged here: their time is an argument, and each refusal has
+//! its own reason, in the order in which the reasons are listed.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use jsonwebtoken::Algorithm;
+use serde_json::{Map, Value};
+
+use super::KubernetesSettings;
+use super::jwks::Jwks;
+use crate::metrics::AuthFailure;
+
+/// For clocks that differ, in seconds.
+const LEEWAY: f64 = 30.0;
+const ALGORITHMS: [(&str, Algorithm); 2] = [("RS256", Algorithm::RS256), ("ES256", Algorithm::ES256)];
+
+/// A token that can be read, and is not yet believed.
+pub(super) struct Token<'a> {
+    /// The first two parts as they came.
+    signed: &'a str,
+    signature: &'a str,
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+}
+
+/// A token that its issuer signed for us: whose it is, and from when to when in Unix seconds.
+#[derive(Clone, Debug)]
+pub(super) struct Verified {
+    pub(super) subject: Arc<str>,
+    pub(super) not_before: f64,
+    pub(super) expires: f64,
+}
+
+impl<'a> Token<'a> {
+    /// Reads the three parts; whatever has another number of them is no token.
+    pub(super) fn parse(text: &'a [u8]) -> Result<Self, AuthFailure> {
+        if text.split(|byte| *byte == b'.').count() != 3 {
+            return Err(AuthFailure::Unknown);
+        }
+        Self::read(text).ok_or(AuthFailure::Malformed)
+    }
+
+    fn read(text: &'a [u8]) -> Option<Self> {
+        let (signed, signature) = str::from_utf8(text).ok()?.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let (header, claims) = (object(header)?, object(claims)?);
+        // Extensions that must be understood; we know none.
+        (!header.contains_key("crit")).then_some(Self { signed, signature, header, claims })
+    }
+
+    /// Asks whether the issuer signed it, for us.
+    pub(super) fn verify(&self, keys: &Jwks, expected: &KubernetesSettings) -> Result<Verified, AuthFailure> {
+        let told = text(&self.header, "alg");
+        let allowed = ALGORITHMS.into_iter().find(|(name, _)| *name == told);
+        let (_, algorithm) = allowed.ok_or(AuthFailure::Algorithm)?;
+        let key = keys.find(text(&self.header, "kid")).ok_or(AuthFailure::UnknownKey)?;
+        if key.algorithm != algorithm {
+            return Err(AuthFailure::Algorithm);
+        }
+        let is_signed =
+            jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), &key.public, algorithm);
+        if is_signed != Ok(true) {
+            return Err(AuthFailure::Signature);
+        }
+        if text(&self.claims, "iss") != expected.issuer {
+            return Err(AuthFailure::Issuer);
+        }
+        if !self.is_for(&expected.audience) {
+            return Err(AuthFailure::Audience);
+        }
+        let moment = |name| self.claims.get(name).and_then(Value::as_f64);
+        Ok(Verified {
+            subject: text(&self.claims, "sub").into(),
+            // Without one the token is not valid at any time.
+            not_before: moment("nbf").unwrap_or(f64::INFINITY),
+            expires: moment("exp").unwrap_or(f64::NEG_INFINITY),
+        })
+    }
+
+    /// Whether the audience is the one named, or one of several.
+    fn is_for(&self, audience: &str) -> bool {
+        match self.claims.get("aud") {
+            Some(Value::String(one)) => one == audience,
+            Some(Value::Array(several)) => several.iter().any(|one| one.as_str() == Some(audience)),
+            _ => false,
+        }
+    }
+}
+
+impl Verified {
+    /// Whose it is, if it is valid at this moment.
+    pub(super) fn at(&self, now: Timestamp) -> Result<Arc<str>, AuthFailure> {
+        let now = now.as_duration().as_secs_f64();
+        if now >= self.expires + LEEWAY {
+            return Err(AuthFailure::Expired);
+        }
+        if now < self.not_before - LEEWAY {
+            return Err(AuthFailure::NotYetValid);
+        }
+        Ok(Arc::clone(&self.subject))
+    }
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// A member that is a text, or an empty text, which is nobody's name.
+fn text<'a>(object: &'a Map<String, Value>, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
+}

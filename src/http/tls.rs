@@ -1,0 +1,87 @@
+//! TLS on the API's listener: what it shows and whom it asks for a certificate. A reload replaces it as a whole; the
+//! connections that are open keep what they were met with.
+
+use std::{fmt, io, sync::Arc};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// The parser's own words quote lines, which may be those of a key.
+const UNREADABLE: &str = "not readable as PEM";
+
+/// A certificate with its key, and perhaps whose clients alone may enter; complete and consistent.
+#[derive(Clone)]
+pub struct TlsSettings(Arc<ServerConfig>);
+
+/// What of the settings TLS does not accept, and why; never with what stood there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// No certificate that a server can show.
+    #[error("{0}")]
+    Certificate(String),
+    /// No private key, or that of another certificate.
+    #[error("{0}")]
+    PrivateKey(String),
+    /// No authority that can vouch for clients.
+    #[error("{0}")]
+    ClientCa(String),
+}
+
+impl TlsSettings {
+    /// Checks a certificate chain, its private key and the authority of clients, each in PEM. With an authority there
+    /// is no handshake without a certificate that it signed.
+    ///
+    /// # Errors
+    /// [`TlsError`] with what cannot be used.
+    pub fn new(certificate: &[u8], private_key: &[u8], client_ca: Option<&[u8]>) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let chain = certificates(certificate).map_err(TlsError::Certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(private_key);
+        let key = key.map_err(|_| TlsError::PrivateKey(UNREADABLE.to_owned()))?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Certificate(error.to_string()))?;
+        let builder = match client_ca {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let roots = Arc::new(roots(pem).map_err(TlsError::ClientCa)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+                builder.with_client_cert_verifier(
+                    verifier.map_err(|error| TlsError::ClientCa(error.to_string()))?,
+                )
+            }
+        };
+        let config = builder.with_single_cert(chain, key);
+        let mut config = config.map_err(|error| TlsError::PrivateKey(error.to_string()))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await
+    }
+}
+
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsSettings")
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    read.map_err(|_| UNREADABLE.to_owned())
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    Ok(roots)
+}

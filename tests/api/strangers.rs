@@ -1,0 +1,119 @@
+//! Peers that are slow on purpose, by the thousand, do not harm those that are not.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::harness::{self, KEY, is_long, value_of};
+use crate::process::{Gateway, Site};
+
+/// What slowhttptest calls its modes.
+const MODES: [(&str, &str); 4] =
+    [("slow heads", "-H"), ("slow bodies", "-B"), ("ranges", "-R"), ("slow readers", "-X")];
+const PATH: &str = "/v1/accounts/treasury/balance";
+
+/// How much is tried, and for how long.
+struct Extent {
+    /// Modes at once; the others follow.
+    modes: usize,
+    /// Of each mode.
+    connections: u32,
+    seconds: u32,
+    /// Good requests in a second.
+    good: u32,
+    /// Of `[server]`, so that the limit is met within the time.
+    lines: &'static str,
+}
+
+fn extent() -> Extent {
+    if is_long() {
+        Extent { modes: 1, connections: 2000, seconds: 30, good: 500, lines: "" }
+    } else {
+        Extent { modes: 4, connections: 50, seconds: 6, good: 100, lines: "header_timeout = \"3s\"" }
+    }
+}
+
+/// A running slowhttptest, ended at the end.
+struct Attack(Child);
+
+impl Attack {
+    /// The key goes along, in a header of its own behind that of the cookies: without it all would be over with 401.
+    fn begin(mode: &str, extent: &Extent, gateway: &Gateway) -> Self {
+        let (connections, seconds) = (extent.connections.to_string(), extent.seconds.to_string());
+        let (rate, url) = (extent.connections / 2, format!("http://{}{PATH}", gateway.api));
+        let key = format!("a=b\r\nAuthorization: Bearer {KEY}");
+        let child = Command::new("slowhttptest")
+            .args([mode, "-c", &connections, "-r", &rate.to_string(), "-l", &seconds, "-i", "1", "-u", &url])
+            .args(["-j", &key, "-k", "5", "-p", "60"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("slowhttptest is installed");
+        Self(child)
+    }
+}
+
+impl Drop for Attack {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Asks at an even rate, however long each answer takes; returns how long each took, sorted.
+async fn good_traffic(gateway: &Gateway, extent: &Extent) -> Vec<Duration> {
+    let client = harness::client().timeout(Duration::from_secs(10)).build().unwrap();
+    let url = format!("http://{}{PATH}", gateway.api);
+    let mut beat = tokio::time::interval(Duration::from_secs(1) / extent.good);
+    let (mut asked, begun) = (JoinSet::new(), Instant::now());
+    while begun.elapsed() < Duration::from_secs(extent.seconds.into()) {
+        let due = beat.tick().await;
+        let request = client.get(&url).bearer_auth(KEY);
+        asked.spawn(async move {
+            let answer = request.send().await.expect("good requests are answered");
+            assert_eq!(answer.status(), 200);
+            assert!(answer.text().await.unwrap().contains("\"available\""));
+            due.elapsed()
+        });
+    }
+    let mut took = asked.join_all().await;
+    took.sort();
+    took
+}
+
+/// A counter of the gateway, which is zero where a pair has not been seen.
+async fn count(gateway: &Gateway, series: &str) -> f64 {
+    let page = gateway.get(&gateway.ops, "/metrics").await.unwrap().body;
+    value_of(&page, &format!("balance_gateway_{series}")).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn good_requests_are_answered_while_others_are_slow() {
+    let extent = extent();
+    let site = Site::new(extent.lines).await;
+    let gateway = site.serve().await;
+    for modes in MODES.chunks(extent.modes) {
+        let begin = |(_, mode): &(&str, &str)| Attack::begin(mode, &extent, &gateway);
+        let attacks: Vec<_> = modes.iter().map(begin).collect();
+
+        let took = good_traffic(&gateway, &extent).await;
+
+        drop(attacks);
+        let names: Vec<_> = modes.iter().map(|(name, _)| *name).collect();
+        let percentile = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)];
+        let (half, most, last) = (percentile(50), percentile(99), percentile(100));
+        println!("{names:?}: {} good answers, p50 {half:?}, p99 {most:?}, max {last:?}", took.len());
+        let enough = usize::try_from(extent.good * extent.seconds / 2).unwrap();
+        assert!(took.len() > enough, "{names:?}: {} good answers", took.len());
+    }
+
+    let closed = count(&gateway, "connections_refused_total{reason=\"head\"}").await;
+    assert!(
+        closed >= f64::from(extent.connections) * 0.8,
+        "{closed} connections were closed for their heads"
+    );
+    let refused = count(&gateway, "connections_refused_total{reason=\"limit\"}").await;
+    assert!(refused < 1.0, "{refused} connections were too many");
+}

@@ -203,6 +203,9 @@ impl<S: Answers> Conversation<S> {
         let mut exchange = Exchange::begin(&self.pace, !request.body().is_end_stream());
         // HTTP/1 does not come this far with it; there the connection ends, so it does here.
         let is_refused = request.headers().len() > MAX_FIELDS;
+        if is_refused {
+            self.refuse_head();
+        }
         let service = self.site.service.clone();
         request.extensions_mut().insert(self.peer);
         async move {
@@ -219,7 +222,14 @@ impl<S: Answers> Conversation<S> {
 
     /// Counts a connection that ended because of a head.
     fn end(&self, is_unreadable: bool) {
-        if is_unreadable || self.pace.has_bad_head() {
+        if is_unreadable || self.pace.is_late() {
+            self.refuse_head();
+        }
+    }
+
+    /// Counts the connection, once.
+    fn refuse_head(&self) {
+        if self.pace.refuse_head() {
             self.site.refused(ConnectionRefusal::Head);
         }
     }

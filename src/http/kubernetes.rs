@@ -1,6 +1,6 @@
 //! Tokens of Kubernetes service accounts: whom to trust, replaceable at run time, and the keys of the issuer.
 //!
-//! A signature costs some 50 µs to verify, a token is sent with every request for an hour: one that holds is
+//! A signature costs 50 to 100 µs to verify, and a token is sent with every request for an hour: one that holds is
 //! remembered by its digest. What is remembered goes with the keys it was verified with.
 
 mod jwks;

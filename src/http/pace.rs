@@ -53,8 +53,10 @@ pub(super) struct Pace {
     oldest_unread: AtomicU64,
     /// When an exchange last ended, in microseconds since `accepted`.
     idle: AtomicU64,
-    /// A begun head was not finished in time, or is too large.
-    has_bad_head: AtomicBool,
+    /// A begun head was not finished in time.
+    is_late: AtomicBool,
+    /// A head was refused, for whatever reason, and counted.
+    has_refused_head: AtomicBool,
     /// The last answer that began was to be the connection's last.
     is_leaving: AtomicBool,
 }
@@ -81,7 +83,8 @@ impl Pace {
             unread: Mutex::default(),
             oldest_unread: AtomicU64::new(NONE),
             idle: AtomicU64::new(0),
-            has_bad_head: AtomicBool::new(false),
+            is_late: AtomicBool::new(false),
+            has_refused_head: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
         })
     }
@@ -99,8 +102,13 @@ impl Pace {
         self.reads_head.load(Ordering::Acquire)
     }
 
-    pub(super) fn has_bad_head(&self) -> bool {
-        self.has_bad_head.load(Ordering::Acquire)
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late.load(Ordering::Acquire)
+    }
+
+    /// Notes that a head was refused; says whether it is the connection's first.
+    pub(super) fn refuse_head(&self) -> bool {
+        !self.has_refused_head.swap(true, Ordering::AcqRel)
     }
 
     fn is_busy(&self) -> bool {
@@ -149,7 +157,6 @@ impl Exchange {
         self.answered = Some(micros);
         pace.change_unread(|unread| unread.push_back(micros));
         let is_old = now.saturating_duration_since(pace.accepted) >= pace.limits.max_connection_age;
-        pace.has_bad_head.fetch_or(is_refused, Ordering::AcqRel);
         let is_last = is_refused || is_old || pace.shutdown.is_draining();
         if is_last {
             pace.is_leaving.store(true, Ordering::Release);

@@ -112,7 +112,7 @@ impl<T> Paced<T> {
         let error = ready!(self.poll_late(cx, deadline));
         // A peer that never sent a byte is not late with a head, it is only there.
         let is_late = self.has_read && !self.pace.is_busy() && self.awaits_head();
-        self.pace.has_bad_head.fetch_or(is_late, Ordering::AcqRel);
+        self.pace.is_late.fetch_or(is_late, Ordering::AcqRel);
         Poll::Ready(error)
     }
 

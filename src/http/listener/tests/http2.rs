@@ -160,11 +160,11 @@ async fn more_than_100_fields_are_refused() {
     let fields = [&GET_ROOT[..], &b"\x00\x01x\x01y".repeat(101)].concat();
 
     client.send(first_request(&[], &fields)).await;
+    client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &fields)).await;
 
     // The name `:status` from the static table, the value 431 in Huffman code.
     assert!(client.frame(HEADERS).await.starts_with(&[0x48, 0x83, 0x69, 0x90, 0xff]));
     client.frame(GOAWAY).await;
-    client.rest().await;
     server.assert_refused("head", 1);
 }
 

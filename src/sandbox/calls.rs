@@ -42,6 +42,9 @@ pub struct Call {
     pub body: String,
     /// The status that was sent; none until then, or when a fault sends none.
     pub status: Option<u16>,
+    /// The monotonic moment just before the answer, or what a fault puts in its place, went out; none until then.
+    #[serde(skip)]
+    pub answered_at: Option<Instant>,
     /// The body of a balance that was sent, before any fault on its way; empty for others.
     pub answer: String,
     /// The name of the fault that the call met.
@@ -71,6 +74,7 @@ impl Call {
             headers: head.headers.clone(),
             body: String::new(),
             status: None,
+            answered_at: None,
             answer: String::new(),
             fault,
         }
@@ -88,6 +92,7 @@ impl Call {
     /// Notes what is about to be sent.
     pub(super) fn note_answer(&mut self, status: Option<u16>, body: &[u8]) {
         self.status = status;
+        self.answered_at = Some(clock::now());
         if self.operation == Operation::Balance && status == Some(200) {
             self.answer = String::from_utf8_lossy(body).into_owned();
         }

@@ -279,6 +279,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_log_says_when_an_answer_went_out() {
+        let provider = SimulatedProvider::start(Kind::NtxpayBr).await.unwrap();
+        provider.queue(Fault::on_balance(FaultKind::Delay { ms: 50 }));
+        let bearer = format!("Bearer {}", provider.credentials().token);
+
+        ask(&provider, "GET /api/balance", &[("Authorization", &bearer)], "").await;
+
+        let call = provider.calls().remove(0);
+        assert!(call.answered_at.unwrap() >= call.instant + Duration::from_millis(50), "{call:?}");
+    }
+
+    #[tokio::test]
     async fn a_life_of_nothing_makes_a_token_useless() {
         let provider = SimulatedProvider::start(Kind::NtxpayMx).await.unwrap();
         provider.set_token_life(0);

@@ -88,7 +88,7 @@ async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> i
         Received::Whole(body) => body,
         Received::Nothing => return Ok(false),
         Received::Refused(status) => {
-            state.complete_call(id, |call| call.status = Some(status.as_u16()));
+            state.complete_call(id, |call| call.note_answer(Some(status.as_u16()), &[]));
             return refuse(connection, status.as_u16()).await;
         }
     };

@@ -4,12 +4,14 @@ mod assembly;
 mod kubernetes;
 mod live;
 mod reload;
+mod watches;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Watcher};
 use crate::domain::ProviderName;
@@ -21,6 +23,7 @@ use crate::metrics::{Metrics, MetricsError};
 use crate::shutdown::{Hangups, Shutdown};
 use crate::upstream::ClientError;
 use reload::Reloader;
+use watches::Watches;
 
 pub use live::{LiveResult, read_once};
 
@@ -152,9 +155,13 @@ impl App {
         let operations = tokio::spawn(operations);
         tracing::info!(event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
 
+        let stop_watching = CancellationToken::new();
+        let _stopped = stop_watching.clone().drop_guard();
+        let watches = Watches::start(self.service.current().gateway(), stop_watching.clone());
         let (shutdown, settings) = (self.shutdown.clone(), server.clone());
         let stages = tokio::spawn(async move {
             shutdown.draining().await;
+            stop_watching.cancel();
             tracing::info!(event = "draining", "draining");
             shutdown.drain(settings.current().drain_delay).await;
         });
@@ -168,6 +175,7 @@ impl App {
                 tls,
                 service_accounts: self.service_accounts,
                 server,
+                watches,
                 metrics: self.metrics,
             };
             tokio::spawn(reloader.run(hangups, self.shutdown.clone()))

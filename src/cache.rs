@@ -20,8 +20,9 @@ use crate::domain::{
 };
 use entry::Entry;
 
-/// Longer than the longest hold (10 min), so that a hold is never forgotten with its entry.
-const ENTRY_LIFE: Duration = Duration::from_mins(11);
+/// What nobody has looked at for so long is of an account that is gone: each scrape of the metrics looks at the others,
+/// whose alert levels are judged on what was read last, however long ago.
+const IDLE_LIFE: Duration = Duration::from_hours(24);
 /// A caller needs the read that runs and the next one, and two more where a refusal was not for its priority or what
 /// came was over the ceiling.
 const MOST_ROUNDS: u32 = 4;
@@ -95,7 +96,7 @@ impl BalanceCache {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
-            entries: moka::future::Cache::builder().time_to_live(ENTRY_LIFE).build(),
+            entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build(),
             marks: Arc::default(),
             clock,
         }
@@ -187,7 +188,7 @@ impl BalanceCache {
         let now = (self.clock)();
         let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);
         // Not sooner: a request that came before the process froze still needs it.
-        marks.retain(|_, mark| now.monotonic.saturating_duration_since(*mark) < ENTRY_LIFE);
+        marks.retain(|_, mark| now.monotonic.saturating_duration_since(*mark) < IDLE_LIFE);
         for key in keys {
             marks.insert(*key, now.monotonic);
         }

@@ -5,6 +5,7 @@
 
 mod account;
 mod address;
+mod alerts;
 mod auth;
 mod balances;
 mod caller;
@@ -167,14 +168,14 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let accepts_tokens = !matches!(kubernetes, Ok(None));
     let callers = root.tables("callers");
     let callers = callers.and_then(|tables| caller::read_all(tables, server.replicas, accepts_tokens));
-    read_metrics(root.section("metrics"));
+    let shows_balances = read_metrics(root.section("metrics"));
     let log = log::read(root.section("log"));
     read_unavailable(root);
 
     let providers: Read<_> = providers?.into_iter().map(|provider| provider.config).collect();
     let (log, server) = (log?, server.settings?);
     Ok(Config {
-        server: ServerSettings { log_requests: log.requests, ..server },
+        server: ServerSettings { log_requests: log.requests, shows_balances: shows_balances?, ..server },
         providers: providers?,
         accounts: accounts?,
         callers: callers?,
@@ -187,11 +188,10 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     })
 }
 
-fn read_metrics(mut section: Section<'_>) {
-    if section.or("balances", false) == Ok(true) {
-        section.wrong("balances", section::UNAVAILABLE);
-    }
+fn read_metrics(mut section: Section<'_>) -> Read<bool> {
+    let shows_balances = section.or("balances", false);
     section.close_and_show();
+    shows_balances
 }
 
 /// Sections of the contract that this version does not have: better refused than silently without effect.

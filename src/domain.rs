@@ -3,18 +3,26 @@
 //! Nothing here does I/O or reads a clock: whoever judges age passes `now` in.
 #![warn(clippy::float_arithmetic, clippy::wildcard_enum_match_arm)]
 
+pub mod alerts;
 pub mod amount;
 pub mod answer;
 pub mod currency;
 pub mod error;
 pub mod freshness;
 pub mod key;
+pub mod percentage;
+pub mod plain;
 pub mod snapshot;
+pub mod sum;
 
+pub use alerts::{AlertLevels, Level, Ratio, Threshold};
 pub use amount::{Amount, AmountError, MinorUnits};
 pub use answer::{Answer, Failure};
 pub use currency::Currency;
 pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, UpstreamError};
 pub use freshness::{Demand, FreshFor, Limits, MaxAge, Moment, Priority, Wish, rounded_up};
 pub use key::{AccountName, BalanceKey, BalanceType, CallerName, ProviderName, Selector};
+pub use percentage::Percentage;
+pub use plain::PlainDecimal;
 pub use snapshot::{ObservedAt, Reading, Snapshot};
+pub use sum::{CurrencySum, sums};

@@ -3,14 +3,19 @@
 mod account;
 mod balance;
 mod lookup;
+mod reconciliation;
 mod status;
+mod sufficiency;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use account::{Account, AccountSettings, BalanceSlot, Selection};
+pub use account::{Account, AccountSettings, BalanceSettings, BalanceSlot, Selection};
 pub use balance::{Asked, Found, Refusal, Via};
+pub use reconciliation::{Finding, Verdict};
 pub use status::{AccountStatus, BalanceStatus, ProviderStatus, Status};
+pub use sufficiency::Sufficiency;
 
 pub use crate::cache::{Absence, Clock};
 

@@ -1,12 +1,14 @@
 //! The API for callers and the operations side: two routers on two listeners. Everything here translates; what a
 //! balance is, is decided in `gateway`.
 
+mod accept;
 mod accounts;
 mod admission;
 mod arrival;
 mod auth_throttle;
 mod balance;
 mod balances;
+mod batch;
 mod caller;
 pub mod clock;
 mod connection;
@@ -21,9 +23,11 @@ mod pace;
 mod problem;
 mod query;
 mod rate_limit;
+mod reconciliation;
 mod reply;
 mod route;
 mod settings;
+mod sufficiency;
 pub mod tls;
 
 use std::collections::BTreeMap;
@@ -68,6 +72,7 @@ pub struct Api {
     request_timeout: Duration,
     max_in_flight: usize,
     log_requests: bool,
+    shows_balances: bool,
 }
 
 /// An account with what its answers need every time.
@@ -99,6 +104,7 @@ impl Api {
             request_timeout: settings.request_timeout,
             max_in_flight: settings.max_in_flight,
             log_requests: settings.log_requests,
+            shows_balances: settings.shows_balances,
         }
     }
 
@@ -122,6 +128,7 @@ impl Api {
             request_timeout: settings.request_timeout,
             max_in_flight: settings.max_in_flight,
             log_requests: settings.log_requests,
+            shows_balances: settings.shows_balances,
         }
     }
 
@@ -183,7 +190,9 @@ pub fn api_service(
         .route(Route::Accounts.pattern(), get(accounts::list))
         .route(Route::Balance.pattern(), get(balance::show))
         .route(Route::Invalidate.pattern(), post(accounts::invalidate))
+        .route(Route::Sufficiency.pattern(), get(sufficiency::check))
         .route(Route::Balances.pattern(), get(balances::list))
+        .route(Route::Reconciliation.pattern(), get(reconciliation::report))
         .fallback(async || Problem::new(Code::NotFound, "see the documentation for the paths of this API"))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see Allow for the methods")

@@ -43,6 +43,9 @@ pub trait Provider: Send + Sync {
     /// The one currency of all its balances; `None` where an account can hold several.
     fn only_currency(&self) -> Option<Currency>;
 
+    /// Whether it reports a total of its own.
+    fn reports_total(&self) -> bool;
+
     /// The URL to ask for this balance.
     fn balance_url(&self, endpoint: &str, selector: &Selector) -> String;
 

@@ -99,7 +99,7 @@ fn upstream_settings(account: &AccountConfig, providers: &Providers) -> Option<U
         account: settings.name.clone(),
         provider: Arc::clone(providers.get(&settings.provider)?),
         credential: account.credential.clone(),
-        selectors: settings.selectors.clone(),
+        selectors: settings.balances.iter().map(|balance| balance.selector.clone()).collect(),
         max_age: settings.limits.max_age,
     })
 }

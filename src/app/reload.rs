@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{BuildError, assembly, kubernetes, unix_seconds};
+use super::{BuildError, Watches, assembly, kubernetes, unix_seconds};
 use crate::config::{Change, Config, Watcher};
 use crate::http::kubernetes::ServiceAccounts;
 use crate::http::listener::ListenerSettings;
@@ -29,6 +29,7 @@ pub(super) struct Reloader {
     pub(super) server: Live<ServerSettings>,
     /// What the listeners were bound with.
     pub(super) started: ServerSettings,
+    pub(super) watches: Watches,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -82,7 +83,9 @@ impl Reloader {
         let api = self.api.current();
         let trusted = kubernetes::settings(&config)?;
         let gateway = assembly::reconfigured((api.gateway(), &self.config), &config, &self.metrics).await?;
-        self.api.replace(api.reconfigured(Arc::new(gateway), config.callers.clone(), &config.server));
+        let gateway = Arc::new(gateway);
+        self.watches.restart(&gateway);
+        self.api.replace(api.reconfigured(gateway, config.callers.clone(), &config.server));
         let changed = config.changes_since(&self.config);
         if changed.iter().any(|section| section == "auth.kubernetes") {
             self.service_accounts.replace(trusted);

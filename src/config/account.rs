@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::balances;
+use super::duration::Interval;
 use super::pem::Certificate;
 use super::provider::{Known, ProviderConfig};
 use super::reading::{Read, Reported};
@@ -66,9 +67,8 @@ fn read(
     let adapter = provider.and_then(|provider| provider.adapter);
     let is_enabled = section.or("enabled", true);
     let credential = read_credential(section, adapter);
-    let selectors = balances::read(section, adapter);
-    section.unavailable("watch");
-    section.unavailable("alerts");
+    let balances = balances::read(section, adapter);
+    let watch: Read<Option<Interval>> = section.optional("watch");
 
     let is_waiting = credential.is_err() && section.awaits_secret();
     let credential = if is_waiting { Ok(Credential::none()) } else { credential };
@@ -80,7 +80,8 @@ fn read(
         is_enabled: is_enabled? && provider.is_enabled && !is_waiting,
         limits: provider.limits,
         identity: identity(provider, &credential),
-        selectors: selectors?,
+        balances: balances?,
+        watch: watch?.map(|interval| interval.0),
     };
     Ok(AccountConfig { settings, credential })
 }

@@ -1,9 +1,11 @@
-//! `balances` of an account: which there are, where the kind of provider does not say.
+//! The balances of an account: which there are, where the kind of provider does not say, and their alerts.
 
+use super::alerts;
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 use crate::domain::{BalanceType, Currency, Selector};
+use crate::gateway::BalanceSettings;
 use crate::providers::Provider;
 
 impl Setting for Currency {
@@ -30,69 +32,78 @@ impl Setting for BalanceType {
     }
 }
 
-impl Setting for Selector {
-    const EXPECTED: &'static str = "{ currency = \"BTC\", type = \"CRYPTO\" }, the type where it matters";
+const EXPECTED: &str = "{ currency = \"BTC\", type = \"CRYPTO\" }, the type where it matters";
 
-    fn read(value: &Value<'_>) -> Read<Self> {
-        let mut section = value.section(Self::EXPECTED)?;
-        let currency: Read<Option<Currency>> = section.optional("currency");
-        let r#type: Read<Option<BalanceType>> = section.optional("type");
-        section.unavailable("alerts");
-        if currency == Ok(None) && section.has("type") {
-            section.wrong("currency", &format!("missing beside type, expected {}", Currency::EXPECTED));
-        }
-        section.close();
-        Ok(Self { currency: currency?, r#type: r#type? })
-    }
-
-    fn show(&self) -> String {
-        let currency = self.currency.as_ref().map(|currency| format!("currency = {}", currency.show()));
-        let r#type = self.r#type.as_ref().map(|r#type| format!("type = {}", r#type.show()));
-        let parts: Vec<String> = currency.into_iter().chain(r#type).collect();
-        format!("{{ {} }}", parts.join(", "))
-    }
-}
-
-/// Reads the list. A kind with one currency has no such list, and one balance.
-pub(super) fn read(section: &mut Section<'_>, adapter: Read<&'static dyn Provider>) -> Read<Vec<Selector>> {
+/// Reads the balances. A kind with one currency has no such list, and one balance whose alerts are the account's.
+pub(super) fn read(
+    section: &mut Section<'_>,
+    adapter: Read<&'static dyn Provider>,
+) -> Read<Vec<BalanceSettings>> {
     let Some(currency) = adapter.map(Provider::only_currency).ok().flatten() else {
-        return read_list(section);
+        return read_list(section, adapter);
     };
+    let alerts = alerts::read(section, adapter);
     if section.value("balances").is_some() {
         let only = currency.as_str();
         return Err(section
             .wrong("balances", &format!("not for this kind of provider, whose only balance is in {only}")));
     }
-    Ok(vec![Selector::of(currency)])
+    Ok(vec![BalanceSettings { selector: Selector::of(currency), alerts: alerts? }])
 }
 
-fn read_list(section: &mut Section<'_>) -> Read<Vec<Selector>> {
-    let Some(value) = section.value("balances") else {
-        let unfiltered = vec![Selector::default()];
-        section.show("balances", &unfiltered);
-        return Ok(unfiltered);
+fn read_list(section: &mut Section<'_>, adapter: Read<&'static dyn Provider>) -> Read<Vec<BalanceSettings>> {
+    let is_misplaced = section.value("alerts").is_some() && adapter.is_ok();
+    let misplaced =
+        is_misplaced.then(|| section.wrong("alerts", "not here for this kind of provider, but in balances"));
+    let balances = match section.value("balances") {
+        Some(value) => read_items(&value, adapter)?,
+        None => vec![BalanceSettings::default()],
     };
-    let items = value.items(&format!("a list of {}", Selector::EXPECTED))?;
+    let shown: Vec<String> = balances.iter().map(show).collect();
+    section.show_text("balances", format!("[{}]", shown.join(", ")));
+    misplaced.map_or(Ok(balances), Err)
+}
+
+fn read_items(value: &Value<'_>, adapter: Read<&'static dyn Provider>) -> Read<Vec<BalanceSettings>> {
+    let items = value.items(&format!("a list of {EXPECTED}"))?;
     if items.is_empty() {
         return Err(value.wrong("expected at least one balance"));
     }
     let is_alone = items.len() == 1;
     let mut earlier: Vec<Selector> = Vec::new();
-    let read: Vec<Read<Selector>> = items
+    let read: Vec<Read<BalanceSettings>> = items
         .iter()
         .map(|item| {
-            let selector = Selector::read(item)?;
-            if selector.currency.is_none() && !is_alone {
+            let balance = read_item(item, adapter)?;
+            if balance.selector.currency.is_none() && !is_alone {
                 return Err(item.wrong("expected a currency, as there are several balances"));
             }
-            if earlier.contains(&selector) {
+            if earlier.contains(&balance.selector) {
                 return Err(item.wrong("expected each balance once"));
             }
-            earlier.push(selector.clone());
-            Ok(selector)
+            earlier.push(balance.selector.clone());
+            Ok(balance)
         })
         .collect();
-    let selectors = read.into_iter().collect::<Read<Vec<Selector>>>()?;
-    section.show("balances", &selectors);
-    Ok(selectors)
+    read.into_iter().collect()
+}
+
+fn read_item(value: &Value<'_>, adapter: Read<&'static dyn Provider>) -> Read<BalanceSettings> {
+    let mut section = value.section(EXPECTED)?;
+    let currency: Read<Option<Currency>> = section.optional("currency");
+    let r#type: Read<Option<BalanceType>> = section.optional("type");
+    let alerts = alerts::read(&mut section, adapter);
+    if currency == Ok(None) && section.has("type") {
+        section.wrong("currency", &format!("missing beside type, expected {}", Currency::EXPECTED));
+    }
+    section.close();
+    Ok(BalanceSettings { selector: Selector { currency: currency?, r#type: r#type? }, alerts: alerts? })
+}
+
+fn show(BalanceSettings { selector, alerts }: &BalanceSettings) -> String {
+    let currency = selector.currency.as_ref().map(|currency| format!("currency = {}", currency.show()));
+    let r#type = selector.r#type.as_ref().map(|r#type| format!("type = {}", r#type.show()));
+    let alerts = alerts::show(alerts).map(|alerts| format!("alerts = {alerts}"));
+    let parts: Vec<String> = [currency, r#type, alerts].into_iter().flatten().collect();
+    format!("{{ {} }}", parts.join(", "))
 }

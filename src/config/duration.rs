@@ -27,6 +27,23 @@ impl Setting for Pause {
     }
 }
 
+/// A pause between two repetitions: long enough that they are no burden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interval(pub(super) Duration);
+
+impl Setting for Interval {
+    const EXPECTED: &'static str = "a duration of at least \"1s\" with its unit";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let is_long_enough = |duration: &Duration| *duration >= Duration::from_secs(1);
+        value.text(Self::EXPECTED, |text| parse(text).filter(is_long_enough).map(Self))
+    }
+
+    fn show(&self) -> String {
+        quoted(&format(self.0))
+    }
+}
+
 impl Setting for Duration {
     const EXPECTED: &'static str =
         "a duration above zero with its unit, such as \"250ms\", \"10s\" or \"1m30s\"";

@@ -13,7 +13,7 @@ use super::reading::{Place, Read, Reading, Reported};
 use super::source::Sources;
 
 /// Said of keys that the contract has and this version has not.
-pub(super) const UNAVAILABLE: &str = "not available in this version";
+const UNAVAILABLE: &str = "not available in this version";
 
 /// What one key holds.
 pub(super) trait Setting: Sized {
@@ -153,7 +153,12 @@ impl<'a> Section<'a> {
 
     /// Shows this as the key's effective value.
     pub(super) fn show(&mut self, key: &'static str, value: &impl Setting) {
-        let shown = Some(value.show());
+        self.show_text(key, value.show());
+    }
+
+    /// Shows this text as the key's effective value.
+    pub(super) fn show_text(&mut self, key: &'static str, text: String) {
+        let shown = Some(text);
         match self.shown.iter_mut().find(|(name, _)| *name == key) {
             Some(line) => line.1 = shown,
             None => self.shown.push((key, shown)),

@@ -69,6 +69,7 @@ pub(super) fn read(mut section: Section<'_>) -> Server {
             idle_timeout: idle_timeout?,
             max_connection_age: max_connection_age?,
             log_requests: false,
+            shows_balances: false,
         })
     };
     Server { settings: settings(), request_timeout, replicas }

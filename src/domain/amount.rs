@@ -1,7 +1,8 @@
-//! The only place that reads, scales, adds or prints money.
+//! The only place that reads, scales or prints money.
 //!
 //! Nothing here rounds: what 96 bits and 28 decimals cannot hold exactly is an error. `rust_decimal`'s own
-//! parsing and checked arithmetic round silently, so digits are placed by hand and sums are made in integers.
+//! parsing and checked arithmetic round silently, so digits are placed by hand and sums are made in integers
+//! (`sum.rs`). Its comparisons are exact.
 
 use std::fmt;
 
@@ -9,9 +10,10 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 use super::currency::Currency;
+use super::sum::ExactSum;
 
 /// Decimals that a [`Decimal`] can hold.
-const MAX_SCALE: u32 = 28;
+pub(super) const MAX_SCALE: u32 = 28;
 /// Digits of 2^96, the bound of a [`Decimal`]'s mantissa.
 const MAX_DIGITS: usize = 29;
 
@@ -55,6 +57,18 @@ impl Amount {
         Ok(Self { value: number.into_decimal()?, currency })
     }
 
+    /// An amount of this value.
+    #[must_use]
+    pub(super) fn new(value: Decimal, currency: Currency) -> Self {
+        Self { value, currency }
+    }
+
+    /// Nothing of this currency.
+    #[must_use]
+    pub fn zero(currency: Currency) -> Self {
+        Self { value: Decimal::ZERO, currency }
+    }
+
     /// The number itself, for comparisons.
     #[must_use]
     pub fn value(self) -> Decimal {
@@ -76,48 +90,39 @@ impl Amount {
         if self.currency != other.currency {
             return Err(AmountError::CurrencyMismatch);
         }
-        let (left, right) = (self.value.normalize(), other.value.normalize());
-        let needed = left.scale().max(right.scale());
-        let sum = mantissa_at(left, needed)
-            .zip(mantissa_at(right, needed))
-            .and_then(|(left, right)| left.checked_add(right))
-            .and_then(|mantissa| Decimal::try_from_i128_with_scale(mantissa, needed).ok())
-            .ok_or(AmountError::OutOfRange)?;
-        let shown = self.value.scale().max(other.value.scale());
-        Ok(Self { value: padded(sum, shown), currency: self.currency })
+        let sum = ExactSum::default().plus(self.value).plus(other.value).total();
+        Ok(Self { value: sum.ok_or(AmountError::OutOfRange)?, currency: self.currency })
     }
-}
 
-/// The mantissa of a normalised number at a larger scale; `None` when it leaves 128 bits, and then the sum would
-/// leave 96 bits, too: its last digit is not zero, so nothing could be shortened.
-fn mantissa_at(value: Decimal, scale: u32) -> Option<i128> {
-    value.mantissa().checked_mul(10_i128.checked_pow(scale - value.scale())?)
-}
-
-/// The same value with zeros appended up to `scale`, as far as they fit.
-fn padded(value: Decimal, scale: u32) -> Decimal {
-    (value.scale()..=scale)
-        .rev()
-        .find_map(|scale| Decimal::try_from_i128_with_scale(mantissa_at(value, scale)?, scale).ok())
-        .unwrap_or(value)
+    /// Subtracts exactly.
+    ///
+    /// # Errors
+    /// As [`Amount::checked_add`].
+    pub fn checked_sub(self, other: Self) -> Result<Self, AmountError> {
+        self.checked_add(Self { value: -other.value, ..other })
+    }
 }
 
 impl fmt::Display for Amount {
     /// At least the currency's ISO 4217 digits, padded in text; never an exponent, never `-0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.value.is_sign_negative() && !self.value.is_zero() {
-            f.write_str("-")?;
-        }
-        let scale = self.value.scale() as usize;
-        let digits = format!("{:0>width$}", self.value.mantissa().unsigned_abs(), width = scale + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - scale);
-        let least = usize::from(self.currency.exponent().unwrap_or(0));
-        f.write_str(whole)?;
-        if scale.max(least) > 0 {
-            write!(f, ".{fraction:0<least$}")?;
-        }
-        Ok(())
+        write_padded(f, self.value, self.currency.exponent().unwrap_or(0))
     }
+}
+
+/// Writes a number with at least so many decimals.
+pub(super) fn write_padded(f: &mut fmt::Formatter<'_>, value: Decimal, least: u8) -> fmt::Result {
+    if value.is_sign_negative() && !value.is_zero() {
+        f.write_str("-")?;
+    }
+    let (scale, least) = (value.scale() as usize, usize::from(least));
+    let digits = format!("{:0>width$}", value.mantissa().unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    f.write_str(whole)?;
+    if scale.max(least) > 0 {
+        write!(f, ".{fraction:0<least$}")?;
+    }
+    Ok(())
 }
 
 impl Serialize for Amount {

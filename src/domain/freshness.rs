@@ -134,6 +134,16 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// The same wish, or a read after the arrival where nothing is said of how old a balance may be.
+    #[must_use]
+    pub fn or_new(self) -> Self {
+        let says_something = self.max_age.is_some()
+            || self.min_fresh.is_some()
+            || self.not_before.is_some()
+            || self.only_if_cached;
+        Self { max_age: if says_something { self.max_age } else { Some(Duration::ZERO) }, ..self }
+    }
+
     /// Applies the wish to a balance with these limits.
     #[must_use]
     pub fn demand(&self, arrived: Moment, limits: Limits) -> Demand {
@@ -309,6 +319,23 @@ mod tests {
             let older = now.earlier_by(seconds(oldest) + Duration::from_millis(1));
             assert!(!demand.accepts(older), "{wish:?}");
             assert_eq!(demand.is_own(), own, "{wish:?}");
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_of_age_may_be_given_a_new_read() {
+        let none = Wish::default();
+        let new = Some(Duration::ZERO);
+        assert_eq!(none.or_new(), Wish { max_age: new, ..none });
+        let on_error = Wish { stale_if_error: Some(seconds(30)), ..none };
+        assert_eq!(on_error.or_new(), Wish { max_age: new, ..on_error });
+        for wish in [
+            Wish { max_age: Some(seconds(60)), ..none },
+            Wish { min_fresh: Some(seconds(1)), ..none },
+            Wish { not_before: Some(Timestamp::UNIX_EPOCH), ..none },
+            Wish { only_if_cached: true, ..none },
+        ] {
+            assert_eq!(wish.or_new(), wish);
         }
     }
 

@@ -115,6 +115,17 @@ impl Snapshot {
         &self.body
     }
 
+    /// The answer's JSON body with the members of another object behind its own.
+    #[must_use]
+    pub fn body_with(&self, further: &impl Serialize) -> Vec<u8> {
+        // What is written here are names, digits and timestamps, too.
+        let further = serde_json::to_vec(further).unwrap_or_default();
+        match (self.body.split_last(), further.split_first()) {
+            (Some((_, body)), Some((_, further))) => [body, b",", further].concat(),
+            _ => self.body.to_vec(),
+        }
+    }
+
     /// The body's strong entity tag, quotes included.
     #[must_use]
     pub fn etag(&self) -> &Bytes {
@@ -222,6 +233,16 @@ mod tests {
                 r#""observed_at":"2025-11-19T20:18:29.384Z","fetched_at":"2025-11-19T20:18:29.402Z"}"#
             )
         );
+    }
+
+    #[test]
+    fn further_members_stand_behind_the_bodys_own() {
+        let body = String::from_utf8(snapshot().body().to_vec()).unwrap();
+
+        let with = String::from_utf8(snapshot().body_with(&serde_json::json!({"status": "OK"}))).unwrap();
+
+        let further = r#","status":"OK"}"#;
+        assert_eq!(with, [body.strip_suffix('}').unwrap(), further].concat());
     }
 
     #[test]

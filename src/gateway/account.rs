@@ -1,12 +1,15 @@
 //! One account: its balances, their limits, and the way to its provider.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::SetOnce;
 
 use super::balance::Refusal;
 use super::lookup::Source;
-use crate::domain::{AccountName, Answer, BalanceKey, Currency, Limits, Priority, ProviderName, Selector};
+use crate::domain::{
+    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Priority, ProviderName, Selector,
+};
 use crate::upstream::Upstream;
 
 /// What an account is made from.
@@ -25,7 +28,18 @@ pub struct AccountSettings {
     /// Whatever decides whose balance the credential shows.
     pub identity: Vec<String>,
     /// Its balances; the first is the default.
-    pub selectors: Vec<Selector>,
+    pub balances: Vec<BalanceSettings>,
+    /// How often they are read without a caller.
+    pub watch: Option<Duration>,
+}
+
+/// What a balance is made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalanceSettings {
+    /// Which balance is meant.
+    pub selector: Selector,
+    /// When somebody should look at it.
+    pub alerts: AlertLevels,
 }
 
 /// One account at run time.
@@ -43,6 +57,8 @@ pub struct Account {
 pub struct BalanceSlot {
     /// Which balance is meant.
     pub selector: Selector,
+    /// When somebody should look at it.
+    pub alerts: AlertLevels,
     pub(super) key: BalanceKey,
     pub(super) source: UpstreamBalance,
 }
@@ -70,12 +86,13 @@ impl Account {
     #[must_use]
     pub fn new(settings: AccountSettings, upstream: Arc<Upstream>) -> Self {
         let identity: Vec<&str> = settings.identity.iter().map(String::as_str).collect();
-        let slot = |(index, selector): (usize, &Selector)| BalanceSlot {
-            key: BalanceKey::new(&settings.name, &identity, selector),
-            selector: selector.clone(),
+        let slot = |(index, balance): (usize, &BalanceSettings)| BalanceSlot {
+            key: BalanceKey::new(&settings.name, &identity, &balance.selector),
+            selector: balance.selector.clone(),
+            alerts: balance.alerts,
             source: UpstreamBalance { upstream: Arc::clone(&upstream), index },
         };
-        let balances = settings.selectors.iter().enumerate().map(slot).collect();
+        let balances = settings.balances.iter().enumerate().map(slot).collect();
         Self { settings, balances, upstream, successor: SetOnce::new() }
     }
 
@@ -129,6 +146,12 @@ impl Account {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.settings.limits
+    }
+
+    /// How often its balances are read without a caller.
+    #[must_use]
+    pub fn watch(&self) -> Option<Duration> {
+        self.settings.watch
     }
 
     /// Its balances as configured; the first is the default.

@@ -1,10 +1,14 @@
 //! How the gateway is, for people and gauges: breakers, budgets, tokens, ages. No secret and no amount is in it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Gateway;
-use crate::domain::{AccountName, BalanceType, Currency, ErrorKind, ProviderName, rounded_up};
+use super::{BalanceSlot, Gateway};
+use crate::domain::{
+    AccountName, BalanceType, Currency, ErrorKind, Level, Limits, ProviderName, Snapshot, rounded_up,
+};
 use crate::upstream::BreakerState;
 
 /// The state of everything.
@@ -68,12 +72,18 @@ pub struct BalanceStatus {
     pub requested_at: Option<Timestamp>,
     /// Its age in whole seconds, rounded up.
     pub age_seconds: Option<u64>,
+    /// Its alert levels and whether they are reached, for gauges.
+    #[serde(skip)]
+    pub alerts: Vec<(Level, bool)>,
+    /// What it says while it may be served, for gauges.
+    #[serde(skip)]
+    pub served: Option<Arc<Snapshot>>,
 }
 
 impl Gateway {
     /// The state of everything, now.
     pub async fn status(&self) -> Status {
-        let provider = |provider: &std::sync::Arc<crate::upstream::UpstreamProvider>| {
+        let provider = |provider: &Arc<crate::upstream::UpstreamProvider>| {
             let (last, breaker) = (provider.last(), provider.breaker_state());
             ProviderStatus {
                 provider: provider.name().clone(),
@@ -89,7 +99,7 @@ impl Gateway {
         for account in self.accounts.values() {
             let mut balances = Vec::with_capacity(account.balances().len());
             for slot in account.balances() {
-                balances.push(self.balance_status(slot).await);
+                balances.push(self.balance_status(slot, account.limits()).await);
             }
             accounts.push(AccountStatus {
                 account: account.name().clone(),
@@ -105,14 +115,17 @@ impl Gateway {
         Status { providers: self.providers.values().map(provider).collect(), accounts }
     }
 
-    async fn balance_status(&self, slot: &super::BalanceSlot) -> BalanceStatus {
+    async fn balance_status(&self, slot: &BalanceSlot, limits: Limits) -> BalanceStatus {
         let snapshot = self.cache.stored(&slot.key).await;
-        let age = snapshot.as_ref().map(|snapshot| snapshot.requested_at().age_at((self.clock)()));
+        let known = snapshot.as_deref();
+        let age = known.map(|snapshot| snapshot.requested_at().age_at((self.clock)()));
         BalanceStatus {
-            currency: snapshot.as_ref().map(|snapshot| snapshot.currency()).or(slot.selector.currency),
+            currency: known.map(Snapshot::currency).or(slot.selector.currency),
             r#type: slot.selector.r#type.clone(),
-            requested_at: snapshot.map(|snapshot| snapshot.requested_at().wall),
+            requested_at: known.map(|snapshot| snapshot.requested_at().wall),
             age_seconds: age.map(rounded_up),
+            alerts: known.map(|snapshot| slot.alerts.judge(snapshot.reading())).unwrap_or_default(),
+            served: snapshot.filter(|_| age.is_some_and(|age| age < limits.max_age.get())),
         }
     }
 }

@@ -24,23 +24,10 @@ pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Resul
     let open = arrival.account()?;
     let item = Item { open, slot: select(open, &query)? };
     let asked = asked(arrival, headers, &query, api.request_timeout)?;
-    let result = item.serve(&api, arrival.caller()?, &asked).await;
-    let outcome = item.count(&result, &asked);
-    let mut response = match &result {
-        Ok((found, age)) => {
-            reply::balance(found, open.account.limits(), open.cache_control.clone(), *age, headers)
-        }
-        Err(refusal) => item.problem(*refusal).into_response(),
+    let write = |found: &Found, age| {
+        reply::balance(found, open.account.limits(), open.cache_control.clone(), age, headers)
     };
-    if api.log_requests {
-        response.extensions_mut().insert(Logged {
-            caller: None,
-            account: Some(open.account.name().clone()),
-            outcome: Some(outcome.as_str()),
-            age_seconds: result.ok().map(|(_, age)| rounded_up(age)),
-        });
-    }
-    Ok(response)
+    Ok(item.answer(&api, arrival.caller()?, &asked, write).await)
 }
 
 /// The balance that `currency` and `type` choose.
@@ -71,6 +58,9 @@ pub(super) fn asked(
     })
 }
 
+/// What is served of a balance and how old it is, or why nothing is.
+pub(super) type Served = Result<(Found, Duration), Refusal>;
+
 /// One balance of an account that the caller may see.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'a> {
@@ -84,7 +74,32 @@ impl Item<'_> {
         api.gateway.balance(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
     }
 
-    async fn serve(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<(Found, Duration), Refusal> {
+    /// Looks up, counts, and writes what was found, or why nothing was.
+    pub(super) async fn answer(
+        &self,
+        api: &Api,
+        caller: &Caller,
+        asked: &Asked,
+        write: impl FnOnce(&Found, Duration) -> Response,
+    ) -> Response {
+        let result = self.serve(api, caller, asked).await;
+        let outcome = self.count(&result, asked);
+        let mut response = match &result {
+            Ok((found, age)) => write(found, *age),
+            Err(refusal) => self.problem(*refusal).into_response(),
+        };
+        if api.log_requests {
+            response.extensions_mut().insert(Logged {
+                caller: None,
+                account: Some(self.open.account.name().clone()),
+                outcome: Some(outcome.as_str()),
+                age_seconds: result.ok().map(|(_, age)| rounded_up(age)),
+            });
+        }
+        response
+    }
+
+    async fn serve(&self, api: &Api, caller: &Caller, asked: &Asked) -> Served {
         api.gateway.serve(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
     }
 
@@ -94,11 +109,7 @@ impl Item<'_> {
     }
 
     /// Counts what the caller gets.
-    pub(super) fn count(
-        &self,
-        result: &Result<(Found, Duration), Refusal>,
-        asked: &Asked,
-    ) -> crate::metrics::Outcome {
+    pub(super) fn count(&self, result: &Served, asked: &Asked) -> crate::metrics::Outcome {
         let outcome = reply::outcome(result, self.open.account.limits(), asked.arrived);
         self.open.metrics.looked_up(outcome);
         if let Ok((_, age)) = result {

@@ -88,16 +88,20 @@ fn seconds(text: &str) -> Option<Duration> {
     is_number.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
 }
 
-/// The members of a list, each a name with or without an argument; a separator inside quotes separates nothing.
+/// The members of a list, each a name with or without an argument.
 fn members(list: &str, separator: char) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let mut is_quoted = false;
-    let at_separator = move |character: char| {
-        is_quoted ^= character == '"';
-        character == separator && !is_quoted
-    };
-    list.split(at_separator).map(|member| match member.split_once('=') {
+    split(list, separator).map(|member| match member.split_once('=') {
         Some((name, argument)) => (name.trim(), Some(unquoted(argument.trim()))),
         None => (member.trim(), None),
+    })
+}
+
+/// Splits a list; a separator inside quotes separates nothing.
+pub(super) fn split(list: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    list.split(move |character: char| {
+        is_quoted ^= character == '"';
+        character == separator && !is_quoted
     })
 }
 

@@ -1,5 +1,7 @@
 //! The operations side: probes, metrics and the state for people. Never reachable through the API's port.
 
+mod gauges;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -10,9 +12,8 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::{Api, Live};
-use crate::domain::{BalanceType, Currency};
 use crate::gateway::Status;
-use crate::metrics::{Family, Metrics, Samples};
+use crate::metrics::{Family, Metrics};
 use crate::shutdown::Shutdown;
 
 /// What the operations side shows.
@@ -51,10 +52,11 @@ async fn status(State(ops): State<Arc<Ops>>) -> Json<Status> {
 }
 
 async fn metrics(State(ops): State<Arc<Ops>>) -> Response {
-    let status = ops.api.current().gateway().status().await;
+    let api = ops.api.current();
+    let status = api.gateway().status().await;
     // Collecting a histogram spins while an observation is half done: not on a worker that serves callers.
     let page = tokio::task::spawn_blocking(move || {
-        let mut samples = samples(&status);
+        let mut samples = gauges::of(&status, api.shows_balances);
         #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
         samples.add(Family::LogLinesDropped, &[], (ops.dropped_log_lines)() as f64);
         ops.metrics.render(samples)
@@ -63,33 +65,4 @@ async fn metrics(State(ops): State<Arc<Ops>>) -> Response {
         Ok(page) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-}
-
-/// The gauges that mirror the state. What is not known has no sample.
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
-fn samples(status: &Status) -> Samples {
-    let seconds = |instant: jiff::Timestamp| instant.as_millisecond() as f64 / 1000.0;
-    let mut samples = Samples::default();
-    for provider in &status.providers {
-        let name = provider.provider.as_str();
-        samples.add(Family::UpstreamInFlight, &[name], provider.in_flight as f64);
-        samples.add(Family::BreakerState, &[name], f64::from(provider.breaker_level));
-    }
-    for account in &status.accounts {
-        let name = account.account.as_str();
-        samples.add(Family::BudgetLimit, &[name], f64::from(account.budget_limit));
-        samples.add(Family::BudgetRemaining, &[name], f64::from(account.budget_remaining));
-        samples.add(Family::CredentialRejected, &[name], f64::from(u8::from(account.credential_rejected)));
-        if let Some(expiry) = account.token_expires_at {
-            samples.add(Family::TokenExpiry, &[name], seconds(expiry));
-        }
-        for balance in &account.balances {
-            let currency = balance.currency.as_ref().map_or("", Currency::as_str);
-            let r#type = balance.r#type.as_ref().map_or("", BalanceType::as_str);
-            if let Some(requested_at) = balance.requested_at {
-                samples.add(Family::SnapshotTimestamp, &[name, currency, r#type], seconds(requested_at));
-            }
-        }
-    }
-    samples
 }

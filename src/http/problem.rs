@@ -48,6 +48,7 @@ codes! {
     AccountNotFound = "account_not_found", NOT_FOUND, "There is no such account";
     NotFound = "not_found", NOT_FOUND, "There is nothing here";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
+    NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, "There is no such form of the answer";
     ContentTooLarge = "content_too_large", PAYLOAD_TOO_LARGE, "The request body is too large";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     ProviderUnreachable = "provider_unreachable", BAD_GATEWAY, "The provider could not be reached";
@@ -138,6 +139,11 @@ impl Problem {
             provider: Some(account.provider().clone()),
             ..self
         }
+    }
+
+    /// The provider of the account that it is about.
+    pub(super) fn provider(&self) -> Option<&ProviderName> {
+        self.provider.as_ref()
     }
 
     pub(super) fn body<'a>(&'a self, request_id: &'a str) -> Body<'a> {

@@ -9,6 +9,7 @@ use headers::{ETag, HeaderMapExt, IfNoneMatch};
 use http::StatusCode;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 
+use super::balance::Served;
 use crate::domain::{Limits, Moment, rounded_up};
 use crate::gateway::{Absence, Found, Refusal, Via};
 use crate::metrics::Outcome;
@@ -92,11 +93,7 @@ fn cache_status(via: Via, limits: Limits, age: Duration) -> HeaderValue {
 }
 
 /// What a caller got, for the metrics.
-pub(super) fn outcome(
-    result: &Result<(Found, Duration), Refusal>,
-    limits: Limits,
-    arrived: Moment,
-) -> Outcome {
+pub(super) fn outcome(result: &Served, limits: Limits, arrived: Moment) -> Outcome {
     match result {
         Ok((Found { snapshot, via: Via::Memory { .. } }, _)) => {
             let age = snapshot.requested_at().age_at(arrived);

@@ -6,20 +6,31 @@ pub(super) enum Route {
     Accounts,
     Balance,
     Invalidate,
+    Sufficiency,
     Balances,
+    Reconciliation,
     Unmatched,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Accounts, Self::Balance, Self::Invalidate, Self::Balances, Self::Unmatched];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Accounts,
+        Self::Balance,
+        Self::Invalidate,
+        Self::Sufficiency,
+        Self::Balances,
+        Self::Reconciliation,
+        Self::Unmatched,
+    ];
 
     pub(super) fn pattern(self) -> &'static str {
         match self {
             Self::Accounts => "/v1/accounts",
             Self::Balance => "/v1/accounts/{account}/balance",
             Self::Invalidate => "/v1/accounts/{account}/invalidate",
+            Self::Sufficiency => "/v1/accounts/{account}/sufficiency",
             Self::Balances => "/v1/balances",
+            Self::Reconciliation => "/v1/reconciliation",
             Self::Unmatched => "unmatched",
         }
     }
@@ -29,8 +40,10 @@ impl Route {
         match (path, account_path(path)) {
             ("/v1/accounts", _) => Self::Accounts,
             ("/v1/balances", _) => Self::Balances,
+            ("/v1/reconciliation", _) => Self::Reconciliation,
             (_, Some((_, "balance"))) => Self::Balance,
             (_, Some((_, "invalidate"))) => Self::Invalidate,
+            (_, Some((_, "sufficiency"))) => Self::Sufficiency,
             _ => Self::Unmatched,
         }
     }
@@ -61,7 +74,9 @@ mod tests {
             ("/v1/accounts/a/invalidate", Route::Invalidate),
             ("/v1/accounts/a/b/balance", Route::Unmatched),
             ("/v1/accounts//balance", Route::Balance),
+            ("/v1/accounts/a/sufficiency", Route::Sufficiency),
             ("/v1/balances", Route::Balances),
+            ("/v1/reconciliation", Route::Reconciliation),
             ("/metrics", Route::Unmatched),
         ] {
             assert_eq!(Route::of(path), route, "{path}");

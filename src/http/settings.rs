@@ -35,6 +35,8 @@ pub struct ServerSettings {
     pub max_connection_age: Duration,
     /// One log line per request.
     pub log_requests: bool,
+    /// Amounts as gauges.
+    pub shows_balances: bool,
 }
 
 /// Who may ask, for what, and how often.

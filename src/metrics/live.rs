@@ -19,6 +19,12 @@ pub enum Family {
     TokenExpiry,
     /// When the stored snapshot's upstream request was sent.
     SnapshotTimestamp,
+    /// 1 while a balance has reached an alert level, per level that is set.
+    AlertActive,
+    /// When the request for the balance that was judged last was sent.
+    AlertEvaluated,
+    /// The amounts of a balance, while it may be served.
+    BalanceAmount,
     /// Log lines that were dropped because standard output was blocked.
     LogLinesDropped,
 }
@@ -31,7 +37,7 @@ struct Description {
 }
 
 impl Family {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::UpstreamInFlight,
         Self::BreakerState,
         Self::BudgetLimit,
@@ -39,6 +45,9 @@ impl Family {
         Self::CredentialRejected,
         Self::TokenExpiry,
         Self::SnapshotTimestamp,
+        Self::AlertActive,
+        Self::AlertEvaluated,
+        Self::BalanceAmount,
         Self::LogLinesDropped,
     ];
 
@@ -70,6 +79,21 @@ impl Family {
                 "snapshot_timestamp_seconds",
                 "When the stored balance's upstream request was sent, in Unix seconds.",
                 &["account", "currency", "type"],
+            ),
+            Self::AlertActive => gauge(
+                "alert_active",
+                "1 while the balance has reached the alert level.",
+                &["account", "currency", "type", "level"],
+            ),
+            Self::AlertEvaluated => gauge(
+                "alert_evaluated_timestamp_seconds",
+                "When the request for the balance that was judged last was sent, in Unix seconds.",
+                &["account", "currency", "type"],
+            ),
+            Self::BalanceAmount => gauge(
+                "balance_amount",
+                "The balance as the nearest double, for graphs; absent when over max_age.",
+                &["account", "provider", "currency", "type", "kind"],
             ),
             Self::LogLinesDropped => Description {
                 name: "log_lines_dropped_total",

@@ -30,6 +30,10 @@ impl Provider for NtxpayBr {
         Some(Currency::BRL)
     }
 
+    fn reports_total(&self) -> bool {
+        true
+    }
+
     fn balance_url(&self, endpoint: &str, _: &Selector) -> String {
         endpoint.to_owned()
     }

@@ -29,6 +29,10 @@ impl Provider for NtxpayMx {
         Some(Currency::MXN)
     }
 
+    fn reports_total(&self) -> bool {
+        false
+    }
+
     fn balance_url(&self, endpoint: &str, _: &Selector) -> String {
         endpoint.to_owned()
     }

@@ -25,6 +25,10 @@ impl Provider for Pluggo {
         None
     }
 
+    fn reports_total(&self) -> bool {
+        false
+    }
+
     /// Neither a currency nor a type can hold a character that a query would have to escape.
     fn balance_url(&self, endpoint: &str, selector: &Selector) -> String {
         let currency = selector.currency.as_ref().map(|currency| ("currency", currency.as_str()));

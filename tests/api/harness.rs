@@ -345,18 +345,27 @@ fn configuration(
     }
     for (kind, provider) in providers {
         let Credentials { client_id, client_secret, token, api_key, session_token } = provider.credentials();
-        let used = match (kind, has_static_tokens) {
-            (Kind::Pluggo, _) => vec![("api_key", api_key), ("session_token", session_token)],
-            (_, true) => vec![("token", token)],
-            (_, false) => vec![("client_id", client_id), ("client_secret", client_secret)],
+        let all = [
+            ("client_id", client_id),
+            ("client_secret", client_secret),
+            ("token", token),
+            ("api_key", api_key),
+            ("session_token", session_token),
+        ];
+        let used: &[&str] = match (kind, has_static_tokens) {
+            (Kind::Pluggo, _) => &["api_key", "session_token"],
+            (_, true) => &["token"],
+            (_, false) => &["client_id", "client_secret"],
         };
         let url = base_urls.get(kind).cloned().unwrap_or_else(|| provider.url());
         write!(text, "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n{provider_lines}\n")
             .unwrap();
         write!(text, "[accounts.{kind}-demo]\nprovider = \"{kind}\"\n{account}\n").unwrap();
-        for (name, value) in used {
+        for (name, value) in all {
             let variable = format!("{kind}_{name}").replace('-', "_").to_uppercase();
-            writeln!(text, "{name} = {{ env = \"{variable}\" }}").unwrap();
+            if used.contains(&name) {
+                writeln!(text, "{name} = {{ env = \"{variable}\" }}").unwrap();
+            }
             secrets.insert(variable, value);
         }
         if *kind == Kind::Pluggo {

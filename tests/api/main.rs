@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "tests measure with the real clock")]
 
+mod alerts;
 mod balances;
 mod callers;
 mod clocks;
@@ -23,11 +24,14 @@ mod operations;
 mod outages;
 mod process;
 mod prometheus;
+mod reconciliation;
 mod reload;
 mod replicas;
 mod rolling;
 mod slow_provider;
 mod soak;
 mod strangers;
+mod sufficiency;
 mod tls;
 mod tokens;
+mod watch;

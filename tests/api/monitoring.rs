@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::Value;
 
+use crate::alerts::LEVELS;
 use crate::harness::{Harness, Setup, eventually};
 use crate::prometheus::Prometheus;
 
@@ -13,12 +14,6 @@ const DASHBOARD: &str = include_str!("../../config/grafana/balance-gateway.json"
 const RULES: [&str; 2] = [
     include_str!("../../config/prometheus/recording.yml"),
     include_str!("../../config/prometheus/alerts.yml"),
-];
-/// Metrics that are only there when they are asked for, and by what.
-const OPTIONAL: [(&str, &str); 3] = [
-    ("balance_gateway_alert_active", "an account's `alerts`"),
-    ("balance_gateway_alert_evaluated_timestamp_seconds", "an account's `alerts`"),
-    ("balance_gateway_balance_amount", "`metrics.balances`"),
 ];
 /// What Grafana puts in the place of the dashboard's variables.
 const VARIABLES: [(&str, &str); 5] = [
@@ -92,18 +87,20 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-fn is_optional(expression: &str) -> bool {
-    OPTIONAL.iter().any(|(name, _)| metrics_in(expression).contains(name))
-}
-
 /// Callers ask, and one provider fails.
 async fn traffic(gateway: &Harness) {
     gateway.get("/v1/balances").await;
     gateway.send("GET", "/v1/balances", None, &[]).await;
 }
 
+/// With alert levels, and amounts as gauges.
+async fn with_levels() -> Harness {
+    let further = format!("{LEVELS}[metrics]\nbalances = true\n");
+    Harness::start(Setup { further, ..Setup::default() }).await
+}
+
 async fn gateway_with_a_failing_provider() -> Harness {
-    let gateway = Harness::usual().await;
+    let gateway = with_levels().await;
     gateway.provider(Kind::Avista).queue(Fault::on_any(FaultKind::status(500)).times(10_000));
     traffic(&gateway).await;
     gateway
@@ -114,15 +111,12 @@ async fn the_dashboard_and_the_rules_name_only_metrics_that_there_are() {
     let gateway = gateway_with_a_failing_provider().await;
     let page = gateway.operations("/metrics").await.body;
     let on_the_page: BTreeSet<_> = page.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
-    let optional: BTreeSet<_> = OPTIONAL.iter().map(|(name, _)| *name).collect();
 
     let named: BTreeSet<_> = [DASHBOARD, RULES[0], RULES[1]].into_iter().flat_map(metrics_in).collect();
 
     assert!(named.len() > 25, "{named:?}");
-    let unknown: Vec<_> = named.difference(&on_the_page).filter(|name| !optional.contains(*name)).collect();
-    assert!(unknown.is_empty(), "neither on the page nor optional: {unknown:?}");
-    assert!(optional.is_disjoint(&on_the_page), "on the page without being asked for");
-    assert!(optional.is_subset(&named), "optional, but named nowhere");
+    let unknown: Vec<_> = named.difference(&on_the_page).collect();
+    assert!(unknown.is_empty(), "not on the page: {unknown:?}");
 }
 
 #[tokio::test]
@@ -135,11 +129,6 @@ async fn every_query_of_the_dashboard_returns_data() {
     for Query { panel, expression, shown } in
         panel_queries(&dashboard).into_iter().chain(variable_queries(&dashboard))
     {
-        if is_optional(&expression) {
-            // Prometheus understands it; there is nothing that it could find.
-            prometheus.query(&expression).await;
-            continue;
-        }
         let found = loop {
             let found = prometheus.query(&expression).await;
             if !found.is_empty() {
@@ -194,6 +183,36 @@ async fn an_open_breaker_raises_its_alert() {
     let raised = "ALERTS{alertname=\"BalanceGatewayBreakerOpen\", provider=\"avista\"}";
     eventually("the alert is raised", || async { !prometheus.query(raised).await.is_empty() }).await;
     assert_eq!(prometheus.query("ALERTS{alertname=\"BalanceGatewayBreakerOpen\"}").await.len(), 1);
+}
+
+/// What is set at the provider, and the alerts of the account that are firing or wait for their time.
+const RAISED: [(&str, &str, &[&str]); 8] = [
+    ("netBalance", "499.99", &["BalanceCriticallyLow"]),
+    ("netBalance", "500.00", &["BalanceLow"]),
+    ("netBalance", "1999.99", &["BalanceLow"]),
+    ("netBalance", "2000.00", &[]),
+    ("netBalance", "10000.01", &["BalanceHigh"]),
+    ("netBalance", "10000.00", &[]),
+    ("blockedBalance", "24367.46", &["BalanceBlockedShareHigh"]),
+    ("blockedBalance", "24367.45", &[]),
+];
+
+#[tokio::test]
+async fn each_alert_level_raises_its_alert_one_cent_beyond_its_threshold() {
+    let gateway = with_levels().await;
+    let prometheus = Prometheus::scraping(gateway.ops).await;
+    for (field, amount, alerts) in RAISED {
+        gateway.provider(Kind::NtxpayBr).set_field("BRL", None, field, amount);
+        let new = [("cache-control", "no-cache")];
+        assert_eq!(gateway.get_with("/v1/accounts/levels-ntxpay-br/balance", &new).await.status, 200);
+
+        eventually(&format!("{alerts:?} for {field} {amount}"), || async {
+            let raised = prometheus.query("ALERTS{account=\"levels-ntxpay-br\"}").await;
+            let names: Vec<_> = raised.iter().map(|alert| text(&alert["metric"]["alertname"])).collect();
+            names == alerts
+        })
+        .await;
+    }
 }
 
 #[test]

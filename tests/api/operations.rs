@@ -5,15 +5,18 @@ use std::process::{Command, Stdio};
 
 use balance_gateway::sandbox::{Credentials, Fault, FaultKind, Kind};
 
+use crate::alerts::LEVELS;
 use crate::harness::{Harness, KEY, Setup, eventually, value_of};
 
 const OUTCOMES: [&str; 7] = ["hit", "stale", "miss", "refresh", "collapsed", "not_cached", "error"];
 const ERRORS: [&str; 7] = ["connect", "throttled", "timeout", "status", "refused", "invalid", "too_large"];
-const ROUTES: [&str; 5] = [
+const ROUTES: [&str; 7] = [
     "/v1/accounts",
     "/v1/accounts/{account}/balance",
     "/v1/accounts/{account}/invalidate",
+    "/v1/accounts/{account}/sufficiency",
     "/v1/balances",
+    "/v1/reconciliation",
     "unmatched",
 ];
 
@@ -240,10 +243,12 @@ async fn requests_are_counted_by_pattern_and_status() {
 
 #[tokio::test]
 async fn promtool_finds_nothing_wrong_with_the_page() {
-    let gateway = Harness::usual().await;
+    let further = format!("{LEVELS}[metrics]\nbalances = true\n");
+    let gateway = Harness::start(Setup { further, has_static_tokens: true, ..Setup::default() }).await;
     gateway.get("/v1/balances").await;
     gateway.get("/v1/accounts/nobody/balance").await;
     let page = gateway.operations("/metrics").await.body;
+    assert!(page.contains("alert_active{") && page.contains("balance_amount{"));
 
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

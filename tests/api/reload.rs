@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use balance_gateway::sandbox::Call;
+use balance_gateway::sandbox::{Call, Operation};
 
 use crate::harness::{Reply, digest, eventually, is_long, record, value_of};
 use crate::process::{Folder, Gateway, Site};
@@ -270,6 +270,60 @@ async fn a_callers_limit_keeps_its_state_unless_it_changes() {
 
     assert_eq!(balance(&gateway).await.status, 200);
     eventually("the log of requests is on since", || async { gateway.lines_of("request").len() == 2 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alert_levels_that_change_are_judged_at_once_on_what_is_stored() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    balance(&gateway).await;
+    let level =
+        |level| format!("alert_active{{account=\"treasury\",currency=\"BRL\",type=\"\",level=\"{level}\"}}");
+    let amount = "balance_amount{account=\"treasury\",provider=\"ntxpay-br\",currency=\"BRL\",type=\"\",kind=\"available\"}";
+    assert_eq!((metric(&gateway, &level("high")).await, metric(&gateway, amount).await), (None, None));
+
+    let treasury = "[accounts.treasury]";
+    let alerts = |high| format!("{treasury}\nalerts = {{ high = \"{high}\" }}");
+    hang_up(&gateway, &site, treasury, &alerts("48734.90")).await;
+    assert_eq!(metric(&gateway, &level("high")).await, Some(0.0));
+    hang_up(&gateway, &site, &alerts("48734.90"), &alerts("48734.89")).await;
+    assert_eq!(metric(&gateway, &level("high")).await, Some(1.0));
+    hang_up(&gateway, &site, &alerts("48734.89"), &format!("[metrics]\nbalances = true\n{treasury}")).await;
+
+    assert_eq!(
+        (metric(&gateway, &level("high")).await, metric(&gateway, amount).await),
+        (None, Some(48734.9))
+    );
+    assert_eq!(site.provider.calls().len(), 2, "a token and one balance");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_begins_and_ends_with_the_configuration() {
+    let site = Site::with_provider("", &format!("{AMPLE}\nfresh_for = \"1s\"")).await;
+    let gateway = site.serve().await;
+    let token = site.provider.credentials().token;
+    let second = site.account("second", "token").replace("[callers", "watch = \"1s\"\n[callers");
+    site.folder.write("token", &token);
+    // The accounts have different tokens.
+    let reads_with = |is_second: bool| {
+        let of_it =
+            |call: &Call| call.header("authorization").is_some_and(|it| it.ends_with(&token)) == is_second;
+        let calls = site.provider.calls().into_iter();
+        calls.filter(|call| call.operation == Operation::Balance && of_it(call)).count()
+    };
+    let treasury = "[accounts.treasury]";
+    let watched = |interval| format!("{treasury}\nwatch = \"{interval}\"");
+
+    assert_eq!(reads_with(false), 0);
+    hang_up(&gateway, &site, treasury, &watched("1s")).await;
+    eventually("it is watched", || async { reads_with(false) >= 3 }).await;
+    hang_up(&gateway, &site, &watched("1s"), &watched("1h")).await;
+    let before = reads_with(false);
+    hang_up(&gateway, &site, "[callers.all]", &second).await;
+    eventually("the other is watched", || async { reads_with(true) >= 3 }).await;
+
+    // One may have been under way.
+    assert!(reads_with(false) <= before + 1, "an hour is not over");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::{Folder, LEAST, parse, pluggo, with};
-use crate::domain::{BalanceType, Currency, Selector};
+use crate::domain::{AlertLevels, BalanceType, Currency, Ratio, Selector, Threshold};
+use crate::gateway::BalanceSettings;
 use crate::providers::Authorisation;
 use crate::upstream::Credential;
 
@@ -103,8 +104,60 @@ fn balances_are_the_ones_listed_or_the_only_one() {
             vec![of("BRL"), bitcoin, of("BTC")],
         ),
     ] {
-        assert_eq!(parse(&text).unwrap().accounts[0].settings.selectors, selectors, "{text}");
+        let balances = parse(&text).unwrap().accounts.remove(0).settings.balances;
+        let found: Vec<Selector> = balances.into_iter().map(|balance| balance.selector).collect();
+        assert_eq!(found, selectors, "{text}");
     }
+}
+
+#[test]
+fn alerts_are_those_of_the_account_or_of_each_of_its_balances() {
+    let all = "{ critical = \"500.00\", warning = \"2000.00\", high = \"10000\", blocked_ratio = \"0.5\" }";
+    let levels = AlertLevels {
+        critical: Threshold::parse("500.00"),
+        warning: Threshold::parse("2000.00"),
+        high: Threshold::parse("10000"),
+        blocked_ratio: Ratio::parse("0.5"),
+    };
+    let critical = AlertLevels { critical: Threshold::parse("-0.10"), ..AlertLevels::default() };
+    let none = AlertLevels::default();
+    for (text, expected) in [
+        (LEAST.to_owned(), vec![none]),
+        (with("[accounts.a]", &format!("alerts = {all}")), vec![levels]),
+        (with("[accounts.a]", "alerts = {}"), vec![none]),
+        (pluggo("balances = [{ alerts = { critical = \"-0.10\" } }]"), vec![critical]),
+        (
+            pluggo(
+                "balances = [{ currency = \"USD\" }, { currency = \"BTC\", alerts = { critical = \"-0.10\" } }]",
+            ),
+            vec![none, critical],
+        ),
+    ] {
+        let config = parse(&text).unwrap();
+
+        let balances: &[BalanceSettings] = &config.accounts[0].settings.balances;
+        let found: Vec<AlertLevels> = balances.iter().map(|balance| balance.alerts).collect();
+        assert_eq!(found, expected, "{text}");
+        for part in ["critical = \"-0.10\"", all] {
+            assert_eq!(config.masked().contains(part), text.contains(part), "{}", config.masked());
+        }
+    }
+}
+
+#[test]
+fn an_account_is_watched_only_when_it_says_so() {
+    for (text, watch) in [("", None), ("watch = \"5m\"", Some(300)), ("watch = \"1s\"", Some(1))] {
+        let config = parse(&with("[accounts.a]", text)).unwrap();
+
+        assert_eq!(config.accounts[0].settings.watch, watch.map(Duration::from_secs), "{text}");
+        assert!(config.masked().contains(text));
+    }
+}
+
+#[test]
+fn amounts_become_gauges_only_when_that_is_wanted() {
+    assert!(!parse(LEAST).unwrap().server.shows_balances);
+    assert!(parse(&with("[metrics]", "balances = true")).unwrap().server.shows_balances);
 }
 
 #[test]

@@ -57,6 +57,15 @@ kind = "avista" | kind = "ntxpay-mx" | providers.p.base_url: missing, URL
 [providers.p] | extra_ca = "/nowhere/ca.pem" | providers.p.extra_ca: expected a readable file, but /nowhere/ca.pem: No such file or directory (os error 2)
 [providers.p] | client_identity = true | providers.p.client_identity: expected { certificate = { file = "…" }, private_key = { file = "…" } }
 [providers.p] | timeout = "1s" | providers.p.timeout: unknown key, expected one of PROVIDER
+[accounts.a] | watch = "999ms" | accounts.a.watch: expected a duration of at least "1s" with its unit
+[accounts.a] | watch = 300 | accounts.a.watch: expected a duration of at least "1s" with its unit
+[accounts.a] | alerts = "500.00" | accounts.a.alerts: ALERTS
+[accounts.a] | alerts = { critical = 500.00 } | accounts.a.alerts.critical: AMOUNT
+[accounts.a] | alerts = { warning = "2,000.00" } | accounts.a.alerts.warning: AMOUNT
+[accounts.a] | alerts = { high = "1e4" } | accounts.a.alerts.high: AMOUNT
+[accounts.a] | alerts = { blocked_ratio = "50%" } | accounts.a.alerts.blocked_ratio: RATIO
+[accounts.a] | alerts = { blocked_ratio = "1.1" } | accounts.a.alerts.blocked_ratio: RATIO
+[accounts.a] | alerts = { low = "1.00" } | accounts.a.alerts.low: unknown key, expected one of critical, warning, high, blocked_ratio
 [callers.c] | limit = { per = "1m" } | callers.c.limit.requests: missing, COUNT
 [callers.c] | forced = { requests = 1, per = "0s" } | callers.c.forced.per: DURATION
 [callers.c] | limit = { requests = 1, per = "1s", burst = 0 } | callers.c.limit.burst: COUNT
@@ -67,7 +76,13 @@ accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list
 [log] | "request s" = true | log."request s": unknown key, expected one of level, requests
 "#;
 
-const WORDS: [(&str, &str); 7] = [
+const WORDS: [(&str, &str); 10] = [
+    (
+        "ALERTS",
+        "expected { critical = \"500.00\", warning = \"2000.00\", high = \"10000.00\" }, each where it matters",
+    ),
+    ("AMOUNT", "expected an amount in quotes, such as \"500.00\""),
+    ("RATIO", "expected a number from \"0\" to \"1\" in quotes, with at most nine decimals"),
     ("ADDRESS", "expected an IP address and a port, such as \"127.0.0.1:8080\""),
     ("DURATION", "expected a duration above zero with its unit, such as \"250ms\", \"10s\" or \"1m30s\""),
     ("COUNT", "expected a whole number from 1 to 4294967295"),
@@ -167,7 +182,7 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
         (
             "token = { env = \"TOKEN\" }\nprovide = 1",
             &[
-                "accounts.a.provide: unknown key, expected one of provider, enabled, token, client_id, client_secret, certificate, api_key, session_token, balances",
+                "accounts.a.provide: unknown key, expected one of provider, enabled, token, client_id, client_secret, certificate, api_key, session_token, alerts, balances, watch",
             ],
         ),
     ] {
@@ -198,12 +213,17 @@ fn pluggo_takes_two_keys_and_a_list_of_balances() {
             "accounts.a.balances[2]: expected each balance once".to_owned(),
         ),
         (
-            "balances = [{ currency = \"USD\", alerts = {} }]",
-            "accounts.a.balances[0].alerts: not available in this version".to_owned(),
+            "balances = [{ currency = \"USD\", alerts = { blocked_ratio = \"0.5\" } }]",
+            "accounts.a.balances[0].alerts.blocked_ratio: not for this kind of provider, which reports no total"
+                .to_owned(),
+        ),
+        (
+            "alerts = { critical = \"500.00\" }",
+            "accounts.a.alerts: not here for this kind of provider, but in balances".to_owned(),
         ),
         (
             "balances = [{ curency = \"USD\" }]",
-            "accounts.a.balances[0].curency: unknown key, expected one of currency, type".to_owned(),
+            "accounts.a.balances[0].curency: unknown key, expected one of currency, type, alerts".to_owned(),
         ),
         (
             "token = { env = \"TOKEN\" }",
@@ -265,9 +285,6 @@ fn names_references_and_digests_are_checked_across_sections() {
 #[test]
 fn what_a_later_version_will_have_is_refused() {
     for (place, text, path) in [
-        ("[accounts.a]", "watch = \"5m\"", "accounts.a.watch"),
-        ("[accounts.a]", "alerts = { critical = \"500.00\" }", "accounts.a.alerts"),
-        ("[metrics]", "balances = true", "metrics.balances"),
         ("[log]", "[tracing]\notlp = \"http://collector:4318\"", "tracing"),
         ("[log]", "[shared]\nurl = { env = \"REDIS_URL\" }", "shared"),
     ] {

@@ -1,0 +1,97 @@
+//! Decimal numbers that people write, in a request or in the configuration: digits, a point, nothing else.
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+
+use super::amount::Amount;
+use super::currency::Currency;
+
+/// So many digits always fit.
+const MOST_DIGITS: usize = 28;
+
+/// Zero or above, with at most 28 digits in all; it gets a currency later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlainDecimal(Decimal);
+
+impl PlainDecimal {
+    /// Reads digits, optionally a point and digits; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (whole, fraction) = match text.split_once('.') {
+            Some((_, "")) => return None,
+            Some(parts) => parts,
+            None => (text, ""),
+        };
+        let digits = [whole, fraction].concat();
+        let is_plain = !whole.is_empty()
+            && digits.len() <= MOST_DIGITS
+            && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let mantissa: i128 = if is_plain { digits.parse().ok()? } else { return None };
+        let scale = u32::try_from(fraction.len()).ok()?;
+        Decimal::try_from_i128_with_scale(mantissa, scale).ok().map(Self)
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub fn value(self) -> Decimal {
+        self.0
+    }
+
+    /// The number as an amount of this currency.
+    #[must_use]
+    pub fn in_currency(self, currency: Currency) -> Amount {
+        Amount::new(self.0, currency)
+    }
+}
+
+impl fmt::Display for PlainDecimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_and_a_point_are_read_and_none_is_lost() {
+        for (text, expected) in [
+            ("150.00", "150.00"),
+            ("0", "0"),
+            ("007.50", "7.50"),
+            ("0.000", "0.000"),
+            ("9999999999999999999999999999", "9999999999999999999999999999"),
+            ("0.000000000000000000000000001", "0.000000000000000000000000001"),
+            ("99999999999999.99999999999999", "99999999999999.99999999999999"),
+        ] {
+            assert_eq!(PlainDecimal::parse(text).unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_plain_decimal() {
+        for text in [
+            "",
+            ".",
+            "5.",
+            ".5",
+            "-1",
+            "+1",
+            " 1",
+            "1 ",
+            "1e2",
+            "1_000",
+            "1,5",
+            "1.2.3",
+            "0x1",
+            "NaN",
+            "１",
+            "99999999999999999999999999999",
+            "0.0000000000000000000000000001",
+        ] {
+            assert_eq!(PlainDecimal::parse(text), None, "{text:?}");
+        }
+    }
+}

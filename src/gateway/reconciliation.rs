@@ -1,0 +1,103 @@
+//! What a report says of one balance beyond the balance itself.
+
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+
+use crate::domain::{AlertLevels, Level, Percentage, Reading};
+
+/// What is found out about one balance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Whether there is anything to spend.
+    pub status: Verdict,
+    /// 100 × blocked / total; `None` where the provider gives no total above zero.
+    pub blocked_percentage: Option<Percentage>,
+    /// The alert levels that it has reached, the most urgent first.
+    pub alerts: Vec<Level>,
+}
+
+/// Whether there is anything to spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is.
+    Ok,
+    /// Nothing is available, or less.
+    Alert,
+}
+
+impl Verdict {
+    /// The verdict as it is shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Alert => "ALERT",
+        }
+    }
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Finding {
+    /// Looks at what a provider said.
+    #[must_use]
+    pub fn of(reading: &Reading, levels: &AlertLevels) -> Self {
+        let is_spendable = reading.available.value() > Decimal::ZERO;
+        Self {
+            status: if is_spendable { Verdict::Ok } else { Verdict::Alert },
+            blocked_percentage: reading
+                .blocked
+                .zip(reading.total)
+                .and_then(|(blocked, total)| Percentage::of(blocked, total)),
+            alerts: levels.active(reading),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Amount, Currency, ObservedAt, Threshold};
+
+    fn found(available: &str, blocked: Option<&str>, total: Option<&str>) -> String {
+        let brl = |text: &str| Amount::parse(text, Currency::BRL).unwrap();
+        let reading = Reading {
+            available: brl(available),
+            blocked: blocked.map(brl),
+            reserved: None,
+            processing: None,
+            total: total.map(brl),
+            reported: Vec::new(),
+            observed_at: ObservedAt::Undocumented,
+        };
+        let levels = AlertLevels { critical: Threshold::parse("1.00"), ..AlertLevels::default() };
+        serde_json::to_string(&Finding::of(&reading, &levels)).unwrap()
+    }
+
+    #[test]
+    fn nothing_to_spend_is_an_alert_and_a_share_needs_a_total() {
+        for (available, blocked, total, expected) in [
+            ("0.01", None, None, r#"{"status":"OK","blocked_percentage":null,"alerts":["critical"]}"#),
+            (
+                "0.00",
+                Some("5"),
+                None,
+                r#"{"status":"ALERT","blocked_percentage":null,"alerts":["critical"]}"#,
+            ),
+            (
+                "-1",
+                Some("5"),
+                Some("4"),
+                r#"{"status":"ALERT","blocked_percentage":"125.00","alerts":["critical"]}"#,
+            ),
+            ("2", Some("1"), Some("3"), r#"{"status":"OK","blocked_percentage":"33.33","alerts":[]}"#),
+            ("2", Some("1"), Some("0"), r#"{"status":"OK","blocked_percentage":null,"alerts":[]}"#),
+        ] {
+            assert_eq!(found(available, blocked, total), expected);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod check;
 mod new_key;
+mod openapi;
 mod sandbox;
 mod serve;
 
@@ -34,6 +35,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Print a fresh caller key and its SHA-256 for the configuration.
     NewKey,
+    /// Print the OpenAPI document.
+    Openapi,
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::NewKey => new_key::run(),
+        Command::Openapi => openapi::run(),
     }
 }
 

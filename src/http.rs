@@ -12,14 +12,18 @@ mod batch;
 mod caller;
 pub mod clock;
 mod connection;
+mod dashboard;
 mod denied;
 mod directives;
 pub mod kubernetes;
+mod docs;
 pub mod listener;
 mod live;
 mod observe;
+pub mod openapi;
 pub mod ops;
 mod pace;
+mod page;
 mod problem;
 mod query;
 mod rate_limit;
@@ -193,6 +197,11 @@ pub fn api_service(
         .route(Route::Sufficiency.pattern(), get(sufficiency::check))
         .route(Route::Balances.pattern(), get(balances::list))
         .route(Route::Reconciliation.pattern(), get(reconciliation::report))
+        .route(Route::OpenApi.pattern(), get(openapi::show))
+        .route(Route::Docs.pattern(), get(docs::show))
+        .route(Route::DocsFile.pattern(), get(docs::file))
+        .route(Route::Dashboard.pattern(), get(dashboard::show))
+        .route(Route::DashboardFile.pattern(), get(dashboard::file))
         .fallback(async || Problem::new(Code::NotFound, "see the documentation for the paths of this API"))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see Allow for the methods")

@@ -154,6 +154,8 @@ fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{words}");
     };
+    line(format_args!("Dashboard    http://{api}/dashboard"));
+    line(format_args!("API          http://{api}/docs"));
     line(format_args!("Caller key   {key}"));
     for provider in providers {
         line(format_args!(

@@ -22,7 +22,6 @@ macro_rules! codes {
         pub(super) enum Code { $($variant,)+ }
 
         impl Code {
-            #[cfg(test)]
             pub(super) const ALL: &[Self] = &[$(Self::$variant),+];
 
             pub(super) fn as_str(self) -> &'static str {
@@ -33,7 +32,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => StatusCode::$status,)+ }
             }
 
-            fn title(self) -> &'static str {
+            pub(super) fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)+ }
             }
         }

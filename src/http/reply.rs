@@ -54,7 +54,7 @@ pub(super) fn balance(
 }
 
 /// `If-None-Match` with weak comparison; an unreadable one is ignored.
-fn has_it(request: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(super) fn has_it(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let Ok(Some(given)) = request.typed_try_get::<IfNoneMatch>() else { return false };
     let etag: Result<ETag, _> = etag.to_str().unwrap_or_default().parse();
     etag.is_ok_and(|etag| !given.precondition_passes(&etag))

@@ -9,17 +9,27 @@ pub(super) enum Route {
     Sufficiency,
     Balances,
     Reconciliation,
+    OpenApi,
+    Docs,
+    DocsFile,
+    Dashboard,
+    DashboardFile,
     Unmatched,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Accounts,
         Self::Balance,
         Self::Invalidate,
         Self::Sufficiency,
         Self::Balances,
         Self::Reconciliation,
+        Self::OpenApi,
+        Self::Docs,
+        Self::DocsFile,
+        Self::Dashboard,
+        Self::DashboardFile,
         Self::Unmatched,
     ];
 
@@ -31,6 +41,11 @@ impl Route {
             Self::Sufficiency => "/v1/accounts/{account}/sufficiency",
             Self::Balances => "/v1/balances",
             Self::Reconciliation => "/v1/reconciliation",
+            Self::OpenApi => "/openapi.json",
+            Self::Docs => "/docs",
+            Self::DocsFile => "/docs/{file}",
+            Self::Dashboard => "/dashboard",
+            Self::DashboardFile => "/dashboard/{file}",
             Self::Unmatched => "unmatched",
         }
     }
@@ -44,9 +59,18 @@ impl Route {
             (_, Some((_, "balance"))) => Self::Balance,
             (_, Some((_, "invalidate"))) => Self::Invalidate,
             (_, Some((_, "sufficiency"))) => Self::Sufficiency,
+            ("/openapi.json", _) => Self::OpenApi,
+            ("/docs", _) => Self::Docs,
+            ("/dashboard", _) => Self::Dashboard,
+            _ if is_file(path, "/docs/") => Self::DocsFile,
+            _ if is_file(path, "/dashboard/") => Self::DashboardFile,
             _ => Self::Unmatched,
         }
     }
+}
+
+fn is_file(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|file| !file.is_empty() && !file.contains('/'))
 }
 
 /// Whether a path needs a known caller.
@@ -77,6 +101,13 @@ mod tests {
             ("/v1/accounts/a/sufficiency", Route::Sufficiency),
             ("/v1/balances", Route::Balances),
             ("/v1/reconciliation", Route::Reconciliation),
+            ("/openapi.json", Route::OpenApi),
+            ("/docs", Route::Docs),
+            ("/docs/", Route::Unmatched),
+            ("/docs/style.css", Route::DocsFile),
+            ("/dashboard", Route::Dashboard),
+            ("/dashboard/script.js", Route::DashboardFile),
+            ("/dashboard/a/b", Route::Unmatched),
             ("/metrics", Route::Unmatched),
         ] {
             assert_eq!(Route::of(path), route, "{path}");

@@ -8,9 +8,11 @@
 
 mod alerts;
 mod balances;
+mod browser;
 mod callers;
 mod clocks;
 mod coalescing;
+mod dashboard;
 mod demands;
 mod failures;
 mod fault_matrix;
@@ -20,8 +22,10 @@ mod kubernetes;
 mod lifecycle;
 mod monitoring;
 mod mutual_tls;
+mod openapi;
 mod operations;
 mod outages;
+mod pages;
 mod process;
 mod prometheus;
 mod reconciliation;

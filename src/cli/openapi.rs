@@ -1,0 +1,9 @@
+//! `openapi`: the document that the API serves under `/openapi.json`.
+
+use std::process::ExitCode;
+
+use crate::http::openapi;
+
+pub(super) fn run() -> ExitCode {
+    super::print(openapi::json())
+}

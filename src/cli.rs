@@ -1,5 +1,6 @@
 //! The commands, one file each. Exit code 0: done; 1: failed at run time; 2: usage or configuration error.
 
+mod balances;
 mod check;
 mod new_key;
 mod openapi;
@@ -35,6 +36,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Print a fresh caller key and its SHA-256 for the configuration.
     NewKey,
+    /// Ask a running gateway for its balances and print them for people.
+    Balances(balances::BalancesArguments),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -64,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::NewKey => new_key::run(),
+        Command::Balances(arguments) => balances::run(&arguments),
         Command::Openapi => openapi::run(),
     }
 }

@@ -174,6 +174,7 @@ fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
     }
     line(format_args!("\nAll balances, the metrics, the state:"));
     line(format_args!("  curl -s -H 'Authorization: Bearer {key}' http://{api}/v1/balances"));
+    line(format_args!("  balance-gateway balances --url http://{api} --key {key}"));
     line(format_args!("  curl -s http://{ops}/metrics"));
     line(format_args!("  curl -s http://{ops}/status"));
     line(format_args!("\nMake a provider fail twice, then read it anew:"));

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod balances;
+mod balances_command;
 mod browser;
 mod callers;
 mod clocks;

@@ -11,6 +11,7 @@ mod balances;
 mod balances_command;
 mod browser;
 mod callers;
+mod clients;
 mod clocks;
 mod coalescing;
 mod dashboard;

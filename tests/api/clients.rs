@@ -1,0 +1,112 @@
+//! The client examples of the README, run as they stand there.
+
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
+
+use crate::harness::{Harness, KEY};
+use crate::process::Folder;
+
+const README: &str = include_str!("../../README.md");
+
+/// The example in a language.
+fn example(language: &str) -> &'static str {
+    let (_, clients) = README.split_once("\n## Clients\n").expect("the README has examples");
+    let (clients, _) = clients.split_once("\n## ").unwrap();
+    let (_, code) = clients.split_once(&format!("```{language}\n")).expect("there is one in each language");
+    code.split_once("```\n").unwrap().0
+}
+
+/// How a language runs a file: the command, and what comes before the example's own arguments.
+#[derive(Clone, Copy)]
+struct Language {
+    name: &'static str,
+    file: &'static str,
+    run: &'static [&'static str],
+}
+
+const TYPESCRIPT: Language = Language { name: "ts", file: "client.mjs", run: &["node", "client.mjs"] };
+const PYTHON: Language = Language { name: "python", file: "client.py", run: &["python3", "client.py"] };
+const GO: Language = Language { name: "go", file: "client.go", run: &["go", "run", "client.go"] };
+const PHP: Language = Language { name: "php", file: "client.php", run: &["php", "client.php"] };
+const SHELL: Language = Language { name: "sh", file: "client.sh", run: &["bash", "-eu", "client.sh"] };
+
+/// Runs an example; `amount` is what is to be paid.
+async fn run(language: Language, gateway: &Harness, amount: &'static str) -> Output {
+    let folder = Folder::new();
+    let code = example(language.name).to_owned();
+    let url = format!("http://{}", gateway.api);
+    let running = move || {
+        let code = if language.name == "ts" { without_types(&folder, &code) } else { code };
+        folder.write(language.file, &code);
+        let mut command = Command::new(language.run[0]);
+        command.args(&language.run[1..]).args(["ntxpay-br-demo", amount]).current_dir(&folder.0);
+        command.env("BALANCE_GATEWAY_URL", url).env("BALANCE_GATEWAY_KEY", KEY);
+        // What Go compiles once is not compiled for the next test.
+        command.env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go"));
+        command.output().expect("tests/run installs what the examples need")
+    };
+    tokio::task::spawn_blocking(running).await.unwrap()
+}
+
+fn without_types(folder: &Folder, code: &str) -> String {
+    let file = folder.write("client.ts", code);
+    let output = Command::new("esbuild").args([&file, "--format=esm", "--log-level=warning"]).output();
+    let output = output.expect("tests/run installs esbuild");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn assert_right(language: Language) {
+    let gateway = Harness::usual().await;
+    let busy = FaultKind::Status { status: 429, retry_after: Some("1".into()), body: None };
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(busy));
+
+    let start = Instant::now();
+    let covered = run(language, &gateway, "150.00").await;
+    let took = start.elapsed();
+    let short = run(language, &gateway, "50000.01").await;
+
+    let said = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(covered.status.success(), "{}", String::from_utf8_lossy(&covered.stderr));
+    assert_eq!(said(&covered), "available 48734.90 BRL\n150.00 is covered\n");
+    assert!(took >= Duration::from_secs(1), "{took:?} is no wait of a second");
+    assert_eq!(said(&short), "available 48734.90 BRL\n50000.01 is short of 1265.11\n");
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 4, "refused, read, and two checks");
+}
+
+#[tokio::test]
+async fn the_example_in_typescript_is_right() {
+    assert_right(TYPESCRIPT).await;
+}
+
+#[tokio::test]
+async fn the_example_in_python_is_right() {
+    assert_right(PYTHON).await;
+}
+
+#[tokio::test]
+async fn the_example_in_go_is_right() {
+    assert_right(GO).await;
+}
+
+#[tokio::test]
+async fn the_example_in_php_is_right() {
+    assert_right(PHP).await;
+}
+
+#[tokio::test]
+async fn the_example_with_curl_is_right() {
+    let gateway = Harness::usual().await;
+    let busy = FaultKind::Status { status: 429, retry_after: Some("1".into()), body: None };
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(busy));
+
+    let output = run(SHELL, &gateway, "150.00").await;
+
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.matches("\"available\":\"48734.90\"").count(), 4, "{text}");
+    assert!(text.contains("{\"sufficient\":true,\"amount\":\"150.00\""), "{text}");
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 4, "refused, and three reads");
+}

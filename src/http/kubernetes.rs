@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
 use tower::BoxError;
 
-pub use jwks::Jwks;
+pub use jwks::{Jwks, JwksError};
 pub use service_account::ServiceAccount;
 
 use super::clock;

@@ -52,7 +52,7 @@ impl Drop for Gateway {
 }
 
 fn start(providers: &BTreeMap<&str, SimulatedProvider>, folder: &PathBuf) -> Gateway {
-    let digest: String = Sha256::digest(KEY).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(KEY).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let mut config = format!(
         "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\n[callers.bench]\nkeys_sha256 = [\"{digest}\"]\n\
          accounts = [\"*\"]\nlimit = {{ requests = 1000000, per = \"1m\", burst = 1000000 }}\n"

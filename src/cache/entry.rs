@@ -99,13 +99,14 @@ impl Entry {
                 None
             }
             Some(failure) => Some(Err(failure)),
+            // It passed the ceiling before it could be served, or a wall clock moved meanwhile.
+            None if !self.last.has_age => None,
             None => {
                 let requested_at = self.snapshot.as_ref()?.requested_at();
-                // Otherwise a clock that moved made it too old, or it passed the ceiling before it could be served.
                 let since_sent = now.monotonic.saturating_duration_since(self.last.sent_at);
                 let is_too_old =
                     since_sent < question.limits.max_age.get() || !question.demand.accepts(requested_at);
-                (self.last.has_age && is_too_old).then_some(Err(TOO_OLD))
+                is_too_old.then_some(Err(TOO_OLD))
             }
         }
     }

@@ -3,8 +3,6 @@
 //! The clock stands still until a test moves it. It belongs to the thread, as every task of a test runs on the
 //! test's own.
 
-mod chance;
-
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -45,6 +43,10 @@ fn now() -> Moment {
 
 fn advance(by: Duration) {
     NOW.set(Some(now().later_by(by)));
+}
+
+fn step_wall_clock(by: Duration) {
+    NOW.set(Some(Moment { wall: now().later_by(by).wall, ..now() }));
 }
 
 fn just_under(length: Duration) -> Duration {
@@ -389,7 +391,7 @@ async fn an_age_is_judged_at_its_boundary() {
 async fn a_wall_clock_that_steps_forward_ages_a_snapshot() {
     let balance = Balance::known().await;
 
-    NOW.set(Some(Moment { wall: now().later_by(MAX_AGE).wall, ..now() }));
+    step_wall_clock(MAX_AGE);
 
     assert!(matches!(balance.peek(NONE).await, Peek::Absent { absence: Absence::Stale, .. }));
 }
@@ -522,6 +524,21 @@ async fn no_refresh_begins_before_a_failure_is_worth_trying_again() {
     }
 }
 
+/// The refresh is asked for when the last entry does not say to wait yet.
+#[tokio::test]
+async fn a_refresh_that_a_failure_overtakes_waits_as_the_failure_says() {
+    let mut balance = Balance::known().await;
+    advance(FRESH_FOR);
+    let forced = balance.ask(FORCED);
+    let read = balance.next_read().await;
+
+    read.fail(refused(UpstreamError::Busy));
+    balance.refresh_behind().await;
+
+    assert_eq!(failure(forced).await.error, UpstreamError::Busy);
+    assert_eq!(balance.sent().await, 2);
+}
+
 #[tokio::test]
 async fn a_failed_read_leaves_the_last_snapshot() {
     let mut balance = Balance::known().await;
@@ -635,6 +652,34 @@ async fn an_older_snapshot_never_replaces_a_younger_one() {
 
     assert!(got(forced).await.result.is_err());
     assert_eq!(balance.stored_at().await, Some(known_at));
+}
+
+#[tokio::test]
+async fn a_snapshot_is_older_by_either_clock() {
+    let mut balance = Balance::known().await;
+    advance(SECOND);
+    step_wall_clock(SECOND * 30);
+
+    let forced = balance.ask(FORCED);
+    balance.next_read().await.succeed_with_age(SECOND * 5);
+
+    assert!(got(forced).await.result.is_err());
+    assert_eq!(balance.stored_at().await, Some(now().earlier_by(SECOND * 5)));
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_steps_during_a_read_is_no_age_of_its_answer() {
+    let mut balance = Balance::new();
+    let leader = balance.ask(NONE);
+    let read = balance.next_read().await;
+    step_wall_clock(MAX_AGE);
+    let joining = balance.ask(NONE);
+
+    read.succeed();
+    balance.next_read().await.succeed();
+
+    assert_eq!(requested_at(leader).await, now());
+    assert_eq!(requested_at(joining).await, now());
 }
 
 #[tokio::test]

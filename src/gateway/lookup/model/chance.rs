@@ -80,8 +80,9 @@ impl Chance {
         let after = self.pause();
         let hops = if self.happens(60) { 0 } else { self.0.u8(1..8) };
         let action = match self.0.u32(0..100) {
-            0..=80 => Action::Call(self.call()),
-            81..=89 => Action::Invalidate { gateway: self.gateway(), balance: self.balance() },
+            0..=79 => Action::Call(self.call()),
+            80..=87 => Action::Invalidate { gateway: self.gateway(), balance: self.balance() },
+            88..=89 => Action::Renew { gateway: self.gateway(), balance: self.balance() },
             90..=91 => Action::Limit { balance: self.balance(), ages: self.ages() },
             92..=93 => Action::Identify { balance: self.balance() },
             94..=96 => Action::StepWall { gateway: self.gateway(), by: self.wall_step() },

@@ -19,6 +19,8 @@ pub(super) enum What {
     /// A wall clock was stepped, or the process froze until now.
     ClockJumped,
     Invalidated(Place),
+    /// The credentials have changed: that they were refused counts no longer.
+    Forgotten(Place),
     /// A request came.
     Arrived(usize, Box<Arrival>),
     /// The caller's lookup begins.

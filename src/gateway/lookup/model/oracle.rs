@@ -80,6 +80,10 @@ impl Oracle {
                 self.store(*place).mark = Some(mono);
                 Ok(())
             }
+            What::Forgotten(place) => {
+                self.forget(*place);
+                Ok(())
+            }
             What::Arrived(caller, arrival) => {
                 self.arrive(*caller, arrival);
                 Ok(())

@@ -35,6 +35,7 @@ async fn drive(schedule: Schedule) -> Vec<Event> {
             Action::Invalidate { gateway, balance } => world.invalidate(gateway, balance),
             Action::Limit { balance, ages } => world.with(balance, |balance| balance.ages = ages),
             Action::Identify { balance } => world.with(balance, |balance| balance.identity += 1),
+            Action::Renew { gateway, balance } => world.renew(gateway, balance).await,
             Action::StepWall { gateway, by } => world.step_wall(gateway, by),
             Action::Freeze(length) => world.freeze(length).await,
         }

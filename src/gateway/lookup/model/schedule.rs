@@ -47,6 +47,11 @@ pub(super) enum Action {
     Identify {
         balance: usize,
     },
+    /// A reload with other credentials.
+    Renew {
+        gateway: usize,
+        balance: usize,
+    },
     StepWall {
         gateway: usize,
         by: Ms,

@@ -52,6 +52,12 @@ impl World {
         self.write(What::Invalidated(place));
     }
 
+    pub(super) async fn renew(&self, gateway: usize, balance: usize) {
+        let place = self.place(gateway, balance);
+        self.caches[gateway].forget_refusal(&place.key()).await;
+        self.write(What::Forgotten(place));
+    }
+
     pub(super) fn step_wall(&self, gateway: usize, by: Ms) {
         clock::step(gateway, by);
         self.write(What::ClockJumped);

@@ -18,12 +18,12 @@ impl Oracle {
             Given::Refused(refusal) => (Expected::Refused(*refusal), false),
             Given::Served { amount, fetched_at, age, via } => {
                 let (read, at) = self.brought(id, amount)?;
+                self.may_have(id, read, at, now)?;
                 if (at.wall, at.age_at(now)) != (*fetched_at, *age) {
                     return Err(format!(
                         "fetched at {fetched_at} ms, {age} ms old: read {read} was at {at:?}"
                     ));
                 }
-                self.may_have(id, read, at, now)?;
                 let is_acceptable = self.callers[&id].pass.accepts(at);
                 (Expected::Served { read, via: *via }, is_acceptable)
             }

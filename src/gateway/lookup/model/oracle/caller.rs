@@ -21,9 +21,10 @@ pub(super) struct Caller {
     pub(super) looked: Ms,
     /// What was stored since this tick began.
     pub(super) candidates: Vec<Candidate>,
-    /// How many reads it began, and how many of them ended without settling it.
+    /// How many reads it began.
     pub(super) own_reads: usize,
-    pub(super) own_rounds: usize,
+    /// How many reads that it shared came too late for the ceiling.
+    pub(super) late_reads: usize,
     /// When a refresh behind its answer was due, and behind which entry.
     pub(super) refresh: Option<(Ms, usize)>,
 }
@@ -41,11 +42,18 @@ pub(super) enum State {
 pub(super) struct Candidate {
     /// The entry's number, from one.
     pub(super) version: usize,
-    /// Whether a read of this caller's waiting stored it.
-    pub(super) is_news: bool,
+    /// The read that stored it while the caller waited, if the caller may share that.
+    pub(super) shared: Option<Shared>,
     /// Whether the caller must take it.
     pub(super) is_due: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared {
+    /// Whether the caller began it.
     pub(super) is_own: bool,
+    /// If it succeeded, only the ceiling can be why the caller waits on.
+    pub(super) is_success: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,7 +75,7 @@ impl Caller {
             looked: 0,
             candidates: Vec::new(),
             own_reads: 0,
-            own_rounds: 0,
+            late_reads: 0,
             refresh: None,
             arrival,
         }
@@ -83,6 +91,7 @@ impl Caller {
     }
 
     pub(super) fn end_tick(&mut self) {
-        self.own_rounds += self.candidates.drain(..).filter(|candidate| candidate.is_own).count();
+        let late = |candidate: &Candidate| candidate.shared.is_some_and(|shared| shared.is_success);
+        self.late_reads += self.candidates.drain(..).filter(late).count();
     }
 }

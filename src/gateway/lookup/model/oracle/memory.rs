@@ -24,7 +24,7 @@ impl Oracle {
         let (now, mark) = (self.point(place), self.stores[&place].mark);
         let entry = self.entry(place);
         let stored = entry.and_then(|entry| self.requested_at(entry));
-        let is_failing = entry.is_some_and(|entry| self.reads[entry.last].failed().is_some());
+        let is_failing = entry.is_some_and(|entry| self.failed(entry).is_some());
         // Once more when the answer has passed the ceiling since the arrival.
         let pass = loop {
             let pass = Pass::new(&self.callers[&id].arrival, arrived, mark);
@@ -66,7 +66,7 @@ impl Oracle {
     fn ask(&mut self, id: usize) {
         let (place, arrived) = (self.callers[&id].arrival.place, self.callers[&id].pass.arrived);
         let now = self.point(place);
-        let held = self.entry(place).and_then(|entry| self.reads[entry.last].failed());
+        let held = self.entry(place).and_then(|entry| self.failed(entry));
         if let Some(failed) = held.filter(|failed| failed.holds_at(arrived.mono)) {
             let must = self.last_resort(id, now, failed.refusal(now.mono));
             let caller = self.caller(id);
@@ -77,12 +77,7 @@ impl Oracle {
         let version = self.stores[&place].entries.len();
         let caller = self.caller(id);
         caller.state = State::Waiting;
-        caller.candidates.extend((version > 0).then_some(Candidate {
-            version,
-            is_news: false,
-            is_due: false,
-            is_own: false,
-        }));
+        caller.candidates.extend((version > 0).then_some(Candidate { version, shared: None, is_due: false }));
     }
 
     pub(super) fn charge(&mut self, id: usize, is_granted: bool) -> Verdict {

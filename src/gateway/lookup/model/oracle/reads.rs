@@ -26,6 +26,8 @@ pub(super) struct Entry {
     /// The read that brought the youngest snapshot.
     pub(super) snapshot: Option<usize>,
     pub(super) last: usize,
+    /// Whether the last read's failure counts no longer.
+    is_forgiven: bool,
 }
 
 #[derive(Debug)]
@@ -100,8 +102,22 @@ impl Read {
 }
 
 impl Oracle {
+    /// How the last read of an entry failed.
+    pub(super) fn failed(&self, entry: Entry) -> Option<Failed> {
+        self.reads[entry.last].failed().filter(|_| !entry.is_forgiven)
+    }
+
+    /// Refused credentials count no longer.
+    pub(super) fn forget(&mut self, place: Place) {
+        let Some(entry) = self.entry(place) else { return };
+        if self.failed(entry).is_some_and(|failed| failed.error == UpstreamError::Refused) {
+            self.tally.note(Seen::ForgottenRefusal);
+            self.store(place).entries.push(Entry { is_forgiven: true, ..entry });
+        }
+    }
+
     pub(super) fn entry(&self, place: Place) -> Option<Entry> {
-        self.stores[&place].entries.last().copied()
+        self.stores.get(&place)?.entries.last().copied()
     }
 
     /// When the snapshot of an entry was requested.
@@ -128,7 +144,7 @@ impl Oracle {
         };
         let store = self.store(place);
         store.running = None;
-        store.entries.push(Entry { snapshot, last: read });
+        store.entries.push(Entry { snapshot, last: read, is_forgiven: false });
         store.entries.len()
     }
 
@@ -150,7 +166,7 @@ impl Oracle {
     }
 
     fn retry_at(&self, entry: Entry) -> Option<Ms> {
-        self.reads[entry.last].failed()?.retry_at
+        self.failed(entry)?.retry_at
     }
 
     /// Whether a read has a cause, and nothing forbids it.
@@ -164,7 +180,8 @@ impl Oracle {
             return Err("only-if-cached never causes one".to_owned());
         }
         let entry = self.entry(place);
-        if entry.is_some_and(|entry| self.reads[entry.last].failed().is_some_and(|f| f.holds_at(now.mono))) {
+        let failed = entry.and_then(|entry| self.failed(entry));
+        if failed.is_some_and(|failed| failed.holds_at(now.mono)) {
             return Err("a failure is held".to_owned());
         }
         if priority == Priority::Background {

@@ -35,11 +35,12 @@ pub(in super::super) enum Seen {
     OlderAnswer,
     CeilingPassedAfterArrival,
     OwnWriteRead,
+    ForgottenRefusal,
 }
 
 impl Seen {
     /// All that the schedules must reach.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Hit,
         Self::StaleWhileFailing,
         Self::LastSnapshot,
@@ -62,6 +63,7 @@ impl Seen {
         Self::OlderAnswer,
         Self::CeilingPassedAfterArrival,
         Self::OwnWriteRead,
+        Self::ForgottenRefusal,
     ];
 
     pub(super) fn in_answer(given: Expected, is_acceptable: bool, is_at_once: bool) -> Self {

@@ -1,6 +1,6 @@
 //! What a caller who waits may get, and when it must.
 
-use super::caller::{Candidate, Expected};
+use super::caller::{Candidate, Expected, Shared};
 use super::reads::Failed;
 use super::{Ms, Oracle, Point};
 use crate::domain::{ParseError, Priority, RetryAfter, UpstreamError};
@@ -32,17 +32,18 @@ impl Oracle {
     pub(super) fn allowed(&self, id: usize, now: Point) -> Vec<Expected> {
         let caller = &self.callers[&id];
         let mut allowed = Vec::new();
-        let mut own_rounds = caller.own_rounds;
+        let mut late_reads = caller.late_reads;
         for candidate in &caller.candidates {
             let settled = self.settled(id, *candidate, now);
             let waits_on = settled.is_none() || self.may_wait_on(id, candidate.version, now);
-            own_rounds += usize::from(waits_on && candidate.is_own);
+            late_reads += usize::from(waits_on && candidate.shared.is_some_and(|shared| shared.is_success));
             allowed.extend(settled.map(|settled| settled.get));
         }
         if now.mono >= caller.deadline {
             allowed.push(self.last_resort(id, now, Refusal::DeadlineExceeded));
         }
-        if own_rounds >= 2 {
+        // "Looked up again, once, then `provider_timeout`."
+        if late_reads >= 2 {
             let refusal = Refusal::Failed(UpstreamError::Timeout, None);
             allowed.push(self.last_resort(id, now, refusal));
         }
@@ -54,7 +55,9 @@ impl Oracle {
         let caller = &self.callers[&id];
         let last = &self.reads[self.stores[&caller.arrival.place].entries[version - 1].last];
         let is_own = last.by == id && last.priority != Priority::Background;
-        let candidate = Candidate { version, is_news: true, is_due: false, is_own };
+        let shared = Shared { is_own, is_success: last.failed().is_none() };
+        let may_share = last.joined_at().is_some_and(|joined_at| joined_at >= caller.pass.not_before);
+        let candidate = Candidate { version, shared: may_share.then_some(shared), is_due: false };
         // Who began to wait in this very tick may have come too late for what is not kept.
         let was_there = caller.waits_since_before(self.now.tick) && last.begun < self.now.tick;
         let is_due = self
@@ -71,17 +74,18 @@ impl Oracle {
             && caller.pass.accepts(at)
             && at.age_at(now) < caller.arrival.ages.max_age
         {
-            let via = Via::Read { absence: caller.absence, is_collapsed: !candidate.is_own };
+            let via = Via::Read {
+                absence: caller.absence,
+                is_collapsed: !candidate.shared.is_some_and(|shared| shared.is_own),
+            };
             return Some(Settled { get: Expected::Served { read, via }, is_kept: true });
         }
         let last = &self.reads[entry.last];
-        let failed = last.failed();
+        let failed = self.failed(entry);
         if let Some(failed) = failed.filter(|failed| failed.holds_at(now.mono)) {
             return Some(Settled { get: self.last_resort(id, now, failed.refusal(now.mono)), is_kept: true });
         }
-        if !candidate.is_news || last.joined_at()? < caller.pass.not_before {
-            return None;
-        }
+        candidate.shared?;
         // Refused for a smaller share of the budget than this caller has.
         let is_for_others = last.priority < caller.priority();
         let refusal = match failed {

@@ -127,12 +127,14 @@ const FROM_OUTSIDE: [Row; 2] = [
 
 /// What is told of token calls alone.
 const TOKENS: [Row; 7] = [
-    ("body: no expires_in", |_| body(r#"{"access_token":"a"}"#)),
-    ("body: expires_in 0", |_| body(r#"{"access_token":"a","expires_in":0}"#)),
-    ("body: expires_in 1800.0", |_| body(r#"{"access_token":"a","expires_in":1800.0}"#)),
-    ("body: another token_type", |_| body(r#"{"access_token":"a","token_type":"mac","expires_in":9}"#)),
-    ("body: a token with a line break", |_| body(r#"{"access_token":"a\n","expires_in":1800}"#)),
-    ("body: a token that nobody knows", |_| body(r#"{"access_token":"a","expires_in":1800}"#)),
+    ("body: no expires_in", |_| body(r#"{"access_token":"t0k3n-unknown"}"#)),
+    ("body: expires_in 0", |_| body(r#"{"access_token":"t0k3n-unknown","expires_in":0}"#)),
+    ("body: expires_in 1800.0", |_| body(r#"{"access_token":"t0k3n-unknown","expires_in":1800.0}"#)),
+    ("body: another token_type", |_| {
+        body(r#"{"access_token":"t0k3n-unknown","token_type":"mac","expires_in":9}"#)
+    }),
+    ("body: a token with a line break", |_| body(r#"{"access_token":"t0k3n-unknown\n","expires_in":1800}"#)),
+    ("body: a token that nobody knows", |_| body(r#"{"access_token":"t0k3n-unknown","expires_in":1800}"#)),
     ("body: a balance", |kind| body(&balance(kind, "1.00"))),
 ];
 

@@ -21,6 +21,7 @@ use crate::http::ops::{self, Ops};
 use crate::http::{self, Api, Live, clock};
 use crate::metrics::{Metrics, MetricsError};
 use crate::shutdown::{Hangups, Shutdown};
+use crate::trace::{TraceError, Tracer};
 use crate::upstream::ClientError;
 use reload::Reloader;
 use watches::Watches;
@@ -32,6 +33,9 @@ const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {
     Some(revision) => revision,
     None => "unknown",
 };
+
+/// For the last traces, out of what the drain has left: a collector that hangs must not hold up a restart.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A gateway that is bound and may run.
 pub struct App {
@@ -62,6 +66,9 @@ pub enum BuildError {
     /// A listen address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, #[source] std::io::Error),
+    /// Nothing can be sent to the collector.
+    #[error("tracing: {0}")]
+    Tracing(#[from] TraceError),
     /// A defect in the metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] MetricsError),
@@ -77,7 +84,9 @@ impl App {
         dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?);
-        let gateway = Arc::new(assembly::gateway(&config, &metrics)?);
+        let tracer =
+            config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;
+        let gateway = Arc::new(assembly::gateway(&config, &metrics)?.traced(tracer));
         let kubernetes = kubernetes::settings(&config)?;
         let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
         let settings = &config.server;
@@ -163,7 +172,9 @@ impl App {
             shutdown.draining().await;
             stop_watching.cancel();
             tracing::info!(event = "draining", "draining");
-            shutdown.drain(settings.current().drain_delay).await;
+            let settings = settings.current();
+            shutdown.drain(settings.drain_delay).await;
+            clock::now().monotonic + settings.drain_timeout
         });
         let reloads = self.reloading.map(|(watcher, hangups)| {
             let reloader = Reloader {
@@ -181,11 +192,17 @@ impl App {
             tokio::spawn(reloader.run(hangups, self.shutdown.clone()))
         });
         let service = http::api_service(&self.service);
+        let api = self.service.clone();
         let drained = listener::serve(self.api, service, limits, self.shutdown.clone()).await;
 
+        if let (Ok(end), Some(tracer)) = (stages.await, api.current().gateway().tracer()) {
+            // What the collector does not take in time is lost.
+            let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
+            let _ = tokio::time::timeout_at(end.into(), tracer.flush()).await;
+        }
         self.shutdown.begin_cut();
         // None can fail but by a panic, which is logged where it happens.
-        let _ = tokio::join!(operations, stages, futures_util::future::OptionFuture::from(reloads));
+        let _ = tokio::join!(operations, futures_util::future::OptionFuture::from(reloads));
         if drained.cut > 0 {
             tracing::warn!(
                 event = "cut",

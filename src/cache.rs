@@ -18,6 +18,7 @@ use crate::domain::{
     Answer, BalanceKey, Demand, Failure, Limits, MaxAge, Moment, ParseError, Priority, Snapshot,
     UpstreamError,
 };
+use crate::trace::{Origin, Reads, Tracer};
 use entry::Entry;
 
 /// What nobody has looked at for so long is of an account that is gone: each scrape of the metrics looks at the others,
@@ -37,6 +38,7 @@ pub struct BalanceCache {
     /// When a balance was last invalidated; kept as long as a snapshot from before it may be stored.
     marks: Arc<RwLock<HashMap<BalanceKey, Instant>>>,
     clock: Clock,
+    reads: Reads,
 }
 
 /// One question to the cache.
@@ -99,7 +101,20 @@ impl BalanceCache {
             entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build(),
             marks: Arc::default(),
             clock,
+            reads: Reads::default(),
         }
+    }
+
+    /// The same cache, whose reads are traced from now on, or no longer.
+    #[must_use]
+    pub fn traced(&self, tracer: Option<Tracer>) -> Self {
+        Self { reads: self.reads.traced(tracer), ..self.clone() }
+    }
+
+    /// Who traces its reads.
+    #[must_use]
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.reads.tracer()
     }
 
     /// Looks into memory; nobody is asked and nothing is waited for.
@@ -140,7 +155,9 @@ impl BalanceCache {
         };
         let mut own_reads = 0;
         for _ in 0..MOST_ROUNDS {
-            let (entry, is_own) = self.round(question, priority, read.clone()).await;
+            let waiting = self.reads.wait(question.key);
+            let (entry, is_own) = self.round(question, priority, Origin::current(), read.clone()).await;
+            waiting.end(entry.trace());
             own_reads += u32::from(is_own);
             if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
                 return Read { result, is_collapsed: !is_own };
@@ -165,8 +182,8 @@ impl BalanceCache {
         let demand = Demand::refresh(now, question.limits).and_after(self.mark(&question.key, now.monotonic));
         let question = Question { demand, ..*question };
         if entry.may_refresh(&question, now) {
-            let cache = self.clone();
-            tokio::spawn(async move { cache.round(question, Priority::Background, read).await });
+            let (cache, origin) = (self.clone(), Origin::current());
+            tokio::spawn(async move { cache.round(question, Priority::Background, origin, read).await });
         }
     }
 
@@ -219,19 +236,34 @@ impl BalanceCache {
 
     /// One turn: what settles the question already, the read that runs, or a new one. The whole call is a task of
     /// its own: were the leader's future dropped, moka would let a waiter start a second read.
-    async fn round<F, R>(&self, question: Question, priority: Priority, read: R) -> (Arc<Entry>, bool)
+    async fn round<F, R>(
+        &self,
+        question: Question,
+        priority: Priority,
+        origin: Origin,
+        read: R,
+    ) -> (Arc<Entry>, bool)
     where
         R: FnOnce(Priority) -> F + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let clock = self.clock;
         let (entries, stored) = (self.entries.clone(), self.entries.clone());
+        let reads = self.reads.clone();
         let init = async move {
+            let trace = reads.begin(question.key, origin, clock());
             // A panic must end this read alone; were it passed on, each waiter would start the next.
-            let answer = AssertUnwindSafe(async { read(priority).await }).catch_unwind().await;
+            let reading = AssertUnwindSafe(async { read(priority).await }).catch_unwind();
+            let answer = match &trace {
+                Some(trace) => trace.during(reading).await,
+                None => reading.await,
+            };
             let answer = answer.unwrap_or_else(|_| defect(priority, clock()));
+            if let Some(trace) = &trace {
+                reads.end(&question.key, trace, &answer, clock());
+            }
             let before = stored.get(&question.key).await;
-            Arc::new(Entry::after(before.as_deref(), answer, clock()))
+            Arc::new(Entry::after(before.as_deref(), answer, clock()).with_trace(trace))
         };
         let turn = tokio::spawn(async move {
             let needs_read = |entry: &Arc<Entry>| entry.needs_read(&question, priority, clock());

@@ -23,6 +23,7 @@ mod server;
 mod setting;
 mod source;
 mod tls;
+mod tracing;
 mod warnings;
 mod watcher;
 
@@ -43,6 +44,7 @@ pub use source::Unread;
 pub use watcher::{Change, Watcher};
 
 use crate::http::{CallerSettings, ServerSettings};
+use crate::trace::TraceSettings;
 use reading::{Outcome, Read, Reading};
 use section::Section;
 use source::Sources;
@@ -62,6 +64,8 @@ pub struct Config {
     pub kubernetes: Option<KubernetesConfig>,
     /// What is logged.
     pub log: LogSettings,
+    /// Where traces go; `None` when nothing is traced.
+    pub tracing: Option<TraceSettings>,
     warnings: Vec<Remark>,
     masked: String,
     sources: Sources,
@@ -170,6 +174,8 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let callers = callers.and_then(|tables| caller::read_all(tables, server.replicas, accepts_tokens));
     let shows_balances = read_metrics(root.section("metrics"));
     let log = log::read(root.section("log"));
+    let (is_traced, tracing) = (root.has("tracing"), root.section("tracing"));
+    let tracing = is_traced.then(|| tracing::read(tracing)).transpose();
     read_unavailable(root);
 
     let providers: Read<_> = providers?.into_iter().map(|provider| provider.config).collect();
@@ -181,6 +187,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         callers: callers?,
         kubernetes: kubernetes?,
         log,
+        tracing: tracing?,
         warnings: Vec::new(),
         masked: String::new(),
         sources: Sources::default(),
@@ -196,7 +203,6 @@ fn read_metrics(mut section: Section<'_>) -> Read<bool> {
 
 /// Sections of the contract that this version does not have: better refused than silently without effect.
 fn read_unavailable(mut root: Section<'_>) {
-    root.unavailable("tracing");
     root.unavailable("shared");
     root.close();
 }

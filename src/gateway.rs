@@ -21,6 +21,7 @@ pub use crate::cache::{Absence, Clock};
 
 use crate::cache::BalanceCache;
 use crate::domain::{AccountName, ProviderName};
+use crate::trace::Tracer;
 use crate::upstream::UpstreamProvider;
 
 /// Every account and what is known of its balances.
@@ -61,6 +62,18 @@ impl Gateway {
             }
         }
         next
+    }
+
+    /// The same gateway, whose reads are traced from now on, or no longer.
+    #[must_use]
+    pub fn traced(self, tracer: Option<Tracer>) -> Self {
+        Self { cache: self.cache.traced(tracer), ..self }
+    }
+
+    /// Who traces requests and reads.
+    #[must_use]
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.cache.tracer()
     }
 
     /// Forgets that the credentials of an account were refused: they have changed.

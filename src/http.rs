@@ -55,6 +55,7 @@ pub use settings::{CallerSettings, Identity, LimitSettings, ServerSettings};
 use crate::domain::AccountName;
 use crate::gateway::{Account, Gateway};
 use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
+use crate::trace::{self, Tracer};
 use auth_throttle::AuthThrottle;
 use caller::{Caller, Callers};
 use denied::DeniedLog;
@@ -77,6 +78,7 @@ pub struct Api {
     max_in_flight: usize,
     log_requests: bool,
     shows_balances: bool,
+    tracer: Option<Tracer>,
 }
 
 /// An account with what its answers need every time.
@@ -96,6 +98,7 @@ impl Api {
         settings: &ServerSettings,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let tracer = gateway.tracer().cloned();
         Self {
             accounts: open(&gateway, &metrics),
             gateway,
@@ -109,6 +112,7 @@ impl Api {
             max_in_flight: settings.max_in_flight,
             log_requests: settings.log_requests,
             shows_balances: settings.shows_balances,
+            tracer,
         }
     }
 
@@ -120,6 +124,7 @@ impl Api {
         callers: Vec<CallerSettings>,
         settings: &ServerSettings,
     ) -> Self {
+        let tracer = gateway.tracer().cloned();
         Self {
             accounts: open(&gateway, &self.metrics),
             gateway,
@@ -133,7 +138,13 @@ impl Api {
             max_in_flight: settings.max_in_flight,
             log_requests: settings.log_requests,
             shows_balances: settings.shows_balances,
+            tracer,
         }
+    }
+
+    /// Whether somebody reads who the request that is being answered is from, and what it got.
+    fn is_noted(&self) -> bool {
+        self.log_requests || self.tracer.is_some() && trace::is_current_recorded()
     }
 
     /// Whose balances it serves.

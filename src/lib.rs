@@ -16,4 +16,5 @@ pub mod providers;
 pub mod sandbox;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 pub mod upstream;

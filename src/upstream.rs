@@ -37,6 +37,7 @@ use crate::domain::{
     AccountName, Answer, Currency, Failure, MaxAge, Priority, Selector, Snapshot, UpstreamError,
 };
 use crate::metrics::{Operation, ReadRefusal};
+use crate::trace;
 use budget::Budget;
 use credentials::Credentials;
 use hold::Holds;
@@ -181,6 +182,7 @@ impl Upstream {
     pub async fn read(self: &Arc<Self>, index: usize, priority: Priority) -> Answer {
         let started = clock::now().monotonic;
         let balance = &self.balances[index];
+        trace::note_read(self.provider.name(), &self.account, &balance.selector);
         if let Some((error, until)) = self.holds.held(started).or_else(|| balance.holds.held(started)) {
             self.note_refused_by_hold();
             let failure = Failure { error, retry_at: Some(until), is_held: true };

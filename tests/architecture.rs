@@ -12,18 +12,19 @@ const EVERYTHING: &[&str] = &["*"];
 
 /// Module, which of ours it may import, which crates it must never name.
 #[rustfmt::skip]
-const TABLE: [(&str, &[&str], &[&str]); 16] = [
+const TABLE: [(&str, &[&str], &[&str]); 17] = [
     ("domain",    &[],                                           &["reqwest", "axum", "moka", "prometheus"]),
     ("providers", &["domain"],                                   &["reqwest", "axum", "moka", "prometheus"]),
     ("metrics",   &["domain"],                                   &["axum"]),
-    ("upstream",  &["domain", "metrics", "providers", "shared"], &["axum", "moka"]),
+    ("trace",     &["domain"],                                   &["axum", "moka", "prometheus"]),
+    ("upstream",  &["domain", "metrics", "providers", "shared", "trace"], &["axum", "moka"]),
     ("shared",    &["domain", "metrics"],                        &["reqwest", "axum", "moka"]),
-    ("cache",     &["domain", "metrics", "shared"],              &["reqwest", "axum"]),
-    ("gateway",   &["cache", "domain", "providers", "upstream"], &["reqwest", "axum"]),
-    ("http",      &["domain", "gateway", "metrics", "shared", "shutdown"], &["reqwest", "moka"]),
+    ("cache",     &["domain", "metrics", "shared", "trace"],     &["reqwest", "axum"]),
+    ("gateway",   &["cache", "domain", "providers", "trace", "upstream"], &["reqwest", "axum"]),
+    ("http",      &["domain", "gateway", "metrics", "shared", "shutdown", "trace"], &["reqwest", "moka"]),
     ("sandbox",   &["domain"],                                   &["reqwest", "axum", "moka", "prometheus"]),
     // Modules own their settings; the configuration gathers them.
-    ("config",    &["cache", "domain", "gateway", "http", "providers", "shared", "telemetry", "upstream"], &[]),
+    ("config",    &["cache", "domain", "gateway", "http", "providers", "shared", "telemetry", "trace", "upstream"], &[]),
     ("telemetry", &["metrics"],                                  &[]),
     ("shutdown",  &["metrics"],                                  &[]),
     ("app",       EVERYTHING,                                    &[]),

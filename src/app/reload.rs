@@ -10,9 +10,10 @@ use crate::config::{Change, Config, Watcher};
 use crate::http::kubernetes::ServiceAccounts;
 use crate::http::listener::ListenerSettings;
 use crate::http::tls::TlsSettings;
-use crate::http::{Api, Live, ServerSettings};
+use crate::http::{Api, Live, ServerSettings, clock};
 use crate::metrics::{Metrics, ReloadResult};
 use crate::shutdown::{Hangups, Shutdown};
+use crate::trace::Tracer;
 
 /// How often the files are looked at. What is being written is read when two looks in a row see the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -81,9 +82,15 @@ impl Reloader {
 
     async fn apply(&mut self, config: Config) -> Result<(), BuildError> {
         let api = self.api.current();
+        let tracer = match (&config.tracing, api.gateway().tracer()) {
+            (Some(settings), Some(tracer)) if tracer.settings() == settings => Some(tracer.clone()),
+            (settings, _) => {
+                settings.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?
+            }
+        };
         let trusted = kubernetes::settings(&config)?;
         let gateway = assembly::reconfigured((api.gateway(), &self.config), &config, &self.metrics).await?;
-        let gateway = Arc::new(gateway);
+        let gateway = Arc::new(gateway.traced(tracer));
         self.watches.restart(&gateway);
         self.api.replace(api.reconfigured(gateway, config.callers.clone(), &config.server));
         let changed = config.changes_since(&self.config);

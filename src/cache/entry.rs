@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{Question, TOO_OLD};
 use crate::domain::{Answer, Failure, Moment, Priority, Snapshot, UpstreamError};
+use crate::trace::ReadTrace;
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -14,6 +15,8 @@ pub(super) struct Entry {
     last: LastRead,
     /// Set by the first to start a refresh behind; the refresh replaces the whole entry.
     is_refreshing: AtomicBool,
+    /// The span of the last read, for those who waited for it.
+    trace: Option<ReadTrace>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +47,18 @@ impl Entry {
             snapshot,
             last: LastRead { priority, sent_at, failure, has_age },
             is_refreshing: AtomicBool::new(false),
+            trace: None,
         }
+    }
+
+    /// The same with the span of its read.
+    pub(super) fn with_trace(self, trace: Option<ReadTrace>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// The span of the last read, if it is traced.
+    pub(super) fn trace(&self) -> Option<&ReadTrace> {
+        self.trace.as_ref()
     }
 
     /// The same without a failure because of refused credentials; `None` where there is none.
@@ -54,6 +68,7 @@ impl Entry {
             snapshot: self.snapshot.clone(),
             last: LastRead { failure: None, ..self.last },
             is_refreshing: AtomicBool::new(false),
+            trace: self.trace.clone(),
         })
     }
 

@@ -68,6 +68,27 @@ impl Setting for DocumentUrl {
     }
 }
 
+/// Where an OTLP collector is, without a slash at the end; often beside us, and asked without a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CollectorUrl(pub(super) String);
+
+impl Setting for CollectorUrl {
+    const EXPECTED: &'static str = "an http or https URL without user, query and fragment";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
+        let parse = |text: &str| {
+            let url = plain_url(text).filter(is_web)?;
+            Some(Self(url.as_str().trim_end_matches('/').to_owned()))
+        };
+        value.text(Self::EXPECTED, parse)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
 /// What comes after the base URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UrlPath(pub(super) String);

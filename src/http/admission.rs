@@ -62,10 +62,8 @@ async fn admitted(api: &Api, mut inner: impl Answering, request: Request) -> Res
     let headers = response.headers_mut();
     headers.insert(RATE_LIMIT_POLICY, caller.policy());
     headers.insert(RATE_LIMIT, caller.state(now));
-    if api.log_requests {
-        let mut logged = response.extensions_mut().remove::<Logged>().unwrap_or_default();
-        logged.caller = Some(caller.name().clone());
-        response.extensions_mut().insert(logged);
+    if api.is_noted() {
+        response.extensions_mut().get_or_insert_default::<Logged>().caller = Some(caller.name().clone());
     }
     Ok(response)
 }
@@ -111,8 +109,12 @@ async fn let_in(
     now: Instant,
 ) -> Result<Response, Problem> {
     let account = permit(api, caller, &mut request, now).await?;
+    let name = account.as_ref().filter(|_| api.is_noted()).map(|open| open.account.name().clone());
     Arrival::admit(&mut request, caller, account);
-    let Ok(response) = inner.call(request).await;
+    let Ok(mut response) = inner.call(request).await;
+    if name.is_some() {
+        response.extensions_mut().get_or_insert_default::<Logged>().account = name;
+    }
     Ok(response)
 }
 

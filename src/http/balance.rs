@@ -88,12 +88,11 @@ impl Item<'_> {
             Ok((found, age)) => write(found, *age),
             Err(refusal) => self.problem(*refusal).into_response(),
         };
-        if api.log_requests {
+        if api.is_noted() {
             response.extensions_mut().insert(Logged {
-                caller: None,
-                account: Some(self.open.account.name().clone()),
                 outcome: Some(outcome.as_str()),
                 age_seconds: result.ok().map(|(_, age)| rounded_up(age)),
+                ..Logged::default()
             });
         }
         response

@@ -15,9 +15,10 @@ use tower::service_fn;
 
 use super::arrival::Arrival;
 use super::problem::{Code, Problem};
-use super::route::Route;
+use super::route::{self, Route};
 use super::{Answering, Api, Live, clock, directives, reply};
-use crate::domain::RetryAfter;
+use crate::domain::{AccountName, CallerName, RetryAfter};
+use crate::trace::{Answered, Asked, RequestTrace, Tracer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -37,6 +38,7 @@ async fn observed(api: &Api, mut inner: impl Answering, mut request: Request) ->
     let route = Route::of(request.uri().path());
     let request_id = request_id(request.headers());
     request.extensions_mut().insert(Arrival::new(moment, request_id.clone()));
+    let trace = api.tracer.as_ref().and_then(|tracer| traced(tracer, &request, route));
 
     let wait = directives::prefer_wait(request.headers());
     let is_head = request.method() == http::Method::HEAD;
@@ -47,13 +49,19 @@ async fn observed(api: &Api, mut inner: impl Answering, mut request: Request) ->
             .into_response()
     } else {
         // A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
-        let answer = AssertUnwindSafe(pin!(inner.call(request))).catch_unwind().await;
+        let answering = pin!(inner.call(request));
+        let answer = AssertUnwindSafe(answering).catch_unwind();
+        let answer = match &trace {
+            Some(trace) => trace.during(answer).await,
+            None => answer.await,
+        };
         answer.map_or_else(defect, |Ok(response)| response)
     };
     drop(in_flight);
 
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        write_body(&mut response, &problem, &request_id, is_head);
+    let problem = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = &problem {
+        write_body(&mut response, problem, &request_id, is_head);
     }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
@@ -64,6 +72,9 @@ async fn observed(api: &Api, mut inner: impl Answering, mut request: Request) ->
     api.routes[route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {
         log(&response, route, took);
+    }
+    if let Some(trace) = trace {
+        trace.end(&answered(&response, problem.as_ref()), took);
     }
     response
 }
@@ -101,11 +112,11 @@ fn random_id() -> HeaderValue {
     HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
-/// What the line of a request says beyond its status; set by the handler. Never an amount.
+/// What the line and the span of a request say beyond its status; set by the handler. Never an amount.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Logged {
-    pub(super) caller: Option<crate::domain::CallerName>,
-    pub(super) account: Option<crate::domain::AccountName>,
+    pub(super) caller: Option<CallerName>,
+    pub(super) account: Option<AccountName>,
     pub(super) outcome: Option<&'static str>,
     pub(super) age_seconds: Option<u64>,
 }
@@ -116,14 +127,41 @@ fn log(response: &Response, route: Route, took: std::time::Duration) {
         event = "request",
         route = route.pattern(),
         status = response.status().as_u16(),
-        caller = logged.caller.as_ref().map(crate::domain::CallerName::as_str),
-        account = logged.account.as_ref().map(crate::domain::AccountName::as_str),
+        caller = logged.caller.as_ref().map(CallerName::as_str),
+        account = logged.account.as_ref().map(AccountName::as_str),
         outcome = logged.outcome,
         age_seconds = logged.age_seconds,
         duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         request_id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()),
         "request"
     );
+}
+
+/// Begins the span of a request; pages have none.
+fn traced(tracer: &Tracer, request: &Request, route: Route) -> Option<RequestTrace> {
+    if !route::needs_caller(request.uri().path()) {
+        return None;
+    }
+    let Arrival { moment, request_id, .. } = Arrival::of(request).ok()?;
+    let asked = Asked {
+        at: *moment,
+        method: request.method().clone(),
+        route: (route != Route::Unmatched).then(|| route.pattern()),
+        request_id: request_id.clone(),
+    };
+    Some(tracer.request(request.headers(), asked))
+}
+
+/// What the span of a request says of its answer.
+fn answered<'a>(response: &'a Response, problem: Option<&Problem>) -> Answered<'a> {
+    let logged = response.extensions().get::<Logged>();
+    Answered {
+        status: response.status(),
+        problem: problem.map(|problem| problem.code.as_str()),
+        caller: logged.and_then(|it| it.caller.as_ref()).map(CallerName::as_str),
+        account: logged.and_then(|it| it.account.as_ref()).map(AccountName::as_str),
+        outcome: logged.and_then(|it| it.outcome),
+    }
 }
 
 /// Counts a request for as long as it lives, however it ends.

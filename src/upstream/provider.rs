@@ -15,8 +15,9 @@ use super::failure_log::FailureLog;
 use super::retry::Reserve;
 use super::{Operation, Stop, classify, clock};
 use crate::domain::{ErrorKind, Moment, Priority, ProviderName, UpstreamError};
-use crate::metrics::{ProviderMetrics, ReadRefusal};
+use crate::metrics::{Label, ProviderMetrics, ReadRefusal};
 use crate::providers::Provider;
+use crate::trace::{self, Attempt};
 
 /// How a provider is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,6 +190,8 @@ impl UpstreamProvider {
         let failed = result.as_ref().err().copied();
         let took = ended.monotonic.saturating_duration_since(requested_at.monotonic);
         self.metrics.attempted(call.operation, took, failed.and_then(UpstreamError::kind));
+        let operation = call.operation.as_str();
+        trace::note_attempt(Attempt { operation, sent_at: requested_at.wall, took, failed });
         let verdict = match (failed, call.operation) {
             (None, Operation::Balance) => Verdict::Success,
             (None, Operation::Token) => Verdict::Answered,

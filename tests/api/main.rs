@@ -40,4 +40,5 @@ mod strangers;
 mod sufficiency;
 mod tls;
 mod tokens;
+mod tracing;
 mod watch;

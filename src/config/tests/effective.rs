@@ -210,3 +210,15 @@ fn the_request_log_is_told_to_the_server() {
     assert!(config.server.log_requests && config.log.requests);
     assert_eq!(config.log.level, super::super::Level::Debug);
 }
+
+#[test]
+fn nothing_is_traced_unless_it_is_written() {
+    let text = with("[log]", "level = \"info\"\n[tracing]\notlp = \"http://collector:4318/\"");
+    let (off, on) = (parse(LEAST).unwrap(), parse(&text).unwrap());
+
+    assert_eq!(off.tracing, None);
+    assert!(!off.masked().contains("tracing"));
+    let settings = on.tracing.as_ref().unwrap();
+    assert_eq!((&*settings.otlp, settings.sample.as_str()), ("http://collector:4318", "0.01"));
+    assert!(on.masked().contains("[tracing]\notlp = \"http://collector:4318\"\nsample = \"0.01\""));
+}

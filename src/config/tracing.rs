@@ -1,0 +1,26 @@
+//! `[tracing]`: where traces go. Off unless it is written.
+
+use super::address::CollectorUrl;
+use super::reading::Read;
+use super::section::{Section, Setting, Value};
+use super::setting::quoted;
+use crate::trace::{Sample, TraceSettings};
+
+impl Setting for Sample {
+    const EXPECTED: &'static str = "a decimal number from \"0\" to \"1\", such as \"0.01\"";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        value.text(Self::EXPECTED, Self::parse)
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Read<TraceSettings> {
+    let otlp = section.required("otlp").map(|CollectorUrl(url)| url);
+    let sample = section.or("sample", Sample::default());
+    section.close_and_show();
+    Ok(TraceSettings { otlp: otlp?, sample: sample? })
+}

@@ -1,0 +1,168 @@
+//! One read: its span, those of its attempts, and who wants it sent.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Tracer;
+use super::context::SpanContext;
+use super::wire::{self, Span, SpanKind};
+use crate::domain::{
+    AccountName, BalanceType, Currency, ErrorKind, Moment, ProviderName, Selector, UpstreamError,
+};
+
+tokio::task_local! {
+    /// The read that is being made.
+    static CURRENT: ReadTrace;
+}
+
+/// One read. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct ReadTrace(Arc<Recording>);
+
+#[derive(Debug)]
+struct Recording {
+    tracer: Tracer,
+    context: SpanContext,
+    started: Moment,
+    state: Mutex<State>,
+}
+
+/// What is known so far. It is sent once, when it has ended and somebody wants it, whichever comes last.
+#[derive(Debug, Default)]
+struct State {
+    /// Provider, account, currency and type.
+    of: Option<(ProviderName, AccountName, Selector)>,
+    attempts: Vec<Attempt>,
+    is_wanted: bool,
+    ended: Option<(Timestamp, Option<UpstreamError>)>,
+    is_sent: bool,
+}
+
+/// One attempt of a read.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// The operation's label.
+    pub operation: &'static str,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// Until its answer was understood, or it failed.
+    pub took: Duration,
+    /// How it failed.
+    pub failed: Option<UpstreamError>,
+}
+
+/// Says whose balance the current read is of.
+pub fn note_read(provider: &ProviderName, account: &AccountName, selector: &Selector) {
+    let note = |read: &ReadTrace| {
+        read.state().of = Some((provider.clone(), account.clone(), selector.clone()));
+    };
+    // Most reads are not traced.
+    let _ = CURRENT.try_with(note);
+}
+
+/// Adds an attempt to the current read. A call that belongs to no read is in no trace.
+pub fn note_attempt(attempt: Attempt) {
+    let _ = CURRENT.try_with(|read| read.state().attempts.push(attempt));
+}
+
+impl ReadTrace {
+    /// Begins the span; it is sent in any case if it is wanted already.
+    pub(super) fn begin(tracer: Tracer, context: SpanContext, is_wanted: bool, started: Moment) -> Self {
+        let state = Mutex::new(State { is_wanted, ..State::default() });
+        Self(Arc::new(Recording { tracer, context, started, state }))
+    }
+
+    /// Who it is.
+    pub(super) fn context(&self) -> SpanContext {
+        self.0.context
+    }
+
+    /// Runs the read.
+    pub async fn during<T>(&self, reading: impl Future<Output = T>) -> T {
+        CURRENT.scope(self.clone(), reading).await
+    }
+
+    /// Ends the span.
+    pub(super) fn end(&self, failed: Option<UpstreamError>, now: Moment) {
+        let took = now.monotonic.saturating_duration_since(self.0.started.monotonic);
+        let mut state = self.state();
+        state.ended = Some((after(self.0.started.wall, took), failed));
+        self.send_if_due(&mut state);
+    }
+
+    /// Has it sent, now or when it ends.
+    pub(super) fn want(&self) {
+        let mut state = self.state();
+        state.is_wanted = true;
+        self.send_if_due(&mut state);
+    }
+
+    fn send_if_due(&self, state: &mut State) {
+        let Some((ended, failed)) = state.ended.filter(|_| state.is_wanted && !state.is_sent) else { return };
+        state.is_sent = true;
+        let exporter = &self.0.tracer.0.exporter;
+        exporter.send(self.span(state, ended, failed));
+        for attempt in std::mem::take(&mut state.attempts) {
+            exporter.send(self.attempt_span(state, attempt));
+        }
+    }
+
+    fn span(&self, state: &State, ended: Timestamp, failed: Option<UpstreamError>) -> Span {
+        let of = state.of.as_ref();
+        let attributes = [
+            wire::text("balance_gateway.provider", of.map(|(provider, ..)| provider.as_str())),
+            wire::text("balance_gateway.account", of.map(|(_, account, _)| account.as_str())),
+            wire::text(
+                "balance_gateway.currency",
+                of.and_then(|(.., selector)| selector.currency.as_ref().map(Currency::as_str)),
+            ),
+            wire::text(
+                "balance_gateway.type",
+                of.and_then(|(.., selector)| selector.r#type.as_ref().map(BalanceType::as_str)),
+            ),
+            wire::text("error.type", failed.map(kind)),
+        ];
+        Span {
+            attributes: attributes.into_iter().flatten().collect(),
+            status: failed.map(|_| wire::error()),
+            ..wire::span(self.0.context, "read".to_owned(), SpanKind::Internal, self.0.started.wall, ended)
+        }
+    }
+
+    fn attempt_span(&self, state: &State, attempt: Attempt) -> Span {
+        let Attempt { operation, sent_at, took, failed } = attempt;
+        let context = SpanContext::within(self.0.context.trace_id);
+        let attributes = [
+            wire::text("balance_gateway.provider", state.of.as_ref().map(|(provider, ..)| provider.as_str())),
+            wire::text("balance_gateway.operation", operation),
+            wire::text("error.type", failed.map(kind)),
+        ];
+        let name = format!("attempt {operation}");
+        let span = wire::span(context, name, SpanKind::Client, sent_at, after(sent_at, took));
+        Span {
+            attributes: attributes.into_iter().flatten().collect(),
+            status: failed.map(|_| wire::error()),
+            ..wire::child_of(self.0.context, span)
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn after(start: Timestamp, took: Duration) -> Timestamp {
+    start.saturating_add(took).unwrap_or(start)
+}
+
+/// The metrics' label of a failed attempt, or of the reason why nobody was asked.
+fn kind(error: UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Busy => "concurrency",
+        UpstreamError::Suspended => "breaker",
+        UpstreamError::BudgetExhausted => "budget",
+        _ => error.kind().map_or("defect", ErrorKind::as_str),
+    }
+}

@@ -1,0 +1,174 @@
+//! One request: its span, and the reads it waited for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::Tracer;
+use super::context::{Parent, SpanContext};
+use super::wire::{self, KeyValue, SpanKind};
+use crate::domain::Moment;
+
+/// The usual bound; the rest is counted.
+const MOST_LINKS: usize = 128;
+
+tokio::task_local! {
+    /// The request that is being answered; `None` for one that is not sampled.
+    static CURRENT: Option<Arc<Recording>>;
+}
+
+/// One request, sampled or not. Dropped before its end, it was given up: its caller hung up, or was cut off.
+#[derive(Debug)]
+pub struct RequestTrace(Option<Arc<Recording>>);
+
+#[derive(Debug)]
+pub(super) struct Recording {
+    tracer: Tracer,
+    context: SpanContext,
+    parent: Option<Parent>,
+    asked: Asked,
+    /// The reads it waited for, each once.
+    links: Mutex<Vec<SpanContext>>,
+}
+
+/// A request as it came: what its span says whatever becomes of it.
+#[derive(Debug)]
+pub struct Asked {
+    /// When it came.
+    pub at: Moment,
+    /// The method as sent.
+    pub method: Method,
+    /// The route's pattern; `None` where no route matched.
+    pub route: Option<&'static str>,
+    /// The id that the answer will carry.
+    pub request_id: HeaderValue,
+}
+
+/// How a request was answered: what its span says beyond that.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// The answer's status.
+    pub status: StatusCode,
+    /// The code of the problem, if it is one.
+    pub problem: Option<&'static str>,
+    /// Who asked, if known.
+    pub caller: Option<&'a str>,
+    /// Which account is meant, if it is one that the caller may see.
+    pub account: Option<&'a str>,
+    /// What the caller got, for a single balance.
+    pub outcome: Option<&'static str>,
+}
+
+impl Tracer {
+    /// Begins the span of a request with these headers. A parent's decision wins, either way.
+    #[must_use]
+    pub fn request(&self, headers: &HeaderMap, asked: Asked) -> RequestTrace {
+        let parent = Parent::of(headers);
+        let (context, is_sampled) = if let Some(parent) = &parent {
+            (SpanContext::within(parent.context.trace_id), parent.is_sampled)
+        } else {
+            let root = SpanContext::root();
+            (root, self.0.settings.sample.takes(root.trace_id))
+        };
+        RequestTrace(is_sampled.then(|| {
+            let links = Mutex::default();
+            Arc::new(Recording { tracer: self.clone(), context, parent, asked, links })
+        }))
+    }
+}
+
+impl RequestTrace {
+    /// Runs what answers the request; what it waits for is linked.
+    pub async fn during<T>(&self, answering: impl Future<Output = T>) -> T {
+        CURRENT.scope(self.0.clone(), answering).await
+    }
+
+    /// Ends the span.
+    pub fn end(mut self, answered: &Answered<'_>, took: Duration) {
+        if let Some(recording) = self.0.take() {
+            let attributes = [
+                Some(wire::number("http.response.status_code", answered.status.as_u16())),
+                wire::text("balance_gateway.caller", answered.caller),
+                wire::text("balance_gateway.account", answered.account),
+                wire::text("balance_gateway.outcome", answered.outcome),
+                wire::text("error.type", answered.problem),
+            ];
+            recording.send(attributes, answered.status.is_server_error(), took);
+        }
+    }
+}
+
+impl Drop for RequestTrace {
+    fn drop(&mut self) {
+        if let Some(recording) = &self.0 {
+            let now = (recording.tracer.0.clock)();
+            let took = now.monotonic.saturating_duration_since(recording.asked.at.monotonic);
+            recording.send([wire::text("error.type", "abandoned")], true, took);
+        }
+    }
+}
+
+impl Recording {
+    fn send(&self, further: impl IntoIterator<Item = Option<KeyValue>>, is_error: bool, took: Duration) {
+        let Asked { at, method, route, request_id } = &self.asked;
+        let method = known(method);
+        let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+        let ended = at.wall.saturating_add(took).unwrap_or(at.wall);
+        let mut span = wire::span(self.context, name, SpanKind::Server, at.wall, ended);
+        if let Some(parent) = &self.parent {
+            span = wire::child_of_caller(parent.context, parent.state.clone(), span);
+        }
+        let attributes = [
+            wire::text("http.request.method", method),
+            wire::text("http.route", *route),
+            wire::text("balance_gateway.request_id", request_id.to_str().ok()),
+        ];
+        span.attributes = attributes.into_iter().chain(further).flatten().collect();
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        span.links = links.iter().take(MOST_LINKS).copied().map(wire::link).collect();
+        span.dropped_links_count = u32::try_from(links.len() - span.links.len()).unwrap_or(u32::MAX);
+        span.status = is_error.then(wire::error);
+        self.tracer.0.exporter.send(span);
+    }
+
+    /// Notes a read that the request waited for.
+    pub(super) fn link(&self, read: SpanContext) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if !links.contains(&read) {
+            links.push(read);
+        }
+    }
+}
+
+/// Whether the request that is being answered is sampled.
+#[must_use]
+pub fn is_current_recorded() -> bool {
+    is_current_sampled() == Some(true)
+}
+
+/// Whether the request that is being answered is sampled; `None` outside any.
+pub(super) fn is_current_sampled() -> Option<bool> {
+    CURRENT.try_with(Option::is_some).ok()
+}
+
+/// The request that is being answered, if there is one and it is sampled.
+pub(super) fn current() -> Option<Arc<Recording>> {
+    CURRENT.try_with(Clone::clone).ok().flatten()
+}
+
+/// A method of HTTP's own; a caller's invention would be a name of its own for every span.
+fn known(method: &Method) -> &str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if known.contains(method) { method.as_str() } else { "_OTHER" }
+}

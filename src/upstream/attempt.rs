@@ -40,22 +40,31 @@ impl Upstream {
                 if attempt.is_ok() {
                     rotation.worked(&chosen, now());
                 } else if is_refused(&attempt)
-                    && let Some(before) = self.note_refused(rotation, &chosen)
+                    && let Some(other) = self.note_refused(rotation, &chosen)
                 {
-                    return self.attempt(balance, &before, priority, deadline).await;
+                    let attempt = self.attempt(balance, &other, priority, deadline).await;
+                    if attempt.is_ok() {
+                        rotation.worked(&other, now());
+                    }
+                    return attempt;
                 }
                 attempt
             }
         }
     }
 
-    /// Says aloud that a newer credential was refused, and returns the one that is used on.
+    /// The credential to use in the place of one that was refused: the newest, if that came meanwhile; or the one before
+    /// it, and then it is said aloud that the newest was refused.
     pub(super) fn note_refused<C: PartialEq>(
         &self,
         rotation: &Rotation<C>,
         refused: &Arc<C>,
     ) -> Option<Arc<C>> {
-        let before = rotation.refused(refused, clock::now().monotonic)?;
+        let now = clock::now().monotonic;
+        if let Some(newest) = rotation.replacement_of(refused, now) {
+            return Some(newest);
+        }
+        let before = rotation.refused(refused, now)?;
         tracing::warn!(
             event = "credential_rejected",
             account = %self.account,

@@ -73,7 +73,7 @@ impl Upstream {
         token.filter(|_| self.has_time_to_connect(deadline)).ok_or_else(|| self.busy())
     }
 
-    /// Asks for a token with the newest credentials, and with those before it where they are refused. Whoever calls
+    /// Asks for a token with the newest credentials, and where they are refused with those in their place. Whoever calls
     /// holds the turn.
     async fn mint(
         self: &Arc<Self>,
@@ -84,9 +84,9 @@ impl Upstream {
         let chosen = rotation.choose(clock::now().monotonic);
         let result = self.ask_token(rotation, &chosen, priority, deadline).await;
         if result.as_ref().is_err_and(|stop| stop.error == UpstreamError::Refused)
-            && let Some(before) = self.note_refused(rotation, &chosen)
+            && let Some(other) = self.note_refused(rotation, &chosen)
         {
-            return self.ask_token(rotation, &before, priority, deadline).await;
+            return self.ask_token(rotation, &other, priority, deadline).await;
         }
         result
     }
@@ -102,8 +102,11 @@ impl Upstream {
                 let deadline = now + account.provider.settings.deadline;
                 let newest = rotation.choose(now);
                 let result = account.ask_token(rotation, &newest, Priority::Background, deadline).await;
-                if result.is_err_and(|stop| stop.error == UpstreamError::Refused) {
-                    account.note_refused(rotation, &newest);
+                if let Err(stop) = result {
+                    account.hold_if_throttled(&stop);
+                    if stop.error == UpstreamError::Refused {
+                        account.note_refused(rotation, &newest);
+                    }
                 }
             }
         });
@@ -180,10 +183,15 @@ impl Upstream {
                 error = &stop.error as &dyn std::error::Error,
                 "a token is not renewed ahead of time"
             );
-            if matches!(stop.hold, Hold::AsTold(_) | Hold::Doubling { row: HoldRow::Throttled, .. }) {
-                self.holds.begin(stop.error, stop.hold, clock::now().monotonic);
-            }
+            self.hold_if_throttled(stop);
         }
         result
+    }
+
+    /// A call that nobody waited for holds the account only if the provider asked us to slow down.
+    fn hold_if_throttled(&self, stop: &Stop) {
+        if matches!(stop.hold, Hold::AsTold(_) | Hold::Doubling { row: HoldRow::Throttled, .. }) {
+            self.holds.begin(stop.error, stop.hold, clock::now().monotonic);
+        }
     }
 }

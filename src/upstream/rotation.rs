@@ -95,6 +95,13 @@ impl<C: PartialEq> Rotation<C> {
         Some(Arc::clone(&before.credential))
     }
 
+    /// The newest credential, where it has taken this one's place and was not refused itself.
+    pub(super) fn replacement_of(&self, credential: &Arc<C>, now: Instant) -> Option<Arc<C>> {
+        let state = self.current(now);
+        let was_refused = state.before.as_ref().is_some_and(|before| before.refused_at.is_some());
+        (!Arc::ptr_eq(&state.newest, credential) && !was_refused).then(|| Arc::clone(&state.newest))
+    }
+
     /// Whether the newest credential was refused and the one before it is in use.
     pub(super) fn is_rejected(&self, now: Instant) -> bool {
         self.current(now).before.as_ref().is_some_and(|before| before.refused_at.is_some())
@@ -154,6 +161,21 @@ mod tests {
         rotation.worked(&new, now + seconds(120));
         assert!(!rotation.is_rejected(now + seconds(120)));
         assert_eq!(*rotation.choose(now + seconds(121)), "new");
+    }
+
+    #[test]
+    fn one_that_was_replaced_while_it_was_used_gives_way_to_the_newest_unless_that_was_refused() {
+        let (rotation, now) = start();
+        let old = rotation.choose(now);
+        assert_eq!(rotation.replacement_of(&old, now), None, "it is the newest");
+
+        rotation.replace("new", now);
+        let new = rotation.choose(now);
+        assert_eq!(rotation.replacement_of(&old, now).as_ref(), Some(&new));
+        rotation.refused(&new, now);
+        assert_eq!(rotation.replacement_of(&old, now), None, "both are refused");
+        rotation.worked(&new, now);
+        assert_eq!(rotation.replacement_of(&old, now), Some(new));
     }
 
     #[test]

@@ -59,6 +59,57 @@ async fn a_refused_secret_leaves_the_old_one_in_use_for_the_next_token() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_refused_after_it_was_replaced_gives_way_in_the_same_read() {
+    let url = serve(|head| {
+        if head.contains("Bearer old") {
+            (SECOND, b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_vec())
+        } else {
+            let body = r#"{"grossBalance":1,"blockedBalance":0,"netBalance":1,"consultedAt":null}"#;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            (Duration::ZERO, [head, body.to_owned()].concat().into_bytes())
+        }
+    });
+    let provider = SimulatedProvider::start(Kind::NtxpayBr).await.unwrap();
+    let (metrics, upstream) = Setup::new(Kind::NtxpayBr).at(&url.await, token("old"));
+    let account = Account { provider, metrics, upstream };
+    let reading = account.spawn_read(0);
+    until(|| account.in_flight() == 1).await;
+
+    rotated(&account, token("new"), true);
+    let answer = reading.await.unwrap().result;
+
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(!account.upstream.is_credential_rejected());
+    account.read(0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_trial_that_is_throttled_holds_the_account() {
+    let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
+    let upstream = rotated(&account, client(&account, "not known there"), true);
+    account.read(0).await.unwrap();
+    let Credentials::Client(rotation) = &*upstream.credentials else { unreachable!() };
+    let (now, minute) = (clock::now().monotonic, SECOND * 60);
+    let newest = rotation.choose(now + minute);
+    assert!(rotation.refused(&newest, now.checked_sub(minute).unwrap()).is_some(), "its next turn is due");
+    account.queue([Fault::on_token(asking_for_time(429, "20"))]);
+
+    account.read(0).await.unwrap();
+
+    until(|| upstream.holds.held(clock::now().monotonic).is_some()).await;
+    let told = UpstreamError::Throttled(Some(SECOND * 20));
+    assert_eq!(account.error(0).await, told);
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let end = clock::now().monotonic + PATIENCE;
+    while !condition() {
+        assert!(clock::now().monotonic < end, "in vain");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_credential_that_is_put_back_ends_the_rotation() {
     let account = Account::new(Kind::NtxpayBr).await;
     let good = account.provider.credentials().token;

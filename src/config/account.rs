@@ -79,7 +79,8 @@ fn read(
         kind: provider.settings.adapter.kind(),
         is_enabled: is_enabled? && provider.is_enabled && !is_waiting,
         limits: provider.limits,
-        identity: identity(provider, &credential),
+        // What it waits for is its first credential, and not a newer one.
+        identity: if is_waiting { Vec::new() } else { identity(provider, &credential) },
         balances: balances?,
         watch: watch?.map(|interval| interval.0),
     };

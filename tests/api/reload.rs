@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use balance_gateway::sandbox::{Call, Operation};
+use balance_gateway::sandbox::{Call, Fault, FaultKind, Operation};
 
 use crate::harness::{Reply, digest, eventually, is_long, record, value_of};
 use crate::process::{Folder, Gateway, Site};
@@ -223,6 +223,42 @@ async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_secret_of_a_waiting_account_replaces_none() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
+
+    site.folder.write("later", MISTYPED);
+    record("secrets", MISTYPED);
+    eventually("the new account is switched on", || async {
+        gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap().status != 503
+    })
+    .await;
+    let refused = gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap();
+
+    refused.assert_problem(502, "provider_refused_credentials");
+    assert_eq!(site.provider.calls().len(), 1, "{:?}", site.provider.calls());
+    assert_eq!(metric(&gateway, "credential_rejected{account=\"second\"}").await, Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_log_level_is_taken() {
+    let site = site().await;
+    site.rewrite("[callers.all]", "[log]\nlevel = \"error\"\n[callers.all]");
+    let gateway = site.serve().await;
+    site.provider.queue(Fault::on_any(FaultKind::Reset).times(100));
+    balance(&gateway).await;
+    assert!(gateway.lines_of("provider_failing").is_empty());
+
+    hang_up(&gateway, &site, "level = \"error\"", "level = \"debug\"").await;
+    eventually("the next failure is in the log", || async {
+        balance(&gateway).await;
+        gateway.output().contains("\"level\":\"DEBUG\"")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_identity_is_another_balance() {
     let site = site().await;
     let gateway = site.serve().await;
@@ -238,7 +274,6 @@ async fn another_identity_is_another_balance() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_balance_whose_identity_changes_gets_that_of_the_new_one() {
-    use balance_gateway::sandbox::{Fault, FaultKind};
     let site = site().await;
     let gateway = site.serve().await;
     site.provider.queue(Fault::on_balance(FaultKind::Delay { ms: 2000 }));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Watcher};
+use crate::config::{Config, Level, Watcher};
 use crate::domain::ProviderName;
 use crate::http::kubernetes::{KubernetesSettings, ServiceAccounts};
 use crate::http::listener::{self, Entrance, ListenerSettings};
@@ -36,6 +36,8 @@ const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {
 
 /// For the last traces, out of what the drain has left: a collector that hangs must not hold up a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Changes what is logged.
+type SetLogLevel = Box<dyn Fn(Level) + Send + Sync>;
 
 /// A gateway that is bound and may run.
 pub struct App {
@@ -49,7 +51,7 @@ pub struct App {
     kubernetes: Option<KubernetesSettings>,
     operations: Ops,
     config: Config,
-    reloading: Option<(Watcher, Hangups)>,
+    reloading: Option<(Watcher, Hangups, SetLogLevel)>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
@@ -130,8 +132,13 @@ impl App {
 
     /// Reloads the configuration on SIGHUP and when its files change.
     #[must_use]
-    pub fn reloading(self, watcher: Watcher, hangups: Hangups) -> Self {
-        Self { reloading: Some((watcher, hangups)), ..self }
+    pub fn reloading(
+        self,
+        watcher: Watcher,
+        hangups: Hangups,
+        set_log_level: impl Fn(Level) + Send + Sync + 'static,
+    ) -> Self {
+        Self { reloading: Some((watcher, hangups, Box::new(set_log_level))), ..self }
     }
 
     /// Where callers connect: the real port.
@@ -176,7 +183,7 @@ impl App {
             shutdown.drain(settings.drain_delay).await;
             clock::now().monotonic + settings.drain_timeout
         });
-        let reloads = self.reloading.map(|(watcher, hangups)| {
+        let reloads = self.reloading.map(|(watcher, hangups, set_log_level)| {
             let reloader = Reloader {
                 watcher,
                 started: self.config.server.clone(),
@@ -188,6 +195,7 @@ impl App {
                 server,
                 watches,
                 metrics: self.metrics,
+                set_log_level,
             };
             tokio::spawn(reloader.run(hangups, self.shutdown.clone()))
         });

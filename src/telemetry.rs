@@ -4,8 +4,10 @@ use std::io::Write;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Lines that wait for standard output; the default of 128,000 costs 4 MB at start.
@@ -22,6 +24,8 @@ const LIFECYCLE: &str = "balance_gateway::app";
 #[derive(Debug)]
 pub struct Telemetry {
     dropped: ErrorCounter,
+    filter: reload::Handle<Targets, Registry>,
+    lifecycle: LevelFilter,
     _guard: WorkerGuard,
 }
 
@@ -38,15 +42,20 @@ pub fn start(
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(output);
     let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer);
-    let filter = Targets::new()
+    let (layer, filter) = reload::Layer::new(targets(level, lifecycle));
+    tracing_subscriber::registry().with(layer).with(lines).try_init()?;
+    log_panics();
+    Ok(Telemetry { dropped, filter, lifecycle, _guard: guard })
+}
+
+/// Down to which level each part of the program is logged.
+fn targets(level: LevelFilter, lifecycle: LevelFilter) -> Targets {
+    Targets::new()
         .with_target("balance_gateway", level)
         .with_target(DENIED, level.max(LevelFilter::WARN))
         .with_target(REQUESTS, level.max(LevelFilter::INFO))
         .with_target(LIFECYCLE, level.max(lifecycle))
-        .with_default(level.min(LevelFilter::WARN));
-    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
-    log_panics();
-    Ok(Telemetry { dropped, _guard: guard })
+        .with_default(level.min(LevelFilter::WARN))
 }
 
 impl Telemetry {
@@ -54,6 +63,15 @@ impl Telemetry {
     pub fn dropped_lines(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
         let dropped = self.dropped.clone();
         move || dropped.dropped_lines() as u64
+    }
+
+    /// Changes the level from the next event on.
+    pub fn set_level(&self) -> impl Fn(LevelFilter) + Send + Sync + use<> {
+        let (filter, lifecycle) = (self.filter.clone(), self.lifecycle);
+        move |level| {
+            // It fails where nothing is logged any more.
+            let _ = filter.reload(targets(level, lifecycle));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{BuildError, Watches, assembly, kubernetes, unix_seconds};
+use super::{BuildError, SetLogLevel, Watches, assembly, kubernetes, unix_seconds};
 use crate::config::{Change, Config, Watcher};
 use crate::http::kubernetes::ServiceAccounts;
 use crate::http::listener::ListenerSettings;
@@ -32,6 +32,7 @@ pub(super) struct Reloader {
     pub(super) started: ServerSettings,
     pub(super) watches: Watches,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) set_log_level: SetLogLevel,
 }
 
 impl Reloader {
@@ -102,6 +103,7 @@ impl Reloader {
             tls.replace(settings.clone());
         }
         self.server.replace(config.server.clone());
+        (self.set_log_level)(config.log.level);
         self.metrics.reloaded(ReloadResult::Ok);
         self.metrics.config_last_reload_success.set(unix_seconds());
         tracing::info!(

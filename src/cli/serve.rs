@@ -19,9 +19,11 @@ pub(super) fn run(file: &ConfigFile) -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return super::failed(&error),
     };
-    let dropped = telemetry.dropped_lines();
+    let (dropped, set_level) = (telemetry.dropped_lines(), telemetry.set_level());
+    let set_level = move |level| set_level(filter(level));
     let watcher = Watcher::new(&file.path, &config);
-    let served = super::runtime().and_then(|runtime| runtime.block_on(serve(config, watcher, dropped)));
+    let served =
+        super::runtime().and_then(|runtime| runtime.block_on(serve(config, watcher, dropped, set_level)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => super::failed(&error),
@@ -42,11 +44,12 @@ async fn serve(
     config: Config,
     watcher: Watcher,
     dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
+    set_log_level: impl Fn(Level) + Send + Sync + 'static,
 ) -> std::io::Result<()> {
     // Before anything slow: until its handler is there, a SIGTERM kills.
     let (mut signals, hangups) = (Signals::install()?, Hangups::install()?);
     let app = App::build(config, dropped_log_lines).map_err(std::io::Error::other)?;
-    until_second_signal(app.reloading(watcher, hangups), &mut signals).await;
+    until_second_signal(app.reloading(watcher, hangups, set_log_level), &mut signals).await;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Certificates and private keys in PEM. The parser's own errors quote lines, so they are not passed on.
 
+use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
@@ -98,7 +99,7 @@ impl Setting for Authority {
     fn read(value: &Value<'_>) -> Read<Self> {
         let file = FilePath::read(value)?;
         let pem = Source::File(file.0.clone()).understood(value, |contents, source| {
-            if holds_certificates(contents) {
+            if holds_usable_certificates(contents) {
                 return Ok(contents.to_vec());
             }
             Err(format!("expected a certificate in PEM in {source}"))
@@ -115,4 +116,11 @@ impl Setting for Authority {
 fn holds_certificates(pem: &[u8]) -> bool {
     let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
     certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok())
+}
+
+/// Likewise, and none whose contents TLS does not understand.
+fn holds_usable_certificates(pem: &[u8]) -> bool {
+    let mut roots = RootCertStore::empty();
+    let is_usable = |certificate| roots.add(certificate).is_ok();
+    holds_certificates(pem) && CertificateDer::pem_slice_iter(pem).flatten().all(is_usable)
 }

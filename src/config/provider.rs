@@ -108,6 +108,14 @@ fn read(
         extra_ca: extra_ca?.map(|authority| authority.pem),
         identity: identity?.map(Identity::into_pem),
     };
+    if section.is_at_start()
+        && let Err(error) = client.check_identity()
+    {
+        section.wrong(
+            "client_identity",
+            &format!("expected a certificate and its own private key, but: {error}"),
+        );
+    }
     let settings = ProviderSettings {
         name: name?,
         adapter: adapter?,

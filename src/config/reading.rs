@@ -98,6 +98,11 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Whether this is no reload.
+    pub(super) fn is_first(&self) -> bool {
+        self.before.is_none()
+    }
+
     /// What a source held before this reload.
     pub(super) fn before(&self, place: &Place) -> Option<&'a SecretSlice<u8>> {
         self.before?.get(&place.path)

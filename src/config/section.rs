@@ -200,6 +200,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether nothing was read before: in a reload, what does not go together may be on its way.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.reading.is_first()
+    }
+
     /// Whether a secret of this section is not there yet, in a reload.
     pub(super) fn awaits_secret(&self) -> bool {
         self.reading.is_awaited(&self.place)

@@ -36,6 +36,16 @@ pub struct ClientSettings {
     pub identity: Option<(SecretString, SecretString)>,
 }
 
+impl ClientSettings {
+    /// Tries whether TLS takes our certificate and its key together.
+    ///
+    /// # Errors
+    /// [`ClientError`] when it does not.
+    pub fn check_identity(&self) -> Result<(), ClientError> {
+        tls_config(rustls::RootCertStore::empty(), self.identity.as_ref()).map(drop)
+    }
+}
+
 impl PartialEq for ClientSettings {
     fn eq(&self, other: &Self) -> bool {
         let identity = |settings: &Self| {

@@ -68,6 +68,7 @@ kind = "avista" | kind = "ntxpay-mx" | providers.p.base_url: missing, URL
 [accounts.a] | alerts = { low = "1.00" } | accounts.a.alerts.low: unknown key, expected one of critical, warning, high, blocked_ratio
 [callers.c] | limit = { per = "1m" } | callers.c.limit.requests: missing, COUNT
 [callers.c] | forced = { requests = 1, per = "0s" } | callers.c.forced.per: DURATION
+[callers.c] | limit = { requests = 1, per = "8760h", burst = 2 } | callers.c.limit: expected a burst that is there again within a year
 [callers.c] | limit = { requests = 1, per = "1s", burst = 0 } | callers.c.limit.burst: COUNT
 accounts = ["*"] | accounts = ["a", "A*"] | callers.c.accounts[1]: expected account names, in which * stands for any text
 accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list
@@ -401,6 +402,17 @@ fn pem_is_looked_at_when_it_is_read() {
             &format!("{path}.certificate: expected a certificate in PEM in the file {secret}"),
             &format!("{path}.private_key: expected a private key in PEM in the file {secret}"),
         ],
+    );
+    let broken = folder.file("broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    assert_mistakes(
+        &with("[providers.p]", &format!("extra_ca = {broken:?}")),
+        &[&format!("providers.p.extra_ca: expected a certificate in PEM in the file {broken}")],
+    );
+    let other = folder.file("other.key", self::certificate().1);
+    let reason = "not usable for TLS: keys may not be consistent: KeyMismatch";
+    assert_mistakes(
+        &identity(&certificate, &other),
+        &[&format!("{path}: expected a certificate and its own private key, but: {reason}")],
     );
     assert_mistakes(
         &with("[providers.p]", &format!("extra_ca = {key:?}")),

@@ -11,6 +11,9 @@ use crate::upstream::{BreakerSettings, BudgetSettings};
 /// The span whose requests may come at once when `burst` is left out.
 const BURST_SPAN: Duration = Duration::from_secs(10);
 
+/// In nanoseconds this is far below where `governor` would overflow, also for the share of a replica.
+const LONGEST_REFILL: Duration = Duration::from_hours(365 * 24);
+
 /// What is divided among replicas.
 pub(super) trait Shared: Setting {
     /// The share of one of so many.
@@ -81,7 +84,11 @@ impl Setting for LimitSettings {
         let burst: Read<Option<NonZeroU32>> = section.optional("burst");
         section.close();
         let ((requests, per), burst) = (rate?, burst?);
-        Ok(Self { requests, per, burst: burst.map_or_else(|| default_burst(requests, per), NonZeroU32::get) })
+        let burst = burst.map_or_else(|| default_burst(requests, per), NonZeroU32::get);
+        if (per / requests).checked_mul(burst).is_none_or(|refill| refill > LONGEST_REFILL) {
+            return Err(value.wrong("expected a burst that is there again within a year"));
+        }
+        Ok(Self { requests, per, burst })
     }
 
     fn show(&self) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::poll;
@@ -41,12 +41,11 @@ pub(super) fn admit<S: Answering>(live: Live<Api>, inner: S) -> impl Answering {
     })
 }
 
-async fn admitted(api: &Api, mut inner: impl Answering, request: Request) -> Result<Response, Problem> {
+async fn admitted(api: &Api, inner: impl Answering, request: Request) -> Result<Response, Problem> {
     let moment = Arrival::of(&request)?.moment;
     let now = moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
-        let Ok(response) = inner.call(request).await;
-        return Ok(response);
+        return in_time(api, now, let_anybody_in(inner, request)).await;
     }
     let caller = match identify(api, request.headers(), moment).await {
         Ok(caller) => caller,
@@ -101,6 +100,12 @@ async fn in_time(
     Box::pin(tokio::time::timeout_at(deadline.into(), answer)).await.unwrap_or_else(|_| Err(late()))
 }
 
+async fn let_anybody_in(mut inner: impl Answering, mut request: Request) -> Result<Response, Problem> {
+    ignore_body(&mut request).await?;
+    let Ok(response) = inner.call(request).await;
+    Ok(response)
+}
+
 async fn let_in(
     api: &Api,
     caller: &Arc<Caller>,
@@ -153,16 +158,18 @@ async fn permit(
         }
         None => None,
     };
-    if !request.body().is_end_stream() {
-        // Boxed, since it would make the future of every request larger, and nearly none has a body.
-        Box::pin(ignore_body(std::mem::take(request.body_mut()))).await?;
-    }
+    ignore_body(request).await?;
     Ok(account)
 }
 
 /// Reads a small body, since a client may expect that.
-async fn ignore_body(body: Body) -> Result<(), Problem> {
-    let read = Limited::new(body, MOST_BODY).collect().await;
+async fn ignore_body(request: &mut Request) -> Result<(), Problem> {
+    if request.body().is_end_stream() {
+        return Ok(());
+    }
+    let body = std::mem::take(request.body_mut());
+    // Boxed, since it would make the future of every request larger, and nearly none has a body.
+    let read = Box::pin(Limited::new(body, MOST_BODY).collect()).await;
     read.map(drop).map_err(|error| {
         if error.is::<LengthLimitError>() {
             Problem::new(Code::ContentTooLarge, "no endpoint takes a body")

@@ -659,9 +659,15 @@ async fn a_small_body_is_ignored_and_a_large_one_refused_before_anything_is_look
 
     let small = send("GET", BRAZIL, 4096).await;
     let mut large = Vec::new();
-    for (method, path) in
-        [("GET", BRAZIL), ("POST", BRAZIL), ("POST", "/v1/nothing"), ("GET", "/v1/balances?x=1")]
-    {
+    for (method, path) in [
+        ("GET", BRAZIL),
+        ("POST", BRAZIL),
+        ("POST", "/v1/nothing"),
+        ("GET", "/v1/balances?x=1"),
+        ("GET", "/docs"),
+        ("POST", "/dashboard"),
+        ("POST", "/nothing"),
+    ] {
         large.push(send(method, path, 4097).await);
     }
     large.push(send("GET", BRAZIL, 1024 * 1024).await);

@@ -10,7 +10,14 @@ use crate::http::problem::Code;
 use crate::http::route::Route;
 
 /// What a page or its file may meet.
-const PAGE: &[Code] = &[Code::MethodNotAllowed, Code::Overloaded, Code::Internal];
+const PAGE: &[Code] = &[
+    Code::ContentTooLarge,
+    Code::MethodNotAllowed,
+    Code::InvalidRequest,
+    Code::Overloaded,
+    Code::DeadlineExceeded,
+    Code::Internal,
+];
 
 const PAGE_HEADERS: &[&Header] =
     &[&header::ETAG, &header::CACHE_CONTROL, &header::CONTENT_SECURITY_POLICY, &header::CONTENT_TYPE_OPTIONS];

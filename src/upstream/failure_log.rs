@@ -10,7 +10,7 @@ use crate::metrics::Label;
 /// Between two lines about the failures of one provider.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The failures of one provider since a balance last came.
+/// The failures of one provider since it last worked, as far as the log knows.
 #[derive(Debug, Default)]
 pub(super) struct FailureLog(Mutex<Row>);
 
@@ -19,6 +19,9 @@ struct Row {
     failures: u64,
     suppressed: u64,
     logged_at: Option<Instant>,
+    /// Whether the last line says that it fails. Of one that does now and then, only these lines and those that they
+    /// are taken back by are written, and not one for each change.
+    is_failing: bool,
 }
 
 impl FailureLog {
@@ -43,10 +46,9 @@ impl FailureLog {
         }
     }
 
-    /// Notes a balance that came; the first one after failures is a line.
+    /// Notes a balance that came; the first one after a line about failures is a line.
     pub(super) fn worked(&self, provider: &ProviderName) {
-        let failures = std::mem::take(&mut *self.lock()).failures;
-        if failures > 0 {
+        if let Some(failures) = self.take_back() {
             tracing::info!(
                 event = "provider_works",
                 provider = provider.as_str(),
@@ -63,8 +65,13 @@ impl FailureLog {
             row.suppressed += 1;
             return None;
         }
-        row.logged_at = Some(now);
+        (row.logged_at, row.is_failing) = (Some(now), true);
         Some(std::mem::take(&mut row.suppressed))
+    }
+
+    fn take_back(&self) -> Option<u64> {
+        let mut row = self.lock();
+        std::mem::take(&mut row.is_failing).then(|| std::mem::take(&mut row.failures))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Row> {
@@ -88,13 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn after_a_balance_the_next_failure_is_a_line_again() {
+    fn a_provider_that_fails_now_and_then_is_one_line_in_ten_seconds_and_one_that_it_works() {
         let (log, now) = (FailureLog::default(), clock::now().monotonic);
-        let provider = ProviderName::parse("p").unwrap();
-        log.take_line(now);
+        assert_eq!(log.take_back(), None, "it has not failed");
 
-        log.worked(&provider);
-
-        assert_eq!(log.take_line(now), Some(0));
+        assert_eq!((log.take_line(now), log.take_back()), (Some(0), Some(1)));
+        for _ in 0..5 {
+            assert_eq!((log.take_line(now), log.take_back()), (None, None));
+        }
+        assert_eq!((log.take_line(now + INTERVAL), log.take_back()), (Some(5), Some(6)));
     }
 }

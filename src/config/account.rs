@@ -58,11 +58,11 @@ pub(super) fn read_all(
 }
 
 fn read(
-    name: &str,
+    written_name: &str,
     section: &mut Section<'_>,
     providers: Result<&[Known<'_>], &Reported>,
 ) -> Read<AccountConfig> {
-    let name = AccountName::parse(name).map_err(|error| section.wrong("", &error.to_string()));
+    let name = AccountName::parse(written_name).map_err(|error| section.wrong("", &error.to_string()));
     let provider = read_provider(section, providers);
     let adapter = provider.and_then(|provider| provider.adapter);
     let is_enabled = section.or("enabled", true);
@@ -70,21 +70,26 @@ fn read(
     let balances = balances::read(section, adapter);
     let watch: Read<Option<Interval>> = section.optional("watch");
 
-    let is_waiting = credential.is_err() && section.awaits_secret();
-    let credential = if is_waiting { Ok(Credential::none()) } else { credential };
+    let awaits_secret = credential.is_err() && section.awaits_secret();
+    let before = || section.credential_before(written_name).filter(|before| fits(before, adapter)).cloned();
+    // None while an account waits for its first.
+    let credential = if awaits_secret { Ok(before()) } else { credential.map(Some) };
+    if let Ok(Some(credential)) = &credential {
+        section.keep_credential(written_name, credential);
+    }
     let (provider, credential) = (provider?.config.as_ref().map_err(|reported| *reported)?, credential?);
     let settings = AccountSettings {
         name: name?,
         provider: provider.settings.name.clone(),
         kind: provider.settings.adapter.kind(),
-        is_enabled: is_enabled? && provider.is_enabled && !is_waiting,
+        is_enabled: is_enabled? && provider.is_enabled && credential.is_some(),
         limits: provider.limits,
-        // What it waits for is its first credential, and not a newer one.
-        identity: if is_waiting { Vec::new() } else { identity(provider, &credential) },
+        // The first credential is no newer one of another.
+        identity: credential.as_ref().map(|credential| identity(provider, credential)).unwrap_or_default(),
         balances: balances?,
         watch: watch?.map(|interval| interval.0),
     };
-    Ok(AccountConfig { settings, credential })
+    Ok(AccountConfig { settings, credential: credential.unwrap_or_else(Credential::none) })
 }
 
 fn read_provider<'a>(
@@ -95,6 +100,15 @@ fn read_provider<'a>(
     let providers = providers.map_err(|reported| *reported)?;
     let known = providers.iter().find(|provider| provider.name == name);
     known.ok_or_else(|| section.wrong("provider", "expected the name of a provider in [providers]"))
+}
+
+/// Whether this kind of provider takes such a credential.
+fn fits(credential: &Credential, adapter: Read<&'static dyn Provider>) -> bool {
+    let scheme = match credential {
+        Credential::Static(Authorisation::Bearer(_)) | Credential::Client(_) => Scheme::Token,
+        Credential::Static(Authorisation::Keys { .. }) => Scheme::Keys,
+    };
+    adapter.is_ok_and(|adapter| adapter.scheme() == scheme)
 }
 
 /// What decides whose balance the credential shows. What the secret sources hold enters as a digest only.

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 use super::error::Remark;
 use super::source::{Sources, Unread};
+use crate::upstream::Credential;
 
 /// Stands for a mistake that has been reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,20 +83,22 @@ impl<'a> Reading<'a> {
             let unread = Unread { key: place.path.clone(), file: file.map(Path::to_owned), problem };
             self.unread.borrow_mut().push(unread);
         };
-        match self.before {
-            None => Err(self.report(place, problem)),
-            Some(before) => match before.get(&place.path) {
-                Some(kept) => {
-                    note("the old one is kept");
-                    Ok(kept.expose_secret().to_vec())
-                }
-                None if place.path.starts_with("accounts.") => {
-                    note("the account is switched off until it is there");
-                    Err(Reported)
-                }
-                None => Err(self.report(place, problem)),
-            },
+        let Some(before) = self.before else { return Err(self.report(place, problem)) };
+        if let Some(kept) = before.get(&place.path) {
+            note("the old one is kept");
+            return Ok(kept.expose_secret().to_vec());
         }
+        let Some(account) = place.account() else { return Err(self.report(place, problem)) };
+        note(match before.credential(account) {
+            Some(_) => "the account's old credential is kept until it is there",
+            None => "the account is switched off until it is there",
+        });
+        Err(Reported)
+    }
+
+    /// What an account authenticated with before this reload.
+    pub(super) fn credential_before(&self, account: &str) -> Option<&'a Credential> {
+        self.before?.credential(account)
     }
 
     /// Whether this is no reload.
@@ -154,6 +157,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The account that it is about.
+    fn account(&self) -> Option<&str> {
+        self.path.strip_prefix("accounts.")?.split('.').next()
+    }
+
     /// The path of a key in here, as TOML writes it: a key that is not bare stands in quotes. `""` is this place.
     pub(super) fn join(&self, key: &str) -> String {
         let is_bare = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));

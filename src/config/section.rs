@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::reading::{Place, Read, Reading, Reported};
 use super::source::Sources;
+use crate::upstream::Credential;
 
 /// Said of keys that the contract has and this version has not.
 const UNAVAILABLE: &str = "not available in this version";
@@ -208,6 +209,16 @@ impl<'a> Section<'a> {
     /// Whether a secret of this section is not there yet, in a reload.
     pub(super) fn awaits_secret(&self) -> bool {
         self.reading.is_awaited(&self.place)
+    }
+
+    /// What an account authenticated with before this reload.
+    pub(super) fn credential_before(&self, account: &str) -> Option<&'a Credential> {
+        self.reading.credential_before(account)
+    }
+
+    /// Notes what an account authenticates with.
+    pub(super) fn keep_credential(&self, account: &str, credential: &Credential) {
+        self.reading.sources().keep_credential(account, credential.clone());
     }
 
     /// Notes that a source is not understood together with others: a mistake at start.

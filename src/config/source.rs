@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use super::reading::Read;
 use super::section::{Setting, Value};
 use super::setting::quoted;
+use crate::upstream::Credential;
 
 /// The permission of everybody who is neither the owner nor in the group.
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -20,10 +21,12 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 pub(super) const EXPECTED: &str =
     "{ file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only";
 
-/// What every key that names a file or a variable held when it was last understood, and every file that was named.
+/// What every key that names a file or a variable held when it was last understood, what each account made of it, and
+/// every file that was named.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
     contents: BTreeMap<String, SecretSlice<u8>>,
+    credentials: BTreeMap<String, Credential>,
     files: BTreeSet<PathBuf>,
 }
 
@@ -59,6 +62,15 @@ impl Sources {
 
     pub(super) fn name(&mut self, file: &Path) {
         self.files.insert(file.to_owned());
+    }
+
+    /// What the account of this name authenticates with.
+    pub(super) fn credential(&self, account: &str) -> Option<&Credential> {
+        self.credentials.get(account)
+    }
+
+    pub(super) fn keep_credential(&mut self, account: &str, credential: Credential) {
+        self.credentials.insert(account.to_owned(), credential);
     }
 
     pub(super) fn keep(&mut self, key: &str, contents: Vec<u8>) {

@@ -242,6 +242,34 @@ async fn the_first_secret_of_a_waiting_account_replaces_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_further_secret_is_not_there_yet_keeps_its_credential() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    let before = balance(&gateway).await;
+    let certificate = site.folder.0.join("client.pem").display().to_string();
+
+    let treasury = "[accounts.treasury]";
+    let further = format!("{treasury}\ncertificate = {{ file = \"{certificate}\" }}");
+    hang_up(&gateway, &site, treasury, &further).await;
+    let kept = balance(&gateway).await;
+    let unread = gateway.lines_of("config_unread");
+    hang_up(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
+    let still_kept = balance(&gateway).await;
+    let pem = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap().cert.pem();
+    site.folder.write("client.pem", &pem);
+    eventually("the certificate is noticed", || async { reloads(&gateway).await == [3, 0] }).await;
+    site.provider.require_certificate(true);
+    site.provider.expire_tokens();
+    let renewed = gateway.client.get(format!("http://{}{PATH}", gateway.api)).bearer_auth(gateway.key);
+    let renewed = Reply::read(renewed.header("cache-control", "no-cache").send().await.unwrap()).await;
+
+    assert_eq!((kept.status, &kept.body), (200, &before.body), "{kept:?}");
+    assert_eq!((still_kept.status, renewed.status), (200, 200), "{still_kept:?} {renewed:?}");
+    assert_eq!(unread[0]["key"], "accounts.treasury.certificate");
+    assert!(unread[0]["message"].as_str().unwrap().contains("old credential is kept"), "{unread:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_log_level_is_taken() {
     let site = site().await;
     site.rewrite("[callers.all]", "[log]\nlevel = \"error\"\n[callers.all]");

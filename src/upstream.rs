@@ -204,7 +204,7 @@ impl Upstream {
 
     fn hold(&self, balance: &Balance, stop: &Stop, now: Instant) -> Failure {
         let holds = if stop.concerns_account() { &self.holds } else { &balance.holds };
-        let held_until = holds.begin(stop.error, stop.hold, now);
+        let held_until = holds.begin(stop.error, stop.hold, stop.sent_at.unwrap_or(now), now);
         Failure {
             error: stop.error,
             retry_at: held_until.or(stop.retry_in.map(|wait| now + wait)),

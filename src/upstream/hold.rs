@@ -25,17 +25,25 @@ impl Holds {
     }
 
     /// Begins a hold by the failure's own rule and says when it ends; `None` where it is not held. A longer hold that
-    /// runs already stays.
-    pub(super) fn begin(&self, error: UpstreamError, hold: Hold, now: Instant) -> Option<Instant> {
+    /// runs already stays. What was sent before the last failure was known failed with it, and doubles nothing.
+    pub(super) fn begin(
+        &self,
+        error: UpstreamError,
+        hold: Hold,
+        sent_at: Instant,
+        now: Instant,
+    ) -> Option<Instant> {
         let mut state = self.lock();
+        let is_next = state.failed_at.is_none_or(|failed_at| failed_at <= sent_at);
         let length = match hold {
             Hold::None => return None,
             Hold::Fixed(length) | Hold::AsTold(length) => length,
             Hold::Doubling { row, first, most } => {
                 let in_a_row = state.row(row);
-                let length = doubled(first, *in_a_row).min(most);
-                *in_a_row = in_a_row.saturating_add(1);
-                length
+                if is_next || *in_a_row == 0 {
+                    *in_a_row = in_a_row.saturating_add(1);
+                }
+                doubled(first, *in_a_row - 1).min(most)
             }
         };
         state.failed_at = Some(now);
@@ -103,7 +111,7 @@ mod tests {
 
             let lengths: Vec<_> = seconds
                 .iter()
-                .map(|_| (holds.begin(error, error.hold(), now).unwrap() - now).as_secs())
+                .map(|_| (holds.begin(error, error.hold(), now, now).unwrap() - now).as_secs())
                 .collect();
 
             assert_eq!(lengths, seconds, "{error:?}");
@@ -113,7 +121,7 @@ mod tests {
     #[test]
     fn a_success_ends_the_hold_and_the_row() {
         let (holds, now) = (Holds::default(), clock::now().monotonic);
-        let fail = || holds.begin(UpstreamError::Timeout, UpstreamError::Timeout.hold(), now).unwrap();
+        let fail = || holds.begin(UpstreamError::Timeout, UpstreamError::Timeout.hold(), now, now).unwrap();
         fail();
         fail();
 
@@ -125,12 +133,23 @@ mod tests {
     }
 
     #[test]
-    fn what_never_left_is_not_held() {
-        let holds = Holds::default();
+    fn what_was_sent_together_fails_once() {
+        let (holds, start) = (Holds::default(), clock::now().monotonic);
+        let refused = |sent: u64, ended: u64| {
+            let [sent_at, now] = [sent, ended].map(|seconds| start + Duration::from_secs(seconds));
+            (holds.begin(UpstreamError::Refused, UpstreamError::Refused.hold(), sent_at, now).unwrap()
+                - start)
+                .as_secs()
+        };
 
-        assert_eq!(
-            holds.begin(UpstreamError::Busy, UpstreamError::Busy.hold(), clock::now().monotonic),
-            None
-        );
+        assert_eq!([refused(0, 1), refused(0, 1), refused(0, 3)], [31, 31, 33]);
+        assert_eq!([refused(33, 34), refused(33, 35)], [94, 95]);
+    }
+
+    #[test]
+    fn what_never_left_is_not_held() {
+        let (holds, now) = (Holds::default(), clock::now().monotonic);
+
+        assert_eq!(holds.begin(UpstreamError::Busy, UpstreamError::Busy.hold(), now, now), None);
     }
 }

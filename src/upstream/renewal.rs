@@ -191,7 +191,8 @@ impl Upstream {
     /// A call that nobody waited for holds the account only if the provider asked us to slow down.
     fn hold_if_throttled(&self, stop: &Stop) {
         if matches!(stop.hold, Hold::AsTold(_) | Hold::Doubling { row: HoldRow::Throttled, .. }) {
-            self.holds.begin(stop.error, stop.hold, clock::now().monotonic);
+            let now = clock::now().monotonic;
+            self.holds.begin(stop.error, stop.hold, stop.sent_at.unwrap_or(now), now);
         }
     }
 }

@@ -158,6 +158,21 @@ async fn a_shorter_hold_does_not_shorten_the_accounts_hold() {
 }
 
 #[tokio::test]
+async fn balances_that_are_refused_together_double_nothing() {
+    let refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let url = serve(move |_| (SHORT * 2, refusal.clone())).await;
+    let keys = Credential::Static(Authorisation::Keys { api_key: "k".into(), session_token: "t".into() });
+    let (_, upstream) = Setup::new(Kind::Pluggo).at(&url, keys);
+    let read = |index| upstream.read(index, Priority::Plain);
+
+    let answers = tokio::join!(read(0), read(1), read(2));
+
+    for answer in <[Answer; 3]>::from(answers) {
+        assert_eq!(wait_seconds(&answer.result.unwrap_err()), 30);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_ends_is_not_used_again_behind_our_back() {
     for fault in [FaultKind::Reset, FaultKind::Close] {
         let account = Account::new(Kind::NtxpayBr).await;

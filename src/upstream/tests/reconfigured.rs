@@ -147,7 +147,8 @@ async fn another_identity_begins_with_nothing_but_budget_and_holds() {
     account.read(0).await.unwrap();
     let spent = account.upstream.budget_limit() - account.upstream.budget_remaining();
     let throttled = UpstreamError::Throttled(None);
-    account.upstream.holds.begin(throttled, throttled.hold(), clock::now().monotonic);
+    let now = clock::now().monotonic;
+    account.upstream.holds.begin(throttled, throttled.hold(), now, now);
 
     let secret = account.provider.credentials().client_secret;
     let upstream = rotated(&account, client(&account, &secret), false);

@@ -111,7 +111,8 @@ async fn ages_count_up_every_second() {
 
     let later = ages(&page).await;
     assert!(first.iter().all(|age| *age <= 5), "{first:?}");
-    assert!(first.iter().zip(&later).all(|(first, later)| later >= &(first + 2)), "{first:?} {later:?}");
+    // More than a second has passed: between two seconds an age may be shown as either.
+    assert!(first.iter().zip(&later).all(|(first, later)| later > first), "{first:?} {later:?}");
     assert_eq!(reports(&gateway).await, 1, "a second on the page costs the gateway nothing");
     assert_silent(&page);
 }

@@ -112,7 +112,8 @@ impl Upstream {
         let is_other =
             if keeps_identity { self.credentials.replace(settings.credential.clone(), now) } else { None };
         let keeps_identity = is_other.is_some();
-        if is_other != Some(false) {
+        let [old, new] = [&self.provider, &settings.provider].map(|provider| &provider.settings.client);
+        if is_other != Some(false) || !new.has_identity_of(old) {
             self.holds.end_refusals();
             settings.provider.reset_breaker();
         }

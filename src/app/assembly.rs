@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::BuildError;
 use crate::config::{AccountConfig, Config, ProviderConfig};
-use crate::domain::{AccountName, ProviderName};
+use crate::domain::ProviderName;
 use crate::gateway::{Account, Gateway};
 use crate::http::clock;
 use crate::metrics::Metrics;
@@ -39,10 +39,7 @@ pub(super) async fn reconfigured(
     let providers: Vec<_> = config.providers.iter().map(make).collect::<Result<_, _>>()?;
     // Nothing fails from here on.
     for provider in &providers {
-        let is_enabled = |config: &Config| {
-            let mut all = config.providers.iter();
-            all.find(|it| it.settings.name == *provider.name()).map(|it| it.is_enabled)
-        };
+        let is_enabled = |config| self::provider(config, provider.name()).map(|it| it.is_enabled);
         if is_enabled(config) != is_enabled(before) {
             provider.reset_breaker();
         }
@@ -58,7 +55,7 @@ pub(super) async fn reconfigured(
     });
     let next = gateway.reconfigured(accounts.collect(), providers);
     for account in &config.accounts {
-        if credential(before, &account.settings.name) != Some(&account.credential) {
+        if has_new_secret(account, config, before) {
             next.forget_refusals(&account.settings.name).await;
         }
     }
@@ -104,7 +101,16 @@ fn upstream_settings(account: &AccountConfig, providers: &Providers) -> Option<U
     })
 }
 
-fn credential<'a>(config: &'a Config, account: &AccountName) -> Option<&'a crate::upstream::Credential> {
-    let mut accounts = config.accounts.iter();
-    accounts.find(|it| it.settings.name == *account).map(|it| &it.credential)
+/// Whether the account shows the provider something else than before: its credential, or our certificate.
+fn has_new_secret(account: &AccountConfig, config: &Config, before: &Config) -> bool {
+    let mut accounts = before.accounts.iter();
+    let same = accounts.find(|it| it.settings.name == account.settings.name);
+    let client = |config| provider(config, &account.settings.provider).map(|it| &it.settings.client);
+    let has_same_identity =
+        client(config).zip(client(before)).is_some_and(|(new, old)| new.has_identity_of(old));
+    same.is_none_or(|same| same.credential != account.credential) || !has_same_identity
+}
+
+fn provider<'a>(config: &'a Config, name: &ProviderName) -> Option<&'a ProviderConfig> {
+    config.providers.iter().find(|provider| provider.settings.name == *name)
 }

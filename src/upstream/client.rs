@@ -44,18 +44,24 @@ impl ClientSettings {
     pub fn check_identity(&self) -> Result<(), ClientError> {
         tls_config(rustls::RootCertStore::empty(), self.identity.as_ref()).map(drop)
     }
-}
 
-impl PartialEq for ClientSettings {
-    fn eq(&self, other: &Self) -> bool {
+    /// Whether both show the same certificate, proven by the same key.
+    #[must_use]
+    pub fn has_identity_of(&self, other: &Self) -> bool {
         let identity = |settings: &Self| {
             let pem = settings.identity.as_ref();
             pem.map(|(chain, key)| [chain, key].map(|pem| pem.expose_secret().to_owned()))
         };
+        identity(self) == identity(other)
+    }
+}
+
+impl PartialEq for ClientSettings {
+    fn eq(&self, other: &Self) -> bool {
         self.connect_timeout == other.connect_timeout
             && self.proxy == other.proxy
             && self.extra_ca == other.extra_ca
-            && identity(self) == identity(other)
+            && self.has_identity_of(other)
     }
 }
 

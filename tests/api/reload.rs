@@ -270,6 +270,33 @@ async fn an_account_whose_further_secret_is_not_there_yet_keeps_its_credential()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_client_certificate_ends_the_hold_of_what_was_refused_before() {
+    let site = site().await;
+    let pair = || {
+        let made = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap();
+        [made.cert.pem(), made.signing_key.serialize_pem()]
+    };
+    let write = |[certificate, key]: [String; 2]| {
+        [("tls.crt", certificate), ("tls.key", key)].map(|(name, pem)| site.folder.write(name, &pem))
+    };
+    let [certificate, key] = write(pair());
+    let identity = format!(
+        "{AMPLE}\nclient_identity = {{ certificate = {{ file = \"{certificate}\" }}, \
+         private_key = {{ file = \"{key}\" }} }}"
+    );
+    site.rewrite(AMPLE, &identity);
+    let gateway = site.serve().await;
+    site.provider.queue(Fault::on_balance(FaultKind::RefuseToken { status: 403 }).times(2));
+    balance(&gateway).await.assert_problem(502, "provider_refused_credentials");
+    balance(&gateway).await.assert_problem(502, "provider_refused_credentials");
+
+    write(pair());
+    eventually("the reload is counted", || async { reloads(&gateway).await == [1, 0] }).await;
+
+    assert_eq!(balance(&gateway).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_log_level_is_taken() {
     let site = site().await;
     site.rewrite("[callers.all]", "[log]\nlevel = \"error\"\n[callers.all]");

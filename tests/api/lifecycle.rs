@@ -222,6 +222,30 @@ async fn when_the_listener_closes_under_load_every_connection_that_was_made_is_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_line_of_a_request_names_caller_and_account_whatever_was_asked() {
+    let site = Site::new("").await;
+    let config = fs::read_to_string(&site.config).unwrap();
+    site.folder.write("gateway.toml", &format!("{config}[log]\nrequests = true\n"));
+    let gateway = site.serve().await;
+
+    for (method, path) in
+        [("GET", "balance"), ("GET", "balance?x=1"), ("POST", "invalidate"), ("GET", "sufficiency")]
+    {
+        let url = format!("http://{}/v1/accounts/treasury/{path}", gateway.api);
+        let request = gateway.client.request(method.parse().unwrap(), url).bearer_auth(gateway.key);
+        Reply::read(request.send().await.unwrap()).await;
+    }
+
+    eventually("each has its line", || async { gateway.lines_of("request").len() == 4 }).await;
+    let lines = gateway.lines_of("request");
+    let said = |field: &str| lines.iter().map(|line| line[field].clone()).collect::<Vec<_>>();
+    assert_eq!(said("status"), [200, 400, 200, 400]);
+    assert_eq!(said("caller"), ["all"; 4]);
+    assert_eq!(said("account"), ["treasury"; 4]);
+    assert_eq!(said("outcome"), [Value::from("miss"), Value::Null, Value::Null, Value::Null]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_reads_the_log_may_stop_and_requests_go_on() {
     let site = Site::new("").await;
     let config = fs::read_to_string(&site.config).unwrap();

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 
 pub use breaker::{BreakerSettings, BreakerState};
@@ -189,7 +190,14 @@ impl Upstream {
             let failure = Failure { error, retry_at: Some(until), is_held: true };
             return Answer { priority, sent_at: started, result: Err(failure) };
         }
-        match self.read_within(balance, priority, started + self.provider.settings.deadline).await {
+        let deadline = started + self.provider.settings.deadline;
+        // Kept until its failure is held, so that who gets the slot next knows of it.
+        let slot = self.admitted(deadline).await;
+        let read = match &slot {
+            Ok(_) => self.attempts(balance, priority, deadline).await,
+            Err(stop) => Err(*stop),
+        };
+        match read {
             Ok((snapshot, sent_at)) => {
                 self.holds.end(sent_at);
                 balance.holds.end(sent_at);
@@ -213,17 +221,21 @@ impl Upstream {
         }
     }
 
-    async fn read_within(
+    async fn admitted(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Stop> {
+        if let Some(stop) = self.provider.is_suspended(clock::now().monotonic) {
+            self.provider.metrics.refused(ReadRefusal::Breaker);
+            return Err(stop);
+        }
+        self.slot(deadline).await
+    }
+
+    /// The first attempt, and the retries.
+    async fn attempts(
         self: &Arc<Self>,
         balance: &Balance,
         priority: Priority,
         deadline: Instant,
     ) -> Result<Sent, Stop> {
-        if let Some(stop) = self.provider.is_suspended(clock::now().monotonic) {
-            self.provider.metrics.refused(ReadRefusal::Breaker);
-            return Err(stop);
-        }
-        let _slot = self.slot(deadline).await?;
         self.provider.reserve.note_read();
         let (mut attempt, mut failed_before) = (1, None);
         loop {
@@ -253,7 +265,7 @@ impl Upstream {
     }
 
     /// Waits for one of the provider's slots, as long as there would be time left to ask.
-    async fn slot(&self, deadline: Instant) -> Result<tokio::sync::SemaphorePermit<'_>, Stop> {
+    async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Stop> {
         if let Ok(slot) = self.provider.slots.try_acquire() {
             return Ok(slot);
         }
@@ -274,10 +286,12 @@ impl Upstream {
         Stop::refused(UpstreamError::Busy, Duration::from_secs(1))
     }
 
-    /// Whether breaker and budget would let an attempt leave now.
+    /// Whether hold, breaker and budget would let an attempt leave now.
     fn may_leave(&self, priority: Priority) -> bool {
         let now = clock::now().monotonic;
-        self.provider.is_suspended(now).is_none() && self.budget.has_room(priority, now)
+        self.not_held().is_ok()
+            && self.provider.is_suspended(now).is_none()
+            && self.budget.has_room(priority, now)
     }
 }
 

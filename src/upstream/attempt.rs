@@ -81,6 +81,8 @@ impl Upstream {
         priority: Priority,
         deadline: Instant,
     ) -> Result<Sent, Stop> {
+        // A slot or a retry may have been waited for.
+        self.not_held().inspect_err(|_| self.note_refused_by_hold())?;
         let settings = &self.provider.settings;
         let request = providers::request(
             settings.adapter,

@@ -58,8 +58,8 @@ impl Upstream {
         self.token_in_time(deadline)
     }
 
-    /// A hold may have begun while the turn was waited for.
-    fn not_held(&self) -> Result<(), Stop> {
+    /// A hold of the account may have begun while something was waited for.
+    pub(super) fn not_held(&self) -> Result<(), Stop> {
         let now = clock::now().monotonic;
         let held = self
             .holds

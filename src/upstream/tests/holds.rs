@@ -157,6 +157,28 @@ async fn a_shorter_hold_does_not_shorten_the_accounts_hold() {
     assert_eq!(wait_seconds(&next), 60);
 }
 
+/// Others wait for a slot or for their retry when the provider asks us to slow down.
+#[tokio::test]
+async fn nothing_leaves_under_a_hold_that_began_meanwhile() {
+    for (max_concurrency, retried) in [(1, 0), (2, 1)] {
+        let setup = Setup::with(Kind::Pluggo, |settings| {
+            (settings.max_concurrency, settings.retries) = (max_concurrency, 1);
+        });
+        let account = setup.start(Kind::Pluggo).await;
+        let throttled = Fault::on_balance(asking_for_time(429, "20"));
+        let resets = Fault::on_balance(FaultKind::Reset).times(retried);
+        account.queue([resets, throttled]);
+        let read = |index| account.read(index);
+
+        let (first, second, third) = tokio::join!(read(0), read(1), read(2));
+
+        let failures = [first, second, third].map(Result::unwrap_err);
+        let is_throttled = |failure: &&Failure| failure.error == UpstreamError::Throttled(Some(SECOND * 20));
+        assert_eq!(failures.iter().filter(is_throttled).count(), 3 - retried as usize, "{failures:?}");
+        assert_eq!(account.calls().len(), 1 + retried as usize, "{:?}", account.calls());
+    }
+}
+
 #[tokio::test]
 async fn balances_that_are_refused_together_double_nothing() {
     let refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_vec();

@@ -4,6 +4,7 @@ mod assembly;
 mod kubernetes;
 mod live;
 mod reload;
+mod sharing;
 mod watches;
 
 use std::net::SocketAddr;
@@ -24,9 +25,10 @@ use crate::shutdown::{Hangups, Shutdown};
 use crate::trace::{TraceError, Tracer};
 use crate::upstream::ClientError;
 use reload::Reloader;
+use sharing::Sharing;
 use watches::Watches;
 
-pub use live::{LiveResult, read_once};
+pub use live::{LiveResult, StoreResult, read_once, try_store};
 
 /// The source revision, when the build was told.
 const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {
@@ -47,6 +49,7 @@ pub struct App {
     ops_addr: SocketAddr,
     service: Live<Api>,
     service_accounts: Arc<ServiceAccounts>,
+    sharing: Sharing,
     /// What they start with.
     kubernetes: Option<KubernetesSettings>,
     operations: Ops,
@@ -88,7 +91,8 @@ impl App {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?);
         let tracer =
             config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;
-        let gateway = Arc::new(assembly::gateway(&config, &metrics)?.traced(tracer));
+        let sharing = Sharing::of(&config, &metrics)?;
+        let gateway = Arc::new(assembly::gateway(&config, &metrics, sharing.shared())?.traced(tracer));
         let kubernetes = kubernetes::settings(&config)?;
         let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
         let settings = &config.server;
@@ -100,6 +104,7 @@ impl App {
             Arc::clone(&service_accounts),
             settings,
             Arc::clone(&metrics),
+            sharing.shared(),
         ));
         let shutdown = Shutdown::default();
         let operations = Ops {
@@ -121,6 +126,7 @@ impl App {
             ops: Entrance { listener: ops, tls: None, metrics: None },
             service,
             service_accounts,
+            sharing,
             kubernetes,
             operations,
             config,
@@ -171,6 +177,9 @@ impl App {
         let operations = tokio::spawn(operations);
         tracing::info!(event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
 
+        // Ready without the store: until it is there, each replica goes on alone.
+        self.sharing.start();
+        let stop_sharing = self.sharing.end();
         let stop_watching = CancellationToken::new();
         let _stopped = stop_watching.clone().drop_guard();
         let watches = Watches::start(self.service.current().gateway(), stop_watching.clone());
@@ -192,6 +201,7 @@ impl App {
                 listener: limits.clone(),
                 tls,
                 service_accounts: self.service_accounts,
+                sharing: self.sharing,
                 server,
                 watches,
                 metrics: self.metrics,
@@ -208,6 +218,10 @@ impl App {
             let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
             let _ = tokio::time::timeout_at(end.into(), tracer.flush()).await;
         }
+        if let Some(shared) = api.current().gateway().shared() {
+            shared.leave().await;
+        }
+        stop_sharing.cancel();
         self.shutdown.begin_cut();
         // None can fail but by a panic, which is logged where it happens.
         let _ = tokio::join!(operations, futures_util::future::OptionFuture::from(reloads));

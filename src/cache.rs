@@ -5,21 +5,24 @@
 //! on memory alone.
 
 mod entry;
+mod marks;
+mod sharing;
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use moka::ops::compute::Op;
 
 use crate::domain::{
-    Answer, BalanceKey, Demand, Failure, Limits, MaxAge, Moment, ParseError, Priority, Snapshot,
+    Answer, BalanceKey, Clock, Demand, Failure, Limits, Moment, Order, ParseError, Priority, Snapshot,
     UpstreamError,
 };
+pub use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};
 use entry::Entry;
+use marks::Marks;
 
 /// What nobody has looked at for so long is of an account that is gone: each scrape of the metrics looks at the others,
 /// whose alert levels are judged on what was read last, however long ago.
@@ -28,15 +31,14 @@ const IDLE_LIFE: Duration = Duration::from_hours(24);
 /// came was over the ceiling.
 const MOST_ROUNDS: u32 = 4;
 
-/// Reads both clocks together.
-pub type Clock = fn() -> Moment;
-
 /// The snapshots and held failures of every balance.
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
     entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
     /// When a balance was last invalidated; kept as long as a snapshot from before it may be stored.
-    marks: Arc<RwLock<HashMap<BalanceKey, Instant>>>,
+    marks: Marks,
+    /// What several replicas know together, if they share anything.
+    shared: Option<Arc<Shared>>,
     clock: Clock,
     reads: Reads,
 }
@@ -99,7 +101,8 @@ impl BalanceCache {
     pub fn new(clock: Clock) -> Self {
         Self {
             entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build(),
-            marks: Arc::default(),
+            marks: Marks::default(),
+            shared: None,
             clock,
             reads: Reads::default(),
         }
@@ -119,7 +122,8 @@ impl BalanceCache {
 
     /// Looks into memory; nobody is asked and nothing is waited for.
     pub async fn peek(&self, question: &Question) -> Peek {
-        let mark = self.mark(&question.key, question.demand.arrived().monotonic);
+        let question = &self.judged_here(*question);
+        let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
         let Some(entry) = self.entries.get(&question.key).await else {
             return Peek::Absent { absence: Absence::UriMiss, held: None };
         };
@@ -128,17 +132,18 @@ impl BalanceCache {
         let Some(snapshot) = entry.snapshot() else {
             return Peek::Absent { absence: Absence::UriMiss, held };
         };
-        let age = snapshot.requested_at().age_at(demand.arrived());
-        if demand.and_after(mark).accepts(snapshot.requested_at()) && age < limits.max_age.get() {
+        let (requested_at, turn) = (snapshot.requested_at(), snapshot.turn());
+        let is_within = snapshot.age_at(demand.arrived()) < limits.max_age.get();
+        if demand.and_after(mark).accepts(requested_at, turn) && is_within {
             let snapshot = Arc::clone(snapshot);
-            return if age < limits.fresh_for.get() {
+            return if requested_at.age_at(demand.arrived()) < limits.fresh_for.get() {
                 Peek::Fresh(snapshot)
             } else {
                 Peek::Stale { snapshot, is_failing: entry.failure().is_some() }
             };
         }
         let everybodys = Demand::none(demand.arrived(), *limits).and_after(mark);
-        let would_do = everybodys.accepts(snapshot.requested_at()) && age < limits.max_age.get();
+        let would_do = everybodys.accepts(requested_at, turn) && is_within;
         Peek::Absent { absence: if would_do { Absence::Request } else { Absence::Stale }, held }
     }
 
@@ -146,13 +151,11 @@ impl BalanceCache {
     /// more than once, and goes on when the caller leaves.
     pub async fn read<F, R>(&self, question: &Question, priority: Priority, read: R) -> Read
     where
-        R: Fn(Priority) -> F + Clone + Send + 'static,
+        R: Fn(Order) -> F + Clone + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let question = Question {
-            demand: question.demand.and_after(self.mark(&question.key, question.demand.arrived().monotonic)),
-            ..*question
-        };
+        let mut question = self.with_ticket(self.marked(self.judged_here(*question))).await;
+        question = self.marked(question);
         let mut own_reads = 0;
         for _ in 0..MOST_ROUNDS {
             let waiting = self.reads.wait(question.key);
@@ -160,10 +163,14 @@ impl BalanceCache {
             waiting.end(entry.trace());
             own_reads += u32::from(is_own);
             if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
-                return Read { result, is_collapsed: !is_own };
+                return Read { result, is_collapsed: !is_own || entry.is_elsewhere() };
             }
             if own_reads == 2 {
                 break;
+            }
+            // What another replica has is not looked up again where it does not do, by a clock of ours.
+            if let Some(turn) = entry.snapshot().and_then(|snapshot| snapshot.turn()) {
+                question.demand = question.demand.above(turn);
             }
         }
         // An own read that does not do was over the ceiling before it could be served; it is tried again once.
@@ -174,41 +181,41 @@ impl BalanceCache {
     /// Begins a refresh behind an answer, unless one runs or a failure says when it is worth trying again.
     pub async fn refresh_behind<F, R>(&self, question: &Question, read: R)
     where
-        R: Fn(Priority) -> F + Clone + Send + 'static,
+        R: Fn(Order) -> F + Clone + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let now = (self.clock)();
         let Some(entry) = self.entries.get(&question.key).await else { return };
-        let demand = Demand::refresh(now, question.limits).and_after(self.mark(&question.key, now.monotonic));
+        let demand =
+            Demand::refresh(now, question.limits).and_after(self.marks.get(&question.key, now.monotonic));
         let question = Question { demand, ..*question };
         if entry.may_refresh(&question, now) {
             let (cache, origin) = (self.clone(), Origin::current());
-            tokio::spawn(async move { cache.round(question, Priority::Background, origin, read).await });
+            tokio::spawn(async move {
+                let question = cache.with_ticket(question).await;
+                cache.round(question, Priority::Background, origin, read).await
+            });
         }
     }
 
     /// The last snapshot, for when a read failed: at most `oldest` old and within the ceiling.
     pub async fn fallback(&self, question: &Question) -> Option<Arc<Snapshot>> {
         let now = (self.clock)();
-        let was_invalidated = self.mark(&question.key, now.monotonic).is_some();
+        let was_invalidated = self.marks.get(&question.key, now.monotonic).is_some();
         let ceiling = question.limits.max_age;
         let is_everybodys = was_invalidated && !question.demand.is_own();
         let oldest = if is_everybodys { ceiling.get() } else { question.demand.fallback()? };
         let entry = self.entries.get(&question.key).await?;
         let snapshot = entry.snapshot()?;
-        let age = snapshot.requested_at().age_at(now);
+        let age = snapshot.age_at(now);
         (age <= oldest && age < ceiling.get()).then(|| Arc::clone(snapshot))
     }
 
     /// From now on, reads of this balance need a snapshot from after this moment, which is returned.
+    #[must_use]
     pub fn invalidate(&self, keys: &[BalanceKey]) -> Moment {
         let now = (self.clock)();
-        let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);
-        // Not sooner: a request that came before the process froze still needs it.
-        marks.retain(|_, mark| now.monotonic.saturating_duration_since(*mark) < IDLE_LIFE);
-        for key in keys {
-            marks.insert(*key, now.monotonic);
-        }
+        self.marks.invalidate(keys, now.monotonic);
         now
     }
 
@@ -228,10 +235,10 @@ impl BalanceCache {
         self.entries.get(key).await?.snapshot().cloned()
     }
 
-    /// When the balance was last invalidated; `None` when nothing from before could be served any more.
-    fn mark(&self, key: &BalanceKey, now: Instant) -> Option<Instant> {
-        let mark = self.marks.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()?;
-        (now.saturating_duration_since(mark) < MaxAge::CEILING.get()).then_some(mark)
+    /// The question for a balance that may have been invalidated.
+    fn marked(&self, question: Question) -> Question {
+        let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
+        Question { demand: question.demand.and_after(mark), ..question }
     }
 
     /// One turn: what settles the question already, the read that runs, or a new one. The whole call is a task of
@@ -244,16 +251,17 @@ impl BalanceCache {
         read: R,
     ) -> (Arc<Entry>, bool)
     where
-        R: FnOnce(Priority) -> F + Send + 'static,
+        R: FnOnce(Order) -> F + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let clock = self.clock;
+        let order = Order { priority, ticket: question.demand.ticket() };
         let (entries, stored) = (self.entries.clone(), self.entries.clone());
         let reads = self.reads.clone();
         let init = async move {
             let trace = reads.begin(question.key, origin, clock());
             // A panic must end this read alone; were it passed on, each waiter would start the next.
-            let reading = AssertUnwindSafe(async { read(priority).await }).catch_unwind();
+            let reading = AssertUnwindSafe(async { read(order).await }).catch_unwind();
             let answer = match &trace {
                 Some(trace) => trace.during(reading).await,
                 None => reading.await,
@@ -279,7 +287,7 @@ impl BalanceCache {
 }
 
 fn defect(priority: Priority, now: Moment) -> Answer {
-    Answer { priority, sent_at: now.monotonic, result: Err(Failure::DEFECT) }
+    Answer { priority, sent_at: now.monotonic, turn: None, is_elsewhere: false, result: Err(Failure::DEFECT) }
 }
 
 /// What those who waited for an answer get that is too old for them by its own `Age`.

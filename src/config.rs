@@ -21,6 +21,7 @@ mod secret;
 mod section;
 mod server;
 mod setting;
+mod shared;
 mod source;
 mod tls;
 mod tracing;
@@ -44,6 +45,7 @@ pub use source::Unread;
 pub use watcher::{Change, Watcher};
 
 use crate::http::{CallerSettings, ServerSettings};
+use crate::shared::SharedSettings;
 use crate::trace::TraceSettings;
 use reading::{Outcome, Read, Reading};
 use section::Section;
@@ -62,6 +64,8 @@ pub struct Config {
     pub callers: Vec<CallerSettings>,
     /// Whose service-account tokens identify callers, if anybody's.
     pub kubernetes: Option<KubernetesConfig>,
+    /// The store that several replicas share, if any.
+    pub shared: Option<SharedSettings>,
     /// What is logged.
     pub log: LogSettings,
     /// Where traces go; `None` when nothing is traced.
@@ -159,7 +163,10 @@ fn parse_after(
 
 /// Reads every section before the first mistake is acted upon.
 fn read(mut root: Section<'_>) -> Read<Config> {
-    let server = server::read(root.section("server"));
+    let has_store = root.has("shared");
+    let server = server::read(root.section("server"), has_store);
+    let shared = root.section("shared");
+    let shared = has_store.then(|| shared::read(shared, server.replicas)).transpose();
     let freshness = freshness::read(root.section("freshness"));
     let providers = root.tables("providers").map(|tables| provider::read_all(tables, &server, freshness));
     let accounts = root.tables("accounts").and_then(|tables| {
@@ -176,7 +183,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let log = log::read(root.section("log"));
     let (is_traced, tracing) = (root.has("tracing"), root.section("tracing"));
     let tracing = is_traced.then(|| tracing::read(tracing)).transpose();
-    read_unavailable(root);
+    root.close();
 
     let providers: Read<_> = providers?.into_iter().map(|provider| provider.config).collect();
     let (log, server) = (log?, server.settings?);
@@ -186,6 +193,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         accounts: accounts?,
         callers: callers?,
         kubernetes: kubernetes?,
+        shared: shared?,
         log,
         tracing: tracing?,
         warnings: Vec::new(),
@@ -199,10 +207,4 @@ fn read_metrics(mut section: Section<'_>) -> Read<bool> {
     let shows_balances = section.or("balances", false);
     section.close_and_show();
     shows_balances
-}
-
-/// Sections of the contract that this version does not have: better refused than silently without effect.
-fn read_unavailable(mut root: Section<'_>) {
-    root.unavailable("shared");
-    root.close();
 }

@@ -17,10 +17,10 @@ pub use reconciliation::{Finding, Verdict};
 pub use status::{AccountStatus, BalanceStatus, ProviderStatus, Status};
 pub use sufficiency::Sufficiency;
 
-pub use crate::cache::{Absence, Clock};
+pub use crate::cache::Absence;
 
-use crate::cache::BalanceCache;
-use crate::domain::{AccountName, ProviderName};
+use crate::cache::{BalanceCache, Shared};
+use crate::domain::{AccountName, Clock, ProviderName};
 use crate::trace::Tracer;
 use crate::upstream::UpstreamProvider;
 
@@ -46,6 +46,12 @@ impl Gateway {
             cache: BalanceCache::new(clock),
             clock,
         }
+    }
+
+    /// The same gateway, sharing what it knows with other replicas; what it knew until now is left behind.
+    #[must_use]
+    pub fn sharing(self, shared: &Arc<Shared>) -> Self {
+        Self { cache: BalanceCache::sharing(self.clock, shared), ..self }
     }
 
     /// The gateway with other accounts and providers, over the same cache. What was stored of an account with another
@@ -74,6 +80,18 @@ impl Gateway {
     #[must_use]
     pub fn tracer(&self) -> Option<&Tracer> {
         self.cache.tracer()
+    }
+
+    /// The same gateway, which shares nothing from now on.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { cache: self.cache.alone(), ..self }
+    }
+
+    /// What it shares with other replicas, if anything.
+    #[must_use]
+    pub fn shared(&self) -> Option<&Arc<Shared>> {
+        self.cache.shared()
     }
 
     /// Forgets that the credentials of an account were refused: they have changed.

@@ -55,6 +55,7 @@ pub use settings::{CallerSettings, Identity, LimitSettings, ServerSettings};
 use crate::domain::AccountName;
 use crate::gateway::{Account, Gateway};
 use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
+use crate::shared::Shared;
 use crate::trace::{self, Tracer};
 use auth_throttle::AuthThrottle;
 use caller::{Caller, Callers};
@@ -97,12 +98,13 @@ impl Api {
         service_accounts: Arc<ServiceAccounts>,
         settings: &ServerSettings,
         metrics: Arc<Metrics>,
+        shared: Option<&Arc<Shared>>,
     ) -> Self {
         let tracer = gateway.tracer().cloned();
         Self {
             accounts: open(&gateway, &metrics),
             gateway,
-            callers: Callers::new(callers, None, &metrics, clock::monotonic()),
+            callers: Callers::new(callers, (None, shared), &metrics, clock::monotonic()),
             service_accounts,
             routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
             metrics,
@@ -123,12 +125,14 @@ impl Api {
         gateway: Arc<Gateway>,
         callers: Vec<CallerSettings>,
         settings: &ServerSettings,
+        shared: Option<&Arc<Shared>>,
     ) -> Self {
+        let now = clock::monotonic();
         let tracer = gateway.tracer().cloned();
         Self {
             accounts: open(&gateway, &self.metrics),
             gateway,
-            callers: Callers::new(callers, Some(&self.callers), &self.metrics, clock::monotonic()),
+            callers: Callers::new(callers, (Some(&self.callers), shared), &self.metrics, now),
             service_accounts: Arc::clone(&self.service_accounts),
             routes: Arc::clone(&self.routes),
             metrics: Arc::clone(&self.metrics),

@@ -2,7 +2,8 @@
 //!
 //! Read it along the way of a request: `cli` runs a command, `app` composes it from the `config`, `http` takes a
 //! caller's request, `gateway` decides what a balance is for that caller, `cache` knows it or shares a read,
-//! `upstream` asks the provider in the words of `providers`. What they talk about is in `domain`.
+//! `upstream` asks the provider in the words of `providers`. What they talk about is in `domain`; what several replicas
+//! know together is in `shared`.
 
 pub mod app;
 pub mod cache;
@@ -14,6 +15,7 @@ pub mod http;
 pub mod metrics;
 pub mod providers;
 pub mod sandbox;
+pub mod shared;
 pub mod shutdown;
 pub mod telemetry;
 pub mod trace;

@@ -9,20 +9,29 @@ use crate::domain::ProviderName;
 use crate::gateway::{Account, Gateway};
 use crate::http::clock;
 use crate::metrics::Metrics;
-use crate::upstream::{Upstream, UpstreamProvider, UpstreamSettings};
+use crate::shared::{Shared, SharedBreaker, SharedBreakerSettings};
+use crate::upstream::{ProviderSettings, Upstream, UpstreamProvider, UpstreamSettings};
 
 type Providers = BTreeMap<ProviderName, Arc<UpstreamProvider>>;
 
 /// Makes every provider and account of a configuration.
-pub(super) fn gateway(config: &Config, metrics: &Metrics) -> Result<Gateway, BuildError> {
-    let make = |provider: &ProviderConfig| make_provider(provider, metrics);
+pub(super) fn gateway(
+    config: &Config,
+    metrics: &Metrics,
+    shared: Option<&Arc<Shared>>,
+) -> Result<Gateway, BuildError> {
+    let make = |provider: &ProviderConfig| make_provider(provider, shared, metrics);
     let providers: Vec<_> = config.providers.iter().map(make).collect::<Result<_, _>>()?;
     let by_name = by_name(&providers);
     let accounts = config.accounts.iter().filter_map(|account| {
-        let upstream = Upstream::new(upstream_settings(account, &by_name)?);
+        let upstream = Upstream::new(upstream_settings(account, &by_name, shared)?);
         Some(Account::new(account.settings.clone(), Arc::new(upstream)))
     });
-    Ok(Gateway::new(accounts.collect(), providers, clock::now))
+    let gateway = Gateway::new(accounts.collect(), providers, clock::now);
+    Ok(match shared {
+        Some(shared) => gateway.sharing(shared),
+        None => gateway,
+    })
 }
 
 /// The next gateway, out of the one before and its configuration. Nothing has changed when it fails.
@@ -30,11 +39,12 @@ pub(super) async fn reconfigured(
     (gateway, before): (&Gateway, &Config),
     config: &Config,
     metrics: &Metrics,
+    shared: Option<&Arc<Shared>>,
 ) -> Result<Gateway, BuildError> {
     let old_providers = by_name(gateway.providers());
     let make = |provider: &ProviderConfig| match old_providers.get(&provider.settings.name) {
-        Some(old) => reconfigured_provider(old, provider),
-        None => make_provider(provider, metrics),
+        Some(old) => reconfigured_provider(old, provider, shared),
+        None => make_provider(provider, shared, metrics),
     };
     let providers: Vec<_> = config.providers.iter().map(make).collect::<Result<_, _>>()?;
     // Nothing fails from here on.
@@ -46,7 +56,7 @@ pub(super) async fn reconfigured(
     }
     let by_name = by_name(&providers);
     let accounts = config.accounts.iter().filter_map(|account| {
-        let settings = upstream_settings(account, &by_name)?;
+        let settings = upstream_settings(account, &by_name, shared)?;
         let upstream = match gateway.account(account.settings.name.as_str()) {
             Some(old) => old.upstream().reconfigured(settings, old.has_identity_of(&account.settings)),
             None => Arc::new(Upstream::new(settings)),
@@ -62,9 +72,13 @@ pub(super) async fn reconfigured(
     Ok(next)
 }
 
-fn make_provider(provider: &ProviderConfig, metrics: &Metrics) -> Result<Arc<UpstreamProvider>, BuildError> {
-    let name = &provider.settings.name;
-    let made = UpstreamProvider::new(provider.settings.clone(), metrics.provider(name));
+fn make_provider(
+    provider: &ProviderConfig,
+    shared: Option<&Arc<Shared>>,
+    metrics: &Metrics,
+) -> Result<Arc<UpstreamProvider>, BuildError> {
+    let (name, shared) = (&provider.settings.name, shared_breaker(provider, shared));
+    let made = UpstreamProvider::new(provider.settings.clone(), shared, metrics.provider(name));
     made.map(Arc::new).map_err(|error| BuildError::Client(name.clone(), error))
 }
 
@@ -73,31 +87,48 @@ fn make_provider(provider: &ProviderConfig, metrics: &Metrics) -> Result<Arc<Ups
 fn reconfigured_provider(
     old: &Arc<UpstreamProvider>,
     provider: &ProviderConfig,
+    shared: Option<&Arc<Shared>>,
 ) -> Result<Arc<UpstreamProvider>, BuildError> {
-    let name = &provider.settings.name;
-    old.reconfigured(provider.settings.clone()).or_else(|error| {
+    let (name, shared) = (&provider.settings.name, shared_breaker(provider, shared));
+    old.reconfigured(provider.settings.clone(), shared.clone()).or_else(|error| {
         tracing::warn!(
             key = %format_args!("providers.{name}"),
             error = &error as &dyn std::error::Error,
             "the certificates cannot be used; the old ones are kept"
         );
-        let kept = old.with_its_identity(provider.settings.clone());
+        let kept = old.with_its_identity(provider.settings.clone(), shared);
         kept.map_err(|error| BuildError::Client(name.clone(), error))
     })
+}
+
+fn shared_breaker(provider: &ProviderConfig, shared: Option<&Arc<Shared>>) -> Option<Arc<SharedBreaker>> {
+    let ProviderSettings { name, breaker, attempt_timeout, .. } = &provider.settings;
+    let settings = SharedBreakerSettings {
+        failures: breaker.failures,
+        cooldown: breaker.cooldown,
+        attempt: *attempt_timeout,
+    };
+    Some(shared?.breaker(name, settings))
 }
 
 fn by_name<'a>(providers: impl IntoIterator<Item = &'a Arc<UpstreamProvider>>) -> Providers {
     providers.into_iter().map(|provider| (provider.name().clone(), Arc::clone(provider))).collect()
 }
 
-fn upstream_settings(account: &AccountConfig, providers: &Providers) -> Option<UpstreamSettings> {
+fn upstream_settings(
+    account: &AccountConfig,
+    providers: &Providers,
+    shared: Option<&Arc<Shared>>,
+) -> Option<UpstreamSettings> {
     let settings = &account.settings;
+    let in_store = |shared: &Arc<Shared>| shared.account(&settings.name, &settings.balance_keys());
     Some(UpstreamSettings {
         account: settings.name.clone(),
         provider: Arc::clone(providers.get(&settings.provider)?),
         credential: account.credential.clone(),
         selectors: settings.balances.iter().map(|balance| balance.selector.clone()).collect(),
         max_age: settings.limits.max_age,
+        shared: shared.map(in_store),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Reads each balance once, for `check --live`: whether it works, never how much it is.
+//! What `check --live` tries: each balance once (whether it works, never how much it is), and the shared store.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use crate::domain::{AccountName, BalanceType, Currency, Wish};
 use crate::gateway::{Asked, Refusal};
 use crate::http::clock;
 use crate::metrics::Metrics;
+use crate::shared;
 
 use super::{BuildError, REVISION};
 
@@ -31,7 +32,7 @@ pub struct LiveResult {
 /// [`BuildError`] when a provider's client cannot be made.
 pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let gateway = super::assembly::gateway(config, &metrics)?;
+    let gateway = super::assembly::gateway(config, &metrics, None)?;
     let mut results = Vec::new();
     for account in gateway.accounts().filter(|account| account.is_enabled()) {
         for slot in account.balances() {
@@ -53,6 +54,26 @@ pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
         }
     }
     Ok(results)
+}
+
+/// What was found of the shared store.
+#[derive(Debug)]
+pub struct StoreResult {
+    /// Where it is, without user and password.
+    pub store: String,
+    /// What is wrong; nothing when it can be used.
+    pub failures: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Tries the shared store and every right that is needed there; `None` without one.
+pub async fn try_store(config: &Config) -> Option<StoreResult> {
+    let settings = config.shared.as_ref()?;
+    let began = clock::now().monotonic;
+    let failures = shared::probe(settings).await;
+    let took = clock::now().monotonic.saturating_duration_since(began);
+    Some(StoreResult { store: settings.url.to_string(), failures, took })
 }
 
 fn describe(refusal: Refusal) -> String {

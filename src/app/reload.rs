@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{BuildError, SetLogLevel, Watches, assembly, kubernetes, unix_seconds};
+use super::{BuildError, SetLogLevel, Sharing, Watches, assembly, kubernetes, unix_seconds};
 use crate::config::{Change, Config, Watcher};
 use crate::http::kubernetes::ServiceAccounts;
 use crate::http::listener::ListenerSettings;
@@ -27,6 +27,7 @@ pub(super) struct Reloader {
     pub(super) listener: Live<ListenerSettings>,
     pub(super) tls: Option<Live<TlsSettings>>,
     pub(super) service_accounts: Arc<ServiceAccounts>,
+    pub(super) sharing: Sharing,
     pub(super) server: Live<ServerSettings>,
     /// What the listeners were bound with.
     pub(super) started: ServerSettings,
@@ -90,12 +91,33 @@ impl Reloader {
             }
         };
         let trusted = kubernetes::settings(&config)?;
-        let gateway = assembly::reconfigured((api.gateway(), &self.config), &config, &self.metrics).await?;
-        let gateway = Arc::new(gateway.traced(tracer));
-        self.watches.restart(&gateway);
-        self.api.replace(api.reconfigured(gateway, config.callers.clone(), &config.server));
         let changed = config.changes_since(&self.config);
-        if changed.iter().any(|section| section == "auth.kubernetes") {
+        let has_changed = |section: &str| changed.iter().any(|changed| changed == section);
+        // Another store, or the same under other keys, knows nothing of what is stored here.
+        let replicas = |config: &Config| config.shared.as_ref().map(|shared| shared.replicas);
+        let sharing = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
+            Some(self.sharing.reconfigured(&config, &self.metrics)?)
+        } else {
+            None
+        };
+        let shared = sharing.as_ref().unwrap_or(&self.sharing).shared();
+        let before = (api.gateway().as_ref(), &self.config);
+        let gateway = assembly::reconfigured(before, &config, &self.metrics, shared).await?;
+        let gateway = match (&sharing, shared) {
+            (Some(_), Some(shared)) => gateway.sharing(shared),
+            (Some(_), None) => gateway.alone(),
+            _ => gateway,
+        };
+        let gateway = Arc::new(gateway.traced(tracer));
+        if let Some(sharing) = sharing {
+            self.sharing.stop();
+            sharing.start();
+            self.sharing = sharing;
+        }
+        self.watches.restart(&gateway);
+        let shared = self.sharing.shared();
+        self.api.replace(api.reconfigured(gateway, config.callers.clone(), &config.server, shared));
+        if has_changed("auth.kubernetes") {
             self.service_accounts.replace(trusted);
         }
         self.listener.replace(ListenerSettings::from(&config.server));

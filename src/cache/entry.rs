@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::{Question, TOO_OLD};
-use crate::domain::{Answer, Failure, Moment, Priority, Snapshot, UpstreamError};
+use crate::domain::{Answer, Failure, Moment, Priority, Snapshot, Turn, UpstreamError};
 use crate::trace::ReadTrace;
 
 #[derive(Debug)]
@@ -23,6 +23,9 @@ pub(super) struct Entry {
 struct LastRead {
     priority: Priority,
     sent_at: Instant,
+    turn: Option<Turn>,
+    /// Whether another replica made it.
+    is_elsewhere: bool,
     failure: Option<Failure>,
     /// Whether its answer was older than its request, by an `Age` of its own.
     has_age: bool,
@@ -31,7 +34,7 @@ struct LastRead {
 impl Entry {
     /// What is stored after a read that ended now, given what was stored before.
     pub(super) fn after(before: Option<&Self>, answer: Answer, now: Moment) -> Self {
-        let Answer { priority, sent_at, result } = answer;
+        let Answer { priority, sent_at, turn, is_elsewhere, result } = answer;
         let (brought, failure) = match result {
             Ok(snapshot) => (Some(snapshot), None),
             Err(failure) => (None, Some(failure)),
@@ -39,13 +42,15 @@ impl Entry {
         let has_age = brought.as_ref().is_some_and(|brought| brought.requested_at().monotonic < sent_at);
         let age = |snapshot: &Arc<Snapshot>| snapshot.requested_at().age_at(now);
         let snapshot = match (before.and_then(|entry| entry.snapshot.clone()), brought) {
-            // Without an Age it is the youngest, whatever a wall clock did meanwhile.
+            // Without an Age it is the youngest, whatever a wall clock did meanwhile; unless another replica read it
+            // before, which the store's order tells.
             (Some(carried), Some(brought)) if has_age && age(&carried) < age(&brought) => Some(carried),
+            (Some(carried), Some(brought)) if is_behind(&brought, &carried) => Some(carried),
             (carried, brought) => brought.or(carried),
         };
         Self {
             snapshot,
-            last: LastRead { priority, sent_at, failure, has_age },
+            last: LastRead { priority, sent_at, turn, is_elsewhere, failure, has_age },
             is_refreshing: AtomicBool::new(false),
             trace: None,
         }
@@ -76,6 +81,11 @@ impl Entry {
         self.snapshot.as_ref()
     }
 
+    /// Whether another replica made the last read.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.last.is_elsewhere
+    }
+
     /// How the last read failed, if it did.
     pub(super) fn failure(&self) -> Option<Failure> {
         self.last.failure
@@ -84,8 +94,8 @@ impl Entry {
     /// What answers the question without a read: an acceptable snapshot, or a failure that is still held.
     pub(super) fn settled(&self, question: &Question, now: Moment) -> Option<Result<Arc<Snapshot>, Failure>> {
         let within = |snapshot: &&Arc<Snapshot>| {
-            let requested_at = snapshot.requested_at();
-            question.demand.accepts(requested_at) && requested_at.age_at(now) < question.limits.max_age.get()
+            question.demand.accepts(snapshot.requested_at(), snapshot.turn())
+                && snapshot.age_at(now) < question.limits.max_age.get()
         };
         if let Some(snapshot) = self.snapshot.as_ref().filter(within) {
             return Some(Ok(Arc::clone(snapshot)));
@@ -103,7 +113,7 @@ impl Entry {
         if let Some(settled) = self.settled(question, now) {
             return Some(settled);
         }
-        if !question.demand.may_join(self.last.sent_at) {
+        if !question.demand.may_join(self.last.sent_at, self.last.turn) {
             return None;
         }
         match self.last.failure {
@@ -117,10 +127,10 @@ impl Entry {
             // It passed the ceiling before it could be served, or a wall clock moved meanwhile.
             None if !self.last.has_age => None,
             None => {
-                let requested_at = self.snapshot.as_ref()?.requested_at();
+                let snapshot = self.snapshot.as_ref()?;
                 let since_sent = now.monotonic.saturating_duration_since(self.last.sent_at);
-                let is_too_old =
-                    since_sent < question.limits.max_age.get() || !question.demand.accepts(requested_at);
+                let is_too_old = since_sent < question.limits.max_age.get()
+                    || !question.demand.accepts(snapshot.requested_at(), snapshot.turn());
                 is_too_old.then_some(Err(TOO_OLD))
             }
         }
@@ -139,4 +149,9 @@ impl Entry {
         let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);
         (is_worth_it || priority > Priority::Background) && self.settled(question, now).is_none()
     }
+}
+
+/// Whether a snapshot comes before another in the shared store's order.
+fn is_behind(snapshot: &Snapshot, other: &Snapshot) -> bool {
+    snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.number < other.number)
 }

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
 use crate::domain::{
-    AccountName, Amount, Currency, FreshFor, ObservedAt, ProviderName, Reading, Selector, Wish,
+    AccountName, Amount, Currency, FreshFor, MaxAge, ObservedAt, ProviderName, Reading, Selector, Wish,
 };
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
@@ -157,16 +158,17 @@ impl Balance {
         Question { key: self.key, demand: wish.demand(now(), self.limits), limits: self.limits }
     }
 
-    fn read(&self) -> impl Fn(Priority) -> BoxFuture<'static, Answer> + Clone + Send + 'static {
+    fn read(&self) -> impl Fn(Order) -> BoxFuture<'static, Answer> + Clone + Send + 'static {
         let (sent, outbox) = (Arc::clone(&self.sent), self.outbox.clone());
-        move |priority| {
+        move |Order { priority, .. }| {
             let (reply, answer) = oneshot::channel();
             let sent_at = now();
             sent.fetch_add(1, Ordering::Relaxed);
             outbox.send(Pending { priority, sent_at, reply }).unwrap();
             Box::pin(async move {
                 let result = answer.await.expect("the read panics");
-                Answer { priority, sent_at: sent_at.monotonic, result }
+                let sent_at = sent_at.monotonic;
+                Answer { priority, sent_at, turn: None, is_elsewhere: false, result }
             })
         }
     }

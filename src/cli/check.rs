@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::ConfigFile;
-use crate::app::{self, LiveResult};
+use crate::app::{self, BuildError, LiveResult, StoreResult};
 use crate::domain::{BalanceType, Currency};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArguments {
     #[command(flatten)]
     file: ConfigFile,
-    /// Also read each balance once; prints status, currency and latency, never an amount.
+    /// Also read each balance once, and try the shared store; prints status, currency and latency, never an amount.
     #[arg(long)]
     live: bool,
 }
@@ -28,15 +28,19 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     if !arguments.live || printed != ExitCode::SUCCESS {
         return printed;
     }
-    let read = super::runtime().map(|runtime| runtime.block_on(app::read_once(&config)));
-    match read {
-        Ok(Ok(results)) => report(&results),
+    let tried = super::runtime().map(|runtime| {
+        runtime.block_on(async {
+            Ok::<_, BuildError>((app::read_once(&config).await?, app::try_store(&config).await))
+        })
+    });
+    match tried {
+        Ok(Ok((results, store))) => report(&results, store.as_ref()),
         Ok(Err(error)) => super::failed(&error),
         Err(error) => super::failed(&error),
     }
 }
 
-fn report(results: &[LiveResult]) -> ExitCode {
+fn report(results: &[LiveResult], store: Option<&StoreResult>) -> ExitCode {
     let mut text = String::from("\n");
     for LiveResult { account, currency, r#type, failure, took } in results {
         let currency = currency.as_ref().map_or("-", Currency::as_str);
@@ -46,7 +50,14 @@ fn report(results: &[LiveResult]) -> ExitCode {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "live  {account}  {currency} {type}  {millis} ms  {status}");
     }
+    if let Some(StoreResult { store, failures, took }) = store {
+        let statuses = if failures.is_empty() { &["ok".to_owned()] } else { failures.as_slice() };
+        for status in statuses {
+            let _ = writeln!(text, "live  shared  {store}  {} ms  {status}", took.as_millis());
+        }
+    }
     let printed = super::print(&text);
-    let has_failed = results.iter().any(|result| result.failure.is_some());
+    let has_failed = results.iter().any(|result| result.failure.is_some())
+        || store.is_some_and(|store| !store.failures.is_empty());
     if has_failed { ExitCode::FAILURE } else { printed }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::rate::Replicas;
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
@@ -80,7 +80,7 @@ impl Setting for Pattern {
 
 pub(super) fn read_all(
     tables: Vec<(&str, Section<'_>)>,
-    replicas: Read<NonZeroU32>,
+    replicas: Read<Replicas>,
     accepts_tokens: bool,
 ) -> Read<Vec<CallerSettings>> {
     let mut seen = Seen { accepts_tokens, ..Seen::default() };
@@ -96,7 +96,7 @@ pub(super) fn read_all(
 fn read(
     name: &str,
     section: &mut Section<'_>,
-    replicas: Read<NonZeroU32>,
+    replicas: Read<Replicas>,
     seen: &mut Seen,
 ) -> Read<CallerSettings> {
     let name = CallerName::parse(name).map_err(|error| section.wrong("", &error.to_string()));

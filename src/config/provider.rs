@@ -7,6 +7,7 @@ use super::address::{BaseUrl, Proxy, UrlPath};
 use super::duration;
 use super::freshness::Freshness;
 use super::pem::{Authority, Identity};
+use super::rate::Replicas;
 use super::reading::{Read, Reported};
 use super::section::{Section, Setting, Value};
 use super::server::Server;
@@ -160,7 +161,7 @@ fn read_times(section: &mut Section<'_>, request_timeout: Read<Duration>) -> Rea
 fn read_budget(
     section: &mut Section<'_>,
     adapter: Read<&'static dyn Provider>,
-    replicas: Read<NonZeroU32>,
+    replicas: Read<Replicas>,
 ) -> Read<BudgetSettings> {
     let written: Option<BudgetSettings> = section.optional("budget")?;
     let usual = || Ok(BudgetSettings { requests: adapter?.default_budget_per_minute(), per: MINUTE });

@@ -14,6 +14,14 @@ const BURST_SPAN: Duration = Duration::from_secs(10);
 /// In nanoseconds this is far below where `governor` would overflow, also for the share of a replica.
 const LONGEST_REFILL: Duration = Duration::from_hours(365 * 24);
 
+/// How many replicas there are, and whether each has to keep to its share.
+#[derive(Clone, Copy)]
+pub(super) struct Replicas {
+    pub(super) count: NonZeroU32,
+    /// A shared store knows the sum: only while it is away anything is divided.
+    pub(super) has_store: bool,
+}
+
 /// What is divided among replicas.
 pub(super) trait Shared: Setting {
     /// The share of one of so many.
@@ -25,11 +33,16 @@ pub(super) trait Shared: Setting {
 
 impl Section<'_> {
     /// Divides what was read under this key: the share is what counts and what is shown.
-    pub(super) fn share<T: Shared>(&mut self, key: &'static str, whole: T, replicas: NonZeroU32) -> T {
-        if whole.is_below(replicas) {
-            self.warn(key, "below server.replicas: together they allow more, as each has at least 1");
+    pub(super) fn share<T: Shared>(&mut self, key: &'static str, whole: T, replicas: Replicas) -> T {
+        let Replicas { count, has_store } = replicas;
+        if whole.is_below(count) {
+            let when = if has_store { "while the store is away, " } else { "" };
+            self.warn(
+                key,
+                &format!("below server.replicas: {when}together they allow more, as each has at least 1"),
+            );
         }
-        let share = whole.divided(replicas);
+        let share = if has_store { whole } else { whole.divided(count) };
         self.show(key, &share);
         share
     }
@@ -105,8 +118,7 @@ fn default_burst(requests: u32, per: Duration) -> u32 {
 
 impl Shared for LimitSettings {
     fn divided(self, replicas: NonZeroU32) -> Self {
-        let (requests, burst) = (part(self.requests, replicas), part(self.burst, replicas));
-        Self { requests, burst, ..self }
+        self.share(replicas.get())
     }
 
     fn is_below(&self, replicas: NonZeroU32) -> bool {

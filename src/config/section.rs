@@ -13,9 +13,6 @@ use super::reading::{Place, Read, Reading, Reported};
 use super::source::Sources;
 use crate::upstream::Credential;
 
-/// Said of keys that the contract has and this version has not.
-const UNAVAILABLE: &str = "not available in this version";
-
 /// What one key holds.
 pub(super) trait Setting: Sized {
     /// Completes "expected …".
@@ -106,7 +103,6 @@ pub(super) struct Section<'a> {
     /// `None` when it was left out: everything has its default then.
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
-    unavailable: Vec<&'static str>,
     shown: Vec<(&'static str, Option<String>)>,
     reading: &'a Reading<'a>,
 }
@@ -117,7 +113,7 @@ impl<'a> Section<'a> {
     }
 
     fn new(place: Place, table: Option<&'a DeTable<'a>>, reading: &'a Reading<'a>) -> Self {
-        Self { place, table, known: Vec::new(), unavailable: Vec::new(), shown: Vec::new(), reading }
+        Self { place, table, known: Vec::new(), shown: Vec::new(), reading }
     }
 
     /// Whether the key is written.
@@ -193,14 +189,6 @@ impl<'a> Section<'a> {
         Ok(opened.collect())
     }
 
-    /// Refuses a key that a later version will have.
-    pub(super) fn unavailable(&mut self, key: &'static str) {
-        self.unavailable.push(key);
-        if self.has(key) {
-            self.wrong(key, UNAVAILABLE);
-        }
-    }
-
     /// Whether nothing was read before: in a reload, what does not go together may be on its way.
     pub(super) fn is_at_start(&self) -> bool {
         self.reading.is_first()
@@ -254,7 +242,7 @@ impl<'a> Section<'a> {
     pub(super) fn close(self) {
         for key in self.table.into_iter().flat_map(DeTable::keys) {
             let key: &str = key.get_ref();
-            if !self.known.contains(&key) && !self.unavailable.contains(&key) {
+            if !self.known.contains(&key) {
                 let known = self.known.join(", ");
                 let expected = if known.is_empty() { "" } else { ", expected one of " };
                 self.wrong(key, &format!("unknown key{expected}{known}"));

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::duration::{self, Pause};
+use super::rate::Replicas;
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
@@ -18,7 +19,7 @@ const OPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 pub(super) struct Server {
     pub(super) settings: Read<ServerSettings>,
     pub(super) request_timeout: Read<Duration>,
-    pub(super) replicas: Read<NonZeroU32>,
+    pub(super) replicas: Read<Replicas>,
 }
 
 impl Setting for SocketAddr {
@@ -33,7 +34,8 @@ impl Setting for SocketAddr {
     }
 }
 
-pub(super) fn read(mut section: Section<'_>) -> Server {
+/// `has_store` says whether the replicas share one.
+pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
     let api = section.or("api", API);
     let ops = section.or("ops", OPS);
     let request_timeout = section.or("request_timeout", Duration::from_secs(10));
@@ -72,6 +74,7 @@ pub(super) fn read(mut section: Section<'_>) -> Server {
             shows_balances: false,
         })
     };
+    let replicas = replicas.map(|count| Replicas { count, has_store });
     Server { settings: settings(), request_timeout, replicas }
 }
 

@@ -28,6 +28,9 @@ accounts = ["*"]
 [log]
 "#;
 
+/// 32 bytes.
+const SHARED_KEY: &str = "c2hhcmVkLWtleS1vZi10aGUtdGVzdHMtMzItYnl0ZXM=";
+
 fn parse(text: &str) -> Result<Config, ConfigErrors> {
     super::parse(text, Path::new("g.toml"), &|name| match name {
         "TOKEN" => Some("t0k3n".to_owned()),
@@ -35,6 +38,9 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
         "SESSION" => Some("s3ss10n".to_owned()),
         "EMPTY" => Some(String::new()),
         "SPACED" => Some(" sp4c3d".to_owned()),
+        "STORE" => Some("rediss://g4tew4y:st0r3-p4ss@store:6380/2".to_owned()),
+        "SHARED_KEY" => Some(SHARED_KEY.to_owned()),
+        "SHORT_KEY" => Some("c2hvcnQta2V5".to_owned()),
         "TWO_LINES" => Some("l1n3\nl1n3".to_owned()),
         _ => None,
     })

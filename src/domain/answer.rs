@@ -6,6 +6,24 @@ use std::time::Instant;
 use super::error::{RetryAfter, UpstreamError};
 use super::freshness::Priority;
 use super::snapshot::Snapshot;
+use super::turn::{Ticket, Turn};
+
+/// What a read is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// On whose behalf it is made.
+    pub priority: Priority,
+    /// What a read of another replica must be to do as well; `None` where only one of ours will.
+    pub ticket: Option<Ticket>,
+}
+
+impl Order {
+    /// A read of this replica alone.
+    #[must_use]
+    pub fn alone(priority: Priority) -> Self {
+        Self { priority, ticket: None }
+    }
+}
 
 /// How a read ended.
 #[derive(Clone, Debug)]
@@ -14,6 +32,10 @@ pub struct Answer {
     pub priority: Priority,
     /// When its last attempt was sent; when it was refused, for a read that never left.
     pub sent_at: Instant,
+    /// Its turn in the shared store's order, if it had one.
+    pub turn: Option<Turn>,
+    /// Whether another replica made it.
+    pub is_elsewhere: bool,
     /// The snapshot, or why there is none.
     pub result: Result<Arc<Snapshot>, Failure>,
 }

@@ -7,6 +7,11 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::turn::{Standing, StoreTime, Ticket, Turn};
+
+/// A mark in the store's order is the instant of its making, rounded up by less.
+const MARK_ROUNDING: Duration = Duration::from_millis(1);
+
 /// Added to a caller's `not_before`, since it may come from another replica's clock.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 
@@ -87,6 +92,9 @@ pub struct Moment {
     pub wall: Timestamp,
 }
 
+/// Reads both clocks together.
+pub type Clock = fn() -> Moment;
+
 impl Moment {
     /// What has passed from this moment until `now`: the larger of both clocks' differences.
     #[must_use]
@@ -150,19 +158,33 @@ impl Wish {
         let ceiling = limits.max_age.get();
         let by_age = [self.max_age, self.min_fresh.map(|left| limits.fresh_for.get().saturating_sub(left))];
         let allowed = by_age.into_iter().flatten().min().filter(|allowed| *allowed < ceiling);
-        let since = self.not_before.map(|instant| {
-            let after = instant.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX);
-            Duration::try_from(arrived.wall.duration_since(after)).unwrap_or_default()
-        });
-        let strictest = [allowed, since].into_iter().flatten().min().unwrap_or(ceiling).min(ceiling);
+        let since =
+            self.not_before.map(|instant| instant.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX));
+        let by_clock =
+            since.map(|since| Duration::try_from(arrived.wall.duration_since(since)).unwrap_or_default());
+        let oldest = allowed.unwrap_or(ceiling);
+        let strictest = by_clock.unwrap_or(oldest).min(oldest);
         Demand {
             arrived,
             not_before: arrived.earlier_by(strictest).monotonic,
+            oldest,
+            since,
+            mark: None,
+            ticket: None,
             is_own: allowed.is_some() || since.is_some() || self.only_if_cached,
             only_if_cached: self.only_if_cached,
             fallback: self.stale_if_error.filter(|_| since.is_none()).map(|age| age.min(ceiling)),
         }
     }
+}
+
+/// An invalidation of a balance: nothing from before it may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// When we knew of it.
+    pub at: Instant,
+    /// Its place in the shared store's order, if it has one.
+    pub number: Option<u64>,
 }
 
 /// What one caller needs of one balance.
@@ -171,6 +193,14 @@ pub struct Demand {
     arrived: Moment,
     /// The earliest acceptable `requested_at`; never later than the arrival.
     not_before: Instant,
+    /// The same without an instant of somebody's clock, as an age on arrival.
+    oldest: Duration,
+    /// An instant of somebody's clock before which nothing may have been requested.
+    since: Option<Timestamp>,
+    /// Nothing from before it.
+    mark: Option<Mark>,
+    /// What the shared store said on arrival; what has a turn is judged by it alone.
+    ticket: Option<Ticket>,
     /// Whether the caller asked for more than everybody gets.
     is_own: bool,
     /// Whether the provider must not be asked.
@@ -190,32 +220,123 @@ impl Demand {
     #[must_use]
     pub fn refresh(now: Moment, limits: Limits) -> Self {
         let younger = limits.fresh_for.get().saturating_sub(Duration::from_nanos(1));
-        Self { not_before: now.earlier_by(younger).monotonic, ..Self::none(now, limits) }
+        Self { not_before: now.earlier_by(younger).monotonic, oldest: younger, ..Self::none(now, limits) }
     }
 
     /// The same demand for a balance that was invalidated at `mark`.
     #[must_use]
-    pub fn and_after(self, mark: Option<Instant>) -> Self {
-        Self { not_before: mark.map_or(self.not_before, |mark| mark.max(self.not_before)), ..self }
+    pub fn and_after(self, mark: Option<Mark>) -> Self {
+        Self { mark, ..self }
     }
 
-    /// Whether a snapshot, or a read, of this moment will do.
+    /// The same demand where its instant is of a shared store's clock: what has no place in the store's order must have
+    /// been requested after the arrival; unless it `is_sharing`, everything must.
+    #[must_use]
+    pub fn of_the_stores_clock(self, limits: Limits, is_sharing: bool) -> Self {
+        // An instant of long ago asks for nothing, whatever minute our clocks are apart.
+        let oldest = limits.max_age.get() + MaxAge::CEILING.get();
+        let is_recent = |since: Timestamp| self.arrived.earlier_by(oldest).wall < since;
+        if !self.since.is_some_and(is_recent) {
+            return self;
+        }
+        let oldest = if is_sharing { self.oldest } else { Duration::ZERO };
+        Self { not_before: self.arrived.monotonic, oldest, ..self }
+    }
+
+    /// The same demand in the shared store's terms, as they stood after the arrival.
+    #[must_use]
+    pub fn with_ticket(self, standing: Standing) -> Self {
+        let Standing { last, now, is_believed } = standing;
+        let since = self.since.map_or(StoreTime::default(), StoreTime::of);
+        let is_lonely_mark = self.mark.is_some_and(|mark| mark.number.is_none());
+        let is_after_arrival = self.oldest.is_zero() || since >= now || is_lonely_mark || !is_believed;
+        let above = if is_after_arrival { last } else { 0 };
+        // The instant counts as well: an answer that carries an `Age` is of before its turn.
+        let since = if is_after_arrival { now } else { since.max(now.earlier_by(self.oldest)) };
+        Self { ticket: Some(Ticket { above, since }), ..self }
+    }
+
+    /// The same demand of one whom this turn has not satisfied, and will not.
+    #[must_use]
+    pub fn above(self, turn: Turn) -> Self {
+        let ticket = self.ticket.map(|ticket| Ticket { above: ticket.above.max(turn.number), ..ticket });
+        Self { ticket, ..self }
+    }
+
+    /// Whether every read of another replica will do that is within the ceiling.
+    #[must_use]
+    pub fn takes_any(&self, limits: Limits) -> bool {
+        let is_lonely_mark = self.mark.is_some_and(|mark| mark.number.is_none());
+        self.oldest >= limits.max_age.get() && self.since.is_none() && !is_lonely_mark
+    }
+
+    /// The same demand of one who takes any turn.
+    #[must_use]
+    pub fn with_any_turn(self) -> Self {
+        Self { ticket: Some(Ticket::default()), ..self }
+    }
+
+    /// What the shared store said on arrival, and what is known of invalidations that it may have lost.
+    #[must_use]
+    pub fn ticket(&self) -> Option<Ticket> {
+        let mark = self.mark.and_then(|mark| mark.number).unwrap_or(0);
+        self.ticket.map(|ticket| Ticket { above: ticket.above.max(mark), ..ticket })
+    }
+
+    /// Whether a snapshot of this moment, or this turn, will do.
     ///
     /// What was requested after the arrival always does, by the monotonic clock alone: a wall clock that steps
     /// back during the read must not send the caller round for ever.
     #[must_use]
-    pub fn accepts(&self, requested_at: Moment) -> bool {
-        if requested_at.monotonic >= self.arrived.monotonic {
-            return requested_at.monotonic >= self.not_before;
+    pub fn accepts(&self, requested_at: Moment, turn: Option<Turn>) -> bool {
+        let (mark, is_marked) = self.marked(turn);
+        if is_marked {
+            return false;
         }
+        if let (Some(ticket), Some(turn)) = (self.ticket, turn) {
+            // A store whose clock was set back gives later reads earlier instants.
+            let is_after_arrival = requested_at.monotonic >= self.arrived.monotonic;
+            let is_new = turn.number > ticket.above && (turn.instant >= ticket.since || is_after_arrival);
+            return is_new && mark.is_none_or(|mark| requested_at.monotonic >= mark);
+        }
+        if requested_at.monotonic >= self.arrived.monotonic {
+            return mark.is_none_or(|mark| requested_at.monotonic >= mark);
+        }
+        let not_before = match (turn, self.since) {
+            // The instant of a caller's words is one of the clock that the turn is of.
+            (Some(turn), Some(since)) if turn.instant < StoreTime::of(since) => return false,
+            (Some(_), _) => self.arrived.earlier_by(self.oldest).monotonic,
+            (None, _) => self.not_before,
+        };
+        let not_before = mark.map_or(not_before, |mark| mark.max(not_before));
         let age = requested_at.age_at(self.arrived);
-        self.arrived.monotonic.checked_sub(age).is_some_and(|requested| requested >= self.not_before)
+        self.arrived.monotonic.checked_sub(age).is_some_and(|requested| requested >= not_before)
     }
 
-    /// Whether a read that began at this instant may be shared.
+    /// Whether a read that began at this instant, in this turn, may be shared.
     #[must_use]
-    pub fn may_join(&self, started_at: Instant) -> bool {
-        started_at >= self.not_before
+    pub fn may_join(&self, started_at: Instant, turn: Option<Turn>) -> bool {
+        let (mark, is_marked) = self.marked(turn);
+        let is_after_mark = !is_marked && mark.is_none_or(|mark| started_at >= mark);
+        is_after_mark
+            && match (self.ticket, turn) {
+                (Some(ticket), Some(turn)) => ticket.accepts(turn),
+                _ => started_at >= self.not_before,
+            }
+    }
+
+    /// The mark as far as our clock must tell what is after it, and whether the store's order says that this turn is
+    /// not.
+    fn marked(&self, turn: Option<Turn>) -> (Option<Instant>, bool) {
+        let Some(mark) = self.mark else { return (None, false) };
+        match (mark.number, turn) {
+            // An answer that carries an `Age` may be of before the mark, though its turn is not.
+            (Some(number), Some(turn)) => {
+                let is_older = StoreTime::from_micros(number).since(turn.instant) > MARK_ROUNDING;
+                (is_older.then_some(mark.at), turn.number <= number)
+            }
+            _ => (Some(mark.at), false),
+        }
     }
 
     /// When the caller came.
@@ -315,9 +436,9 @@ mod tests {
         ] {
             let demand = wish.demand(now, LIMITS);
 
-            assert!(demand.accepts(now.earlier_by(seconds(oldest))), "{wish:?}");
+            assert!(demand.accepts(now.earlier_by(seconds(oldest)), None), "{wish:?}");
             let older = now.earlier_by(seconds(oldest) + Duration::from_millis(1));
-            assert!(!demand.accepts(older), "{wish:?}");
+            assert!(!demand.accepts(older, None), "{wish:?}");
             assert_eq!(demand.is_own(), own, "{wish:?}");
         }
     }
@@ -345,8 +466,8 @@ mod tests {
         let demand = Wish { max_age: Some(Duration::ZERO), ..Wish::default() }.demand(now, LIMITS);
         let later = now.later_by(seconds(1));
 
-        assert!(demand.accepts(Moment { wall: now.earlier_by(seconds(600)).wall, ..later }));
-        assert!(!demand.accepts(now.earlier_by(Duration::from_nanos(1))));
+        assert!(demand.accepts(Moment { wall: now.earlier_by(seconds(600)).wall, ..later }, None));
+        assert!(!demand.accepts(now.earlier_by(Duration::from_nanos(1)), None));
     }
 
     #[test]
@@ -372,7 +493,7 @@ mod tests {
             let wall = requested_at.wall.checked_add(SignedDuration::from_millis(wall_step)).unwrap();
             let requested_at = Moment { wall, ..requested_at };
 
-            if wish.demand(now, LIMITS).accepts(requested_at) {
+            if wish.demand(now, LIMITS).accepts(requested_at, None) {
                 prop_assert!(requested_at.age_at(now) <= seconds(60));
             }
         }

@@ -127,6 +127,12 @@ impl Selector {
 pub struct BalanceKey([u8; 16]);
 
 impl BalanceKey {
+    /// The digest itself.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// Makes the key. `identity` is whatever decides whose balance the account's credential shows.
     #[must_use]
     pub fn new(account: &AccountName, identity: &[&str], selector: &Selector) -> Self {

@@ -1,14 +1,18 @@
 //! A snapshot: what a provider said of one balance at one moment, with its answer's body and entity tag made once.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::amount::Amount;
 use super::currency::Currency;
 use super::freshness::Moment;
 use super::key::{AccountName, BalanceType, ProviderName};
+use super::turn::Turn;
 
 /// What an adapter understood of a provider's answer.
 #[derive(Clone, Debug)]
@@ -69,9 +73,16 @@ impl ObservedAt {
 pub struct Snapshot {
     reading: Reading,
     requested_at: Moment,
+    fetched_at: Timestamp,
+    turn: Option<Turn>,
     body: Bytes,
     etag: Bytes,
 }
+
+/// A body that is none of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the body of a balance")]
+pub struct Unrestorable;
 
 impl Snapshot {
     /// Makes the snapshot and its answer's body. `requested_at` is the moment before the upstream request was
@@ -85,10 +96,47 @@ impl Snapshot {
         reading: Reading,
     ) -> Self {
         let body = Bytes::from(body_of(account, provider, r#type, requested_at, &reading));
-        let digest = Sha256::digest(&body);
-        let (tag, _) = digest.split_at(16);
-        let tag = tag.iter().fold(0_u128, |tag, byte| tag << 8 | u128::from(*byte));
-        Self { reading, requested_at, body, etag: Bytes::from(format!("\"{tag:032x}\"")) }
+        let (etag, fetched_at) = (etag_of(&body), requested_at.wall);
+        Self { reading, requested_at, fetched_at, turn: None, body, etag }
+    }
+
+    /// The snapshot that another replica made this body from. `requested_at` is what our clocks say of the moment,
+    /// `turn` what the store does.
+    ///
+    /// # Errors
+    /// [`Unrestorable`] when the body is not one that [`Snapshot::new`] makes.
+    pub fn restored(body: Bytes, requested_at: Moment, turn: Turn) -> Result<Self, Unrestorable> {
+        let (reading, fetched_at) = serde_json::from_slice::<StoredBody<'_>>(&body)
+            .ok()
+            .and_then(|stored| stored.understood())
+            .ok_or(Unrestorable)?;
+        let etag = etag_of(&body);
+        Ok(Self { reading, requested_at, fetched_at, turn: Some(turn), body, etag })
+    }
+
+    /// The same snapshot with its turn in the shared store's order.
+    #[must_use]
+    pub fn with_turn(self, turn: Option<Turn>) -> Self {
+        Self { turn, ..self }
+    }
+
+    /// Its turn in the shared store's order, if it has one.
+    #[must_use]
+    pub fn turn(&self) -> Option<Turn> {
+        self.turn
+    }
+
+    /// What has passed since it was requested, by the larger of all clocks that saw it: the replica's that asked, too.
+    #[must_use]
+    pub fn age_at(&self, now: Moment) -> Duration {
+        let by_asker = Duration::try_from(now.wall.duration_since(self.fetched_at)).unwrap_or_default();
+        self.requested_at.age_at(now).max(by_asker)
+    }
+
+    /// When it was requested by the clock of the replica that asked: what its body says.
+    #[must_use]
+    pub fn fetched_at(&self) -> Timestamp {
+        self.fetched_at
     }
 
     /// What the adapter understood.
@@ -103,7 +151,8 @@ impl Snapshot {
         self.reading.available.currency()
     }
 
-    /// When the upstream request was sent, less any `Age` of its answer. Age counts from here.
+    /// When the upstream request was sent, less any `Age` of its answer, by our clocks. Demands count from here, and
+    /// [`Snapshot::age_at`] from the earliest that anybody says.
     #[must_use]
     pub fn requested_at(&self) -> Moment {
         self.requested_at
@@ -180,6 +229,45 @@ fn body_of(
 #[must_use]
 pub fn milliseconds(instant: Timestamp) -> String {
     format!("{instant:.3}")
+}
+
+fn etag_of(body: &[u8]) -> Bytes {
+    let digest = Sha256::digest(body);
+    let (tag, _) = digest.split_at(16);
+    let tag = tag.iter().fold(0_u128, |tag, byte| tag << 8 | u128::from(*byte));
+    Bytes::from(format!("\"{tag:032x}\""))
+}
+
+/// A body as it comes back from the shared store; whatever is only ever served as it is stays in the bytes.
+#[derive(Deserialize)]
+struct StoredBody<'a> {
+    currency: Cow<'a, str>,
+    available: Cow<'a, str>,
+    blocked: Option<Cow<'a, str>>,
+    reserved: Option<Cow<'a, str>>,
+    processing: Option<Cow<'a, str>>,
+    total: Option<Cow<'a, str>>,
+    observed_at: Option<Timestamp>,
+    fetched_at: Timestamp,
+}
+
+impl StoredBody<'_> {
+    fn understood(&self) -> Option<(Reading, Timestamp)> {
+        let currency = Currency::parse(&self.currency)?;
+        let amount = |text: &str| Amount::parse(text, currency).ok();
+        let part =
+            |text: &Option<Cow<'_, str>>| text.as_ref().map_or(Some(None), |text| amount(text).map(Some));
+        let reading = Reading {
+            available: amount(&self.available)?,
+            blocked: part(&self.blocked)?,
+            reserved: part(&self.reserved)?,
+            processing: part(&self.processing)?,
+            total: part(&self.total)?,
+            reported: Vec::new(),
+            observed_at: self.observed_at.map_or(ObservedAt::Undocumented, ObservedAt::At),
+        };
+        Some((reading, self.fetched_at))
+    }
 }
 
 fn as_map<S: Serializer>(fields: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {

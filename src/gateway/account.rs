@@ -8,7 +8,7 @@ use tokio::sync::SetOnce;
 use super::balance::Refusal;
 use super::lookup::Source;
 use crate::domain::{
-    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Priority, ProviderName, Selector,
+    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Order, ProviderName, Selector,
 };
 use crate::upstream::Upstream;
 
@@ -40,6 +40,16 @@ pub struct BalanceSettings {
     pub selector: Selector,
     /// When somebody should look at it.
     pub alerts: AlertLevels,
+}
+
+impl AccountSettings {
+    /// What each of its balances is stored under, in their order.
+    #[must_use]
+    pub fn balance_keys(&self) -> Vec<BalanceKey> {
+        let identity: Vec<&str> = self.identity.iter().map(String::as_str).collect();
+        let key = |balance: &BalanceSettings| BalanceKey::new(&self.name, &identity, &balance.selector);
+        self.balances.iter().map(key).collect()
+    }
 }
 
 /// One account at run time.
@@ -85,14 +95,14 @@ impl Account {
     /// Makes the account; its balances are counted in the order of the settings, as `upstream` does.
     #[must_use]
     pub fn new(settings: AccountSettings, upstream: Arc<Upstream>) -> Self {
-        let identity: Vec<&str> = settings.identity.iter().map(String::as_str).collect();
-        let slot = |(index, balance): (usize, &BalanceSettings)| BalanceSlot {
-            key: BalanceKey::new(&settings.name, &identity, &balance.selector),
+        let keys = settings.balance_keys();
+        let slot = |(index, (balance, key)): (usize, (&BalanceSettings, BalanceKey))| BalanceSlot {
+            key,
             selector: balance.selector.clone(),
             alerts: balance.alerts,
             source: UpstreamBalance { upstream: Arc::clone(&upstream), index },
         };
-        let balances = settings.balances.iter().enumerate().map(slot).collect();
+        let balances = settings.balances.iter().zip(keys).enumerate().map(slot).collect();
         Self { settings, balances, upstream, successor: SetOnce::new() }
     }
 
@@ -181,9 +191,9 @@ impl Account {
 }
 
 impl Source for UpstreamBalance {
-    fn read(&self, priority: Priority) -> impl Future<Output = Answer> + Send + 'static + use<> {
+    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let Self { upstream, index } = self.clone();
-        async move { upstream.read(index, priority).await }
+        async move { upstream.read(index, order).await }
     }
 
     fn note_refused_by_hold(&self) {

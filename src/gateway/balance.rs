@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::poll;
+use jiff::Timestamp;
 
 use super::Gateway;
 use super::account::{Account, BalanceSlot, UpstreamBalance};
@@ -69,7 +70,7 @@ impl Found {
     /// Its age; `None` when it may not be served any more.
     #[must_use]
     pub fn age(&self, limits: Limits, now: Moment) -> Option<Duration> {
-        let age = self.snapshot.requested_at().age_at(now);
+        let age = self.snapshot.age_at(now);
         (age < limits.max_age.get()).then_some(age)
     }
 }
@@ -128,11 +129,14 @@ impl Gateway {
         Ok(Lookup { cache: &self.cache, clock: self.clock, key: *key, limits: account.limits(), source })
     }
 
-    /// Makes every later read of these balances need a snapshot from after this moment.
-    #[must_use]
-    pub fn invalidate(&self, slots: &[BalanceSlot]) -> Moment {
+    /// Makes every later read of these balances, at every replica that shares, need a snapshot from after this
+    /// instant: of the shared store's clock, or of ours while it cannot be asked.
+    pub async fn invalidate(&self, slots: &[BalanceSlot]) -> Timestamp {
         let keys: Vec<_> = slots.iter().map(|slot| slot.key).collect();
-        self.cache.invalidate(&keys)
+        let here = self.cache.invalidate(&keys);
+        let everywhere = self.cache.invalidate_everywhere(&keys).await;
+        // While the store cannot be asked, its clock is guessed; a later instant asks for more, an earlier for less.
+        everywhere.map_or(here.wall, |everywhere| everywhere.rounded_up().timestamp())
     }
 }
 

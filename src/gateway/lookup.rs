@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::balance::{Asked, Found, Refusal, Via};
-use crate::cache::{Absence, BalanceCache, Clock, Peek, Question};
-use crate::domain::{Answer, BalanceKey, Failure, Limits, Priority, RetryAfter, UpstreamError};
+use crate::cache::{Absence, BalanceCache, Peek, Question};
+use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, Priority, RetryAfter, UpstreamError};
 
 /// Whoever is asked for one balance.
 pub(super) trait Source: Clone + Send + Sync + 'static {
     /// One whole read.
-    fn read(&self, priority: Priority) -> impl Future<Output = Answer> + Send + 'static + use<Self>;
+    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<Self>;
 
     /// Counts a caller who got the failure that is held.
     fn note_refused_by_hold(&self);
@@ -73,7 +73,7 @@ impl<S: Source> Lookup<'_, S> {
     ) -> Result<Found, Refusal> {
         let demand = question.demand;
         let source = self.source.clone();
-        let read = move |priority| source.read(priority);
+        let read = move |order| source.read(order);
         let (absence, held) = match peek {
             Peek::Fresh(snapshot) => return Ok(Found { snapshot, via: Via::Memory { is_failing: false } }),
             Peek::Stale { snapshot, is_failing } => {

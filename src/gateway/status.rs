@@ -118,11 +118,11 @@ impl Gateway {
     async fn balance_status(&self, slot: &BalanceSlot, limits: Limits) -> BalanceStatus {
         let snapshot = self.cache.stored(&slot.key).await;
         let known = snapshot.as_deref();
-        let age = known.map(|snapshot| snapshot.requested_at().age_at((self.clock)()));
+        let age = known.map(|snapshot| snapshot.age_at((self.clock)()));
         BalanceStatus {
             currency: known.map(Snapshot::currency).or(slot.selector.currency),
             r#type: slot.selector.r#type.clone(),
-            requested_at: known.map(|snapshot| snapshot.requested_at().wall),
+            requested_at: known.map(Snapshot::fetched_at),
             age_seconds: age.map(rounded_up),
             alerts: known.map(|snapshot| slot.alerts.judge(snapshot.reading())).unwrap_or_default(),
             served: snapshot.filter(|_| age.is_some_and(|age| age < limits.max_age.get())),

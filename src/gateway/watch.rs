@@ -51,7 +51,7 @@ impl Gateway {
         let limits = account.limits();
         let question = Question { key: slot.key, demand: Demand::refresh((self.clock)(), limits), limits };
         let source = slot.source.clone();
-        let read = move |priority| source.read(priority);
+        let read = move |order| source.read(order);
         // What it brings is stored, and how it failed is counted where it happened.
         let _ = self.cache.read(&question, Priority::Background, read).await;
     }

@@ -80,8 +80,8 @@ pub(super) async fn invalidate(State(api): State<Arc<Api>>, request: Request) ->
     } else {
         open.account.balances()
     };
-    let marked = api.gateway.invalidate(slots);
-    Ok(not_stored(Json(Invalidated { not_before: snapshot::milliseconds(marked.wall) })))
+    let marked = api.gateway.invalidate(slots).await;
+    Ok(not_stored(Json(Invalidated { not_before: snapshot::milliseconds(marked) })))
 }
 
 fn not_stored(body: impl IntoResponse) -> Response {

@@ -14,9 +14,10 @@ use subtle::ConstantTimeEq;
 use super::kubernetes::ServiceAccounts;
 use super::rate_limit::Limit;
 use super::reply;
-use super::settings::{CallerSettings, Identity, LimitSettings};
+use super::settings::{CallerSettings, Identity};
 use crate::domain::{CallerName, RetryAfter};
 use crate::metrics::{AuthFailure, CallerMetrics, LimitPolicy, Metrics};
+use crate::shared::Shared;
 
 /// Which accounts a caller may see: a name in which each `*` stands for any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +57,20 @@ pub(super) struct Caller {
 
 impl Caller {
     /// `before` is the caller of this name until now: a limit that did not change keeps its state.
-    fn new(settings: CallerSettings, before: Option<&Self>, metrics: &Metrics, now: Instant) -> Option<Self> {
-        let kept = |limit: Option<&Arc<Limit>>, settings: LimitSettings| match limit {
-            Some(limit) if limit.settings() == settings => Some(Arc::clone(limit)),
-            _ => Limit::new(settings, now).map(Arc::new),
-        };
-        let limit = kept(before.map(|before| &before.limit), settings.limit)?;
+    fn new(
+        settings: CallerSettings,
+        (before, shared): (Option<&Self>, Option<&Arc<Shared>>),
+        metrics: &Metrics,
+        now: Instant,
+    ) -> Option<Self> {
+        let name = &settings.name;
+        let made = |policy, settings, before| Limit::new((name, policy), settings, (before, shared), now);
+        let limit = made(LimitPolicy::Caller, settings.limit, before.map(|before| &before.limit))?;
         let forced = match settings.forced {
-            Some(forced) => Some(kept(before.and_then(|before| before.forced.as_ref()), forced)?),
+            Some(forced) => {
+                let before = before.and_then(|before| before.forced.as_ref());
+                Some(made(LimitPolicy::Forced, forced, before)?)
+            }
             None => None,
         };
         let policies = [Some(limit.policy("caller")), forced.as_ref().map(|forced| forced.policy("forced"))];
@@ -95,9 +102,8 @@ impl Caller {
     /// Takes the units of a batch beyond the request's own. When they are not there, the whole batch must be paid
     /// for again, its first unit too.
     pub(super) fn charge_batch(&self, balances: usize, now: Instant) -> Result<(), RetryAfter> {
-        let units = u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst());
-        let further = units.saturating_sub(1);
-        self.counted(LimitPolicy::Caller, self.limit.take(further, 1, now))
+        let cost = u32::try_from(balances).unwrap_or(u32::MAX);
+        self.counted(LimitPolicy::Caller, self.limit.take(cost, 1, now))
     }
 
     /// Takes a unit of the forced limit, if the caller has one.
@@ -139,10 +145,10 @@ pub(super) struct Callers {
 }
 
 impl Callers {
-    /// Makes the callers of a configuration, given those of the one before.
+    /// Makes the callers of a configuration, given those of the one before and who shares their limits.
     pub(super) fn new(
         settings: Vec<CallerSettings>,
-        before: Option<&Self>,
+        (before, shared): (Option<&Self>, Option<&Arc<Shared>>),
         metrics: &Metrics,
         now: Instant,
     ) -> Self {
@@ -155,7 +161,9 @@ impl Callers {
         for settings in settings {
             let identity = settings.identity.clone();
             let before = before.get(&settings.name).copied();
-            let Some(caller) = Caller::new(settings, before, metrics, now).map(Arc::new) else { continue };
+            let Some(caller) = Caller::new(settings, (before, shared), metrics, now).map(Arc::new) else {
+                continue;
+            };
             match identity {
                 Identity::Keys(digests) => {
                     callers.by_digest.extend(digests.into_iter().map(|digest| (digest, Arc::clone(&caller))));
@@ -207,6 +215,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::LimitSettings;
     use super::*;
     use std::time::Duration;
 
@@ -220,7 +229,12 @@ mod tests {
         };
         let metrics = Metrics::new("0", "0").unwrap();
         let now = crate::http::clock::now().monotonic;
-        Callers::new(vec![caller("checkout", "key-1"), caller("dashboard", "key-2")], None, &metrics, now)
+        Callers::new(
+            vec![caller("checkout", "key-1"), caller("dashboard", "key-2")],
+            (None, None),
+            &metrics,
+            now,
+        )
     }
 
     #[test]

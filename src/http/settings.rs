@@ -73,3 +73,12 @@ pub struct LimitSettings {
     /// Units at once; above zero.
     pub burst: u32,
 }
+
+impl LimitSettings {
+    /// What one of so many replicas may do alone: rounded down, at least one.
+    #[must_use]
+    pub fn share(self, replicas: u32) -> Self {
+        let part = |whole: u32| (whole / replicas.max(1)).max(1);
+        Self { requests: part(self.requests), burst: part(self.burst), ..self }
+    }
+}

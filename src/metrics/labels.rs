@@ -117,6 +117,46 @@ labels! {
 }
 
 labels! {
+    /// What is done in the shared store.
+    SharedOperation {
+        /// Looking what is known of a balance.
+        Lookup = "lookup",
+        /// Entering a read.
+        Lease = "lease",
+        /// Storing what a read brought.
+        Publish = "publish",
+        /// Invalidating.
+        Invalidate = "invalidate",
+        /// Taking a call of an account's budget.
+        Budget = "budget",
+        /// Taking units of a caller's limit.
+        Limit = "limit",
+        /// Noting how a read failed.
+        Hold = "hold",
+        /// Connecting and listening.
+        Subscribe = "subscribe",
+    }
+}
+
+labels! {
+    /// Why the shared store was of no use.
+    SharedError {
+        /// No answer in time.
+        Timeout = "timeout",
+        /// No connection, or it broke.
+        Connect = "connect",
+        /// It does not do it: full, read-only, not permitted.
+        Refused = "refused",
+        /// An answer that is none of ours.
+        Protocol = "protocol",
+        /// A value that was planted, swapped, put back, or is of another type.
+        Invalid = "invalid",
+        /// An instant in the future of the store's clock.
+        Skew = "skew",
+    }
+}
+
+labels! {
     /// Which limit of a caller refused.
     LimitPolicy {
         /// `limit`.

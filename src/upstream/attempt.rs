@@ -1,14 +1,15 @@
 //! One attempt at a balance: with a live token, and once more with a new one after a refusal; then what came is read.
 
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::credentials::Credentials;
+use super::gate::Terms;
 use super::provider::Call;
 use super::rotation::Rotation;
 use super::stop::Stop;
-use super::{Balance, Operation, Sent, Upstream, classify, client, clock};
-use crate::domain::{BodyError, Moment, ObservedAt, ParseError, Priority, Reading, Snapshot, UpstreamError};
+use super::{Balance, Operation, Sent, Upstream, classify, client, clock, provider};
+use crate::domain::{BodyError, ObservedAt, ParseError, Reading, Snapshot, Turn, UpstreamError};
 use crate::providers::{self, Authorisation};
 
 /// A provider whose parts do not add up is logged this often per account.
@@ -20,29 +21,28 @@ impl Upstream {
     pub(super) async fn authorised_attempt(
         self: &Arc<Self>,
         balance: &Balance,
-        priority: Priority,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Sent, Stop> {
         match &*self.credentials {
             Credentials::Client(rotation) => {
-                let token = self.live_token(rotation, priority, deadline).await?;
-                let attempt = self.attempt(balance, &token.authorisation(), priority, deadline).await;
+                let token = self.live_token(rotation, terms).await?;
+                let attempt = self.attempt(balance, &token.authorisation(), terms).await;
                 if !is_refused(&attempt) {
                     return attempt;
                 }
-                let renewed = self.token_after_refusal(rotation, &token, priority, deadline).await?;
-                self.attempt(balance, &renewed.authorisation(), priority, deadline).await
+                let renewed = self.token_after_refusal(rotation, &token, terms).await?;
+                self.attempt(balance, &renewed.authorisation(), terms).await
             }
             Credentials::Static(rotation) => {
                 let now = || clock::now().monotonic;
                 let chosen = rotation.choose(now());
-                let attempt = self.attempt(balance, &chosen, priority, deadline).await;
+                let attempt = self.attempt(balance, &chosen, terms).await;
                 if attempt.is_ok() {
                     rotation.worked(&chosen, now());
                 } else if is_refused(&attempt)
                     && let Some(other) = self.note_refused(rotation, &chosen)
                 {
-                    let attempt = self.attempt(balance, &other, priority, deadline).await;
+                    let attempt = self.attempt(balance, &other, terms).await;
                     if attempt.is_ok() {
                         rotation.worked(&other, now());
                     }
@@ -78,8 +78,7 @@ impl Upstream {
         &self,
         balance: &Balance,
         authorisation: &Authorisation,
-        priority: Priority,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Sent, Stop> {
         // A slot or a retry may have been waited for.
         self.not_held().inspect_err(|_| self.note_refused_by_hold())?;
@@ -94,11 +93,10 @@ impl Upstream {
         let call = Call {
             operation: Operation::Balance,
             request: request.map(|()| Vec::new()),
-            budget: &self.budget,
-            priority,
-            deadline,
+            gate: &self.gate,
+            terms,
         };
-        let understand = |answer: client::Response, requested_at: Moment| {
+        let understand = |answer: client::Response, sent: provider::Sent| {
             let age = classify::age(&answer.headers);
             if age > self.max_age.get() {
                 return Err(UpstreamError::Invalid(ParseError {
@@ -122,8 +120,12 @@ impl Upstream {
             }
             self.note_oddities(&reading);
             let (name, r#type) = (&settings.name, balance.selector.r#type.as_ref());
-            let snapshot = Snapshot::new(&self.account, name, r#type, requested_at.earlier_by(age), reading);
-            Ok((snapshot, requested_at.monotonic))
+            let snapshot = Snapshot::new(&self.account, name, r#type, sent.at.earlier_by(age), reading);
+            let turn = terms
+                .number
+                .zip(sent.instant)
+                .map(|(number, instant)| Turn { number, instant: instant.earlier_by(age) });
+            Ok((snapshot.with_turn(turn), sent.at.monotonic))
         };
         self.provider.attempt(call, understand).await
     }

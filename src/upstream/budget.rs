@@ -22,7 +22,7 @@ pub struct BudgetSettings {
 /// The log of one account's calls.
 #[derive(Debug)]
 pub(super) struct Budget {
-    settings: BudgetSettings,
+    pub(super) settings: BudgetSettings,
     log: Arc<Mutex<Log>>,
 }
 
@@ -48,6 +48,19 @@ impl Drop for Grant {
 impl Budget {
     pub(super) fn new(settings: BudgetSettings) -> Self {
         Self { settings, log: Arc::default() }
+    }
+
+    /// The budget of one of so many replicas, over the same calls.
+    pub(super) fn divided(&self, replicas: u32) -> Self {
+        let requests = (self.settings.requests / replicas.max(1)).max(1);
+        self.resized(BudgetSettings { requests, ..self.settings })
+    }
+
+    /// Notes a call that was granted elsewhere.
+    pub(super) fn note(&self, now: Instant) -> Grant {
+        let mut log = self.current(now);
+        log.in_flight = log.in_flight.saturating_add(1);
+        Grant(Arc::clone(&self.log))
     }
 
     /// Another budget over the same calls.
@@ -84,7 +97,7 @@ impl Budget {
     }
 
     /// The share of a priority: 60, 80 or 100 % of the requests, rounded down, at least one.
-    fn share(&self, priority: Priority) -> u32 {
+    pub(super) fn share(&self, priority: Priority) -> u32 {
         let percent: u64 = match priority {
             Priority::Background => 60,
             Priority::Plain => 80,

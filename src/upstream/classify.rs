@@ -11,6 +11,7 @@ use crate::domain::{ParseError, UpstreamError};
 
 use super::Operation;
 use super::breaker::Verdict;
+use crate::shared::Ending;
 
 /// Classifies a status; `Ok` for a success, whose body is worth reading.
 pub(super) fn status(
@@ -109,6 +110,16 @@ pub(super) fn verdict(error: UpstreamError, was_given_time: bool) -> Verdict {
         | UpstreamError::Suspended
         | UpstreamError::BudgetExhausted
         | UpstreamError::Defect => Verdict::Answered,
+    }
+}
+
+/// What an attempt says to other replicas: only what the provider answered.
+pub(super) fn ending(failed: Option<UpstreamError>, verdict: Verdict) -> Ending {
+    match (failed, verdict) {
+        (_, Verdict::Success) => Ending::Balance,
+        (_, Verdict::Answered) => Ending::Answered,
+        (Some(UpstreamError::Status(_)), Verdict::Failed) => Ending::Failed,
+        (_, Verdict::Failed | Verdict::Unknown) => Ending::Unknown,
     }
 }
 

@@ -9,14 +9,16 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, BreakerSettings, BreakerState, Verdict};
-use super::budget::{Budget, BudgetSettings};
+use super::budget::BudgetSettings;
 use super::client::{self, Client, ClientError, ClientSettings};
 use super::failure_log::FailureLog;
+use super::gate::{Gate, Terms};
 use super::retry::Reserve;
 use super::{Operation, Stop, classify, clock};
-use crate::domain::{ErrorKind, Moment, Priority, ProviderName, UpstreamError};
+use crate::domain::{ErrorKind, Moment, ProviderName, StoreTime, UpstreamError};
 use crate::metrics::{Label, ProviderMetrics, ReadRefusal};
 use crate::providers::Provider;
+use crate::shared::SharedBreaker;
 use crate::trace::{self, Attempt};
 
 /// How a provider is asked.
@@ -55,6 +57,8 @@ pub struct UpstreamProvider {
     pub(super) metrics: Arc<ProviderMetrics>,
     client: Client,
     breaker: Breaker,
+    /// The breaker of all replicas, for what the provider answered.
+    shared: Option<Arc<SharedBreaker>>,
     in_flight: Arc<AtomicU64>,
     last: Arc<Mutex<Last>>,
     failures: Arc<FailureLog>,
@@ -73,10 +77,17 @@ pub struct Last {
 pub(super) struct Call<'a> {
     pub(super) operation: Operation,
     pub(super) request: http::Request<Vec<u8>>,
-    pub(super) budget: &'a Budget,
-    pub(super) priority: Priority,
-    /// When the whole read ends.
-    pub(super) deadline: Instant,
+    pub(super) gate: &'a Gate,
+    pub(super) terms: &'a Terms,
+}
+
+/// When an attempt was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    /// By our clocks.
+    pub(super) at: Moment,
+    /// By the shared store's: not before it.
+    pub(super) instant: Option<StoreTime>,
 }
 
 impl UpstreamProvider {
@@ -84,13 +95,18 @@ impl UpstreamProvider {
     ///
     /// # Errors
     /// [`ClientError`] when a certificate or key cannot be used.
-    pub fn new(settings: ProviderSettings, metrics: Arc<ProviderMetrics>) -> Result<Self, ClientError> {
+    pub fn new(
+        settings: ProviderSettings,
+        shared: Option<Arc<SharedBreaker>>,
+        metrics: Arc<ProviderMetrics>,
+    ) -> Result<Self, ClientError> {
         Ok(Self {
             slots: Arc::new(Semaphore::new(settings.max_concurrency as usize)),
             reserve: Arc::new(Reserve::full(clock::now().monotonic)),
             metrics,
             client: Client::new(settings.client.clone())?,
             breaker: Breaker::new(settings.breaker),
+            shared,
             in_flight: Arc::default(),
             last: Arc::default(),
             failures: Arc::default(),
@@ -103,11 +119,19 @@ impl UpstreamProvider {
     ///
     /// # Errors
     /// [`ClientError`] when a certificate or key cannot be used.
-    pub fn reconfigured(self: &Arc<Self>, settings: ProviderSettings) -> Result<Arc<Self>, ClientError> {
-        if self.settings == settings {
+    pub fn reconfigured(
+        self: &Arc<Self>,
+        settings: ProviderSettings,
+        shared: Option<Arc<SharedBreaker>>,
+    ) -> Result<Arc<Self>, ClientError> {
+        let shares_alike = self.shared.as_ref().map(Arc::as_ptr) == shared.as_ref().map(Arc::as_ptr);
+        if self.settings == settings && shares_alike {
             return Ok(Arc::clone(self));
         }
-        let fresh = Self::new(settings, Arc::clone(&self.metrics))?;
+        let fresh = Self::new(settings, shared, Arc::clone(&self.metrics))?;
+        if self.settings != fresh.settings {
+            fresh.reset_breaker();
+        }
         let keeps_slots = fresh.settings.max_concurrency == self.settings.max_concurrency;
         Ok(Arc::new(Self {
             slots: if keeps_slots { Arc::clone(&self.slots) } else { fresh.slots },
@@ -123,15 +147,22 @@ impl UpstreamProvider {
     ///
     /// # Errors
     /// [`ClientError`] when even these cannot be used under the other settings.
-    pub fn with_its_identity(self: &Arc<Self>, settings: ProviderSettings) -> Result<Arc<Self>, ClientError> {
+    pub fn with_its_identity(
+        self: &Arc<Self>,
+        settings: ProviderSettings,
+        shared: Option<Arc<SharedBreaker>>,
+    ) -> Result<Arc<Self>, ClientError> {
         let ClientSettings { extra_ca, identity, .. } = self.settings.client.clone();
         let client = ClientSettings { extra_ca, identity, ..settings.client };
-        self.reconfigured(ProviderSettings { client, ..settings })
+        self.reconfigured(ProviderSettings { client, ..settings }, shared)
     }
 
     /// Closes the breaker: what failed may have had a cause that is gone.
     pub fn reset_breaker(&self) {
         self.breaker.reset();
+        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.is_open()) {
+            shared.reset();
+        }
     }
 
     /// Its configured name.
@@ -143,7 +174,14 @@ impl UpstreamProvider {
     /// The breaker's state now.
     #[must_use]
     pub fn breaker_state(&self) -> BreakerState {
-        self.breaker.state(clock::now().monotonic)
+        let now = clock::now().monotonic;
+        let shared = match &self.shared {
+            Some(shared) if shared.wait(now).is_some() => BreakerState::Open,
+            Some(shared) if shared.is_open() => BreakerState::HalfOpen,
+            _ => BreakerState::Closed,
+        };
+        let own = self.breaker.state(now);
+        if own as u8 >= shared as u8 { own } else { shared }
     }
 
     /// Calls that are under way.
@@ -160,31 +198,41 @@ impl UpstreamProvider {
 
     /// Whether an attempt could leave now, as far as the breaker knows.
     pub(super) fn is_suspended(&self, now: Instant) -> Option<Stop> {
-        self.breaker.wait(now).map(|wait| Stop::refused(UpstreamError::Suspended, wait))
+        let shared = || self.shared.as_ref().and_then(|shared| shared.wait(now));
+        self.breaker.wait(now).or_else(shared).map(|wait| Stop::refused(UpstreamError::Suspended, wait))
     }
 
     /// Makes one attempt. `understand` reads the answer; its error counts as the attempt's.
     pub(super) async fn attempt<T>(
         &self,
         call: Call<'_>,
-        understand: impl FnOnce(client::Response, Moment) -> Result<T, UpstreamError>,
+        understand: impl FnOnce(client::Response, Sent) -> Result<T, UpstreamError>,
     ) -> Result<T, Stop> {
         let now = clock::now();
         let admission = self.breaker.admit(now.monotonic).map_err(|wait| {
             self.metrics.refused(ReadRefusal::Breaker);
             Stop::refused(UpstreamError::Suspended, wait)
         })?;
-        let grant = call.budget.grant(call.priority, now.monotonic).map_err(|wait| {
+        let shared = match &self.shared {
+            // Boxed: only a probe waits there.
+            Some(shared) => Some(Box::pin(shared.admit()).await.map_err(|wait| {
+                self.metrics.refused(ReadRefusal::Breaker);
+                Stop::refused(UpstreamError::Suspended, wait)
+            })?),
+            None => None,
+        };
+        let permit = call.gate.permit(call.terms, self.settings.attempt_timeout).await.map_err(|wait| {
             self.metrics.refused(ReadRefusal::Budget);
             Stop::refused(UpstreamError::BudgetExhausted, wait)
         })?;
-        let left = call.deadline.saturating_duration_since(now.monotonic);
-        let timeout = left.min(self.settings.attempt_timeout);
         let in_flight = InFlight::enter(&self.in_flight);
         let requested_at = clock::now();
+        let left = call.terms.deadline.saturating_duration_since(requested_at.monotonic);
+        let timeout = left.min(self.settings.attempt_timeout);
         let result = self.client.send(call.operation, call.request, timeout).await;
-        let result = result.and_then(|answer| understand(answer, requested_at));
-        drop((grant, in_flight));
+        let result = result
+            .and_then(|answer| understand(answer, Sent { at: requested_at, instant: permit.instant() }));
+        drop((permit, in_flight));
 
         let ended = clock::now();
         let failed = result.as_ref().err().copied();
@@ -198,6 +246,9 @@ impl UpstreamProvider {
             (Some(error), _) => classify::verdict(error, timeout * 2 >= self.settings.attempt_timeout),
         };
         admission.settle(verdict, ended.monotonic);
+        if let Some(shared) = shared {
+            shared.settle(classify::ending(failed, verdict));
+        }
         self.note(call.operation, failed, ended);
         result.map_err(|error| Stop::failed(error, call.operation, requested_at.monotonic))
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::credentials::{self, ClientCredentials, Credentials};
+use super::gate::Terms;
 use super::provider::Call;
 use super::rotation::Rotation;
 use super::stop::Stop;
@@ -20,8 +21,7 @@ impl Upstream {
     pub(super) async fn live_token(
         self: &Arc<Self>,
         rotation: &Rotation<ClientCredentials>,
-        priority: Priority,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Arc<Token>, Stop> {
         let now = clock::now().monotonic;
         if let Some(token) = self.tokens.use_live(now) {
@@ -30,13 +30,13 @@ impl Upstream {
             }
             return Ok(token);
         }
-        let turn = timeout_at(deadline.into(), self.tokens.asking.lock()).await;
+        let turn = timeout_at(terms.deadline.into(), self.tokens.asking.lock()).await;
         let Ok(_turn) = turn else { return Err(self.busy()) };
         if self.tokens.use_live(clock::now().monotonic).is_none() {
             self.not_held()?;
-            self.mint(rotation, priority, deadline).await?;
+            self.mint(rotation, terms).await?;
         }
-        self.token_in_time(deadline)
+        self.token_in_time(terms.deadline)
     }
 
     /// The token to repeat a call with that was answered with 401 or 403.
@@ -44,18 +44,17 @@ impl Upstream {
         self: &Arc<Self>,
         rotation: &Rotation<ClientCredentials>,
         refused: &Arc<Token>,
-        priority: Priority,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<Arc<Token>, Stop> {
         self.tokens.drop_refused(refused);
-        let turn = timeout_at(deadline.into(), self.tokens.asking.lock()).await;
+        let turn = timeout_at(terms.deadline.into(), self.tokens.asking.lock()).await;
         let Ok(_turn) = turn else { return Err(self.busy()) };
         if self.tokens.use_live(clock::now().monotonic).is_none() {
             self.not_held()?;
             self.tokens.take_refused_renewal(clock::now().monotonic).map_err(Stop::refused_again)?;
-            self.mint(rotation, priority, deadline).await?;
+            self.mint(rotation, terms).await?;
         }
-        self.token_in_time(deadline)
+        self.token_in_time(terms.deadline)
     }
 
     /// A hold of the account may have begun while something was waited for.
@@ -78,15 +77,14 @@ impl Upstream {
     async fn mint(
         self: &Arc<Self>,
         rotation: &Rotation<ClientCredentials>,
-        priority: Priority,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<(), Stop> {
         let chosen = rotation.choose(clock::now().monotonic);
-        let result = self.ask_token(rotation, &chosen, priority, deadline).await;
+        let result = self.ask_token(rotation, &chosen, terms).await;
         if result.as_ref().is_err_and(|stop| stop.error == UpstreamError::Refused)
             && let Some(other) = self.note_refused(rotation, &chosen)
         {
-            return self.ask_token(rotation, &other, priority, deadline).await;
+            return self.ask_token(rotation, &other, terms).await;
         }
         result
     }
@@ -101,7 +99,8 @@ impl Upstream {
             if rotation.is_trial_due(now) && account.not_held().is_ok() {
                 let deadline = now + account.provider.settings.deadline;
                 let newest = rotation.choose(now);
-                let result = account.ask_token(rotation, &newest, Priority::Background, deadline).await;
+                let terms = Terms::alone(Priority::Background, deadline);
+                let result = account.ask_token(rotation, &newest, &terms).await;
                 if let Err(stop) = result {
                     account.hold_if_throttled(&stop);
                     if stop.error == UpstreamError::Refused {
@@ -117,18 +116,17 @@ impl Upstream {
         self: &Arc<Self>,
         rotation: &Rotation<ClientCredentials>,
         credentials: &Arc<ClientCredentials>,
-        priority: Priority,
-        deadline: Instant,
+        terms: &Terms,
     ) -> Result<(), Stop> {
         let request = credentials
             .exchange(&self.provider.settings.token_endpoint)
             .map_err(|error| Stop::defect(&error))?;
-        let call = Call { operation: Operation::Token, request, budget: &self.budget, priority, deadline };
+        let call = Call { operation: Operation::Token, request, gate: &self.gate, terms };
         let issued = self
             .provider
-            .attempt(call, |answer, asked_at| {
+            .attempt(call, |answer, sent| {
                 let issued = credentials::parse_issued(&answer.body).map_err(UpstreamError::Invalid)?;
-                Ok((issued, asked_at))
+                Ok((issued, sent.at))
             })
             .await;
         let (issued, asked_at) = issued?;
@@ -175,7 +173,7 @@ impl Upstream {
             return Err(Stop::refused(UpstreamError::Busy, RETRY_PAUSES.0));
         }
         let deadline = now + self.provider.settings.deadline;
-        let result = self.mint(rotation, Priority::Background, deadline).await;
+        let result = self.mint(rotation, &Terms::alone(Priority::Background, deadline)).await;
         if let Err(stop) = &result {
             tracing::warn!(
                 account = %self.account,

@@ -12,12 +12,14 @@ mod request;
 mod tls;
 mod tokens;
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::domain::{BalanceType, ProviderName};
+use crate::domain::{Answer, BalanceType, Failure, Order, Priority, ProviderName, UpstreamError};
 use crate::metrics::{Metrics, Samples};
 use crate::providers;
 use crate::providers::Authorisation;
@@ -100,10 +102,10 @@ impl Setup {
         self.settings.token_endpoint = format!("{url}/api/auth/token");
         let metrics = Metrics::new("0", "test").unwrap();
         let handles = metrics.provider(&self.settings.name);
-        let provider = Arc::new(UpstreamProvider::new(self.settings, handles).unwrap());
+        let provider = Arc::new(UpstreamProvider::new(self.settings, None, handles).unwrap());
         let account = AccountName::parse("a").unwrap();
         let (selectors, max_age) = (self.selectors, MaxAge::CEILING);
-        let settings = UpstreamSettings { account, provider, credential, selectors, max_age };
+        let settings = UpstreamSettings { account, provider, credential, selectors, max_age, shared: None };
         (metrics, Arc::new(Upstream::new(settings)))
     }
 }
@@ -138,7 +140,7 @@ impl Account {
 
     /// One read of the balance with this index on behalf of a caller with a demand.
     async fn read(&self, index: usize) -> Result<Arc<Snapshot>, Failure> {
-        self.upstream.read(index, Priority::Demanded).await.result
+        self.upstream.read(index, Order::alone(Priority::Demanded)).await.result
     }
 
     async fn error(&self, index: usize) -> UpstreamError {
@@ -147,7 +149,7 @@ impl Account {
 
     fn spawn_read(&self, index: usize) -> JoinHandle<Answer> {
         let upstream = Arc::clone(&self.upstream);
-        tokio::spawn(async move { upstream.read(index, Priority::Demanded).await })
+        tokio::spawn(async move { upstream.read(index, Order::alone(Priority::Demanded)).await })
     }
 
     /// What each call was answered with, oldest first: operation and status.

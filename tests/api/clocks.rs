@@ -85,7 +85,7 @@ async fn with_stepped_clock(site: &Site) -> Gateway {
     Gateway::run(serve).await
 }
 
-fn faketime() -> std::path::PathBuf {
+pub(crate) fn faketime() -> std::path::PathBuf {
     let folders = std::fs::read_dir("/usr/lib").unwrap().map(|folder| folder.unwrap().path());
     let mut libraries = folders.map(|folder| folder.join("faketime").join(FAKETIME));
     libraries.find(|library| library.exists()).expect("the Debian package libfaketime is installed")

@@ -34,6 +34,7 @@ mod reconciliation;
 mod reload;
 mod replicas;
 mod rolling;
+mod shared;
 mod slow_provider;
 mod soak;
 mod strangers;

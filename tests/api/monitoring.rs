@@ -23,6 +23,8 @@ const VARIABLES: [(&str, &str); 5] = [
     ("$account", ".*"),
     ("$caller", ".*"),
 ];
+/// 32 bytes, as `[shared]` wants them.
+const SHARED_KEY: &str = "c2hhcmVkLWtleS1vZi10aGUtdGVzdHMtMzItYnl0ZXM=";
 /// Some queries need several scrapes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -93,10 +95,12 @@ async fn traffic(gateway: &Harness) {
     gateway.send("GET", "/v1/balances", None, &[]).await;
 }
 
-/// With alert levels, and amounts as gauges.
+/// With alert levels, amounts as gauges, and a store that is down.
 async fn with_levels() -> Harness {
-    let further = format!("{LEVELS}[metrics]\nbalances = true\n");
-    Harness::start(Setup { further, ..Setup::default() }).await
+    let shared = "[shared]\nurl = \"redis://127.0.0.1:1\"\nkey = { env = \"SHARED_KEY\" }\n";
+    let further = format!("{LEVELS}[metrics]\nbalances = true\n{shared}");
+    let secrets = vec![("SHARED_KEY", SHARED_KEY.to_owned())];
+    Harness::start(Setup { further, secrets, ..Setup::default() }).await
 }
 
 async fn gateway_with_a_failing_provider() -> Harness {
@@ -183,6 +187,17 @@ async fn an_open_breaker_raises_its_alert() {
     let raised = "ALERTS{alertname=\"BalanceGatewayBreakerOpen\", provider=\"avista\"}";
     eventually("the alert is raised", || async { !prometheus.query(raised).await.is_empty() }).await;
     assert_eq!(prometheus.query("ALERTS{alertname=\"BalanceGatewayBreakerOpen\"}").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_raises_its_alert() {
+    let gateway = with_levels().await;
+    let prometheus = Prometheus::scraping(gateway.ops).await;
+
+    // It fires after five minutes.
+    let raised = "ALERTS{alertname=\"BalanceGatewayAlone\", alertstate=\"pending\"}";
+    eventually("the alert is raised", || async { !prometheus.query(raised).await.is_empty() }).await;
+    assert!(prometheus.query("ALERTS{alertname=~\"BalanceGatewayStore.*\"}").await.is_empty());
 }
 
 /// What is set at the provider, and the alerts of the account that are firing or wait for their time.

@@ -16,17 +16,22 @@ use crate::process::{Gateway, Site};
 const PATH: &str = "/v1/accounts/treasury/balance";
 
 /// A certificate authority of the test.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
+    /// Its certificate in PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A certificate for this name and its key, both in PEM.
-    fn issue(&self, name: &str) -> [String; 2] {
+    pub(crate) fn issue(&self, name: &str) -> [String; 2] {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         [params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem()]
@@ -103,7 +108,7 @@ async fn a_client_certificate_whose_files_are_replaced_one_by_one_is_rotated_wit
     .await;
     let provider = site.provider.addr().to_string();
     let port = terminate(authority.acceptor(), provider, Arc::clone(&presented)).await;
-    let ca = site.folder.write("ca.pem", &authority.0.pem());
+    let ca = site.folder.write("ca.pem", &authority.pem());
     let files = [site.folder.write("client.pem", &first[0]), site.folder.write("client.key", &first[1])];
     let config = fs::read_to_string(&site.config).unwrap();
     let config = config

@@ -45,7 +45,7 @@ async fn balance(gateway: &Gateway) -> Reply {
 
 impl Site {
     /// Writes the configuration with this in place of that, in one step.
-    fn rewrite(&self, from: &str, to: &str) {
+    pub(crate) fn rewrite(&self, from: &str, to: &str) {
         let text = fs::read_to_string(&self.config).unwrap();
         assert!(text.contains(from), "{from}");
         self.replace("gateway.toml", &text.replacen(from, to, 1));

@@ -13,7 +13,7 @@ fn assert_mistakes(text: &str, expected: &[&str]) {
 }
 
 /// Where something is written, what, and the mistake. `\n` is a line break; the words in capitals are spelled out
-/// in the test.
+/// in the test, STORE and KEY being the two lines that `[shared]` cannot do without.
 const WRONG: &str = r#"
 [server] | api = "localhost:1" | server.api: ADDRESS
 [server] | ops = 9090 | server.ops: ADDRESS
@@ -79,11 +79,41 @@ accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list
 [log] | [tracing]\notlp = "http://c"\nsample = 0.01 | tracing.sample: SHARE
 [log] | [tracing]\notlp = "http://c"\nsample = "1%" | tracing.sample: SHARE
 [log] | [tracing]\notlp = "http://c"\nrate = "1" | tracing.rate: unknown key, expected one of otlp, sample
+[log] | [shared]\nKEY | shared.url: missing, URL_OR_TEXT
+[log] | [shared]\nSTORE | shared.key: missing, KEYS
+[log] | [shared]\nKEY\nurl = "redis://:st0r3-p4ss@store" | shared.url: expected no password here: secrets come from a file or the environment only
+[log] | [shared]\nKEY\nurl = "http://store" | shared.url: STORES
+[log] | [shared]\nKEY\nurl = 6379 | shared.url: SECRET
+[log] | [shared]\nKEY\nurl = { env = "TOKEN" } | shared.url: STORES
+[log] | [shared]\nKEY\nurl = { env = "NOTHING" } | shared.url: expected the name of an environment variable that is set
+[log] | [shared]\nSTORE\nkey = "c2hhcmVk" | shared.key: SECRET
+[log] | [shared]\nSTORE\nkey = [] | shared.key: expected at least one, 32 random bytes in base64, or a list of such keys
+[log] | [shared]\nSTORE\nkey = { env = "SHORT_KEY" } | shared.key: expected 32 bytes in base64
+[log] | [shared]\nSTORE\nkey = [{ env = "SHARED_KEY" }, { env = "TOKEN" }] | shared.key[1]: expected 32 bytes in base64
+[log] | [shared]\nSTORE\nKEY\nca = "/nowhere/ca.pem" | shared.ca: expected a readable file, but /nowhere/ca.pem: No such file or directory (os error 2)
+[log] | [shared]\nSTORE\nKEY\nprefix = "" | shared.prefix: PREFIX
+[log] | [shared]\nSTORE\nKEY\nprefix = "a b" | shared.prefix: PREFIX
+[log] | [shared]\nSTORE\nKEY\nprefix = "{a}" | shared.prefix: PREFIX
+[log] | [shared]\nSTORE\nKEY\ntimeout = "1001ms" | shared.timeout: expected 1ms to 1s
+[log] | [shared]\nSTORE\nKEY\ntimeout = 30 | shared.timeout: DURATION
+[log] | [shared]\nSTORE\nKEY\ntls = true | shared.tls: unknown key, expected one of url, ca, key, prefix, timeout
 [log] | level = "trace" | log.level: expected one of error, warn, info, debug
 [log] | "request s" = true | log."request s": unknown key, expected one of level, requests
 "#;
 
-const WORDS: [(&str, &str); 12] = [
+const WORDS: [(&str, &str); 17] = [
+    ("URL_OR_TEXT", "expected { env = \"…\" } or { file = \"…\" }, or a text without a password"),
+    ("KEYS", "expected 32 random bytes in base64, or a list of such keys"),
+    (
+        "STORES",
+        "expected redis[s]://[user:pass@]host[:port][/db], redis[s]-cluster://h1:p1,h2:p2 or \
+         redis[s]-sentinel://h1:p1,h2:p2/master (valkey for redis too)",
+    ),
+    (
+        "SECRET",
+        "expected { file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only",
+    ),
+    ("PREFIX", "expected 1 to 64 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"),
     (
         "ALERTS",
         "expected { critical = \"500.00\", warning = \"2000.00\", high = \"10000.00\" }, each where it matters",
@@ -108,11 +138,15 @@ const WORDS: [(&str, &str); 12] = [
     ),
 ];
 
+fn with_store(text: &str) -> String {
+    text.replace("\nSTORE", "\nurl = \"redis://store\"").replace("\nKEY", "\nkey = { env = \"SHARED_KEY\" }")
+}
+
 #[test]
 fn a_value_that_cannot_be_is_named_with_its_key() {
     for line in WRONG.lines().skip(1) {
         let parts: Vec<String> =
-            line.split('|').map(|part| part.trim_matches(' ').replace("\\n", "\n")).collect();
+            line.split('|').map(|part| with_store(&part.trim_matches(' ').replace("\\n", "\n"))).collect();
         let [place, text, mistake] = &parts[..] else { panic!("{line}") };
         let spoken = WORDS.iter().find(|(word, _)| mistake.ends_with(word));
         let spelled_out = spoken.map_or(mistake.clone(), |(word, meaning)| mistake.replace(word, meaning));
@@ -292,14 +326,6 @@ fn names_references_and_digests_are_checked_across_sections() {
 }
 
 #[test]
-fn what_a_later_version_will_have_is_refused() {
-    let shared = with("[log]", "[shared]\nurl = { env = \"REDIS_URL\" }");
-
-    assert_mistakes(&shared, &["shared: not available in this version"]);
-    assert_mistakes(&with("[log]", "[auth.ldap]"), &["auth.ldap: unknown key, expected one of kubernetes"]);
-}
-
-#[test]
 fn the_three_sections_without_defaults_must_be_there() {
     let missing = |key| format!("{key}: missing, expected tables of the form [{key}.NAME]");
 
@@ -310,10 +336,11 @@ fn the_three_sections_without_defaults_must_be_there() {
             "accounts: expected tables of the form [accounts.NAME]",
             "callers.c: expected a table, [callers.NAME]",
             "providers.x: expected a table, [providers.NAME]",
-            "surver: unknown key, expected one of server, freshness, providers, accounts, auth, callers, metrics, log, tracing",
+            "surver: unknown key, expected one of server, shared, freshness, providers, accounts, auth, callers, metrics, log, tracing",
         ],
     );
     assert_mistakes("[providers]\n[accounts]\n[callers]", &["accounts: expected at least one account"]);
+    assert_mistakes(&with("[log]", "[auth.ldap]"), &["auth.ldap: unknown key, expected one of kubernetes"]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! No secret is ever shown.
 
-use super::{Folder, certificate, parse};
+use super::{Folder, SHARED_KEY, certificate, parse};
+
+/// 32 bytes, as well.
+const ANOTHER_KEY: &str = "YW5vdGhlci1zaGFyZWQta2V5LW9mLTMyLWJ5dGVzIDo=";
 
 /// A configuration with every kind of secret, and the secrets.
 fn full(folder: &Folder) -> (String, Vec<String>) {
@@ -26,14 +29,22 @@ fn full(folder: &Folder) -> (String, Vec<String>) {
         provider = "pluggo"
         api_key = {{ env = "API_KEY" }}
         session_token = {{ env = "SESSION" }}
+        [shared]
+        url = {{ env = "STORE" }}
+        key = [{{ file = {:?} }}, {{ env = "SHARED_KEY" }}]
         [callers]
         "#,
         folder.file("1", "st4t1c-t0k3n"),
         folder.file("2", "cl13nt-1d"),
         folder.file("3", "cl13nt-s3cr3t"),
+        folder.file("6", ANOTHER_KEY),
     );
     let mut secrets: Vec<String> =
-        ["st4t1c-t0k3n", "cl13nt-1d", "cl13nt-s3cr3t", "4p1-k3y", "s3ss10n"].map(str::to_owned).to_vec();
+        ["st4t1c-t0k3n", "cl13nt-1d", "cl13nt-s3cr3t", "4p1-k3y", "s3ss10n", "g4tew4y", "st0r3-p4ss"]
+            .into_iter()
+            .chain([SHARED_KEY, ANOTHER_KEY])
+            .map(str::to_owned)
+            .collect();
     secrets.extend(certificate.lines().chain(key.lines()).filter(|line| line.len() > 60).map(str::to_owned));
     (text, secrets)
 }
@@ -57,7 +68,7 @@ fn a_configuration_shows_no_secret() {
     assert_hidden(&format!("{config:?} {config:#?}"), &secrets);
     assert_hidden(config.masked(), &secrets);
     assert_hidden(&warnings.join("\n"), &secrets);
-    for key in ["token", "client_id", "client_secret", "certificate", "api_key", "session_token"] {
+    for key in ["token", "client_id", "client_secret", "certificate", "api_key", "session_token", "url"] {
         assert!(config.masked().contains(&format!("\n{key} = \"***\"\n")), "{key} in {}", config.masked());
     }
 }
@@ -74,6 +85,10 @@ fn mistakes_show_no_secret() {
         ("[callers]".to_owned(), "[callers.c]\nkeys_sha256 = [\"st4t1c-t0k3n\"]".to_owned()),
         ("[callers]".to_owned(), "[callers.c]\naccounts = st4t1c-t0k3n".to_owned()),
         ("{ env = \"API_KEY\" }".to_owned(), "\"4p1-k3y\"".to_owned()),
+        ("{ env = \"STORE\" }".to_owned(), "\"redis://g4tew4y:st0r3-p4ss@store\"".to_owned()),
+        ("{ env = \"STORE\" }".to_owned(), "{ env = \"SHARED_KEY\" }".to_owned()),
+        ("{ env = \"SHARED_KEY\" }".to_owned(), "{ env = \"STORE\" }".to_owned()),
+        ("{ env = \"SHARED_KEY\" }".to_owned(), format!("{ANOTHER_KEY:?}")),
         ("{ env = \"API_KEY\" }".to_owned(), "{ env = \"4p1-k3y\" }".to_owned()),
         (format!("{:?}", folder.0.join("1")), format!("{spoilt:?}")),
         (format!("{:?}", folder.0.join("3")), format!("{binary:?}")),

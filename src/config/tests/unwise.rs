@@ -60,6 +60,24 @@ fn each_unwise_setting_is_named() {
 }
 
 #[test]
+fn a_shared_store_changes_when_too_little_for_each_is_unwise() {
+    let shared = "[shared]\nurl = \"redis://store\"\nkey = { env = \"SHARED_KEY\" }";
+    let few =
+        "below server.replicas: while the store is away, together they allow more, as each has at least 1";
+    let alone =
+        "shared: server.replicas is 1: while the store is away, each replica would take all for itself";
+    for (server, expected) in [
+        ("", vec![alone.to_owned()]),
+        ("replicas = 100", vec![]),
+        ("replicas = 301", vec![format!("providers.p.budget: {few}"), format!("callers.c.limit: {few}")]),
+    ] {
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+
+        assert_warnings(&with("[server]", server).replace("[log]", shared), &expected);
+    }
+}
+
+#[test]
 fn two_accounts_with_one_credential_are_named() {
     let twin = "[accounts.b]\nprovider = \"p\"\ntoken = { env = \"TOKEN\" }\n[accounts.d]\nprovider = \"p\"\ntoken = { env = \"API_KEY\" }";
 

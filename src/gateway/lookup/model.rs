@@ -44,6 +44,7 @@ mod clock;
 mod log;
 mod oracle;
 mod provider;
+mod replicas;
 mod request;
 mod run;
 mod schedule;
@@ -73,7 +74,7 @@ fn a_seed_replays_to_the_letter() {
 
 #[test]
 fn no_schedule_breaks_a_promise() {
-    let seeds = seeds();
+    let seeds = seeds(NORMAL, LONG);
     let stride = thread::available_parallelism().map_or(1, usize::from);
 
     let broken = thread::scope(|scope| {
@@ -98,12 +99,12 @@ fn the_schedules_reach_every_rule() {
 
 /// What a run judges: `BALANCE_GATEWAY_LONG` makes it long, `BALANCE_GATEWAY_SEED` plays one schedule alone.
 #[expect(clippy::disallowed_methods, reason = "the only switches of this test")]
-fn seeds() -> Range<u64> {
+fn seeds(normal: u64, long: u64) -> Range<u64> {
     if let Ok(seed) = std::env::var("BALANCE_GATEWAY_SEED") {
         let seed = seed.parse().expect("a seed is a number");
         return seed..seed + 1;
     }
-    0..if std::env::var("BALANCE_GATEWAY_LONG").is_ok() { LONG } else { NORMAL }
+    0..if std::env::var("BALANCE_GATEWAY_LONG").is_ok() { long } else { normal }
 }
 
 /// Plays one schedule; where it breaks a rule, tells all of it.

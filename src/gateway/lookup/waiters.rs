@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use super::{Lookup, Source};
 use crate::cache::BalanceCache;
 use crate::domain::{
-    AccountName, Amount, Answer, BalanceKey, Currency, FreshFor, Limits, MaxAge, Moment, ObservedAt,
-    Priority, ProviderName, Reading, Selector, Snapshot, Wish,
+    AccountName, Amount, Answer, BalanceKey, Currency, FreshFor, Limits, MaxAge, Moment, ObservedAt, Order,
+    ProviderName, Reading, Selector, Snapshot, Wish,
 };
 use crate::gateway::{Asked, Refusal};
 
@@ -33,13 +33,19 @@ struct Slow {
 }
 
 impl Source for Slow {
-    fn read(&self, priority: Priority) -> impl Future<Output = Answer> + Send + 'static + use<> {
+    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let Self { reads, may_answer, snapshot } = self.clone();
         async move {
             reads.fetch_add(1, Ordering::SeqCst);
             let sent_at = now().monotonic;
             drop(may_answer.acquire().await);
-            Answer { priority, sent_at, result: Ok(snapshot) }
+            Answer {
+                priority: order.priority,
+                sent_at,
+                turn: None,
+                is_elsewhere: false,
+                result: Ok(snapshot),
+            }
         }
     }
 

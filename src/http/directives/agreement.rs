@@ -44,7 +44,7 @@ fn ours(stored: Stored, directives: &str) -> (bool, Duration) {
     let arrived = received.later_by(stored.since);
     let demand = wish(request(directives).headers(), None).demand(arrived, stored.limits);
     let age = requested_at.age_at(arrived);
-    (demand.accepts(requested_at) && age < stored.limits.max_age.get(), age)
+    (demand.accepts(requested_at, None) && age < stored.limits.max_age.get(), age)
 }
 
 /// The other's judgement, of an answer that is fresh for `lifetime`.

@@ -70,7 +70,7 @@ fn balance(item: &Item<'_>, found: &Found) -> Row {
         finding.blocked_percentage.map(|percentage| percentage.to_string()).unwrap_or_default(),
         alerts.join(" "),
         reading.observed_at.instant().map(snapshot::milliseconds).unwrap_or_default(),
-        snapshot::milliseconds(found.snapshot.requested_at().wall),
+        snapshot::milliseconds(found.snapshot.fetched_at()),
         String::new(),
     ]
 }

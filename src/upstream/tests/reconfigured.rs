@@ -11,6 +11,7 @@ fn rotated(account: &Account, credential: Credential, keeps_identity: bool) -> A
         credential,
         selectors: upstream.balances.iter().map(|balance| balance.selector.clone()).collect(),
         max_age: upstream.max_age,
+        shared: None,
     };
     upstream.reconfigured(settings, keeps_identity)
 }
@@ -30,7 +31,7 @@ async fn a_refused_token_from_outside_leaves_the_old_one_in_use_in_the_same_read
     account.read(0).await.unwrap();
 
     let upstream = rotated(&account, token("not known there"), true);
-    let answer = upstream.read(0, Priority::Demanded).await.result;
+    let answer = upstream.read(0, Order::alone(Priority::Demanded)).await.result;
 
     assert!(Arc::ptr_eq(&upstream, &account.upstream), "nothing else changed");
     assert!(answer.is_ok(), "{answer:?}");
@@ -47,10 +48,10 @@ async fn a_refused_secret_leaves_the_old_one_in_use_for_the_next_token() {
     account.read(0).await.unwrap();
 
     let upstream = rotated(&account, client(&account, "not known there"), true);
-    upstream.read(0, Priority::Demanded).await.result.unwrap();
+    upstream.read(0, Order::alone(Priority::Demanded)).await.result.unwrap();
     assert!(!upstream.is_credential_rejected(), "the live token is used on");
     account.provider.expire_tokens();
-    upstream.read(0, Priority::Demanded).await.result.unwrap();
+    upstream.read(0, Order::alone(Priority::Demanded)).await.result.unwrap();
 
     assert!(upstream.is_credential_rejected());
     let (ok, token) = (("balance", Some(200)), |status| ("token", Some(status)));
@@ -135,7 +136,7 @@ async fn a_changed_secret_ends_the_hold_and_the_breakers_row() {
 
     let good = account.provider.credentials().token;
     let upstream = rotated(&account, token(&format!("{good}-rotated")), true);
-    let answer = upstream.read(0, Priority::Demanded).await.result;
+    let answer = upstream.read(0, Order::alone(Priority::Demanded)).await.result;
 
     assert!(answer.is_ok(), "asked again, with the new one and then with the old: {answer:?}");
     assert_eq!(account.calls().len(), 3);
@@ -155,7 +156,7 @@ async fn another_identity_begins_with_nothing_but_budget_and_holds() {
 
     assert!(upstream.token_expiry().is_none());
     assert_eq!(upstream.budget_limit() - upstream.budget_remaining(), spent);
-    assert_eq!(upstream.read(0, Priority::Demanded).await.result.unwrap_err().error, throttled);
+    assert_eq!(upstream.read(0, Order::alone(Priority::Demanded)).await.result.unwrap_err().error, throttled);
 }
 
 #[tokio::test]
@@ -168,11 +169,11 @@ async fn a_provider_under_other_settings_begins_anew_with_the_limits_that_did_no
     let old = &account.upstream.provider;
     assert_eq!(old.breaker_state(), BreakerState::Open);
 
-    let same = old.reconfigured(old.settings.clone()).unwrap();
+    let same = old.reconfigured(old.settings.clone(), None).unwrap();
     let settings = ProviderSettings { retries: 3, ..old.settings.clone() };
-    let other = old.reconfigured(settings).unwrap();
+    let other = old.reconfigured(settings, None).unwrap();
     let settings = ProviderSettings { max_concurrency: 7, ..old.settings.clone() };
-    let narrower = old.reconfigured(settings).unwrap();
+    let narrower = old.reconfigured(settings, None).unwrap();
 
     assert!(Arc::ptr_eq(old, &same));
     assert_eq!(other.breaker_state(), BreakerState::Closed);

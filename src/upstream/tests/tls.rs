@@ -72,7 +72,7 @@ async fn a_connection_that_has_gone_silent_is_not_used_again() {
     });
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
-    let answer = upstream.read(0, Priority::Plain).await;
+    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
 
     assert!(answer.result.is_ok(), "{answer:?}");
 }
@@ -87,7 +87,7 @@ async fn a_certificate_that_is_missing_is_no_connection() {
     });
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
-    let answer = upstream.read(0, Priority::Plain).await;
+    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
 
     assert_eq!(answer.result.unwrap_err().error, UpstreamError::Unreachable);
 }
@@ -98,7 +98,7 @@ async fn a_server_that_nobody_vouches_for_is_no_connection() {
     let setup = Setup::with(Kind::NtxpayBr, |settings| settings.client.connect_timeout = PATIENCE);
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
-    let answer = upstream.read(0, Priority::Plain).await;
+    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
 
     assert_eq!(answer.result.unwrap_err().error, UpstreamError::Unreachable);
 }
@@ -113,7 +113,7 @@ async fn a_proxy_is_asked_to_connect_and_sees_no_secret() {
     });
     let (_, upstream) =
         setup.at("https://provider.example", Credential::Static(Authorisation::Bearer("s3cr3t".into())));
-    let read = tokio::spawn(async move { upstream.read(0, Priority::Plain).await });
+    let read = tokio::spawn(async move { upstream.read(0, Order::alone(Priority::Plain)).await });
 
     let (mut stream, _) = proxy.accept().await.unwrap();
     let mut seen = vec![0; 4096];

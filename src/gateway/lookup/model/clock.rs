@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::cache::Clock;
+use crate::domain::Clock;
 use crate::domain::Moment;
 
 /// Milliseconds, since the beginning of the schedule where it is a moment.

@@ -7,8 +7,8 @@ use super::clock::{self, CLOCKS, Ms};
 use super::log::{Log, Outcome, Place, What};
 use super::schedule::{Ending, Reply};
 use crate::domain::{
-    AccountName, Amount, Answer, Currency, Failure, Moment, ObservedAt, Priority, ProviderName, Reading,
-    Snapshot,
+    AccountName, Amount, Answer, Currency, Failure, Moment, ObservedAt, Order, Priority, ProviderName,
+    Reading, Snapshot,
 };
 use crate::gateway::lookup::Source;
 
@@ -40,9 +40,9 @@ impl Provider {
 }
 
 impl Source for Asking {
-    fn read(&self, priority: Priority) -> impl Future<Output = Answer> + Send + 'static + use<> {
+    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let asking = self.clone();
-        async move { asking.answer(priority).await }
+        async move { asking.answer(order.priority).await }
     }
 
     fn note_refused_by_hold(&self) {
@@ -61,7 +61,7 @@ impl Asking {
         let now = CLOCKS[self.place.gateway];
         if let Some(failure) = refusal(&reply.ending, priority, now()) {
             running.outcome = Some(failed(failure));
-            return Answer { priority, sent_at: now().monotonic, result: Err(failure) };
+            return ended(priority, now(), Err(failure));
         }
         let mut sent = now();
         for takes in &reply.attempts {
@@ -85,8 +85,12 @@ impl Asking {
             Ending::Success { age } => Ok(brought(&mut running, sent, age)),
             Ending::Refusal { .. } => Ok(brought(&mut running, sent, 0)),
         };
-        Answer { priority, sent_at: sent.monotonic, result }
+        ended(priority, sent, result)
     }
+}
+
+fn ended(priority: Priority, sent: Moment, result: Result<Arc<Snapshot>, Failure>) -> Answer {
+    Answer { priority, sent_at: sent.monotonic, turn: None, is_elsewhere: false, result }
 }
 
 fn brought(running: &mut Running<'_>, sent: Moment, age: Ms) -> Arc<Snapshot> {

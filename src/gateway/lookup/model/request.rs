@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-fn wish(asks: &Asks, not_before: Option<Timestamp>) -> Wish {
+pub(super) fn wish(asks: &Asks, not_before: Option<Timestamp>) -> Wish {
     let seconds = |seconds: Option<Ms>| seconds.map(|seconds| clock::duration(seconds * SECOND));
     Wish {
         max_age: seconds(asks.max_age),

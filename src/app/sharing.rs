@@ -1,0 +1,65 @@
+//! The shared tier of the configuration in force, and the task that keeps its link.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::http::clock;
+use crate::metrics::{Metrics, MetricsError, SharedMetrics};
+use crate::shared::Shared;
+
+/// The shared tier, if there is one.
+#[derive(Default)]
+pub(super) struct Sharing {
+    shared: Option<Arc<Shared>>,
+    /// Made with the first tier; another one counts on.
+    metrics: Option<Arc<SharedMetrics>>,
+    /// Ends whatever is started here.
+    end: CancellationToken,
+    /// Ends the link.
+    stop: CancellationToken,
+}
+
+impl Sharing {
+    /// The tier of a configuration; nobody is asked yet.
+    pub(super) fn of(config: &Config, metrics: &Metrics) -> Result<Self, MetricsError> {
+        Self::default().reconfigured(config, metrics)
+    }
+
+    /// The tier of another configuration, with the counts of this one.
+    pub(super) fn reconfigured(&self, config: &Config, metrics: &Metrics) -> Result<Self, MetricsError> {
+        let Some(settings) = &config.shared else {
+            let metrics = self.metrics.clone();
+            return Ok(Self { shared: None, metrics, stop: self.end.child_token(), end: self.end.clone() });
+        };
+        let metrics = match &self.metrics {
+            Some(metrics) => Arc::clone(metrics),
+            None => metrics.shared()?,
+        };
+        let shared = Shared::new(settings.clone(), clock::now, Arc::clone(&metrics));
+        Ok(Self { shared, metrics: Some(metrics), stop: self.end.child_token(), end: self.end.clone() })
+    }
+
+    /// The tier itself.
+    pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
+    }
+
+    /// Begins to keep the link.
+    pub(super) fn start(&self) {
+        if let Some(shared) = &self.shared {
+            tokio::spawn(Arc::clone(shared).run(self.stop.clone()));
+        }
+    }
+
+    /// Ends the link of this tier.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// What ends the link of this tier and of every one after it.
+    pub(super) fn end(&self) -> CancellationToken {
+        self.end.clone()
+    }
+}

@@ -1,0 +1,62 @@
+//! A cache whose balances are shared with other replicas: their invalidations, and demands in the store's terms.
+
+use std::sync::Arc;
+
+use super::{BalanceCache, Question, Shared};
+use crate::domain::{BalanceKey, Clock, StoreTime};
+
+impl BalanceCache {
+    /// An empty cache that shares what it knows with other replicas.
+    #[must_use]
+    pub fn sharing(clock: Clock, shared: &Arc<Shared>) -> Self {
+        let cache = Self { shared: Some(Arc::clone(shared)), ..Self::new(clock) };
+        let marks = cache.marks.clone();
+        shared.on_mark(Box::new(move |key, number| marks.note(key, number, clock().monotonic)));
+        cache
+    }
+
+    /// The same cache, which shares nothing from now on.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self { shared: None, ..self.clone() }
+    }
+
+    /// What it shares with other replicas, if anything.
+    #[must_use]
+    pub fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.as_ref()
+    }
+
+    /// Invalidates balances for every replica, where they share: the instant of the store's clock that all of them go
+    /// by, or that it says by now at the latest. What was marked here stays marked where the store cannot be asked.
+    pub async fn invalidate_everywhere(&self, keys: &[BalanceKey]) -> Option<StoreTime> {
+        match self.shared.as_ref()?.invalidate(keys).await {
+            Ok(marked) => {
+                self.marks.number(keys, marked.as_micros());
+                Some(marked)
+            }
+            Err(latest) => latest,
+        }
+    }
+
+    /// The question as it stands where a caller's instant is of the store's clock and not of ours.
+    pub(super) fn judged_here(&self, question: Question) -> Question {
+        let Some(shared) = &self.shared else { return question };
+        let demand = question.demand.of_the_stores_clock(question.limits, shared.is_sharing());
+        Question { demand, ..question }
+    }
+
+    /// The question in the store's terms, where replicas share and the store answers.
+    pub(super) async fn with_ticket(&self, question: Question) -> Question {
+        let Some(shared) = &self.shared else { return question };
+        let demand = if question.demand.takes_any(question.limits) {
+            question.demand.with_any_turn()
+        } else {
+            match shared.ticket(&question.key).await {
+                Some(standing) => question.demand.with_ticket(standing),
+                None => question.demand,
+            }
+        };
+        Question { demand, ..question }
+    }
+}

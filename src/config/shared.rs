@@ -1,0 +1,132 @@
+//! `[shared]`: the store that several replicas share.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use toml::de::DeValue;
+
+use super::pem::Authority;
+use super::rate::Replicas;
+use super::reading::Read;
+use super::secret::{MASK, Secret};
+use super::section::{Section, Setting, Value};
+use super::setting::quoted;
+use crate::shared::{SharedKey, SharedSettings, StoreUrl};
+
+const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
+/// Either alphabet, with or without padding.
+const ALPHABETS: [GeneralPurpose; 4] = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD];
+
+/// Where the store is: a secret, or a text that holds none.
+struct Url {
+    url: StoreUrl,
+    is_secret: bool,
+}
+
+impl Setting for Url {
+    const EXPECTED: &'static str = "{ env = \"…\" } or { file = \"…\" }, or a text without a password";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let expected = format!("expected {}", StoreUrl::EXPECTED);
+        if let DeValue::String(text) = value.toml() {
+            let url = StoreUrl::parse(text).ok_or_else(|| value.wrong(&expected))?;
+            return if url.has_password() {
+                Err(value
+                    .wrong("expected no password here: secrets come from a file or the environment only"))
+            } else {
+                Ok(Self { url, is_secret: false })
+            };
+        }
+        let secret = Secret::read(value)?;
+        let url = StoreUrl::parse(secret.0.expose_secret()).ok_or_else(|| value.wrong(&expected))?;
+        Ok(Self { url, is_secret: true })
+    }
+
+    fn show(&self) -> String {
+        if self.is_secret { MASK.to_owned() } else { quoted(&self.url.to_string()) }
+    }
+}
+
+/// One key, or several during a rotation.
+struct Keys(Vec<Arc<SharedKey>>);
+
+impl Setting for Keys {
+    const EXPECTED: &'static str = "32 random bytes in base64, or a list of such keys";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let DeValue::Array(_) = value.toml() else { return Ok(Self(vec![read_key(value)?])) };
+        let items = value.items(Self::EXPECTED)?;
+        if items.is_empty() {
+            return Err(value.wrong(&format!("expected at least one, {}", Self::EXPECTED)));
+        }
+        // Collected first, so that a mistake in one does not hide the next.
+        let keys: Vec<Read<_>> = items.iter().map(read_key).collect();
+        Ok(Self(keys.into_iter().collect::<Read<_>>()?))
+    }
+
+    fn show(&self) -> String {
+        if let [_] = self.0.as_slice() {
+            MASK.to_owned()
+        } else {
+            format!("[{}]", vec![MASK; self.0.len()].join(", "))
+        }
+    }
+}
+
+fn read_key(value: &Value<'_>) -> Read<Arc<SharedKey>> {
+    let Secret(text) = Secret::read(value)?;
+    let key = decoded(&text).ok_or_else(|| value.wrong("expected 32 bytes in base64"))?;
+    Ok(Arc::new(SecretBox::new(Box::new(key))))
+}
+
+fn decoded(text: &SecretString) -> Option<[u8; 32]> {
+    let bytes = ALPHABETS.iter().find_map(|alphabet| alphabet.decode(text.expose_secret()).ok())?;
+    bytes.try_into().ok()
+}
+
+/// What the name of every key in the store begins with.
+struct Prefix(String);
+
+impl Setting for Prefix {
+    const EXPECTED: &'static str = "1 to 64 of A-Z, a-z, 0-9, '.', '_', ':' and '-'";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+        value.text(Self::EXPECTED, |text| {
+            ((1..=64).contains(&text.len()) && text.bytes().all(legal)).then(|| Self(text.to_owned()))
+        })
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+pub(super) fn read(mut section: Section<'_>, replicas: Read<Replicas>) -> Read<SharedSettings> {
+    let url = section.required("url");
+    let ca: Read<Option<Authority>> = section.optional("ca");
+    let keys = section.required("key");
+    let prefix = section.or("prefix", Prefix("balance-gateway".to_owned()));
+    let timeout = section.or("timeout", Duration::from_millis(30)).and_then(|timeout| {
+        if TIMEOUTS.contains(&timeout) {
+            Ok(timeout)
+        } else {
+            Err(section.wrong("timeout", "expected 1ms to 1s"))
+        }
+    });
+    let replicas = replicas.map(|replicas| replicas.count);
+    if replicas == Ok(NonZeroU32::MIN) {
+        section.warn(
+            "",
+            "server.replicas is 1: while the store is away, each replica would take all for itself",
+        );
+    }
+    section.close_and_show();
+    let (Url { url, .. }, Keys(keys), Prefix(prefix)) = (url?, keys?, prefix?);
+    Ok(SharedSettings { url, ca: ca?.map(|ca| ca.pem), keys, prefix, timeout: timeout?, replicas: replicas? })
+}

@@ -1,0 +1,126 @@
+//! One account in the store: where its things are, and what every answer is checked for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::Shared;
+use super::balance::SharedBalance;
+use super::calls::Known;
+use super::store::{Answered, Store, Trouble};
+use crate::domain::BalanceKey;
+use crate::metrics::{SharedError, SharedOperation};
+
+/// Whatever is not written for so long is forgotten: longer than anything of ours counts. In milliseconds.
+pub(super) const LIFE: u64 = 60 * 60 * 1000;
+/// Where an epoch begins, what is asked is asked once more.
+pub(super) const MOST_TRIES: u32 = 3;
+
+/// One account in the store.
+pub struct SharedAccount {
+    pub(super) shared: Arc<Shared>,
+    pub(super) state_key: String,
+    pub(super) calls_key: String,
+    pub(super) balances: Vec<Arc<SharedBalance>>,
+    known: Arc<Mutex<Known>>,
+}
+
+impl SharedAccount {
+    /// `before` is the account of the same name with other balances.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        account: &str,
+        balances: &[BalanceKey],
+        before: Option<&Self>,
+    ) -> Self {
+        let tag = shared.keyring.name("account", &[account.as_bytes()]);
+        let key = |what: &str| shared.key(&tag, what);
+        let balance = |balance: &BalanceKey| {
+            let name = shared.keyring.name("balance", &[balance.as_bytes()]);
+            let (snapshot_key, seal) = (key(&name), shared.keyring.seal(balance, name.clone()));
+            Arc::new(SharedBalance::new(*balance, name, snapshot_key, seal))
+        };
+        Self {
+            shared: Arc::clone(shared),
+            state_key: key("state"),
+            calls_key: key("calls"),
+            balances: balances.iter().map(balance).collect(),
+            known: before.map_or_else(Arc::default, |before| Arc::clone(&before.known)),
+        }
+    }
+
+    pub(super) fn has_balances(&self, keys: &[BalanceKey]) -> bool {
+        self.balances.iter().map(|balance| &balance.key).eq(keys)
+    }
+
+    /// Whether the store is asked at all now.
+    #[must_use]
+    pub fn is_sharing(&self) -> bool {
+        self.shared.is_sharing()
+    }
+
+    /// How many replicas there are, for what each may do alone.
+    #[must_use]
+    pub fn replicas(&self) -> u32 {
+        self.shared.replicas()
+    }
+
+    /// What a credential is called in the store.
+    #[must_use]
+    pub fn credential_name(&self, parts: &[&[u8]]) -> String {
+        self.shared.keyring.name("credential", parts)
+    }
+
+    /// Notes what an answer says of the clock, and deletes what is of another type than ours.
+    pub(super) fn checked(
+        &self,
+        answered: Result<Answered, Trouble>,
+        balance: Option<usize>,
+    ) -> Result<Answered, Trouble> {
+        match &answered {
+            Ok(Answered { answer, sent, received }) => {
+                self.known().clock.note(answer.now, sent.monotonic, *received);
+            }
+            Err(Trouble(SharedError::Invalid)) => {
+                let mut keys = vec![self.state_key.clone(), self.calls_key.clone()];
+                keys.extend(balance.map(|balance| self.balances[balance].snapshot_key.clone()));
+                self.shared.forget(keys);
+            }
+            // Whatever failed may have failed over.
+            Err(_) => self.known().untold += 1,
+        }
+        answered
+    }
+
+    pub(super) fn protocol_error(&self, operation: SharedOperation) -> Trouble {
+        self.store().metrics.failed(operation, SharedError::Protocol);
+        Trouble(SharedError::Protocol)
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        (self.store().clock)().monotonic
+    }
+
+    /// The keys of what the budget needs.
+    pub(super) fn keys(&self) -> [&str; 2] {
+        [&self.state_key, &self.calls_key]
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for SharedAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedAccount").field("state", &self.state_key).finish_non_exhaustive()
+    }
+}
+
+/// A name that nobody has yet.
+pub(super) fn random_name() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}

@@ -1,0 +1,111 @@
+//! One balance in the store: its snapshot, sealed, and who is told when a read of it ends.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::keyring::Seal;
+use super::store::{Answered, Trouble};
+use crate::domain::{BalanceKey, Snapshot, StoreTime, Turn};
+
+/// One balance in the store.
+pub(super) struct SharedBalance {
+    pub(super) key: BalanceKey,
+    /// What it is called there.
+    pub(super) name: String,
+    pub(super) snapshot_key: String,
+    pub(super) seal: Seal,
+    /// The number of the last read that ended.
+    ended: watch::Sender<u64>,
+    /// The highest number of a snapshot that was seen: one below it was put back.
+    newest: AtomicU64,
+    /// The highest number that was seen at all, in case the store loses it.
+    highest: AtomicU64,
+}
+
+impl SharedBalance {
+    pub(super) fn new(key: BalanceKey, name: String, snapshot_key: String, seal: Seal) -> Self {
+        Self {
+            key,
+            name,
+            snapshot_key,
+            seal,
+            ended: watch::Sender::new(0),
+            newest: AtomicU64::new(0),
+            highest: AtomicU64::new(0),
+        }
+    }
+
+    /// Tells who waits that the read of this number has ended.
+    pub(super) fn note_end(&self, number: u64) {
+        self.ended.send_if_modified(|ended| {
+            let is_later = number > *ended;
+            *ended = number.max(*ended);
+            is_later
+        });
+    }
+
+    /// Tells the number of the last read that ended.
+    pub(super) fn ends(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
+    /// Notes the number of a read, and returns the highest that was seen.
+    pub(super) fn note_number(&self, number: u64) -> u64 {
+        self.highest.fetch_max(number, Ordering::AcqRel).max(number)
+    }
+
+    /// Notes a snapshot; false when a newer one was seen before.
+    pub(super) fn note_snapshot(&self, number: u64) -> bool {
+        self.newest.fetch_max(number, Ordering::AcqRel) <= number
+    }
+
+    /// The snapshot whose number, instant and value stand at this place of an answer; none where it was not sealed for this place and turn, or was put back over a newer.
+    pub(super) fn opened(&self, answered: &Answered, place: usize) -> Result<Option<Snapshot>, Trouble> {
+        let Answered { answer, sent, .. } = answered;
+        let instant = StoreTime::from_micros(answer.number(place + 1)?);
+        let turn = Turn { number: answer.number(place)?, instant };
+        let Ok(body) = self.seal.open(answer.bytes(place + 2)?, turn) else { return Ok(None) };
+        self.note_number(turn.number);
+        if !self.note_snapshot(turn.number) {
+            return Ok(None);
+        }
+        // Counted from before it was asked for: the answer may have taken its time.
+        let requested_at = sent.earlier_by(answer.now.since(turn.instant));
+        Ok(Snapshot::restored(Bytes::from(body), requested_at, turn).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AccountName, Selector};
+    use crate::shared::keyring::Keyring;
+
+    fn balance() -> SharedBalance {
+        let key = BalanceKey::new(&AccountName::parse("a").unwrap(), &["p"], &Selector::default());
+        let secret = secrecy::SecretBox::new(Box::new([1; 32]));
+        let seal = Keyring::new(&[std::sync::Arc::new(secret)]).unwrap().seal(&key, "b".to_owned());
+        SharedBalance::new(key, "b".to_owned(), "p:{t}:b".to_owned(), seal)
+    }
+
+    #[test]
+    fn who_saw_a_newer_snapshot_takes_no_older_one() {
+        let balance = balance();
+
+        assert!(balance.note_snapshot(7));
+        assert!(balance.note_snapshot(7), "the same once more");
+        assert!(balance.note_snapshot(9));
+        assert!(!balance.note_snapshot(8));
+    }
+
+    #[test]
+    fn the_end_of_a_read_is_known_to_who_asks_for_it_later() {
+        let balance = balance();
+        balance.note_end(7);
+        balance.note_end(6);
+
+        assert_eq!(*balance.ends().borrow(), 7);
+    }
+}

@@ -1,0 +1,208 @@
+//! The breaker of a provider, for what it answered to any replica. What one replica cannot reach, or not in time, counts
+//! in its own breaker alone: one broken network must not close a provider for all.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::account::{LIFE, random_name};
+use super::script::Action;
+use super::store::{Answered, Argument, Trouble};
+use super::{Away, Shared, behind};
+use crate::domain::turn::micros;
+
+/// How long who may not leave is told to wait while another replica probes.
+const PROBING: Duration = Duration::from_secs(1);
+
+/// When the breaker opens, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedBreakerSettings {
+    /// Failed attempts in a row.
+    pub failures: u32,
+    /// How long no attempt leaves.
+    pub cooldown: Duration,
+    /// How long an attempt may take: a probe that nobody ends is over then.
+    pub attempt: Duration,
+}
+
+/// The breaker of one provider.
+pub struct SharedBreaker {
+    shared: Arc<Shared>,
+    pub(super) settings: SharedBreakerSettings,
+    pub(super) name: String,
+    key: String,
+    seen: Mutex<Seen>,
+}
+
+/// What this replica was told last.
+#[derive(Debug, Default)]
+struct Seen {
+    has_failures: bool,
+    /// Open until then, and half-open from then on.
+    open_until: Option<Instant>,
+}
+
+/// What an attempt says about the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It answered with 5xx.
+    Failed,
+    /// Some answer below 500 came.
+    Answered,
+    /// A balance came.
+    Balance,
+    /// It could not be reached, or not in time.
+    Unknown,
+}
+
+/// The right to make one attempt. Dropped without an ending, it gives the place of a probe to the next.
+pub struct SharedAdmission {
+    breaker: Arc<SharedBreaker>,
+    probe: Option<String>,
+}
+
+impl SharedBreaker {
+    pub(super) fn new(shared: &Arc<Shared>, provider: &str, settings: SharedBreakerSettings) -> Self {
+        let name = shared.keyring.name("provider", &[provider.as_bytes()]);
+        let key = shared.key(&name, "breaker");
+        Self { shared: Arc::clone(shared), settings, name, key, seen: Mutex::default() }
+    }
+
+    /// How long no attempt can leave, as far as this replica was told; `None` where one may.
+    #[must_use]
+    pub fn wait(&self, now: Instant) -> Option<Duration> {
+        let until = self.seen().open_until?;
+        (self.shared.is_sharing() && now < until).then(|| until - now)
+    }
+
+    /// Whether it is open or half-open, as far as this replica was told.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared.is_sharing() && self.seen().open_until.is_some()
+    }
+
+    /// Admits one attempt, or says after what time it is worth asking again. While the store is away, everybody is.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub async fn admit(self: &Arc<Self>) -> Result<SharedAdmission, Duration> {
+        let admitted = |probe| SharedAdmission { breaker: Arc::clone(self), probe };
+        if !self.is_open() {
+            return Ok(admitted(None));
+        }
+        if let Some(wait) = self.wait((self.shared.store.clock)().monotonic) {
+            return Err(wait);
+        }
+        let probe = random_name();
+        match self.tell("probe", &probe).await {
+            Ok(Told::Granted) => Ok(admitted(Some(probe))),
+            Ok(Told::Open(left)) => Err(left),
+            Ok(Told::HalfOpen) => Err(PROBING),
+            Ok(Told::Closed) | Err(_) => Ok(admitted(None)),
+        }
+    }
+
+    /// Closes it for every replica: what failed may have had a cause that is gone.
+    pub fn reset(self: &Arc<Self>) {
+        *self.seen() = Seen::default();
+        self.tell_behind("reset", String::new());
+    }
+
+    /// Learns how it is, before this replica shares.
+    pub(super) async fn catch_up(&self) -> Result<(), Away> {
+        self.tell("look", "").await.map(|_| ()).map_err(Away::from)
+    }
+
+    /// Notes what another replica caused: open for so long, or closed.
+    pub(super) fn note_left(&self, left: u64) {
+        let left = Duration::from_micros(left).min(self.settings.cooldown);
+        let open_until = (!left.is_zero()).then(|| (self.shared.store.clock)().monotonic + left);
+        *self.seen() = Seen { has_failures: false, open_until };
+    }
+
+    /// Notes that a row of failures has begun.
+    pub(super) fn note_failing(&self) {
+        self.seen().has_failures = true;
+    }
+
+    fn tell_behind(self: &Arc<Self>, what: &'static str, probe: String) {
+        let breaker = Arc::clone(self);
+        behind(async move {
+            // What is not told is told by the next.
+            let _ = breaker.tell(what, &probe).await;
+        });
+    }
+
+    async fn tell(&self, what: &str, probe: &str) -> Result<Told, Trouble> {
+        let store = &self.shared.store;
+        let arguments: [&dyn Argument; 8] = [
+            &what,
+            &self.settings.failures,
+            &micros(self.settings.cooldown),
+            &micros(self.settings.attempt),
+            &probe,
+            &self.shared.channel.as_str(),
+            &self.name.as_str(),
+            &LIFE,
+        ];
+        let answered = store.run(Action::Breaker, &[&self.key], &arguments, &mut store.patience()).await?;
+        let Answered { answer, received, .. } = &answered;
+        let told = match answer.kind() {
+            "granted" => return Ok(Told::Granted),
+            "open" => Told::Open(Duration::from_micros(answer.number(0)?).min(self.settings.cooldown)),
+            "half-open" => Told::HalfOpen,
+            _ => Told::Closed,
+        };
+        let has_failures = matches!(told, Told::Closed) && answer.number(0)? > 0;
+        let open_until = match told {
+            Told::Open(left) => Some(*received + left),
+            Told::HalfOpen => Some(*received),
+            Told::Granted | Told::Closed => None,
+        };
+        *self.seen() = Seen { has_failures, open_until };
+        Ok(told)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the store says.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Granted,
+    Open(Duration),
+    HalfOpen,
+    Closed,
+}
+
+impl SharedAdmission {
+    /// Tells how the attempt ended, behind whoever made it, where it changes anything.
+    pub fn settle(mut self, ending: Ending) {
+        let probe = self.probe.take();
+        let what = match ending {
+            Ending::Failed => "failed",
+            Ending::Balance if probe.is_some() || self.breaker.seen().has_failures => "balance",
+            Ending::Answered if probe.is_some() => "answered",
+            Ending::Unknown if probe.is_some() => "unknown",
+            Ending::Answered | Ending::Balance | Ending::Unknown => return,
+        };
+        if self.breaker.shared.is_sharing() {
+            self.breaker.tell_behind(what, probe.unwrap_or_default());
+        }
+    }
+}
+
+impl Drop for SharedAdmission {
+    fn drop(&mut self) {
+        if let Some(probe) = self.probe.take() {
+            self.breaker.tell_behind("unknown", probe);
+        }
+    }
+}
+
+impl std::fmt::Debug for SharedBreaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedBreaker").field("key", &self.key).finish_non_exhaustive()
+    }
+}

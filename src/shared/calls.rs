@@ -1,0 +1,228 @@
+//! The calls that an account's budget lets out: taken from the store, told again to a store that lost them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::account::{LIFE, MOST_TRIES, SharedAccount, random_name};
+use super::clock::ClockWatch;
+use super::script::Action;
+use super::store::{Answered, Argument, Patience, Trouble};
+use super::{Away, behind};
+use crate::domain::turn::micros;
+use crate::domain::{Moment, StoreTime};
+use crate::metrics::SharedOperation;
+
+/// A call that does not leave within it is asked for again: its instant would say less than it could.
+const UNIT_LIFE: Duration = Duration::from_millis(100);
+/// How long a count of calls is worth showing.
+const COUNT_LIFE: Duration = Duration::from_secs(10);
+
+/// What this replica knows of the account itself, in case the store loses it.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The epoch as it was last seen.
+    pub(super) epoch: String,
+    /// Over which connection, and as how many things were untold, this was told to the store.
+    told: (u64, u64),
+    /// Counts what the store may not know.
+    pub(super) untold: u64,
+    pub(super) clock: ClockWatch,
+    /// Calls of this replica, and until when each counts.
+    own: VecDeque<(String, Instant)>,
+    /// Calls that are asked for just now.
+    asked_for: u32,
+    /// How many calls of all replicas counted, and when the store said so.
+    counted: Option<(u32, Instant)>,
+}
+
+/// How many calls may leave, and how many of ours count.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// Calls of all replicas that may count at any time.
+    pub requests: u32,
+    /// Of those, how many may count where this one is let out.
+    pub share: u32,
+    /// Likewise, of this replica's own, while the store does not know all of them.
+    pub own_share: u32,
+    /// How long a call counts after its end.
+    pub per: Duration,
+    /// How long an attempt may take.
+    pub attempt: Duration,
+}
+
+/// The right to make one call.
+#[derive(Debug)]
+pub struct Unit {
+    call: String,
+    /// The store's clock when it was granted, if the store did: the call was not sent before.
+    pub instant: Option<StoreTime>,
+    sent: Instant,
+}
+
+impl SharedAccount {
+    /// Takes one more call: a retry, or a token. The inner error says after how long it is worth asking again.
+    ///
+    /// # Errors
+    /// [`Away`] when the store is of no use now.
+    pub async fn take(&self, allowance: Allowance) -> Result<Result<Unit, Duration>, Away> {
+        let mut patience = self.store().patience();
+        for _ in 0..MOST_TRIES {
+            self.catch_up(&mut patience).await?;
+            let (call, known, new_epoch) = (random_name(), self.known().epoch.clone(), random_name());
+            let asking = self.asking();
+            let arguments: [&dyn Argument; 10] = [
+                &known.as_str(),
+                &new_epoch.as_str(),
+                &allowance.requests,
+                &allowance.share,
+                &micros(allowance.span()),
+                &micros(allowance.per),
+                &asking.own,
+                &allowance.own_share,
+                &call.as_str(),
+                &LIFE,
+            ];
+            let answered = self.store().run(Action::Take, &self.keys(), &arguments, &mut patience).await;
+            let Answered { answer, sent, .. } = self.checked(answered, None)?;
+            match answer.kind() {
+                "taken" => {
+                    self.note_counted(answer.number(1)?);
+                    return Ok(Ok(self.unit(call, sent, answer.now, answer.text(2)?, allowance)));
+                }
+                "spent" => return Ok(Err(Duration::from_micros(answer.number(1)?))),
+                "epoch" => self.known().untold += 1,
+                _ => return Err(self.protocol_error(SharedOperation::Budget).into()),
+            }
+        }
+        Err(Away)
+    }
+
+    /// Notes a call that the store has granted.
+    pub(super) fn unit(
+        &self,
+        call: String,
+        sent: Moment,
+        instant: StoreTime,
+        epoch: &str,
+        allowance: Allowance,
+    ) -> Unit {
+        let mut known = self.known();
+        epoch.clone_into(&mut known.epoch);
+        known.own.push_back((call.clone(), sent.monotonic + allowance.span()));
+        Unit { call, instant: Some(instant), sent: sent.monotonic }
+    }
+
+    /// Notes how many calls of all replicas count.
+    pub(super) fn note_counted(&self, count: u64) {
+        let now = self.now();
+        self.known().counted = Some((u32::try_from(count).unwrap_or(u32::MAX), now));
+    }
+
+    /// How many calls of all replicas counted, if the store said so just now.
+    #[must_use]
+    pub fn counted(&self, now: Instant) -> Option<u32> {
+        let (count, at) = self.known().counted?;
+        (self.is_sharing() && now.saturating_duration_since(at) < COUNT_LIFE).then_some(count)
+    }
+
+    /// Begins to ask for a call: those that are asked for at once must not take the same place.
+    pub(super) fn asking(&self) -> Asking<'_> {
+        let now = self.now();
+        let mut known = self.known();
+        known.own.retain(|(_, until)| *until > now);
+        let own = u32::try_from(known.own.len()).unwrap_or(u32::MAX).saturating_add(known.asked_for);
+        known.asked_for += 1;
+        Asking { account: self, own }
+    }
+
+    /// Notes a call that leaves while the store is away: it is told later.
+    #[must_use]
+    pub fn alone(&self, allowance: Allowance) -> Unit {
+        let (call, now) = (random_name(), self.now());
+        let mut known = self.known();
+        known.own.retain(|(_, until)| *until > now);
+        known.own.push_back((call.clone(), now + allowance.span()));
+        known.untold += 1;
+        Unit { call, instant: None, sent: now }
+    }
+
+    /// A call has ended: it counts for `per` from now on.
+    pub fn ended(self: &Arc<Self>, unit: Unit, per: Duration) {
+        let now = self.now();
+        {
+            let mut known = self.known();
+            known.own.retain(|(_, until)| *until > now);
+            if let Some(own) = known.own.iter_mut().find(|(call, _)| *call == unit.call) {
+                own.1 = now + per;
+            }
+        }
+        if unit.instant.is_none() {
+            return;
+        }
+        let account = Arc::clone(self);
+        behind(async move {
+            let (store, arguments) = (account.store(), [&unit.call.as_str() as &dyn Argument, &micros(per)]);
+            // What is not told counts as long as the longest attempt.
+            let _ = store.run(Action::Ended, &account.keys(), &arguments, &mut store.patience()).await;
+        });
+    }
+
+    /// Tells a store that may have lost them what calls of this replica count, before anything is taken from it.
+    pub(super) async fn catch_up(&self, patience: &mut Patience) -> Result<(), Trouble> {
+        let (generation, now) = (self.store().generation(), self.now());
+        let told;
+        let own: Vec<(String, u64)> = {
+            let mut known = self.known();
+            told = (generation, known.untold);
+            if known.told == told {
+                return Ok(());
+            }
+            known.own.retain(|(_, until)| *until > now);
+            let left = |until: &Instant| micros(until.saturating_duration_since(now));
+            known.own.iter().map(|(call, until)| (call.clone(), left(until))).collect()
+        };
+        let new_epoch = random_name();
+        let calls: Vec<&str> = own.iter().map(|(call, _)| call.as_str()).collect();
+        let (new_epoch, count) = (new_epoch.as_str(), u64::try_from(own.len()).unwrap_or(0));
+        let mut arguments: Vec<&dyn Argument> = vec![&new_epoch, &LIFE, &count];
+        for (call, (_, left)) in calls.iter().zip(&own) {
+            arguments.extend([call as &dyn Argument, left]);
+        }
+        let answered = self.store().run(Action::Restore, &self.keys(), &arguments, patience).await;
+        let answered = self.checked(answered, None)?;
+        let mut known = self.known();
+        answered.answer.text(0)?.clone_into(&mut known.epoch);
+        known.told = told;
+        Ok(())
+    }
+}
+
+/// A call that is asked for just now.
+pub(super) struct Asking<'a> {
+    account: &'a SharedAccount,
+    /// Calls of this replica that count, those that are asked for among them.
+    pub(super) own: u32,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut known = self.account.known();
+        known.asked_for = known.asked_for.saturating_sub(1);
+    }
+}
+
+impl Allowance {
+    /// The longest that a call counts whose end nobody tells.
+    pub(super) fn span(&self) -> Duration {
+        self.per + self.attempt
+    }
+}
+
+impl Unit {
+    /// Whether a call that leaves now may still be of this instant.
+    #[must_use]
+    pub fn is_good(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.sent) < UNIT_LIFE
+    }
+}

@@ -1,0 +1,139 @@
+//! Tries whether the store can be used: there, and every right that is needed. Rights are tried, not asked for: who may
+//! not do much may not ask what it may, either.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use redis::{Cmd, RedisError, RedisResult, Script, cmd};
+use tokio::time::timeout;
+
+use super::account::random_name;
+use super::connection::{self, CONNECT_TIMEOUT, Connected};
+use super::settings::SharedSettings;
+
+/// What the scripts and the link do, each tried on keys and a channel of ours. What is left behind is gone in a second.
+const TRIALS: [&str; 16] = [
+    "PING",
+    "TIME",
+    "HSET HASH field value",
+    "HGET HASH field",
+    "HMGET HASH field",
+    "HDEL HASH field",
+    "ZADD SET 1 member",
+    "ZCARD SET",
+    "ZRANGE SET 0 0",
+    "ZREMRANGEBYSCORE SET -inf 0",
+    "PEXPIRE HASH 1000",
+    "PEXPIRE SET 1000",
+    "DEL HASH",
+    "DEL SET",
+    // Nobody who listens takes it for anything.
+    "PUBLISH CHANNEL check",
+    "SCRIPT LOAD LUA",
+];
+/// As ours begin: flags are what Redis 7 brought.
+const LUA: &str = "#!lua flags=no-writes\nreturn 1";
+/// A store that takes longer in all is of no use.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Tries the store: what is wrong with it, each in one line; nothing when it can be used.
+pub async fn probe(settings: &SharedSettings) -> Vec<String> {
+    let connecting = timeout(3 * CONNECT_TIMEOUT, connection::connect(settings)).await;
+    let mut findings = Findings { prefix: &settings.prefix, lines: BTreeSet::new() };
+    match connecting {
+        Ok(Ok(connected)) => {
+            if timeout(PATIENCE, try_all(settings, connected, &mut findings)).await.is_err() {
+                findings.note("no answer in time");
+            }
+        }
+        Ok(Err(error)) => findings.judge("connecting", Err(error)),
+        Err(_) => findings.note("connecting takes too long"),
+    }
+    findings.lines.into_iter().collect()
+}
+
+async fn try_all(settings: &SharedSettings, mut connected: Connected, findings: &mut Findings<'_>) {
+    let (name, channel) = (format!("{}:1:{{{}}}", settings.prefix, random_name()), settings.channel());
+    for trial in TRIALS {
+        let command = command(trial, &name, &channel);
+        let tried = connected.commands.query(&command).await;
+        let what = trial.split(' ').next().unwrap_or(trial);
+        findings.judge(what, tried.map(drop));
+    }
+    let key = format!("{name}:hash");
+    findings.judge("EVALSHA", connected.commands.run(&Script::new(LUA), &[&key], &[]).await.map(drop));
+    findings.judge("SUBSCRIBE", connected.events.subscribe(&channel).await);
+}
+
+fn command(trial: &str, name: &str, channel: &str) -> Cmd {
+    let mut words = trial.split(' ');
+    let mut command = cmd(words.next().unwrap_or_default());
+    for word in words {
+        match word {
+            "HASH" | "SET" => command.arg(format!("{name}:{}", word.to_lowercase())),
+            "CHANNEL" => command.arg(channel),
+            "LUA" => command.arg(LUA),
+            other => command.arg(other),
+        };
+    }
+    command
+}
+
+/// What is wrong, each once.
+struct Findings<'a> {
+    prefix: &'a str,
+    lines: BTreeSet<String>,
+}
+
+impl Findings<'_> {
+    fn note(&mut self, line: &str) {
+        self.lines.insert(line.to_owned());
+    }
+
+    fn judge(&mut self, what: &str, tried: RedisResult<()>) {
+        let Err(error) = tried else { return };
+        let line = match missing_right(&error, self.prefix) {
+            Some(right) => format!("the user lacks {right}"),
+            None => format!("{what}: {error}"),
+        };
+        self.note(&line);
+    }
+}
+
+/// The right that a refusal is about, as `ACL SETUSER` takes it; by its text, since the kind is lost where connecting
+/// fails. The command is quoted; of keys and channels it is only said that there is one that is not permitted.
+fn missing_right(error: &RedisError, prefix: &str) -> Option<String> {
+    let error = error.to_string();
+    let (_, refused) = error.split_once("this user has no permissions to ")?;
+    match refused.split('\'').nth(1) {
+        Some(command) => Some(format!("+{command}")),
+        None if refused.contains("channel") => Some(format!("&{prefix}*")),
+        None if refused.contains("key") => Some(format!("~{prefix}*")),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_scripts_is_tried() {
+        let tried: BTreeSet<_> = TRIALS.iter().map(|trial| trial.split(' ').next().unwrap()).collect();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/shared/lua");
+        let scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+
+        let used: BTreeSet<_> = scripts
+            .iter()
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .flat_map(|script| {
+                let calls = script.split("redis.call(").skip(1);
+                calls.map(|call| call.split('\'').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+            })
+            .collect();
+
+        let untried: Vec<_> = used.iter().filter(|command| !tried.contains(command.as_str())).collect();
+        assert!(used.len() > 8, "{used:?}");
+        assert!(untried.is_empty(), "{untried:?}");
+    }
+}

@@ -1,0 +1,164 @@
+//! A read where several replicas share: one of them asks the provider, the others wait for what it brings.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::account::SharedAccount;
+use super::calls::{Allowance, Unit};
+use super::enter::{Entered, Entry};
+use super::lease::{Lease, SharedHold};
+use crate::domain::{Answer, Failure, MaxAge, Priority, Ticket, Turn, UpstreamError};
+
+/// The read that runs, the one that is joined or begun after it, and one more whose holder died.
+const MOST_ROUNDS: u32 = 4;
+
+/// Whoever can read a balance.
+pub trait Reader: Sync {
+    /// Why it may not read now, whatever other replicas know.
+    fn closed(&self) -> Option<Failure>;
+
+    /// What its credential is called in the store.
+    fn credential(&self) -> String;
+
+    /// How many calls may leave.
+    fn allowance(&self) -> Allowance;
+
+    /// Counts who was refused because a failure is held.
+    fn note_held(&self);
+
+    /// Counts who was refused because the budget is spent.
+    fn note_spent(&self);
+
+    /// Reads for every replica: with the number of the read, and the first call.
+    fn read(&self, number: u64, first: Unit) -> impl Future<Output = Outcome> + Send;
+
+    /// Reads for this replica alone.
+    fn read_alone(&self) -> impl Future<Output = Answer> + Send;
+}
+
+/// How a read for every replica ended.
+pub struct Outcome {
+    /// For this replica.
+    pub answer: Answer,
+    /// For every replica, where the provider has said so.
+    pub hold: Option<SharedHold>,
+    /// The first call, if it never left.
+    pub unused: Option<Unit>,
+}
+
+/// What is read, for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Errand {
+    /// Which balance of the account.
+    pub balance: usize,
+    /// On whose behalf.
+    pub priority: Priority,
+    /// What a read of another replica must be.
+    pub ticket: Ticket,
+    /// How old it may be.
+    pub max_age: MaxAge,
+    /// How long a read may take: a lease that is older is over.
+    pub deadline: Duration,
+}
+
+impl SharedAccount {
+    /// One read: what another replica brought, or is bringing, or the reader's own; alone when the store is of no use.
+    pub async fn read(self: &Arc<Self>, errand: Errand, reader: &impl Reader) -> Answer {
+        let Errand { balance, priority, ticket, max_age, deadline } = errand;
+        let (mut joined, mut expired): (Option<Turn>, Option<String>) = (None, None);
+        for _ in 0..MOST_ROUNDS {
+            let (closed, credential) = (reader.closed(), reader.credential());
+            let entry = Entry {
+                balance,
+                ticket,
+                max_age,
+                joined: joined.map(|turn| turn.number),
+                expired: expired.as_deref(),
+                may_read: closed.is_none(),
+                credential: &credential,
+                allowance: reader.allowance(),
+            };
+            let Ok(entered) = self.enter(&entry).await else { break };
+            let failed = |failure| elsewhere(priority, self.now(), joined, Err(failure));
+            match entered {
+                Entered::Found(snapshot) => {
+                    let (sent_at, turn) = (snapshot.requested_at().monotonic, snapshot.turn());
+                    return elsewhere(priority, sent_at, turn, Ok(snapshot));
+                }
+                Entered::Failed(failure) => {
+                    if joined.is_none() {
+                        reader.note_held();
+                    }
+                    return failed(failure);
+                }
+                Entered::Closed => match closed {
+                    Some(failure) => {
+                        reader.note_held();
+                        // Whoever comes next looks again: another replica may bring it meanwhile.
+                        return failed(Failure { is_held: false, ..failure });
+                    }
+                    None => break,
+                },
+                Entered::Spent(wait) => {
+                    reader.note_spent();
+                    let (error, retry_at) = (UpstreamError::BudgetExhausted, Some(self.now() + wait));
+                    return Answer {
+                        is_elsewhere: false,
+                        ..failed(Failure { error, retry_at, is_held: false })
+                    };
+                }
+                Entered::Running(mut running) => match running.ended(deadline).await {
+                    Ok(true) => {
+                        (joined, expired) = (ticket.accepts(running.turn).then_some(running.turn), None);
+                    }
+                    Ok(false) => expired = Some(running.token),
+                    Err(_) => break,
+                },
+                Entered::Granted(lease) => return self.read_leased(lease, max_age, reader).await,
+            }
+        }
+        reader.read_alone().await
+    }
+
+    async fn read_leased(
+        self: &Arc<Self>,
+        mut lease: Lease,
+        max_age: MaxAge,
+        reader: &impl Reader,
+    ) -> Answer {
+        let turn = lease.turn();
+        let Some(first) = lease.unit.take() else { return reader.read_alone().await };
+        let Outcome { answer, hold, unused } = reader.read(lease.number, first).await;
+        if let Some(unused) = unused {
+            self.ended(unused, Duration::ZERO);
+        }
+        let result = match answer.result {
+            Ok(snapshot) => {
+                lease.publish(&snapshot, max_age);
+                Ok(snapshot)
+            }
+            Err(failure) => {
+                match failure.error {
+                    // This replica's own matter: another may have what it lacks.
+                    UpstreamError::BudgetExhausted
+                    | UpstreamError::Busy
+                    | UpstreamError::Suspended
+                    | UpstreamError::Defect => drop(lease),
+                    _ => lease.fail(&failure, hold),
+                }
+                // What is not held for all is looked for again: another replica may bring it.
+                Err(Failure { is_held: failure.is_held && hold.is_some(), ..failure })
+            }
+        };
+        Answer { turn: Some(turn), result, ..answer }
+    }
+}
+
+fn elsewhere(
+    priority: Priority,
+    sent_at: Instant,
+    turn: Option<Turn>,
+    result: Result<Arc<crate::domain::Snapshot>, Failure>,
+) -> Answer {
+    Answer { priority, sent_at, turn, is_elsewhere: true, result }
+}

@@ -1,0 +1,175 @@
+//! The scripts, and how their answers are read. Each begins by saying which format and what time it is, so that no
+//! plausible `1` of something else is taken for a grant.
+
+use redis::{Script, Value};
+
+use super::store::Trouble;
+use crate::domain::StoreTime;
+use crate::metrics::{SharedError, SharedOperation};
+
+/// What every answer begins with.
+const FORMAT: &[u8] = b"balance-gateway/1";
+
+/// One thing that is done in the store, whole or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Looks what is known of a balance.
+    Look,
+    /// Enters a read.
+    Enter,
+    /// Takes a further call.
+    Take,
+    /// Notes that a call has ended.
+    Ended,
+    /// Stores a snapshot and ends its lease.
+    Publish,
+    /// Stores a failure and ends its lease.
+    Fail,
+    /// Invalidates balances.
+    Invalidate,
+    /// Writes back what may have been lost.
+    Restore,
+    /// Deletes what cannot be understood.
+    Forget,
+    /// Asks and tells a provider's breaker.
+    Breaker,
+    /// Takes units of a caller, and gives them back.
+    Units,
+}
+
+impl Action {
+    /// The label of its time and its errors.
+    pub(super) fn operation(self) -> SharedOperation {
+        match self {
+            Self::Look | Self::Forget => SharedOperation::Lookup,
+            Self::Enter => SharedOperation::Lease,
+            Self::Take | Self::Ended | Self::Restore => SharedOperation::Budget,
+            Self::Publish => SharedOperation::Publish,
+            Self::Fail | Self::Breaker => SharedOperation::Hold,
+            Self::Invalidate => SharedOperation::Invalidate,
+            Self::Units => SharedOperation::Limit,
+        }
+    }
+}
+
+/// Every script, ready to be run.
+pub(super) struct Scripts([Script; 11]);
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        let common = include_str!("lua/common.lua");
+        let account = include_str!("lua/account.lua");
+        // A look-up works where nothing can be written, and what frees memory or ends something where there is none.
+        let make = |flags: &str, parts: &[&str]| {
+            Script::new(&format!("#!lua flags={flags}\n{common}\n{}", parts.concat()))
+        };
+        Self([
+            make("no-writes", &[include_str!("lua/look.lua")]),
+            make("", &[account, include_str!("lua/enter.lua")]),
+            make("", &[account, include_str!("lua/take.lua")]),
+            make("allow-oom", &[account, include_str!("lua/ended.lua")]),
+            make("allow-oom", &[account, include_str!("lua/publish.lua")]),
+            make("allow-oom", &[account, include_str!("lua/fail.lua")]),
+            make("allow-oom", &[include_str!("lua/invalidate.lua")]),
+            make("", &[account, include_str!("lua/restore.lua")]),
+            make("allow-oom", &[include_str!("lua/forget.lua")]),
+            make("allow-oom", &[include_str!("lua/breaker.lua")]),
+            make("", &[include_str!("lua/units.lua")]),
+        ])
+    }
+
+    pub(super) fn of(&self, action: Action) -> &Script {
+        &self.0[action as usize]
+    }
+}
+
+/// A script's answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The store's clock when it ran.
+    pub(super) now: StoreTime,
+    kind: String,
+    fields: Vec<Vec<u8>>,
+}
+
+impl Answer {
+    /// Reads an answer; whatever is none of ours is a `protocol` error.
+    pub(super) fn read(value: Value) -> Result<Self, Trouble> {
+        let Value::Array(items) = value else { return Err(Trouble(SharedError::Protocol)) };
+        let mut items = items.into_iter().map(|item| match item {
+            Value::BulkString(bytes) => Some(bytes),
+            Value::SimpleString(text) => Some(text.into_bytes()),
+            _ => None,
+        });
+        let mut next = || items.next().flatten().ok_or(Trouble(SharedError::Protocol));
+        if next()? != FORMAT {
+            return Err(Trouble(SharedError::Protocol));
+        }
+        let now = StoreTime::from_micros(number(&next()?)?);
+        let kind = String::from_utf8(next()?).map_err(|_| Trouble(SharedError::Protocol))?;
+        let fields = items.collect::<Option<_>>().ok_or(Trouble(SharedError::Protocol))?;
+        Ok(Self { now, kind, fields })
+    }
+
+    /// What it says.
+    pub(super) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// A field as bytes.
+    pub(super) fn bytes(&self, place: usize) -> Result<&[u8], Trouble> {
+        self.fields.get(place).map(Vec::as_slice).ok_or(Trouble(SharedError::Protocol))
+    }
+
+    /// A field as text.
+    pub(super) fn text(&self, place: usize) -> Result<&str, Trouble> {
+        std::str::from_utf8(self.bytes(place)?).map_err(|_| Trouble(SharedError::Protocol))
+    }
+
+    /// A field as a number.
+    pub(super) fn number(&self, place: usize) -> Result<u64, Trouble> {
+        number(self.bytes(place)?)
+    }
+}
+
+fn number(bytes: &[u8]) -> Result<u64, Trouble> {
+    let text = std::str::from_utf8(bytes).ok();
+    text.and_then(|text| text.parse().ok()).ok_or(Trouble(SharedError::Protocol))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(items: &[&str]) -> Value {
+        Value::Array(items.iter().map(|item| Value::BulkString(item.as_bytes().to_vec())).collect())
+    }
+
+    #[test]
+    fn an_answer_of_ours_is_read_whole() {
+        let answer =
+            Answer::read(bulk(&["balance-gateway/1", "1700000000000001", "running", "", "7", "ab"])).unwrap();
+
+        assert_eq!(answer.now, StoreTime::from_micros(1_700_000_000_000_001));
+        assert_eq!((answer.kind(), answer.number(1), answer.text(2)), ("running", Ok(7), Ok("ab")));
+        assert_eq!(answer.bytes(3).unwrap_err(), Trouble(SharedError::Protocol));
+        assert_eq!(answer.number(2).unwrap_err(), Trouble(SharedError::Protocol));
+    }
+
+    #[test]
+    fn whatever_else_comes_is_refused() {
+        for value in [
+            Value::Int(1),
+            Value::Okay,
+            Value::Nil,
+            bulk(&[]),
+            bulk(&["1"]),
+            bulk(&["balance-gateway/2", "1", "granted"]),
+            bulk(&["balance-gateway/1", "x", "granted"]),
+            bulk(&["balance-gateway/1", "1"]),
+            Value::Array(vec![Value::Int(1), Value::Int(2), Value::Int(3)]),
+        ] {
+            assert_eq!(Answer::read(value).unwrap_err(), Trouble(SharedError::Protocol));
+        }
+    }
+}

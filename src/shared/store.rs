@@ -1,0 +1,217 @@
+//! Runs scripts in the store: each within its time, few at once, none while the store is away; measured.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use futures_util::FutureExt;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use tokio::sync::{Notify, Semaphore};
+
+use super::connection::Commands;
+use super::script::{Action, Answer, Scripts};
+use crate::domain::{Clock, Moment};
+use crate::metrics::{SharedError, SharedMetrics};
+
+/// Operations at once; beyond, the store is taken for slow.
+const MOST_AT_ONCE: usize = 1024;
+/// So many time-outs or broken connections in a row, and nobody asks until the store has shown that it is there.
+const MOST_FAILURES: u32 = 3;
+
+/// Why the store was of no use. Each error is a miss, never a failed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trouble(pub(super) SharedError);
+
+/// How long one request may still wait for the store.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience(pub(super) Duration);
+
+/// An answer, and our moments around it.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) answer: Answer,
+    pub(super) sent: Moment,
+    pub(super) received: Instant,
+}
+
+/// The store, as far as it can be reached.
+pub(super) struct Store {
+    timeout: Duration,
+    pub(super) clock: Clock,
+    scripts: Scripts,
+    commands: ArcSwapOption<Commands>,
+    slots: Semaphore,
+    failures_in_a_row: AtomicU32,
+    is_sharing: AtomicBool,
+    /// Which connection this is: another one may be to a store that has lost something.
+    generation: AtomicU64,
+    /// Told when the connection is of no use any more.
+    pub(super) trouble: Notify,
+    pub(super) metrics: Arc<SharedMetrics>,
+}
+
+impl Store {
+    pub(super) fn new(timeout: Duration, clock: Clock, metrics: Arc<SharedMetrics>) -> Self {
+        Self {
+            timeout,
+            clock,
+            scripts: Scripts::new(),
+            commands: ArcSwapOption::empty(),
+            slots: Semaphore::new(MOST_AT_ONCE),
+            failures_in_a_row: AtomicU32::new(0),
+            is_sharing: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+            trouble: Notify::new(),
+            metrics,
+        }
+    }
+
+    /// Whether the replicas share what they know, as far as this one can tell.
+    pub(super) fn is_sharing(&self) -> bool {
+        self.is_sharing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// As long as one request may wait in all, apart from its ticket.
+    pub(super) fn patience(&self) -> Patience {
+        Patience(self.timeout)
+    }
+
+    /// Takes a new connection into use; sharing begins when it has been caught up with.
+    pub(super) fn connected(&self, commands: Commands) {
+        // What was told of the connection before says nothing of this one.
+        let _ = self.trouble.notified().now_or_never();
+        self.commands.store(Some(Arc::new(commands)));
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin_sharing(&self) {
+        self.is_sharing.store(true, Ordering::Release);
+        self.metrics.sharing(true);
+    }
+
+    /// From now on this replica is alone.
+    pub(super) fn end_sharing(&self) {
+        self.is_sharing.store(false, Ordering::Release);
+        self.metrics.sharing(false);
+        self.commands.store(None);
+    }
+
+    /// Runs a script. What it may wait is taken from `patience`.
+    pub(super) async fn run(
+        &self,
+        action: Action,
+        keys: &[&str],
+        arguments: &[&dyn Argument],
+        patience: &mut Patience,
+    ) -> Result<Answered, Trouble> {
+        let commands = self.commands.load_full().ok_or(Trouble(SharedError::Connect))?;
+        // That too many ask at once says nothing of the store.
+        let _slot = self.slots.try_acquire().map_err(|_| {
+            self.metrics.failed(action.operation(), SharedError::Timeout);
+            Trouble(SharedError::Timeout)
+        })?;
+        let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.bytes()).collect();
+        let running = commands.run(self.scripts.of(action), keys, &arguments);
+        let sent = (self.clock)();
+        let (result, is_away) = match tokio::time::timeout(patience.0.min(self.timeout), running).await {
+            Ok(Ok(value)) => (Answer::read(value), false),
+            Ok(Err(error)) => (Err(trouble_of(&error)), is_away(&error)),
+            Err(_) => (Err(Trouble(SharedError::Timeout)), true),
+        };
+        let received = (self.clock)().monotonic;
+        let took = received.saturating_duration_since(sent.monotonic);
+        patience.0 = patience.0.saturating_sub(took);
+        self.metrics.operated(action.operation(), took);
+        match result {
+            Ok(answer) => {
+                self.failures_in_a_row.store(0, Ordering::Relaxed);
+                Ok(Answered { answer, sent, received })
+            }
+            Err(trouble) => {
+                self.metrics.failed(action.operation(), trouble.0);
+                if is_away {
+                    self.note_failure();
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    fn note_failure(&self) {
+        if self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILURES {
+            self.end_sharing();
+            self.trouble.notify_one();
+        }
+    }
+}
+
+/// What a script is given.
+pub(super) trait Argument: Sync {
+    fn bytes(&self) -> Vec<u8>;
+}
+
+impl Argument for &str {
+    fn bytes(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+}
+
+impl Argument for &[u8] {
+    fn bytes(&self) -> Vec<u8> {
+        self.to_vec()
+    }
+}
+
+impl Argument for u64 {
+    fn bytes(&self) -> Vec<u8> {
+        self.to_string().into_bytes()
+    }
+}
+
+impl Argument for u32 {
+    fn bytes(&self) -> Vec<u8> {
+        self.to_string().into_bytes()
+    }
+}
+
+impl Argument for bool {
+    fn bytes(&self) -> Vec<u8> {
+        vec![if *self { b'1' } else { b'0' }]
+    }
+}
+
+/// The kind of an error, for the metrics.
+pub(super) fn trouble_of(error: &RedisError) -> Trouble {
+    Trouble(match error.kind() {
+        _ if error.is_timeout() => SharedError::Timeout,
+        ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => SharedError::Connect,
+        _ if is_wrong_type(error) => SharedError::Invalid,
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => SharedError::Protocol,
+        _ => SharedError::Refused,
+    })
+}
+
+/// Whether there is no store any more over this connection, or another node is it now.
+fn is_away(error: &RedisError) -> bool {
+    let is_another = matches!(
+        error.kind(),
+        ErrorKind::Server(
+            ServerErrorKind::ReadOnly
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::BusyLoading
+                | ServerErrorKind::ClusterDown
+        )
+    );
+    is_another || matches!(trouble_of(error).0, SharedError::Timeout | SharedError::Connect)
+}
+
+/// Somebody put another type of value where ours is.
+fn is_wrong_type(error: &RedisError) -> bool {
+    error.to_string().contains("WRONGTYPE")
+}

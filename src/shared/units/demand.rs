@@ -1,0 +1,88 @@
+//! How many units a replica will need soon: as many as were asked for in the busiest of the last moments.
+
+use std::time::{Duration, Instant};
+
+/// What is needed is judged by spans of this length, and held for one of them.
+pub(super) const SPAN: Duration = Duration::from_millis(250);
+/// For so long a busy span counts, and so long after its last request a caller is taken for active: who was refused
+/// a batch, and comes again after the second that was told, finds its units.
+pub(super) const MEMORY: Duration = Duration::from_secs(2);
+
+/// What is asked of one limit.
+#[derive(Debug)]
+pub(super) struct Demand {
+    span_began: Instant,
+    in_span: u64,
+    most: u64,
+    most_at: Instant,
+    last_asked: Instant,
+}
+
+impl Demand {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { span_began: now, in_span: 0, most: 0, most_at: now, last_asked: now }
+    }
+
+    /// Notes units that were asked for.
+    pub(super) fn note(&mut self, asked: u64, now: Instant) {
+        if now.saturating_duration_since(self.span_began) >= SPAN {
+            (self.span_began, self.in_span) = (now, 0);
+        }
+        self.in_span += asked;
+        if asked > 0 {
+            self.last_asked = now;
+        }
+        if self.in_span >= self.most || now.saturating_duration_since(self.most_at) >= MEMORY {
+            (self.most, self.most_at) = (self.in_span, now);
+        }
+    }
+
+    /// How many units to hold.
+    pub(super) fn forecast(&self) -> u64 {
+        self.most
+    }
+
+    /// Whether nobody asks any more.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_asked) >= MEMORY
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn the_busiest_span_counts_for_a_while() {
+        let start = Instant::now();
+        let mut demand = Demand::new(start);
+
+        for (after, asked, forecast) in [
+            (0, 3, 3),
+            (200, 4, 7),
+            (250, 2, 7),
+            (600, 1, 7),
+            (2199, 1, 7),
+            (2200, 1, 2),
+            (2500, 1, 2),
+            (2510, 2, 3),
+        ] {
+            demand.note(asked, start + after * MILLISECOND);
+            assert_eq!(demand.forecast(), forecast, "{after}");
+        }
+    }
+
+    #[test]
+    fn it_is_over_when_nobody_asked_for_a_while() {
+        let start = Instant::now();
+        let mut demand = Demand::new(start);
+        demand.note(1, start + 500 * MILLISECOND);
+        demand.note(0, start + 1000 * MILLISECOND);
+
+        assert!(!demand.is_over(start + 2499 * MILLISECOND));
+        assert!(demand.is_over(start + 2500 * MILLISECOND));
+    }
+}

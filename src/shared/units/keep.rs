@@ -1,0 +1,142 @@
+//! Keeps the units of callers that ask: a task for each, from its first request until nobody asks any more.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::demand::{Demand, SPAN};
+use super::{ASLEEP, KEPT, Units, WOKEN};
+use crate::metrics::{SharedError, SharedOperation};
+use crate::shared::script::Action;
+use crate::shared::store::{Answered, Argument, Trouble};
+use crate::shared::{Away, Shared};
+
+/// A store that had too little is asked again after this time at most, or at least, however small the burst is.
+const PAUSE: Duration = Duration::from_millis(50);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+
+impl Shared {
+    /// Keeps the units of whoever asks, until it is dropped.
+    pub(in crate::shared) async fn keep_units(&self) {
+        let mut keepers = JoinSet::new();
+        loop {
+            self.units_woken.notified().await;
+            while keepers.try_join_next().is_some() {}
+            let all = self.units.lock().unwrap_or_else(PoisonError::into_inner);
+            for units in all.iter().filter_map(std::sync::Weak::upgrade) {
+                if units.keeper.compare_exchange(WOKEN, KEPT, SeqCst, SeqCst).is_ok() {
+                    keepers.spawn(units.keep());
+                }
+            }
+        }
+    }
+}
+
+impl Units {
+    /// Holds as many units as will be needed soon, and gives all back when nobody asks any more.
+    async fn keep(self: Arc<Self>) {
+        let mut demand = Demand::new(self.now());
+        loop {
+            let now = self.now();
+            let asked = self.asked.swap(0, SeqCst);
+            demand.note(asked, now);
+            if demand.is_over(now) {
+                // What cannot be given back comes back by itself.
+                let _ = self.exchange(0).await;
+                if self.has_slept_in() {
+                    return;
+                }
+                continue;
+            }
+            // Who asks again after a while is told what the store says, not what this replica may use alone.
+            let pause = if asked > 0 || !self.is_known(now + 2 * SPAN) {
+                self.exchange(demand.forecast()).await.unwrap_or(SPAN)
+            } else {
+                Duration::ZERO
+            };
+            sleep(pause).await;
+            // Whichever comes first.
+            let _ = timeout(SPAN, self.needed()).await;
+        }
+    }
+
+    /// Whether nobody has asked until the very end.
+    fn has_slept_in(&self) -> bool {
+        self.owed.store(0, SeqCst);
+        self.keeper.store(ASLEEP, SeqCst);
+        // Somebody may have asked before that, and then woke nobody.
+        self.asked.load(SeqCst) == 0 || self.keeper.compare_exchange(ASLEEP, KEPT, SeqCst, SeqCst).is_err()
+    }
+
+    /// Waits until units are asked for that will soon be missing.
+    async fn needed(&self) {
+        loop {
+            self.is_low.notified().await;
+            if self.asked.load(SeqCst) > 0 && self.held.load(SeqCst) < self.low.load(SeqCst) {
+                return;
+            }
+        }
+    }
+
+    /// Gives back what is held beyond `wanted`, or takes what is missing, and tells what is owed. Says after what time
+    /// it is worth asking again.
+    async fn exchange(&self, wanted: u64) -> Result<Duration, Away> {
+        if !self.shared.is_sharing() {
+            return Err(Away);
+        }
+        let wanted = wanted.min(self.settings.burst.into());
+        self.low.store((wanted / 2).max(1), SeqCst);
+        let held = self.held.load(SeqCst);
+        let excess = held.saturating_sub(wanted);
+        let back = super::take_from(&self.held, excess).map_or(0, |_| excess);
+        let (missing, owed) = (wanted.saturating_sub(held), self.owed.swap(0, SeqCst));
+        match self.ask(back, owed, missing).await {
+            Ok(taken) => Ok(if taken < missing { self.pause() } else { Duration::ZERO }),
+            Err(away) => {
+                self.add_owed(owed);
+                Err(away)
+            }
+        }
+    }
+
+    async fn ask(&self, back: u64, owed: u64, missing: u64) -> Result<u64, Away> {
+        let store = &self.shared.store;
+        let settings = &self.settings;
+        let per = u64::try_from(settings.per.as_nanos()).unwrap_or(u64::MAX);
+        let arguments: [&dyn Argument; 6] =
+            [&settings.requests, &per, &settings.burst, &back, &owed, &missing];
+        let answered = store.run(Action::Units, &[&self.key], &arguments, &mut store.patience()).await;
+        if answered.as_ref().is_err_and(|error| *error == Trouble(SharedError::Invalid)) {
+            self.shared.forget(vec![self.key.clone()]);
+        }
+        let Answered { answer, sent, received } = answered?;
+        if answer.kind() != "units" {
+            store.metrics.failed(SharedOperation::Limit, SharedError::Protocol);
+            return Err(Away);
+        }
+        if answer.text(0)? == "invalid" {
+            store.metrics.failed(SharedOperation::Limit, SharedError::Invalid);
+        }
+        // Whatever it says: no more than was asked for, and no longer than what may be owed.
+        let taken = answer.number(1)?.min(missing);
+        let span = self.interval().saturating_mul(settings.burst.saturating_mul(2));
+        let full_in = Duration::from_micros(answer.number(2)?).min(span);
+        self.note_answer(taken, full_in, sent.monotonic, received);
+        Ok(taken)
+    }
+
+    /// How long a bucket that was empty is left alone: until it has one unit, and not so long that it overflows.
+    fn pause(&self) -> Duration {
+        let span = self.interval().saturating_mul(self.settings.burst);
+        let shortest = (span / 4).clamp(SHORTEST_PAUSE, PAUSE);
+        let spread = shortest.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.time_until(1, self.now()).max(spread).min(SPAN)
+    }
+
+    fn now(&self) -> std::time::Instant {
+        (self.shared.store.clock)().monotonic
+    }
+}

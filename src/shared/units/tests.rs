@@ -1,0 +1,133 @@
+//! What a replica knows of units: with `now` passed in, and the store's answers as if they had come.
+
+#![expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::domain::Moment;
+use crate::metrics::Metrics;
+use crate::shared::{SharedKey, SharedSettings, StoreUrl};
+
+const SECOND: Duration = Duration::from_secs(1);
+const SETTINGS: UnitSettings = UnitSettings { requests: 1, per: SECOND, burst: 10 };
+
+fn now() -> Moment {
+    Moment { monotonic: Instant::now(), wall: Timestamp::UNIX_EPOCH }
+}
+
+/// One of five replicas, and the moment at which it was made.
+fn units() -> (Arc<Units>, Instant) {
+    let settings = SharedSettings {
+        url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
+        ca: None,
+        keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
+        prefix: "test".to_owned(),
+        timeout: Duration::from_millis(30),
+        replicas: 5.try_into().unwrap(),
+    };
+    let shared = Shared::new(settings, now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
+    let units = of(&shared, "checkout", LimitPolicy::Caller, SETTINGS);
+    shared.store.begin_sharing();
+    let start = units.start;
+    (units, start)
+}
+
+fn of(shared: &Arc<Shared>, caller: &str, policy: LimitPolicy, settings: UnitSettings) -> Arc<Units> {
+    shared.units(&CallerName::parse(caller).unwrap(), policy, settings)
+}
+
+impl Units {
+    /// As if the store had given them just now, and had nothing more for so long.
+    pub(crate) fn give(&self, given: u64, empty_for: Duration, now: Instant) {
+        self.shared.store.begin_sharing();
+        let full_in = self.interval() * (self.settings.burst - 1) + empty_for;
+        self.note_answer(given, full_in, now, now);
+    }
+}
+
+#[test]
+fn before_the_store_has_answered_nothing_is_known() {
+    let (units, start) = units();
+
+    assert_eq!((units.take(1, start), units.remaining(start)), (Taken::Unknown, None));
+    assert_eq!((units.asked.load(SeqCst), units.keeper.load(SeqCst)), (1, WOKEN));
+}
+
+#[test]
+fn what_is_held_is_used_first_then_this_replicas_part_of_what_is_left() {
+    let (units, start) = units();
+    // 10 less the 4 that are still to come: 6 are left in the store, one for each of the five replicas.
+    units.note_answer(2, 4 * SECOND, start, start);
+
+    assert_eq!((units.remaining(start), units.take(2, start)), (Some(8), Taken::Paid));
+    assert_eq!((units.take(2, start), units.take(1, start)), (Taken::Refused, Taken::Paid));
+    assert_eq!((units.take(1, start), units.time_until(1, start)), (Taken::Refused, Duration::ZERO));
+    assert_eq!((units.owed.load(SeqCst), units.remaining(start)), (1, Some(5)));
+    assert_eq!((units.asked.load(SeqCst), units.remaining(start + SECOND / 2)), (6, Some(5)));
+    units.put_back(1);
+    assert_eq!((units.remaining(start), units.take(1, start)), (Some(6), Taken::Paid));
+}
+
+#[test]
+fn who_is_refused_learns_when_the_units_will_be_there() {
+    let (units, start) = units();
+    // Half a unit is owed.
+    units.note_answer(1, 10 * SECOND + SECOND / 2, start, start);
+
+    for (wanted, after, wait) in [(1, 0, 0), (2, 0, 1500), (2, 300, 1200), (5, 0, 4500), (5, 5000, 0)] {
+        let after = Duration::from_millis(after);
+        assert_eq!(units.time_until(wanted, start + after), Duration::from_millis(wait), "{wanted}");
+    }
+    assert_eq!((units.take(1, start), units.take(1, start)), (Taken::Paid, Taken::Refused));
+    assert_eq!(units.time_until(1, start), 3 * SECOND / 2);
+    assert_eq!(units.remaining(start), Some(0));
+    assert_eq!(units.remaining(start + 3 * SECOND / 4), Some(0));
+}
+
+#[test]
+fn nothing_that_the_store_says_binds_for_long_or_while_it_is_away() {
+    let (units, start) = units();
+    let empty = 10 * SECOND;
+    units.note_answer(0, empty, start, start);
+    let last = start + KNOWN_FOR.mul_f64(0.999);
+
+    assert_eq!(units.take(1, last), Taken::Refused);
+    assert_eq!(units.take(1, start + KNOWN_FOR), Taken::Unknown);
+    units.shared.store.end_sharing();
+    assert_eq!((units.take(1, last), units.remaining(last)), (Taken::Unknown, None));
+    units.put_back(1);
+    assert_eq!(units.take(1, last), Taken::Paid, "what is paid for stays");
+}
+
+#[test]
+fn no_more_than_a_part_of_the_burst_is_owed() {
+    let (units, _) = units();
+
+    units.owe(1);
+    assert_eq!(units.owed.load(SeqCst), 1);
+    units.owe(2);
+    assert_eq!(units.owed.load(SeqCst), 2);
+}
+
+#[test]
+fn each_limit_has_a_name_of_its_own_that_tells_nothing() {
+    let (units, _) = units();
+    let key = |caller, policy, settings| of(&units.shared, caller, policy, settings).key.clone();
+    let (caller, forced) = (LimitPolicy::Caller, LimitPolicy::Forced);
+    let keys = [
+        units.key.clone(),
+        key("dashboard", caller, SETTINGS),
+        key("checkout", forced, SETTINGS),
+        key("checkout", caller, UnitSettings { requests: 2, ..SETTINGS }),
+        key("checkout", caller, UnitSettings { per: 2 * SECOND, ..SETTINGS }),
+        key("checkout", caller, UnitSettings { burst: 11, ..SETTINGS }),
+    ];
+
+    assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());
+    assert_eq!(key("checkout", caller, SETTINGS), units.key);
+    for key in keys {
+        assert!(key.starts_with("test:1:{") && key.ends_with("}:units"), "{key}");
+        assert!(!key.contains("checkout") && !key.contains("dashboard"), "{key}");
+    }
+}

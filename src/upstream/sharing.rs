@@ -1,0 +1,129 @@
+//! How an account reads where several replicas share: what it may, with which credential, and what others learn of it.
+
+use std::sync::{Arc, Mutex};
+
+use secrecy::ExposeSecret;
+
+use super::credentials::Credentials;
+use super::gate::Terms;
+use super::stop::Stop;
+use super::{Upstream, clock};
+use crate::domain::{Answer, Failure, Hold, Priority, Ticket, UpstreamError};
+use crate::metrics::ReadRefusal;
+use crate::providers::Authorisation;
+use crate::shared::{Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, Unit};
+
+/// One balance of the account, for somebody.
+struct Asking<'a> {
+    upstream: &'a Arc<Upstream>,
+    shared: &'a SharedAccount,
+    index: usize,
+    priority: Priority,
+}
+
+impl Upstream {
+    /// One read, of this replica or of another.
+    pub(super) async fn read_shared(
+        self: &Arc<Self>,
+        shared: &Arc<SharedAccount>,
+        index: usize,
+        priority: Priority,
+        ticket: Ticket,
+    ) -> Answer {
+        let deadline = self.provider.settings.deadline;
+        let errand = Errand { balance: index, priority, ticket, max_age: self.max_age, deadline };
+        shared.read(errand, &Asking { upstream: self, shared, index, priority }).await
+    }
+}
+
+impl Reader for Asking<'_> {
+    fn closed(&self) -> Option<Failure> {
+        let now = clock::now().monotonic;
+        self.upstream.held(&self.upstream.balances[self.index], now).or_else(|| {
+            let stop = self.upstream.provider.is_suspended(now)?;
+            Some(Failure {
+                error: stop.error,
+                retry_at: stop.retry_in.map(|wait| now + wait),
+                is_held: false,
+            })
+        })
+    }
+
+    fn credential(&self) -> String {
+        let now = clock::now().monotonic;
+        let mut parts = match &*self.upstream.credentials {
+            Credentials::Client(rotation) => {
+                let client = rotation.choose(now);
+                [client.id.clone(), client.secret.clone()].to_vec()
+            }
+            Credentials::Static(rotation) => match &*rotation.choose(now) {
+                Authorisation::Bearer(token) => vec![token.clone()],
+                Authorisation::Keys { api_key, session_token } => {
+                    vec![api_key.clone(), session_token.clone()]
+                }
+            },
+        };
+        // The provider may refuse a client certificate, too.
+        parts.extend(self.upstream.provider.settings.client.identity.iter().map(|(pem, _)| pem.clone()));
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.expose_secret().as_bytes()).collect();
+        self.shared.credential_name(&parts)
+    }
+
+    fn allowance(&self) -> Allowance {
+        self.upstream.gate.allowance(self.priority, self.upstream.provider.settings.attempt_timeout)
+    }
+
+    fn note_held(&self) {
+        self.upstream.note_refused_by_hold();
+    }
+
+    fn note_spent(&self) {
+        self.upstream.provider.metrics.refused(ReadRefusal::Budget);
+    }
+
+    async fn read(&self, number: u64, first: Unit) -> Outcome {
+        let terms = Terms {
+            priority: self.priority,
+            deadline: clock::now().monotonic + self.upstream.provider.settings.deadline,
+            number: Some(number),
+            first: Mutex::new(Some(first)),
+        };
+        let (answer, stop) = self.upstream.read_on(&self.upstream.balances[self.index], &terms).await;
+        let unused = terms.first.into_inner().ok().flatten();
+        Outcome { answer, hold: stop.and_then(|stop| shared_hold(&stop)), unused }
+    }
+
+    async fn read_alone(&self) -> Answer {
+        self.upstream.read_alone(self.index, self.priority).await
+    }
+}
+
+/// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.
+fn shared_hold(stop: &Stop) -> Option<SharedHold> {
+    let scope = match stop.error {
+        UpstreamError::Unreachable
+        | UpstreamError::Timeout
+        | UpstreamError::Busy
+        | UpstreamError::Suspended
+        | UpstreamError::BudgetExhausted
+        | UpstreamError::Defect => return None,
+        UpstreamError::Refused => HoldScope::Credential,
+        UpstreamError::Throttled(_)
+        | UpstreamError::Unavailable(_)
+        | UpstreamError::Status(_)
+        | UpstreamError::Invalid(_)
+        | UpstreamError::TooLarge => {
+            if stop.concerns_account() {
+                HoldScope::Account
+            } else {
+                HoldScope::Balance
+            }
+        }
+    };
+    let (first, most) = match stop.hold {
+        Hold::None => return None,
+        Hold::Fixed(length) | Hold::AsTold(length) => (length, length),
+        Hold::Doubling { first, most, .. } => (first, most),
+    };
+    Some(SharedHold { scope, first, most })
+}

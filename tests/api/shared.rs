@@ -1,0 +1,15 @@
+//! Several replicas in front of the same providers, sharing a real Redis.
+
+mod budgets;
+mod check;
+mod encrypted;
+mod fleet;
+mod limits;
+mod limits_under_load;
+mod outages;
+mod processes;
+mod reads;
+mod redis;
+mod rotation;
+mod tampering;
+mod topologies;

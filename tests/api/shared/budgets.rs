@@ -1,0 +1,129 @@
+//! The budget of an account is one for all replicas, and what the provider answered to one holds for all.
+
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::{Fault, FaultKind, Operation};
+use futures_util::future::join_all;
+
+use super::fleet::{Fleet, KIND};
+use crate::harness::{Setup, eventually, is_long};
+
+const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
+
+fn with_provider(lines: &str) -> Setup {
+    Setup { provider: lines.to_owned(), has_static_tokens: true, ..Setup::default() }
+}
+
+/// Asks all replicas for new balances for so long, one after the other.
+async fn demand(fleet: &Fleet, length: Duration) {
+    let end = Instant::now() + length;
+    while Instant::now() < end {
+        join_all(fleet.replicas.iter().map(|replica| replica.new_balance(KIND))).await;
+    }
+}
+
+fn most_in(fleet: &Fleet, span: Duration) -> usize {
+    let calls: Vec<Instant> =
+        fleet.replicas[0].calls(KIND, Operation::Balance).iter().map(|call| call.instant).collect();
+    let in_a_span = |first: &Instant| {
+        calls.iter().filter(|call| **call >= *first && call.duration_since(*first) < span).count()
+    };
+    calls.iter().map(in_a_span).max().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_replicas_together_keep_an_accounts_budget_in_every_span() {
+    let (requests, per, then) = if is_long() { (50, 60, 130) } else { (20, 2, 5) };
+    let lines = format!("budget = {{ requests = {requests}, per = \"{per}s\" }}");
+    let fleet = Fleet::with(5, &with_provider(&lines)).await;
+    let per = Duration::from_secs(per);
+
+    demand(&fleet, per).await;
+    // While the epoch was new, each had its share; from now on the store knows every call.
+    let settled = most_in(&fleet, per);
+    demand(&fleet, Duration::from_secs(then)).await;
+
+    let most = most_in(&fleet, per);
+    println!("{} calls, at most {most} in {per:?}", fleet.reads());
+    assert!(settled <= requests && most <= requests, "{settled}, then {most}");
+    assert!(fleet.reads() >= 2 * requests, "{} calls: the budget is used", fleet.reads());
+    let refused = fleet.replicas[0].new_balance(KIND).await;
+    if refused.status != 200 {
+        refused.assert_problem(503, "budget_exhausted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_lost_the_calls_lets_out_no_more_than_the_local_shares() {
+    let fleet = Fleet::with(5, &with_provider("budget = { requests = 20, per = \"3s\" }")).await;
+    demand(&fleet, Duration::from_secs(4)).await;
+
+    fleet.store.kill();
+    fleet.store.restart().await;
+    demand(&fleet, Duration::from_secs(4)).await;
+
+    let most = most_in(&fleet, Duration::from_secs(3));
+    assert!(most <= 2 * 20, "{most}");
+    fleet.until_sharing(1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_provider_answers_to_one_replica_holds_for_all() {
+    for (status, retry_after, code, problem) in [
+        (429, Some("20"), "provider_busy", 503),
+        (500, None, "provider_error", 502),
+        (403, None, "provider_refused_credentials", 502),
+    ] {
+        let fleet = Fleet::with(3, &with_provider("retries = 0")).await;
+        let retry_after = retry_after.map(str::to_owned);
+        let fault = FaultKind::Status { status, retry_after, body: None };
+        fleet.replicas[0].provider(KIND).queue(Fault::on_balance(fault));
+        fleet.replicas[0].balance(KIND).await.assert_problem(problem, code);
+        eventually("the hold is known to all", || async { fleet.store.has_hold() }).await;
+
+        for replica in &fleet.replicas[1..] {
+            let reply = replica.balance(KIND).await;
+            reply.assert_problem(problem, code);
+            assert!(!reply.header("retry-after").is_empty(), "{reply:?}");
+        }
+        assert_eq!(fleet.reads(), 1, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_replica_cannot_reach_does_not_close_the_provider_for_the_others() {
+    let fleet = Fleet::with(2, &with_provider("retries = 0")).await;
+    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::Reset));
+
+    fleet.replicas[0].balance(KIND).await.assert_problem(502, "provider_unreachable");
+    // Who came while the read ran would rightly get its failure.
+    eventually("its read has ended for all", || async { !fleet.store.has_lease() }).await;
+    let other = fleet.replicas[1].balance(KIND).await;
+
+    assert_eq!((other.status, fleet.reads()), (200, 2));
+    // Nor for itself: it looks at what the others brought.
+    fleet.replicas[0].until(PATH, "what the other brought", |reply| reply.body == other.body).await;
+    assert_eq!(fleet.reads(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_breaker_opens_by_what_all_replicas_were_answered_and_one_probe_closes_it() {
+    let lines = "retries = 0\nbreaker = { failures = 4, cooldown = \"1s\" }";
+    let fleet = Fleet::with(4, &with_provider(lines)).await;
+    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::status(500)).times(1000));
+    let path = "breaker_state{provider=\"ntxpay-br\"}";
+
+    // Each hold lasts a second or two; whoever asks then counts on.
+    eventually("the breaker is open for all", || async {
+        join_all(fleet.replicas.iter().map(|replica| replica.balance(KIND))).await;
+        let states = join_all(fleet.replicas.iter().map(|replica| replica.metric(path))).await;
+        states.iter().all(|state| *state == Some(2.0))
+    })
+    .await;
+    assert_eq!(fleet.reads(), 4, "no replica saw them all");
+    fleet.replicas[0].provider(KIND).clear_faults();
+    for replica in &fleet.replicas {
+        replica.until(PATH, "the probe closes it for all", |reply| reply.status == 200).await;
+    }
+    assert_eq!(fleet.reads(), 5);
+}

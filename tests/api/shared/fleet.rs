@@ -1,0 +1,83 @@
+//! Replicas in one process, each with a memory of its own, that share a store.
+
+use std::time::Duration;
+
+use balance_gateway::sandbox::Kind;
+
+use super::redis::RedisServer;
+use crate::harness::{Harness, Setup, eventually};
+
+/// 32 bytes, as `[shared]` wants them.
+pub(super) const KEY: &str = "c2hhcmVkLWtleS1vZi10aGUtdGVzdHMtMzItYnl0ZXM=";
+pub(super) const KIND: Kind = Kind::NtxpayBr;
+/// `shared.timeout`: long, for a machine that has much else to do.
+pub(super) const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Several replicas and the store that they share.
+pub(super) struct Fleet {
+    pub(super) store: RedisServer,
+    pub(super) replicas: Vec<Harness>,
+}
+
+impl Fleet {
+    pub(super) async fn of(count: usize) -> Self {
+        Self::with(count, &Setup::default()).await
+    }
+
+    /// Starts them, and waits until all share.
+    pub(super) async fn with(count: usize, setup: &Setup) -> Self {
+        let store = RedisServer::start().await;
+        let setup = sharing(setup, &store.url(), count);
+        Self::on(store, count, &setup).await
+    }
+
+    /// Likewise, with a setup that says where the store is.
+    pub(super) async fn on(store: RedisServer, count: usize, setup: &Setup) -> Self {
+        let mut replicas = vec![Harness::start(setup.clone()).await];
+        for _ in 1..count {
+            let next = replicas[0].beside(setup);
+            replicas.push(next);
+        }
+        let fleet = Self { store, replicas };
+        fleet.until_sharing(1.0).await;
+        fleet
+    }
+
+    /// Waits until every replica says so of itself: 1 for sharing, 0 for alone.
+    pub(super) async fn until_sharing(&self, state: f64) {
+        for replica in &self.replicas {
+            eventually("the state of sharing is as wanted", || async {
+                replica.metric("shared_state").await == Some(state)
+            })
+            .await;
+        }
+    }
+
+    /// How often the provider was asked for a balance.
+    pub(super) fn reads(&self) -> usize {
+        self.replicas[0].calls(KIND, balance_gateway::sandbox::Operation::Balance).len()
+    }
+
+    /// The sum of a counter over all replicas.
+    pub(super) async fn count(&self, series: &str) -> u64 {
+        let mut sum = 0;
+        for replica in &self.replicas {
+            sum += replica.count(series).await;
+        }
+        sum
+    }
+}
+
+/// The setup of a replica that shares this store with so many others.
+pub(super) fn sharing(setup: &Setup, url: &str, replicas: usize) -> Setup {
+    let section = format!(
+        "\n[shared]\nurl = \"{url}\"\nkey = {{ env = \"SHARED_KEY\" }}\ntimeout = \"{}ms\"\n",
+        TIMEOUT.as_millis()
+    );
+    Setup {
+        server: format!("{}\nreplicas = {replicas}\n", setup.server),
+        further: format!("{}{section}", setup.further),
+        secrets: [setup.secrets.as_slice(), &[("SHARED_KEY", KEY.to_owned())]].concat(),
+        ..setup.clone()
+    }
+}

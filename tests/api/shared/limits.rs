@@ -1,0 +1,205 @@
+//! What all replicas admit together, request by request.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use redis::Commands;
+use tokio::time::sleep;
+
+use super::fleet::{Fleet, KEY as STORE_KEY, KIND};
+use super::redis::RedisServer;
+use crate::harness::{Harness, Reply, Setup, eventually};
+use crate::process::Site;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// 20 at once, four for each of five replicas; nothing comes after it during a test.
+const SLOW: &str = "limit = { requests = 1, per = \"10m\", burst = 20 }";
+
+async fn fleet(limit: &str) -> Fleet {
+    Fleet::with(5, &Setup { caller: limit.to_owned(), ..Setup::default() }).await
+}
+
+/// Sends requests to one replica until so many were admitted.
+async fn use_up(replica: &Harness, units: usize) -> Reply {
+    let end = Instant::now() + 10 * SECOND;
+    let mut admitted = 0;
+    loop {
+        let reply = replica.balance(KIND).await;
+        admitted += usize::from(reply.status == 200);
+        if admitted == units {
+            return reply;
+        }
+        if reply.status == 429 {
+            assert_eq!(reply.header("retry-after"), "1", "there are some: {reply:?}");
+        }
+        assert!(Instant::now() < end, "{admitted} of {units} were admitted, then {reply:?}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Uses what is left until nothing is: how many units that were.
+async fn drain(ask: impl AsyncFn() -> Reply) -> u64 {
+    let end = Instant::now() + 10 * SECOND;
+    let mut admitted = 0;
+    loop {
+        let reply = ask().await;
+        admitted += u64::from(reply.status == 200);
+        if reply.status == 429 && reply.header("ratelimit").starts_with(r#""caller";r=0;t="#) {
+            return admitted;
+        }
+        assert!(Instant::now() < end, "{admitted} were admitted, then {reply:?}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The bucket of the only limit that is not full.
+fn bucket(store: &RedisServer) -> Option<String> {
+    store.keys().into_iter().find(|key| key.ends_with(":units"))
+}
+
+/// How many units of a slow limit are missing in the store.
+fn missing(store: &RedisServer) -> u64 {
+    let mut connection = store.connection();
+    let Some(key) = bucket(store) else { return 0 };
+    let full_at: u64 = connection.hget(key, "full").unwrap();
+    let (seconds, _): (u64, u64) = redis::cmd("TIME").query(&mut connection).unwrap();
+    (full_at / 1_000_000).saturating_sub(seconds).div_ceil(600)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_is_there_for_all_replicas_together_at_once() {
+    let fleet = fleet(SLOW).await;
+
+    let burst = fleet.replicas.iter().flat_map(|replica| (0..4).map(|_| replica.balance(KIND)));
+    let replies = join_all(burst).await;
+
+    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    let mut admitted = 20;
+    for replica in &fleet.replicas {
+        admitted += drain(async || replica.balance(KIND).await).await;
+    }
+    // What each used alone, before it knew of the others, is paid for later.
+    eventually("the store knows of all", || async { missing(&fleet.store) == admitted }).await;
+    assert!(admitted <= 40, "{admitted}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_replica_can_use_the_whole_burst() {
+    let fleet = fleet(SLOW).await;
+
+    use_up(&fleet.replicas[0], 20).await;
+    let refused = fleet.replicas[0].balance(KIND).await;
+
+    refused.assert_problem(429, "rate_limited");
+    let retry_after: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((560..=600).contains(&retry_after), "{refused:?}");
+    assert_eq!(refused.header("ratelimit"), r#""caller";r=0;t=600"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_costs_its_units() {
+    let fleet = fleet(SLOW).await;
+    let accounts: Vec<_> = (0..15).map(|number| format!("account=x{number}")).collect();
+    let path = format!("/v1/balances?{}", accounts.join("&"));
+    use_up(&fleet.replicas[0], 1).await;
+    eventually("the store was asked", || async { missing(&fleet.store) > 0 }).await;
+
+    let mut batch = fleet.replicas[0].get(&path).await;
+    if batch.status == 429 {
+        sleep(batch.header("retry-after").parse().map(Duration::from_secs).unwrap()).await;
+        batch = fleet.replicas[0].get(&path).await;
+    }
+
+    assert_eq!(batch.status, 200, "{batch:?}");
+    // One by one, and up to one more for a batch that came too early.
+    assert!(
+        [r#""caller";r=4;t=600"#, r#""caller";r=3;t=600"#].contains(&batch.header("ratelimit")),
+        "{batch:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn units_that_nobody_uses_go_back_for_others() {
+    let fleet = fleet(SLOW).await;
+
+    use_up(&fleet.replicas[0], 7).await;
+    eventually("some are held ahead", || async { missing(&fleet.store) > 7 }).await;
+    eventually("they are given back", || async { missing(&fleet.store) == 7 }).await;
+    let last = use_up(&fleet.replicas[1], 13).await;
+
+    assert_eq!(last.header("ratelimit"), r#""caller";r=0;t=600"#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forced_reads_have_a_limit_of_all_replicas_too() {
+    let forced = "forced = { requests = 1, per = \"10m\", burst = 5 }";
+    let limit = "limit = { requests = 1000000, per = \"1m\", burst = 1000000 }";
+    let fleet = fleet(&format!("{limit}\n{forced}")).await;
+    let force = async |replica: &Harness| replica.new_balance(KIND).await;
+
+    for replica in &fleet.replicas {
+        replica.balance(KIND).await;
+        assert_eq!(force(replica).await.status, 200, "each has a part of it at once");
+    }
+
+    for replica in &fleet.replicas {
+        let told = |reply: &Reply| reply.header("ratelimit").contains(r#""forced";r=0;t="#);
+        eventually("the store has told that nothing is left", || async {
+            let refused = force(replica).await;
+            refused.status == 429 && told(&refused)
+        })
+        .await;
+    }
+    eventually("the store knows of all", || async { missing(&fleet.store) >= 5 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_planted_is_counted_and_taken_for_nothing() {
+    let invalid = "shared_errors_total{operation=\"limit\",kind=\"invalid\"}";
+    for planted in ["HSET KEY full 9007199254740991", "HSET KEY full many", "SET KEY 1"] {
+        let fleet = fleet(SLOW).await;
+        use_up(&fleet.replicas[0], 1).await;
+        eventually("the store was asked", || async { missing(&fleet.store) > 0 }).await;
+        let key = bucket(&fleet.store).unwrap();
+        fleet.store.ask(&format!("DEL {key}"));
+        fleet.store.ask(&planted.replace("KEY", &key));
+
+        let last = use_up(&fleet.replicas[0], 10).await;
+
+        assert!(fleet.count(invalid).await >= 1, "{planted}, {last:?}");
+        eventually("it is one of ours again", || async { (1..=40).contains(&missing(&fleet.store)) }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_brings_and_takes_the_shared_limit() {
+    let store = RedisServer::start().await;
+    let site = Site::new("replicas = 2").await;
+    let key = site.folder.write("shared-key", STORE_KEY);
+    let section =
+        format!("[shared]\nurl = \"{}\"\nkey = {{ file = \"{key}\" }}\ntimeout = \"500ms\"\n", store.url());
+    let usual = "limit = { requests = 100000000, per = \"1m\", burst = 100000000 }";
+    site.rewrite(usual, "limit = { requests = 2, per = \"20m\", burst = 4 }");
+    let gateway = site.serve().await;
+    let ask = async || gateway.get(&gateway.api, "/v1/accounts").await.unwrap();
+    let change = async |from: &str, to: &str| {
+        let before = gateway.lines_of("config_reloaded").len();
+        site.rewrite(from, to);
+        gateway.signal("HUP");
+        eventually("it is reloaded", || async { gateway.lines_of("config_reloaded").len() > before }).await;
+    };
+    assert_eq!((ask().await.header("ratelimit-policy"), drain(&ask).await), (r#""caller";q=2;w=2400"#, 1));
+
+    change("[callers.all]", &format!("{section}[callers.all]")).await;
+    eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
+    assert_eq!((ask().await.header("ratelimit-policy"), drain(&ask).await), (r#""caller";q=4;w=2400"#, 3));
+
+    change("[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
+    assert_eq!(drain(&ask).await, 0, "what did not change keeps its state");
+
+    change("burst = 4", "burst = 5").await;
+    assert_eq!((ask().await.header("ratelimit-policy"), drain(&ask).await), (r#""caller";q=5;w=3000"#, 4));
+
+    change(&section, "").await;
+    assert_eq!((ask().await.header("ratelimit-policy"), drain(&ask).await), (r#""caller";q=2;w=2400"#, 1));
+}

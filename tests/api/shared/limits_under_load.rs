@@ -1,0 +1,143 @@
+//! What all replicas admit together while far more is asked, and while the store is away.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::fleet::{Fleet, TIMEOUT};
+use crate::harness::{KEY, Setup};
+
+const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
+const REPLICAS: usize = 5;
+const SECOND: Duration = Duration::from_secs(1);
+const RATE: u32 = 40;
+/// Each of the five may use eight a second, and four at once, alone.
+const LIMIT: &str = "limit = { requests = 40, per = \"1s\", burst = 20 }";
+
+async fn fleet() -> Fleet {
+    Fleet::with(REPLICAS, &Setup { caller: LIMIT.to_owned(), ..Setup::default() }).await
+}
+
+/// One answer: when it was there, how long it took, and its status.
+type Answer = (Instant, Duration, u16);
+
+/// Requests that keep coming at a steady rate, whatever becomes of them.
+struct Load {
+    answers: Arc<Mutex<Vec<Answer>>>,
+    senders: JoinSet<()>,
+}
+
+impl Load {
+    /// Sends so many a second to each replica.
+    fn start(fleet: &Fleet, rates: [u32; REPLICAS]) -> Self {
+        let mut load = Self { answers: Arc::default(), senders: JoinSet::new() };
+        for (replica, rate) in fleet.replicas.iter().zip(rates) {
+            let (request, answers) = (replica.request("GET", PATH, Some(KEY)), Arc::clone(&load.answers));
+            load.senders.spawn(async move {
+                let mut requests = JoinSet::new();
+                let mut ticks = interval(SECOND / rate);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+                loop {
+                    ticks.tick().await;
+                    let (request, answers) = (request.try_clone().unwrap(), Arc::clone(&answers));
+                    requests.spawn(async move {
+                        let sent = Instant::now();
+                        let status = request.send().await.unwrap().status().as_u16();
+                        answers.lock().unwrap().push((Instant::now(), sent.elapsed(), status));
+                    });
+                }
+            });
+        }
+        load
+    }
+
+    /// How many were admitted within a span from now on.
+    async fn admitted_within(&self, span: Duration) -> f64 {
+        let from = Instant::now();
+        sleep(span).await;
+        let is_counted = |(at, _, status): &&Answer| *status == 200 && *at >= from && *at < from + span;
+        let admitted = self.answers.lock().unwrap().iter().filter(is_counted).count();
+        f64::from(u32::try_from(admitted).unwrap())
+    }
+
+    /// Every answer was one of the two that there may be. Were the store waited for, many would take as long as an
+    /// operation there may; on a busy machine one in a hundred does.
+    fn assert_nobody_waited(&self) {
+        let answers = self.answers.lock().unwrap();
+        assert!(answers.iter().all(|(_, _, status)| [200, 429].contains(status)));
+        let late = answers.iter().filter(|(_, took, _)| *took >= TIMEOUT).count();
+        assert!(late * 100 <= answers.len(), "{late} of {}", answers.len());
+    }
+}
+
+#[track_caller]
+fn assert_within_tenth(admitted: f64, seconds: u32) {
+    let limit = f64::from(RATE * seconds);
+    assert!((admitted - limit).abs() <= limit / 10.0, "{admitted} instead of {limit}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_all_replicas_admit_together_is_the_limit() {
+    let fleet = fleet().await;
+    let load = Load::start(&fleet, [32; REPLICAS]);
+    sleep(3 * SECOND / 2).await;
+
+    assert_within_tenth(load.admitted_within(10 * SECOND).await, 10);
+    load.assert_nobody_waited();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_is_uneven_gets_the_whole_limit_too() {
+    let fleet = fleet().await;
+    let load = Load::start(&fleet, [96, 6, 6, 6, 6]);
+    sleep(3 * SECOND / 2).await;
+
+    assert_within_tenth(load.admitted_within(10 * SECOND).await, 10);
+    load.assert_nobody_waited();
+}
+
+/// What befalls a store, and how it comes back.
+enum Outage {
+    Killed,
+    Stopped,
+}
+
+async fn outage(outage: Outage) {
+    let fleet = fleet().await;
+    let load = Load::start(&fleet, [60; REPLICAS]);
+    sleep(2 * SECOND).await;
+
+    match outage {
+        Outage::Killed => fleet.store.kill(),
+        Outage::Stopped => fleet.store.signal("STOP"),
+    }
+    // Until what it said binds no more, and everybody has noticed.
+    sleep(3 * SECOND).await;
+    fleet.until_sharing(0.0).await;
+    assert_within_tenth(load.admitted_within(5 * SECOND).await, 5);
+
+    match outage {
+        Outage::Killed => fleet.store.restart().await,
+        Outage::Stopped => fleet.store.signal("CONT"),
+    }
+    fleet.until_sharing(1.0).await;
+    let asked = "shared_request_duration_seconds_count{operation=\"limit\"}";
+    let before = fleet.count(asked).await;
+    sleep(2 * SECOND).await;
+    let per_replica_and_second = (fleet.count(asked).await - before) / 10;
+    assert!((1..=40).contains(&per_replica_and_second), "{per_replica_and_second}");
+    assert_within_tenth(load.admitted_within(5 * SECOND).await, 5);
+    load.assert_nobody_waited();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_killed_leaves_local_shares_and_nobody_waits() {
+    outage(Outage::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_stopped_leaves_local_shares_and_nobody_waits() {
+    outage(Outage::Stopped).await;
+}

@@ -1,0 +1,117 @@
+//! A store that is killed, stopped, full, read-only, or lost what it had: the replicas go on, and come back.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::{Fault, FaultKind, Operation};
+use futures_util::future::join_all;
+
+use super::fleet::{Fleet, KIND};
+use crate::harness::{KEY, eventually};
+
+const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
+
+/// Asks every replica again and again while something happens to the store: plain callers, and one in ten with a
+/// demand. Each must be answered with a balance, and none may wait for long. Returns how many were asked.
+async fn under_load(fleet: &Fleet, happening: impl Future<Output = ()>) -> usize {
+    let asked = AtomicUsize::new(0);
+    let asking = async {
+        loop {
+            for replica in &fleet.replicas {
+                let begun = Instant::now();
+                let is_demanding = asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(10);
+                let demand: &[_] = if is_demanding { &[("cache-control", "no-cache")] } else { &[] };
+                let reply = replica.get_with(PATH, demand).await;
+                assert_eq!(reply.status, 200, "{reply:?}");
+                assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+            }
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        () = happening => {}
+    }
+    asked.into_inner()
+}
+
+#[tokio::test]
+async fn a_store_that_is_killed_and_comes_back_fails_no_request() {
+    let fleet = Fleet::of(3).await;
+    fleet.store.kill();
+
+    assert!(under_load(&fleet, fleet.until_sharing(0.0)).await > 0);
+    let back = async {
+        fleet.store.restart().await;
+        fleet.until_sharing(1.0).await;
+    };
+    assert!(under_load(&fleet, back).await > 0);
+
+    let reads = fleet.reads();
+    let slow = Fault::on_balance(FaultKind::Delay { ms: 300 }).times(3);
+    fleet.replicas[0].provider(KIND).queue(slow);
+    let path = format!("{PATH}?not_before=2100-01-01T00:00:00Z");
+    let asked = fleet.replicas.iter().map(|replica| replica.get(&path));
+    assert!(join_all(asked).await.iter().all(|reply| reply.status == 200));
+    assert!(fleet.reads() <= reads + 2, "they share again: {} reads", fleet.reads() - reads);
+}
+
+#[tokio::test]
+async fn a_store_that_is_stopped_costs_nobody_more_than_its_time() {
+    let fleet = Fleet::of(2).await;
+    fleet.store.signal("STOP");
+
+    assert!(under_load(&fleet, fleet.until_sharing(0.0)).await > 0);
+    let back = async {
+        fleet.store.signal("CONT");
+        fleet.until_sharing(1.0).await;
+    };
+    assert!(under_load(&fleet, back).await > 0);
+}
+
+#[tokio::test]
+async fn a_full_or_read_only_store_is_still_read_and_fails_no_request() {
+    for setting in [("maxmemory", "1"), ("min-replicas-to-write", "1")] {
+        let fleet = Fleet::of(2).await;
+        let first = fleet.replicas[0].balance(KIND).await;
+        eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+        fleet.store.configure(setting.0, setting.1);
+
+        let found = fleet.replicas[1].balance(KIND).await;
+        assert_eq!((found.status, &found.body, fleet.reads()), (200, &first.body, 1), "{setting:?}");
+        for replica in &fleet.replicas {
+            assert_eq!(replica.new_balance(KIND).await.status, 200, "{setting:?}");
+        }
+
+        assert!(
+            fleet.count("shared_errors_total{operation=\"lease\",kind=\"refused\"}").await > 0,
+            "{setting:?}"
+        );
+        assert_eq!(fleet.replicas[0].calls(KIND, Operation::Balance).len(), 3, "{setting:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_invalidation_outlives_a_store_that_loses_everything() {
+    let fleet = Fleet::of(2).await;
+    for replica in &fleet.replicas {
+        assert_eq!(replica.balance(KIND).await.json()["available"], "48734.90");
+    }
+    fleet.replicas[0].provider(KIND).set_field("BRL", None, "netBalance", "100.00");
+    fleet.store.kill();
+    fleet.until_sharing(0.0).await;
+
+    let path = "/v1/accounts/ntxpay-br-demo/invalidate";
+    let marked = fleet.replicas[0].send("POST", path, Some(KEY), &[]).await;
+    let not_before = marked.json()["not_before"].as_str().unwrap().to_owned();
+    let other = fleet.replicas[1].get(&format!("{PATH}?not_before={not_before}")).await;
+    assert_eq!(other.json()["available"], "100.00");
+    fleet.replicas[0].provider(KIND).set_field("BRL", None, "netBalance", "200.00");
+    fleet.replicas[0].send("POST", path, Some(KEY), &[]).await;
+    fleet.store.restart().await;
+    fleet.until_sharing(1.0).await;
+
+    // It is told again to the store that came back empty, and so to the other replica.
+    fleet.replicas[1]
+        .until(PATH, "the invalidation is told again", |reply| reply.json()["available"] == "200.00")
+        .await;
+}

@@ -1,0 +1,207 @@
+//! Replicas as processes of their own: how often they ask together, clocks that differ, and one that dies while it reads.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::{Call, Fault, FaultKind, Operation};
+use tokio::task::JoinSet;
+
+use super::fleet::KEY;
+use super::redis::RedisServer;
+use crate::clocks::faketime;
+use crate::harness::{Reply, eventually, is_long};
+use crate::process::{Gateway, Site, command};
+
+const PATH: &str = "/v1/accounts/treasury/balance";
+
+/// A provider, a store, and the configuration of replicas that share it.
+struct Ground {
+    site: Site,
+    _store: RedisServer,
+}
+
+impl Ground {
+    async fn new(replicas: usize, provider_lines: &str) -> Self {
+        let store = RedisServer::start().await;
+        let site = Site::with_provider(&format!("replicas = {replicas}"), provider_lines).await;
+        let key = site.folder.write("shared-key", KEY);
+        let config = fs::read_to_string(&site.config).unwrap();
+        let section = format!(
+            "[shared]\nurl = \"{}\"\nkey = {{ file = \"{key}\" }}\ntimeout = \"500ms\"\n",
+            store.url()
+        );
+        site.folder.write("gateway.toml", &format!("{config}{section}"));
+        Self { site, _store: store }
+    }
+
+    /// A replica whose wall clock is off by so many seconds, once it shares.
+    async fn replica(&self, seconds: i64) -> Gateway {
+        let mut serve = command(&["serve", "--config", &self.site.config]);
+        if seconds != 0 {
+            serve
+                .env("LD_PRELOAD", faketime())
+                .env("FAKETIME", format!("{seconds:+}"))
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        let gateway = Gateway::run(serve).await;
+        eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
+        gateway
+    }
+
+    fn reads(&self) -> Vec<Call> {
+        let mut calls = self.site.provider.calls();
+        calls.retain(|call| call.operation == Operation::Balance);
+        calls
+    }
+}
+
+/// One answer, and when it had been read.
+struct Seen {
+    reply: Reply,
+    read: Instant,
+}
+
+/// Plain callers at these replicas in turn, so many a second together, for so long.
+async fn load(replicas: &[Arc<Gateway>], per_second: u32, length: Duration) -> Vec<Seen> {
+    const CALLERS: u32 = 20;
+    let end = Instant::now() + length;
+    let mut callers = JoinSet::new();
+    for caller in 0..CALLERS {
+        let replicas = replicas.to_vec();
+        callers.spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) * CALLERS / per_second);
+            let (mut seen, mut turn) = (Vec::new(), caller as usize);
+            while Instant::now() < end {
+                ticks.tick().await;
+                let gateway = &replicas[turn % replicas.len()];
+                turn += 1;
+                let reply = gateway.get(&gateway.api, PATH).await.unwrap();
+                seen.push(Seen { reply, read: Instant::now() });
+            }
+            seen
+        });
+    }
+    callers.join_all().await.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_replicas_ask_a_provider_as_often_as_one() {
+    let (per_second, seconds, lines) =
+        if is_long() { (1000, 120, "") } else { (200, 6, "fresh_for = \"1s\"\nmax_age = \"10s\"") };
+    let mut calls = Vec::new();
+    for count in [1, 5] {
+        let ground = Ground::new(count, lines).await;
+        let mut replicas = Vec::new();
+        for _ in 0..count {
+            replicas.push(Arc::new(ground.replica(0).await));
+        }
+
+        let seen = load(&replicas, per_second, Duration::from_secs(seconds)).await;
+
+        assert!(seen.iter().all(|seen| seen.reply.status == 200));
+        calls.push(ground.reads().len());
+    }
+    println!("one replica: {} calls, five: {}", calls[0], calls[1]);
+    // One more, since either may begin another just before its end.
+    assert!(calls[1] * 20 <= calls[0] * 21 + 20, "{calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_whose_clocks_differ_serve_nothing_over_the_ceiling() {
+    let (max_age, off) = if is_long() { (60, 30) } else { (4, 2) };
+    let lines = format!("fresh_for = \"1s\"\nmax_age = \"{max_age}s\"\nretries = 0");
+    let ground = Ground::new(3, &lines).await;
+    let mut replicas = Vec::new();
+    for seconds in [0, off, -off] {
+        replicas.push(Arc::new(ground.replica(seconds).await));
+    }
+    ground.site.provider.set_drift(true);
+    let young = load(&replicas, 60, Duration::from_secs(3)).await;
+    assert!(young.iter().all(|seen| seen.reply.status == 200));
+
+    // From now on nothing new comes, and what is stored grows old.
+    ground.site.provider.queue(Fault::on_balance(FaultKind::status(500)).times(100_000));
+    let old = load(&replicas, 60, Duration::from_secs(max_age + 2)).await;
+
+    let old_end = old.iter().map(|seen| seen.read).max().unwrap();
+    let calls = ground.reads();
+    let ages = young.iter().chain(&old).filter(|seen| seen.reply.status == 200).map(|seen| age(seen, &calls));
+    let oldest = ages.max().unwrap();
+    println!("the oldest answer was {oldest:?} old by the provider's log");
+    assert!(oldest <= Duration::from_secs(max_age) + Duration::from_millis(500), "{oldest:?}");
+    assert!(oldest >= Duration::from_secs(max_age) / 2, "what is old is served: {oldest:?}");
+    let ends = old.iter().filter(|seen| seen.read + Duration::from_millis(500) > old_end);
+    assert!(ends.map(|seen| seen.reply.status).all(|status| status == 502 || status == 503));
+}
+
+/// How old an answer was when it had been read, by the log of the provider that answered each call with other figures.
+fn age(seen: &Seen, calls: &[Call]) -> Duration {
+    let body = seen.reply.json();
+    let figures: Vec<String> = body["reported"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, text)| format!("\"{name}\":{}", text.as_str().unwrap()))
+        .collect();
+    let brought = |call: &&Call| figures.iter().all(|figure| call.answer.contains(figure.as_str()));
+    let call = calls.iter().filter(|call| call.instant <= seen.read).rfind(brought);
+    seen.read.duration_since(call.unwrap_or_else(|| panic!("no call brought {body}")).instant)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_dies_while_it_reads_costs_the_others_a_deadline_at_most() {
+    let lines = "attempt_timeout = \"1500ms\"\ndeadline = \"2s\"\nretries = 0";
+    let ground = Ground::new(2, lines).await;
+    let (dying, other) = (ground.replica(0).await, ground.replica(0).await);
+    ground.site.provider.queue(Fault::on_balance(FaultKind::StallHead));
+    let url = format!("http://{}{PATH}", dying.api);
+    let asking = tokio::spawn(dying.client.get(url).bearer_auth(dying.key).send());
+    ground.site.provider.wait_for_calls(2).await;
+
+    let begun = Instant::now();
+    dying.signal("KILL");
+    let reply = other.get(&other.api, PATH).await.unwrap();
+
+    assert!(asking.await.unwrap().is_err());
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}: the deadline, and the read after it");
+    assert!(took >= Duration::from_secs(2), "{took:?}: it did not wait for the lease");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalidation_is_heard_by_every_process() {
+    let ground = Ground::new(3, "").await;
+    let replicas = [ground.replica(0).await, ground.replica(30).await, ground.replica(-30).await];
+    let mut slowest = Duration::ZERO;
+    for round in 1..=20 {
+        for replica in &replicas {
+            assert_eq!(replica.get(&replica.api, PATH).await.unwrap().status, 200);
+        }
+        let paid = format!("{round}.00");
+        ground.site.provider.set_field("BRL", None, "netBalance", &paid);
+        let one = &replicas[round % replicas.len()];
+        let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
+        let marked = Reply::read(one.client.post(url).bearer_auth(one.key).send().await.unwrap()).await;
+        let not_before = marked.json()["not_before"].as_str().unwrap().to_owned();
+
+        for replica in &replicas {
+            let demanding = format!("{PATH}?not_before={not_before}");
+            let reply = replica.get(&replica.api, &demanding).await.unwrap();
+            assert_eq!(reply.json()["available"], paid, "{reply:?}");
+        }
+        ground.site.provider.set_field("BRL", None, "netBalance", "0.00");
+        let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
+        assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
+        let told_again = Instant::now();
+        for replica in &replicas {
+            eventually("a plain caller sees it", || async {
+                replica.get(&replica.api, PATH).await.unwrap().json()["available"] == "0.00"
+            })
+            .await;
+        }
+        slowest = slowest.max(told_again.elapsed());
+    }
+    println!("heard, and read anew, by all three within {slowest:?}");
+}

@@ -1,0 +1,95 @@
+//! One replica asks, the others get what it brings.
+
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::{Fault, FaultKind};
+use futures_util::future::join_all;
+
+use super::fleet::{Fleet, KIND};
+use crate::harness::KEY as CALLER;
+
+const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_replica_read_is_found_by_the_others() {
+    let fleet = Fleet::of(3).await;
+
+    let first = fleet.replicas[0].balance(KIND).await;
+    crate::harness::eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    let others = [fleet.replicas[1].balance(KIND).await, fleet.replicas[2].balance(KIND).await];
+
+    assert_eq!((first.status, fleet.reads()), (200, 1));
+    for other in others {
+        assert_eq!((&other.body, other.header("etag")), (&first.body, first.header("etag")));
+        assert_eq!(
+            other.header("cache-status"),
+            "balance-gateway; fwd=uri-miss; fwd-status=200; stored; collapsed"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demands_across_replicas_within_one_slow_read_share_the_next() {
+    let fleet = Fleet::of(5).await;
+    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 1000 }));
+    let slow = {
+        let request = fleet.replicas[0].request("GET", PATH, Some(CALLER));
+        tokio::spawn(async move { request.send().await.unwrap().status() })
+    };
+    fleet.replicas[0].provider(KIND).wait_for_calls(2).await;
+
+    let asked = (0..500).map(|number| {
+        let replica = &fleet.replicas[number % 5];
+        async move {
+            let arrived = jiff::Timestamp::now();
+            (arrived, replica.new_balance(KIND).await)
+        }
+    });
+    let answers = join_all(asked).await;
+
+    assert_eq!(slow.await.unwrap(), 200);
+    for (arrived, reply) in &answers {
+        let fetched_at: jiff::Timestamp = reply.json()["fetched_at"].as_str().unwrap().parse().unwrap();
+        let earlier = arrived.duration_since(fetched_at);
+        assert!(earlier.as_millis() <= 1, "{reply:?} is {earlier:?} before its request");
+    }
+    assert_eq!(fleet.reads(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalidation_at_one_replica_holds_at_all() {
+    let fleet = Fleet::of(3).await;
+    for replica in &fleet.replicas {
+        assert_eq!(replica.balance(KIND).await.json()["available"], "48734.90");
+    }
+    fleet.replicas[0].provider(KIND).set_field("BRL", None, "netBalance", "100.00");
+
+    let marked =
+        fleet.replicas[1].send("POST", "/v1/accounts/ntxpay-br-demo/invalidate", Some(CALLER), &[]).await;
+    let told = Instant::now();
+    assert_eq!(marked.status, 200);
+    for replica in &fleet.replicas {
+        replica.until(PATH, "the invalidation is heard", |reply| reply.json()["available"] == "100.00").await;
+    }
+
+    assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());
+    assert_eq!(fleet.reads(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_hands_not_before_on_never_misses_an_invalidation() {
+    let fleet = Fleet::of(2).await;
+    let [one, other] = &fleet.replicas[..] else { panic!("two replicas") };
+    for round in 1..=20 {
+        one.balance(KIND).await;
+        other.balance(KIND).await;
+        let paid = format!("{round}.00");
+        one.provider(KIND).set_field("BRL", None, "netBalance", &paid);
+
+        let invalidated = one.send("POST", "/v1/accounts/ntxpay-br-demo/invalidate", Some(CALLER), &[]).await;
+        let not_before = invalidated.json()["not_before"].as_str().unwrap().to_owned();
+        let reply = other.get(&format!("{PATH}?not_before={not_before}")).await;
+
+        assert_eq!(reply.json()["available"], paid, "round {round}: {reply:?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! A Redis of its own: the Debian package's server as a child process, without persistence; or one of its sentinels.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use redis::Commands;
+
+use crate::harness::eventually;
+use crate::process::{Folder, free_address};
+
+/// A running server, killed at the end.
+pub(super) struct RedisServer {
+    address: String,
+    arguments: Vec<String>,
+    child: Mutex<Child>,
+    folder: Folder,
+}
+
+impl RedisServer {
+    pub(super) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Likewise, with further arguments.
+    pub(super) async fn with(arguments: &[&str]) -> Self {
+        Self::run(Folder::new(), arguments).await
+    }
+
+    /// A sentinel that watches over this server under this name, and needs nobody to agree.
+    pub(super) async fn sentinel_of(master: &Self, name: &str) -> Self {
+        let (folder, address) = (Folder::new(), master.address.replace(':', " "));
+        let config = folder.write(
+            "sentinel.conf",
+            &format!(
+                "sentinel monitor {name} {address} 1\nsentinel down-after-milliseconds {name} 500\n\
+                 sentinel failover-timeout {name} 2000\n"
+            ),
+        );
+        Self::run(folder, &[&config, "--sentinel"]).await
+    }
+
+    async fn run(folder: Folder, arguments: &[&str]) -> Self {
+        let address = free_address();
+        let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
+        let child = Mutex::new(spawn(&address, &folder, &arguments));
+        let server = Self { address, arguments, child, folder };
+        server.until_ready().await;
+        server
+    }
+
+    /// Host and port.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Kills it; what it held is lost.
+    pub(super) fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub(super) async fn restart(&self) {
+        *self.child.lock().unwrap() = spawn(&self.address, &self.folder, &self.arguments);
+        self.until_ready().await;
+    }
+
+    /// Sends a signal by its name, as `STOP`.
+    pub(super) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.child.lock().unwrap().id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// A connection of somebody who may do anything.
+    pub(super) fn connection(&self) -> redis::Connection {
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
+    }
+
+    /// What it answers to a command of words, for people.
+    pub(super) fn ask(&self, command: &str) -> String {
+        let mut words = command.split(' ');
+        let answer =
+            redis::cmd(words.next().unwrap()).arg(words.collect::<Vec<_>>()).query(&mut self.connection());
+        let answer: redis::Value = answer.unwrap_or_else(|error| panic!("{command}: {error}"));
+        format!("{answer:?}")
+    }
+
+    /// Every key that is there, sorted.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.connection().keys("*").unwrap();
+        keys.sort();
+        keys
+    }
+
+    /// Changes a setting while it runs.
+    pub(super) fn configure(&self, name: &str, value: &str) {
+        redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(&mut self.connection()).unwrap();
+    }
+
+    /// Whether a failure is held for all replicas.
+    pub(super) fn has_hold(&self) -> bool {
+        self.has_field('h')
+    }
+
+    /// Whether a read runs, as far as the others are told.
+    pub(super) fn has_lease(&self) -> bool {
+        self.has_field('l')
+    }
+
+    fn has_field(&self, first: char) -> bool {
+        let mut connection = self.connection();
+        let states = self.keys().into_iter().filter(|key| key.ends_with(":state"));
+        let fields = states.flat_map(|key| connection.hkeys::<_, Vec<String>>(key).unwrap());
+        fields.collect::<Vec<_>>().iter().any(|field| field.starts_with(first))
+    }
+
+    async fn until_ready(&self) {
+        eventually("the store answers", || async {
+            let client = redis::Client::open(self.url()).unwrap();
+            client
+                .get_connection()
+                .is_ok_and(|mut connection| redis::cmd("PING").exec(&mut connection).is_ok())
+        })
+        .await;
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // It may have been killed.
+        let child = self.child.get_mut().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+fn spawn(address: &str, folder: &Folder, arguments: &[String]) -> Child {
+    let (host, port) = address.split_once(':').unwrap();
+    // A file comes first.
+    Command::new("redis-server")
+        .args(arguments)
+        .args(["--bind", host, "--port", port, "--save", "", "--appendonly", "no"])
+        .arg("--dir")
+        .arg(&folder.0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the Debian package redis-server is installed")
+}

@@ -23,6 +23,8 @@ pub(crate) struct Kustomization {
 pub(crate) const BASE: Kustomization = Kustomization { folder: "base" };
 /// The overlay to copy.
 pub(crate) const EXAMPLE: Kustomization = Kustomization { folder: "overlays/example" };
+/// Likewise, with a store that the replicas share.
+pub(crate) const SHARED: Kustomization = Kustomization { folder: "overlays/shared" };
 /// What the Prometheus operator reads.
 pub(crate) const MONITORING: Kustomization = Kustomization { folder: "monitoring" };
 
@@ -53,6 +55,14 @@ impl Kustomization {
         files.collect()
     }
 
+    /// What the Secret says under this name; the base has none, and its secrets may be anything.
+    pub(crate) fn secret(&self, name: &str) -> String {
+        if !self.path().join("secret.yaml").exists() {
+            return name.to_owned();
+        }
+        word(&self.manifest("secret.yaml")["stringData"][name]).to_owned()
+    }
+
     /// The configuration as the gateway reads it, its secrets in place.
     pub(crate) fn config(&self) -> Config {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -60,7 +70,7 @@ impl Kustomization {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
         fs::create_dir_all(&folder).unwrap();
         for name in self.secret_files() {
-            fs::write(folder.join(&name), &name).unwrap();
+            fs::write(folder.join(&name), self.secret(&name)).unwrap();
             fs::set_permissions(folder.join(&name), Permissions::from_mode(SECRETS_MODE)).unwrap();
         }
         let toml = self.toml().replace(SECRETS, &format!("{}/", folder.display()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::files::{BASE, EXAMPLE, Kustomization, MONITORING, SECRETS, SECRETS_MODE, items, word};
+use crate::files::{BASE, EXAMPLE, Kustomization, MONITORING, SECRETS, SECRETS_MODE, SHARED, items, word};
 
 /// For what comes after the drain: the last log lines, the exit.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -30,9 +30,10 @@ fn names_beside(kustomization: &Kustomization) -> BTreeSet<String> {
 
 #[test]
 fn a_kustomization_uses_every_file_beside_it_and_no_other() {
-    for kustomization in [BASE, EXAMPLE, MONITORING] {
+    for kustomization in [BASE, EXAMPLE, SHARED, MONITORING] {
         let itself = kustomization.itself();
-        let listed = ["/resources", "/components", "/configMapGenerator/0/files"];
+        let listed =
+            ["/resources", "/components", "/configMapGenerator/0/files", "/configMapGenerator/1/files"];
         let listed = listed.iter().filter_map(|list| itself.pointer(list)).flat_map(items).map(word);
         let (folders, files): (Vec<_>, Vec<_>) = listed.partition(|name| name.contains('/'));
 
@@ -47,7 +48,7 @@ fn a_kustomization_uses_every_file_beside_it_and_no_other() {
 
 #[test]
 fn the_gateway_takes_its_configuration_and_finds_nothing_unwise() {
-    for kustomization in [BASE, EXAMPLE] {
+    for kustomization in [BASE, EXAMPLE, SHARED] {
         let config = kustomization.config();
 
         assert!(config.warnings().is_empty(), "{:?}", config.warnings());
@@ -55,13 +56,15 @@ fn the_gateway_takes_its_configuration_and_finds_nothing_unwise() {
 }
 
 #[test]
-fn the_example_secret_holds_what_the_configuration_reads() {
-    let secret = EXAMPLE.manifest("secret.yaml");
+fn the_example_secrets_hold_what_the_configuration_reads() {
+    for kustomization in [EXAMPLE, SHARED] {
+        let secret = kustomization.manifest("secret.yaml");
 
-    let held: BTreeSet<_> = secret["stringData"].as_object().unwrap().keys().cloned().collect();
+        let held: BTreeSet<_> = secret["stringData"].as_object().unwrap().keys().cloned().collect();
 
-    assert_eq!(held, EXAMPLE.secret_files().into_iter().collect());
-    assert!(!held.is_empty());
+        assert_eq!(held, kustomization.secret_files().into_iter().collect());
+        assert!(!held.is_empty());
+    }
 }
 
 #[test]
@@ -78,13 +81,18 @@ fn configuration_and_secrets_are_mounted_where_they_are_read() {
     let secrets = mounted_from(SECRETS.trim_end_matches('/')).unwrap();
 
     assert_eq!(arguments, &json!(["serve", "--config", "/etc/balance-gateway/gateway.toml"]));
-    for kustomization in [BASE, EXAMPLE] {
+    for kustomization in [BASE, EXAMPLE, SHARED] {
         assert_eq!(
             configuration["configMap"]["name"],
             kustomization.itself()["configMapGenerator"][0]["name"]
         );
     }
-    assert_eq!(secrets["secret"]["secretName"], EXAMPLE.manifest("secret.yaml")["metadata"]["name"]);
+    for kustomization in [EXAMPLE, SHARED] {
+        assert_eq!(
+            secrets["secret"]["secretName"],
+            kustomization.manifest("secret.yaml")["metadata"]["name"]
+        );
+    }
     assert_eq!(secrets["secret"]["defaultMode"], SECRETS_MODE);
     assert_eq!(items(at(&deployment, CONTAINER, "/volumeMounts")).len(), 2);
     assert_eq!(items(at(&deployment, POD, "/volumes")).len(), 2);
@@ -92,7 +100,7 @@ fn configuration_and_secrets_are_mounted_where_they_are_read() {
 
 #[test]
 fn a_changed_file_arrives_without_a_restart() {
-    for kustomization in [BASE, EXAMPLE] {
+    for kustomization in [BASE, EXAMPLE, SHARED] {
         assert_eq!(kustomization.itself()["generatorOptions"]["disableNameSuffixHash"], true);
     }
     for mount in items(at(&deployment(), CONTAINER, "/volumeMounts")) {
@@ -104,7 +112,7 @@ fn a_changed_file_arrives_without_a_restart() {
 fn a_pod_may_live_as_long_as_its_drain_takes() {
     let grace = at(&deployment(), POD, "/terminationGracePeriodSeconds").as_u64().unwrap();
 
-    for kustomization in [BASE, EXAMPLE] {
+    for kustomization in [BASE, EXAMPLE, SHARED] {
         let server = kustomization.config().server;
         assert!(Duration::from_secs(grace) >= server.drain_delay + server.drain_timeout + MARGIN);
     }

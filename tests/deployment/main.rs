@@ -6,3 +6,4 @@ mod files;
 mod kubernetes;
 mod network;
 mod rules;
+mod shared;

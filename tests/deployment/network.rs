@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::files::{BASE, EXAMPLE, MONITORING, items, word};
+use crate::files::{BASE, EXAMPLE, MONITORING, SHARED, items, word};
 
 fn pod_labels() -> Value {
     BASE.manifest("deployment.yaml")["spec"]["template"]["metadata"]["labels"].clone()
@@ -17,7 +17,7 @@ fn port(name: &str) -> Value {
 
 #[test]
 fn the_ports_are_those_that_the_gateway_listens_on_for_everybody() {
-    for kustomization in [BASE, EXAMPLE] {
+    for kustomization in [BASE, EXAMPLE, SHARED] {
         let server = kustomization.config().server;
 
         assert_eq!((port("api"), port("ops")), (json!(server.api.port()), json!(server.ops.port())));

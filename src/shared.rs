@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 pub use account::SharedAccount;
 pub use breaker::{Ending, SharedAdmission, SharedBreaker, SharedBreakerSettings};
@@ -76,17 +77,12 @@ pub struct Shared {
     silenced: Notify,
     /// Leases of this replica that have not ended, by their token.
     leases: Mutex<HashMap<String, LiveLease>>,
+    /// What is told to the store behind whoever caused it.
+    tasks: TaskTracker,
     /// The limits of callers.
     units: Mutex<Vec<Weak<Units>>>,
     /// Told when one of them is asked for again.
     units_woken: Notify,
-}
-
-/// Goes on behind whoever began it; when everything ends, so does this.
-fn behind(task: impl Future<Output = ()> + Send + 'static) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(task);
-    }
 }
 
 /// The store is of no use now: whoever needed it goes on alone.
@@ -122,6 +118,7 @@ impl Shared {
             own_marks: Mutex::default(),
             silenced: Notify::new(),
             leases: Mutex::default(),
+            tasks: TaskTracker::new(),
             units: Mutex::default(),
             units_woken: Notify::new(),
             settings,
@@ -236,7 +233,7 @@ impl Shared {
             return Ok(marked);
         }
         let (shared, again) = (Arc::clone(self), keys.to_vec());
-        behind(async move { shared.mark_again(&again, now).await });
+        self.behind(async move { shared.mark_again(&again, now).await });
         let account = keys.first().and_then(|key| self.find(key));
         Err(account.and_then(|(account, _)| account.known().clock.latest(account.now())))
     }
@@ -244,13 +241,13 @@ impl Shared {
     /// Tells the store of invalidations of this moment until it knows of them.
     async fn mark_again(&self, keys: &[BalanceKey], at: Instant) {
         while (self.store.clock)().monotonic.saturating_duration_since(at) < MaxAge::CEILING.get() {
-            tokio::time::sleep(PING_INTERVAL).await;
             if let Ok(marked) = self.mark(keys).await {
                 for key in keys {
                     self.tell_mark(*key, marked.as_micros());
                 }
                 return;
             }
+            tokio::time::sleep(PING_INTERVAL).await;
         }
     }
 
@@ -286,20 +283,39 @@ impl Shared {
         Ok(Looked { last: answer.number(0)?, mark: answer.number(1)?, now: answer.now })
     }
 
+    /// Tells the store again of this replica's invalidations of these balances.
+    fn mark_again_all(self: &Arc<Self>, keys: impl Iterator<Item = BalanceKey>) {
+        let own = self.own_marks().clone();
+        for (key, at) in keys.filter_map(|key| Some((key, *own.get(&key)?))) {
+            let shared = Arc::clone(self);
+            self.behind(async move { shared.mark_again(&[key], at).await });
+        }
+    }
+
+    /// Goes on behind whoever began it; when everything ends, so does this.
+    fn behind(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.tasks.spawn_on(task, &runtime);
+        }
+    }
+
     /// Deletes what cannot be understood; behind whoever found it.
     fn forget(self: &Arc<Self>, keys: Vec<String>) {
         let shared = Arc::clone(self);
-        behind(async move {
+        self.behind(async move {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             // What is not deleted is found again.
             let _ = shared.store.run(Action::Forget, &keys, &[], &mut shared.store.patience()).await;
         });
     }
 
-    /// Gives up every lease of this replica, before it ends: nobody need wait for it.
+    /// Gives up every lease of this replica, and lets the store be told what has just ended, before this replica does.
     pub async fn leave(&self) {
         let leases = std::mem::take(&mut *self.leases());
         futures_util::future::join_all(leases.iter().map(|(token, lease)| lease.give_up(token))).await;
+        self.tasks.close();
+        // What is not told by then is found out: a lease is over after a deadline.
+        let _ = tokio::time::timeout(self.settings.timeout, self.tasks.wait()).await;
     }
 
     fn leases(&self) -> MutexGuard<'_, HashMap<String, LiveLease>> {

@@ -110,6 +110,9 @@ impl Reloader {
         };
         let gateway = Arc::new(gateway.traced(tracer));
         if let Some(sharing) = sharing {
+            if let Some(before) = self.sharing.shared() {
+                before.leave().await;
+            }
             self.sharing.stop();
             sharing.start();
             self.sharing = sharing;

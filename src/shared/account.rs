@@ -35,6 +35,10 @@ impl SharedAccount {
         let tag = shared.keyring.name("account", &[account.as_bytes()]);
         let key = |what: &str| shared.key(&tag, what);
         let balance = |balance: &BalanceKey| {
+            let kept = before.and_then(|before| before.balances.iter().find(|kept| kept.key == *balance));
+            if let Some(kept) = kept {
+                return Arc::clone(kept);
+            }
             let name = shared.keyring.name("balance", &[balance.as_bytes()]);
             let (snapshot_key, seal) = (key(&name), shared.keyring.seal(balance, name.clone()));
             Arc::new(SharedBalance::new(*balance, name, snapshot_key, seal))

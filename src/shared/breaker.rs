@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::account::{LIFE, random_name};
 use super::script::Action;
 use super::store::{Answered, Argument, Trouble};
-use super::{Away, Shared, behind};
+use super::{Away, Shared};
 use crate::domain::turn::micros;
 
 /// How long who may not leave is told to wait while another replica probes.
@@ -126,7 +126,7 @@ impl SharedBreaker {
 
     fn tell_behind(self: &Arc<Self>, what: &'static str, probe: String) {
         let breaker = Arc::clone(self);
-        behind(async move {
+        self.shared.behind(async move {
             // What is not told is told by the next.
             let _ = breaker.tell(what, &probe).await;
         });

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Away;
 use super::account::{LIFE, MOST_TRIES, SharedAccount, random_name};
 use super::clock::ClockWatch;
 use super::script::Action;
 use super::store::{Answered, Argument, Patience, Trouble};
-use super::{Away, behind};
 use crate::domain::turn::micros;
 use crate::domain::{Moment, StoreTime};
 use crate::metrics::SharedOperation;
@@ -65,7 +65,7 @@ impl SharedAccount {
     ///
     /// # Errors
     /// [`Away`] when the store is of no use now.
-    pub async fn take(&self, allowance: Allowance) -> Result<Result<Unit, Duration>, Away> {
+    pub async fn take(self: &Arc<Self>, allowance: Allowance) -> Result<Result<Unit, Duration>, Away> {
         let mut patience = self.store().patience();
         for _ in 0..MOST_TRIES {
             self.catch_up(&mut patience).await?;
@@ -84,7 +84,9 @@ impl SharedAccount {
                 &LIFE,
             ];
             let answered = self.store().run(Action::Take, &self.keys(), &arguments, &mut patience).await;
-            let Answered { answer, sent, .. } = self.checked(answered, None)?;
+            let answered = self.checked(answered, None);
+            let answered = answered.inspect_err(|_| self.abandon_call(&call))?;
+            let Answered { answer, sent, .. } = answered;
             match answer.kind() {
                 "taken" => {
                     self.note_counted(answer.number(1)?);
@@ -98,6 +100,12 @@ impl SharedAccount {
         Err(Away)
     }
 
+    /// Gives up a call that may have been granted, though nobody was told.
+    fn abandon_call(self: &Arc<Self>, call: &str) {
+        let (account, call) = (Arc::clone(self), call.to_owned());
+        self.shared.behind(async move { account.tell_end(&call, Duration::ZERO).await });
+    }
+
     /// Notes a call that the store has granted.
     pub(super) fn unit(
         &self,
@@ -107,10 +115,17 @@ impl SharedAccount {
         epoch: &str,
         allowance: Allowance,
     ) -> Unit {
-        let mut known = self.known();
-        epoch.clone_into(&mut known.epoch);
-        known.own.push_back((call.clone(), sent.monotonic + allowance.span()));
+        self.note_epoch(epoch);
+        self.known().own.push_back((call.clone(), sent.monotonic + allowance.span()));
         Unit { call, instant: Some(instant), sent: sent.monotonic }
+    }
+
+    /// Notes the epoch. Where another one has begun, the store has lost something: it is told of our invalidations again.
+    fn note_epoch(&self, epoch: &str) {
+        let before = std::mem::replace(&mut self.known().epoch, epoch.to_owned());
+        if !before.is_empty() && before != epoch {
+            self.shared.mark_again_all(self.balances.iter().map(|balance| balance.key));
+        }
     }
 
     /// Notes how many calls of all replicas count.
@@ -161,11 +176,13 @@ impl SharedAccount {
             return;
         }
         let account = Arc::clone(self);
-        behind(async move {
-            let (store, arguments) = (account.store(), [&unit.call.as_str() as &dyn Argument, &micros(per)]);
-            // What is not told counts as long as the longest attempt.
-            let _ = store.run(Action::Ended, &account.keys(), &arguments, &mut store.patience()).await;
-        });
+        self.shared.behind(async move { account.tell_end(&unit.call, per).await });
+    }
+
+    /// Tells the store that a call has ended. What is not told counts as long as the longest attempt.
+    pub(super) async fn tell_end(&self, call: &str, per: Duration) {
+        let (store, arguments) = (self.store(), [&call as &dyn Argument, &micros(per)]);
+        let _ = store.run(Action::Ended, &self.keys(), &arguments, &mut store.patience()).await;
     }
 
     /// Tells a store that may have lost them what calls of this replica count, before anything is taken from it.
@@ -191,9 +208,8 @@ impl SharedAccount {
         }
         let answered = self.store().run(Action::Restore, &self.keys(), &arguments, patience).await;
         let answered = self.checked(answered, None)?;
-        let mut known = self.known();
-        answered.answer.text(0)?.clone_into(&mut known.epoch);
-        known.told = told;
+        self.note_epoch(answered.answer.text(0)?);
+        self.known().told = told;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::account::{LIFE, MOST_TRIES, SharedAccount, random_name};
 use super::calls::Allowance;
-use super::lease::Lease;
+use super::lease::{Lease, LiveLease};
 use super::script::Action;
 use super::store::{Answered, Argument, Patience, Trouble};
 use super::{Away, Shared, failure};
@@ -91,7 +91,8 @@ impl SharedAccount {
             let believed_since = self.known().clock.believed_since(self.now());
             ticket.since = ticket.since.max(believed_since.unwrap_or(NEVER));
             let (token, call, ends) = (random_name(), random_name(), balance.ends());
-            let answered = self.run_enter(entry, ticket, &token, &call, patience).await?;
+            let answered = self.run_enter(entry, ticket, &token, &call, patience).await;
+            let answered = answered.inspect_err(|_| self.abandon(entry.balance, &token, &call))?;
             self.note_oddity(entry.balance, answered.answer.text(0)?);
             let Answered { answer, sent, received } = &answered;
             match answer.kind() {
@@ -149,6 +150,16 @@ impl SharedAccount {
             }
         }
         Err(Trouble(SharedError::Protocol))
+    }
+
+    /// Gives up what may have been granted, though nobody was told: a store that was slow does it all the same.
+    fn abandon(self: &Arc<Self>, balance: usize, token: &str, call: &str) {
+        let lease = LiveLease::untold(Arc::clone(self), balance);
+        let (account, token, call) = (Arc::clone(self), token.to_owned(), call.to_owned());
+        self.shared.behind(async move {
+            lease.give_up(&token).await;
+            account.tell_end(&call, Duration::ZERO).await;
+        });
     }
 
     /// The snapshot that another replica brought, if it will do.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::account::SharedAccount;
 use super::calls::Unit;
+use super::failure;
 use super::script::Action;
 use super::store::Argument;
-use super::{behind, failure};
 use crate::domain::turn::micros;
 use crate::domain::{Failure, MaxAge, Snapshot, Turn};
 
@@ -87,7 +87,8 @@ impl Lease {
         balance.note_snapshot(turn.number);
         let (account, token, credential) =
             (Arc::clone(&self.account), self.token.clone(), self.credential.clone());
-        behind(async move {
+        let shared = Arc::clone(&account.shared);
+        shared.behind(async move {
             let arguments: [&dyn Argument; 8] = [
                 &balance.name.as_str(),
                 &token.as_str(),
@@ -120,7 +121,8 @@ impl Lease {
         let (account, number) = (Arc::clone(&self.account), self.number);
         let (token, credential) = (self.token.clone(), self.credential.clone());
         let (balance, failure) = (Arc::clone(&account.balances[self.balance]), failure.to_owned());
-        behind(async move {
+        let shared = Arc::clone(&account.shared);
+        shared.behind(async move {
             let scope = hold.map_or("", |hold| hold.scope.as_str());
             let [first, most] = hold.map_or([0, 0], |hold| [micros(hold.first), micros(hold.most)]);
             let arguments: [&dyn Argument; 10] = [
@@ -150,6 +152,11 @@ pub(super) struct LiveLease {
 }
 
 impl LiveLease {
+    /// One whose number nobody was told.
+    pub(super) fn untold(account: Arc<SharedAccount>, balance: usize) -> Self {
+        Self { account, balance, number: 0 }
+    }
+
     /// Gives it up.
     pub(super) async fn give_up(&self, token: &str) {
         let Self { account, balance, number } = self;

@@ -16,14 +16,21 @@ pub(super) struct Terms {
     pub(super) deadline: Instant,
     /// Its number in the shared store's order, if it has one.
     pub(super) number: Option<u64>,
+    /// Whether the store is asked for each call.
+    pub(super) asks_store: bool,
     /// The call that came with the number.
     pub(super) first: Mutex<Option<Unit>>,
 }
 
 impl Terms {
-    /// The terms of a read that is none of the shared store's.
+    /// The terms of what is none of the shared store's reads, whose calls it counts all the same.
+    pub(super) fn counted(priority: Priority, deadline: Instant) -> Self {
+        Self { priority, deadline, number: None, asks_store: true, first: Mutex::default() }
+    }
+
+    /// The terms of a read that does without the store: it was of no use just now.
     pub(super) fn alone(priority: Priority, deadline: Instant) -> Self {
-        Self { priority, deadline, number: None, first: Mutex::default() }
+        Self { asks_store: false, ..Self::counted(priority, deadline) }
     }
 
     /// The call that came with the read, if it may still leave.
@@ -120,7 +127,7 @@ impl Gate {
         let per = self.budget.settings.per;
         let unit = match terms.take_first(account, now) {
             Some(unit) => Some(unit),
-            None if account.is_sharing() => {
+            None if account.is_sharing() && terms.asks_store => {
                 // Boxed: nearly no read comes here.
                 let taken = Box::pin(account.take(self.allowance(terms.priority, attempt))).await;
                 taken.ok().transpose()?

@@ -86,6 +86,7 @@ impl Reader for Asking<'_> {
             priority: self.priority,
             deadline: clock::now().monotonic + self.upstream.provider.settings.deadline,
             number: Some(number),
+            asks_store: true,
             first: Mutex::new(Some(first)),
         };
         let (answer, stop) = self.upstream.read_on(&self.upstream.balances[self.index], &terms).await;

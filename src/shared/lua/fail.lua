@@ -29,6 +29,8 @@ if ARGV[4] ~= '' then
 end
 local lease = redis.call('HGET', state, 'l' .. balance)
 if lease and string.match(lease, ' (%x+)$') == ARGV[2] then
+  -- Whoever was not told of his lease does not know its turn.
+  turn = string.match(lease, '^%d+')
   redis.call('HDEL', state, 'l' .. balance)
 end
 redis.call('PUBLISH', ARGV[9], 'ended ' .. balance .. ' ' .. turn)

@@ -115,3 +115,32 @@ async fn an_invalidation_outlives_a_store_that_loses_everything() {
         .until(PATH, "the invalidation is told again", |reply| reply.json()["available"] == "200.00")
         .await;
 }
+
+#[tokio::test]
+async fn a_lease_that_nobody_was_told_of_keeps_nobody_waiting() {
+    let fleet = Fleet::of(2).await;
+    fleet.store.signal("STOP");
+    let alone = fleet.replicas[0].balance(KIND).await;
+    fleet.store.signal("CONT");
+
+    let begun = Instant::now();
+    let other = fleet.replicas[1].balance(KIND).await;
+
+    assert_eq!((alone.status, other.status), (200, 200));
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}: a deadline is 4 s", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_store_that_was_emptied_is_told_of_invalidations_again() {
+    let fleet = Fleet::of(2).await;
+    fleet.replicas[0].balance(KIND).await;
+    let path = "/v1/accounts/ntxpay-br-demo/invalidate";
+    assert_eq!(fleet.replicas[0].send("POST", path, Some(KEY), &[]).await.status, 200);
+    assert!(fleet.store.has_mark());
+
+    redis::cmd("FLUSHALL").exec(&mut fleet.store.connection()).unwrap();
+    assert!(!fleet.store.has_mark());
+    assert_eq!(fleet.replicas[0].balance(KIND).await.status, 200);
+
+    eventually("the mark is there again", || async { fleet.store.has_mark() }).await;
+}

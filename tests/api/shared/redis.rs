@@ -109,6 +109,11 @@ impl RedisServer {
         self.has_field('h')
     }
 
+    /// Whether a balance is marked as invalid for all replicas.
+    pub(super) fn has_mark(&self) -> bool {
+        self.has_field('m')
+    }
+
     /// Whether a read runs, as far as the others are told.
     pub(super) fn has_lease(&self) -> bool {
         self.has_field('l')

@@ -48,10 +48,11 @@ impl Gateway {
         }
     }
 
-    /// The same gateway, sharing what it knows with other replicas; what it knew until now is left behind.
+    /// The same gateway, sharing what it knows with other replicas; what it knew until now is left behind, but for
+    /// invalidations.
     #[must_use]
     pub fn sharing(self, shared: &Arc<Shared>) -> Self {
-        Self { cache: BalanceCache::sharing(self.clock, shared), ..self }
+        Self { cache: self.cache.sharing(shared), ..self }
     }
 
     /// The gateway with other accounts and providers, over the same cache. What was stored of an account with another

@@ -42,6 +42,13 @@ impl Marks {
         }
     }
 
+    /// The same marks without their places in an order that is none of another store.
+    pub(super) fn without_numbers(&self) -> Self {
+        let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let marks = marks.iter().map(|(key, mark)| (*key, Mark { number: None, ..*mark }));
+        Self(Arc::new(RwLock::new(marks.collect())))
+    }
+
     /// When the balance was last invalidated; `None` when nothing from before could be served any more.
     pub(super) fn get(&self, key: &BalanceKey, now: Instant) -> Option<Mark> {
         let mark = self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()?;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{BalanceCache, Question, Shared};
-use crate::domain::{BalanceKey, Clock, StoreTime};
+use crate::domain::{BalanceKey, StoreTime};
 
 impl BalanceCache {
-    /// An empty cache that shares what it knows with other replicas.
+    /// An empty cache that shares what it knows with other replicas. What was invalidated here stays so.
     #[must_use]
-    pub fn sharing(clock: Clock, shared: &Arc<Shared>) -> Self {
-        let cache = Self { shared: Some(Arc::clone(shared)), ..Self::new(clock) };
-        let marks = cache.marks.clone();
+    pub fn sharing(&self, shared: &Arc<Shared>) -> Self {
+        let (clock, marks) = (self.clock, self.marks.without_numbers());
+        let cache = Self { shared: Some(Arc::clone(shared)), marks: marks.clone(), ..Self::new(clock) };
         shared.on_mark(Box::new(move |key, number| marks.note(key, number, clock().monotonic)));
         cache
     }

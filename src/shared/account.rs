@@ -40,7 +40,7 @@ impl SharedAccount {
                 return Arc::clone(kept);
             }
             let name = shared.keyring.name("balance", &[balance.as_bytes()]);
-            let (snapshot_key, seal) = (key(&name), shared.keyring.seal(balance, name.clone()));
+            let (snapshot_key, seal) = (key(&name), shared.keyring.seal(balance, key(&name)));
             Arc::new(SharedBalance::new(*balance, name, snapshot_key, seal))
         };
         Self {

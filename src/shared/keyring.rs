@@ -31,7 +31,7 @@ pub(super) struct Keyring {
 #[derive(Debug)]
 pub(super) struct Seal {
     keys: Vec<RandomizedNonceKey>,
-    name: String,
+    place: String,
 }
 
 /// Neither the configured keys nor this place and turn.
@@ -70,13 +70,13 @@ impl Keyring {
         format!("{name:032x}")
     }
 
-    /// What seals and opens the snapshots of a balance; `name` is what it is called in the store.
-    pub(super) fn seal(&self, balance: &BalanceKey, name: String) -> Seal {
+    /// What seals and opens the snapshots of a balance; `place` is the key of the store under which they stand.
+    pub(super) fn seal(&self, balance: &BalanceKey, place: String) -> Seal {
         let key = |prk: &Prk| {
             let key = derived(prk, &[b"seal", balance.as_bytes()])?;
             RandomizedNonceKey::new(&AES_256_GCM, &key).ok()
         };
-        Seal { keys: self.seals.iter().filter_map(key).collect(), name }
+        Seal { keys: self.seals.iter().filter_map(key).collect(), place }
     }
 }
 
@@ -103,7 +103,7 @@ impl Seal {
 
     fn bound_to(&self, turn: Turn) -> Aad<Vec<u8>> {
         let (number, instant) = (turn.number.to_be_bytes(), turn.instant.as_micros().to_be_bytes());
-        Aad::from([FORMAT, self.name.as_bytes(), &number, &instant].concat())
+        Aad::from([FORMAT, self.place.as_bytes(), &number, &instant].concat())
     }
 }
 
@@ -164,11 +164,11 @@ mod tests {
         let stages = [vec![key(1), key(2), key(1)], vec![key(2), key(1)]];
         for keys in stages {
             let rotating = seal(&keys, "a");
-            assert_eq!(rotating.name, seal(&[key(1)], "a").name);
+            assert_eq!(rotating.place, seal(&[key(1)], "a").place);
             assert_eq!(rotating.open(&before, TURN).unwrap(), b"x");
         }
         let after = seal(&[key(2)], "a");
-        assert_ne!(after.name, seal(&[key(1)], "a").name);
+        assert_ne!(after.place, seal(&[key(1)], "a").place);
         assert_eq!(after.open(&before, TURN), Err(Unsealable));
     }
 

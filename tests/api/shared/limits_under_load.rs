@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::fleet::{Fleet, TIMEOUT};
-use crate::harness::{KEY, Setup};
+use crate::harness::{KEY, Setup, is_long};
 
 const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const REPLICAS: usize = 5;
@@ -84,7 +84,8 @@ async fn what_all_replicas_admit_together_is_the_limit() {
     let load = Load::start(&fleet, [32; REPLICAS]);
     sleep(3 * SECOND / 2).await;
 
-    assert_within_tenth(load.admitted_within(10 * SECOND).await, 10);
+    let seconds = if is_long() { 10 } else { 4 };
+    assert_within_tenth(load.admitted_within(seconds * SECOND).await, seconds);
     load.assert_nobody_waited();
 }
 
@@ -94,7 +95,8 @@ async fn a_load_that_is_uneven_gets_the_whole_limit_too() {
     let load = Load::start(&fleet, [96, 6, 6, 6, 6]);
     sleep(3 * SECOND / 2).await;
 
-    assert_within_tenth(load.admitted_within(10 * SECOND).await, 10);
+    let seconds = if is_long() { 10 } else { 4 };
+    assert_within_tenth(load.admitted_within(seconds * SECOND).await, seconds);
     load.assert_nobody_waited();
 }
 
@@ -116,7 +118,7 @@ async fn outage(outage: Outage) {
     // Until what it said binds no more, and everybody has noticed.
     sleep(3 * SECOND).await;
     fleet.until_sharing(0.0).await;
-    assert_within_tenth(load.admitted_within(5 * SECOND).await, 5);
+    assert_within_tenth(load.admitted_within(3 * SECOND).await, 3);
 
     match outage {
         Outage::Killed => fleet.store.restart().await,
@@ -128,7 +130,7 @@ async fn outage(outage: Outage) {
     sleep(2 * SECOND).await;
     let per_replica_and_second = (fleet.count(asked).await - before) / 10;
     assert!((1..=40).contains(&per_replica_and_second), "{per_replica_and_second}");
-    assert_within_tenth(load.admitted_within(5 * SECOND).await, 5);
+    assert_within_tenth(load.admitted_within(3 * SECOND).await, 3);
     load.assert_nobody_waited();
 }
 

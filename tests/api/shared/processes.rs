@@ -88,7 +88,7 @@ async fn load(replicas: &[Arc<Gateway>], per_second: u32, length: Duration) -> V
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_replicas_ask_a_provider_as_often_as_one() {
     let (per_second, seconds, lines) =
-        if is_long() { (1000, 120, "") } else { (200, 6, "fresh_for = \"1s\"\nmax_age = \"10s\"") };
+        if is_long() { (1000, 120, "") } else { (200, 4, "fresh_for = \"1s\"\nmax_age = \"10s\"") };
     let mut calls = Vec::new();
     for count in [1, 5] {
         let ground = Ground::new(count, lines).await;

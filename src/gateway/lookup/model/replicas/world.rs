@@ -56,7 +56,7 @@ impl World {
                 max_age: limits.max_age,
                 known: Mutex::new(Known::default()),
             };
-            let cache = BalanceCache::sharing(clock, &shared);
+            let cache = BalanceCache::new(clock).sharing(&shared);
             Replica { cache, shared, way: Arc::new(way) }
         };
         Self {

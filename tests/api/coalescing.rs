@@ -247,6 +247,8 @@ async fn five_thousand_sockets_on_a_cold_key_are_one_read_even_when_the_first_ha
     assert_eq!(bodies.len(), 1);
     assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Token).len(), 1);
     assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1);
-    // The one who hung up got nothing, and is counted nowhere.
-    assert_eq!(lookups(&gateway, "collapsed").await, SOCKETS as u64 - 1);
+    // The one who hung up got nothing, and is counted nowhere. Whoever is in flight may not have looked yet when the
+    // answer comes: he finds it in memory.
+    let answered = lookups(&gateway, "collapsed").await + lookups(&gateway, "hit").await;
+    assert_eq!(answered, SOCKETS as u64 - 1);
 }

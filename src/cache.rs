@@ -6,6 +6,7 @@
 
 mod entry;
 mod marks;
+mod peek;
 mod sharing;
 
 use std::panic::AssertUnwindSafe;
@@ -23,6 +24,7 @@ pub use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};
 use entry::Entry;
 use marks::Marks;
+pub use peek::{Absence, Peek};
 
 /// What nobody has looked at for so long is of an account that is gone: each scrape of the metrics looks at the others,
 /// whose alert levels are judged on what was read last, however long ago.
@@ -52,38 +54,6 @@ pub struct Question {
     pub demand: Demand,
     /// The balance's limits.
     pub limits: Limits,
-}
-
-/// What memory alone says to a question.
-#[derive(Debug)]
-pub enum Peek {
-    /// An acceptable snapshot, younger than `fresh_for`.
-    Fresh(Arc<Snapshot>),
-    /// An acceptable snapshot over `fresh_for`; a refresh is worth while.
-    Stale {
-        /// The snapshot.
-        snapshot: Arc<Snapshot>,
-        /// Whether the last read failed or was refused.
-        is_failing: bool,
-    },
-    /// Nothing acceptable.
-    Absent {
-        /// Why not.
-        absence: Absence,
-        /// The failure because of which nobody is asked now.
-        held: Option<Failure>,
-    },
-}
-
-/// Why memory holds nothing acceptable: the reason to forward, in RFC 9211's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absence {
-    /// Nothing is stored.
-    UriMiss,
-    /// Something is stored, but over the ceiling or invalidated.
-    Stale,
-    /// What is stored would do for a caller without a demand.
-    Request,
 }
 
 /// What a read brought for one caller.
@@ -120,33 +90,6 @@ impl BalanceCache {
         self.reads.tracer()
     }
 
-    /// Looks into memory; nobody is asked and nothing is waited for.
-    pub async fn peek(&self, question: &Question) -> Peek {
-        let question = &self.judged_here(*question);
-        let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
-        let Some(entry) = self.entries.get(&question.key).await else {
-            return Peek::Absent { absence: Absence::UriMiss, held: None };
-        };
-        let Question { demand, limits, .. } = question;
-        let held = entry.failure().filter(|failure| failure.holds_at(demand.arrived().monotonic));
-        let Some(snapshot) = entry.snapshot() else {
-            return Peek::Absent { absence: Absence::UriMiss, held };
-        };
-        let (requested_at, turn) = (snapshot.requested_at(), snapshot.turn());
-        let is_within = snapshot.age_at(demand.arrived()) < limits.max_age.get();
-        if demand.and_after(mark).accepts(requested_at, turn) && is_within {
-            let snapshot = Arc::clone(snapshot);
-            return if requested_at.age_at(demand.arrived()) < limits.fresh_for.get() {
-                Peek::Fresh(snapshot)
-            } else {
-                Peek::Stale { snapshot, is_failing: entry.failure().is_some() }
-            };
-        }
-        let everybodys = Demand::none(demand.arrived(), *limits).and_after(mark);
-        let would_do = everybodys.accepts(requested_at, turn) && is_within;
-        Peek::Absent { absence: if would_do { Absence::Request } else { Absence::Stale }, held }
-    }
-
     /// Shares a running read that will do, or the failure that is held, or begins a read. `read` may be called
     /// more than once, and goes on when the caller leaves.
     pub async fn read<F, R>(&self, question: &Question, priority: Priority, read: R) -> Read
@@ -155,6 +98,7 @@ impl BalanceCache {
         F: Future<Output = Answer> + Send + 'static,
     {
         let mut question = self.with_ticket(self.marked(self.judged_here(*question))).await;
+        // It may have been invalidated while the store was asked.
         question = self.marked(question);
         let mut own_reads = 0;
         for _ in 0..MOST_ROUNDS {

@@ -9,17 +9,19 @@ mod labels;
 mod live;
 mod maker;
 mod process;
+mod shared;
 
 use std::sync::Arc;
 
 use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
-pub use handles::{CallerMetrics, ProviderMetrics, RouteMetrics, SharedMetrics};
+pub use handles::{CallerMetrics, ProviderMetrics, RouteMetrics};
 pub use labels::{
     AuthFailure, ConnectionRefusal, Label, LimitPolicy, Operation, Outcome, ReadRefusal, ReloadResult,
     SharedError, SharedOperation,
 };
 pub use live::{Family, Samples};
+pub use shared::SharedMetrics;
 
 use crate::domain::{CallerName, ErrorKind, ProviderName};
 use handles::OperationMetrics;
@@ -32,8 +34,6 @@ const REQUEST_BUCKETS: [f64; 13] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 10.0];
 /// From a provider next door to the longest sensible attempt.
 const UPSTREAM_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
-/// From a store next door to the longest `shared.timeout`.
-const SHARED_BUCKETS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0];
 /// The last finite one is the promise: anything above it would be a broken one.
 const AGE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0];
 
@@ -219,38 +219,6 @@ impl Metrics {
                 .map(|policy| self.rate_limited.with_label_values(&[caller.as_str(), policy.as_str()])),
             forced_reads: self.forced_reads.with_label_values(&[caller.as_str()]),
         }
-    }
-
-    /// The handles of the shared store, which there are only with one.
-    ///
-    /// # Errors
-    /// When they were made before.
-    pub fn shared(&self) -> Result<Arc<SharedMetrics>, MetricsError> {
-        let make = Maker(&self.registry);
-        let state = IntGauge::new(
-            "shared_state",
-            "1 while this replica shares with the others, 0 while it is alone.",
-        )?;
-        self.registry.register(Box::new(state.clone()))?;
-        let errors = make.counters(
-            "shared_errors_total",
-            "Operations in the shared store that were of no use.",
-            &["operation", "kind"],
-        )?;
-        let durations = make.histograms(
-            "shared_request_duration_seconds",
-            "Time of one operation in the shared store.",
-            &["operation"],
-            &SHARED_BUCKETS,
-        )?;
-        Ok(Arc::new(SharedMetrics {
-            state,
-            errors: SharedOperation::ALL.map(|operation| {
-                SharedError::ALL.map(|error| errors.with_label_values(&[operation.as_str(), error.as_str()]))
-            }),
-            durations: SharedOperation::ALL
-                .map(|operation| durations.with_label_values(&[operation.as_str()])),
-        }))
     }
 
     /// The handles of one provider.

@@ -151,7 +151,8 @@ impl Entry {
     }
 }
 
-/// Whether a snapshot comes before another in the shared store's order.
+/// Whether a snapshot comes no later than another in the shared store's order. One that is found again is the same: it
+/// gets no younger by a clock that was set back meanwhile.
 fn is_behind(snapshot: &Snapshot, other: &Snapshot) -> bool {
-    snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.number < other.number)
+    snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.number <= other.number)
 }

@@ -14,7 +14,8 @@ use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
 use crate::domain::{
-    AccountName, Amount, Currency, FreshFor, MaxAge, ObservedAt, ProviderName, Reading, Selector, Wish,
+    AccountName, Amount, Currency, FreshFor, MaxAge, ObservedAt, ProviderName, Reading, Selector, StoreTime,
+    Turn, Wish,
 };
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
@@ -892,4 +893,22 @@ async fn reads_that_come_over_the_ceiling_end_in_a_time_out() {
     assert_eq!(failure(caller).await.error, UpstreamError::Timeout);
     let sent = balance.sent().await;
     assert!((2..=MOST_ROUNDS as usize).contains(&sent), "{sent}");
+}
+
+#[test]
+fn what_is_found_again_in_the_store_gets_no_younger_and_what_is_older_replaces_nothing() {
+    let now = now();
+    let found = |number, age: Duration| {
+        let turn = Turn { number, instant: StoreTime::from_micros(number) };
+        let snapshot = Arc::unwrap_or_clone(snapshot(now.earlier_by(age))).with_turn(Some(turn));
+        let sent_at = snapshot.requested_at().monotonic;
+        let result = Ok(Arc::new(snapshot));
+        Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_elsewhere: true, result }
+    };
+    let first = Entry::after(None, found(7, SECOND * 50), now);
+
+    for (number, age, kept) in [(7, 5, 50), (6, 5, 50), (8, 5, 5)] {
+        let next = Entry::after(Some(&first), found(number, SECOND * age), now);
+        assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * kept, "{number}");
+    }
 }

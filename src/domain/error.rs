@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::freshness::rounded_up;
+use super::moment::rounded_up;
 
 /// An adapter could not understand a body: where and why, never the body itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

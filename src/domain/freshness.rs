@@ -3,17 +3,18 @@
 //! Every demand becomes one instant, `not_before`, never later than the arrival. Age counts from when the
 //! upstream request was *sent*, not from when its answer came.
 
+mod wish;
+
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::moment::Moment;
 use super::turn::{Standing, StoreTime, Ticket, Turn};
+pub use wish::Wish;
 
 /// A mark in the store's order is the instant of its making, rounded up by less.
 const MARK_ROUNDING: Duration = Duration::from_millis(1);
-
-/// Added to a caller's `not_before`, since it may come from another replica's clock.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 
 /// The oldest age that may ever be served: above zero and at most 60 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,108 +75,6 @@ pub struct Limits {
     pub fresh_for: FreshFor,
     /// Older ones never.
     pub max_age: MaxAge,
-}
-
-/// Whole seconds, rounded up: how an age is shown.
-#[must_use]
-pub fn rounded_up(length: Duration) -> u64 {
-    length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))
-}
-
-/// One moment on both clocks, read together. Neither a frozen process nor a stepped clock makes what is
-/// measured between two moments look younger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// The monotonic clock.
-    pub monotonic: Instant,
-    /// The wall clock.
-    pub wall: Timestamp,
-}
-
-/// Reads both clocks together.
-pub type Clock = fn() -> Moment;
-
-impl Moment {
-    /// What has passed from this moment until `now`: the larger of both clocks' differences.
-    #[must_use]
-    pub fn age_at(&self, now: Self) -> Duration {
-        let by_wall = Duration::try_from(now.wall.duration_since(self.wall)).unwrap_or_default();
-        now.monotonic.saturating_duration_since(self.monotonic).max(by_wall)
-    }
-
-    /// The moment `length` before this one; a length before the clocks' beginning is left off.
-    #[must_use]
-    pub fn earlier_by(&self, length: Duration) -> Self {
-        let wall =
-            SignedDuration::try_from(length).ok().and_then(|length| self.wall.checked_sub(length).ok());
-        Self {
-            monotonic: self.monotonic.checked_sub(length).unwrap_or(self.monotonic),
-            wall: wall.unwrap_or(self.wall),
-        }
-    }
-
-    /// The moment `length` after this one.
-    #[must_use]
-    pub fn later_by(&self, length: Duration) -> Self {
-        let wall =
-            SignedDuration::try_from(length).ok().and_then(|length| self.wall.checked_add(length).ok());
-        Self {
-            monotonic: self.monotonic.checked_add(length).unwrap_or(self.monotonic),
-            wall: wall.unwrap_or(self.wall),
-        }
-    }
-}
-
-/// What a request says about freshness, before it is applied to a balance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// At most this old on arrival; zero means read after it.
-    pub max_age: Option<Duration>,
-    /// At least this much of `fresh_for` left on arrival.
-    pub min_fresh: Option<Duration>,
-    /// Read after this instant of somebody's wall clock.
-    pub not_before: Option<Timestamp>,
-    /// Never ask the provider.
-    pub only_if_cached: bool,
-    /// When the read fails: the last snapshot up to this age will do.
-    pub stale_if_error: Option<Duration>,
-}
-
-impl Wish {
-    /// The same wish, or a read after the arrival where nothing is said of how old a balance may be.
-    #[must_use]
-    pub fn or_new(self) -> Self {
-        let says_something = self.max_age.is_some()
-            || self.min_fresh.is_some()
-            || self.not_before.is_some()
-            || self.only_if_cached;
-        Self { max_age: if says_something { self.max_age } else { Some(Duration::ZERO) }, ..self }
-    }
-
-    /// Applies the wish to a balance with these limits.
-    #[must_use]
-    pub fn demand(&self, arrived: Moment, limits: Limits) -> Demand {
-        let ceiling = limits.max_age.get();
-        let by_age = [self.max_age, self.min_fresh.map(|left| limits.fresh_for.get().saturating_sub(left))];
-        let allowed = by_age.into_iter().flatten().min().filter(|allowed| *allowed < ceiling);
-        let since =
-            self.not_before.map(|instant| instant.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX));
-        let by_clock =
-            since.map(|since| Duration::try_from(arrived.wall.duration_since(since)).unwrap_or_default());
-        let oldest = allowed.unwrap_or(ceiling);
-        let strictest = by_clock.unwrap_or(oldest).min(oldest);
-        Demand {
-            arrived,
-            not_before: arrived.earlier_by(strictest).monotonic,
-            oldest,
-            since,
-            mark: None,
-            ticket: None,
-            is_own: allowed.is_some() || since.is_some() || self.only_if_cached,
-            only_if_cached: self.only_if_cached,
-            fallback: self.stale_if_error.filter(|_| since.is_none()).map(|age| age.min(ceiling)),
-        }
-    }
 }
 
 /// An invalidation of a balance: nothing from before it may be served.
@@ -378,6 +277,7 @@ pub enum Priority {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
 mod tests {
+    use jiff::SignedDuration;
     use proptest::prelude::*;
 
     use super::*;

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::amount::Amount;
 use super::currency::Currency;
-use super::freshness::Moment;
 use super::key::{AccountName, BalanceType, ProviderName};
+use super::moment::Moment;
 use super::turn::Turn;
 
 /// What an adapter understood of a provider's answer.

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntCounter, IntCounterVec};
 
-use super::labels::{LimitPolicy, Operation, Outcome, ReadRefusal, SharedError, SharedOperation};
+use super::labels::{LimitPolicy, Operation, Outcome, ReadRefusal};
 use crate::domain::ErrorKind;
 
 /// The handles of one route; a status gets its counter when it is first seen.
@@ -46,31 +46,6 @@ impl CallerMetrics {
     /// Counts a unit of the forced limit.
     pub fn forced_read(&self) {
         self.forced_reads.inc();
-    }
-}
-
-/// The handles of the shared store.
-#[derive(Debug)]
-pub struct SharedMetrics {
-    pub(super) state: IntGauge,
-    pub(super) errors: [[IntCounter; SharedError::ALL.len()]; SharedOperation::ALL.len()],
-    pub(super) durations: [Histogram; SharedOperation::ALL.len()],
-}
-
-impl SharedMetrics {
-    /// Notes whether this replica shares.
-    pub fn sharing(&self, is_sharing: bool) {
-        self.state.set(i64::from(is_sharing));
-    }
-
-    /// Counts an error.
-    pub fn failed(&self, operation: SharedOperation, error: SharedError) {
-        self.errors[operation as usize][error as usize].inc();
-    }
-
-    /// Notes how long an operation took.
-    pub fn operated(&self, operation: SharedOperation, took: Duration) {
-        self.durations[operation as usize].observe(took.as_secs_f64());
     }
 }
 

@@ -127,6 +127,17 @@ async fn what_takes_longer_than_drain_timeout_is_cut_and_logged() {
     assert!(gateway.output().contains("\"event\":\"cut\""), "{}", gateway.output());
 }
 
+/// Waits until so many requests were answered: a load is under way.
+async fn under_load(gateway: &Gateway, answers: f64) {
+    let series =
+        "balance_gateway_http_request_duration_seconds_count{route=\"/v1/accounts/{account}/balance\"}";
+    eventually("a load is under way", || async {
+        let page = gateway.get(&gateway.ops, "/metrics").await.unwrap().body;
+        value_of(&page, series).is_some_and(|answered| answered >= answers)
+    })
+    .await;
+}
+
 /// wrk counts a refused connection as a write error (it writes before it knows), so it leaves while the listener is
 /// open and may see no error at all; what happens when the listener closes is the next test.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,13 +146,12 @@ async fn under_load_from_wrk_a_termination_breaks_no_request() {
     let mut gateway = site.serve().await;
     let url = format!("http://{}/v1/accounts/treasury/balance", gateway.api);
     let wrk = Command::new("wrk")
-        .args(["-t2", "-c32", "-d4s", "-H", &format!("Authorization: Bearer {KEY}"), &url])
+        .args(["-t2", "-c32", "-d3s", "-H", &format!("Authorization: Bearer {KEY}"), &url])
         .stdout(Stdio::piped())
         .spawn()
         .expect("wrk is needed: install the Debian package wrk");
 
-    // The load itself is what passes meanwhile.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    under_load(&gateway, 1000.0).await;
     gateway.signal("TERM");
     let report = tokio::task::spawn_blocking(|| wrk.wait_with_output().unwrap()).await.unwrap();
     let status = gateway.ended().await;
@@ -198,8 +208,7 @@ async fn when_the_listener_closes_under_load_every_connection_that_was_made_is_a
     let mut gateway = site.serve().await;
     let clients: Vec<_> = (0..32).map(|_| tokio::spawn(ask_until_refused(gateway.api.clone()))).collect();
 
-    // The load itself is what passes meanwhile.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    under_load(&gateway, 100.0).await;
     let terminated = Instant::now();
     gateway.signal("TERM");
     let mut all = Vec::new();

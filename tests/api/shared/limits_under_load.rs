@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::fleet::{Fleet, TIMEOUT};
-use crate::harness::{KEY, Setup, is_long};
+use crate::harness::{KEY, Setup, eventually, is_long};
 
 const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const REPLICAS: usize = 5;
@@ -53,6 +53,13 @@ impl Load {
         load
     }
 
+    /// Waits until more is refused than could be at once: what was there at first is used up.
+    async fn until_refused(fleet: &Fleet) {
+        let series = "rate_limited_total{caller=\"all\",policy=\"caller\"}";
+        let enough = fleet.count(series).await + u64::from(RATE);
+        eventually("the limit is used up", || async { fleet.count(series).await >= enough }).await;
+    }
+
     /// How many were admitted within a span from now on.
     async fn admitted_within(&self, span: Duration) -> f64 {
         let from = Instant::now();
@@ -82,7 +89,7 @@ fn assert_within_tenth(admitted: f64, seconds: u32) {
 async fn what_all_replicas_admit_together_is_the_limit() {
     let fleet = fleet().await;
     let load = Load::start(&fleet, [32; REPLICAS]);
-    sleep(3 * SECOND / 2).await;
+    Load::until_refused(&fleet).await;
 
     let seconds = if is_long() { 10 } else { 4 };
     assert_within_tenth(load.admitted_within(seconds * SECOND).await, seconds);
@@ -93,7 +100,7 @@ async fn what_all_replicas_admit_together_is_the_limit() {
 async fn a_load_that_is_uneven_gets_the_whole_limit_too() {
     let fleet = fleet().await;
     let load = Load::start(&fleet, [96, 6, 6, 6, 6]);
-    sleep(3 * SECOND / 2).await;
+    Load::until_refused(&fleet).await;
 
     let seconds = if is_long() { 10 } else { 4 };
     assert_within_tenth(load.admitted_within(seconds * SECOND).await, seconds);
@@ -109,15 +116,14 @@ enum Outage {
 async fn outage(outage: Outage) {
     let fleet = fleet().await;
     let load = Load::start(&fleet, [60; REPLICAS]);
-    sleep(2 * SECOND).await;
+    Load::until_refused(&fleet).await;
 
     match outage {
         Outage::Killed => fleet.store.kill(),
         Outage::Stopped => fleet.store.signal("STOP"),
     }
-    // Until what it said binds no more, and everybody has noticed.
-    sleep(3 * SECOND).await;
     fleet.until_sharing(0.0).await;
+    Load::until_refused(&fleet).await;
     assert_within_tenth(load.admitted_within(3 * SECOND).await, 3);
 
     match outage {

@@ -1,0 +1,67 @@
+//! What memory alone says to a question: the way of a hit.
+
+use std::sync::Arc;
+
+use super::{BalanceCache, Question};
+use crate::domain::{Demand, Failure, Snapshot};
+
+/// What memory alone says to a question.
+#[derive(Debug)]
+pub enum Peek {
+    /// An acceptable snapshot, younger than `fresh_for`.
+    Fresh(Arc<Snapshot>),
+    /// An acceptable snapshot over `fresh_for`; a refresh is worth while.
+    Stale {
+        /// The snapshot.
+        snapshot: Arc<Snapshot>,
+        /// Whether the last read failed or was refused.
+        is_failing: bool,
+    },
+    /// Nothing acceptable.
+    Absent {
+        /// Why not.
+        absence: Absence,
+        /// The failure because of which nobody is asked now.
+        held: Option<Failure>,
+    },
+}
+
+/// Why memory holds nothing acceptable: the reason to forward, in RFC 9211's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Nothing is stored.
+    UriMiss,
+    /// Something is stored, but over the ceiling or invalidated.
+    Stale,
+    /// What is stored would do for a caller without a demand.
+    Request,
+}
+
+impl BalanceCache {
+    /// Looks into memory; nobody is asked and nothing is waited for.
+    pub async fn peek(&self, question: &Question) -> Peek {
+        let question = &self.judged_here(*question);
+        let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
+        let Some(entry) = self.entries.get(&question.key).await else {
+            return Peek::Absent { absence: Absence::UriMiss, held: None };
+        };
+        let Question { demand, limits, .. } = question;
+        let held = entry.failure().filter(|failure| failure.holds_at(demand.arrived().monotonic));
+        let Some(snapshot) = entry.snapshot() else {
+            return Peek::Absent { absence: Absence::UriMiss, held };
+        };
+        let (requested_at, turn) = (snapshot.requested_at(), snapshot.turn());
+        let is_within = snapshot.age_at(demand.arrived()) < limits.max_age.get();
+        if demand.and_after(mark).accepts(requested_at, turn) && is_within {
+            let snapshot = Arc::clone(snapshot);
+            return if requested_at.age_at(demand.arrived()) < limits.fresh_for.get() {
+                Peek::Fresh(snapshot)
+            } else {
+                Peek::Stale { snapshot, is_failing: entry.failure().is_some() }
+            };
+        }
+        let everybodys = Demand::none(demand.arrived(), *limits).and_after(mark);
+        let would_do = everybodys.accepts(requested_at, turn) && is_within;
+        Peek::Absent { absence: if would_do { Absence::Request } else { Absence::Stale }, held }
+    }
+}

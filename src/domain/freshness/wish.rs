@@ -1,0 +1,63 @@
+//! What a request says about freshness, and the demand that it becomes for one balance.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Demand, Limits};
+use crate::domain::moment::Moment;
+
+/// Added to a caller's `not_before`, since it may come from another replica's clock.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
+
+/// What a request says about freshness, before it is applied to a balance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// At most this old on arrival; zero means read after it.
+    pub max_age: Option<Duration>,
+    /// At least this much of `fresh_for` left on arrival.
+    pub min_fresh: Option<Duration>,
+    /// Read after this instant of somebody's wall clock.
+    pub not_before: Option<Timestamp>,
+    /// Never ask the provider.
+    pub only_if_cached: bool,
+    /// When the read fails: the last snapshot up to this age will do.
+    pub stale_if_error: Option<Duration>,
+}
+
+impl Wish {
+    /// The same wish, or a read after the arrival where nothing is said of how old a balance may be.
+    #[must_use]
+    pub fn or_new(self) -> Self {
+        let says_something = self.max_age.is_some()
+            || self.min_fresh.is_some()
+            || self.not_before.is_some()
+            || self.only_if_cached;
+        Self { max_age: if says_something { self.max_age } else { Some(Duration::ZERO) }, ..self }
+    }
+
+    /// Applies the wish to a balance with these limits.
+    #[must_use]
+    pub fn demand(&self, arrived: Moment, limits: Limits) -> Demand {
+        let ceiling = limits.max_age.get();
+        let by_age = [self.max_age, self.min_fresh.map(|left| limits.fresh_for.get().saturating_sub(left))];
+        let allowed = by_age.into_iter().flatten().min().filter(|allowed| *allowed < ceiling);
+        let since =
+            self.not_before.map(|instant| instant.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX));
+        let by_clock =
+            since.map(|since| Duration::try_from(arrived.wall.duration_since(since)).unwrap_or_default());
+        let oldest = allowed.unwrap_or(ceiling);
+        let strictest = by_clock.unwrap_or(oldest).min(oldest);
+        Demand {
+            arrived,
+            not_before: arrived.earlier_by(strictest).monotonic,
+            oldest,
+            since,
+            mark: None,
+            ticket: None,
+            is_own: allowed.is_some() || since.is_some() || self.only_if_cached,
+            only_if_cached: self.only_if_cached,
+            fallback: self.stale_if_error.filter(|_| since.is_none()).map(|age| age.min(ceiling)),
+        }
+    }
+}

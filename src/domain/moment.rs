@@ -1,0 +1,55 @@
+//! Moments: both clocks read together, and what has passed between two of them.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// One moment on both clocks, read together. Neither a frozen process nor a stepped clock makes what is
+/// measured between two moments look younger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The monotonic clock.
+    pub monotonic: Instant,
+    /// The wall clock.
+    pub wall: Timestamp,
+}
+
+/// Reads both clocks together.
+pub type Clock = fn() -> Moment;
+
+impl Moment {
+    /// What has passed from this moment until `now`: the larger of both clocks' differences.
+    #[must_use]
+    pub fn age_at(&self, now: Self) -> Duration {
+        let by_wall = Duration::try_from(now.wall.duration_since(self.wall)).unwrap_or_default();
+        now.monotonic.saturating_duration_since(self.monotonic).max(by_wall)
+    }
+
+    /// The moment `length` before this one; a length before the clocks' beginning is left off.
+    #[must_use]
+    pub fn earlier_by(&self, length: Duration) -> Self {
+        let wall =
+            SignedDuration::try_from(length).ok().and_then(|length| self.wall.checked_sub(length).ok());
+        Self {
+            monotonic: self.monotonic.checked_sub(length).unwrap_or(self.monotonic),
+            wall: wall.unwrap_or(self.wall),
+        }
+    }
+
+    /// The moment `length` after this one.
+    #[must_use]
+    pub fn later_by(&self, length: Duration) -> Self {
+        let wall =
+            SignedDuration::try_from(length).ok().and_then(|length| self.wall.checked_add(length).ok());
+        Self {
+            monotonic: self.monotonic.checked_add(length).unwrap_or(self.monotonic),
+            wall: wall.unwrap_or(self.wall),
+        }
+    }
+}
+
+/// Whole seconds, rounded up: how an age is shown.
+#[must_use]
+pub fn rounded_up(length: Duration) -> u64 {
+    length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))
+}

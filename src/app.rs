@@ -211,9 +211,9 @@ impl App {
         let service = http::api_service(&self.service);
         let reloads = match self.reloading {
             None => Reloading::Left(std::future::ready(Ok(self.lasting))),
-            Some((watcher, hangups, set_log_level)) => {
+            Some((file_watcher, hangups, set_log_level)) => {
                 let reloader = Reloader {
-                    watcher,
+                    watcher: file_watcher,
                     started: self.config.server.clone(),
                     config: self.config,
                     api: self.service,

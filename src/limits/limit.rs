@@ -68,6 +68,9 @@ impl Limit {
 
     /// Takes the units of a request that costs so many, at most the burst, of which some were taken before. Refused,
     /// it says when all of them will be there.
+    ///
+    /// # Errors
+    /// When all of the units will be available, if they are not.
     pub fn take(&self, cost: u32, before: u32, now: Instant) -> Result<(), RetryAfter> {
         let taken = match &self.shared {
             Some(shared) => self.take_shared(shared, cost, before, now),

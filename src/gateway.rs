@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 pub use account::{Account, AccountSettings, BalanceSettings, BalanceSlot, Selection};
 pub use balance::{Asked, Found, Refusal, Via};
+pub use lookup::{Lookup, Source};
 pub use reconciliation::{Finding, Verdict};
 pub use status::{AccountStatus, BalanceStatus, ProviderStatus, Status};
 pub use sufficiency::Sufficiency;

@@ -50,7 +50,8 @@ fn a_link_is_found_outside_code_only() {
 
 #[test]
 fn an_anchor_is_the_heading_as_github_writes_it() {
-    let text = "# Two Words\n## `code`, and a-dash!\n```\n# no heading\n```\n## Two words\n### [Link](to.md) text";
+    let text =
+        "# Two Words\n## `code`, and a-dash!\n```\n# no heading\n```\n## Two words\n### [Link](to.md) text";
 
     let expected = ["two-words", "code-and-a-dash", "two-words-1", "link-text"];
     assert_eq!(anchors(text), BTreeSet::from(expected.map(str::to_owned)));

@@ -78,7 +78,8 @@ async fn the_tables_list_every_endpoint_and_every_code() {
 
     let paths = document["paths"].as_object().unwrap().keys().filter(|path| !path.ends_with("{file}"));
     let codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array();
-    let codes: BTreeSet<_> = codes.unwrap().iter().map(|code| format!("`{}`", code.as_str().unwrap())).collect();
+    let codes: BTreeSet<_> =
+        codes.unwrap().iter().map(|code| format!("`{}`", code.as_str().unwrap())).collect();
     for path in paths {
         assert!(README.contains(&format!(" {path}")), "README.md lacks {path}");
         assert!(API.contains(&format!(" {path}")), "docs/api.md lacks {path}");

@@ -6,15 +6,20 @@
 //! the values that they exchange, [`shared`] the state that several replicas share. `docs/architecture.md` has the map.
 
 pub mod app;
+pub mod auth;
 pub mod cache;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod gateway;
 pub mod http;
+pub mod limits;
+pub mod live;
 pub mod metrics;
 pub mod providers;
 pub mod sandbox;
+pub mod server;
 pub mod shared;
 pub mod shutdown;
 pub mod telemetry;

@@ -103,7 +103,12 @@ impl Losses {
     fn log(&mut self, error: Option<&SendError>, is_last: bool) {
         if let Some(spans) = self.take_line(is_last, Instant::now()) {
             let error = error.map(|error| error as &dyn Error);
-            tracing::warn!(event = "spans_dropped", spans, error, "spans were dropped or rejected by the collector");
+            tracing::warn!(
+                event = "spans_dropped",
+                spans,
+                error,
+                "spans were dropped or rejected by the collector"
+            );
         }
     }
 

@@ -71,7 +71,11 @@ async fn assert_right(language: Language) {
     assert_eq!(said(&covered), "available 48734.90 BRL\n150.00 is covered\n");
     assert!(took >= Duration::from_secs(1), "{took:?} is shorter than the second of Retry-After");
     assert_eq!(said(&short), "available 48734.90 BRL\n50000.01 is short of 1265.11\n");
-    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 4, "one throttled, one read, two checks");
+    assert_eq!(
+        gateway.calls(Kind::NtxpayBr, Operation::Balance).len(),
+        4,
+        "one throttled, one read, two checks"
+    );
 }
 
 #[tokio::test]

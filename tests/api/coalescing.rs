@@ -156,7 +156,11 @@ async fn five_hundred_forced_reads_within_one_slow_read_are_two() {
         socket.ask(force).await;
     }
     in_flight(&gateway, 500).await;
-    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1, "all arrived during the first read");
+    assert_eq!(
+        gateway.calls(Kind::NtxpayBr, Operation::Balance).len(),
+        1,
+        "all arrived during the first read"
+    );
     gateway.provider(Kind::NtxpayBr).end_delays();
     for (socket, arrival) in sockets.into_iter().zip(arrivals) {
         let body: serde_json::Value = serde_json::from_str(&socket.answer().await).unwrap();

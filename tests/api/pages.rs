@@ -1,4 +1,4 @@
-//! The pages and their files as a browser loads them: without a key, with the policy, and cached by ETag.
+//! The pages and their files as a browser loads them: without a key, with the policy, and cached by `ETag`.
 
 use crate::harness::Harness;
 

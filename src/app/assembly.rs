@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::BuildError;
+use super::error::BuildError;
 use crate::clock;
 use crate::config::{AccountConfig, Config, ProviderConfig};
 use crate::domain::ProviderName;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{BalanceCache, Question, Shared};
+use super::balance_cache::BalanceCache;
+use super::question::Question;
 use crate::domain::{BalanceKey, StoreTime};
+use crate::shared::Shared;
 
 impl BalanceCache {
     /// An empty cache that shares what it knows with other replicas. What was invalidated here stays so.

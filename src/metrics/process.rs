@@ -141,7 +141,10 @@ mod tests {
     fn an_unlimited_number_of_files_is_left_out() {
         let heading = "Max open files";
 
-        assert_eq!(number_after("Limit\nMax open files            1024   4096  files\n", heading), Some(1024.0));
+        assert_eq!(
+            number_after("Limit\nMax open files            1024   4096  files\n", heading),
+            Some(1024.0)
+        );
         assert_eq!(number_after("Max open files            unlimited   unlimited  files\n", heading), None);
     }
 

@@ -7,21 +7,28 @@ mod reload;
 mod sharing;
 mod watches;
 
+use std::future::Ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{KubernetesSettings, ServiceAccounts};
+use crate::clock;
 use crate::config::{Config, Level, Watcher};
 use crate::domain::ProviderName;
-use crate::http::kubernetes::{KubernetesSettings, ServiceAccounts};
-use crate::http::listener::{self, Entrance, ListenerSettings};
 use crate::http::ops::{self, Ops};
-use crate::http::{self, Api, Live, clock};
+use crate::http::{self, Api, ApiParts};
+use crate::limits::Limiter;
+use crate::live::Live;
 use crate::metrics::{Metrics, MetricsError};
+use crate::server::{self, Entrance, ListenerSettings};
 use crate::shutdown::{Hangups, Shutdown};
+use crate::telemetry::targets;
 use crate::trace::{TraceError, Tracer};
 use crate::upstream::ClientError;
 use reload::Reloader;
@@ -41,6 +48,15 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Changes what is logged.
 type SetLogLevel = Box<dyn Fn(Level) + Send + Sync>;
 
+/// What outlives every configuration: a reload takes it over from the configuration before.
+struct Lasting {
+    tracer: Option<Tracer>,
+    sharing: Sharing,
+}
+
+/// The reloading task, or what it would end with where nothing reloads.
+type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
+
 /// A gateway that is bound and may run.
 pub struct App {
     api: Entrance,
@@ -49,7 +65,7 @@ pub struct App {
     ops_addr: SocketAddr,
     service: Live<Api>,
     service_accounts: Arc<ServiceAccounts>,
-    sharing: Sharing,
+    lasting: Lasting,
     /// What they start with.
     kubernetes: Option<KubernetesSettings>,
     operations: Ops,
@@ -92,20 +108,20 @@ impl App {
         let tracer =
             config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;
         let sharing = Sharing::of(&config, &metrics)?;
-        let gateway = Arc::new(assembly::gateway(&config, &metrics, sharing.shared())?.traced(tracer));
+        let gateway = assembly::gateway(&config, &metrics, sharing.shared())?.traced(tracer.clone());
         let kubernetes = kubernetes::settings(&config)?;
         let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
         let settings = &config.server;
-        let bind = |addr| listener::bind(addr).map_err(|error| BuildError::Bind(addr, error));
+        let bind = |addr| server::bind(addr).map_err(|error| BuildError::Bind(addr, error));
         let (api, ops) = (bind(settings.api)?, bind(settings.ops)?);
-        let service = Live::new(Api::new(
-            gateway,
-            config.callers.clone(),
-            Arc::clone(&service_accounts),
-            settings,
-            Arc::clone(&metrics),
-            sharing.shared(),
-        ));
+        let parts = ApiParts {
+            gateway: Arc::new(gateway),
+            callers: config.callers.clone(),
+            server: settings,
+            limiter: &Limiter::new(sharing.shared().cloned()),
+            tracer: tracer.clone(),
+        };
+        let service = Live::new(Api::new(Arc::clone(&service_accounts), Arc::clone(&metrics), parts));
         let shutdown = Shutdown::default();
         let operations = Ops {
             api: service.clone(),
@@ -126,7 +142,7 @@ impl App {
             ops: Entrance { listener: ops, tls: None, metrics: None },
             service,
             service_accounts,
-            sharing,
+            lasting: Lasting { tracer, sharing },
             kubernetes,
             operations,
             config,
@@ -173,13 +189,13 @@ impl App {
         // Ready without the issuer's keys: callers with keys of their own need not wait for them.
         self.service_accounts.replace(self.kubernetes);
         let operations = ops::router(self.operations).with_state(());
-        let operations = listener::serve(self.ops, operations, limits.clone(), self.shutdown.until_cut());
+        let operations = server::serve(self.ops, operations, limits.clone(), self.shutdown.until_cut());
         let operations = tokio::spawn(operations);
-        tracing::info!(event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
+        tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
 
         // Ready without the store: until it is there, each replica goes on alone.
-        self.sharing.start();
-        let stop_sharing = self.sharing.end();
+        self.lasting.sharing.start();
+        let stop_sharing = self.lasting.sharing.end();
         let stop_watching = CancellationToken::new();
         let _stopped = stop_watching.clone().drop_guard();
         let watches = Watches::start(self.service.current().gateway(), stop_watching.clone());
@@ -187,52 +203,57 @@ impl App {
         let stages = tokio::spawn(async move {
             shutdown.draining().await;
             stop_watching.cancel();
-            tracing::info!(event = "draining", "draining");
+            tracing::info!(target: targets::LIFECYCLE, event = "draining", "draining");
             let settings = settings.current();
             shutdown.drain(settings.drain_delay).await;
             clock::now().monotonic + settings.drain_timeout
         });
-        let reloads = self.reloading.map(|(watcher, hangups, set_log_level)| {
-            let reloader = Reloader {
-                watcher,
-                started: self.config.server.clone(),
-                config: self.config,
-                api: self.service.clone(),
-                listener: limits.clone(),
-                tls,
-                service_accounts: self.service_accounts,
-                sharing: self.sharing,
-                server,
-                watches,
-                metrics: self.metrics,
-                set_log_level,
-            };
-            tokio::spawn(reloader.run(hangups, self.shutdown.clone()))
-        });
         let service = http::api_service(&self.service);
-        let api = self.service.clone();
-        let drained = listener::serve(self.api, service, limits, self.shutdown.clone()).await;
+        let reloads = match self.reloading {
+            None => Reloading::Left(std::future::ready(Ok(self.lasting))),
+            Some((file_watcher, hangups, set_log_level)) => {
+                let reloader = Reloader {
+                    watcher: file_watcher,
+                    started: self.config.server.clone(),
+                    config: self.config,
+                    api: self.service,
+                    listener: limits.clone(),
+                    tls,
+                    service_accounts: self.service_accounts,
+                    lasting: self.lasting,
+                    server,
+                    watches,
+                    metrics: self.metrics,
+                    set_log_level,
+                };
+                Reloading::Right(tokio::spawn(reloader.run(hangups, self.shutdown.clone())))
+            }
+        };
+        let drained = server::serve(self.api, service, limits, self.shutdown.clone()).await;
 
-        if let (Ok(end), Some(tracer)) = (stages.await, api.current().gateway().tracer()) {
-            // What the collector does not take in time is lost.
-            let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
-            let _ = tokio::time::timeout_at(end.into(), tracer.flush()).await;
-        }
-        if let Some(shared) = api.current().gateway().shared() {
-            shared.leave().await;
+        // Reloads have ended with the beginning of the drain. Neither task fails but by a panic, which is logged.
+        if let (Ok(end), Ok(Lasting { tracer, sharing })) = (stages.await, reloads.await) {
+            if let Some(tracer) = tracer {
+                // Traces that the collector does not accept in time are lost.
+                let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
+                let _ = tokio::time::timeout_at(end.into(), tracer.flush()).await;
+            }
+            if let Some(shared) = sharing.shared() {
+                shared.leave().await;
+            }
         }
         stop_sharing.cancel();
         self.shutdown.begin_cut();
-        // None can fail but by a panic, which is logged where it happens.
-        let _ = tokio::join!(operations, futures_util::future::OptionFuture::from(reloads));
+        let _ = operations.await;
         if drained.cut > 0 {
             tracing::warn!(
+                target: targets::LIFECYCLE,
                 event = "cut",
                 connections = drained.cut,
                 "connections were cut after drain_timeout"
             );
         }
-        tracing::info!(event = "stopped", "stopped");
+        tracing::info!(target: targets::LIFECYCLE, event = "stopped", "stopped");
     }
 }
 

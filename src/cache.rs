@@ -84,12 +84,6 @@ impl BalanceCache {
         Self { reads: self.reads.traced(tracer), ..self.clone() }
     }
 
-    /// Who traces its reads.
-    #[must_use]
-    pub fn tracer(&self) -> Option<&Tracer> {
-        self.reads.tracer()
-    }
-
     /// Shares a running read that will do, or the failure that is held, or begins a read. `read` may be called
     /// more than once, and goes on when the caller leaves.
     pub async fn read<F, R>(&self, question: &Question, priority: Priority, read: R) -> Read

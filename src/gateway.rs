@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 pub use account::{Account, AccountSettings, BalanceSettings, BalanceSlot, Selection};
 pub use balance::{Asked, Found, Refusal, Via};
+pub use lookup::{Lookup, Source};
 pub use reconciliation::{Finding, Verdict};
 pub use status::{AccountStatus, BalanceStatus, ProviderStatus, Status};
 pub use sufficiency::Sufficiency;
@@ -77,22 +78,10 @@ impl Gateway {
         Self { cache: self.cache.traced(tracer), ..self }
     }
 
-    /// Who traces requests and reads.
-    #[must_use]
-    pub fn tracer(&self) -> Option<&Tracer> {
-        self.cache.tracer()
-    }
-
     /// The same gateway, which shares nothing from now on.
     #[must_use]
     pub fn alone(self) -> Self {
         Self { cache: self.cache.alone(), ..self }
-    }
-
-    /// What it shares with other replicas, if anything.
-    #[must_use]
-    pub fn shared(&self) -> Option<&Arc<Shared>> {
-        self.cache.shared()
     }
 
     /// Forgets that the credentials of an account were refused: they have changed.

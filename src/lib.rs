@@ -6,15 +6,20 @@
 //! know together is in `shared`.
 
 pub mod app;
+pub mod auth;
 pub mod cache;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod gateway;
 pub mod http;
+pub mod limits;
+pub mod live;
 pub mod metrics;
 pub mod providers;
 pub mod sandbox;
+pub mod server;
 pub mod shared;
 pub mod shutdown;
 pub mod telemetry;

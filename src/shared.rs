@@ -19,8 +19,6 @@ mod probe;
 mod read;
 mod script;
 mod settings;
-#[cfg(test)]
-pub(crate) mod simulated;
 mod store;
 mod units;
 mod url;
@@ -36,11 +34,13 @@ use tokio_util::task::TaskTracker;
 pub use account::SharedAccount;
 pub use breaker::{Ending, SharedAdmission, SharedBreaker, SharedBreakerSettings};
 pub use calls::{Allowance, Unit};
+pub use connection::{CONNECT_TIMEOUT, Commands};
 pub use keyring::SharedKey;
 pub use lease::{HoldScope, SharedHold};
 pub use probe::probe;
 pub use read::{Errand, Outcome, Reader};
 pub use settings::SharedSettings;
+pub use store::Trouble;
 pub use units::{Taken, UnitSettings, Units};
 pub use url::StoreUrl;
 
@@ -51,7 +51,7 @@ use account::LIFE;
 use keyring::Keyring;
 use lease::LiveLease;
 use script::Action;
-use store::{Argument, Store, Trouble};
+use store::{Argument, Store};
 
 /// What is told of an invalidation: the balance, and its mark.
 type OnMark = Box<dyn Fn(BalanceKey, u64) + Send + Sync>;
@@ -341,6 +341,12 @@ impl Shared {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
         let place = places.get(key)?;
         Some((place.account.upgrade()?, place.index))
+    }
+
+    /// A balance's place among its account's, by its name in the store.
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.find_by_name(name).map(|(_, index)| index)
     }
 
     fn find_by_name(&self, name: &str) -> Option<(Arc<SharedAccount>, usize)> {

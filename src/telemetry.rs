@@ -1,5 +1,7 @@
 //! Structured logs on standard output that never block a request: a full pipe costs lines, which are counted.
 
+pub mod targets;
+
 use std::io::Write;
 
 use tracing::level_filters::LevelFilter;
@@ -12,12 +14,6 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Lines that wait for standard output; the default of 128,000 costs 4 MB at start.
 const BUFFERED_LINES: usize = 8_192;
-/// Denied access is logged at every level.
-const DENIED: &str = "balance_gateway::http::denied";
-/// One line per request, where the configuration asks for them: at every level, too.
-const REQUESTS: &str = "balance_gateway::http::observe";
-/// Where the events of a process's life come from: `ready` is promised at every level.
-const LIFECYCLE: &str = "balance_gateway::app";
 
 /// Writes the lines out while it lives; dropped last in `main`.
 #[must_use]
@@ -52,9 +48,9 @@ pub fn start(
 fn targets(level: LevelFilter, lifecycle: LevelFilter) -> Targets {
     Targets::new()
         .with_target("balance_gateway", level)
-        .with_target(DENIED, level.max(LevelFilter::WARN))
-        .with_target(REQUESTS, level.max(LevelFilter::INFO))
-        .with_target(LIFECYCLE, level.max(lifecycle))
+        .with_target(targets::DENIED, level.max(LevelFilter::WARN))
+        .with_target(targets::REQUESTS, level.max(LevelFilter::INFO))
+        .with_target(targets::LIFECYCLE, level.max(lifecycle))
         .with_default(level.min(LevelFilter::WARN))
 }
 

@@ -8,7 +8,6 @@ mod breaker;
 mod budget;
 mod classify;
 mod client;
-mod clock;
 mod credentials;
 mod failure_log;
 mod gate;
@@ -35,6 +34,7 @@ pub use credentials::{ClientCredentials, Credential};
 pub use jwks::{JwksClient, JwksError, JwksSettings};
 pub use provider::{Last, ProviderSettings, UpstreamProvider};
 
+use crate::clock;
 use crate::domain::{AccountName, Currency, MaxAge, Selector, Snapshot};
 use crate::metrics::{Operation, ReadRefusal};
 use crate::shared::SharedAccount;

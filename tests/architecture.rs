@@ -12,19 +12,24 @@ const EVERYTHING: &[&str] = &["*"];
 
 /// Module, which of ours it may import, which crates it must never name.
 #[rustfmt::skip]
-const TABLE: [(&str, &[&str], &[&str]); 17] = [
+const TABLE: [(&str, &[&str], &[&str]); 22] = [
     ("domain",    &[],                                           &["reqwest", "axum", "moka", "prometheus"]),
+    ("clock",     &["domain"],                                   &["reqwest", "axum", "moka", "prometheus"]),
+    ("live",      &[],                                           &["reqwest", "axum", "moka", "prometheus"]),
     ("providers", &["domain"],                                   &["reqwest", "axum", "moka", "prometheus"]),
     ("metrics",   &["domain"],                                   &["axum"]),
     ("trace",     &["domain"],                                   &["axum", "moka", "prometheus"]),
-    ("upstream",  &["domain", "metrics", "providers", "shared", "trace"], &["axum", "moka"]),
-    ("shared",    &["domain", "metrics"],                        &["reqwest", "axum", "moka"]),
+    ("shared",    &["clock", "domain", "metrics"],               &["reqwest", "axum", "moka"]),
+    ("upstream",  &["clock", "domain", "metrics", "providers", "shared", "trace"], &["axum", "moka"]),
     ("cache",     &["domain", "metrics", "shared", "trace"],     &["reqwest", "axum"]),
     ("gateway",   &["cache", "domain", "providers", "trace", "upstream"], &["reqwest", "axum"]),
-    ("http",      &["domain", "gateway", "metrics", "shared", "shutdown", "trace"], &["reqwest", "moka"]),
+    ("auth",      &["clock", "domain", "live", "metrics", "telemetry"], &["reqwest", "axum", "moka"]),
+    ("limits",    &["domain", "metrics", "shared"],              &["reqwest", "axum", "moka"]),
+    ("server",    &["live", "metrics", "shutdown"],              &["reqwest", "axum", "moka"]),
+    ("http",      &["auth", "clock", "domain", "gateway", "limits", "live", "metrics", "server", "shutdown", "telemetry", "trace"], &["reqwest", "moka"]),
     ("sandbox",   &["domain"],                                   &["reqwest", "axum", "moka", "prometheus"]),
     // Modules own their settings; the configuration gathers them.
-    ("config",    &["cache", "domain", "gateway", "http", "providers", "shared", "telemetry", "trace", "upstream"], &[]),
+    ("config",    &["auth", "cache", "domain", "gateway", "http", "limits", "providers", "server", "shared", "telemetry", "trace", "upstream"], &[]),
     ("telemetry", &["metrics"],                                  &[]),
     ("shutdown",  &["metrics"],                                  &[]),
     ("app",       EVERYTHING,                                    &[]),

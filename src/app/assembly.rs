@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::BuildError;
+use crate::clock;
 use crate::config::{AccountConfig, Config, ProviderConfig};
 use crate::domain::ProviderName;
 use crate::gateway::{Account, Gateway};
-use crate::http::clock;
 use crate::metrics::Metrics;
 use crate::shared::{Shared, SharedBreaker, SharedBreakerSettings};
+use crate::telemetry::targets;
 use crate::upstream::{ProviderSettings, Upstream, UpstreamProvider, UpstreamSettings};
 
 type Providers = BTreeMap<ProviderName, Arc<UpstreamProvider>>;
@@ -92,6 +93,7 @@ fn reconfigured_provider(
     let (name, shared) = (&provider.settings.name, shared_breaker(provider, shared));
     old.reconfigured(provider.settings.clone(), shared.clone()).or_else(|error| {
         tracing::warn!(
+            target: targets::LIFECYCLE,
             key = %format_args!("providers.{name}"),
             error = &error as &dyn std::error::Error,
             "the certificates cannot be used; the old ones are kept"

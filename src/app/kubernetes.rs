@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::BuildError;
+use crate::auth::{FetchKeys, KeySource, KubernetesSettings};
 use crate::config::{Config, JwksConfig, KubernetesConfig};
-use crate::http::kubernetes::{FetchKeys, KeySource, KubernetesSettings};
 use crate::upstream::{ClientError, JwksClient, JwksSettings};
 
 /// What verifying tokens needs of the configuration; nobody is asked yet.

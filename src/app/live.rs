@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::clock;
 use crate::config::Config;
 use crate::domain::{AccountName, BalanceType, Currency, Wish};
 use crate::gateway::{Asked, Refusal};
-use crate::http::clock;
 use crate::metrics::Metrics;
 use crate::shared;
 

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{BuildError, SetLogLevel, Sharing, Watches, assembly, kubernetes, unix_seconds};
+use super::{BuildError, Lasting, SetLogLevel, Watches, assembly, kubernetes, unix_seconds};
+use crate::auth::ServiceAccounts;
+use crate::clock;
 use crate::config::{Change, Config, Watcher};
-use crate::http::kubernetes::ServiceAccounts;
-use crate::http::listener::ListenerSettings;
-use crate::http::tls::TlsSettings;
-use crate::http::{Api, Live, ServerSettings, clock};
+use crate::http::{Api, ApiParts, ServerSettings};
+use crate::limits::Limiter;
+use crate::live::Live;
 use crate::metrics::{Metrics, ReloadResult};
+use crate::server::ListenerSettings;
+use crate::server::TlsSettings;
 use crate::shutdown::{Hangups, Shutdown};
+use crate::telemetry::targets;
 use crate::trace::Tracer;
 
 /// How often the files are looked at. What is being written is read when two looks in a row see the same.
@@ -27,7 +31,7 @@ pub(super) struct Reloader {
     pub(super) listener: Live<ListenerSettings>,
     pub(super) tls: Option<Live<TlsSettings>>,
     pub(super) service_accounts: Arc<ServiceAccounts>,
-    pub(super) sharing: Sharing,
+    pub(super) lasting: Lasting,
     pub(super) server: Live<ServerSettings>,
     /// What the listeners were bound with.
     pub(super) started: ServerSettings,
@@ -37,13 +41,13 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on SIGHUP and when a file changes, until the drain begins.
-    pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) {
+    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns what the last configuration left.
+    pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) -> Lasting {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let is_asked = tokio::select! {
-                () = shutdown.draining() => return,
+                () = shutdown.draining() => return self.lasting,
                 () = hangups.next() => true,
                 _ = looks.tick() => false,
             };
@@ -76,6 +80,7 @@ impl Reloader {
     fn reject(&self, error: &(impl std::error::Error + 'static)) {
         self.metrics.reloaded(ReloadResult::Rejected);
         tracing::error!(
+            target: targets::LIFECYCLE,
             event = "config_rejected",
             error = error as &dyn std::error::Error,
             "the new configuration is refused as a whole; the one before it stays in force"
@@ -84,7 +89,7 @@ impl Reloader {
 
     async fn apply(&mut self, config: Config) -> Result<(), BuildError> {
         let api = self.api.current();
-        let tracer = match (&config.tracing, api.gateway().tracer()) {
+        let tracer = match (&config.tracing, &self.lasting.tracer) {
             (Some(settings), Some(tracer)) if tracer.settings() == settings => Some(tracer.clone()),
             (settings, _) => {
                 settings.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?
@@ -96,11 +101,11 @@ impl Reloader {
         // Another store, or the same under other keys, knows nothing of what is stored here.
         let replicas = |config: &Config| config.shared.as_ref().map(|shared| shared.replicas);
         let sharing = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
-            Some(self.sharing.reconfigured(&config, &self.metrics)?)
+            Some(self.lasting.sharing.reconfigured(&config, &self.metrics)?)
         } else {
             None
         };
-        let shared = sharing.as_ref().unwrap_or(&self.sharing).shared();
+        let shared = sharing.as_ref().unwrap_or(&self.lasting.sharing).shared();
         let before = (api.gateway().as_ref(), &self.config);
         let gateway = assembly::reconfigured(before, &config, &self.metrics, shared).await?;
         let gateway = match (&sharing, shared) {
@@ -108,18 +113,24 @@ impl Reloader {
             (Some(_), None) => gateway.alone(),
             _ => gateway,
         };
-        let gateway = Arc::new(gateway.traced(tracer));
+        let gateway = Arc::new(gateway.traced(tracer.clone()));
         if let Some(sharing) = sharing {
-            if let Some(before) = self.sharing.shared() {
+            if let Some(before) = self.lasting.sharing.shared() {
                 before.leave().await;
             }
-            self.sharing.stop();
+            self.lasting.sharing.stop();
             sharing.start();
-            self.sharing = sharing;
+            self.lasting.sharing = sharing;
         }
         self.watches.restart(&gateway);
-        let shared = self.sharing.shared();
-        self.api.replace(api.reconfigured(gateway, config.callers.clone(), &config.server, shared));
+        self.lasting.tracer.clone_from(&tracer);
+        self.api.replace(api.reconfigured(ApiParts {
+            gateway,
+            callers: config.callers.clone(),
+            server: &config.server,
+            limiter: &Limiter::new(self.lasting.sharing.shared().cloned()),
+            tracer,
+        }));
         if has_changed("auth.kubernetes") {
             self.service_accounts.replace(trusted);
         }
@@ -132,16 +143,17 @@ impl Reloader {
         self.metrics.reloaded(ReloadResult::Ok);
         self.metrics.config_last_reload_success.set(unix_seconds());
         tracing::info!(
+            target: targets::LIFECYCLE,
             event = "config_reloaded",
             changed = changed.join(", "),
             "the new configuration is in force"
         );
         for unread in config.unread() {
             let file = unread.file.as_ref().map(|file| file.display().to_string());
-            tracing::warn!(event = "config_unread", key = unread.key, file, "{}", unread.problem);
+            tracing::warn!(target: targets::LIFECYCLE,event = "config_unread", key = unread.key, file, "{}", unread.problem);
         }
         for key in needs_restart(&self.started, &config.server) {
-            tracing::warn!(event = "config_restart", key, "takes effect with the next restart");
+            tracing::warn!(target: targets::LIFECYCLE,event = "config_restart", key, "takes effect with the next restart");
         }
         self.config = config;
         Ok(())

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::config::Config;
-use crate::http::clock;
 use crate::metrics::{Metrics, MetricsError, SharedMetrics};
 use crate::shared::Shared;
 

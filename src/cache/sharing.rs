@@ -21,12 +21,6 @@ impl BalanceCache {
         Self { shared: None, ..self.clone() }
     }
 
-    /// What it shares with other replicas, if anything.
-    #[must_use]
-    pub fn shared(&self) -> Option<&Arc<Shared>> {
-        self.shared.as_ref()
-    }
-
     /// Invalidates balances for every replica, where they share: the instant of the store's clock that all of them go
     /// by, or that it says by now at the latest. What was marked here stays marked where the store cannot be asked.
     pub async fn invalidate_everywhere(&self, keys: &[BalanceKey]) -> Option<StoreTime> {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::http::openapi;
+use crate::http::pages::openapi;
 
 pub(super) fn run() -> ExitCode {
     super::print(openapi::json())

@@ -7,7 +7,7 @@ use super::secret::HeaderSecret;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 use super::source::{FilePath, Source};
-use crate::http::kubernetes::Jwks;
+use crate::auth::Jwks;
 use crate::upstream::JwksSettings;
 
 /// Whose tokens are accepted.

@@ -8,9 +8,11 @@ use super::rate::Replicas;
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
+use crate::auth::ServiceAccount;
+use crate::auth::{AccountPattern, Identity};
 use crate::domain::CallerName;
-use crate::http::kubernetes::ServiceAccount;
-use crate::http::{AccountPattern, CallerSettings, Identity, LimitSettings};
+use crate::http::CallerSettings;
+use crate::limits::LimitSettings;
 
 const LIMIT: LimitSettings = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
-use crate::http::LimitSettings;
+use crate::limits::LimitSettings;
 use crate::upstream::{BreakerSettings, BudgetSettings};
 
 /// The span whose requests may come at once when `burst` is left out.

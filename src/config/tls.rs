@@ -7,7 +7,7 @@ use super::pem::Authority;
 use super::reading::{Read, Reported};
 use super::section::{Section, Setting, Value};
 use super::source::{FilePath, Source};
-use crate::http::tls::{TlsError, TlsSettings};
+use crate::server::{TlsError, TlsSettings};
 
 /// The three files as one that TLS accepts.
 #[derive(Clone, Debug)]

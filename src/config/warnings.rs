@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::error::Remark;
 use super::{AccountConfig, Config};
-use crate::http::{CallerSettings, LimitSettings};
+use crate::http::CallerSettings;
+use crate::limits::LimitSettings;
 use crate::providers::Authorisation;
 use crate::upstream::{BudgetSettings, Credential};
 

@@ -1,7 +1,7 @@
 //! What one caller gets of one balance: from memory, from a read, or the last snapshot when a read fails; its age
 //! judged once more when it is handed over.
 //!
-//! Knows no account and no provider: the model test has both in memory.
+//! Knows no account and no provider: the model tests have both in memory.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use super::balance::{Asked, Found, Refusal, Via};
 use crate::cache::{Absence, BalanceCache, Peek, Question};
 use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, Priority, RetryAfter, UpstreamError};
 
-/// Whoever is asked for one balance.
-pub(super) trait Source: Clone + Send + Sync + 'static {
+/// The way to read one balance.
+pub trait Source: Clone + Send + Sync + 'static {
     /// One whole read.
     fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<Self>;
 
@@ -21,17 +21,26 @@ pub(super) trait Source: Clone + Send + Sync + 'static {
 }
 
 /// One balance, and where it may come from.
-pub(super) struct Lookup<'a, S> {
-    pub(super) cache: &'a BalanceCache,
-    pub(super) clock: Clock,
-    pub(super) key: BalanceKey,
-    pub(super) limits: Limits,
-    pub(super) source: &'a S,
+#[derive(Debug)]
+pub struct Lookup<'a, S> {
+    /// The snapshots in memory.
+    pub cache: &'a BalanceCache,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Which balance.
+    pub key: BalanceKey,
+    /// The balance's limits.
+    pub limits: Limits,
+    /// Reads the balance when memory does not have it.
+    pub source: &'a S,
 }
 
 impl<S: Source> Lookup<'_, S> {
     /// Finds the balance, and once more if it passed the ceiling before it could be handed over.
-    pub(super) async fn serve(
+    ///
+    /// # Errors
+    /// Why no balance is served.
+    pub async fn serve(
         &self,
         asked: &Asked,
         charge: impl Fn(Instant) -> Result<(), RetryAfter>,
@@ -49,7 +58,10 @@ impl<S: Source> Lookup<'_, S> {
     }
 
     /// Finds the balance; whoever hands it over judges its age.
-    pub(super) async fn find(
+    ///
+    /// # Errors
+    /// Why no balance is served.
+    pub async fn find(
         &self,
         asked: &Asked,
         charge: impl FnOnce(Instant) -> Result<(), RetryAfter>,
@@ -115,9 +127,3 @@ impl<S: Source> Lookup<'_, S> {
         Refusal::Failed(failure.error, failure.retry_after((self.clock)().monotonic))
     }
 }
-
-#[cfg(test)]
-mod model;
-
-#[cfg(test)]
-mod waiters;

@@ -18,12 +18,14 @@ use tower::service_fn;
 
 use super::arrival::Arrival;
 use super::caller::Caller;
-use super::listener::Peer;
-use super::observe::Logged;
+use super::logged::Logged;
 use super::problem::{Code, Problem};
-use super::{Answering, Api, Live, OpenAccount, route};
+use super::route;
+use super::state::{Answering, Api, OpenAccount};
 use crate::domain::Moment;
+use crate::live::Live;
 use crate::metrics::AuthFailure;
+use crate::server::Peer;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -73,14 +75,15 @@ async fn identify<'a>(
     headers: &HeaderMap,
     arrived: Moment,
 ) -> Result<&'a Arc<Caller>, AuthFailure> {
-    let identified = api.callers.identify(headers, &api.service_accounts, arrived.wall);
+    let identified = api.callers.identify(headers, &api.lasting.service_accounts, arrived.wall);
     if !matches!(identified, Err(AuthFailure::UnknownKey)) {
         return identified;
     }
     let deadline = arrived.monotonic + api.request_timeout;
     // Without the keys by then, it is refused as it is now.
-    let _ = Box::pin(tokio::time::timeout_at(deadline.into(), api.service_accounts.fetch_again())).await;
-    api.callers.identify(headers, &api.service_accounts, arrived.wall)
+    let _ =
+        Box::pin(tokio::time::timeout_at(deadline.into(), api.lasting.service_accounts.fetch_again())).await;
+    api.callers.identify(headers, &api.lasting.service_accounts, arrived.wall)
 }
 
 /// Waits for an answer as long as a whole request may take, and a little longer: a handler that waits until then
@@ -125,10 +128,10 @@ async fn let_in(
 
 fn unauthenticated(api: &Api, request: &Request, reason: AuthFailure, now: Instant) -> Problem {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    let throttled = peer.and_then(|peer| api.auth_throttle.note_failure(peer, now).err());
+    let throttled = peer.and_then(|peer| api.lasting.auth_throttle.note_failure(peer, now).err());
     let reason = if throttled.is_some() { AuthFailure::Throttled } else { reason };
-    api.metrics.auth_failed(reason);
-    api.denied.write(None, None, crate::metrics::Label::as_str(reason), now);
+    api.lasting.metrics.auth_failed(reason);
+    api.lasting.denied.write(None, None, crate::metrics::Label::as_str(reason), now);
     match throttled {
         Some(retry_after) => {
             Problem::new(Code::RateLimited, "too many requests without a known key").retry_after(retry_after)
@@ -151,7 +154,7 @@ async fn permit(
         Some((encoded, _)) => {
             let name = percent_decode_str(encoded).decode_utf8_lossy();
             let Some(account) = api.visible_account(caller, &name) else {
-                api.denied.write(Some(caller.name().as_str()), Some(&name), "account_not_found", now);
+                api.lasting.denied.write(Some(caller.name().as_str()), Some(&name), "account_not_found", now);
                 return Err(Problem::account_not_found(&name));
             };
             Some(Arc::clone(account))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::Request;
 use http::header::HeaderValue;
 
-use super::OpenAccount;
 use super::caller::Caller;
 use super::problem::{Code, Problem};
+use super::state::OpenAccount;
 use crate::domain::Moment;
 
 /// When a request came, its id, and who was let in for what.

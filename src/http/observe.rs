@@ -14,10 +14,15 @@ use prometheus::IntGauge;
 use tower::service_fn;
 
 use super::arrival::Arrival;
+use super::logged::Logged;
 use super::problem::{Code, Problem};
 use super::route::{self, Route};
-use super::{Answering, Api, Live, clock, directives, reply};
+use super::state::{Answering, Api};
+use super::{directives, header};
+use crate::clock;
 use crate::domain::{AccountName, CallerName, RetryAfter};
+use crate::live::Live;
+use crate::telemetry::targets;
 use crate::trace::{Answered, Asked, RequestTrace, Tracer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,7 +47,7 @@ async fn observed(api: &Api, mut inner: impl Answering, mut request: Request) ->
 
     let wait = directives::prefer_wait(request.headers());
     let is_head = request.method() == http::Method::HEAD;
-    let in_flight = InFlight::enter(&api.metrics.http_in_flight);
+    let in_flight = InFlight::enter(&api.lasting.metrics.http_in_flight);
     let mut response = if in_flight.count() > api.max_in_flight {
         Problem::new(Code::Overloaded, "too many requests at once")
             .retry_after(RetryAfter::ONE_SECOND)
@@ -66,10 +71,10 @@ async fn observed(api: &Api, mut inner: impl Answering, mut request: Request) ->
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
     if let Some(wait) = wait {
-        headers.insert(PREFERENCE_APPLIED, reply::header(format!("wait={wait}")));
+        headers.insert(PREFERENCE_APPLIED, header::value(format!("wait={wait}")));
     }
     let took = clock::monotonic().saturating_duration_since(moment.monotonic);
-    api.routes[route as usize].answered(response.status().as_u16(), took.as_secs_f64());
+    api.lasting.routes[route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {
         log(&response, route, took);
     }
@@ -112,18 +117,10 @@ fn random_id() -> HeaderValue {
     HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }
 
-/// What the line and the span of a request say beyond its status; set by the handler. Never an amount.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Logged {
-    pub(super) caller: Option<CallerName>,
-    pub(super) account: Option<AccountName>,
-    pub(super) outcome: Option<&'static str>,
-    pub(super) age_seconds: Option<u64>,
-}
-
 fn log(response: &Response, route: Route, took: std::time::Duration) {
     let logged = response.extensions().get::<Logged>().cloned().unwrap_or_default();
     tracing::info!(
+        target: targets::REQUESTS,
         event = "request",
         route = route.pattern(),
         status = response.status().as_u16(),

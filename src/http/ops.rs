@@ -11,8 +11,9 @@ use axum::{Json, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
-use super::{Api, Live};
 use crate::gateway::Status;
+use crate::http::state::Api;
+use crate::live::Live;
 use crate::metrics::{Family, Metrics};
 use crate::shutdown::Shutdown;
 

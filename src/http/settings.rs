@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::caller::AccountPattern;
-use super::kubernetes::ServiceAccount;
-use super::tls::TlsSettings;
+use crate::auth::{AccountPattern, Identity};
 use crate::domain::CallerName;
+use crate::limits::LimitSettings;
+use crate::server::{ListenerSettings, TlsSettings};
 
 /// How callers are served.
 #[derive(Clone, Debug)]
@@ -54,31 +54,15 @@ pub struct CallerSettings {
     pub forced: Option<LimitSettings>,
 }
 
-/// What tells a caller.
-#[derive(Clone, Debug)]
-pub enum Identity {
-    /// SHA-256 of each of its keys.
-    Keys(Vec<[u8; 32]>),
-    /// The subject of its tokens.
-    ServiceAccount(ServiceAccount),
-}
-
-/// A rate with a burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitSettings {
-    /// Units; above zero.
-    pub requests: u32,
-    /// In this span.
-    pub per: Duration,
-    /// Units at once; above zero.
-    pub burst: u32,
-}
-
-impl LimitSettings {
-    /// What one of so many replicas may do alone: rounded down, at least one.
-    #[must_use]
-    pub fn share(self, replicas: u32) -> Self {
-        let part = |whole: u32| (whole / replicas.max(1)).max(1);
-        Self { requests: part(self.requests), burst: part(self.burst), ..self }
+impl From<&ServerSettings> for ListenerSettings {
+    fn from(settings: &ServerSettings) -> Self {
+        Self {
+            header_timeout: settings.header_timeout,
+            idle_timeout: settings.idle_timeout,
+            request_timeout: settings.request_timeout,
+            max_connection_age: settings.max_connection_age,
+            max_connections: settings.max_connections,
+            drain_timeout: settings.drain_timeout,
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! How the store is reached: one connection for commands, one for what it tells us.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{MultiplexedConnection, PubSub};
+use redis::aio::{ConnectionLike, PubSub};
 use redis::cluster::ClusterClientBuilder;
-use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult,
-    Script, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisFuture,
+    RedisResult, Script, ScriptInvocation, TlsCertificates, TlsMode, Value,
 };
 use secrecy::ExposeSecret;
 
@@ -16,7 +16,7 @@ use super::settings::SharedSettings;
 use super::url::{StoreUrl, Topology};
 
 /// Connecting may take longer than an operation: nobody waits for it.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Both connections.
 pub(super) struct Connected {
@@ -24,19 +24,34 @@ pub(super) struct Connected {
     pub(super) events: PubSub,
 }
 
-/// The connection for commands.
+/// The connection for commands: to one node, or to every node of a cluster.
 #[derive(Clone)]
-pub(super) enum Commands {
-    /// To one node.
-    Node(MultiplexedConnection),
-    /// To every node of a cluster.
-    Cluster(ClusterConnection),
-    /// To a store in memory.
-    #[cfg(test)]
-    Simulated(super::simulated::Connection),
+pub struct Commands(Arc<dyn RunsCommands>);
+
+/// Hides which kind of connection runs the commands.
+trait RunsCommands: Send + Sync {
+    fn run<'a>(&'a self, call: &'a ScriptInvocation<'a>) -> RedisFuture<'a, Value>;
+    fn query<'a>(&'a self, command: &'a Cmd) -> RedisFuture<'a, Value>;
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync> RunsCommands for C {
+    fn run<'a>(&'a self, call: &'a ScriptInvocation<'a>) -> RedisFuture<'a, Value> {
+        let mut connection = self.clone();
+        Box::pin(async move { call.invoke_async(&mut connection).await })
+    }
+
+    fn query<'a>(&'a self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        let mut connection = self.clone();
+        Box::pin(async move { command.query_async(&mut connection).await })
+    }
 }
 
 impl Commands {
+    /// Commands over a connection, to servers or to a store in memory.
+    pub fn over(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
+        Self(Arc::new(connection))
+    }
+
     /// Runs a script, and loads it where the store does not know it.
     pub(super) async fn run(
         &self,
@@ -46,22 +61,12 @@ impl Commands {
     ) -> RedisResult<Value> {
         let mut call = script.prepare_invoke();
         call.key(keys).arg(arguments);
-        match self.clone() {
-            Self::Node(mut connection) => call.invoke_async(&mut connection).await,
-            Self::Cluster(mut connection) => call.invoke_async(&mut connection).await,
-            #[cfg(test)]
-            Self::Simulated(mut connection) => call.invoke_async(&mut connection).await,
-        }
+        self.0.run(&call).await
     }
 
     /// Runs one command.
     pub(super) async fn query(&self, command: &Cmd) -> RedisResult<Value> {
-        match self.clone() {
-            Self::Node(mut connection) => command.query_async(&mut connection).await,
-            Self::Cluster(mut connection) => command.query_async(&mut connection).await,
-            #[cfg(test)]
-            Self::Simulated(mut connection) => command.query_async(&mut connection).await,
-        }
+        self.0.query(command).await
     }
 
     /// Asks for a sign of life.
@@ -81,9 +86,9 @@ pub(super) async fn connect(settings: &SharedSettings) -> RedisResult<Connected>
         Topology::Sentinel(master) => find_master(settings, master).await?,
     };
     let commands = if url.topology == Topology::Cluster {
-        Commands::Cluster(cluster(settings)?.get_async_connection().await?)
+        Commands::over(cluster(settings)?.get_async_connection().await?)
     } else {
-        Commands::Node(client.get_multiplexed_async_connection_with_config(&config).await?)
+        Commands::over(client.get_multiplexed_async_connection_with_config(&config).await?)
     };
     Ok(Connected { commands, events: events(settings, client).await? })
 }

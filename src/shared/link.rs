@@ -55,18 +55,21 @@ impl Shared {
             let mut sink = sink.clone();
             async move { sink.ping().await }
         };
-        let broken = watch_over(ping_events, commands.clone());
-        self.follow(commands, &mut messages, broken).await
+        self.follow(commands, &mut messages, ping_events).await
     }
 
     /// Shares over a link whose messages come from now on, until something breaks.
-    pub(super) async fn follow(
+    ///
+    /// # Errors
+    /// What broke.
+    pub async fn follow<F: Future<Output = RedisResult<Value>>>(
         &self,
         commands: Commands,
         messages: &mut (impl Stream<Item = Vec<u8>> + Unpin),
-        broken: impl Future<Output = Result<(), Trouble>>,
+        ping_events: impl Fn() -> F,
     ) -> Result<(), Trouble> {
-        self.store.connected(commands);
+        self.store.connected(commands.clone());
+        let broken = watch_over(ping_events, commands);
         let catching_up = self.catch_up();
         let listening = self.listen(messages);
         let (mut catching_up, mut listening) = (std::pin::pin!(catching_up), std::pin::pin!(listening));
@@ -87,7 +90,8 @@ impl Shared {
         ended
     }
 
-    pub(super) fn end_sharing(&self) {
+    /// From now on this replica is alone, until [`Shared::follow`] has caught up again.
+    pub fn end_sharing(&self) {
         self.store.end_sharing();
         self.silenced.notify_waiters();
     }
@@ -143,7 +147,7 @@ impl Shared {
     }
 
     /// Understands what the store tells: that a read has ended, or that a balance was invalidated.
-    pub(super) fn hear(&self, message: &str) {
+    fn hear(&self, message: &str) {
         let words: Vec<&str> = message.split(' ').collect();
         let [what, name, number] = words.as_slice() else { return };
         let Ok(number) = number.parse() else { return };
@@ -180,7 +184,7 @@ impl Shared {
 }
 
 /// Asks both connections for a sign of life, until one gives none.
-pub(super) async fn watch_over<F: Future<Output = RedisResult<Value>>>(
+async fn watch_over<F: Future<Output = RedisResult<Value>>>(
     ping_events: impl Fn() -> F,
     commands: Commands,
 ) -> Result<(), Trouble> {

@@ -21,7 +21,7 @@ const MOST_FAILURES: u32 = 3;
 
 /// Why the store was of no use. Each error is a miss, never a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Trouble(pub(super) SharedError);
+pub struct Trouble(pub(super) SharedError);
 
 /// How long one request may still wait for the store.
 #[derive(Clone, Copy, Debug)]

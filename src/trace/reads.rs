@@ -52,12 +52,6 @@ impl Reads {
         Self { tracer, running: Arc::clone(&self.running) }
     }
 
-    /// Who traces them.
-    #[must_use]
-    pub fn tracer(&self) -> Option<&Tracer> {
-        self.tracer.as_ref()
-    }
-
     /// Begins the span of a read; `None` when nothing is traced.
     #[must_use]
     pub fn begin(&self, key: BalanceKey, origin: Origin, now: Moment) -> Option<ReadTrace> {

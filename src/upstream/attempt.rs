@@ -8,7 +8,8 @@ use super::gate::Terms;
 use super::provider::Call;
 use super::rotation::Rotation;
 use super::stop::Stop;
-use super::{Balance, Operation, Sent, Upstream, classify, client, clock, provider};
+use super::{Balance, Operation, Sent, Upstream, classify, client, provider};
+use crate::clock;
 use crate::domain::{BodyError, ObservedAt, ParseError, Reading, Snapshot, Turn, UpstreamError};
 use crate::providers::{self, Authorisation};
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::clock;
+use crate::clock;
 use crate::domain::Priority;
 
 /// How many calls may leave in any span of time.

@@ -12,9 +12,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::clock;
 use crate::domain::{ParseError, UpstreamError};
 
-use super::{Operation, classify, clock};
+use super::{Operation, classify};
 
 /// A balance is some 300 bytes and a token a few kilobytes; anything over this is no answer of theirs.
 pub(super) const MAX_BODY: usize = 64 * 1024;

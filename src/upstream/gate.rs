@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::budget::{Budget, BudgetSettings, Grant};
-use super::clock;
+use crate::clock;
 use crate::domain::{Priority, StoreTime};
 use crate::shared::{Allowance, SharedAccount, Unit};
 

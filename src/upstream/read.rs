@@ -8,7 +8,8 @@ use tokio::time::timeout_at;
 
 use super::gate::Terms;
 use super::stop::Stop;
-use super::{Balance, Sent, Upstream, clock, retry};
+use super::{Balance, Sent, Upstream, retry};
+use crate::clock;
 use crate::domain::{Answer, Failure, Order, Priority, Snapshot, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::trace;

@@ -10,7 +10,8 @@ use super::gate::Terms;
 use super::provider::Call;
 use super::rotation::Rotation;
 use super::stop::Stop;
-use super::{Operation, Token, Upstream, clock};
+use super::{Operation, Token, Upstream};
+use crate::clock;
 use crate::domain::{Hold, HoldRow, Priority, UpstreamError};
 
 /// The first and the longest pause after a renewal ahead of time failed.

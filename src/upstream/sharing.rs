@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use secrecy::ExposeSecret;
 
+use super::Upstream;
 use super::credentials::Credentials;
 use super::gate::Terms;
 use super::stop::Stop;
-use super::{Upstream, clock};
+use crate::clock;
 use crate::domain::{Answer, Failure, Hold, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::providers::Authorisation;

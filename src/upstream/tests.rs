@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::clock;
 use crate::domain::{Answer, BalanceType, Failure, Order, Priority, ProviderName, UpstreamError};
 use crate::metrics::{Metrics, Samples};
 use crate::providers;

@@ -1,4 +1,4 @@
-//! The client examples of the README, run as they stand there.
+//! The client examples of `docs/clients.md`, run as they are written there.
 
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -8,13 +8,11 @@ use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
 use crate::harness::{Harness, KEY};
 use crate::process::Folder;
 
-const README: &str = include_str!("../../README.md");
+const CLIENTS: &str = include_str!("../../docs/clients.md");
 
 /// The example in a language.
 fn example(language: &str) -> &'static str {
-    let (_, clients) = README.split_once("\n## Clients\n").expect("the README has examples");
-    let (clients, _) = clients.split_once("\n## ").unwrap();
-    let (_, code) = clients.split_once(&format!("```{language}\n")).expect("there is one in each language");
+    let (_, code) = CLIENTS.split_once(&format!("```{language}\n")).expect("each language has an example");
     code.split_once("```\n").unwrap().0
 }
 

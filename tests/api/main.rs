@@ -32,6 +32,7 @@ mod outages;
 mod pages;
 mod process;
 mod prometheus;
+mod readme;
 mod reconciliation;
 mod reload;
 mod replicas;

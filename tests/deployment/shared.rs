@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::files::{BASE, SHARED, items, text, word};
 
-const README: &str = include_str!("../../README.md");
+const DOCS: &str = include_str!("../../docs/replicas.md");
 const POD: &str = "/spec/template/spec";
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 
@@ -64,7 +64,7 @@ fn the_gateway_logs_in_as_the_user_of_the_store() {
 #[test]
 fn the_user_may_do_what_the_readme_lists_and_nobody_else_anything() {
     let listed =
-        README.lines().find_map(|line| line.strip_prefix("ACL SETUSER gateway on >PASSWORD ")).unwrap();
+        DOCS.lines().find_map(|line| line.strip_prefix("ACL SETUSER gateway on >PASSWORD ")).unwrap();
     let prefix = SHARED.config().shared.unwrap().prefix;
 
     assert_eq!(user("gateway")[2..].join(" "), listed);

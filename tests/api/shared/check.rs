@@ -8,11 +8,11 @@ use super::topologies::cluster;
 use crate::harness::{self, Setup, eventually};
 use crate::process::{Site, free_address, run_on_record};
 
-const README: &str = include_str!("../../../README.md");
+const DOCS: &str = include_str!("../../../docs/replicas.md");
 
-/// The line of the README that makes the user of the store, less this word.
+/// The line of `docs/replicas.md` that creates the store's user, without this word.
 fn user_without(word: &str) -> String {
-    let line = README.lines().find(|line| line.starts_with("ACL SETUSER ")).unwrap();
+    let line = DOCS.lines().find(|line| line.starts_with("ACL SETUSER ")).unwrap();
     let line = line.replace("PASSWORD", "p4ss");
     line.split(' ').filter(|it| *it != word).collect::<Vec<_>>().join(" ")
 }
@@ -97,7 +97,7 @@ async fn what_is_needed_besides_in_some_places_is_named_too() {
         let with = check_live(&site);
         node.ask("ACL DELUSER gateway");
 
-        assert!(README.contains(&format!("`{right}`")), "{right}");
+        assert!(DOCS.contains(&format!("`{right}`")), "{right}");
         assert_eq!(without, (Some(1), vec![format!("the user lacks {right}")]));
         assert_eq!(with, (Some(0), vec!["ok".to_owned()]), "{right}");
     }

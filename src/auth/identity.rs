@@ -1,0 +1,12 @@
+//! How a caller proves who it is.
+
+use super::service_accounts::ServiceAccount;
+
+/// What identifies a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The SHA-256 of each of its keys.
+    Keys(Vec<[u8; 32]>),
+    /// The Kubernetes service account whose tokens it sends.
+    ServiceAccount(ServiceAccount),
+}

@@ -1,0 +1,106 @@
+//! Bounds failed authentication per peer. A valid key is never refused because of its peer, so only failures are
+//! counted, and those that are refused count no further.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::RetryAfter;
+
+/// Failures that a peer may have…
+const FAILURES: usize = 20;
+/// …in any span of this length.
+const SPAN: Duration = Duration::from_secs(10);
+/// Peers that are remembered; each takes under 500 bytes.
+const MOST_PEERS: usize = 20_000;
+
+/// The recent failures of each peer.
+#[derive(Debug, Default)]
+pub struct AuthThrottle(Mutex<HashMap<IpAddr, VecDeque<Instant>>>);
+
+impl AuthThrottle {
+    /// Counts a failure, or says when the peer may fail again.
+    ///
+    /// # Errors
+    /// When the peer may fail again, if it failed too often.
+    pub fn note_failure(&self, peer: IpAddr, now: Instant) -> Result<(), RetryAfter> {
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let peer = network(peer);
+        if peers.len() >= MOST_PEERS && !peers.contains_key(&peer) {
+            peers.retain(|_, failures| failures.back().is_some_and(|last| !is_over(*last, now)));
+            if peers.len() >= MOST_PEERS {
+                // A flood from that many networks: forgetting is better than growing, or than refusing everybody.
+                peers.clear();
+            }
+        }
+        let failures = peers.entry(peer).or_default();
+        while failures.front().is_some_and(|first| is_over(*first, now)) {
+            failures.pop_front();
+        }
+        if failures.len() >= FAILURES {
+            let first = failures.front().copied().unwrap_or(now);
+            return Err(RetryAfter::from_wait((first + SPAN).saturating_duration_since(now)));
+        }
+        failures.push_back(now);
+        Ok(())
+    }
+}
+
+fn is_over(failure: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(failure) >= SPAN
+}
+
+/// An IPv4 address, or the /64 that one IPv6 host can move in.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> Instant {
+        crate::clock::now().monotonic
+    }
+
+    #[test]
+    fn the_twenty_first_failure_in_ten_seconds_is_refused() {
+        let (throttle, now) = (AuthThrottle::default(), start());
+        let peer: IpAddr = "192.0.2.1".parse().unwrap();
+        for _ in 0..20 {
+            assert_eq!(throttle.note_failure(peer, now), Ok(()));
+        }
+
+        let later = now + Duration::from_millis(3500);
+        assert_eq!(throttle.note_failure(peer, later).unwrap_err().as_secs(), 7);
+        assert_eq!(throttle.note_failure("192.0.2.2".parse().unwrap(), later), Ok(()));
+        assert_eq!(throttle.note_failure(peer, now + SPAN), Ok(()));
+    }
+
+    #[test]
+    fn a_peer_is_an_ipv4_address_or_an_ipv6_network() {
+        let same = |a: &str, b: &str| network(a.parse().unwrap()) == network(b.parse().unwrap());
+
+        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));
+        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+        assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let (throttle, now) = (AuthThrottle::default(), start());
+        for n in 0..u32::try_from(MOST_PEERS).unwrap() + 10 {
+            throttle.note_failure(std::net::Ipv4Addr::from(n).into(), now).unwrap();
+        }
+
+        assert!(throttle.0.lock().unwrap().len() <= MOST_PEERS);
+    }
+}

@@ -1,0 +1,10 @@
+//! The endpoints under `/v1`, one file each, and what answers with balances share.
+
+pub(super) mod accounts;
+pub(super) mod balance;
+pub(super) mod balances;
+mod batch;
+mod item;
+pub(super) mod reconciliation;
+mod reply;
+pub(super) mod sufficiency;

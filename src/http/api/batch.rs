@@ -1,0 +1,164 @@
+//! Many balances in one answer: which are meant, reading them in parallel, and what failed.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use http::header::{AGE, CACHE_CONTROL, HeaderMap, HeaderValue};
+use serde::Serialize;
+
+use super::item::Item;
+use super::reply::Served;
+use crate::clock;
+use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
+use crate::gateway::{Asked, Found, Refusal};
+use crate::http::arrival::Arrival;
+use crate::http::caller::Caller;
+use crate::http::problem::{self, Code, Problem};
+use crate::http::query::Query;
+use crate::http::state::Api;
+
+/// A batch stops waiting this long before the whole-request deadline, to have time to write what it has.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// How long a batch waits at most.
+pub(crate) fn longest_wait(api: &Api) -> Duration {
+    api.request_timeout.saturating_sub(MARGIN)
+}
+
+/// What came of each balance, in the order of the answer.
+pub(crate) struct Batch<'a> {
+    items: Vec<(Item<'a>, Served)>,
+    /// Named accounts that are not there for this caller.
+    not_found: BTreeSet<String>,
+}
+
+/// One balance that is not served.
+pub(crate) struct Missing<'a> {
+    pub(crate) account: &'a str,
+    pub(crate) selector: Option<&'a Selector>,
+    pub(crate) problem: Problem,
+}
+
+/// The same as it is written.
+#[derive(Serialize)]
+pub(crate) struct ErrorItem<'a> {
+    account: &'a str,
+    currency: Option<Currency>,
+    r#type: Option<&'a BalanceType>,
+    problem: problem::Body<'a>,
+}
+
+impl<'a> Batch<'a> {
+    /// Reads the balances that `account` and `provider` of the query choose, and takes their units of the limit.
+    pub(crate) async fn read(
+        api: &'a Api,
+        arrival: &Arrival,
+        query: &Query<'_>,
+        asked: &Asked,
+    ) -> Result<Self, Problem> {
+        let caller = arrival.caller()?;
+        let now = asked.arrived.monotonic;
+        let (items, not_found) = chosen(api, caller, query, now)?;
+        caller.charge_batch(items.len() + not_found.len(), now).map_err(|retry_after| {
+            Problem::new(Code::RateLimited, "a batch costs one unit per balance").retry_after(retry_after)
+        })?;
+        let results = read_all(api, caller, &items, asked).await;
+        Ok(Self { items: items.into_iter().zip(results).collect(), not_found })
+    }
+
+    /// The balances that are served.
+    pub(crate) fn found(&self) -> impl Iterator<Item = (&Item<'a>, &Found)> {
+        self.items.iter().filter_map(|(item, result)| Some((item, &result.as_ref().ok()?.0)))
+    }
+
+    /// The balances that are not, sorted.
+    pub(crate) fn missing(&self) -> Vec<Missing<'_>> {
+        let failed = self.items.iter().filter_map(|(item, result)| {
+            let account = item.open.account.name().as_str();
+            let problem = item.problem(*result.as_ref().err()?);
+            Some(Missing { account, selector: Some(&item.slot.selector), problem })
+        });
+        let not_found = self.not_found.iter().map(|account| {
+            let problem = Problem::account_not_found(account);
+            Missing { account, selector: None, problem }
+        });
+        let mut missing: Vec<_> = failed.chain(not_found).collect();
+        missing.sort_by(|a, b| (a.account, a.selector).cmp(&(b.account, b.selector)));
+        missing
+    }
+
+    /// The headers of every batch: never stored, and as old as its oldest balance.
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let ages = self.items.iter().filter_map(|(_, result)| Some(result.as_ref().ok()?.1));
+        if let Some(oldest) = ages.max() {
+            headers.insert(AGE, HeaderValue::from(rounded_up(oldest)));
+        }
+    }
+}
+
+impl Missing<'_> {
+    pub(crate) fn as_item<'a>(&'a self, arrival: &'a Arrival) -> ErrorItem<'a> {
+        ErrorItem {
+            account: self.account,
+            currency: self.selector.and_then(|selector| selector.currency),
+            r#type: self.selector.and_then(|selector| selector.r#type.as_ref()),
+            problem: self.problem.body(arrival.request_id.to_str().unwrap_or_default()),
+        }
+    }
+}
+
+/// The balances that the filters choose, in the order of the answer, and the named accounts that are not there.
+fn chosen<'a>(
+    api: &'a Api,
+    caller: &Caller,
+    query: &Query<'_>,
+    now: Instant,
+) -> Result<(Vec<Item<'a>>, BTreeSet<String>), Problem> {
+    let named: BTreeSet<&str> = query.all("account").collect();
+    let provider = query.one("provider")?;
+    let (mut open, mut not_found) = (Vec::new(), BTreeSet::new());
+    if named.is_empty() {
+        open.extend(api.visible_accounts(caller).filter(|open| open.account.is_enabled()));
+    }
+    for name in named {
+        if let Some(account) = api.visible_account(caller, name) {
+            open.push(account);
+        } else {
+            api.lasting.denied.write(Some(caller.name().as_str()), Some(name), "account_not_found", now);
+            not_found.insert(name.to_owned());
+        }
+    }
+    open.retain(|open| provider.is_none_or(|provider| open.account.provider().as_str() == provider));
+    let mut items: Vec<Item<'a>> = open
+        .into_iter()
+        .flat_map(|open| open.account.balances().iter().map(move |slot| Item { open, slot }))
+        .collect();
+    items.sort_by(|a, b| {
+        (a.open.account.name(), &a.slot.selector).cmp(&(b.open.account.name(), &b.slot.selector))
+    });
+    Ok((items, not_found))
+}
+
+/// Reads all in parallel. What passed the ceiling while others were waited for is looked up again, once.
+async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], asked: &Asked) -> Vec<Served> {
+    let mut results = join_all(items.iter().map(|item| item.look_up(api, caller, asked))).await;
+    let now = clock::now();
+    let again = Asked { arrived: now, ..*asked };
+    for (item, result) in items.iter().zip(&mut results) {
+        if result.as_ref().is_ok_and(|found| item.age(found, now).is_none()) {
+            *result = item.look_up(api, caller, &again).await;
+        }
+    }
+    let now = clock::now();
+    let judge = |(item, result): (&Item<'_>, Result<Found, Refusal>)| {
+        let result = result.and_then(|found| match item.age(&found, now) {
+            Some(age) => Ok((found, age)),
+            None => Err(Refusal::Failed(UpstreamError::Timeout, None)),
+        });
+        item.count(&result, asked);
+        result
+    };
+    items.iter().zip(results).map(judge).collect()
+}

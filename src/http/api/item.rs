@@ -1,0 +1,107 @@
+//! One balance of an answer: chosen, looked up, counted and written.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+
+use super::reply::{self, Served};
+use crate::domain::{Moment, rounded_up};
+use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
+use crate::http::arrival::Arrival;
+use crate::http::caller::Caller;
+use crate::http::directives;
+use crate::http::logged::Logged;
+use crate::http::problem::{Code, Problem};
+use crate::http::query::Query;
+use crate::http::state::{Api, OpenAccount};
+use crate::metrics::Label;
+
+/// The balance that `currency` and `type` choose.
+pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a BalanceSlot, Problem> {
+    let unsupported = |code| {
+        Err(Problem::new(code, "the balances of each account are in /v1/accounts").about(&open.account))
+    };
+    match open.account.select(query.one("currency")?, query.one("type")?) {
+        Selection::Found(slot) => Ok(slot),
+        Selection::UnsupportedCurrency => unsupported(Code::UnsupportedCurrency),
+        Selection::UnsupportedType => unsupported(Code::UnsupportedType),
+    }
+}
+
+/// What the request asks of freshness, and how long it waits: at most `longest`.
+pub(crate) fn asked(
+    arrival: &Arrival,
+    headers: &HeaderMap,
+    query: &Query<'_>,
+    longest: Duration,
+) -> Result<Asked, Problem> {
+    let wait =
+        directives::prefer_wait(headers).map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
+    Ok(Asked {
+        arrived: arrival.moment,
+        wish: directives::wish(headers, query.not_before()?),
+        deadline: arrival.moment.monotonic + wait,
+    })
+}
+
+/// One balance of an account that the caller may see.
+#[derive(Clone, Copy)]
+pub(crate) struct Item<'a> {
+    pub(crate) open: &'a OpenAccount,
+    pub(crate) slot: &'a BalanceSlot,
+}
+
+impl Item<'_> {
+    /// Finds the balance; its age is judged when all of a batch are there.
+    pub(crate) async fn look_up(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<Found, Refusal> {
+        api.gateway.balance(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
+    }
+
+    /// Looks up, counts, and writes what was found, or why nothing was.
+    pub(crate) async fn answer(
+        &self,
+        api: &Api,
+        caller: &Caller,
+        asked: &Asked,
+        write: impl FnOnce(&Found, Duration) -> Response,
+    ) -> Response {
+        let result = self.serve(api, caller, asked).await;
+        let outcome = self.count(&result, asked);
+        let mut response = match &result {
+            Ok((found, age)) => write(found, *age),
+            Err(refusal) => self.problem(*refusal).into_response(),
+        };
+        if api.is_noted() {
+            response.extensions_mut().insert(Logged {
+                outcome: Some(outcome.as_str()),
+                age_seconds: result.ok().map(|(_, age)| rounded_up(age)),
+                ..Logged::default()
+            });
+        }
+        response
+    }
+
+    async fn serve(&self, api: &Api, caller: &Caller, asked: &Asked) -> Served {
+        api.gateway.serve(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
+    }
+
+    /// The age of what was found; `None` when it may not be served any more.
+    pub(crate) fn age(&self, found: &Found, now: Moment) -> Option<Duration> {
+        found.age(self.open.account.limits(), now)
+    }
+
+    /// Counts what the caller gets.
+    pub(crate) fn count(&self, result: &Served, asked: &Asked) -> crate::metrics::Outcome {
+        let outcome = reply::outcome(result, self.open.account.limits(), asked.arrived);
+        self.open.metrics.looked_up(outcome);
+        if let Ok((_, age)) = result {
+            self.open.metrics.served(*age);
+        }
+        outcome
+    }
+
+    pub(crate) fn problem(&self, refusal: Refusal) -> Problem {
+        Problem::refused(refusal, &self.open.account)
+    }
+}

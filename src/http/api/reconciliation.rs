@@ -1,0 +1,86 @@
+//! `GET /v1/reconciliation`: every balance, read anew, with what there is to say about it and the sums; as JSON or CSV.
+
+mod content_negotiation;
+mod csv;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, HeaderValue, VARY};
+use serde::Serialize;
+
+use super::batch::{self, Batch, ErrorItem, Missing};
+use super::item::{self, Item};
+use crate::domain::{Amount, Currency, snapshot, sums};
+use crate::gateway::{Asked, Finding, Found};
+use crate::http::arrival::Arrival;
+use crate::http::problem::{Code, Problem};
+use crate::http::query::Query;
+use crate::http::state::Api;
+use content_negotiation::Form;
+
+/// The sum of one currency over the balances that are there.
+#[derive(Serialize)]
+struct SumItem {
+    currency: Currency,
+    available: Option<Amount>,
+    balances: usize,
+}
+
+/// `GET /v1/reconciliation`.
+pub(crate) async fn report(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let mut response = answer(&api, request).await.unwrap_or_else(Problem::into_response);
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+async fn answer(api: &Api, request: Request) -> Result<Response, Problem> {
+    let arrival = Arrival::of(&request)?;
+    let form = content_negotiation::negotiate(request.headers())
+        .ok_or_else(|| Problem::new(Code::NotAcceptable, "application/json or text/csv can be had"))?;
+    let query = Query::parse(request.uri().query(), &["account", "not_before"])?;
+    let asked = item::asked(arrival, request.headers(), &query, batch::longest_wait(api))?;
+    let asked = Asked { wish: asked.wish.or_new(), ..asked };
+    let batch = Batch::read(api, arrival, &query, &asked).await?;
+    let (body, content_type) = match form {
+        Form::Json => (json(&batch, arrival), "application/json"),
+        Form::Csv => (csv::write(&batch)?, "text/csv; charset=utf-8; header=present"),
+    };
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    batch.write_headers(headers);
+    Ok(response)
+}
+
+fn finding(item: &Item<'_>, found: &Found) -> Finding {
+    Finding::of(found.snapshot.reading(), &item.slot.alerts)
+}
+
+fn json(batch: &Batch<'_>, arrival: &Arrival) -> Vec<u8> {
+    let balances: Vec<Vec<u8>> =
+        batch.found().map(|(item, found)| found.snapshot.body_with(&finding(item, found))).collect();
+    let available = batch.found().map(|(_, found)| found.snapshot.reading().available);
+    let sums: Vec<SumItem> = sums(available)
+        .into_iter()
+        .map(|(currency, sum)| SumItem { currency, available: sum.total, balances: sum.count })
+        .collect();
+    let missing = batch.missing();
+    let errors: Vec<ErrorItem<'_>> =
+        missing.iter().map(|missing| Missing::as_item(missing, arrival)).collect();
+    let (report_date, is_complete) = (snapshot::milliseconds(arrival.moment.wall), errors.is_empty());
+    let head = format!("{{\"report_date\":\"{report_date}\",\"complete\":{is_complete},\"balances\":[");
+    [
+        head.as_bytes(),
+        &balances.join(&b','),
+        b"],\"sums\":",
+        // Texts and numbers serialise without failing.
+        &serde_json::to_vec(&sums).unwrap_or_default(),
+        b",\"errors\":",
+        &serde_json::to_vec(&errors).unwrap_or_default(),
+        b"}",
+    ]
+    .concat()
+}

@@ -1,0 +1,67 @@
+//! `GET /v1/accounts/{account}/sufficiency`: the check right before a payment, always on a new read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
+
+use super::item::{self, Item};
+use crate::domain::{Amount, PlainDecimal, Snapshot, Wish, rounded_up};
+use crate::gateway::{Asked, Sufficiency};
+use crate::http::arrival::Arrival;
+use crate::http::problem::{Code, Problem};
+use crate::http::query::Query;
+use crate::http::state::{Api, OpenAccount};
+
+/// The answer, but for the balance itself.
+#[derive(Serialize)]
+struct Checked {
+    sufficient: bool,
+    amount: Amount,
+    available: Amount,
+    shortfall: Option<Amount>,
+}
+
+/// `GET /v1/accounts/{account}/sufficiency`.
+pub(crate) async fn check(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let arrival = Arrival::of(&request)?;
+    let query = Query::parse(request.uri().query(), &["amount", "currency", "type"])?;
+    let open: &OpenAccount = arrival.account()?;
+    let item = Item { open, slot: item::select(open, &query)? };
+    let amount = amount(&query)?;
+    let asked = item::asked(arrival, request.headers(), &query, api.request_timeout)?;
+    let asked = Asked { wish: Wish::default().or_new(), ..asked };
+    let write = |found: &crate::gateway::Found, age| write(&found.snapshot, amount, age);
+    Ok(item.answer(&api, arrival.caller()?, &asked, write).await)
+}
+
+fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {
+    let amount =
+        query.one("amount")?.and_then(PlainDecimal::parse).filter(|amount| !amount.value().is_zero());
+    amount.ok_or_else(|| {
+        let expected =
+            "amount is needed: above zero, digits and optionally a point and digits, at most 28 in all";
+        Problem::new(Code::InvalidRequest, expected)
+    })
+}
+
+fn write(snapshot: &Snapshot, amount: PlainDecimal, age: Duration) -> Response {
+    let available = snapshot.reading().available;
+    let held = Sufficiency::of(available, amount);
+    let checked =
+        Checked { sufficient: held.is_sufficient, amount: held.amount, available, shortfall: held.shortfall };
+    // Amounts serialise without failing.
+    let mut body = serde_json::to_vec(&checked).unwrap_or_default();
+    body.pop();
+    let body = [&body, b",\"balance\":".as_slice(), snapshot.body(), b"}"].concat();
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(AGE, HeaderValue::from(rounded_up(age)));
+    response
+}

@@ -1,0 +1,25 @@
+//! `GET /dashboard`: one page that asks for a caller key, keeps it in its tab's memory, and shows what
+//! `/v1/reconciliation` answers.
+
+use axum::response::Response;
+use http::{HeaderMap, Uri};
+
+use super::page;
+use crate::http::problem::{Code, Problem};
+
+/// `GET /dashboard`.
+pub(crate) async fn show(headers: HeaderMap) -> Response {
+    page::answer(page::HTML, page::POLICY, include_str!("dashboard/index.html"), &headers)
+}
+
+/// `GET /dashboard/{file}`.
+pub(crate) async fn file(uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let (content_type, body) = match page::file_name(&uri) {
+        "style.css" => (page::CSS, include_str!("dashboard/style.css")),
+        "script.js" => (page::JAVASCRIPT, include_str!("dashboard/script.js")),
+        "rows.js" => (page::JAVASCRIPT, include_str!("dashboard/rows.js")),
+        "icon.svg" => (page::SVG, include_str!("dashboard/icon.svg")),
+        _ => return Err(Problem::new(Code::NotFound, "the page has no file of this name")),
+    };
+    Ok(page::answer(content_type, page::POLICY, body, &headers))
+}

@@ -1,0 +1,108 @@
+//! What an answer says in its head.
+
+use serde_json::Value;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::{Header as Described, Object, Ref, Type};
+
+/// A header of some answers.
+pub(crate) struct Header {
+    pub(crate) name: &'static str,
+    example: &'static str,
+    description: &'static str,
+}
+
+pub(crate) const REQUEST_ID: Header = Header {
+    name: "X-Request-Id",
+    example: "5f0c1d6e4b7a49f2a3d8c0b19e7f6a52",
+    description: "The id of the request: the caller's where it is usable, else the gateway's. Its log lines carry it.",
+};
+pub(crate) const RATE_LIMIT_POLICY: Header = Header {
+    name: "RateLimit-Policy",
+    example: "\"caller\";q=100;w=10",
+    description: "The caller's limits (draft-ietf-httpapi-ratelimit-headers-11): `q` units at once, refilled in `w` seconds.",
+};
+pub(crate) const RATE_LIMIT: Header = Header {
+    name: "RateLimit",
+    example: "\"caller\";r=99;t=1",
+    description: "What is left of them: `r` units; the next one is there in `t` seconds at the latest.",
+};
+pub(crate) const PREFERENCE_APPLIED: Header = Header {
+    name: "Preference-Applied",
+    example: "wait=2",
+    description: "The `Prefer: wait` of the request, where it had one.",
+};
+pub(crate) const CACHE_CONTROL: Header = Header {
+    name: "Cache-Control",
+    example: "private, max-age=10, must-revalidate",
+    description: "How long the answer may be kept: a single balance while it is fresh, pages as long as they are asked for again, all else not at all (`no-store`).",
+};
+pub(crate) const AGE: Header = Header {
+    name: "Age",
+    example: "3",
+    description: "Whole seconds, rounded up, since the provider was asked; of several balances that of the oldest.",
+};
+pub(crate) const ETAG: Header = Header {
+    name: "ETag",
+    example: "\"33a64df551425fcc55e4d42a148795d9\"",
+    description: "A strong tag of the body, for `If-None-Match`.",
+};
+pub(crate) const CACHE_STATUS: Header = Header {
+    name: "Cache-Status",
+    example: "balance-gateway; hit; ttl=7",
+    description: "How the answer was found (RFC 9211): `hit` with the seconds of freshness that are left, and `detail=stale` while a refresh runs behind it or `detail=stale-if-error` when the last one failed; or `fwd=uri-miss`, `fwd=stale`, `fwd=request` for a read, with `collapsed` when it was shared.",
+};
+pub(crate) const RETRY_AFTER: Header = Header {
+    name: "Retry-After",
+    example: "1",
+    description: "Whole seconds, where waiting helps: whoever waits so long is let in, or the provider is asked again. Equal to `retry_after` in the body.",
+};
+pub(crate) const WWW_AUTHENTICATE: Header =
+    Header { name: "WWW-Authenticate", example: "Bearer", description: "How to authenticate." };
+pub(crate) const ALLOW: Header =
+    Header { name: "Allow", example: "GET,HEAD", description: "The methods that are allowed here." };
+pub(crate) const VARY: Header =
+    Header { name: "Vary", example: "accept", description: "The request headers that choose the answer." };
+pub(crate) const CONTENT_SECURITY_POLICY: Header = Header {
+    name: "Content-Security-Policy",
+    example: crate::http::pages::page::POLICY,
+    description: "What the page may load, run and ask: its own files and this API.",
+};
+pub(crate) const CONTENT_TYPE_OPTIONS: Header = Header {
+    name: "X-Content-Type-Options",
+    example: "nosniff",
+    description: "Forbids browsers to guess the content's type.",
+};
+
+/// Every header that an answer may have beside those of HTTP itself.
+pub(crate) const ALL: [&Header; 14] = [
+    &REQUEST_ID,
+    &RATE_LIMIT_POLICY,
+    &RATE_LIMIT,
+    &PREFERENCE_APPLIED,
+    &CACHE_CONTROL,
+    &AGE,
+    &ETAG,
+    &CACHE_STATUS,
+    &RETRY_AFTER,
+    &WWW_AUTHENTICATE,
+    &ALLOW,
+    &VARY,
+    &CONTENT_SECURITY_POLICY,
+    &CONTENT_TYPE_OPTIONS,
+];
+
+impl Header {
+    pub(crate) fn reference(&self) -> Ref {
+        Ref::new(format!("#/components/headers/{}", self.name))
+    }
+
+    pub(crate) fn describe(&self) -> Described {
+        let number = self.example.parse::<u64>().ok();
+        let r#type = if number.is_some() { Type::Integer } else { Type::String };
+        HeaderBuilder::new()
+            .schema(Some(Object::with_type(r#type)))
+            .description(Some(self.description))
+            .example(Some(number.map_or_else(|| Value::from(self.example), Value::from)))
+            .build()
+    }
+}

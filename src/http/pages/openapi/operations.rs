@@ -1,0 +1,108 @@
+//! What can be asked: one entry per route and method.
+
+mod accounts;
+mod balances;
+mod pages;
+
+use utoipa::openapi::HttpMethod;
+
+use super::headers::Header;
+use super::parameters::Parameter;
+use crate::http::problem::Code;
+use crate::http::route::Route;
+
+/// Every operation, in the order of the documentation.
+pub(crate) fn all() -> impl Iterator<Item = &'static Operation> {
+    balances::ALL.iter().chain(&accounts::ALL).chain(&pages::ALL)
+}
+
+/// One route and method.
+pub(crate) struct Operation {
+    pub(crate) route: Route,
+    pub(crate) method: HttpMethod,
+    pub(crate) id: &'static str,
+    pub(crate) tag: Tag,
+    pub(crate) summary: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) parameters: &'static [&'static Parameter],
+    /// On its answers and problems alike, beside those that every answer to a caller has.
+    pub(crate) headers: &'static [&'static Header],
+    /// The answers that are no problems.
+    pub(crate) answers: &'static [Answer],
+    pub(crate) problems: &'static [&'static [Code]],
+}
+
+/// The parts of the documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tag {
+    Balances,
+    Accounts,
+    Pages,
+}
+
+impl Tag {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Balances => "Balances",
+            Self::Accounts => "Accounts",
+            Self::Pages => "Pages",
+        }
+    }
+}
+
+/// An answer that is no problem.
+pub(crate) struct Answer {
+    pub(crate) status: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) content: Content,
+    /// Beside those of all its operation's answers.
+    pub(crate) headers: &'static [&'static Header],
+}
+
+/// What an answer carries.
+pub(crate) enum Content {
+    Nothing,
+    /// JSON of this schema; the example is a real answer.
+    Json {
+        schema: &'static str,
+        example: &'static str,
+    },
+    /// The same, or CSV.
+    JsonOrCsv {
+        schema: &'static str,
+        example: &'static str,
+        csv: &'static str,
+    },
+    /// A JSON object that is described elsewhere.
+    AnyJson,
+    /// A text of one of these types.
+    Text(&'static [&'static str]),
+}
+
+/// What every request of a caller may meet.
+const ALWAYS: &[Code] = &[
+    Code::InvalidRequest,
+    Code::Unauthenticated,
+    Code::MethodNotAllowed,
+    Code::ContentTooLarge,
+    Code::RateLimited,
+    Code::Overloaded,
+    Code::DeadlineExceeded,
+    Code::Internal,
+];
+/// What a path with an account may meet besides.
+const ACCOUNT: &[Code] = &[Code::AccountNotFound];
+/// What choosing one of an account's balances may meet.
+const CHOICE: &[Code] = &[Code::UnsupportedCurrency, Code::UnsupportedType];
+/// Why a balance may not be there.
+const READ: &[Code] = &[
+    Code::Disabled,
+    Code::ProviderUnreachable,
+    Code::ProviderError,
+    Code::ProviderInvalidResponse,
+    Code::ProviderRefusedCredentials,
+    Code::ProviderBusy,
+    Code::ProviderSuspended,
+    Code::BudgetExhausted,
+    Code::ProviderTimeout,
+];

@@ -1,0 +1,54 @@
+//! The operations on accounts.
+
+use utoipa::openapi::HttpMethod;
+
+use super::{ACCOUNT, ALWAYS, Answer, CHOICE, Content, Operation, Tag};
+use crate::http::openapi::headers as header;
+use crate::http::openapi::parameters as parameter;
+use crate::http::route::Route;
+
+pub(crate) const ALL: [Operation; 2] = [
+    Operation {
+        route: Route::Accounts,
+        method: HttpMethod::Get,
+        id: "listAccounts",
+        tag: Tag::Accounts,
+        summary: "The accounts",
+        description: "The accounts that the caller may see, as they are configured. Asks no provider.",
+        parameters: &[&parameter::PREFER, &parameter::REQUEST_ID],
+        headers: &[],
+        answers: &[Answer {
+            status: "200",
+            description: "The accounts.",
+            content: Content::Json { schema: "Accounts", example: include_str!("../examples/accounts.json") },
+            headers: &[&header::CACHE_CONTROL],
+        }],
+        problems: &[ALWAYS],
+    },
+    Operation {
+        route: Route::Invalidate,
+        method: HttpMethod::Post,
+        id: "invalidate",
+        tag: Tag::Accounts,
+        summary: "After a payment",
+        description: "For a caller that has just paid: from now on reads of the account, or of the chosen balance, need a snapshot from after this moment. If that read fails, a request without a demand of its own still gets the last snapshot within 60 seconds, labelled `stale-if-error`; one that passes the returned `not_before` on never does.",
+        parameters: &[
+            &parameter::ACCOUNT,
+            &parameter::CURRENCY,
+            &parameter::TYPE,
+            &parameter::PREFER,
+            &parameter::REQUEST_ID,
+        ],
+        headers: &[],
+        answers: &[Answer {
+            status: "200",
+            description: "The moment.",
+            content: Content::Json {
+                schema: "Invalidated",
+                example: include_str!("../examples/invalidated.json"),
+            },
+            headers: &[&header::CACHE_CONTROL],
+        }],
+        problems: &[ALWAYS, ACCOUNT, CHOICE],
+    },
+];

@@ -1,0 +1,130 @@
+//! The operations that show balances.
+
+use utoipa::openapi::HttpMethod;
+
+use super::{ACCOUNT, ALWAYS, Answer, CHOICE, Content, Operation, READ, Tag};
+use crate::http::openapi::headers::{self as header, Header};
+use crate::http::openapi::parameters as parameter;
+use crate::http::problem::Code;
+use crate::http::route::Route;
+
+/// What the answers with one balance say.
+const SINGLE: &[&Header] = &[&header::CACHE_CONTROL, &header::AGE, &header::ETAG, &header::CACHE_STATUS];
+
+pub(crate) const ALL: [Operation; 4] = [
+    Operation {
+        route: Route::Balance,
+        method: HttpMethod::Get,
+        id: "showBalance",
+        tag: Tag::Balances,
+        summary: "One balance",
+        description: "Served from memory while it is fresh; served at once and refreshed behind it while it is at most 60 seconds old; otherwise read from the provider, whose call concurrent requests share. `Cache-Control` asks for more, and costs a unit of the caller's `forced` limit where it makes a read necessary.",
+        parameters: &[
+            &parameter::ACCOUNT,
+            &parameter::CURRENCY,
+            &parameter::TYPE,
+            &parameter::NOT_BEFORE,
+            &parameter::CACHE_CONTROL,
+            &parameter::PREFER,
+            &parameter::IF_NONE_MATCH,
+            &parameter::REQUEST_ID,
+        ],
+        headers: &[],
+        answers: &[
+            Answer {
+                status: "200",
+                description: "The balance.",
+                content: Content::Json {
+                    schema: "Balance",
+                    example: include_str!("../examples/balance.json"),
+                },
+                headers: SINGLE,
+            },
+            Answer {
+                status: "304",
+                description: "The caller has this very body.",
+                content: Content::Nothing,
+                headers: SINGLE,
+            },
+        ],
+        problems: &[ALWAYS, ACCOUNT, CHOICE, READ, &[Code::NotCached]],
+    },
+    Operation {
+        route: Route::Sufficiency,
+        method: HttpMethod::Get,
+        id: "checkSufficiency",
+        tag: Tag::Balances,
+        summary: "Before a payment",
+        description: "Whether the balance covers an amount; for the check right before a payment. Always answered from a read that was sent after the request arrived: `Cache-Control` is ignored, and a failed read is its problem, never an older balance.\n\nA balance says what was so when the provider was asked. Another payment may still spend the money first.",
+        parameters: &[
+            &parameter::ACCOUNT,
+            &parameter::AMOUNT,
+            &parameter::CURRENCY,
+            &parameter::TYPE,
+            &parameter::PREFER,
+            &parameter::REQUEST_ID,
+        ],
+        headers: &[],
+        answers: &[Answer {
+            status: "200",
+            description: "The comparison, and the balance that it was made on.",
+            content: Content::Json {
+                schema: "Sufficiency",
+                example: include_str!("../examples/sufficiency.json"),
+            },
+            headers: &[&header::CACHE_CONTROL, &header::AGE],
+        }],
+        problems: &[ALWAYS, ACCOUNT, CHOICE, READ],
+    },
+    Operation {
+        route: Route::Balances,
+        method: HttpMethod::Get,
+        id: "listBalances",
+        tag: Tag::Balances,
+        summary: "All balances",
+        description: "Every balance that the caller may see, or those of the named accounts, read in parallel. What is not there is an item of `errors`, with the problem that it would have alone. Costs one unit of the caller's limit per balance.",
+        parameters: &[
+            &parameter::ACCOUNTS,
+            &parameter::PROVIDER,
+            &parameter::NOT_BEFORE,
+            &parameter::CACHE_CONTROL,
+            &parameter::PREFER,
+            &parameter::REQUEST_ID,
+        ],
+        headers: &[],
+        answers: &[Answer {
+            status: "200",
+            description: "What is there, and why the rest is not.",
+            content: Content::Json { schema: "Batch", example: include_str!("../examples/balances.json") },
+            headers: &[&header::CACHE_CONTROL, &header::AGE],
+        }],
+        problems: &[ALWAYS],
+    },
+    Operation {
+        route: Route::Reconciliation,
+        method: HttpMethod::Get,
+        id: "reconcile",
+        tag: Tag::Balances,
+        summary: "The reconciliation report",
+        description: "Every balance, read after the request arrived, with its state, its alerts and the sums per currency over what answered. A request that says `max-age`, `min-fresh`, `only-if-cached` or `not_before` gets what suffices for that: `max-age=60` is for dashboards. `Accept: text/csv` gives a table (RFC 4180) without sums. Costs one unit of the caller's limit per balance.",
+        parameters: &[
+            &parameter::ACCOUNTS,
+            &parameter::NOT_BEFORE,
+            &parameter::CACHE_CONTROL,
+            &parameter::PREFER,
+            &parameter::REQUEST_ID,
+        ],
+        headers: &[&header::VARY],
+        answers: &[Answer {
+            status: "200",
+            description: "The report.",
+            content: Content::JsonOrCsv {
+                schema: "Reconciliation",
+                example: include_str!("../examples/reconciliation.json"),
+                csv: include_str!("../examples/reconciliation.csv"),
+            },
+            headers: &[&header::CACHE_CONTROL, &header::AGE],
+        }],
+        problems: &[ALWAYS, &[Code::NotAcceptable]],
+    },
+];

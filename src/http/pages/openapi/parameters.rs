@@ -1,0 +1,193 @@
+//! What a request may say: in its path, its query and its head.
+
+use serde_json::Value;
+use utoipa::openapi::path::{Parameter as Described, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat};
+use utoipa::openapi::{Ref, RefOr, Required, Schema, Type};
+
+use super::schemas::{CURRENCY_PATTERN, NAME_PATTERN, TYPE_PATTERN};
+
+/// A parameter of some operations.
+pub(crate) struct Parameter {
+    /// Its name among the components of the document.
+    pub(crate) component: &'static str,
+    place: Place,
+    name: &'static str,
+    schema: Form,
+    example: Option<&'static str>,
+    description: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Path,
+    Query,
+    RequiredQuery,
+    Head,
+}
+
+/// What a value looks like.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Texts,
+    Pattern(&'static str),
+    Instant,
+    Amount,
+}
+
+pub(crate) const ACCOUNT: Parameter = Parameter {
+    component: "Account",
+    place: Place::Path,
+    name: "account",
+    schema: Form::Pattern(NAME_PATTERN),
+    example: Some("ntxpay-br-demo"),
+    description: "An account's name, as in `/v1/accounts`. One that the caller may not see is answered like one that does not exist.",
+};
+pub(crate) const FILE: Parameter = Parameter {
+    component: "File",
+    place: Place::Path,
+    name: "file",
+    schema: Form::Text,
+    example: Some("style.css"),
+    description: "The name of a file that the page needs.",
+};
+pub(crate) const CURRENCY: Parameter = Parameter {
+    component: "Currency",
+    place: Place::Query,
+    name: "currency",
+    schema: Form::Pattern(CURRENCY_PATTERN),
+    example: None,
+    description: "Chooses the first of the account's balances in this currency; exact and case-sensitive. Left out: the first of all.",
+};
+pub(crate) const TYPE: Parameter = Parameter {
+    component: "Type",
+    place: Place::Query,
+    name: "type",
+    schema: Form::Pattern(TYPE_PATTERN),
+    example: None,
+    description: "Chooses the first of the account's balances of this type, as `FIAT` or `CRYPTO`.",
+};
+pub(crate) const NOT_BEFORE: Parameter = Parameter {
+    component: "NotBefore",
+    place: Place::Query,
+    name: "not_before",
+    schema: Form::Instant,
+    example: None,
+    description: "The provider must have been asked after this instant (RFC 3339), as `invalidate` returns it. It may be passed on to other replicas.",
+};
+pub(crate) const ACCOUNTS: Parameter = Parameter {
+    component: "Accounts",
+    place: Place::Query,
+    name: "account",
+    schema: Form::Texts,
+    example: None,
+    description: "Only these accounts; may be repeated. Left out: every account that the caller may see and that is switched on.",
+};
+pub(crate) const PROVIDER: Parameter = Parameter {
+    component: "Provider",
+    place: Place::Query,
+    name: "provider",
+    schema: Form::Text,
+    example: None,
+    description: "Only the accounts of this provider.",
+};
+pub(crate) const AMOUNT: Parameter = Parameter {
+    component: "Amount",
+    place: Place::RequiredQuery,
+    name: "amount",
+    schema: Form::Amount,
+    example: Some("150.00"),
+    description: "What is to be paid: a plain decimal above 0 of at most 28 digits, without sign, exponent or separators.",
+};
+pub(crate) const CACHE_CONTROL: Parameter = Parameter {
+    component: "CacheControl",
+    place: Place::Head,
+    name: "Cache-Control",
+    schema: Form::Text,
+    example: None,
+    description: "What the caller demands of freshness: `no-cache` or `max-age=0` for a read sent after this request arrived, `max-age=N`, `min-fresh=N`, `only-if-cached`, and `stale-if-error[=N]` beside one of them. Without a demand a balance is at most 60 seconds old. Other directives are ignored.",
+};
+pub(crate) const PREFER: Parameter = Parameter {
+    component: "Prefer",
+    place: Place::Head,
+    name: "Prefer",
+    schema: Form::Text,
+    example: None,
+    description: "`wait=N` (RFC 7240): the caller's own deadline in seconds. The read goes on, and its result is kept for the next request.",
+};
+pub(crate) const IF_NONE_MATCH: Parameter = Parameter {
+    component: "IfNoneMatch",
+    place: Place::Head,
+    name: "If-None-Match",
+    schema: Form::Text,
+    example: None,
+    description: "The `ETag` of an earlier answer: 304 where the body is still the same.",
+};
+pub(crate) const REQUEST_ID: Parameter = Parameter {
+    component: "RequestId",
+    place: Place::Head,
+    name: "X-Request-Id",
+    schema: Form::Text,
+    example: None,
+    description: "Taken over where it is 1 to 64 of `A-Z a-z 0-9 . _ -`; else the gateway makes one.",
+};
+
+/// Every parameter.
+pub(crate) const ALL: [&Parameter; 12] = [
+    &ACCOUNT,
+    &FILE,
+    &CURRENCY,
+    &TYPE,
+    &NOT_BEFORE,
+    &ACCOUNTS,
+    &PROVIDER,
+    &AMOUNT,
+    &CACHE_CONTROL,
+    &PREFER,
+    &IF_NONE_MATCH,
+    &REQUEST_ID,
+];
+
+impl Parameter {
+    pub(crate) fn reference(&self) -> Ref {
+        Ref::new(format!("#/components/parameters/{}", self.component))
+    }
+
+    pub(crate) fn describe(&self) -> Described {
+        let (place, required) = match self.place {
+            Place::Path => (ParameterIn::Path, Required::True),
+            Place::Query => (ParameterIn::Query, Required::False),
+            Place::RequiredQuery => (ParameterIn::Query, Required::True),
+            Place::Head => (ParameterIn::Header, Required::False),
+        };
+        ParameterBuilder::new()
+            .name(self.name)
+            .parameter_in(place)
+            .required(required)
+            .description(Some(self.description))
+            .schema(Some(self.schema.describe()))
+            .example(self.example.map(Value::from))
+            .build()
+    }
+}
+
+impl Form {
+    fn describe(self) -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        match self {
+            Self::Text => text().into(),
+            Self::Texts => ArrayBuilder::new().items(text()).into(),
+            Self::Pattern(pattern) => text().pattern(Some(pattern)).into(),
+            Self::Instant => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
+            Self::Amount => {
+                // 28 digits, and one sign more where there is a point.
+                let whole = text().pattern(Some("^[0-9]*[1-9][0-9]*$")).max_length(Some(28));
+                let decimal = text()
+                    .pattern(Some(r"^([0-9]*[1-9][0-9]*\.[0-9]+|[0-9]+\.[0-9]*[1-9][0-9]*)$"))
+                    .max_length(Some(29));
+                AnyOfBuilder::new().item(whole).item(decimal).into()
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A page or a file of one: the same for everybody, open without a key, and closed to everything from outside.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{StatusCode, Uri};
+use sha2::{Digest, Sha256};
+
+use crate::http::header;
+
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const CSS: &str = "text/css; charset=utf-8";
+pub(crate) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+pub(crate) const SVG: &str = "image/svg+xml";
+pub(crate) const JSON: &str = "application/json";
+
+/// What a page may load, run and ask: its own files and this API, nothing else.
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Answers with the body, or with 304 where the browser has it. Asked for each time, so that no old script stays
+/// behind after an upgrade.
+pub(crate) fn answer(
+    content_type: &'static str,
+    policy: &'static str,
+    body: impl Into<Bytes>,
+    request: &HeaderMap,
+) -> Response {
+    let body = body.into();
+    let etag = etag(&body);
+    let mut response = if header::matches(request, &etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = Response::new(Body::from(body));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+    };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, etag);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The last part of a path.
+pub(crate) fn file_name(uri: &Uri) -> &str {
+    uri.path().rsplit('/').next().unwrap_or_default()
+}
+
+fn etag(body: &[u8]) -> HeaderValue {
+    let digest = Sha256::digest(body);
+    let (tag, _) = digest.split_at(16);
+    let tag = tag.iter().fold(0_u128, |tag, byte| tag << 8 | u128::from(*byte));
+    header::value(format!("\"{tag:032x}\""))
+}

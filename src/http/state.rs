@@ -1,0 +1,164 @@
+//! What the layers and handlers of the API work on: the accounts, callers and settings of one configuration.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRef, Request};
+use axum::response::Response;
+use http::header::HeaderValue;
+use tower::Service;
+
+use super::caller::{self, Caller};
+use super::header;
+use super::route::Route;
+use super::settings::{CallerSettings, ServerSettings};
+use crate::auth::{AuthThrottle, Callers, DeniedLog, ServiceAccounts};
+use crate::clock;
+use crate::domain::{AccountName, Limits};
+use crate::gateway::{Account, Gateway};
+use crate::limits::Limiter;
+use crate::live::Live;
+use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
+use crate::trace::{self, Tracer};
+
+/// Everything that answering a caller needs.
+pub struct Api {
+    pub(super) lasting: Arc<Lasting>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) accounts: BTreeMap<AccountName, Arc<OpenAccount>>,
+    pub(super) callers: Callers<Caller>,
+    pub(super) request_timeout: Duration,
+    pub(super) max_in_flight: usize,
+    pub(super) log_requests: bool,
+    pub(super) shows_balances: bool,
+    pub(super) tracer: Option<Tracer>,
+}
+
+/// What lives as long as the process, whatever its configuration is.
+pub(super) struct Lasting {
+    pub(super) service_accounts: Arc<ServiceAccounts>,
+    pub(super) metrics: Arc<Metrics>,
+    /// In the order of [`Route::ALL`].
+    pub(super) routes: Vec<RouteMetrics>,
+    pub(super) auth_throttle: AuthThrottle,
+    pub(super) denied: DeniedLog,
+}
+
+/// What an API is made from: the parts that a configuration decides.
+pub struct ApiParts<'a> {
+    /// Finds balances.
+    pub gateway: Arc<Gateway>,
+    /// Who may call.
+    pub callers: Vec<CallerSettings>,
+    /// How callers are served.
+    pub server: &'a ServerSettings,
+    /// Makes callers' limits.
+    pub limiter: &'a Limiter,
+    /// Traces requests, where tracing is on.
+    pub tracer: Option<Tracer>,
+}
+
+/// An account with the values that each of its answers needs.
+pub(super) struct OpenAccount {
+    pub(super) account: Arc<Account>,
+    pub(super) metrics: Arc<ProviderMetrics>,
+    pub(super) cache_control: HeaderValue,
+}
+
+impl Api {
+    /// Makes the API of a process's first configuration.
+    #[must_use]
+    pub fn new(service_accounts: Arc<ServiceAccounts>, metrics: Arc<Metrics>, parts: ApiParts<'_>) -> Self {
+        let lasting = Lasting {
+            service_accounts,
+            routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
+            metrics,
+            auth_throttle: AuthThrottle::default(),
+            denied: DeniedLog::default(),
+        };
+        Self::assemble(Arc::new(lasting), None, parts)
+    }
+
+    /// Makes the API of a later configuration. A caller's limit that did not change keeps its state.
+    #[must_use]
+    pub fn reconfigured(&self, parts: ApiParts<'_>) -> Self {
+        Self::assemble(Arc::clone(&self.lasting), Some(&self.callers), parts)
+    }
+
+    fn assemble(lasting: Arc<Lasting>, before: Option<&Callers<Caller>>, parts: ApiParts<'_>) -> Self {
+        let ApiParts { gateway, callers, server, limiter, tracer } = parts;
+        Self {
+            accounts: open(&gateway, &lasting.metrics),
+            callers: caller::callers(callers, before, limiter, &lasting.metrics, clock::monotonic()),
+            gateway,
+            lasting,
+            request_timeout: server.request_timeout,
+            max_in_flight: server.max_in_flight,
+            log_requests: server.log_requests,
+            shows_balances: server.shows_balances,
+            tracer,
+        }
+    }
+
+    /// Whether somebody reads who the request that is being answered is from, and what it got.
+    pub(super) fn is_noted(&self) -> bool {
+        self.log_requests || self.tracer.is_some() && trace::is_current_recorded()
+    }
+
+    /// Whose balances it serves.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// The account of this name, if the caller may see it and it exists; the permission is asked first.
+    pub(super) fn visible_account(&self, caller: &Caller, name: &str) -> Option<&Arc<OpenAccount>> {
+        if caller.may_see(name) { self.accounts.get(name) } else { None }
+    }
+
+    /// Every account that the caller may see, sorted by name.
+    pub(super) fn visible_accounts(&self, caller: &Caller) -> impl Iterator<Item = &Arc<OpenAccount>> {
+        self.accounts.values().filter(|open| caller.may_see(open.account.name().as_str()))
+    }
+}
+
+fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenAccount>> {
+    let open = |account: &Arc<Account>| {
+        let open = OpenAccount {
+            account: Arc::clone(account),
+            metrics: metrics.provider(account.provider()),
+            cache_control: cache_control(account.limits()),
+        };
+        (account.name().clone(), Arc::new(open))
+    };
+    gateway.accounts().map(open).collect()
+}
+
+/// `private, max-age=<fresh_for>, must-revalidate`.
+fn cache_control(limits: Limits) -> HeaderValue {
+    header::value(format!("private, max-age={}, must-revalidate", limits.fresh_for.get().as_secs()))
+}
+
+impl FromRef<Live<Api>> for Arc<Api> {
+    fn from_ref(live: &Live<Api>) -> Self {
+        live.current()
+    }
+}
+
+/// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need
+/// no box: a cached hit is not much more than its layers.
+pub(super) trait Answering:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Answering for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}

@@ -1,0 +1,96 @@
+//! One quota of `tower_governor`, one unit is one balance.
+//!
+//! Units are taken from `tower_governor`'s limiter and not by its layer: the layer takes one unit whatever is asked,
+//! rounds its `Retry-After` down to seconds and hides the state that `RateLimit` must show.
+
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use tower_governor::GovernorError;
+use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
+use tower_governor::key_extractor::KeyExtractor;
+
+use super::settings::LimitSettings;
+
+/// One quota of one caller.
+pub(super) struct Bucket {
+    governor: GovernorConfig<ThisCaller, StateInformationMiddleware>,
+    burst: NonZeroU32,
+    /// The time of one unit.
+    interval: Duration,
+    /// What was left when units were last asked for, and when that was; for `RateLimit`.
+    last: Mutex<(u32, Instant)>,
+}
+
+/// The limiter is the caller's own, so it needs no key.
+#[derive(Clone, Debug)]
+struct ThisCaller;
+
+impl KeyExtractor for ThisCaller {
+    type Key = ();
+
+    fn extract<T>(&self, _: &http::Request<T>) -> Result<Self::Key, GovernorError> {
+        Ok(())
+    }
+}
+
+impl Bucket {
+    /// `None` for a limit without units, which the configuration does not let through.
+    pub(super) fn new(settings: LimitSettings, now: Instant) -> Option<Self> {
+        let interval = settings.per.checked_div(settings.requests)?.max(Duration::from_nanos(1));
+        let mut builder = GovernorConfigBuilder::default();
+        builder.period(interval).burst_size(settings.burst);
+        let governor = builder.key_extractor(ThisCaller).use_headers().finish()?;
+        let burst = NonZeroU32::new(settings.burst)?;
+        Some(Self { governor, burst, interval, last: Mutex::new((settings.burst, now)) })
+    }
+
+    /// Takes the units of a request that costs so many, at most the burst, of which some were taken before. Refused,
+    /// it says when all of them will be there.
+    pub(super) fn take(&self, cost: u32, before: u32, now: Instant) -> Result<(), Duration> {
+        let Some(units) = NonZeroU32::new(rest(cost, before, self.burst.get())) else { return Ok(()) };
+        match self.governor.limiter().check_key_n(&(), units) {
+            Ok(Ok(state)) => {
+                self.note(state.remaining_burst_capacity(), now);
+                Ok(())
+            }
+            Ok(Err(refused)) => {
+                let wait = refused.wait_time_from(DefaultClock::default().now());
+                let missing = wait.as_nanos().div_ceil(self.interval.as_nanos());
+                self.note(units.get().saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX)), now);
+                Err(wait.saturating_add(self.interval.saturating_mul(before)))
+            }
+            // No more than the burst is ever asked for.
+            Err(_) => Err(self.interval),
+        }
+    }
+
+    fn note(&self, remaining: u32, now: Instant) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (remaining, now);
+    }
+
+    /// The units that are there now: what was left, and what has come since.
+    pub(super) fn remaining(&self, now: Instant) -> u32 {
+        let (left, since) = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let come = now.saturating_duration_since(since).as_nanos() / self.interval.as_nanos();
+        left.saturating_add(u32::try_from(come).unwrap_or(u32::MAX)).min(self.burst.get())
+    }
+
+    /// The units at once.
+    pub(super) fn burst(&self) -> u32 {
+        self.burst.get()
+    }
+
+    /// The time of one unit.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+}
+
+/// What a request still has to pay: at most the burst in all, so that a large batch is possible.
+pub(super) fn rest(cost: u32, before: u32, burst: u32) -> u32 {
+    cost.min(burst).saturating_sub(before)
+}

@@ -1,0 +1,167 @@
+//! What a caller is told, with a store that nobody asks.
+
+use super::*;
+use crate::metrics::Metrics;
+use crate::shared::{SharedKey, SharedSettings, StoreUrl};
+
+const POLICY: LimitPolicy = LimitPolicy::Caller;
+
+fn start() -> Instant {
+    crate::clock::now().monotonic
+}
+
+fn settings(requests: u32, seconds: u64, burst: u32) -> LimitSettings {
+    LimitSettings { requests, per: Duration::from_secs(seconds), burst }
+}
+
+fn caller() -> CallerName {
+    CallerName::parse("checkout").unwrap()
+}
+
+fn limit(requests: u32, seconds: u64, burst: u32) -> Arc<Limit> {
+    Limit::new((&caller(), POLICY), settings(requests, seconds, burst), (None, None), start()).unwrap()
+}
+
+/// A store that nobody has asked yet.
+fn shared(replicas: u32) -> Arc<Shared> {
+    let metrics = Metrics::new("0", "0").unwrap().shared().unwrap();
+    let settings = SharedSettings {
+        url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
+        ca: None,
+        keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
+        prefix: "test".to_owned(),
+        timeout: Duration::from_millis(30),
+        replicas: replicas.try_into().unwrap(),
+    };
+    Shared::new(settings, crate::clock::now, metrics).unwrap()
+}
+
+#[test]
+fn the_burst_is_there_at_once_and_then_a_wait_is_told() {
+    let (limit, now) = (limit(1, 20, 3), start());
+
+    assert_eq!(limit.take(1, 0, now), Ok(()));
+    assert_eq!(limit.take(2, 0, now), Ok(()));
+    assert_eq!(limit.take(1, 0, now).unwrap_err().as_secs(), 20);
+    assert_eq!(limit.take(2, 0, now).unwrap_err().as_secs(), 40);
+    assert_eq!(limit.take(3, 1, now).unwrap_err().as_secs(), 60);
+}
+
+#[test]
+fn a_batch_costs_at_most_the_burst() {
+    let (limit, now) = (limit(1, 20, 3), start());
+
+    assert_eq!((limit.take(1, 0, now), limit.take(100, 1, now)), (Ok(()), Ok(())));
+    limit.take(1, 0, now).unwrap_err();
+}
+
+#[test]
+fn what_is_left_is_told_as_it_is_now() {
+    let (limit, now) = (limit(1, 20, 3), start());
+    let after = |seconds| limit.state("x", now + Duration::from_secs(seconds));
+    limit.take(2, 0, now).unwrap();
+
+    assert_eq!(after(0), r#""x";r=1;t=20"#);
+    assert_eq!(after(20), r#""x";r=2;t=20"#);
+    assert_eq!(after(40), r#""x";r=3;t=0"#);
+    limit.take(3, 0, now).unwrap_err();
+    assert_eq!(after(0), r#""x";r=1;t=20"#, "a refusal takes nothing");
+}
+
+#[test]
+fn the_fields_can_be_read_by_a_parser_of_structured_fields() {
+    let (limit, now) = (limit(600, 60, 100), start());
+    let (policy, full) = (limit.policy("caller"), limit.state("forced", now));
+    limit.take(1, 0, now).unwrap();
+    let taken = limit.state("caller", now);
+
+    assert_eq!(policy, r#""caller";q=100;w=10"#);
+    assert_eq!(full, r#""forced";r=100;t=0"#);
+    assert_eq!(taken, r#""caller";r=99;t=1"#);
+    for text in [policy, full, taken] {
+        sfv::Parser::new(&text).parse::<sfv::List>().unwrap();
+    }
+}
+
+#[test]
+fn while_the_store_says_nothing_the_share_of_one_replica_holds() {
+    let (shared, now) = (shared(5), start());
+    let limit = Limit::new((&caller(), POLICY), settings(1, 20, 17), (None, Some(&shared)), now).unwrap();
+
+    assert_eq!(
+        (limit.policy("x"), limit.state("x", now)),
+        (r#""x";q=17;w=340"#.into(), r#""x";r=3;t=0"#.into())
+    );
+    assert_eq!((limit.take(1, 0, now), limit.take(100, 1, now)), (Ok(()), Ok(())), "a batch costs the share");
+    assert_eq!(limit.take(1, 0, now).unwrap_err().as_secs(), 20);
+    assert_eq!(limit.state("x", now), r#""x";r=0;t=20"#);
+}
+
+#[test]
+fn a_limit_that_did_not_change_keeps_its_state() {
+    let (stores, now) = ([shared(2), shared(2)], start());
+    let made = |settings, before: Option<&Arc<Limit>>, shared: Option<&Arc<Shared>>| {
+        Limit::new((&caller(), POLICY), settings, (before, shared), now).unwrap()
+    };
+    let (usual, changed) = (settings(1, 20, 4), settings(1, 20, 5));
+    for (first, then) in [
+        (None, None),
+        (Some(&stores[0]), Some(&stores[0])),
+        (None, Some(&stores[0])),
+        (Some(&stores[0]), None),
+        (Some(&stores[0]), Some(&stores[1])),
+    ] {
+        let before = made(usual, None, first);
+        before.take(2, 0, now).unwrap();
+        let is_same_store = first.map(Arc::as_ptr) == then.map(Arc::as_ptr);
+
+        let after = made(usual, Some(&before), then);
+        let other = made(changed, Some(&before), then);
+
+        assert_eq!(Arc::ptr_eq(&before, &after), is_same_store);
+        assert_eq!((after.whole.remaining(now), other.whole.remaining(now)), (2, 5));
+        assert_eq!(after.shared.is_some(), then.is_some());
+    }
+}
+
+/// A limit of five replicas that holds so many units, and learnt that the next one comes in 15 s.
+fn holding(units: u64, now: Instant) -> Arc<Limit> {
+    let shared = shared(5);
+    let limit = Limit::new((&caller(), POLICY), settings(1, 20, 17), (None, Some(&shared)), now).unwrap();
+    limit.shared.as_ref().unwrap().units.give(units, Duration::from_secs(15), now);
+    limit
+}
+
+#[test]
+fn units_that_are_held_are_used_without_the_store() {
+    let now = start();
+    let limit = holding(7, now);
+
+    assert_eq!(limit.state("x", now), r#""x";r=7;t=20"#);
+    assert_eq!((limit.take(1, 0, now), limit.take(7, 1, now)), (Ok(()), Ok(())));
+    assert_eq!(limit.state("x", now), r#""x";r=0;t=20"#);
+    assert_eq!(limit.take(1, 0, now).unwrap_err().as_secs(), 15);
+    assert_eq!(limit.take(3, 1, now).unwrap_err().as_secs(), 55, "all three must be paid for");
+}
+
+#[test]
+fn the_whole_limit_holds_for_one_replica_whatever_the_store_gives() {
+    let now = start();
+    let limit = holding(30, now);
+
+    assert_eq!(limit.take(17, 0, now), Ok(()));
+    assert_eq!(limit.take(2, 0, now).unwrap_err().as_secs(), 40);
+    let units = &limit.shared.as_ref().unwrap().units;
+    assert_eq!(units.remaining(now), Some(13), "what is refused is put back");
+}
+
+#[test]
+fn what_the_store_paid_for_counts_for_the_share_too() {
+    let now = start();
+    let limit = holding(3, now);
+    assert_eq!(limit.take(3, 0, now), Ok(()));
+
+    let when_nothing_is_known = now + Duration::from_secs(1);
+
+    assert_eq!(limit.take(1, 0, when_nothing_is_known).unwrap_err().as_secs(), 1, "it is asked now");
+}

@@ -1,0 +1,37 @@
+//! Makes callers' limits, with the shared store where there is one.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::limit::Limit;
+use super::settings::LimitSettings;
+use crate::domain::CallerName;
+use crate::metrics::LimitPolicy;
+use crate::shared::Shared;
+
+/// Makes limits: for this process alone, or shared with the other replicas.
+#[derive(Clone, Default)]
+pub struct Limiter {
+    shared: Option<Arc<Shared>>,
+}
+
+impl Limiter {
+    /// Makes limits that replicas share through this store, if there is one.
+    #[must_use]
+    pub fn new(shared: Option<Arc<Shared>>) -> Self {
+        Self { shared }
+    }
+
+    /// Makes a limit of a caller. `before` is its limit until now: one that did not change keeps its state. Returns
+    /// `None` for a limit without units, which the configuration refuses.
+    #[must_use]
+    pub fn limit(
+        &self,
+        owner: (&CallerName, LimitPolicy),
+        settings: LimitSettings,
+        before: Option<&Arc<Limit>>,
+        now: Instant,
+    ) -> Option<Arc<Limit>> {
+        Limit::new(owner, settings, (before, self.shared.as_ref()), now)
+    }
+}

@@ -1,0 +1,23 @@
+//! The settings of one limit.
+
+use std::time::Duration;
+
+/// A rate with a burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Units; above zero.
+    pub requests: u32,
+    /// In this span.
+    pub per: Duration,
+    /// Units at once; above zero.
+    pub burst: u32,
+}
+
+impl LimitSettings {
+    /// What one of so many replicas may do alone: rounded down, at least one.
+    #[must_use]
+    pub fn share(self, replicas: u32) -> Self {
+        let part = |whole: u32| (whole / replicas.max(1)).max(1);
+        Self { requests: part(self.requests), burst: part(self.burst), ..self }
+    }
+}

@@ -1,0 +1,15 @@
+//! From sockets to requests: accepts connections, speaks HTTP/1 and HTTP/2 with or without TLS, and bounds every peer.
+//! It serves any service and knows nothing of balances.
+
+mod connection;
+mod listener;
+mod peer;
+mod peer_timeouts;
+mod settings;
+mod tls;
+
+pub use connection::Answers;
+pub use listener::{Drained, Entrance, bind, serve};
+pub use peer::Peer;
+pub use settings::ListenerSettings;
+pub use tls::{TlsError, TlsSettings};

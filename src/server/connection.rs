@@ -1,0 +1,242 @@
+//! One connection, from its first byte to its end: which protocol it speaks, its answers, and how it leaves.
+//!
+//! hyper's own header timeout would also cut idle connections and costs a timer per request; `pace` has both bounds.
+
+mod answer;
+
+use std::{convert::Infallible, error::Error, pin::Pin, sync::Arc, task::Poll, time::Duration};
+
+use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::AsyncRead,
+    net::TcpStream,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+
+pub use answer::Answers;
+
+use super::{
+    peer::Peer,
+    peer_timeouts::{Exchange, Pace, Paced, Protocol},
+    settings::ListenerSettings,
+    tls::TlsSettings,
+};
+use crate::{
+    live::Live,
+    metrics::{ConnectionRefusal, Metrics},
+    shutdown::Shutdown,
+};
+use answer::{AnswerBody, refused_head};
+
+/// The size of a head, request line included; in HTTP/2 the size that HPACK unpacks to.
+const MAX_HEAD_BYTES: u32 = 64 * 1024;
+/// A head's fields; for HTTP/1 it is hyper's default, which keeps them on the stack.
+const MAX_FIELDS: usize = 100;
+/// HTTP/2 only: a dead peer is found after two of these, long before `idle_timeout`.
+const PING: Duration = Duration::from_secs(20);
+/// After accepting has stopped, for a connection without a byte: more than a first request needs to follow its
+/// handshake, little of `drain_timeout`.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+/// How long a refused peer is listened to: closing on unread bytes would reset it, and the refusal would be lost.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What all connections of one listener have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Site<S> {
+    pub(super) service: S,
+    pub(super) settings: Live<ListenerSettings>,
+    pub(super) tls: Option<Live<TlsSettings>>,
+    pub(super) metrics: Option<Arc<Metrics>>,
+    pub(super) shutdown: Shutdown,
+}
+
+/// What carries the bytes. TLS is boxed, as it would make every connection larger.
+type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// One connection of a site.
+struct Conversation<S> {
+    site: Site<S>,
+    peer: Peer,
+    pace: Arc<Pace>,
+}
+
+/// Serves a connection that was accepted at `accepted` until it ends by itself or is dropped.
+pub(super) async fn serve<S: Answers>(stream: TcpStream, accepted: Instant, peer: Peer, site: Site<S>) {
+    let pace = Pace::new(accepted, *site.settings.current(), site.shutdown.clone());
+    let conversation = Conversation { site, peer, pace };
+    let opened = tokio::select! {
+        biased;
+        opened = conversation.open(stream, accepted) => opened,
+        () = conversation.first_request_overdue() => return,
+    };
+    match opened {
+        Some((Protocol::Http1, io)) => conversation.serve_http1(io).await,
+        Some((Protocol::Http2, io)) => conversation.serve_http2(io).await,
+        None => conversation.end(false),
+    }
+}
+
+impl<S> Site<S> {
+    /// Counts a connection that was refused.
+    pub(super) fn refused(&self, reason: ConnectionRefusal) {
+        if let Some(metrics) = &self.metrics {
+            metrics.connection_refused(reason);
+        }
+    }
+}
+
+impl<S: Answers> Conversation<S> {
+    /// Shakes hands where that is asked for, and finds out what the peer speaks; `None` if it never said. ALPN is not
+    /// looked at: whoever agreed on HTTP/2 begins like everybody who speaks it.
+    async fn open(&self, stream: TcpStream, accepted: Instant) -> Option<(Protocol, Paced<Transport>)> {
+        let transport = match &self.site.tls {
+            None => Either::Left(stream),
+            Some(tls) => {
+                // Boxed, since it would make every connection's task larger.
+                let handshake = Box::pin(self.shake_hands(tls.current(), stream, accepted));
+                Either::Right(handshake.await?)
+            }
+        };
+        let mut io = Paced::new(transport, Arc::clone(&self.pace));
+        let protocol = io.open().await.ok()??;
+        Some((protocol, io))
+    }
+
+    async fn shake_hands(
+        &self,
+        tls: Arc<TlsSettings>,
+        stream: TcpStream,
+        accepted: Instant,
+    ) -> Option<Box<TlsStream<TcpStream>>> {
+        let deadline = accepted + self.pace.header_timeout();
+        // A peer that never sends a byte is no failed handshake, it is only there.
+        let has_begun = matches!(timeout_at(deadline, stream.peek(&mut [0])).await, Ok(Ok(1..)));
+        if !has_begun {
+            return None;
+        }
+        let error = match timeout_at(deadline, tls.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(Box::new(stream)),
+            Ok(Err(error)) => error,
+            Err(late) => late.into(),
+        };
+        self.site.refused(ConnectionRefusal::Tls);
+        tracing::debug!(peer = %self.peer.0, error = &error as &dyn std::error::Error, "a TLS handshake failed");
+        None
+    }
+
+    async fn first_request_overdue(&self) {
+        self.site.shutdown.stopped_accepting().await;
+        sleep(FIRST_REQUEST_GRACE).await;
+    }
+
+    async fn serve_http1(&self, io: Paced<Transport>) {
+        let mut connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .max_header_size(MAX_HEAD_BYTES as usize)
+            .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
+        // A head that has begun is waited for: its answer will say goodbye.
+        let may_close = || !self.pace.reads_head();
+        let ended =
+            self.drive(Pin::new(&mut connection), http1::Connection::graceful_shutdown, may_close).await;
+        let is_unreadable = ended.is_err_and(|error| error.is_parse());
+        self.end(is_unreadable);
+        if is_unreadable {
+            linger(connection.into_parts().io.into_inner()).await;
+        }
+    }
+
+    async fn serve_http2(&self, io: Paced<Transport>) {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
+        let connection = std::pin::pin!(connection);
+        // GOAWAY lets the requests through that are on their way.
+        let ended = self.drive(connection, http2::Connection::graceful_shutdown, || true).await;
+        // What the peer sent, not how the connection ended: a broken rule, or too much of what is costly.
+        let is_broken_rule = |error: &h2::Error| error.is_library();
+        let cause = ended.as_ref().err().and_then(Error::source).and_then(|error| error.downcast_ref());
+        self.end(cause.is_some_and(is_broken_rule));
+    }
+
+    /// Polls the connection to its end, and once tells it to close: when an answer has asked for it, or accepting has
+    /// stopped and it may.
+    async fn drive<C: Future>(
+        &self,
+        mut connection: Pin<&mut C>,
+        close: impl Fn(Pin<&mut C>),
+        may_close: impl Fn() -> bool,
+    ) -> C::Output {
+        let mut stop = self.site.shutdown.watch_stop();
+        let mut is_closing = false;
+        std::future::poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(ended);
+                }
+                let stopped = stop.poll_stopped(cx);
+                if is_closing || !(self.pace.is_leaving() || stopped && may_close()) {
+                    return Poll::Pending;
+                }
+                is_closing = true;
+                close(connection.as_mut());
+            }
+        })
+        .await
+    }
+
+    /// Begins one exchange. On HTTP/2 the future becomes a task of its own.
+    fn answer(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<AnswerBody<S::Body>>, Infallible>> + use<S> {
+        let mut exchange = Exchange::begin(&self.pace, !request.body().is_end_stream());
+        // HTTP/1 does not come this far with it; there the connection ends, so it does here.
+        let is_refused = request.headers().len() > MAX_FIELDS;
+        if is_refused {
+            self.refuse_head();
+        }
+        let service = self.site.service.clone();
+        request.extensions_mut().insert(self.peer);
+        async move {
+            let is_http1 = request.version() < Version::HTTP_2;
+            let mut response =
+                if is_refused { refused_head() } else { service.answer(request).await.map(Some) };
+            let must_leave = exchange.answer(Instant::now(), is_refused);
+            if must_leave && is_http1 {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| AnswerBody::new(body, exchange)))
+        }
+    }
+
+    /// Counts a connection that ended because of a head.
+    fn end(&self, is_unreadable: bool) {
+        if is_unreadable || self.pace.is_late() {
+            self.refuse_head();
+        }
+    }
+
+    /// Counts the connection, once.
+    fn refuse_head(&self) {
+        if self.pace.refuse_head() {
+            self.site.refused(ConnectionRefusal::Head);
+        }
+    }
+}
+
+async fn linger(mut io: impl AsyncRead + Unpin) {
+    // Whatever comes of it, the connection is over.
+    let _ = timeout(LINGER, tokio::io::copy(&mut io, &mut tokio::io::sink())).await;
+}

@@ -1,0 +1,190 @@
+//! Accepts connections, bounds their number, and ends them when the process is to stop.
+//!
+//! Own instead of `axum::serve`, which has no header timeout, waits a whole second when file descriptors run out, and
+//! resets what the kernel has accepted when it stops.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpStream as StdTcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    connection::{self, Answers, Site},
+    peer::Peer,
+    settings::ListenerSettings,
+    tls::TlsSettings,
+};
+use crate::{
+    live::Live,
+    metrics::{ConnectionRefusal, Metrics},
+    shutdown::Shutdown,
+};
+
+/// Connections that may wait to be accepted: Linux's own ceiling by default.
+const BACKLOG: u32 = 4096;
+/// Out of file descriptors, most likely: some may be free a little later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Between two log lines about failed accepts.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Where connections come in.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The bound socket.
+    pub listener: TcpListener,
+    /// What connections are met with; `None` for plain text.
+    pub tls: Option<Live<TlsSettings>>,
+    /// Where connections that are refused are counted, if they are.
+    pub metrics: Option<Arc<Metrics>>,
+}
+
+/// How a listener ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "connections that were cut are worth a log line"]
+pub struct Drained {
+    /// Connections that had not ended in time.
+    pub cut: usize,
+}
+
+/// Accepts connections and keeps those that are open; dropping it drops them.
+struct Acceptor<S> {
+    site: Site<S>,
+    connections: JoinSet<()>,
+    logged: Option<Instant>,
+}
+
+/// Binds the address; one that was left a moment ago may be taken again.
+///
+/// # Errors
+/// When the address is taken, or not ours to take.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves connections until accepting is to stop, then for at most `drain_timeout` what has begun. A `Router` needs its
+/// state applied before (`with_state(())`), or it builds its routes anew for every request.
+pub async fn serve<S: Answers>(
+    entrance: Entrance,
+    service: S,
+    settings: Live<ListenerSettings>,
+    shutdown: Shutdown,
+) -> Drained {
+    let Entrance { listener, tls, metrics } = entrance;
+    let site = Site { service, settings, tls, metrics, shutdown };
+    let mut acceptor = Acceptor { site, connections: JoinSet::new(), logged: None };
+    acceptor.accept_until_stopped(&listener).await;
+    for (stream, peer) in close(listener) {
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            acceptor.admit(stream, peer);
+        }
+    }
+    acceptor.drain().await
+}
+
+impl<S: Answers> Acceptor<S> {
+    async fn accept_until_stopped(&mut self, listener: &TcpListener) {
+        let shutdown = self.site.shutdown.clone();
+        let mut stopped = std::pin::pin!(shutdown.stopped_accepting());
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stopped => return,
+                // Before the accept, so that `max_connections` counts open ones only.
+                Some(ended) = self.connections.join_next() => log_panic(ended),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.admit(stream, peer),
+                    Err(error) if is_of_the_connection(&error) => {}
+                    Err(error) => self.pause(&error).await,
+                },
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if self.connections.len() >= self.site.settings.current().max_connections {
+            self.site.refused(ConnectionRefusal::Limit);
+            return;
+        }
+        // Matters for small answers; a socket that refuses it still works.
+        let _ = stream.set_nodelay(true);
+        self.connections.spawn(connection::serve(stream, Instant::now(), Peer(peer), self.site.clone()));
+    }
+
+    async fn pause(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
+            self.logged = Some(now);
+            tracing::error!(error = error as &dyn std::error::Error, "connections cannot be accepted");
+        }
+        sleep(ACCEPT_PAUSE).await;
+    }
+
+    async fn drain(mut self) -> Drained {
+        let shutdown = self.site.shutdown.clone();
+        let ended = async {
+            while let Some(ended) = self.connections.join_next().await {
+                log_panic(ended);
+            }
+        };
+        tokio::select! {
+            _ = timeout(self.site.settings.current().drain_timeout, ended) => {}
+            () = shutdown.cut() => {}
+        }
+        while let Some(ended) = self.connections.try_join_next() {
+            log_panic(ended);
+        }
+        let cut = self.connections.len();
+        self.connections.shutdown().await;
+        Drained { cut }
+    }
+}
+
+/// Takes what the kernel has accepted and closes the listener right after: whatever would come in between is reset.
+fn close(listener: TcpListener) -> Vec<(StdTcpStream, SocketAddr)> {
+    let mut waiting = Vec::new();
+    // A listener that cannot leave the runtime is closed all the same.
+    let Ok(listener) = listener.into_std() else { return waiting };
+    for _ in 0..BACKLOG {
+        match listener.accept() {
+            Ok(accepted) => waiting.push(accepted),
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(_) => break,
+        }
+    }
+    drop(listener);
+    waiting.retain(|(stream, _)| stream.set_nonblocking(true).is_ok());
+    waiting
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// A panic is a defect of ours that would otherwise end one connection unseen.
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(error = &error as &dyn std::error::Error, "a connection panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests;

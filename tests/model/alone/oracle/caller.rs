@@ -1,0 +1,97 @@
+//! One caller, and what it waits for.
+
+use super::pass::Pass;
+use super::{Arrival, Ms, Point};
+use balance_gateway::cache::Absence;
+use balance_gateway::domain::Priority;
+use balance_gateway::gateway::{Refusal, Via};
+
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) arrival: Arrival,
+    pub(super) deadline: Ms,
+    pub(super) state: State,
+    pub(super) pass: Pass,
+    /// What it must get before anything else happens to it.
+    pub(super) must: Option<Expected>,
+    pub(super) is_charge_due: bool,
+    pub(super) is_hold_due: bool,
+    /// Why memory did not do.
+    pub(super) absence: Absence,
+    pub(super) looked: Ms,
+    /// What was stored since this tick began.
+    pub(super) candidates: Vec<Candidate>,
+    /// How many reads it began.
+    pub(super) own_reads: usize,
+    /// How many reads that it shared came too late for the ceiling.
+    pub(super) late_reads: usize,
+    /// When a refresh behind its answer was due, and behind which entry.
+    pub(super) refresh: Option<(Ms, usize)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    Queued,
+    Waiting,
+    /// Answered or left, in this tick.
+    Gone(Ms),
+}
+
+/// An entry that may settle a caller who waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// The entry's number, from one.
+    pub(super) version: usize,
+    /// The read that stored it while the caller waited, if the caller may share that.
+    pub(super) shared: Option<Shared>,
+    /// Whether the caller must take it.
+    pub(super) is_due: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared {
+    /// Whether the caller began it.
+    pub(super) is_own: bool,
+    /// If it succeeded, only the ceiling can be why the caller waits on.
+    pub(super) is_success: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Expected {
+    Served { read: usize, via: Via },
+    Refused(Refusal),
+}
+
+impl Caller {
+    pub(super) fn new(arrival: Arrival, arrived: Point) -> Self {
+        Self {
+            deadline: arrived.mono + arrival.call.wait,
+            state: State::Queued,
+            pass: Pass::new(&arrival, arrived, None),
+            must: None,
+            is_charge_due: false,
+            is_hold_due: false,
+            absence: Absence::UriMiss,
+            looked: 0,
+            candidates: Vec::new(),
+            own_reads: 0,
+            late_reads: 0,
+            refresh: None,
+            arrival,
+        }
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        if self.pass.is_own { Priority::Demanded } else { Priority::Plain }
+    }
+
+    /// Whether it was waiting for this long already, so that no read's end escaped it.
+    pub(super) fn waits_since_before(&self, tick: Ms) -> bool {
+        self.looked < tick
+    }
+
+    pub(super) fn end_tick(&mut self) {
+        let late = |candidate: &Candidate| candidate.shared.is_some_and(|shared| shared.is_success);
+        self.late_reads += self.candidates.drain(..).filter(late).count();
+    }
+}

@@ -1,0 +1,102 @@
+//! What happened, in order: all that the oracle knows.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::schedule::Call;
+use crate::alone::clock::{self, Ms};
+use balance_gateway::domain::Priority;
+use balance_gateway::gateway::{Refusal, Via};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Event {
+    /// When, by the one clock that no replica reads.
+    pub(crate) at: Ms,
+    /// The same without what the processes were frozen.
+    pub(crate) tick: Ms,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum What {
+    /// A request came; with what it passes on of an invalidation.
+    Arrived {
+        caller: usize,
+        call: Call,
+        after: Option<usize>,
+    },
+    Answered {
+        caller: usize,
+        given: Given,
+    },
+    /// A caller's lookup began a read.
+    Begun {
+        read: usize,
+        by: usize,
+        replica: usize,
+        balance: usize,
+        priority: Priority,
+        number: Option<u64>,
+    },
+    /// A call of the read was received by the provider.
+    Called {
+        call: usize,
+        read: usize,
+    },
+    /// The provider has answered it: with an amount, of this `Age`.
+    Replied {
+        call: usize,
+        brought: Option<(String, Ms)>,
+    },
+    /// Nothing more comes of the read.
+    Ended {
+        read: usize,
+    },
+    /// An invalidation came.
+    Invalidating {
+        invalidation: usize,
+        replica: usize,
+        balance: usize,
+    },
+    /// It has returned; with its mark where the replicas shared.
+    Invalidated {
+        invalidation: usize,
+        mark: Option<u64>,
+    },
+    /// A replica was told of a mark.
+    Told {
+        replica: usize,
+        balance: usize,
+        mark: u64,
+    },
+    /// A replica's link was made, or broke.
+    Linked {
+        replica: usize,
+        stands: bool,
+    },
+}
+
+/// What a caller got.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Given {
+    Served { amount: String, age: Ms, via: Via },
+    Refused(Refusal),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Log(Mutex<Vec<Event>>);
+
+impl Log {
+    pub(crate) fn write(&self, what: What) {
+        let clock::Reading { tick, mono, .. } = clock::reading();
+        self.events().push(Event { at: mono, tick, what });
+    }
+
+    pub(crate) fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut self.events())
+    }
+
+    fn events(&self) -> std::sync::MutexGuard<'_, Vec<Event>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

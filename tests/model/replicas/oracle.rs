@@ -1,0 +1,180 @@
+//! What several replicas promise together, stated over the log of what happened: by the one clock that none of them
+//! reads, in whole milliseconds, with nothing of the code under test but the names of its answers.
+
+mod answer;
+mod reads;
+mod tally;
+
+use std::collections::BTreeMap;
+
+pub(crate) use tally::{Seen, Tally};
+
+use super::clock::REPLICAS;
+use super::log::{Event, What};
+use super::schedule::{BALANCES, Call, Schedule};
+use crate::alone::clock::{Ms, SECOND};
+use reads::{Read, Request};
+
+/// Says which rule is broken.
+type Verdict = Result<(), String>;
+
+/// What is known of a schedule so far.
+pub(crate) struct Oracle<'a> {
+    schedule: &'a Schedule,
+    now: Ms,
+    tick: Ms,
+    callers: BTreeMap<usize, Caller>,
+    reads: Vec<Read>,
+    /// Every call that the provider received.
+    requests: Vec<Request>,
+    invalidations: Vec<Invalidation>,
+    /// What each replica was told of marks, in case the invalidation has not returned yet.
+    told: Vec<(usize, usize, u64)>,
+    /// The last invalidation of each balance that a replica knows of.
+    known: [[Option<Ms>; BALANCES]; REPLICAS],
+    tally: Tally,
+}
+
+#[derive(Clone, Debug)]
+struct Caller {
+    call: Call,
+    arrived: Ms,
+    tick: Ms,
+    /// Nothing that was requested before will do.
+    not_before: Option<(Ms, Why)>,
+    is_answered: bool,
+}
+
+/// Why a caller takes nothing older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    /// Its replica knows of an invalidation.
+    Known,
+    /// It asks for so young a balance.
+    MaxAge,
+    /// It asks for a new read.
+    NoCache,
+    /// It passes an invalidation on.
+    PassedOn,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Invalidation {
+    balance: usize,
+    at: Ms,
+    mark: Option<u64>,
+}
+
+/// Judges a log: what was seen, or the first event that breaks a rule, and which.
+pub(crate) fn judge(schedule: &Schedule, events: &[Event]) -> Result<Tally, (usize, String)> {
+    let mut oracle = Oracle {
+        schedule,
+        now: 0,
+        tick: 0,
+        callers: BTreeMap::new(),
+        reads: Vec::new(),
+        requests: Vec::new(),
+        invalidations: Vec::new(),
+        told: Vec::new(),
+        known: [[None; BALANCES]; REPLICAS],
+        tally: Tally::default(),
+    };
+    for (index, event) in events.iter().enumerate() {
+        (oracle.now, oracle.tick) = (event.at, event.tick);
+        oracle.happen(&event.what).map_err(|rule| (index, rule))?;
+    }
+    oracle.end().map_err(|rule| (events.len(), rule))?;
+    Ok(oracle.tally)
+}
+
+impl Oracle<'_> {
+    fn happen(&mut self, what: &What) -> Verdict {
+        match what {
+            What::Arrived { caller, call, after } => {
+                self.arrive(*caller, call, *after);
+                Ok(())
+            }
+            What::Answered { caller, given } => self.answer(*caller, given),
+            What::Begun { read, by, replica, balance, priority, number } => {
+                let begun = Read {
+                    by: *by,
+                    replica: *replica,
+                    balance: *balance,
+                    priority: *priority,
+                    number: *number,
+                    begun: self.now,
+                    ended: None,
+                };
+                self.begin(*read, begun)
+            }
+            What::Called { call, read } => self.request(*call, *read),
+            What::Replied { call, brought } => {
+                let request = &mut self.requests[*call];
+                (request.replied, request.brought) = (Some(self.now), brought.clone());
+                Ok(())
+            }
+            What::Ended { read } => {
+                self.reads[*read].ended = Some(self.now);
+                Ok(())
+            }
+            What::Invalidating { invalidation, replica, balance } => {
+                let (replica, balance, at) = (*replica, *balance, self.now);
+                assert_eq!(*invalidation, self.invalidations.len(), "they come in order");
+                self.invalidations.push(Invalidation { balance, at, mark: None });
+                self.know(replica, balance, at);
+                Ok(())
+            }
+            What::Invalidated { invalidation, mark } => {
+                let returned = &mut self.invalidations[*invalidation];
+                returned.mark = *mark;
+                let Invalidation { balance, at, .. } = *returned;
+                let told = self.told.iter().filter(|told| (told.1, Some(told.2)) == (balance, *mark));
+                let replicas: Vec<_> = told.map(|told| told.0).collect();
+                for replica in replicas {
+                    self.know(replica, balance, at);
+                }
+                self.tally.note(if mark.is_some() { Seen::SharedMark } else { Seen::LonelyMark });
+                Ok(())
+            }
+            What::Told { replica, balance, mark } => {
+                self.told.push((*replica, *balance, *mark));
+                let is_it = |it: &&Invalidation| (it.balance, it.mark) == (*balance, Some(*mark));
+                if let Some(Invalidation { at, .. }) = self.invalidations.iter().find(is_it).copied() {
+                    self.know(*replica, *balance, at);
+                }
+                Ok(())
+            }
+            What::Linked { stands, .. } => {
+                self.tally.note(if *stands { Seen::Linked } else { Seen::Broken });
+                Ok(())
+            }
+        }
+    }
+
+    fn know(&mut self, replica: usize, balance: usize, at: Ms) {
+        let known = &mut self.known[replica][balance];
+        *known = (*known).max(Some(at));
+    }
+
+    fn arrive(&mut self, id: usize, call: &Call, after: Option<usize>) {
+        let passed_on = after.map(|after| self.invalidations[after]).filter(|it| it.mark.is_some());
+        let max_age = call.asks.max_age.filter(|age| age * SECOND < self.schedule.ages.max_age);
+        let demands = [
+            self.known[call.replica][call.balance].map(|at| (at, Why::Known)),
+            max_age.filter(|age| *age > 0).map(|age| (self.now - age * SECOND, Why::MaxAge)),
+            max_age.filter(|age| *age == 0).map(|_| (self.now, Why::NoCache)),
+            passed_on.map(|it| (it.at, Why::PassedOn)),
+        ];
+        let not_before = demands.into_iter().flatten().max();
+        let caller =
+            Caller { call: call.clone(), arrived: self.now, tick: self.tick, not_before, is_answered: false };
+        self.callers.insert(id, caller);
+    }
+
+    fn end(&self) -> Verdict {
+        match self.callers.iter().find(|(_, caller)| !caller.is_answered) {
+            Some((id, _)) => Err(format!("caller {id} was never answered")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What an answer must keep to, whichever replica gives it.
+
+use super::reads::Request;
+use super::tally::Seen;
+use super::{Caller, Oracle, Verdict, Why};
+use crate::alone::clock::{Ms, SECOND};
+use crate::replicas::chance::DEADLINE;
+use crate::replicas::log::Given;
+use crate::replicas::schedule::{Action, Ending};
+use balance_gateway::domain::UpstreamError;
+use balance_gateway::gateway::{Refusal, Via};
+
+/// "At most 60 seconds."
+const PROMISE: Ms = 60 * SECOND;
+/// A read that runs, one that nobody ends, and one's own; and the same once more where what came was too old.
+const LONGEST: Ms = 6 * DEADLINE;
+
+impl Oracle<'_> {
+    pub(super) fn answer(&mut self, id: usize, given: &Given) -> Verdict {
+        let caller = self.callers.get_mut(&id).expect("nobody is answered before the arrival");
+        caller.is_answered = true;
+        let caller = caller.clone();
+        let waited = self.tick - caller.tick;
+        if waited > caller.call.wait.min(LONGEST) {
+            return Err(format!("caller {id} waits for {waited} ms"));
+        }
+        match given {
+            Given::Served { amount, age, via } => {
+                let request = self.brought(amount, caller.call.balance)?;
+                let asked = self.reads[request.read].replica;
+                self.may_have(id, &caller, &request, *age, *via)?;
+                self.note_served(&caller, asked, *via);
+                Ok(())
+            }
+            Given::Refused(refusal) => {
+                self.tally.note(Seen::Refused);
+                self.may_refuse(*refusal).map_err(|rule| format!("caller {id}: {rule}"))
+            }
+        }
+    }
+
+    fn note_served(&mut self, caller: &Caller, asked: usize, via: Via) {
+        let is_read = matches!(via, Via::Read { .. });
+        self.tally.note(match (asked == caller.call.replica, is_read) {
+            (true, true) => Seen::OwnRead,
+            (true, false) => Seen::OwnMemory,
+            (false, true) => Seen::ReadElsewhere,
+            (false, false) => Seen::MemoryFromElsewhere,
+        });
+        let seen = caller.not_before.map(|(_, why)| match why {
+            Why::Known => Seen::KnownInvalidation,
+            Why::MaxAge => Seen::Younger,
+            Why::NoCache => Seen::NewRead,
+            Why::PassedOn => Seen::PassedOn,
+        });
+        if let Some(seen) = seen {
+            self.tally.note(seen);
+        }
+    }
+
+    /// The call that brought an amount.
+    fn brought(&self, amount: &str, balance: usize) -> Result<Request, String> {
+        let is_it = |request: &&Request| request.brought.as_ref().is_some_and(|(it, _)| it == amount);
+        let request = self.requests.iter().find(is_it).cloned();
+        let request = request.ok_or_else(|| format!("promise 1: the provider never sent {amount}"))?;
+        if self.reads[request.read].balance != balance {
+            return Err(format!("promise 1: {amount} is another balance's"));
+        }
+        Ok(request)
+    }
+
+    fn may_have(&self, id: usize, caller: &Caller, request: &Request, age: Ms, via: Via) -> Verdict {
+        let requested_at = request.requested_at();
+        let true_age = self.now - requested_at;
+        let max_age = self.schedule.ages.max_age;
+        if true_age >= max_age.min(PROMISE) {
+            return Err(format!("promise 2: caller {id} gets what was asked for {true_age} ms ago"));
+        }
+        // What is shown is cut to whole milliseconds.
+        if age + 1 < true_age {
+            return Err(format!("caller {id} is told an age of {age} ms, the truth is {true_age} ms"));
+        }
+        let Some((not_before, why)) = caller.not_before else { return Ok(()) };
+        // What was invalidated is the last resort of who asks for nothing.
+        let is_last_resort = why == Why::Known && via == Via::Memory { is_failing: true };
+        if requested_at < not_before && !is_last_resort {
+            return Err(format!(
+                "caller {id} arrived at {} ms and gets what was asked for at {requested_at} ms, {why:?} of {not_before} ms",
+                caller.arrived
+            ));
+        }
+        Ok(())
+    }
+
+    /// A store that is slow, gone or wrong is never why a request fails.
+    fn may_refuse(&self, refusal: Refusal) -> Verdict {
+        let Refusal::Failed(error, _) = refusal else {
+            return match refusal {
+                Refusal::DeadlineExceeded => Ok(()),
+                other => Err(format!("{other:?} has no cause")),
+            };
+        };
+        let schedule = self.schedule;
+        let may_spend = schedule.budget.requests < 100;
+        let is_over_the_ceiling = schedule.ages.max_age < 2 * DEADLINE
+            || schedule
+                .steps
+                .iter()
+                .any(|step| matches!(step.action, Action::Freeze(_) | Action::StepClock { .. }));
+        let has_cause = |ending: &Ending| match (ending, error) {
+            (Ending::Failure { error: said, .. }, error) => {
+                *said == error
+                    || matches!((said, error), (UpstreamError::Invalid(_), UpstreamError::Invalid(_)))
+            }
+            (Ending::Panic, UpstreamError::Defect) => true,
+            (Ending::Success { age }, UpstreamError::Invalid(_) | UpstreamError::Timeout) => *age > 0,
+            _ => false,
+        };
+        if may_spend || is_over_the_ceiling || schedule.replies.iter().any(|reply| has_cause(&reply.ending)) {
+            return Ok(());
+        }
+        Err(format!("{error:?} has no cause"))
+    }
+}

@@ -1,0 +1,64 @@
+//! What was seen, to know that the schedules reach every rule.
+
+use std::collections::BTreeSet;
+
+/// One case that a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Seen {
+    // Answers.
+    OwnMemory,
+    OwnRead,
+    MemoryFromElsewhere,
+    ReadElsewhere,
+    Refused,
+    // What they had to keep to.
+    KnownInvalidation,
+    Younger,
+    NewRead,
+    PassedOn,
+    // What comes before them.
+    SharedRead,
+    LonelyRead,
+    SharedMark,
+    LonelyMark,
+    Linked,
+    Broken,
+}
+
+impl Seen {
+    /// All that the schedules must reach.
+    const ALL: [Self; 15] = [
+        Self::OwnMemory,
+        Self::OwnRead,
+        Self::MemoryFromElsewhere,
+        Self::ReadElsewhere,
+        Self::Refused,
+        Self::KnownInvalidation,
+        Self::Younger,
+        Self::NewRead,
+        Self::PassedOn,
+        Self::SharedRead,
+        Self::LonelyRead,
+        Self::SharedMark,
+        Self::LonelyMark,
+        Self::Linked,
+        Self::Broken,
+    ];
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Tally(BTreeSet<Seen>);
+
+impl Tally {
+    pub(crate) fn note(&mut self, seen: Seen) {
+        self.0.insert(seen);
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    pub(crate) fn missing(&self) -> Vec<Seen> {
+        Seen::ALL.into_iter().filter(|seen| !self.0.contains(seen)).collect()
+    }
+}

@@ -1,0 +1,55 @@
+//! Plays a schedule on a runtime of its own, and hands back what happened.
+
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::log::Event;
+use super::schedule::{Action, Schedule};
+use super::world::{Change, World};
+use crate::alone::clock::{self, SECOND};
+use balance_gateway::metrics::Metrics;
+
+pub(crate) fn play(schedule: &Schedule, change: Option<Change>) -> Vec<Event> {
+    fastrand::seed(schedule.seed);
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    // As a task: the runtime would let dozens of others pass before each turn of its main future.
+    runtime.block_on(async { tokio::spawn(drive(schedule.clone(), change)).await.unwrap() })
+}
+
+async fn drive(schedule: Schedule, change: Option<Change>) -> Vec<Event> {
+    super::clock::begin(schedule.skews).await;
+    let metrics = Metrics::new("", "").unwrap().shared().unwrap();
+    let world = Arc::new(World::new(&schedule, change, &metrics));
+    let stop = CancellationToken::new();
+    world.link(schedule.links, &stop);
+    // Until whoever links at once has done so.
+    clock::sleep(SECOND).await;
+    let (mut tasks, mut callers, mut invalidations) = (JoinSet::new(), 0, 0);
+    for step in schedule.steps {
+        clock::sleep(step.after).await;
+        match step.action {
+            Action::Call(call) => {
+                tasks.spawn(Arc::clone(&world).call(callers, call));
+                callers += 1;
+            }
+            Action::Invalidate { replica, balance } => {
+                tasks.spawn(Arc::clone(&world).invalidate(invalidations, replica, balance));
+                invalidations += 1;
+            }
+            action => world.happen(action).await,
+        }
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    // Once at least, for a refresh behind the last answer.
+    clock::sleep(SECOND).await;
+    while world.provider.is_reading() {
+        clock::sleep(SECOND).await;
+    }
+    stop.cancel();
+    world.provider.log.take()
+}

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::harness::{self, eventually, is_long};
 use crate::process::Folder;
+use crate::prometheus::replaced;
 
 const CONFIG: &str = include_str!("../../config/prometheus/alertmanager.yml");
 /// The addresses in the shipped configuration that an operator replaces.
@@ -144,17 +145,11 @@ impl Drop for Alertmanager {
 
 /// The shipped configuration with the receiver's addresses.
 fn config(folder: &Folder, receiver: SocketAddr) -> String {
-    let mut config = replaced(CONFIG.to_owned(), WEBHOOKS, &format!("http://{receiver}/"));
-    config = replaced(config, SECRETS, &format!("{}/", folder.0.display()));
+    let mut config = replaced(CONFIG, WEBHOOKS, &format!("http://{receiver}/"));
+    config = replaced(&config, SECRETS, &format!("{}/", folder.0.display()));
     for chat in ["slack-platform", "slack-treasury"] {
         folder.write(chat, &format!("http://{receiver}/{chat}"));
     }
     let pace = if is_long() { &[][..] } else { &PACE };
-    pace.iter().fold(config, |config, (shipped, tested)| replaced(config, shipped, tested))
-}
-
-#[track_caller]
-fn replaced(config: String, shipped: &str, tested: &str) -> String {
-    assert!(config.contains(shipped), "no {shipped} in the shipped configuration");
-    config.replace(shipped, tested)
+    pace.iter().fold(config, |config, (shipped, tested)| replaced(&config, shipped, tested))
 }

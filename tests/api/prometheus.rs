@@ -109,8 +109,9 @@ impl Drop for Prometheus {
     }
 }
 
+/// The shipped configuration with another text in one place, which must be there.
 #[track_caller]
-fn replaced(config: &str, shipped: &str, tested: &str) -> String {
+pub(crate) fn replaced(config: &str, shipped: &str, tested: &str) -> String {
     assert!(config.contains(shipped), "no {shipped} in the shipped configuration");
     config.replace(shipped, tested)
 }

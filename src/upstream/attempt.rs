@@ -54,8 +54,8 @@ impl Upstream {
         }
     }
 
-    /// The credential to use in the place of one that was refused: the newest, if that came meanwhile; or the one before
-    /// it, and then it is said aloud that the newest was refused.
+    /// The credential to use in the place of one that the provider refused: the newest where an older one was refused,
+    /// else the one before the newest, with a warning in the log.
     pub(super) fn note_refused<C: PartialEq>(
         &self,
         rotation: &Rotation<C>,

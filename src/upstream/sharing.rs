@@ -54,10 +54,10 @@ impl Reader for Asking<'_> {
         let now = clock::now().monotonic;
         let mut parts = match &*self.upstream.credentials {
             Credentials::Client(rotation) => {
-                let client = rotation.choose(now);
+                let client = rotation.next(now);
                 [client.id.clone(), client.secret.clone()].to_vec()
             }
-            Credentials::Static(rotation) => match &*rotation.choose(now) {
+            Credentials::Static(rotation) => match &*rotation.next(now) {
                 Authorisation::Bearer(token) => vec![token.clone()],
                 Authorisation::Keys { api_key, session_token } => {
                     vec![api_key.clone(), session_token.clone()]

@@ -149,6 +149,13 @@ impl Gateway {
         Ok(Reply::read(request.send().await?).await)
     }
 
+    /// Likewise for callers, with further headers.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let request = self.client.get(format!("http://{}{path}", self.api)).bearer_auth(self.key);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Reply::read(request.send().await.unwrap()).await
+    }
+
     /// Sends a signal by its name, as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();

@@ -292,7 +292,9 @@ async fn every_operation_is_compared_with_a_real_answer() {
         .as_object()
         .unwrap()
         .iter()
-        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (path.as_str(), method)))
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| (path.as_str(), method))
+        })
         .map(|(path, method)| format!("{method} {path}"))
         .collect();
 

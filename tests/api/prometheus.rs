@@ -1,4 +1,4 @@
-//! A real Prometheus with the shipped configuration and rules, which scrapes one gateway.
+//! A real Prometheus with the shipped configuration and rules; it scrapes one gateway.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -15,15 +15,14 @@ const RULES: [(&str, &str); 2] = [
     ("recording.yml", include_str!("../../config/prometheus/recording.yml")),
     ("alerts.yml", include_str!("../../config/prometheus/alerts.yml")),
 ];
-/// What the shipped configuration says, and what it says in a test: a target with the label that an operator adds,
-/// and a quicker pace.
+/// Lines of the shipped configuration that a test replaces: the target, and shorter intervals.
 const TARGET: &str = r#"targets: ["127.0.0.1:9090"]"#;
 const PACE: [(&str, &str); 2] = [
     ("scrape_interval: 15s", "scrape_interval: 250ms"),
     ("evaluation_interval: 15s", "evaluation_interval: 1s"),
 ];
 
-/// A running Prometheus, killed at the end.
+/// A running Prometheus, killed on drop.
 pub(crate) struct Prometheus {
     child: Child,
     url: Url,
@@ -32,7 +31,7 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes this operations side, and waits until it answers.
+    /// Starts one that scrapes this operations port, and waits until it answers.
     pub(crate) async fn scraping(ops: SocketAddr) -> Self {
         let folder = Folder::new();
         let target = format!("targets: [\"{ops}\"]\n        labels: {{namespace: payments}}");
@@ -72,14 +71,14 @@ impl Prometheus {
         found["data"]["result"].as_array().unwrap().clone()
     }
 
-    /// The rules of all groups, with how their last evaluation went.
+    /// The rules of all groups, with the results of their last evaluation.
     pub(crate) async fn rules(&self) -> Vec<Value> {
         let found = self.get("api/v1/rules", "").await.unwrap();
         let groups = found["data"]["groups"].as_array().unwrap();
         groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
     }
 
-    /// A page as JSON, null when it is none; or what Prometheus says of a failure.
+    /// A page as JSON (null for other content), or Prometheus' error message.
     async fn get(&self, path: &str, query: &str) -> Result<Value, String> {
         let mut url = self.url.join(path).unwrap();
         url.set_query(Some(query));
@@ -91,7 +90,7 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -114,20 +114,22 @@ impl Upstream {
     }
 
     /// The same account under other settings. Budget and holds belong to its name and stay; tokens and the credential
-    /// before a rotation stay while its identity does. Reads under way end undisturbed.
+    /// before a rotation stay while its identity does; that credential only where secrets go to the same place as before.
+    /// Reads under way end undisturbed.
     #[must_use]
     pub fn reconfigured(self: &Arc<Self>, settings: UpstreamSettings, keeps_identity: bool) -> Arc<Self> {
         let now = self.provider.now().monotonic;
+        let keeps_identity = keeps_identity && self.credentials.is_like(&settings.credential);
+        let keeps_credentials = keeps_identity && self.provider.authorises_like(&settings.provider);
         let is_other =
-            if keeps_identity { self.credentials.replace(settings.credential.clone(), now) } else { None };
-        let keeps_identity = is_other.is_some();
+            if keeps_credentials { self.credentials.replace(settings.credential.clone(), now) } else { None };
         let [old, new] = [&self.provider, &settings.provider].map(|provider| &provider.settings.client);
         if is_other != Some(false) || !new.has_identity_of(old) {
             self.holds.end_refusals();
             settings.provider.reset_breaker();
         }
         let selectors = self.balances.iter().map(|balance| &balance.selector);
-        if keeps_identity
+        if keeps_credentials
             && Arc::ptr_eq(&self.provider, &settings.provider)
             && selectors.eq(&settings.selectors)
             && self.max_age == settings.max_age
@@ -149,8 +151,10 @@ impl Upstream {
             }
         }
         if keeps_identity {
-            next.credentials = Arc::clone(&self.credentials);
             next.tokens = Arc::clone(&self.tokens);
+        }
+        if keeps_credentials {
+            next.credentials = Arc::clone(&self.credentials);
         }
         let next = Arc::new(next);
         // The renewals of the old way end with it.

@@ -179,6 +179,14 @@ impl UpstreamProvider {
         self.reconfigured(ProviderSettings { client, ..settings }, shared)
     }
 
+    /// Whether secrets go to the same place, in the same form.
+    pub(super) fn authorises_like(&self, other: &Self) -> bool {
+        let [ours, others] = [self, other].map(|provider| &provider.settings);
+        ours.adapter == others.adapter
+            && ours.balance_endpoint == others.balance_endpoint
+            && ours.token_endpoint == others.token_endpoint
+    }
+
     /// Closes the breaker: what failed may have had a cause that is gone.
     pub fn reset_breaker(&self) {
         self.breaker.reset();

@@ -77,7 +77,9 @@ impl App {
         let tracer =
             config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;
         let sharing = Sharing::of(&config, &metrics)?;
-        let gateway = assembly::gateway(&config, &metrics, sharing.shared())?.traced(tracer.clone());
+        let lasting = Lasting::new(tracer, sharing);
+        let shared = lasting.sharing.shared();
+        let gateway = assembly::gateway(&config, &metrics, shared, lasting.cache.clone())?;
         let kubernetes = kubernetes::settings(&config)?;
         let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
         let settings = &config.server;
@@ -87,8 +89,8 @@ impl App {
             gateway: Arc::new(gateway),
             callers: config.callers.clone(),
             server: settings,
-            limiter: &Limiter::new(sharing.shared().cloned()),
-            tracer: tracer.clone(),
+            limiter: &Limiter::new(shared.cloned()),
+            tracer: lasting.tracer.clone(),
         };
         let service = Live::new(Api::new(Arc::clone(&service_accounts), Arc::clone(&metrics), parts));
         let shutdown = Shutdown::default();
@@ -111,7 +113,7 @@ impl App {
             ops: Entrance { listener: ops, tls: None, metrics: None },
             service,
             service_accounts,
-            lasting: Lasting { tracer, sharing },
+            lasting,
             kubernetes,
             operations,
             config,
@@ -201,7 +203,7 @@ impl App {
         let drained = server::serve(self.api, service, limits, self.shutdown.clone()).await;
 
         // Reloads have ended with the beginning of the drain. Neither task fails but by a panic, which is logged.
-        if let (Ok(end), Ok(Lasting { tracer, sharing })) = (stages.await, reloads.await) {
+        if let (Ok(end), Ok(Lasting { tracer, sharing, .. })) = (stages.await, reloads.await) {
             if let Some(tracer) = tracer {
                 // Traces that the collector does not accept in time are lost.
                 let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);

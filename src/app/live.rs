@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cache::BalanceCache;
 use crate::clock;
 use crate::config::Config;
 use crate::domain::{AccountName, BalanceType, Currency, Wish};
@@ -34,7 +35,7 @@ pub struct LiveResult {
 /// [`BuildError`] when a provider's client cannot be made.
 pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
     let metrics = Metrics::new(VERSION, REVISION)?;
-    let gateway = assembly::gateway(config, &metrics, None)?;
+    let gateway = assembly::gateway(config, &metrics, None, BalanceCache::new(clock::now))?;
     let mut results = Vec::new();
     for account in gateway.accounts().filter(|account| account.is_enabled()) {
         for slot in account.balances() {

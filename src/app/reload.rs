@@ -112,14 +112,11 @@ impl Reloader {
             None
         };
         let shared = sharing.as_ref().unwrap_or(&self.lasting.sharing).shared();
+        let cache = self.lasting.next_cache(tracer.clone(), sharing.as_ref());
         let before = (api.gateway().as_ref(), &self.config);
-        let gateway = assembly::reconfigured(before, &config, &self.metrics, shared).await?;
-        let gateway = match (&sharing, shared) {
-            (Some(_), Some(shared)) => gateway.sharing(shared),
-            (Some(_), None) => gateway.alone(),
-            _ => gateway,
-        };
-        let gateway = Arc::new(gateway.traced(tracer.clone()));
+        let gateway = assembly::reconfigured(before, &config, &self.metrics, shared, cache.clone()).await?;
+        let gateway = Arc::new(gateway);
+        self.lasting.cache = cache;
         if let Some(sharing) = sharing {
             if let Some(before) = self.lasting.sharing.shared() {
                 before.leave().await;

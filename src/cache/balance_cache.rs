@@ -14,8 +14,7 @@ use super::entry::Entry;
 use super::marks::{IDLE_LIFE, Marks};
 use super::question::{Question, Terms};
 use crate::domain::{
-    Answer, BalanceKey, Clock, Demand, Failure, Moment, Order, Priority, Snapshot,
-    UpstreamError,
+    Answer, BalanceKey, Clock, Demand, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
 };
 use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};

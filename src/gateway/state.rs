@@ -6,8 +6,6 @@ use std::sync::Arc;
 use super::account::Account;
 use crate::cache::BalanceCache;
 use crate::domain::{AccountName, Clock, ProviderName};
-use crate::shared::Shared;
-use crate::trace::Tracer;
 use crate::upstream::UpstreamProvider;
 
 /// Every account and what is known of its balances.
@@ -20,32 +18,35 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway for these accounts, with an empty cache.
+    /// Makes a gateway for these accounts over a cache.
     #[must_use]
-    pub fn new(accounts: Vec<Account>, providers: Vec<Arc<UpstreamProvider>>, clock: Clock) -> Self {
+    pub fn new(
+        accounts: Vec<Account>,
+        providers: Vec<Arc<UpstreamProvider>>,
+        cache: BalanceCache,
+        clock: Clock,
+    ) -> Self {
         Self {
             accounts: accounts
                 .into_iter()
                 .map(|account| (account.name().clone(), Arc::new(account)))
                 .collect(),
             providers: providers.into_iter().map(|provider| (provider.name().clone(), provider)).collect(),
-            cache: BalanceCache::new(clock),
+            cache,
             clock,
         }
     }
 
-    /// The same gateway, sharing what it knows with other replicas; what it knew until now is left behind, but for
-    /// invalidations.
+    /// Makes the next gateway of a reload. An account with another identity does not find what was stored before, and
+    /// callers that wait for reads of the old one look up again.
     #[must_use]
-    pub fn sharing(self, shared: &Arc<Shared>) -> Self {
-        Self { cache: self.cache.sharing(shared), ..self }
-    }
-
-    /// The gateway with other accounts and providers, over the same cache. What was stored of an account with another
-    /// identity is not found any more, and who waits for its reads looks up again.
-    #[must_use]
-    pub fn reconfigured(&self, accounts: Vec<Account>, providers: Vec<Arc<UpstreamProvider>>) -> Self {
-        let next = Self { cache: self.cache.clone(), ..Self::new(accounts, providers, self.clock) };
+    pub fn reconfigured(
+        &self,
+        accounts: Vec<Account>,
+        providers: Vec<Arc<UpstreamProvider>>,
+        cache: BalanceCache,
+    ) -> Self {
+        let next = Self::new(accounts, providers, cache, self.clock);
         for (name, old) in &self.accounts {
             if let Some(new) = next.accounts.get(name)
                 && !new.has_identity_of(old.settings())
@@ -55,18 +56,6 @@ impl Gateway {
             }
         }
         next
-    }
-
-    /// The same gateway, whose reads are traced from now on, or no longer.
-    #[must_use]
-    pub fn traced(self, tracer: Option<Tracer>) -> Self {
-        Self { cache: self.cache.traced(tracer), ..self }
-    }
-
-    /// The same gateway, which shares nothing from now on.
-    #[must_use]
-    pub fn alone(self) -> Self {
-        Self { cache: self.cache.alone(), ..self }
     }
 
     /// Forgets that the credentials of an account were refused: they have changed.

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn allowed_imports_comments_and_texts_are_not_reported() {
         for (path, text) in [
-            ("cache.rs", "use crate::domain::{Amount, Currency}; use crate::{metrics, shared::Lease};"),
+            ("cache.rs", "use crate::domain::{Amount, Currency}; use crate::{shared::Lease, trace};"),
             ("cache.rs", "use crate::cache::store; use self::store::Store; pub(crate) fn f() {}"),
             ("cache/store.rs", "use super::{Cache, entry::Entry}; use super::super::domain;"),
             ("cache/store/deep.rs", "use super::super::gateway;"),

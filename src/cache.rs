@@ -61,6 +61,24 @@ pub struct Question {
     pub limits: Limits,
 }
 
+/// In whose terms a question is put.
+#[derive(Clone, Copy, Debug)]
+enum Terms {
+    /// By this replica's clock: the store is asked first where replicas share.
+    OfThisReplica,
+    /// By the store's clock and numbers, where the store answered.
+    OfTheStore,
+}
+
+/// How one round ended.
+struct Round {
+    /// The question in the store's terms.
+    question: Question,
+    entry: Arc<Entry>,
+    /// Whether this caller's read brought the entry.
+    is_own: bool,
+}
+
 /// What a read brought for one caller.
 #[derive(Debug)]
 pub struct Read {
@@ -97,13 +115,13 @@ impl BalanceCache {
         R: Fn(Order) -> F + Clone + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let mut question = self.with_ticket(self.marked(self.judged_here(*question))).await;
-        // It may have been invalidated while the store was asked.
-        question = self.marked(question);
-        let mut own_reads = 0;
+        let mut question = self.marked(self.judged_here(*question));
+        let (mut own_reads, mut terms) = (0, Terms::OfThisReplica);
         for _ in 0..MOST_ROUNDS {
             let waiting = self.reads.wait(question.key);
-            let (entry, is_own) = self.round(question, priority, Origin::current(), read.clone()).await;
+            let round = self.round(question, terms, priority, Origin::current(), read.clone()).await;
+            let Round { entry, is_own, .. } = round;
+            (question, terms) = (round.question, Terms::OfTheStore);
             waiting.end(entry.trace());
             own_reads += u32::from(is_own);
             if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
@@ -133,11 +151,16 @@ impl BalanceCache {
         let demand =
             Demand::refresh(now, question.limits).and_after(self.marks.get(&question.key, now.monotonic));
         let question = Question { demand, ..*question };
-        if entry.may_refresh(&question, now) {
+        if let Some(refreshing) = entry.begin_refresh(&question, now) {
             let (cache, origin) = (self.clone(), Origin::current());
             tokio::spawn(async move {
-                let question = cache.with_ticket(question).await;
-                cache.round(question, Priority::Background, origin, read).await
+                let mut question = cache.with_ticket(question).await;
+                // This replica's clock found it stale; the store's clock may still call it fresh.
+                if let Some(turn) = refreshing.stale_turn() {
+                    question.demand = question.demand.above(turn);
+                }
+                cache.round(question, Terms::OfTheStore, Priority::Background, origin, read).await;
+                drop(refreshing);
             });
         }
     }
@@ -195,24 +218,57 @@ impl BalanceCache {
         Question { demand: question.demand.and_after(mark), ..question }
     }
 
-    /// One turn: what settles the question already, the read that runs, or a new one. The whole call is a task of
-    /// its own: were the leader's future dropped, moka would let a waiter start a second read.
+    /// One round: a stored answer, a read that runs, or a new read. The whole round is a task of its own, so that a
+    /// caller who leaves stops neither the look-up in the store nor the read.
     async fn round<F, R>(
+        &self,
+        question: Question,
+        terms: Terms,
+        priority: Priority,
+        origin: Origin,
+        read: R,
+    ) -> Round
+    where
+        R: FnOnce(Order) -> F + Send + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let (cache, clock) = (self.clone(), self.clock);
+        let round = tokio::spawn(async move {
+            let question = match terms {
+                // A replica may invalidate the balance while the store is asked.
+                Terms::OfThisReplica if cache.shared.is_some() => {
+                    cache.marked(cache.with_ticket(question).await)
+                }
+                Terms::OfThisReplica | Terms::OfTheStore => question,
+            };
+            let needs_read = |entry: &Arc<Entry>| entry.needs_read(&question, priority, clock());
+            let init = cache.read_once(question, priority, origin, read);
+            let entry = cache.entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
+            let is_own = entry.is_fresh();
+            Round { question, entry: entry.into_value(), is_own }
+        });
+        round.await.unwrap_or_else(|_| Round {
+            question,
+            entry: Arc::new(Entry::after(None, defect(priority, clock()), clock())),
+            is_own: true,
+        })
+    }
+
+    /// Reads, and returns the entry to store.
+    fn read_once<F, R>(
         &self,
         question: Question,
         priority: Priority,
         origin: Origin,
         read: R,
-    ) -> (Arc<Entry>, bool)
+    ) -> impl Future<Output = Arc<Entry>> + Send + 'static + use<F, R>
     where
         R: FnOnce(Order) -> F + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let clock = self.clock;
-        let order = Order { priority, ticket: question.demand.ticket() };
-        let (entries, stored) = (self.entries.clone(), self.entries.clone());
-        let (reads, listeners) = (self.reads.clone(), self.listeners.clone());
-        let init = async move {
+        let (clock, order) = (self.clock, Order { priority, ticket: question.demand.ticket() });
+        let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
+        async move {
             let trace = reads.begin(question.key, origin, clock());
             // A panic must end this read alone; were it passed on, each waiter would start the next.
             let reading = AssertUnwindSafe(async { read(order).await }).catch_unwind();
@@ -226,19 +282,9 @@ impl BalanceCache {
             }
             let before = stored.get(&question.key).await;
             let entry = Entry::after(before.as_deref(), answer, clock()).with_trace(trace);
-            // Before anybody finds it in memory: listeners hear of reads in their order.
+            // Before anybody finds it in memory, so that listeners hear of reads in their order.
             listeners.stored(&question.key, &entry);
             Arc::new(entry)
-        };
-        let turn = tokio::spawn(async move {
-            let needs_read = |entry: &Arc<Entry>| entry.needs_read(&question, priority, clock());
-            let entry = entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
-            let is_own = entry.is_fresh();
-            (entry.into_value(), is_own)
-        });
-        match turn.await {
-            Ok(turn) => turn,
-            Err(_) => (Arc::new(Entry::after(None, defect(priority, clock()), clock())), true),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One internal HTTP service in front of payment providers' balance APIs.
 //!
-//! Read it along the way of a request: `cli` runs a command, `app` composes it from the `config`, `http` takes a
-//! caller's request, `gateway` decides what a balance is for that caller, `cache` knows it or shares a read,
-//! `upstream` asks the provider in the words of `providers`. What they talk about is in `domain`; what several replicas
-//! know together is in `shared`.
+//! Read the modules in the order of a request: [`cli`] runs a command, [`app`] builds everything from the
+//! [`config`], [`http`] parses a caller's request, [`gateway`] decides which balances it needs, [`cache`] answers from
+//! memory or shares a read, [`upstream`] calls the provider, and [`providers`] know each wire format. [`domain`] holds
+//! the values that they exchange, [`shared`] the state that several replicas share. `docs/architecture.md` has the map.
 
 pub mod app;
 pub mod auth;

@@ -13,7 +13,7 @@ pub(super) struct Entry {
     /// The youngest snapshot so far; a failed read carries it forward.
     snapshot: Option<Arc<Snapshot>>,
     last: LastRead,
-    /// Set by the first to start a refresh behind; the refresh replaces the whole entry.
+    /// Whether a refresh behind runs; given back when it ends, however it ends.
     is_refreshing: AtomicBool,
     /// The span of the last read, for those who waited for it.
     trace: Option<ReadTrace>,
@@ -29,6 +29,23 @@ struct LastRead {
     failure: Option<Failure>,
     /// Whether its answer was older than its request, by an `Age` of its own.
     has_age: bool,
+}
+
+/// A refresh behind that runs. Dropped, it lets the next one begin: the read may have brought nothing.
+#[derive(Debug)]
+pub(super) struct Refreshing(Arc<Entry>);
+
+impl Refreshing {
+    /// The turn of the snapshot that is to be replaced, if it has one.
+    pub(super) fn stale_turn(&self) -> Option<Turn> {
+        self.0.snapshot.as_ref()?.turn()
+    }
+}
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        self.0.is_refreshing.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Entry {
@@ -136,10 +153,11 @@ impl Entry {
         }
     }
 
-    /// Takes the turn to refresh behind an answer; false when it is taken, not needed, or not worth trying yet.
-    pub(super) fn may_refresh(&self, question: &Question, now: Moment) -> bool {
-        self.needs_read(question, Priority::Background, now)
-            && !self.is_refreshing.swap(true, Ordering::Relaxed)
+    /// Begins a refresh behind an answer; `None` when one runs, is not needed, or is not worth trying yet.
+    pub(super) fn begin_refresh(self: Arc<Self>, question: &Question, now: Moment) -> Option<Refreshing> {
+        let is_wanted = self.needs_read(question, Priority::Background, now);
+        // Made only when the flag is taken: dropping one gives the flag back.
+        (is_wanted && !self.is_refreshing.swap(true, Ordering::Relaxed)).then(|| Refreshing(self))
     }
 
     /// Whether nothing here answers the question. Where nobody waits, a failure that is not held also says when it is

@@ -13,6 +13,7 @@ use tokio_util::{
 
 use super::{
     calls::Call,
+    clock,
     credentials::Credentials,
     fault::Fault,
     kind::Kind,
@@ -178,6 +179,16 @@ impl SimulatedProvider {
     /// Refuses a client secret from now on: a rotation is over.
     pub fn refuse_secret(&self, secret: &str) {
         self.state.lock().secrets.retain(|accepted| accepted != secret);
+    }
+
+    /// Accepts another token from outside, too, until it is refused.
+    pub fn accept_token(&self, token: &str) {
+        self.state.lock().tokens.accept(token, clock::now());
+    }
+
+    /// Refuses a token from now on.
+    pub fn refuse_token(&self, token: &str) {
+        self.state.lock().tokens.revoke(token);
     }
 
     /// Refuses every token issued so far from now on; the static one stays good.

@@ -55,25 +55,24 @@ impl<C: PartialEq> Rotation<C> {
         true
     }
 
-    /// What the next authorisation uses. A newest one that was refused has its turn again once per minute.
+    /// Returns the credential that [`Rotation::choose`] would take now. A look uses up no trial.
+    pub(super) fn next(&self, now: Instant) -> Arc<C> {
+        self.current(now).next(now)
+    }
+
+    /// Takes the credential for the next call. A newest one that the provider refused gets one trial per minute.
     pub(super) fn choose(&self, now: Instant) -> Arc<C> {
         let mut state = self.current(now);
-        if let Some(before) = &mut state.before
-            && let Some(refused_at) = &mut before.refused_at
-        {
-            if now.saturating_duration_since(*refused_at) < TRIED_EVERY {
-                return Arc::clone(&before.credential);
-            }
-            *refused_at = now;
+        let chosen = state.next(now);
+        if Arc::ptr_eq(&chosen, &state.newest) {
+            state.note_trial(now);
         }
-        Arc::clone(&state.newest)
+        chosen
     }
 
     /// Whether a newest one that was refused is due to be tried again.
     pub(super) fn is_trial_due(&self, now: Instant) -> bool {
-        let state = self.current(now);
-        let refused_at = state.before.as_ref().and_then(|before| before.refused_at);
-        refused_at.is_some_and(|refused_at| now.saturating_duration_since(refused_at) >= TRIED_EVERY)
+        self.current(now).refused_at().is_some_and(|refused_at| is_due(refused_at, now))
     }
 
     /// Notes that the provider took this credential; the one before it is dropped.
@@ -95,16 +94,20 @@ impl<C: PartialEq> Rotation<C> {
         Some(Arc::clone(&before.credential))
     }
 
-    /// The newest credential, where it has taken this one's place and was not refused itself.
-    pub(super) fn replacement_of(&self, credential: &Arc<C>, now: Instant) -> Option<Arc<C>> {
-        let state = self.current(now);
-        let was_refused = state.before.as_ref().is_some_and(|before| before.refused_at.is_some());
-        (!Arc::ptr_eq(&state.newest, credential) && !was_refused).then(|| Arc::clone(&state.newest))
+    /// Takes the newest credential in the place of an older one that the provider has just refused. The newest gets its
+    /// trial now, even when the provider refused it less than a minute ago: nothing else is left to use.
+    pub(super) fn replacement_of(&self, refused: &Arc<C>, now: Instant) -> Option<Arc<C>> {
+        let mut state = self.current(now);
+        if Arc::ptr_eq(&state.newest, refused) {
+            return None;
+        }
+        state.note_trial(now);
+        Some(Arc::clone(&state.newest))
     }
 
     /// Whether the newest credential was refused and the one before it is in use.
     pub(super) fn is_rejected(&self, now: Instant) -> bool {
-        self.current(now).before.as_ref().is_some_and(|before| before.refused_at.is_some())
+        self.current(now).refused_at().is_some()
     }
 
     /// The state, without a credential whose time is over.
@@ -115,10 +118,37 @@ impl<C: PartialEq> Rotation<C> {
     }
 }
 
+impl<C> State<C> {
+    /// When the provider last refused the newest credential, while the one before it is in use.
+    fn refused_at(&self) -> Option<Instant> {
+        self.before.as_ref()?.refused_at
+    }
+
+    fn next(&self, now: Instant) -> Arc<C> {
+        match &self.before {
+            Some(Before { credential, refused_at: Some(refused_at), .. }) if !is_due(*refused_at, now) => {
+                Arc::clone(credential)
+            }
+            _ => Arc::clone(&self.newest),
+        }
+    }
+
+    /// The newest credential is tried now: the next trial is due a minute later.
+    fn note_trial(&mut self, now: Instant) {
+        if let Some(Before { refused_at: Some(refused_at), .. }) = &mut self.before {
+            *refused_at = now;
+        }
+    }
+}
+
+fn is_due(refused_at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(refused_at) >= TRIED_EVERY
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::clock;
+    use crate::clock;
 
     fn start() -> (Rotation<&'static str>, Instant) {
         let (rotation, now) = (Rotation::new("old"), clock::now().monotonic);
@@ -164,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_replaced_while_it_was_used_gives_way_to_the_newest_unless_that_was_refused() {
+    fn a_refused_old_credential_falls_forward_to_the_newest() {
         let (rotation, now) = start();
         let old = rotation.choose(now);
         assert_eq!(rotation.replacement_of(&old, now), None, "it is the newest");
@@ -173,9 +203,29 @@ mod tests {
         let new = rotation.choose(now);
         assert_eq!(rotation.replacement_of(&old, now).as_ref(), Some(&new));
         rotation.refused(&new, now);
-        assert_eq!(rotation.replacement_of(&old, now), None, "both are refused");
+        assert_eq!(
+            rotation.replacement_of(&old, now + seconds(20)).as_ref(),
+            Some(&new),
+            "nothing else is left"
+        );
+        assert!(!rotation.is_trial_due(now + seconds(79)), "that was its trial");
         rotation.worked(&new, now);
         assert_eq!(rotation.replacement_of(&old, now), Some(new));
+    }
+
+    #[test]
+    fn a_look_at_the_next_credential_uses_up_no_trial() {
+        let (rotation, now) = start();
+        rotation.replace("new", now);
+        let new = rotation.choose(now);
+        rotation.refused(&new, now);
+
+        let due = now + seconds(60);
+        assert_eq!(*rotation.next(now + seconds(59)), "old");
+        assert_eq!((*rotation.next(due), *rotation.next(due)), ("new", "new"));
+        assert!(rotation.is_trial_due(due));
+        assert_eq!(*rotation.choose(due), "new");
+        assert_eq!(*rotation.next(due), "old");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use super::Upstream;
 use super::credentials::Credentials;
 use super::gate::Terms;
 use super::stop::Stop;
-use crate::clock;
 use crate::domain::{Answer, Failure, Hold, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::providers::Authorisation;
@@ -39,7 +38,7 @@ impl Upstream {
 
 impl Reader for Asking<'_> {
     fn closed(&self) -> Option<Failure> {
-        let now = clock::now().monotonic;
+        let now = self.upstream.provider.now().monotonic;
         self.upstream.held(&self.upstream.balances[self.index], now).or_else(|| {
             let stop = self.upstream.provider.is_suspended(now)?;
             Some(Failure {
@@ -51,13 +50,13 @@ impl Reader for Asking<'_> {
     }
 
     fn credential(&self) -> String {
-        let now = clock::now().monotonic;
+        let now = self.upstream.provider.now().monotonic;
         let mut parts = match &*self.upstream.credentials {
             Credentials::Client(rotation) => {
-                let client = rotation.choose(now);
+                let client = rotation.next(now);
                 [client.id.clone(), client.secret.clone()].to_vec()
             }
-            Credentials::Static(rotation) => match &*rotation.choose(now) {
+            Credentials::Static(rotation) => match &*rotation.next(now) {
                 Authorisation::Bearer(token) => vec![token.clone()],
                 Authorisation::Keys { api_key, session_token } => {
                     vec![api_key.clone(), session_token.clone()]
@@ -85,7 +84,7 @@ impl Reader for Asking<'_> {
     async fn read(&self, number: u64, first: Unit) -> Outcome {
         let terms = Terms {
             priority: self.priority,
-            deadline: clock::now().monotonic + self.upstream.provider.settings.deadline,
+            deadline: self.upstream.provider.now().monotonic + self.upstream.provider.settings.deadline,
             number: Some(number),
             asks_store: true,
             first: Mutex::new(Some(first)),

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod check;
+mod credentials;
 mod encrypted;
 mod fleet;
 mod limits;

@@ -16,13 +16,13 @@ use crate::process::{Gateway, Site, command};
 const PATH: &str = "/v1/accounts/treasury/balance";
 
 /// A provider, a store, and the configuration of replicas that share it.
-struct Ground {
-    site: Site,
+pub(super) struct Ground {
+    pub(super) site: Site,
     _store: RedisServer,
 }
 
 impl Ground {
-    async fn new(replicas: usize, provider_lines: &str) -> Self {
+    pub(super) async fn new(replicas: usize, provider_lines: &str) -> Self {
         let store = RedisServer::start().await;
         let site = Site::with_provider(&format!("replicas = {replicas}"), provider_lines).await;
         let key = site.folder.write("shared-key", KEY);
@@ -36,7 +36,7 @@ impl Ground {
     }
 
     /// A replica whose wall clock is off by so many seconds, once it shares.
-    async fn replica(&self, seconds: i64) -> Gateway {
+    pub(super) async fn replica(&self, seconds: i64) -> Gateway {
         let mut serve = command(&["serve", "--config", &self.site.config]);
         if seconds != 0 {
             serve
@@ -47,6 +47,17 @@ impl Ground {
         let gateway = Gateway::run(serve).await;
         eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
         gateway
+    }
+
+    /// The account uses the token in this file, instead of client credentials.
+    pub(super) fn use_token(&self, file: &str) {
+        let config = fs::read_to_string(&self.site.config).unwrap();
+        let is_credential = |line: &&str| line.starts_with("client_id") || line.starts_with("client_secret");
+        let lines: Vec<_> = config.lines().filter(|line| !is_credential(line)).collect();
+        let account = "[accounts.treasury]";
+        let config =
+            lines.join("\n").replace(account, &format!("{account}\ntoken = {{ file = \"{file}\" }}"));
+        self.site.folder.write("gateway.toml", &config);
     }
 
     fn reads(&self) -> Vec<Call> {

@@ -93,3 +93,14 @@ async fn who_hands_not_before_on_never_misses_an_invalidation() {
         assert_eq!(reply.json()["available"], paid, "round {round}: {reply:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demand_that_waits_for_nothing_still_begins_its_read() {
+    let fleet = Fleet::of(2).await;
+    let demand = [("cache-control", "no-cache"), ("prefer", "wait=0")];
+
+    let reply = fleet.replicas[0].get_with(PATH, &demand).await;
+
+    assert_eq!(reply.status, 504, "{reply:?}");
+    crate::harness::eventually("the read is made", || async { fleet.reads() == 1 }).await;
+}

@@ -3,11 +3,13 @@
 
 mod balance_cache;
 mod entry;
+mod listeners;
 mod marks;
 mod peek;
 mod question;
 mod sharing;
 
 pub use balance_cache::{BalanceCache, Read};
+pub use listeners::Listener;
 pub use peek::{Absence, Peek};
 pub use question::Question;

@@ -3,6 +3,7 @@
 mod account;
 mod asked;
 mod balance;
+mod events;
 mod found;
 mod lookup;
 mod reconciliation;
@@ -14,6 +15,7 @@ mod watch;
 
 pub use account::{Account, AccountSettings, BalanceSettings, BalanceSlot, Selection};
 pub use asked::Asked;
+pub use events::{Event, Inbox, Report, Subscription};
 pub use found::{Found, Via};
 pub use lookup::{Lookup, Source};
 pub use reconciliation::{Finding, Verdict};

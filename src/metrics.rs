@@ -5,6 +5,7 @@
 //! ends in another, and what has free labels is made at scrape time (`live.rs`).
 
 mod error;
+mod events;
 mod handles;
 mod labels;
 mod live;
@@ -14,10 +15,11 @@ mod registry;
 mod shared;
 
 pub use error::MetricsError;
+pub use events::{HookMetrics, StreamMetrics};
 pub use handles::{CallerMetrics, ProviderMetrics, RouteMetrics};
 pub use labels::{
-    AuthFailure, ConnectionRefusal, Label, LimitPolicy, Operation, Outcome, ReadRefusal, ReloadResult,
-    SharedError, SharedOperation,
+    AuthFailure, ConnectionRefusal, HookResult, Label, LimitPolicy, Operation, Outcome, ReadRefusal,
+    ReloadResult, SharedError, SharedOperation,
 };
 pub use live::{Family, Samples};
 pub use registry::Metrics;

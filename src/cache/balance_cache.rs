@@ -5,12 +5,13 @@
 //! on memory alone.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
 use moka::ops::compute::Op;
 
 use super::entry::Entry;
+use super::listeners::{Listener, Listeners};
 use super::marks::{IDLE_LIFE, Marks};
 use super::question::{Question, Terms};
 use crate::domain::{
@@ -33,6 +34,8 @@ pub struct BalanceCache {
     pub(super) shared: Option<Arc<Shared>>,
     pub(super) clock: Clock,
     pub(super) reads: Reads,
+    /// Those who follow a balance.
+    pub(super) listeners: Listeners,
 }
 
 /// How one round ended.
@@ -63,6 +66,7 @@ impl BalanceCache {
             shared: None,
             clock,
             reads: Reads::default(),
+            listeners: Listeners::default(),
         }
     }
 
@@ -166,6 +170,16 @@ impl BalanceCache {
         self.entries.get(key).await?.snapshot().cloned()
     }
 
+    /// Sets the listener that hears from now on what is stored of a balance.
+    pub fn listen(&self, key: BalanceKey, listener: Weak<dyn Listener>) {
+        self.listeners.set(key, listener);
+    }
+
+    /// How the last read of a balance failed, if it did.
+    pub async fn failure(&self, key: &BalanceKey) -> Option<Failure> {
+        self.entries.get(key).await?.failure()
+    }
+
     /// The question for a balance that may have been invalidated.
     fn marked(&self, question: Question) -> Question {
         let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
@@ -221,7 +235,7 @@ impl BalanceCache {
         F: Future<Output = Answer> + Send + 'static,
     {
         let (clock, order) = (self.clock, Order { priority, ticket: question.demand.ticket() });
-        let (stored, reads) = (self.entries.clone(), self.reads.clone());
+        let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
         async move {
             let trace = reads.begin(question.key, origin, clock());
             // A panic must end this read alone; were it passed on, each waiter would start the next.
@@ -235,7 +249,10 @@ impl BalanceCache {
                 reads.end(&question.key, trace, &answer, clock());
             }
             let before = stored.get(&question.key).await;
-            Arc::new(Entry::after(before.as_deref(), answer, clock()).with_trace(trace))
+            let entry = Entry::after(before.as_deref(), answer, clock()).with_trace(trace);
+            // Before anybody finds it in memory, so that listeners hear of reads in their order.
+            listeners.stored(&question.key, &entry);
+            Arc::new(entry)
         }
     }
 }

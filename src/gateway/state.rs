@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::account::Account;
+use super::events::Channels;
 use crate::cache::BalanceCache;
 use crate::domain::{AccountName, Clock, ProviderName};
 use crate::upstream::UpstreamProvider;
@@ -14,6 +15,8 @@ pub struct Gateway {
     pub(super) accounts: BTreeMap<AccountName, Arc<Account>>,
     pub(super) providers: BTreeMap<ProviderName, Arc<UpstreamProvider>>,
     pub(super) cache: BalanceCache,
+    /// Those of this configuration.
+    pub(super) channels: Channels,
     pub(super) clock: Clock,
 }
 
@@ -33,6 +36,7 @@ impl Gateway {
                 .collect(),
             providers: providers.into_iter().map(|provider| (provider.name().clone(), provider)).collect(),
             cache,
+            channels: Channels::default(),
             clock,
         }
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::error::MetricsError;
+use super::events::{EventFamilies, HookMetrics, StreamMetrics};
 use super::handles::{CallerMetrics, OperationMetrics, ProviderMetrics, RouteMetrics};
 use super::labels::{
     AuthFailure, ConnectionRefusal, Label, LimitPolicy, Operation, Outcome, ReadRefusal, ReloadResult,
@@ -19,7 +20,7 @@ use super::labels::{
 use super::live::Samples;
 use super::maker::Maker;
 use super::process;
-use crate::domain::{CallerName, ErrorKind, ProviderName};
+use crate::domain::{CallerName, ErrorKind, HookName, ProviderName};
 
 /// The prefix of every name.
 const NAMESPACE: &str = "balance_gateway";
@@ -45,6 +46,7 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     rate_limited: IntCounterVec,
     forced_reads: IntCounterVec,
+    events: EventFamilies,
     cache_lookups: IntCounterVec,
     served_age: HistogramVec,
     upstream_duration: HistogramVec,
@@ -107,6 +109,7 @@ impl Metrics {
                 "Units of the forced limit spent by a caller's demands.",
                 &["caller"],
             )?,
+            events: EventFamilies::new(&make)?,
             cache_lookups: make.counters(
                 "cache_lookups_total",
                 "Balances asked for, by what the caller got.",
@@ -210,6 +213,18 @@ impl Metrics {
                 .map(|policy| self.rate_limited.with_label_values(&[caller.as_str(), policy.as_str()])),
             forced_reads: self.forced_reads.with_label_values(&[caller.as_str()]),
         }
+    }
+
+    /// The handles of one caller's event streams.
+    #[must_use]
+    pub fn streams_of(&self, caller: &CallerName) -> StreamMetrics {
+        self.events.streams_of(caller)
+    }
+
+    /// The handles of one hook.
+    #[must_use]
+    pub fn hook(&self, hook: &HookName) -> HookMetrics {
+        self.events.hook(hook)
     }
 
     /// The handles of one provider.

@@ -19,7 +19,7 @@ const TABLE: [(&str, &[&str], &[&str]); 22] = [
     ("shared",    &["domain", "metrics"],                        &["reqwest", "axum", "moka"]),
     ("upstream",  &["clock", "domain", "metrics", "providers", "shared", "trace"], &["axum", "moka"]),
     ("cache",     &["domain", "shared", "trace"],                &["reqwest", "axum"]),
-    ("gateway",   &["cache", "domain", "trace", "upstream"], &["reqwest", "axum"]),
+    ("gateway",   &["cache", "domain", "upstream"], &["reqwest", "axum"]),
     ("auth",      &["clock", "domain", "metrics", "telemetry"], &["reqwest", "axum", "moka"]),
     ("limits",    &["domain", "metrics", "shared"],              &["reqwest", "axum", "moka"]),
     ("server",    &["live", "metrics", "shutdown"],              &["reqwest", "axum", "moka"]),

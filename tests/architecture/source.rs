@@ -54,7 +54,9 @@ pub(crate) fn sources() -> Vec<Source> {
     let all: Vec<_> = files("src").into_iter().map(parse).collect();
     let tests: Vec<Vec<String>> = all
         .iter()
-        .flat_map(|source| source.test_modules.iter().map(|name| [&*source.module, &[name.clone()]].concat()))
+        .flat_map(|source| {
+            source.test_modules.iter().map(|name| source.module.iter().chain([name]).cloned().collect())
+        })
         .collect();
     all.into_iter().filter(|source| !tests.iter().any(|test| source.module.starts_with(test))).collect()
 }

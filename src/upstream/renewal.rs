@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::credentials::{self, ClientCredentials, Credentials};
+use super::credentials::{Credentials, Exchangeable};
 use super::gate::Terms;
 use super::provider::Call;
 use super::rotation::Rotation;
@@ -21,7 +21,7 @@ impl Upstream {
     /// The account's token; asks for one where there is none, or waits for the read that is asking already.
     pub(super) async fn live_token(
         self: &Arc<Self>,
-        rotation: &Rotation<ClientCredentials>,
+        rotation: &Rotation<Exchangeable>,
         terms: &Terms,
     ) -> Result<Arc<Token>, Stop> {
         let now = clock::now().monotonic;
@@ -43,7 +43,7 @@ impl Upstream {
     /// The token to repeat a call with that was answered with 401 or 403.
     pub(super) async fn token_after_refusal(
         self: &Arc<Self>,
-        rotation: &Rotation<ClientCredentials>,
+        rotation: &Rotation<Exchangeable>,
         refused: &Arc<Token>,
         terms: &Terms,
     ) -> Result<Arc<Token>, Stop> {
@@ -77,7 +77,7 @@ impl Upstream {
     /// holds the turn.
     async fn mint(
         self: &Arc<Self>,
-        rotation: &Rotation<ClientCredentials>,
+        rotation: &Rotation<Exchangeable>,
         terms: &Terms,
     ) -> Result<(), Stop> {
         let chosen = rotation.choose(clock::now().monotonic);
@@ -115,19 +115,20 @@ impl Upstream {
     /// Asks for a token and takes it into use. Whoever calls holds the turn.
     async fn ask_token(
         self: &Arc<Self>,
-        rotation: &Rotation<ClientCredentials>,
-        credentials: &Arc<ClientCredentials>,
+        rotation: &Rotation<Exchangeable>,
+        credentials: &Arc<Exchangeable>,
         terms: &Terms,
     ) -> Result<(), Stop> {
         let request = credentials
-            .exchange(&self.provider.settings.token_endpoint)
+            .exchange(&self.provider.settings.adapter, &self.provider.settings.token_endpoint)
             .map_err(|error| Stop::defect(&error))?;
         let call = Call { operation: Operation::Token, request, gate: &self.gate, terms };
         let issued = self
             .provider
             .attempt(call, |answer, sent| {
-                let issued = credentials::parse_issued(&answer.body).map_err(UpstreamError::Invalid)?;
-                Ok((issued, sent.at))
+                let adapter = &self.provider.settings.adapter;
+                let issued = credentials.parse_issued(adapter, &answer.body, sent.at.wall);
+                Ok((issued.map_err(UpstreamError::Invalid)?, sent.at))
             })
             .await;
         let (issued, asked_at) = issued?;

@@ -6,17 +6,17 @@ use sha2::{Digest, Sha256};
 use super::balances;
 use super::duration::Interval;
 use super::kinds;
-use super::pem::Certificate;
+use super::pem::SentCertificate;
 use super::provider::{Known, ProviderConfig};
 use super::reading::{Read, Reported};
-use super::secret::{HeaderSecret, Secret};
+use super::secret::Secret;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 use crate::domain::AccountName;
 use crate::gateway::AccountSettings;
 use crate::providers::declared::Declared;
 use crate::providers::{Adapter, Authorisation, Provider, Scheme};
-use crate::upstream::{ClientCredentials, Credential};
+use crate::upstream::{ClientCredentials, Credential, ProviderSettings};
 
 const TOKEN_KEYS: [&str; 4] = ["token", "client_id", "client_secret", "certificate"];
 const KEYS_KEYS: [&str; 2] = ["api_key", "session_token"];
@@ -71,6 +71,11 @@ fn read(
     let provider = read_provider(section, providers);
     let known = provider.and_then(|provider| provider.adapter.as_ref().map_err(|reported| *reported));
     let adapter: Read<&dyn Provider> = known.map(|adapter| &**adapter);
+    if let Ok(Known { config: Ok(config), .. }) = provider {
+        let ProviderSettings { adapter, token_endpoint, .. } = &config.settings;
+        let place = [adapter.kind(), &config.base_url, token_endpoint, &paths_of(adapter)];
+        section.note_destination("place", place.join(" "));
+    }
     let is_enabled = section.or("enabled", true);
     let credential = match known {
         Ok(Adapter::Declared(kind)) => read_declared(section, kind),
@@ -109,10 +114,15 @@ fn read_provider<'a>(
     section: &mut Section<'_>,
     providers: Result<&'a [Known<'a>], &Reported>,
 ) -> Read<&'a Known<'a>> {
-    let ProviderReference(name) = section.required("provider")?;
+    let written: Option<ProviderReference> = section.optional("provider")?;
     let providers = providers.map_err(|reported| *reported)?;
+    let names: Vec<&str> = providers.iter().map(|provider| provider.name).collect();
+    let expected = format!("the name of a provider, one of {}", names.join(", "));
+    let Some(ProviderReference(name)) = written else {
+        return Err(section.wrong("provider", &format!("missing, expected {expected}")));
+    };
     let known = providers.iter().find(|provider| provider.name == name);
-    known.ok_or_else(|| section.wrong("provider", "expected the name of a provider in [providers]"))
+    known.ok_or_else(|| section.expected("provider", &expected))
 }
 
 /// Whether this kind of provider takes such a credential.
@@ -126,6 +136,14 @@ fn fits(credential: &Credential, adapter: Read<&Adapter>) -> bool {
         Credential::Static(Authorisation::Declared { .. }) | Credential::Values(_) => Scheme::Declared,
     };
     adapter.is_ok_and(|adapter| adapter.scheme() == scheme)
+}
+
+/// Where the secrets of a declared kind go below its base URL, or beside it.
+fn paths_of(adapter: &Adapter) -> String {
+    match adapter {
+        Adapter::Declared(kind) => kind.destination(),
+        Adapter::BuiltIn(_) => String::new(),
+    }
 }
 
 /// Reads what an account of a declared kind gives. The keys of the built-in kinds are not for it.
@@ -148,9 +166,8 @@ fn identity(provider: &ProviderConfig, credential: &Credential) -> Vec<String> {
             Credential::Values(values) | Credential::Static(Authorisation::Declared { values, .. }) => {
                 values.parameters().map(str::to_owned).collect()
             }
-            Credential::Static(Authorisation::Bearer(_) | Authorisation::Keys { .. }) | Credential::Client(_) => {
-                Vec::new()
-            }
+            Credential::Static(Authorisation::Bearer(_) | Authorisation::Keys { .. })
+            | Credential::Client(_) => Vec::new(),
         };
         let place = [provider.settings.name.as_str(), &provider.base_url, kind.digest()];
         return place.into_iter().map(str::to_owned).chain(values).collect();
@@ -176,21 +193,21 @@ fn digest(secret: &SecretString) -> String {
 
 /// Every credential that may be written, of which the provider's kind takes one.
 struct Written {
-    token: Read<Option<HeaderSecret>>,
+    token: Read<Option<Secret>>,
     client_id: Read<Option<Secret>>,
     client_secret: Read<Option<Secret>>,
-    certificate: Read<Option<Certificate>>,
-    api_key: Read<Option<HeaderSecret>>,
-    session_token: Read<Option<HeaderSecret>>,
+    certificate: Read<Option<SentCertificate>>,
+    api_key: Read<Option<Secret>>,
+    session_token: Read<Option<Secret>>,
 }
 
 fn read_credential(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<Credential> {
     let written = Written {
         token: section.optional("token"),
-        client_id: section.optional("client_id"),
+        client_id: principal(section, "client_id"),
         client_secret: section.optional("client_secret"),
         certificate: section.optional("certificate"),
-        api_key: section.optional("api_key"),
+        api_key: principal(section, "api_key"),
         session_token: section.optional("session_token"),
     };
     // Known, so that what they are not for can be said.
@@ -218,6 +235,16 @@ fn read_credential(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> R
         scheme => Err(section.wrong("", &format!("expected {}", expected(scheme)))),
     };
     credential.and_then(|credential| if has_foreign { Err(Reported) } else { Ok(credential) })
+}
+
+/// Reads what says who we are at the provider. Where it has changed, the other secrets are another client's.
+fn principal(section: &mut Section<'_>, key: &'static str) -> Read<Option<Secret>> {
+    let secret: Read<Option<Secret>> = section.optional(key);
+    if let Ok(secret) = &secret {
+        let name = secret.as_ref().map(|secret| digest(&secret.0)).unwrap_or_default();
+        section.note_destination(key, name);
+    }
+    secret
 }
 
 fn expected(scheme: Scheme) -> &'static str {

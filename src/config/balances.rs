@@ -67,10 +67,7 @@ fn judge_declared(item: &Value<'_>, selector: &Selector, kind: &Declared) -> Rea
 }
 
 /// Reads the balances. A kind with one currency has no such list, and one balance whose alerts are the account's.
-pub(super) fn read(
-    section: &mut Section<'_>,
-    adapter: Read<&dyn Provider>,
-) -> Read<Vec<BalanceSettings>> {
+pub(super) fn read(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<Vec<BalanceSettings>> {
     let Some(currency) = adapter.map(Provider::only_currency).ok().flatten() else {
         return read_list(section, adapter);
     };

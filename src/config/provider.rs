@@ -69,9 +69,8 @@ fn read_kind(section: &mut Section<'_>, kinds: &Kinds<'_>) -> Read<Adapter> {
     if let Some(kind) = kinds.find(&name) {
         return kind.clone().map(Adapter::Declared);
     }
-    let known: Vec<&str> =
-        providers::REGISTRY.into_iter().map(Provider::kind).chain(kinds.names()).collect();
-    Err(section.wrong("kind", &format!("expected one of {}", known.join(", "))))
+    let known: Vec<&str> = providers::REGISTRY.into_iter().map(Provider::kind).chain(kinds.names()).collect();
+    Err(section.expected("kind", &format!("one of {}", known.join(", "))))
 }
 
 pub(super) fn read_all<'a>(
@@ -127,6 +126,7 @@ fn read(
         identity: identity?.map(Identity::into_pem),
     };
     if section.is_at_start()
+        && section.reads_sources()
         && let Err(error) = client.check_identity()
     {
         section.wrong(

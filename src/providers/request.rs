@@ -76,8 +76,6 @@ mod tests {
     fn a_secret_that_no_header_can_hold_is_an_error() {
         let authorisation = Authorisation::Bearer("a\nb".into());
 
-        assert!(
-            pluggo::Pluggo.request("http://localhost/", &Selector::default(), &authorisation).is_err()
-        );
+        assert!(pluggo::Pluggo.request("http://localhost/", &Selector::default(), &authorisation).is_err());
     }
 }

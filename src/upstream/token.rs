@@ -138,7 +138,7 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::clock;
+    use crate::clock;
 
     fn issued(seconds: u64) -> Issued {
         Issued { authorisation: Authorisation::Bearer("t".into()), life: Duration::from_secs(seconds) }

@@ -7,8 +7,8 @@ use balance_gateway::config::{self, Config};
 
 /// Every shipped kind.
 const SHIPPED: [&str; 14] = [
-    "adyen", "asaas", "celcoin", "conekta", "efi", "fintoc", "inter", "mollie", "payzu", "paypal", "stripe", "wise",
-    "woovi", "xendit",
+    "adyen", "asaas", "celcoin", "conekta", "efi", "fintoc", "inter", "mollie", "payzu", "paypal", "stripe",
+    "wise", "woovi", "xendit",
 ];
 
 fn folder() -> PathBuf {
@@ -38,7 +38,9 @@ fn load(kind: &str, text: &str) -> Result<Config, String> {
 fn every_shipped_kind_is_proven_by_its_examples() {
     let mut files: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().strip_suffix(".toml").map(str::to_owned))
+        .filter_map(|entry| {
+            entry.unwrap().file_name().into_string().unwrap().strip_suffix(".toml").map(str::to_owned)
+        })
         .collect();
     files.sort();
     let mut shipped = SHIPPED;
@@ -129,9 +131,17 @@ fn available_and_total_exchanged_are_refused() {
 fn the_first_row_in_place_of_the_matching_one_is_refused() {
     for (kind, from, to) in [
         ("adyen", "available = \"/available\"", "available = \"/0/available\""),
-        ("conekta", "{ rows = \"/available\", at = \"/amount\" }", "{ rows = \"/available\", at = \"/0/amount\" }"),
+        (
+            "conekta",
+            "{ rows = \"/available\", at = \"/amount\" }",
+            "{ rows = \"/available\", at = \"/0/amount\" }",
+        ),
         ("paypal", "at = \"/available_balance/value\"", "at = \"/0/available_balance/value\""),
-        ("stripe", "available = { rows = \"/available\", at = \"/amount\" }", "available = \"/available/0/amount\""),
+        (
+            "stripe",
+            "available = { rows = \"/available\", at = \"/amount\" }",
+            "available = \"/available/0/amount\"",
+        ),
         ("wise", "at = \"/amount/value\"", "at = \"/0/amount/value\""),
     ] {
         assert_refused(kind, &[(from, to)]);
@@ -176,7 +186,10 @@ fn a_missing_field_is_never_read_as_zero() {
         assert_refused(kind, &[(from, to)]);
     }
     // A body whose part is missing is refused by the shipped kind; were it optional in a sum, it would be read as zero.
-    assert_refused("inter", &[("\"/bloqueadoAdministrativo\"]", "{ at = \"/bloqueadoAdministrativo\", optional = true }]")]);
+    assert_refused(
+        "inter",
+        &[("\"/bloqueadoAdministrativo\"]", "{ at = \"/bloqueadoAdministrativo\", optional = true }]")],
+    );
 }
 
 #[test]

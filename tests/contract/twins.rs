@@ -112,7 +112,12 @@ fn assert_alike(built_in: &dyn Provider, twin: &Adapter, asked: &Selector, body:
         (Ok(one), Ok(other)) => {
             let [mut one, mut other] = [one, other].map(|reading| snapshot_body(built_in, asked, reading));
             assert_eq!(texts(&mut one), texts(&mut other), "{name}: {}", shown());
-            assert_eq!(Value::Object(one).to_string(), Value::Object(other).to_string(), "{name}: {}", shown());
+            assert_eq!(
+                Value::Object(one).to_string(),
+                Value::Object(other).to_string(),
+                "{name}: {}",
+                shown()
+            );
             true
         }
         (Err(BodyError::Invalid(_)), Ok(other)) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::reading::{Read, Reported};
-use super::super::secret::HeaderSecret;
+use super::super::secret::Secret;
 use super::super::section::{Section, Setting, Value};
 use super::super::setting::quoted;
 use super::texts::table;
@@ -15,7 +15,8 @@ use crate::upstream::Credential;
 /// Reads `secrets` and `parameters`.
 pub(in super::super) fn read_values(section: &mut Section<'_>, kind: &Declared) -> Read<Credential> {
     let declaration = kind.declaration();
-    let secrets: Read<Vec<(String, HeaderSecret)>> = read_named(section, "secrets", &declaration.secrets, kind.kind());
+    let secrets: Read<Vec<(String, Secret)>> =
+        read_named(section, "secrets", &declaration.secrets, kind.kind());
     let parameters: Read<Vec<(String, Parameter)>> =
         read_named(section, "parameters", &declaration.parameters, kind.kind());
     let mut values = AccountValues::default();
@@ -70,7 +71,8 @@ fn read_named<T: Setting>(
         .iter()
         .map(|name| {
             let entry = entries.iter().find(|(written, _)| written == name);
-            let (_, entry) = entry.ok_or_else(|| value.wrong(&format!("{name} is missing, expected {expected}")))?;
+            let (_, entry) =
+                entry.ok_or_else(|| value.wrong(&format!("{name} is missing, expected {expected}")))?;
             Ok((name.clone(), T::read(entry)?))
         })
         .collect();
@@ -97,4 +99,3 @@ impl Setting for Parameter {
         quoted(&self.0)
     }
 }
-

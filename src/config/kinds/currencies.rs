@@ -3,8 +3,8 @@
 use super::super::reading::Read;
 use super::super::section::Value;
 use crate::domain::Currency;
-use crate::providers::declared::Declared;
 use crate::providers::Provider as _;
+use crate::providers::declared::Declared;
 
 /// Reports a currency that an account lists and whose digits its kind must state.
 pub(in super::super) fn require_digits(value: &Value<'_>, kind: &Declared, currency: Currency) -> Read<()> {

@@ -37,7 +37,9 @@ struct Proof {
 /// Reads and evaluates the examples. Without a mapping only their form is judged.
 pub(super) fn read(section: &mut Section<'_>, mapping: Option<&Mapping>) -> Read<()> {
     let Some(value) = section.value("examples") else {
-        return Err(section.wrong("examples", &format!("missing, expected {EXPECTED}: it proves the mapping")));
+        return Err(
+            section.wrong("examples", &format!("missing, expected {EXPECTED}: it proves the mapping"))
+        );
     };
     let reader = mapping.map(|mapping| (mapping, MappingReader::new(mapping)));
     let items = value.items(EXPECTED)?;
@@ -134,7 +136,8 @@ fn compare(
     understood: Understood,
 ) -> Read<Proof> {
     let reading = &understood.reading;
-    let figures = [Some(reading.available), reading.blocked, reading.reserved, reading.processing, reading.total];
+    let figures =
+        [Some(reading.available), reading.blocked, reading.reserved, reading.processing, reading.total];
     let mut result = Ok(());
     let mut amounts = Vec::new();
     for (role, figure) in ROLES.into_iter().zip(figures) {
@@ -148,12 +151,14 @@ fn compare(
     if let Some(expected) = example.observed_at
         && reading.observed_at != ObservedAt::At(expected)
     {
-        result = Err(value.wrong(&format!("expected observed_at = \"{expected}\", but the mapping gives {}", told_instant(reading.observed_at))));
+        result = Err(value.wrong(&format!(
+            "expected observed_at = \"{expected}\", but the mapping gives {}",
+            told_instant(reading.observed_at)
+        )));
     }
     result?;
-    let proves_all_roles = mapping.parts().iter().all(|(role, _)| {
-        example.amounts.iter().any(|(given, _)| given == role)
-    });
+    let proves_all_roles =
+        mapping.parts().iter().all(|(role, _)| example.amounts.iter().any(|(given, _)| given == role));
     Ok(Proof { amounts, understood, proves_all_roles })
 }
 
@@ -170,7 +175,8 @@ fn compare_one(
 ) -> Read<Option<Amount>> {
     let Some(written) = written else {
         return match figure {
-            Some(figure) => Err(value.wrong(&format!("{role}: missing, expected the amount that the mapping gives: {figure}"))),
+            Some(figure) => Err(value
+                .wrong(&format!("{role}: missing, expected the amount that the mapping gives: {figure}"))),
             None => Ok(None),
         };
     };
@@ -183,7 +189,9 @@ fn compare_one(
     };
     match figure {
         Some(figure) if figure.value() == expected.value() => Ok(Some(expected)),
-        Some(figure) => Err(value.wrong(&format!("{role}: expected {expected}, but the mapping gives {figure}"))),
+        Some(figure) => {
+            Err(value.wrong(&format!("{role}: expected {expected}, but the mapping gives {figure}")))
+        }
         None => Err(value.wrong(&format!("{role}: expected {expected}, but the mapping gives none"))),
     }
 }
@@ -225,13 +233,13 @@ impl Proof {
         let values: Vec<_> = self.amounts.iter().map(|amount| amount.value()).collect();
         let are_different =
             values.iter().enumerate().all(|(at, value)| !value.is_zero() && !values[..at].contains(value));
-        self.proves_all_roles && are_different && self.amounts.iter().any(|amount| !amount.to_string().ends_with('0'))
+        self.proves_all_roles
+            && are_different
+            && self.amounts.iter().any(|amount| !amount.to_string().ends_with('0'))
     }
 
     fn has_rows_around(&self, array: &str) -> bool {
-        let around = |row: &Row| {
-            row.array == array && row.number > 0 && row.number + 1 < row.count
-        };
+        let around = |row: &Row| row.array == array && row.number > 0 && row.number + 1 < row.count;
         self.understood.taken.iter().filter_map(|taken| taken.row.as_ref()).any(around)
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     let report: Read<Option<Vec<Pointer>>> = section.optional("report");
     let observed_at: Read<Option<Pointer>> = section.optional("observed_at");
     if available.as_ref().is_ok_and(|role| role.is_optional) {
-        return Err(section.wrong("available", "expected an amount that is always there: only others may be optional"));
+        return Err(section
+            .wrong("available", "expected an amount that is always there: only others may be optional"));
     }
 
     let (rows, conditions) = (rows?, conditions?);
@@ -83,7 +84,10 @@ impl Inherited<'_> {
     fn rows(&self, own: Option<&Pointer>, own_conditions: Option<&Conditions>) -> Option<Rows> {
         let array = own.or(self.rows)?.clone();
         let conditions = own_conditions.or(self.conditions);
-        Some(Rows { array, conditions: conditions.map(|conditions| conditions.0.clone()).unwrap_or_default() })
+        Some(Rows {
+            array,
+            conditions: conditions.map(|conditions| conditions.0.clone()).unwrap_or_default(),
+        })
     }
 }
 
@@ -124,8 +128,10 @@ fn judge_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)])
 
 /// No pointer may say which row of an array by its number.
 fn judge_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
-    const EXPECTED: &str = "expected no number of a row: providers do not promise the order; choose the row by where";
-    let arrays: Vec<&Pointer> = roles.iter().filter_map(|(_, role)| Some(&role.rows.as_ref()?.array)).collect();
+    const EXPECTED: &str =
+        "expected no number of a row: providers do not promise the order; choose the row by where";
+    let arrays: Vec<&Pointer> =
+        roles.iter().filter_map(|(_, role)| Some(&role.rows.as_ref()?.array)).collect();
     let counts = |pointer: &Pointer| arrays.iter().any(|array| pointer.indexes_into(array));
     let mut result = Ok(());
     for (name, role) in roles {
@@ -165,4 +171,3 @@ fn judge_digits(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
         _ => Ok(()),
     }
 }
-

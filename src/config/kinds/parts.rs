@@ -67,7 +67,8 @@ pub(super) enum WrittenPart {
 }
 
 impl Setting for WrittenPart {
-    const EXPECTED: &'static str = "a JSON pointer, { at, rows, where, currency, optional } or { sum = [\"/a\", \"/b\"] }";
+    const EXPECTED: &'static str =
+        "a JSON pointer, { at, rows, where, currency, optional } or { sum = [\"/a\", \"/b\"] }";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let is_sum = matches!(value.toml(), DeValue::Table(table) if table.contains_key("sum"));
@@ -96,8 +97,7 @@ impl Setting for WrittenPart {
 }
 
 impl Setting for CurrencyRule {
-    const EXPECTED: &'static str =
-        "the code that all balances are in, or { at = \"/currency\", case = \"lower\", only = \"BRL\" } where the body names it";
+    const EXPECTED: &'static str = "the code that all balances are in, or { at = \"/currency\", case = \"lower\", only = \"BRL\" } where the body names it";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         if let DeValue::String(_) = value.toml() {
@@ -176,12 +176,15 @@ impl Setting for WrittenUnits {
             });
         }
         let mut section = value.section(Self::EXPECTED)?;
-        let (major, minor) = (read_digits(section.value("major"), MOST_DECIMALS), read_digits(section.value("minor"), MOST_DIGITS));
+        let (major, minor) = (
+            read_digits(section.value("major"), MOST_DECIMALS),
+            read_digits(section.value("minor"), MOST_DIGITS),
+        );
         section.close();
         match (major?, minor?) {
             (Some(most), None) => Ok(Self::MajorWith(most)),
             (None, Some(digits)) => Ok(Self::MinorWith(digits)),
-            _ => Err(value.wrong(&format!("expected {}", Self::EXPECTED))),
+            _ => Err(value.expected(Self::EXPECTED)),
         }
     }
 

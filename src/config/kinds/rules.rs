@@ -20,7 +20,9 @@ pub(super) fn judge(section: &Section<'_>, half: &Requesting) -> Read<()> {
 
 fn judge_overlap(section: &Section<'_>, half: &Requesting) -> Read<()> {
     match half.parameters.iter().find(|name| half.secrets.contains(name)) {
-        Some(name) => Err(section.wrong("parameters", &format!("expected other names than secrets has, but {name}"))),
+        Some(name) => {
+            Err(section.wrong("parameters", &format!("expected other names than secrets has, but {name}")))
+        }
         None => Ok(()),
     }
 }
@@ -58,7 +60,9 @@ fn unknown(name: &str, half: &Requesting) -> String {
     let declared: Vec<&str> = half.secrets.iter().chain(&half.parameters).map(String::as_str).collect();
     let token = if half.token.is_some() { ", token" } else { "" };
     let declared = if declared.is_empty() { String::new() } else { format!("{}, ", declared.join(", ")) };
-    format!("expected a name that secrets or parameters declare, but {{{name}}} is none of {declared}currency, type{token}")
+    format!(
+        "expected a name that secrets or parameters declare, but {{{name}}} is none of {declared}currency, type{token}"
+    )
 }
 
 /// The names that a token exchange may hold: secrets and parameters only.
@@ -111,7 +115,10 @@ fn warn_of_query(section: &Section<'_>, half: &Requesting) {
             section.warn("query", &format!("{name} holds a secret, and proxies log URLs"));
         }
         if looks_like_a_date(template.as_written()) {
-            section.warn("query", &format!("{name} looks like a date: the balance of a fixed day never changes"));
+            section.warn(
+                "query",
+                &format!("{name} looks like a date: the balance of a fixed day never changes"),
+            );
         }
     }
 }

@@ -23,8 +23,7 @@ const FORBIDDEN_HEADERS: [&str; 10] = [
 ];
 
 impl Setting for Template {
-    const EXPECTED: &'static str =
-        "a text in which {name} stands for a secret, a parameter, {currency}, {type} or {token}, and {{ and }} for braces";
+    const EXPECTED: &'static str = "a text in which {name} stands for a secret, a parameter, {currency}, {type} or {token}, and {{ and }} for braces";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         value.text(Self::EXPECTED, Self::parse)
@@ -36,8 +35,7 @@ impl Setting for Template {
 }
 
 impl Setting for Pointer {
-    const EXPECTED: &'static str =
-        "a JSON pointer of at most 8 members, such as \"/balance\" or \"\" for the body itself, with ~0 for ~ and ~1 for /";
+    const EXPECTED: &'static str = "a JSON pointer of at most 8 members, such as \"/balance\" or \"\" for the body itself, with ~0 for ~ and ~1 for /";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         value.text(Self::EXPECTED, Self::parse)
@@ -53,8 +51,7 @@ impl Setting for Pointer {
 pub(super) struct PathTemplate(pub(super) Template);
 
 impl Setting for PathTemplate {
-    const EXPECTED: &'static str =
-        "a path that starts with /, without query and fragment, in which {name} stands for a parameter, {currency} or {type}";
+    const EXPECTED: &'static str = "a path that starts with /, without query and fragment, in which {name} stands for a parameter, {currency} or {type}";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         value.text(Self::EXPECTED, |text| {
@@ -167,7 +164,7 @@ impl Setting for Basic {
         let pair: Vec<Template> = Vec::read(value)?;
         let pair: Result<[Template; 2], _> = pair.try_into();
         let has_text = |pair: &[Template; 2]| pair.iter().any(|template| !template.as_written().is_empty());
-        pair.ok().filter(has_text).map(Self).ok_or_else(|| value.wrong(&format!("expected {}", Self::EXPECTED)))
+        pair.ok().filter(has_text).map(Self).ok_or_else(|| value.expected(Self::EXPECTED))
     }
 
     fn show(&self) -> String {
@@ -184,9 +181,9 @@ impl Setting for Conditions {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let read = |(pointer, value): (&str, Value<'_>)| {
-            let at = Pointer::parse(pointer).filter(|at| !at.is_root()).ok_or_else(|| {
-                value.wrong("expected a JSON pointer as the key, such as \"/status\"")
-            });
+            let at = Pointer::parse(pointer)
+                .filter(|at| !at.is_root())
+                .ok_or_else(|| value.wrong("expected a JSON pointer as the key, such as \"/status\""));
             let expected = Expected::read(&value);
             Ok(Condition { at: at?, expected: expected? })
         };
@@ -209,7 +206,7 @@ impl Setting for Expected {
             DeValue::Integer(integer) if integer.radix() == 10 => Ok(number(integer.as_str())),
             DeValue::Float(float) => Ok(number(float.as_str())),
             DeValue::Boolean(boolean) => Ok(Self::Boolean(*boolean)),
-            _ => Err(value.wrong(&format!("expected {}", Self::EXPECTED))),
+            _ => Err(value.expected(Self::EXPECTED)),
         }
     }
 

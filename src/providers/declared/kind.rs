@@ -66,6 +66,13 @@ impl Declared {
         &self.declaration.digest
     }
 
+    /// Where its secrets go: the path, and the token's path or URL.
+    #[must_use]
+    pub fn destination(&self) -> String {
+        let token = self.declaration.token.as_ref().map_or("", |token| token.endpoint.as_written());
+        [self.declaration.request.path.as_written(), token].join(" ")
+    }
+
     /// Whether its requests need a token that is exchanged first.
     #[must_use]
     pub fn has_token(&self) -> bool {

@@ -263,7 +263,9 @@ impl MappingReader {
         spot: &Spot,
         found: &Found<'_, '_>,
     ) -> Result<Option<Taken>, ParseError> {
-        let Some((values, row)) = spot.values(found) else { return spot.missing(role, "no row of this currency") };
+        let Some((values, row)) = spot.values(found) else {
+            return spot.missing(role, "no row of this currency");
+        };
         let Some(raw) = self::found(role, values.get(spot.slot))? else {
             return spot.missing(role, "missing or null");
         };

@@ -59,7 +59,11 @@ impl RequestTemplate {
         std::iter::once(&self.path).chain(named).chain(headers).chain(self.basic.iter().flatten())
     }
 
-    pub(super) fn fill(&self, base_url: &str, filling: &Filling<'_>) -> Result<Request<Vec<u8>>, RequestError> {
+    pub(super) fn fill(
+        &self,
+        base_url: &str,
+        filling: &Filling<'_>,
+    ) -> Result<Request<Vec<u8>>, RequestError> {
         let url = [base_url, &path(&self.path, filling)?, &query(&self.query, filling)?].concat();
         let mut request = Request::builder().method(self.method.clone()).uri(url).body(Vec::new())?;
         add_headers(&self.headers, self.basic.as_ref(), filling, request.headers_mut())?;
@@ -87,10 +91,7 @@ fn query(named: &Named, filling: &Filling<'_>) -> Result<String, RequestError> {
 }
 
 /// The members that have a value for this balance.
-fn filled<'n>(
-    named: &'n Named,
-    filling: &Filling<'_>,
-) -> Result<Vec<(&'n str, Filled)>, RequestError> {
+fn filled<'n>(named: &'n Named, filling: &Filling<'_>) -> Result<Vec<(&'n str, Filled)>, RequestError> {
     let fill = |(name, template): &'n (String, Template)| {
         let filled = filling.fill(template, Escaping::None).transpose()?;
         Some(filled.map(|filled| (name.as_str(), filled)))
@@ -115,10 +116,7 @@ pub(super) fn add_headers(
     Ok(())
 }
 
-fn basic_value(
-    [user, password]: &[Template; 2],
-    filling: &Filling<'_>,
-) -> Result<HeaderValue, RequestError> {
+fn basic_value([user, password]: &[Template; 2], filling: &Filling<'_>) -> Result<HeaderValue, RequestError> {
     use base64::Engine as _;
     let part = |template| -> Result<SecretString, RequestError> {
         let filled = filling.fill(template, Escaping::None)?;
@@ -142,7 +140,9 @@ pub(super) fn add_body(
 ) -> Result<(), RequestError> {
     let (media_type, bytes) = match body {
         BodyTemplate::Empty => return Ok(()),
-        BodyTemplate::Form(members) => ("application/x-www-form-urlencoded", form(&filled(members, filling)?)),
+        BodyTemplate::Form(members) => {
+            ("application/x-www-form-urlencoded", form(&filled(members, filling)?))
+        }
         BodyTemplate::Json(members) => ("application/json", json(&filled(members, filling)?)),
     };
     *request.body_mut() = bytes;
@@ -152,9 +152,8 @@ pub(super) fn add_body(
 }
 
 fn form(members: &[(&str, Filled)]) -> Vec<u8> {
-    let pair = |(name, value): &(&str, Filled)| {
-        format!("{}={}", escaped(name), escaped(value.text.expose_secret()))
-    };
+    let pair =
+        |(name, value): &(&str, Filled)| format!("{}={}", escaped(name), escaped(value.text.expose_secret()));
     members.iter().map(pair).collect::<Vec<_>>().join("&").into_bytes()
 }
 

@@ -210,8 +210,7 @@ mod tests {
         values.set_parameter("id", "a@b".to_owned());
         let selector =
             Selector { r#type: r#type.and_then(BalanceType::parse), ..Selector::of(Currency::BRL) };
-        let filling =
-            Filling { values: &values, token: Some(&"t0ken".into()), selector: Some(&selector) };
+        let filling = Filling { values: &values, token: Some(&"t0ken".into()), selector: Some(&selector) };
         let filled = filling.fill(&Template::parse(template).unwrap(), escaping).unwrap();
         filled.map(|filled| filled.text.expose_secret().to_owned())
     }

@@ -45,6 +45,17 @@ pub enum TokenEndpoint {
     Url(String),
 }
 
+impl TokenEndpoint {
+    /// The path or the URL as it was written.
+    #[must_use]
+    pub fn as_written(&self) -> &str {
+        match self {
+            Self::Path(path) => path.as_written(),
+            Self::Url(url) => url,
+        }
+    }
+}
+
 /// How long a token lives.
 #[derive(Clone, Debug)]
 pub enum TokenLife {
@@ -185,14 +196,13 @@ mod tests {
         values.set_secret("id", "me".into());
         values.set_secret("secret", "s3cret".into());
 
-        let request = template(TokenLife::Fixed(Duration::from_mins(1)))
-            .request("https://a.example", &values)
-            .unwrap();
+        let request =
+            template(TokenLife::Fixed(Duration::from_mins(1))).request("https://a.example", &values).unwrap();
 
-        assert_eq!((request.method(), request.uri().to_string().as_str()), (
-            &http::Method::POST,
-            "https://a.example/oauth/token"
-        ));
+        assert_eq!(
+            (request.method(), request.uri().to_string().as_str()),
+            (&http::Method::POST, "https://a.example/oauth/token")
+        );
         assert_eq!(request.headers()["authorization"], "Basic bWU6czNjcmV0");
         assert_eq!(request.body(), b"grant_type=client_credentials");
     }

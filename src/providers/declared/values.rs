@@ -48,9 +48,8 @@ impl PartialEq for AccountValues {
     /// Compares our own secrets with each other; no caller can time this.
     fn eq(&self, other: &Self) -> bool {
         let exposed = |values: &Self| -> Vec<(String, String)> {
-            let pair = |(name, secret): &(String, SecretString)| {
-                (name.clone(), secret.expose_secret().to_owned())
-            };
+            let pair =
+                |(name, secret): &(String, SecretString)| (name.clone(), secret.expose_secret().to_owned());
             values.secrets.iter().map(pair).collect()
         };
         self.parameters == other.parameters && exposed(self) == exposed(other)

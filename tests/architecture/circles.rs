@@ -11,15 +11,18 @@ use crate::source::Source;
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 /// Rooms whose circles are being cut at this moment.
-const BEING_CUT: [&str; 5] = ["config", "sandbox", "shared", "gateway/events", "http/api/events"];
+const BEING_CUT: [&str; 6] =
+    ["config", "providers/declared", "sandbox", "shared", "gateway/events", "http/api/events"];
 
 /// The circles, each as its files in order.
 pub(crate) fn find(sources: &[Source]) -> Vec<String> {
     let graph = graph(sources);
     let mut found = BTreeSet::new();
-    let is_watched = |file: &&String| !BEING_CUT.iter().any(|room| file.starts_with(room));
-    for start in graph.keys().filter(is_watched) {
-        if let Some(circle) = shortest_circle(&graph, start) {
+    let is_being_cut = |file: &String| BEING_CUT.iter().any(|room| file.starts_with(room));
+    for start in graph.keys() {
+        if let Some(circle) = shortest_circle(&graph, start)
+            && !circle.iter().any(is_being_cut)
+        {
             found.insert(circle);
         }
     }

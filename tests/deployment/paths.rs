@@ -47,8 +47,7 @@ fn files(volume: &Value, overlay: &Kustomization) -> Option<BTreeSet<String>> {
         return Some(items(&generator?["files"]).iter().map(|file| word(file).to_owned()).collect());
     }
     if let Some(secret) = volume.get("secret") {
-        let manifests =
-            itself["resources"].as_array()?.iter().map(word).filter(|name| name.ends_with(".yaml"));
+        let manifests = itself["resources"].as_array()?.iter().map(word).filter(|name| !name.contains('/'));
         let mut manifests = manifests.map(|name| overlay.manifest(name));
         let manifest = manifests.find(|manifest| {
             manifest["kind"] == "Secret" && manifest["metadata"]["name"] == secret["secretName"]

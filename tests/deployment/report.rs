@@ -1,4 +1,4 @@
-//! The CronJob that writes the report of the day.
+//! The `CronJob` that writes the report of the day.
 
 use serde_json::{Value, json};
 use url::Url;

@@ -120,7 +120,7 @@ impl<S: Source> Lookup<'_, S> {
     /// The last snapshot, for a caller who takes it when the read fails.
     async fn last_resort(&self, question: &Question, refusal: Refusal) -> Result<Found, Refusal> {
         let snapshot = self.cache.fallback(question).await.ok_or(refusal)?;
-        Ok(Found { snapshot, via: Via::Memory { is_failing: true } })
+        Ok(Found { snapshot, via: Via::Fallback })
     }
 
     fn failed(&self, failure: Failure) -> Refusal {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use account::{Account, AccountSettings, BalanceSettings, BalanceSlot, Selection};
-pub use balance::{Asked, Found, Refusal, Via};
+pub use balance::{Asked, Forced, Found, Refusal, Via};
 pub use lookup::{Lookup, Source};
 pub use reconciliation::{Finding, Verdict};
 pub use status::{AccountStatus, BalanceStatus, ProviderStatus, Status};

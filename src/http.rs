@@ -11,6 +11,7 @@ mod logged;
 mod observe;
 pub mod ops;
 pub mod pages;
+mod places;
 mod problem;
 mod query;
 mod route;
@@ -60,7 +61,7 @@ pub fn api_service(
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see Allow for the methods")
         })
-        .with_state(live.clone());
+        .with_state(());
     ServiceBuilder::new()
         .map_request(|request: http::Request<Incoming>| request.map(body_of))
         .layer(layer_fn(|inner| observe::observe(live.clone(), inner)))

@@ -52,10 +52,12 @@ struct ConfigFile {
 impl ConfigFile {
     /// Loads the file, or says on standard error everything that is wrong with it.
     fn load(&self) -> Result<Config, ExitCode> {
-        config::load(&self.path).map_err(|errors| {
-            complain(&errors.to_string());
-            ExitCode::from(2)
-        })
+        config::load(&self.path).map_err(|errors| usage(&errors))
+    }
+
+    /// Likewise, without the files and variables that it names.
+    fn load_without_secrets(&self) -> Result<Config, ExitCode> {
+        config::load_without_secrets(&self.path).map_err(|errors| usage(&errors))
     }
 }
 
@@ -70,6 +72,12 @@ pub fn run() -> ExitCode {
         Command::Balances(arguments) => balances::run(&arguments),
         Command::Openapi => openapi::run(),
     }
+}
+
+/// Says what is wrong with a configuration.
+fn usage(errors: &config::ConfigErrors) -> ExitCode {
+    complain(&errors.to_string());
+    ExitCode::from(2)
 }
 
 /// Says what failed at run time.

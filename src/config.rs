@@ -11,6 +11,7 @@ mod balances;
 mod caller;
 mod duration;
 mod error;
+mod found;
 mod freshness;
 mod log;
 mod pem;
@@ -120,15 +121,35 @@ impl Config {
 /// # Errors
 /// [`ConfigErrors`] with every mistake.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    load_after(path, None).map_err(|(errors, _)| errors)
+    load_as(path, Purpose::Start).map_err(|(errors, _)| errors)
 }
 
-/// Likewise, in a reload if there is something before. With the mistakes come the sources that were named.
+/// Reads a configuration file without the files and variables that it names. What is returned cannot be served: it has
+/// nothing of what they hold.
+///
+/// # Errors
+/// [`ConfigErrors`] with every mistake of the text itself.
+pub fn load_without_secrets(path: &Path) -> Result<Config, ConfigErrors> {
+    load_as(path, Purpose::WithoutSecrets).map_err(|(errors, _)| errors)
+}
+
+/// What a configuration is read for.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    /// To start with it.
+    Start,
+    /// To replace a configuration whose sources held this.
+    Reload(&'a Sources),
+    /// To check its text alone.
+    WithoutSecrets,
+}
+
+/// Likewise, for any purpose. With the mistakes come the sources that were named.
 #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
-fn load_after(path: &Path, before: Option<&Sources>) -> Result<Config, (ConfigErrors, Sources)> {
+fn load_as(path: &Path, purpose: Purpose<'_>) -> Result<Config, (ConfigErrors, Box<Sources>)> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| (ConfigErrors::unreadable(path, &error), Sources::default()))?;
-    parse_after(&text, path, &|name| std::env::var(name).ok(), before)
+        .map_err(|error| (ConfigErrors::unreadable(path, &error), Box::default()))?;
+    parse_as(&text, path, &|name| std::env::var(name).ok(), purpose)
 }
 
 /// Reads a configuration text. `file` is only named in mistakes; `env` stands for the environment.
@@ -136,20 +157,20 @@ fn load_after(path: &Path, before: Option<&Sources>) -> Result<Config, (ConfigEr
 /// # Errors
 /// [`ConfigErrors`] with every mistake.
 pub fn parse(text: &str, file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
-    parse_after(text, file, env, None).map_err(|(errors, _)| errors)
+    parse_as(text, file, env, Purpose::Start).map_err(|(errors, _)| errors)
 }
 
-fn parse_after(
+fn parse_as(
     text: &str,
     file: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-    before: Option<&Sources>,
-) -> Result<Config, (ConfigErrors, Sources)> {
+    purpose: Purpose<'_>,
+) -> Result<Config, (ConfigErrors, Box<Sources>)> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err((ConfigErrors::syntax(file, text, &errors), Sources::default()));
+        return Err((ConfigErrors::syntax(file, text, &errors), Box::default()));
     }
-    let reading = Reading::new(env, before);
+    let reading = Reading::new(env, purpose);
     let config = read(Section::root(document.get_ref(), &reading));
     let Outcome { mistakes, warnings, masked, sources, unread } = reading.into_outcome();
     match config {
@@ -157,7 +178,7 @@ fn parse_after(
             let warnings = warnings.into_iter().chain(warnings::across(&config)).collect();
             Ok(Config { warnings, masked, sources, unread, ..config })
         }
-        _ => Err((ConfigErrors::new(file, mistakes), sources)),
+        _ => Err((ConfigErrors::new(file, mistakes), Box::new(sources))),
     }
 }
 

@@ -1,10 +1,9 @@
 //! Traces for a collector: one span per request, one per read and one per attempt. Off by default.
 //!
-//! A read belongs to no request, so it is a trace of its own; every request that waited for it has a link to it, and
-//! so has one that was given up meanwhile. A read is sent when a sampled request began it or waited for it, or when it
-//! was sampled where no request asked.
-//! Whatever is noted here holds names and numbers of ours, never an amount, a secret or a provider's words, and
-//! nothing of it goes to a provider.
+//! A read belongs to no request, so it is a separate trace. Every request that waited for it links to it, also an
+//! abandoned one. A read is exported when a sampled request started it or waited for it; a read without a request
+//! has its own sampling decision. Spans contain our own names and numbers, never an amount, a secret or a text of a
+//! provider. Providers receive no trace context.
 
 mod collector;
 mod context;
@@ -27,16 +26,16 @@ use crate::domain::Moment;
 use collector::Collector;
 use export::Exporter;
 
-/// Where spans go, and of how many requests.
+/// Where spans are exported to, and the share of requests that are sampled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceSettings {
-    /// The collector, without a slash at the end; `/v1/traces` is appended.
+    /// The collector's URL without a slash at the end; `/v1/traces` is appended.
     pub otlp: String,
-    /// Of requests without a parent.
+    /// The sampled share of requests without a parent span.
     pub sample: Sample,
 }
 
-/// Begins spans and sends those that ended. Clones share the way to the collector.
+/// Begins spans and exports ended ones. Clones share one exporter.
 #[derive(Clone, Debug)]
 pub struct Tracer(Arc<Inner>);
 
@@ -48,7 +47,7 @@ struct Inner {
 }
 
 impl Tracer {
-    /// Makes the way to the collector, which is a task of its own. To be called within a runtime; nothing is sent yet.
+    /// Starts the exporter in its own task. Must be called within a runtime; sends nothing yet.
     ///
     /// # Errors
     /// [`TraceError`] when the HTTP client cannot be made.
@@ -57,13 +56,13 @@ impl Tracer {
         Ok(Self(Arc::new(Inner { settings, exporter, clock })))
     }
 
-    /// What it was made from.
+    /// The settings of this tracer.
     #[must_use]
     pub fn settings(&self) -> &TraceSettings {
         &self.0.settings
     }
 
-    /// Waits until what has ended is sent or given up.
+    /// Waits until all ended spans are sent or dropped.
     pub async fn flush(&self) {
         self.0.exporter.flush().await;
     }

@@ -21,6 +21,7 @@ mod rotation;
 mod sharing;
 mod stop;
 mod token;
+mod transport;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -33,8 +34,8 @@ pub use client::{ClientError, ClientSettings};
 pub use credentials::{ClientCredentials, Credential};
 pub use jwks::{JwksClient, JwksError, JwksSettings};
 pub use provider::{Last, ProviderSettings, UpstreamProvider};
+pub use transport::{Response, Sending, Transport};
 
-use crate::clock;
 use crate::domain::{AccountName, Currency, MaxAge, Selector, Snapshot};
 use crate::metrics::{Operation, ReadRefusal};
 use crate::shared::SharedAccount;
@@ -96,7 +97,11 @@ impl Upstream {
         let balance = |selector| Balance { selector, first_currency: OnceLock::new(), holds: Arc::default() };
         Self {
             account: settings.account,
-            gate: Gate::new(settings.provider.settings.budget, settings.shared.clone()),
+            gate: Gate::new(
+                settings.provider.settings.budget,
+                settings.shared.clone(),
+                settings.provider.clock,
+            ),
             shared: settings.shared,
             provider: settings.provider,
             credentials: Arc::new(Credentials::new(settings.credential)),
@@ -109,20 +114,22 @@ impl Upstream {
     }
 
     /// The same account under other settings. Budget and holds belong to its name and stay; tokens and the credential
-    /// before a rotation stay while its identity does. Reads under way end undisturbed.
+    /// before a rotation stay while its identity does; that credential only where secrets go to the same place as before.
+    /// Reads under way end undisturbed.
     #[must_use]
     pub fn reconfigured(self: &Arc<Self>, settings: UpstreamSettings, keeps_identity: bool) -> Arc<Self> {
-        let now = clock::now().monotonic;
+        let now = self.provider.now().monotonic;
+        let keeps_identity = keeps_identity && self.credentials.is_like(&settings.credential);
+        let keeps_credentials = keeps_identity && self.provider.authorises_like(&settings.provider);
         let is_other =
-            if keeps_identity { self.credentials.replace(settings.credential.clone(), now) } else { None };
-        let keeps_identity = is_other.is_some();
+            if keeps_credentials { self.credentials.replace(settings.credential.clone(), now) } else { None };
         let [old, new] = [&self.provider, &settings.provider].map(|provider| &provider.settings.client);
         if is_other != Some(false) || !new.has_identity_of(old) {
             self.holds.end_refusals();
             settings.provider.reset_breaker();
         }
         let selectors = self.balances.iter().map(|balance| &balance.selector);
-        if keeps_identity
+        if keeps_credentials
             && Arc::ptr_eq(&self.provider, &settings.provider)
             && selectors.eq(&settings.selectors)
             && self.max_age == settings.max_age
@@ -144,8 +151,10 @@ impl Upstream {
             }
         }
         if keeps_identity {
-            next.credentials = Arc::clone(&self.credentials);
             next.tokens = Arc::clone(&self.tokens);
+        }
+        if keeps_credentials {
+            next.credentials = Arc::clone(&self.credentials);
         }
         let next = Arc::new(next);
         // The renewals of the old way end with it.
@@ -158,7 +167,7 @@ impl Upstream {
     /// Whether the newest credential was refused, and the one before it is in use.
     #[must_use]
     pub fn is_credential_rejected(&self) -> bool {
-        self.credentials.is_rejected(clock::now().monotonic)
+        self.credentials.is_rejected(self.provider.now().monotonic)
     }
 
     /// Outgoing calls allowed in any period.
@@ -170,7 +179,7 @@ impl Upstream {
     /// Outgoing calls that may leave now.
     #[must_use]
     pub fn budget_remaining(&self) -> u32 {
-        self.gate.remaining(clock::now().monotonic)
+        self.gate.remaining(self.provider.now().monotonic)
     }
 
     /// When the account's token expires; `None` without one of ours.

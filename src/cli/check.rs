@@ -14,10 +14,16 @@ pub(super) struct CheckArguments {
     /// Also read each balance once, and try the shared store; prints status, currency and latency, never an amount.
     #[arg(long)]
     live: bool,
+    /// Do not read what files and environment variables hold: secrets, certificates, CAs. For CI, where they are not
+    /// there.
+    #[arg(long, conflicts_with = "live")]
+    without_secrets: bool,
 }
 
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
-    let config = match arguments.file.load() {
+    let loaded =
+        if arguments.without_secrets { arguments.file.load_without_secrets() } else { arguments.file.load() };
+    let config = match loaded {
         Ok(config) => config,
         Err(code) => return code,
     };

@@ -5,16 +5,16 @@ use sha2::{Digest, Sha256};
 
 use super::balances;
 use super::duration::Interval;
-use super::pem::Certificate;
+use super::pem::SentCertificate;
 use super::provider::{Known, ProviderConfig};
 use super::reading::{Read, Reported};
-use super::secret::{HeaderSecret, Secret};
+use super::secret::Secret;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 use crate::domain::AccountName;
 use crate::gateway::AccountSettings;
 use crate::providers::{Authorisation, Provider, Scheme};
-use crate::upstream::{ClientCredentials, Credential};
+use crate::upstream::{ClientCredentials, Credential, ProviderSettings};
 
 const TOKEN_KEYS: [&str; 4] = ["token", "client_id", "client_secret", "certificate"];
 const KEYS_KEYS: [&str; 2] = ["api_key", "session_token"];
@@ -65,6 +65,10 @@ fn read(
     let name = AccountName::parse(written_name).map_err(|error| section.wrong("", &error.to_string()));
     let provider = read_provider(section, providers);
     let adapter = provider.and_then(|provider| provider.adapter);
+    if let Ok(Known { config: Ok(config), .. }) = provider {
+        let ProviderSettings { adapter, token_endpoint, .. } = &config.settings;
+        section.note_destination("place", [adapter.kind(), &config.base_url, token_endpoint].join(" "));
+    }
     let is_enabled = section.or("enabled", true);
     let credential = read_credential(section, adapter);
     let balances = balances::read(section, adapter);
@@ -96,10 +100,15 @@ fn read_provider<'a>(
     section: &mut Section<'_>,
     providers: Result<&'a [Known<'a>], &Reported>,
 ) -> Read<&'a Known<'a>> {
-    let ProviderReference(name) = section.required("provider")?;
+    let written: Option<ProviderReference> = section.optional("provider")?;
     let providers = providers.map_err(|reported| *reported)?;
+    let names: Vec<&str> = providers.iter().map(|provider| provider.name).collect();
+    let expected = format!("the name of a provider, one of {}", names.join(", "));
+    let Some(ProviderReference(name)) = written else {
+        return Err(section.wrong("provider", &format!("missing, expected {expected}")));
+    };
     let known = providers.iter().find(|provider| provider.name == name);
-    known.ok_or_else(|| section.wrong("provider", "expected the name of a provider in [providers]"))
+    known.ok_or_else(|| section.expected("provider", &expected))
 }
 
 /// Whether this kind of provider takes such a credential.
@@ -133,21 +142,21 @@ fn digest(secret: &SecretString) -> String {
 
 /// Every credential that may be written, of which the provider's kind takes one.
 struct Written {
-    token: Read<Option<HeaderSecret>>,
+    token: Read<Option<Secret>>,
     client_id: Read<Option<Secret>>,
     client_secret: Read<Option<Secret>>,
-    certificate: Read<Option<Certificate>>,
-    api_key: Read<Option<HeaderSecret>>,
-    session_token: Read<Option<HeaderSecret>>,
+    certificate: Read<Option<SentCertificate>>,
+    api_key: Read<Option<Secret>>,
+    session_token: Read<Option<Secret>>,
 }
 
 fn read_credential(section: &mut Section<'_>, adapter: Read<&'static dyn Provider>) -> Read<Credential> {
     let written = Written {
         token: section.optional("token"),
-        client_id: section.optional("client_id"),
+        client_id: principal(section, "client_id"),
         client_secret: section.optional("client_secret"),
         certificate: section.optional("certificate"),
-        api_key: section.optional("api_key"),
+        api_key: principal(section, "api_key"),
         session_token: section.optional("session_token"),
     };
     let adapter = adapter?;
@@ -172,6 +181,16 @@ fn read_credential(section: &mut Section<'_>, adapter: Read<&'static dyn Provide
         scheme => Err(section.wrong("", &format!("expected {}", expected(scheme)))),
     };
     credential.and_then(|credential| if has_foreign { Err(Reported) } else { Ok(credential) })
+}
+
+/// Reads what says who we are at the provider. Where it has changed, the other secrets are another client's.
+fn principal(section: &mut Section<'_>, key: &'static str) -> Read<Option<Secret>> {
+    let secret: Read<Option<Secret>> = section.optional(key);
+    if let Ok(secret) = &secret {
+        let name = secret.as_ref().map(|secret| digest(&secret.0)).unwrap_or_default();
+        section.note_destination(key, name);
+    }
+    secret
 }
 
 fn expected(scheme: Scheme) -> &'static str {

@@ -3,10 +3,10 @@
 use super::address::DocumentUrl;
 use super::pem::Authority;
 use super::reading::Read;
-use super::secret::HeaderSecret;
+use super::secret::Secret;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
-use super::source::{FilePath, Source};
+use super::source::{FilePath, Source, Unknown};
 use crate::auth::Jwks;
 use crate::upstream::JwksSettings;
 
@@ -56,8 +56,11 @@ impl Setting for Keys {
         let mut section = value.section(Self::EXPECTED)?;
         let file: Read<Option<FilePath>> = section.optional("file");
         let url: Read<Option<DocumentUrl>> = section.optional("url");
+        if let Ok(Some(DocumentUrl(url))) = &url {
+            section.note_destination("url", url.clone());
+        }
         let ca: Read<Option<Authority>> = section.optional("ca");
-        let token: Read<Option<HeaderSecret>> = section.optional("token");
+        let token: Read<Option<Secret>> = section.optional("token");
         let is_asked = section.has("ca") || section.has("token");
         let shown = section.inline();
         section.close();
@@ -82,6 +85,12 @@ fn read_keys(value: &Value<'_>, FilePath(file): FilePath) -> Read<Jwks> {
     Source::File(file).understood(value, |contents, source| {
         Jwks::parse(contents).map_err(|error| format!("{error} in {source}"))
     })
+}
+
+impl Unknown for Jwks {
+    fn unknown(_: &Source) -> Self {
+        Self::default()
+    }
 }
 
 /// Reads the section; none without `[auth.kubernetes]`.

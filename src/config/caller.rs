@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::rate::Replicas;
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
@@ -33,7 +35,11 @@ impl Setting for KeyDigest {
     const EXPECTED: &'static str = "the SHA-256 of a key, 64 hex digits (see `balance-gateway new-key`)";
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        value.text(Self::EXPECTED, |text| parse_hex(text).map(Self))
+        // A key may stand here in the place of its digest.
+        let DeValue::String(text) = value.toml() else { return Err(value.expected_hiding(Self::EXPECTED)) };
+        parse_hex(text).map(Self).ok_or_else(|| {
+            value.wrong(&format!("expected {}, not a text of {} characters", Self::EXPECTED, text.len()))
+        })
     }
 
     fn show(&self) -> String {
@@ -163,7 +169,8 @@ fn read_keys(value: &Value<'_>, seen: &mut Seen) -> Read<Vec<KeyDigest>> {
 fn read_service_account(value: &Value<'_>, seen: &mut Seen) -> Read<ServiceAccount> {
     let account = ServiceAccount::read(value)?;
     if !seen.accepts_tokens {
-        return Err(value.wrong("expected [auth.kubernetes], which says whose tokens are accepted"));
+        return Err(value
+            .wrong("expected [auth.kubernetes], which says whose tokens are accepted, and it is not there"));
     }
     match seen.service_accounts.insert(account.clone(), value.path().to_owned()) {
         None => Ok(account),

@@ -1,5 +1,7 @@
 //! Certificates and private keys in PEM. The parser's own errors quote lines, so they are not passed on.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -10,20 +12,43 @@ use super::secret::{MASK, Secret, text};
 use super::section::{Setting, Value};
 use super::source::{FilePath, Source};
 
-/// A certificate, perhaps with its chain.
+/// Characters of base64 in a line of PEM (RFC 7468).
+const LINE: usize = 64;
+
+/// A certificate that is sent to the provider as text: the CERTIFICATE blocks of a file, and nothing else of it.
 #[derive(Clone, Debug)]
-pub(super) struct Certificate(pub(super) SecretString);
+pub(super) struct SentCertificate(pub(super) SecretString);
+
+impl Setting for SentCertificate {
+    const EXPECTED: &'static str = Secret::EXPECTED;
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let pem = Source::read(value)?.understood(value, |contents, source| {
+            if holds_private_key(contents) {
+                return Err(format!(
+                    "expected certificates alone, but {source} holds a private key, and its contents are sent"
+                ));
+            }
+            Ok(pem(&certificates(contents, source)?).into())
+        })?;
+        Ok(Self(pem))
+    }
+
+    fn show(&self) -> String {
+        MASK.to_owned()
+    }
+}
+
+/// Our certificate with its chain, for mutual TLS. A private key may stand beside it: only certificates are taken.
+#[derive(Clone, Debug)]
+struct Certificate(SecretString);
 
 impl Setting for Certificate {
     const EXPECTED: &'static str = Secret::EXPECTED;
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        let pem = Source::read(value)?.understood(value, |contents, source| {
-            if holds_certificates(contents) {
-                return Ok(text(contents, source)?.into());
-            }
-            Err(format!("expected a certificate in PEM in {source}"))
-        })?;
+        let pem = Source::read(value)?
+            .understood(value, |contents, source| Ok(pem(&certificates(contents, source)?).into()))?;
         Ok(Self(pem))
     }
 
@@ -45,7 +70,7 @@ impl Setting for PrivateKey {
             if PrivateKeyDer::from_pem_slice(contents).is_ok() {
                 return Ok(text(contents, source)?.into());
             }
-            Err(format!("expected a private key in PEM in {source}"))
+            Err(format!("expected a private key in PEM in {source}{}", hint(contents)))
         })?;
         source.warn_if_open(value);
         Ok(Self(pem))
@@ -99,10 +124,8 @@ impl Setting for Authority {
     fn read(value: &Value<'_>) -> Read<Self> {
         let file = FilePath::read(value)?;
         let pem = Source::File(file.0.clone()).understood(value, |contents, source| {
-            if holds_usable_certificates(contents) {
-                return Ok(contents.to_vec());
-            }
-            Err(format!("expected a certificate in PEM in {source}"))
+            certificates(contents, source)?;
+            Ok(contents.to_vec())
         })?;
         Ok(Self { file, pem })
     }
@@ -112,15 +135,53 @@ impl Setting for Authority {
     }
 }
 
-/// Whether there is at least one certificate, and none that cannot be read.
-fn holds_certificates(pem: &[u8]) -> bool {
-    let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
-    certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok())
+/// Reads the certificates. There must be one, and TLS must understand each.
+fn certificates(pem: &[u8], source: &Source) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut roots = RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.ok().filter(|certificate| roots.add(certificate.clone()).is_ok());
+        let number = certificates.len() + 1;
+        certificates.push(certificate.ok_or_else(|| {
+            format!(
+                "expected certificates in PEM, but number {number} in {source} cannot be read{}",
+                hint(pem)
+            )
+        })?);
+    }
+    if certificates.is_empty() {
+        return Err(format!("expected a certificate in PEM in {source}{}", hint(pem)));
+    }
+    Ok(certificates)
 }
 
-/// Likewise, and none whose contents TLS does not understand.
-fn holds_usable_certificates(pem: &[u8]) -> bool {
-    let mut roots = RootCertStore::empty();
-    let is_usable = |certificate| roots.add(certificate).is_ok();
-    holds_certificates(pem) && CertificateDer::pem_slice_iter(pem).flatten().all(is_usable)
+/// Whether a private key of any form stands among the blocks, an unreadable one too.
+fn holds_private_key(pem: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(pem);
+    text.match_indices("-----BEGIN ").any(|(at, _)| {
+        let label = text[at..].lines().next().unwrap_or_default();
+        label.contains("PRIVATE KEY")
+    })
+}
+
+/// Certificates as text. It is made from what was understood, so that nothing else of a file can be in it.
+fn pem(certificates: &[CertificateDer<'_>]) -> String {
+    let block = |certificate: &CertificateDer<'_>| {
+        let base64 = STANDARD.encode(certificate);
+        let lines: Vec<_> = base64.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----", lines.join("\n"))
+    };
+    certificates.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+/// What often goes wrong with PEM in a variable.
+fn hint(pem: &[u8]) -> &'static str {
+    let is_one_line = !pem.trim_ascii_end().contains(&b'\n');
+    if is_one_line && pem.windows(2).any(|pair| pair == br"\n") {
+        ": its line breaks are written as \\n; they must be real line breaks"
+    } else if is_one_line && pem.starts_with(b"-----BEGIN ") {
+        ": it is a single line; PEM has line breaks"
+    } else {
+        ""
+    }
 }

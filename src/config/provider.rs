@@ -110,6 +110,7 @@ fn read(
         identity: identity?.map(Identity::into_pem),
     };
     if section.is_at_start()
+        && section.reads_sources()
         && let Err(error) = client.check_identity()
     {
         section.wrong(

@@ -58,7 +58,7 @@ fn rate(section: &mut Section<'_>) -> Read<(u32, Duration)> {
     let per: Read<Duration> = section.required("per");
     let (requests, per) = (requests?.get(), per?);
     if per.as_nanos() < u128::from(requests) {
-        return Err(section.wrong("requests", "expected at most one per nanosecond"));
+        return Err(section.expected("requests", "at most one per nanosecond"));
     }
     Ok((requests, per))
 }

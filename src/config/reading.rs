@@ -1,11 +1,13 @@
 //! What all parts of one reading share: the environment, the remarks so far, and the effective text.
 
 use std::cell::{RefCell, RefMut};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretSlice};
 
+use super::Purpose;
 use super::error::Remark;
 use super::source::{Sources, Unread};
 use crate::upstream::Credential;
@@ -26,7 +28,11 @@ pub(super) struct Reading<'a> {
     sources: RefCell<Sources>,
     /// What the sources held before, in a reload.
     before: Option<&'a Sources>,
+    /// False where a configuration is checked without the contents of files and variables.
+    reads_sources: bool,
     unread: RefCell<Vec<Unread>>,
+    /// Paths below which no old secret is kept, since it would go to another place than before.
+    moved: RefCell<BTreeSet<String>>,
 }
 
 /// What a reading leaves behind.
@@ -43,7 +49,12 @@ pub(super) struct Outcome {
 
 impl<'a> Reading<'a> {
     /// Begins a reading; one that reloads knows what the sources held before.
-    pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>, before: Option<&'a Sources>) -> Self {
+    pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>, purpose: Purpose<'a>) -> Self {
+        let (before, reads_sources) = match purpose {
+            Purpose::Start => (None, true),
+            Purpose::Reload(before) => (Some(before), true),
+            Purpose::WithoutSecrets => (None, false),
+        };
         Self {
             env,
             mistakes: RefCell::default(),
@@ -51,8 +62,31 @@ impl<'a> Reading<'a> {
             masked: RefCell::default(),
             sources: RefCell::default(),
             before,
+            reads_sources,
             unread: RefCell::default(),
+            moved: RefCell::default(),
         }
+    }
+
+    /// Whether the contents of files and variables are read.
+    pub(super) fn reads_sources(&self) -> bool {
+        self.reads_sources
+    }
+
+    /// Notes where the secrets below a place go. When that has changed since the last load, none of them is kept.
+    pub(super) fn note_destination(&self, place: &Place, part: &str, destination: String) {
+        let key = format!("{}#{part}", place.path);
+        let before = self.before.and_then(|before| before.destination(&key));
+        if before.is_some_and(|before| *before != destination) {
+            self.moved.borrow_mut().insert(format!("{}.", place.path));
+        }
+        self.sources.borrow_mut().note_destination(key, destination);
+    }
+
+    /// What a source held before this reload, if it may still be used.
+    fn kept(&self, key: &str) -> Option<&'a SecretSlice<u8>> {
+        let has_moved = self.moved.borrow().iter().any(|path| key.starts_with(path));
+        self.before.filter(|_| !has_moved)?.get(key)
     }
 
     /// Ends it.
@@ -83,13 +117,15 @@ impl<'a> Reading<'a> {
             let unread = Unread { key: place.path.clone(), file: file.map(Path::to_owned), problem };
             self.unread.borrow_mut().push(unread);
         };
-        let Some(before) = self.before else { return Err(self.report(place, problem)) };
-        if let Some(kept) = before.get(&place.path) {
+        if self.before.is_none() {
+            return Err(self.report(place, problem));
+        }
+        if let Some(kept) = self.kept(&place.path) {
             note("the old one is kept");
             return Ok(kept.expose_secret().to_vec());
         }
         let Some(account) = place.account() else { return Err(self.report(place, problem)) };
-        note(match before.credential(account) {
+        note(match self.credential_before(account) {
             Some(_) => "the account's old credential is kept until it is there",
             None => "the account is switched off until it is there",
         });
@@ -98,7 +134,8 @@ impl<'a> Reading<'a> {
 
     /// What an account authenticated with before this reload.
     pub(super) fn credential_before(&self, account: &str) -> Option<&'a Credential> {
-        self.before?.credential(account)
+        let has_moved = self.moved.borrow().contains(&format!("accounts.{account}."));
+        self.before.filter(|_| !has_moved)?.credential(account)
     }
 
     /// Whether this is no reload.
@@ -108,14 +145,14 @@ impl<'a> Reading<'a> {
 
     /// What a source held before this reload.
     pub(super) fn before(&self, place: &Place) -> Option<&'a SecretSlice<u8>> {
-        self.before?.get(&place.path)
+        self.kept(&place.path)
     }
 
     /// Whether a source inside this place is waited for.
     pub(super) fn is_awaited(&self, place: &Place) -> bool {
         let inside = format!("{}.", place.path);
-        let is_kept = |key: &str| self.before.is_some_and(|before| before.get(key).is_some());
-        self.unread.borrow().iter().any(|unread| unread.key.starts_with(&inside) && !is_kept(&unread.key))
+        let unread = self.unread.borrow();
+        unread.iter().any(|unread| unread.key.starts_with(&inside) && self.kept(&unread.key).is_none())
     }
 
     /// Looks up an environment variable.

@@ -1,7 +1,8 @@
 //! Secrets: from a file or the environment, never from the text of the configuration.
 
-use http::HeaderValue;
-use secrecy::{ExposeSecret, SecretString};
+use std::borrow::Cow;
+
+use secrecy::SecretString;
 
 use super::reading::Read;
 use super::section::{Setting, Value};
@@ -10,7 +11,8 @@ use super::source::{self, Source, without_newline};
 /// What is shown instead.
 pub(super) const MASK: &str = "\"***\"";
 
-/// A secret as it stands in its source, but for one newline at the end.
+/// A secret as it stands in its source, without one newline at the end. It travels in headers and bodies of requests,
+/// so it holds visible ASCII only.
 #[derive(Clone, Debug)]
 pub(super) struct Secret(pub(super) SecretString);
 
@@ -19,7 +21,7 @@ impl Setting for Secret {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let source = Source::read(value)?;
-        let secret = source.understood(value, secret)?;
+        let secret = source.understood(value, |contents, source| Ok(visible(contents, source)?.into()))?;
         source.warn_if_open(value);
         Ok(Self(secret))
     }
@@ -29,41 +31,49 @@ impl Setting for Secret {
     }
 }
 
-/// A secret that is sent as a header of every call.
-#[derive(Clone, Debug)]
-pub(super) struct HeaderSecret(pub(super) SecretString);
-
-impl Setting for HeaderSecret {
-    const EXPECTED: &'static str = Secret::EXPECTED;
-
-    fn read(value: &Value<'_>) -> Read<Self> {
-        let source = Source::read(value)?;
-        let secret = source.understood(value, |contents, source| {
-            let secret = secret(contents, source)?;
-            match HeaderValue::from_str(secret.expose_secret()) {
-                Ok(_) => Ok(secret),
-                Err(_) => Err("expected a secret of visible ASCII, as it is sent in a header".to_owned()),
-            }
-        })?;
-        source.warn_if_open(value);
-        Ok(Self(secret))
+/// Understands contents as visible ASCII. The error names the first other character and its place.
+pub(super) fn visible<'a>(contents: &'a [u8], source: &Source) -> Result<&'a str, String> {
+    let text = text(contents, source)?;
+    if text.get(..BEARER.len()).is_some_and(|start| start.eq_ignore_ascii_case(BEARER)) {
+        return Err(format!("expected the token alone, without `Bearer ` before it, in {source}"));
     }
-
-    fn show(&self) -> String {
-        MASK.to_owned()
+    match text.chars().zip(1..).find(|(c, _)| !c.is_ascii_graphic()) {
+        None => Ok(text),
+        Some((c, place)) => {
+            Err(format!("expected visible ASCII, not {} as character {place} of {source}", name_of(c)))
+        }
     }
+}
+
+const BEARER: &str = "Bearer ";
+
+/// A character that a person may not see, by its code and its name.
+fn name_of(c: char) -> String {
+    let name: Cow<'_, str> = match c {
+        '\0' => "NUL".into(),
+        '\t' => "a tab".into(),
+        '\n' => "a line feed".into(),
+        '\r' => "a carriage return".into(),
+        ' ' => "a space".into(),
+        '\u{7f}' => "DEL".into(),
+        '\u{a0}' => "a no-break space".into(),
+        '\u{200b}' => "a zero-width space".into(),
+        '\u{200c}' => "a zero-width non-joiner".into(),
+        '\u{200d}' => "a zero-width joiner".into(),
+        '\u{2028}' => "a line separator".into(),
+        '\u{2029}' => "a paragraph separator".into(),
+        '\u{202f}' => "a narrow no-break space".into(),
+        '\u{2060}' => "a word joiner".into(),
+        '\u{feff}' => "a byte order mark".into(),
+        c if c.is_control() => "a control character".into(),
+        c if c.is_whitespace() => "white space".into(),
+        _ => "no ASCII".into(),
+    };
+    format!("U+{:04X} ({name})", u32::from(c))
 }
 
 /// Understands contents as UTF-8.
 pub(super) fn text<'a>(contents: &'a [u8], source: &Source) -> Result<&'a str, String> {
-    std::str::from_utf8(without_newline(contents)).map_err(|_| format!("expected UTF-8 in {source}"))
-}
-
-fn secret(contents: &[u8], source: &Source) -> Result<SecretString, String> {
-    let text = text(contents, source)?;
-    if text.trim() == text {
-        Ok(text.into())
-    } else {
-        Err(format!("expected no white space around the secret in {source}"))
-    }
+    std::str::from_utf8(without_newline(contents))
+        .map_err(|error| format!("expected UTF-8, but byte {} of {source} is not", error.valid_up_to() + 1))
 }

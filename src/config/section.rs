@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::found;
 use super::reading::{Place, Read, Reading, Reported};
 use super::source::Sources;
 use crate::upstream::Credential;
@@ -49,6 +50,11 @@ impl<'a> Value<'a> {
         self.reading.env(name)
     }
 
+    /// Whether the contents of files and variables are read.
+    pub(super) fn reads_sources(&self) -> bool {
+        self.reading.reads_sources()
+    }
+
     /// What the sources held, to add to.
     pub(super) fn sources(&self) -> RefMut<'_, Sources> {
         self.reading.sources()
@@ -69,25 +75,31 @@ impl<'a> Value<'a> {
         self.toml
     }
 
+    /// Reports that something else stands here than what is expected, and names it.
+    pub(super) fn expected(&self, expected: &str) -> Reported {
+        self.wrong(&format!("expected {expected}, not {}", found::shown(self.toml)))
+    }
+
+    /// Likewise where a secret may stand by mistake: only the form of what was found is named.
+    pub(super) fn expected_hiding(&self, expected: &str) -> Reported {
+        self.wrong(&format!("expected {expected}, not {}", found::form(self.toml)))
+    }
+
     /// Reads a text that `parse` understands.
     pub(super) fn text<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Read<T> {
         let text = if let DeValue::String(text) = self.toml { parse(text) } else { None };
-        text.ok_or_else(|| self.wrong(&format!("expected {expected}")))
+        text.ok_or_else(|| self.expected(expected))
     }
 
     /// Reads an inline table.
     pub(super) fn section(&self, expected: &str) -> Read<Section<'a>> {
-        let DeValue::Table(table) = self.toml else {
-            return Err(self.wrong(&format!("expected {expected}")));
-        };
+        let DeValue::Table(table) = self.toml else { return Err(self.expected_hiding(expected)) };
         Ok(Section::new(self.place.clone(), Some(table), self.reading))
     }
 
     /// Reads a list.
     pub(super) fn items(&self, expected: &str) -> Read<Vec<Value<'a>>> {
-        let DeValue::Array(items) = self.toml else {
-            return Err(self.wrong(&format!("expected {expected}")));
-        };
+        let DeValue::Array(items) = self.toml else { return Err(self.expected_hiding(expected)) };
         let item = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| {
             let path = format!("{}[{index}]", self.place.path);
             let place = Place { path, at: item.span().start };
@@ -194,6 +206,16 @@ impl<'a> Section<'a> {
         self.reading.is_first()
     }
 
+    /// Whether the contents of files and variables are read.
+    pub(super) fn reads_sources(&self) -> bool {
+        self.reading.reads_sources()
+    }
+
+    /// Notes one part of where the secrets of this section go. When it has changed in a reload, none of them is kept.
+    pub(super) fn note_destination(&self, part: &str, destination: String) {
+        self.reading.note_destination(&self.place, part, destination);
+    }
+
     /// Whether a secret of this section is not there yet, in a reload.
     pub(super) fn awaits_secret(&self) -> bool {
         self.reading.is_awaited(&self.place)
@@ -225,6 +247,13 @@ impl<'a> Section<'a> {
     /// Reports a mistake at a key, written or not; `""` is the section itself.
     pub(super) fn wrong(&self, key: &str, text: &str) -> Reported {
         self.reading.report(&self.place_of(key), text)
+    }
+
+    /// Reports that something else stands at a key than what is expected, and names it.
+    pub(super) fn expected(&self, key: &str, expected: &str) -> Reported {
+        let found = self.table.and_then(|table| table.get(key)).map(|value| found::shown(value.get_ref()));
+        let found = found.map(|found| format!(", not {found}")).unwrap_or_default();
+        self.wrong(key, &format!("expected {expected}{found}"))
     }
 
     /// Reports at a key what is legal but unwise.

@@ -52,7 +52,7 @@ pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
         && api == ops
         && api.port() != 0
     {
-        section.wrong("ops", "expected another address than api");
+        section.expected("ops", "another address than api");
     }
     section.at_most("request_timeout", request_timeout, "drain_timeout", drain_timeout);
     section.close_and_show();
@@ -61,7 +61,7 @@ pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
         Ok(ServerSettings {
             api: api?,
             ops: ops?,
-            tls: tls?.map(|tls| tls.settings),
+            tls: tls?.and_then(|tls| tls.settings),
             request_timeout: request_timeout?,
             drain_delay: drain_delay?.0,
             drain_timeout: drain_timeout?,

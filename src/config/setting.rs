@@ -12,7 +12,7 @@ impl Setting for bool {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let DeValue::Boolean(switch) = value.toml() else {
-            return Err(value.wrong(&format!("expected {}", Self::EXPECTED)));
+            return Err(value.expected(Self::EXPECTED));
         };
         Ok(*switch)
     }
@@ -26,7 +26,7 @@ impl Setting for u32 {
     const EXPECTED: &'static str = "a whole number from 0 to 4294967295";
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        whole_number(value).ok_or_else(|| value.wrong(&format!("expected {}", Self::EXPECTED)))
+        whole_number(value).ok_or_else(|| value.expected(Self::EXPECTED))
     }
 
     fn show(&self) -> String {
@@ -39,7 +39,7 @@ impl Setting for NonZeroU32 {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let number = whole_number(value).and_then(Self::new);
-        number.ok_or_else(|| value.wrong(&format!("expected {}", Self::EXPECTED)))
+        number.ok_or_else(|| value.expected(Self::EXPECTED))
     }
 
     fn show(&self) -> String {

@@ -7,15 +7,16 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use secrecy::{ExposeSecret, SecretBox, SecretString};
+use secrecy::SecretBox;
 use toml::de::DeValue;
 
 use super::pem::Authority;
 use super::rate::Replicas;
 use super::reading::Read;
-use super::secret::{MASK, Secret};
+use super::secret::{MASK, visible};
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
+use super::source::{Source, Unknown, without_newline};
 use crate::shared::{SharedKey, SharedSettings, StoreUrl};
 
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
@@ -34,7 +35,7 @@ impl Setting for Url {
     fn read(value: &Value<'_>) -> Read<Self> {
         let expected = format!("expected {}", StoreUrl::EXPECTED);
         if let DeValue::String(text) = value.toml() {
-            let url = StoreUrl::parse(text).ok_or_else(|| value.wrong(&expected))?;
+            let url = StoreUrl::parse(text).ok_or_else(|| value.expected(StoreUrl::EXPECTED))?;
             return if url.has_password() {
                 Err(value
                     .wrong("expected no password here: secrets come from a file or the environment only"))
@@ -42,8 +43,11 @@ impl Setting for Url {
                 Ok(Self { url, is_secret: false })
             };
         }
-        let secret = Secret::read(value)?;
-        let url = StoreUrl::parse(secret.0.expose_secret()).ok_or_else(|| value.wrong(&expected))?;
+        let source = Source::read(value)?;
+        let url = source.understood(value, |contents, source| {
+            StoreUrl::parse(visible(contents, source)?).ok_or_else(|| format!("{expected} in {source}"))
+        })?;
+        source.warn_if_open(value);
         Ok(Self { url, is_secret: true })
     }
 
@@ -79,14 +83,33 @@ impl Setting for Keys {
 }
 
 fn read_key(value: &Value<'_>) -> Read<Arc<SharedKey>> {
-    let Secret(text) = Secret::read(value)?;
-    let key = decoded(&text).ok_or_else(|| value.wrong("expected 32 bytes in base64"))?;
-    Ok(Arc::new(SecretBox::new(Box::new(key))))
+    let source = Source::read(value)?;
+    let Key(key) = source.understood(value, |contents, source| {
+        let bytes = ALPHABETS.iter().find_map(|alphabet| alphabet.decode(without_newline(contents)).ok());
+        let bytes =
+            bytes.ok_or_else(|| format!("expected 32 bytes in base64, but {source} holds no base64"))?;
+        let count = bytes.len();
+        let key =
+            bytes.try_into().map_err(|_| format!("expected 32 bytes in base64, not {count} in {source}"))?;
+        Ok(Key(Arc::new(SecretBox::new(Box::new(key)))))
+    })?;
+    source.warn_if_open(value);
+    Ok(key)
 }
 
-fn decoded(text: &SecretString) -> Option<[u8; 32]> {
-    let bytes = ALPHABETS.iter().find_map(|alphabet| alphabet.decode(text.expose_secret()).ok())?;
-    bytes.try_into().ok()
+/// One key of the store.
+struct Key(Arc<SharedKey>);
+
+impl Unknown for Key {
+    fn unknown(_: &Source) -> Self {
+        Self(Arc::new(SecretBox::new(Box::new([0; 32]))))
+    }
+}
+
+impl Unknown for StoreUrl {
+    fn unknown(_: &Source) -> Self {
+        Self::local()
+    }
 }
 
 /// What the name of every key in the store begins with.
@@ -113,11 +136,7 @@ pub(super) fn read(mut section: Section<'_>, replicas: Read<Replicas>) -> Read<S
     let keys = section.required("key");
     let prefix = section.or("prefix", Prefix("balance-gateway".to_owned()));
     let timeout = section.or("timeout", Duration::from_millis(30)).and_then(|timeout| {
-        if TIMEOUTS.contains(&timeout) {
-            Ok(timeout)
-        } else {
-            Err(section.wrong("timeout", "expected 1ms to 1s"))
-        }
+        if TIMEOUTS.contains(&timeout) { Ok(timeout) } else { Err(section.expected("timeout", "1ms to 1s")) }
     });
     let replicas = replicas.map(|replicas| replicas.count);
     if replicas == Ok(NonZeroU32::MIN) {

@@ -8,8 +8,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use toml::de::DeValue;
 
+use super::found;
 use super::reading::Read;
 use super::section::{Setting, Value};
 use super::setting::quoted;
@@ -27,6 +29,8 @@ pub(super) const EXPECTED: &str =
 pub(super) struct Sources {
     contents: BTreeMap<String, SecretSlice<u8>>,
     credentials: BTreeMap<String, Credential>,
+    /// Where the secrets of a section go, and as whom.
+    destinations: BTreeMap<String, String>,
     files: BTreeSet<PathBuf>,
 }
 
@@ -73,6 +77,15 @@ impl Sources {
         self.credentials.insert(account.to_owned(), credential);
     }
 
+    /// Where the secrets of a section went.
+    pub(super) fn destination(&self, key: &str) -> Option<&String> {
+        self.destinations.get(key)
+    }
+
+    pub(super) fn note_destination(&mut self, key: String, destination: String) {
+        self.destinations.insert(key, destination);
+    }
+
     pub(super) fn keep(&mut self, key: &str, contents: Vec<u8>) {
         self.contents.insert(key.to_owned(), contents.into());
     }
@@ -101,11 +114,14 @@ impl Source {
 
     /// Reads what stands there and understands it; the error says what is expected instead. In a reload, what is not
     /// understood stays what it was.
-    pub(super) fn understood<T>(
+    pub(super) fn understood<T: Unknown>(
         &self,
         value: &Value<'_>,
         understand: impl Fn(&[u8], &Self) -> Result<T, String>,
     ) -> Read<T> {
+        if !value.reads_sources() {
+            return Ok(T::unknown(self));
+        }
         if let Self::File(file) = self {
             value.sources().name(file);
         }
@@ -130,14 +146,12 @@ impl Source {
         let contents = match self {
             Self::File(file) => fs::read(file)
                 .map_err(|error| format!("expected a readable file, but {}: {error}", file.display()))?,
-            // Its name is not repeated: a secret may stand in its place by mistake.
-            Self::Variable(name) => value
-                .env(name)
-                .ok_or("expected the name of an environment variable that is set")?
-                .into_bytes(),
+            Self::Variable(name) => {
+                value.env(name).ok_or_else(|| format!("expected {self} to be set"))?.into_bytes()
+            }
         };
         if without_newline(&contents).is_empty() {
-            return Err(format!("expected a secret, but {self} is empty"));
+            return Err(format!("expected contents, but {self} is empty"));
         }
         Ok(contents)
     }
@@ -145,6 +159,9 @@ impl Source {
     /// Warns of a file that everybody on this machine may read.
     pub(super) fn warn_if_open(&self, value: &Value<'_>) {
         let Self::File(file) = self else { return };
+        if !value.reads_sources() {
+            return;
+        }
         let mode = fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode());
         if mode & READABLE_BY_OTHERS != 0 {
             value.warn(&format!("{self} can be read by every user of this machine"));
@@ -163,8 +180,32 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(file) => write!(f, "the file {}", file.display()),
-            Self::Variable(_) => f.write_str("the environment variable"),
+            Self::Variable(name) => write!(f, "the environment variable {}", found::variable(name)),
         }
+    }
+}
+
+/// What stands for contents that are not read, where a configuration is checked without them.
+pub(super) trait Unknown {
+    /// The same for the same source.
+    fn unknown(source: &Source) -> Self;
+}
+
+impl Unknown for SecretString {
+    fn unknown(source: &Source) -> Self {
+        format!("{source:?}").into()
+    }
+}
+
+impl Unknown for SecretSlice<u8> {
+    fn unknown(_: &Source) -> Self {
+        Self::default()
+    }
+}
+
+impl Unknown for Vec<u8> {
+    fn unknown(_: &Source) -> Self {
+        Self::new()
     }
 }
 
@@ -198,9 +239,13 @@ impl Setting for Variable {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        value.text(Self::EXPECTED, |text| {
-            (!text.is_empty() && text.bytes().all(legal)).then(|| Self(text.to_owned()))
-        })
+        // A secret may stand in the place of a name.
+        match value.toml() {
+            DeValue::String(text) if !text.is_empty() && text.bytes().all(legal) => {
+                Ok(Self(text.to_string()))
+            }
+            _ => Err(value.expected_hiding(Self::EXPECTED)),
+        }
     }
 
     fn show(&self) -> String {

@@ -2,6 +2,7 @@
 
 mod effective;
 mod example;
+mod kept;
 mod mistakes;
 mod secrets;
 mod unwise;
@@ -40,6 +41,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
         "SPACED" => Some(" sp4c3d".to_owned()),
         "STORE" => Some("rediss://g4tew4y:st0r3-p4ss@store:6380/2".to_owned()),
         "SHARED_KEY" => Some(SHARED_KEY.to_owned()),
+        "ONE_LINE_PEM" => Some(r"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".to_owned()),
         "SHORT_KEY" => Some("c2hvcnQta2V5".to_owned()),
         "TWO_LINES" => Some("l1n3\nl1n3".to_owned()),
         _ => None,

@@ -12,7 +12,8 @@ use crate::server::{TlsError, TlsSettings};
 /// The three files as one that TLS accepts.
 #[derive(Clone, Debug)]
 pub(super) struct ListenerTls {
-    pub(super) settings: TlsSettings,
+    /// `None` where the files are not read.
+    pub(super) settings: Option<TlsSettings>,
     shown: String,
 }
 
@@ -48,7 +49,8 @@ impl Setting for ListenerTls {
         let private_key: Read<KeyFile> = section.required("private_key");
         let client_ca: Read<Option<Authority>> = section.optional("client_ca");
         let settings = match (&certificate, &private_key, &client_ca) {
-            (Ok(certificate), Ok(key), Ok(ca)) => together(&section, certificate, key, ca.as_ref()),
+            _ if !section.reads_sources() => Ok(None),
+            (Ok(certificate), Ok(key), Ok(ca)) => together(&section, certificate, key, ca.as_ref()).map(Some),
             _ => Err(Reported),
         };
         let shown = section.inline();

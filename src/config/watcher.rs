@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::source::Sources;
-use super::{Config, ConfigErrors, load_after};
+use super::{Config, ConfigErrors, Purpose, load_as};
 
 /// What reading anew brought.
 #[derive(Debug)]
@@ -83,11 +83,11 @@ impl Watcher {
     }
 
     fn load(&mut self, seen: [u8; 32]) -> Result<Config, ConfigErrors> {
-        let loaded = load_after(&self.path, Some(&self.sources));
+        let loaded = load_as(&self.path, Purpose::Reload(&self.sources));
         self.seen = seen;
         self.named = match &loaded {
             Ok(config) => config.sources.clone(),
-            Err((_, named)) => named.clone(),
+            Err((_, named)) => Sources::clone(named),
         };
         loaded.map_err(|(errors, _)| errors)
     }

@@ -78,6 +78,20 @@ impl StoreUrl {
         })
     }
 
+    /// A store on this machine without a login.
+    #[must_use]
+    pub fn local() -> Self {
+        Self {
+            topology: Topology::Node,
+            is_tls: false,
+            hosts: vec![("localhost".to_owned(), PORT)],
+            user: None,
+            password: None,
+            database: 0,
+            shown: "redis://localhost".to_owned(),
+        }
+    }
+
     /// Whether it holds what must not stand in a configuration's text.
     #[must_use]
     pub fn has_password(&self) -> bool {

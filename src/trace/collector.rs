@@ -1,4 +1,4 @@
-//! The way to the collector: OTLP over HTTP, as protobuf. Nothing from the environment, every wait bounded.
+//! The HTTP client for the collector: OTLP as protobuf. It ignores the environment, and every wait is bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use rustls::{ClientConfig, RootCertStore};
 use super::wire::{self, Span};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// One batch, from connecting to the last byte of the answer.
+/// For one batch, from connecting to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// An answer is a few bytes; what is longer is not read.
+/// A usual answer has a few bytes; a longer one is not read.
 const MOST_ANSWER: u64 = 64 * 1024;
 
-/// Why nothing can be sent to a collector.
+/// Why the exporter cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// A defect in our TLS settings.
     #[error("not usable for TLS: {0}")]
     Tls(#[from] rustls::Error),
     /// The HTTP client refuses its settings.
-    #[error("the HTTP client cannot be made: {0}")]
+    #[error("the HTTP client cannot be built: {0}")]
     Http(#[from] reqwest::Error),
 }
 
-/// Why a batch did not arrive.
+/// Why a batch was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
     #[error("the collector cannot be reached")]
@@ -43,7 +43,7 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Makes the client; the public roots are trusted.
+    /// Builds the client; it trusts the public certificate authorities.
     pub(super) fn new(otlp: &str) -> Result<Self, TraceError> {
         let mut roots = RootCertStore::empty();
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -65,7 +65,7 @@ impl Collector {
         Ok(Self { client, url: format!("{otlp}/v1/traces") })
     }
 
-    /// Sends a batch; returns how many of its spans the collector did not take.
+    /// Sends a batch; returns the number of spans that the collector rejected.
     pub(super) async fn send(&self, spans: Vec<Span>) -> Result<u64, SendError> {
         let body = wire::batch(spans).encode_to_vec();
         let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/x-protobuf").body(body);

@@ -1,4 +1,4 @@
-//! Who a span is, and whose child: W3C Trace Context, `traceparent` and `tracestate`.
+//! The identity of a span and of its parent: W3C Trace Context, `traceparent` and `tracestate`.
 
 use std::str::FromStr;
 
@@ -12,22 +12,23 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 /// The only flag with a meaning.
 const SAMPLED: u8 = 1;
-/// As much of `tracestate` as must be handed on; spans wait in memory, and anybody may send one.
+/// The length of `tracestate` that must be propagated. Longer ones are dropped: callers choose the text, and spans
+/// wait in memory.
 const LONGEST_STATE: usize = 512;
 
-/// A span's place in the world.
+/// The ids of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SpanContext {
     pub(super) trace_id: u128,
     pub(super) span_id: u64,
 }
 
-/// The span that a request is a child of.
+/// The caller's span, of which a request is a child.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parent {
     pub(super) context: SpanContext,
     pub(super) is_sampled: bool,
-    /// `tracestate` as it is handed on; empty without one.
+    /// The propagated `tracestate`; empty without one.
     pub(super) state: String,
 }
 
@@ -37,14 +38,14 @@ impl SpanContext {
         Self { trace_id: fastrand::u128(1..), ..Self::within(0) }
     }
 
-    /// A further span of a trace.
+    /// Another span of a trace.
     pub(super) fn within(trace_id: u128) -> Self {
         Self { trace_id, span_id: fastrand::u64(1..) }
     }
 }
 
 impl Parent {
-    /// The parent that a request names; one that is malformed or given twice is none.
+    /// The parent in the headers of a request; `None` if it is missing, malformed or repeated.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut given = headers.get_all(TRACEPARENT).iter();
         let (Some(parent), None) = (given.next(), given.next()) else { return None };
@@ -72,14 +73,14 @@ fn parse(text: &[u8]) -> Option<(SpanContext, bool)> {
     Some((SpanContext { trace_id, span_id }, flags & SAMPLED != 0))
 }
 
-/// Reads hexadecimal digits, small letters only.
+/// Parses hexadecimal digits, lower case only.
 fn number(digits: &[u8]) -> Option<u128> {
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     let digits = std::str::from_utf8(digits).ok().filter(|text| text.as_bytes().iter().all(is_digit))?;
     u128::from_str_radix(digits, 16).ok()
 }
 
-/// All `tracestate` headers as one; `None` where one of them is malformed, or all are too long.
+/// All `tracestate` headers as one; `None` if one is malformed, or together they are too long.
 fn state(headers: &HeaderMap) -> Option<String> {
     let lines: Result<Vec<&str>, _> =
         headers.get_all(TRACESTATE).iter().map(http::HeaderValue::to_str).collect();
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_read_with_its_decision() {
+    fn a_parent_is_parsed_with_its_sampling_decision() {
         for (version, flags, further, is_sampled) in [
             ("00", "01", "", true),
             ("00", "00", "", false),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn two_parents_are_none() {
+    fn a_repeated_parent_is_none() {
         let text = format!("00-{TRACE}-{SPAN}-01");
 
         assert_eq!(Parent::of(&headers(&[&text, &text], &[])), None);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_kept_in_order_and_a_malformed_one_is_dropped_alone() {
+    fn tracestate_keeps_its_order_and_a_malformed_one_does_not_affect_the_parent() {
         let text = format!("00-{TRACE}-{SPAN}-01");
         let long = [format!("a={}", "1".repeat(253)), format!("b={}", "2".repeat(254))];
         let longest = long.join(",");

@@ -1,4 +1,4 @@
-//! Collects spans that ended and sends them in batches, behind everything else: a full queue costs spans, never time.
+//! Sends ended spans in batches, in the background. When the queue is full, spans are dropped and no caller waits.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use tokio::time::{Instant, timeout_at};
 use super::collector::{Collector, SendError};
 use super::wire::Span;
 
-/// Spans that wait; some 500 bytes each.
+/// Waiting spans; about 500 bytes each.
 const QUEUE: usize = 2_048;
-/// Spans that are sent together.
+/// Most spans in one request.
 const BATCH: usize = 512;
-/// The first span of a batch waits so long for others.
+/// How long the first span of a batch waits for others.
 const BATCH_DELAY: Duration = Duration::from_secs(1);
-/// Between two lines about lost spans.
+/// Shortest time between two log lines about lost spans.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The queue's end that takes spans. The task at the other end ends when all have gone.
+/// The sending end of the queue. The exporting task ends when all senders are dropped.
 #[derive(Debug)]
 pub(super) struct Exporter {
     queue: mpsc::Sender<Item>,
@@ -30,11 +30,11 @@ pub(super) struct Exporter {
 #[derive(Debug)]
 enum Item {
     Span(Box<Span>),
-    /// Whoever waits is told when everything before has been sent or given up.
+    /// The sender waits until all earlier spans are sent or dropped.
     Flush(oneshot::Sender<()>),
 }
 
-/// Spans that were lost, and when that was last said.
+/// Lost spans that were not logged yet, and the time of the last log line.
 #[derive(Debug, Default)]
 struct Losses {
     spans: u64,
@@ -49,18 +49,18 @@ impl Exporter {
         Self { queue, dropped }
     }
 
-    /// Takes a span, or drops it when the queue is full.
+    /// Queues a span, or drops it when the queue is full.
     pub(super) fn send(&self, span: Span) {
         if self.queue.try_send(Item::Span(Box::new(span))).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Waits until what was taken is sent or given up.
+    /// Waits until all queued spans are sent or dropped.
     pub(super) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.queue.send(Item::Flush(done)).await.is_ok() {
-            // It fails only with the runtime, and then nothing is left to wait for.
+            // Fails only when the runtime stops; then there is nothing to wait for.
             let _ = flushed.await;
         }
     }
@@ -75,13 +75,13 @@ async fn run(mut queue: mpsc::Receiver<Item>, collector: Collector, dropped: Arc
         losses.spans += dropped.swap(0, Ordering::Relaxed) + sent.as_ref().map_or(count, |refused| *refused);
         losses.log(sent.as_ref().err(), flush.is_some());
         if let Some(flush) = flush {
-            // Whoever waited may have left.
+            // The receiver may have been dropped.
             let _ = flush.send(());
         }
     }
 }
 
-/// The next spans that go together: until there are enough, the first has waited long enough, or somebody flushes.
+/// Collects the next batch: until it is full, its first span has waited long enough, or a flush is requested.
 async fn batch(first: Item, queue: &mut mpsc::Receiver<Item>) -> (Vec<Span>, Option<oneshot::Sender<()>>) {
     let deadline = Instant::now() + BATCH_DELAY;
     let (mut spans, mut next) = (Vec::new(), Some(first));
@@ -99,11 +99,16 @@ async fn batch(first: Item, queue: &mut mpsc::Receiver<Item>) -> (Vec<Span>, Opt
 }
 
 impl Losses {
-    /// Sums up what was lost since the last line, at most once in ten seconds, and at the end.
+    /// Logs the spans lost since the last line, at most once per ten seconds, and at the end.
     fn log(&mut self, error: Option<&SendError>, is_last: bool) {
         if let Some(spans) = self.take_line(is_last, Instant::now()) {
             let error = error.map(|error| error as &dyn Error);
-            tracing::warn!(event = "spans_dropped", spans, error, "spans were not taken by the collector");
+            tracing::warn!(
+                event = "spans_dropped",
+                spans,
+                error,
+                "spans were dropped or rejected by the collector"
+            );
         }
     }
 
@@ -125,7 +130,7 @@ mod tests {
     async fn a_full_queue_drops_spans() {
         let exporter = Exporter::start(Collector::new("http://127.0.0.1:1").unwrap());
 
-        // The task that takes them does not run before the test waits.
+        // The exporting task does not run before the test awaits.
         for _ in 0..QUEUE + 3 {
             exporter.send(Span::default());
         }
@@ -134,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_spans_are_a_line_in_ten_seconds_and_one_at_the_end() {
+    fn lost_spans_are_logged_once_per_ten_seconds_and_at_the_end() {
         let (mut losses, now) = (Losses::default(), Instant::now());
 
         assert_eq!(losses.take_line(true, now), None);

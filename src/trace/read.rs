@@ -1,4 +1,4 @@
-//! One read: its span, those of its attempts, and who wants it sent.
+//! One read: its span, the spans of its attempts, and whether they are exported.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::domain::{
 };
 
 tokio::task_local! {
-    /// The read that is being made.
+    /// The read that this task performs.
     static CURRENT: ReadTrace;
 }
 
-/// One read. Clones are the same one.
+/// The trace of one read. Clones refer to the same read.
 #[derive(Clone, Debug)]
 pub struct ReadTrace(Arc<Recording>);
 
@@ -29,12 +29,13 @@ struct Recording {
     state: Mutex<State>,
 }
 
-/// What is known so far. It is sent once, when it has ended and somebody wants it, whichever comes last.
+/// The recorded state of a read. It is exported once, as soon as it has ended and is wanted.
 #[derive(Debug, Default)]
 struct State {
     /// Provider, account, currency and type.
     of: Option<(ProviderName, AccountName, Selector)>,
     attempts: Vec<Attempt>,
+    /// Whether a sampled request started it or waits for it, or its own sample chose it.
     is_wanted: bool,
     ended: Option<(Timestamp, Option<UpstreamError>)>,
     is_sent: bool,
@@ -47,39 +48,39 @@ pub struct Attempt {
     pub operation: &'static str,
     /// When it was sent.
     pub sent_at: Timestamp,
-    /// Until its answer was understood, or it failed.
+    /// Time until its answer was parsed, or it failed.
     pub took: Duration,
-    /// How it failed.
+    /// Why it failed.
     pub failed: Option<UpstreamError>,
 }
 
-/// Says whose balance the current read is of.
+/// Records the balance that the current read is for.
 pub fn note_read(provider: &ProviderName, account: &AccountName, selector: &Selector) {
     let note = |read: &ReadTrace| {
         read.state().of = Some((provider.clone(), account.clone(), selector.clone()));
     };
-    // Most reads are not traced.
+    // Fails for reads that are not traced.
     let _ = CURRENT.try_with(note);
 }
 
-/// Adds an attempt to the current read. A call that belongs to no read is in no trace.
+/// Adds an attempt to the current read. A call outside a read is not traced.
 pub fn note_attempt(attempt: Attempt) {
     let _ = CURRENT.try_with(|read| read.state().attempts.push(attempt));
 }
 
 impl ReadTrace {
-    /// Begins the span; it is sent in any case if it is wanted already.
+    /// Begins the span; with `is_wanted` it is exported in any case.
     pub(super) fn begin(tracer: Tracer, context: SpanContext, is_wanted: bool, started: Moment) -> Self {
         let state = Mutex::new(State { is_wanted, ..State::default() });
         Self(Arc::new(Recording { tracer, context, started, state }))
     }
 
-    /// Who it is.
+    /// Its ids.
     pub(super) fn context(&self) -> SpanContext {
         self.0.context
     }
 
-    /// Runs the read.
+    /// Runs the read as the current one of its task.
     pub async fn during<T>(&self, reading: impl Future<Output = T>) -> T {
         CURRENT.scope(self.clone(), reading).await
     }
@@ -92,7 +93,7 @@ impl ReadTrace {
         self.send_if_due(&mut state);
     }
 
-    /// Has it sent, now or when it ends.
+    /// Requests its export, now or when it ends.
     pub(super) fn want(&self) {
         let mut state = self.state();
         state.is_wanted = true;
@@ -157,7 +158,7 @@ fn after(start: Timestamp, took: Duration) -> Timestamp {
     start.saturating_add(took).unwrap_or(start)
 }
 
-/// The metrics' label of a failed attempt, or of the reason why nobody was asked.
+/// The metrics label of a failed attempt, or of the reason for making no call.
 fn kind(error: UpstreamError) -> &'static str {
     match error {
         UpstreamError::Busy => "concurrency",

@@ -1,4 +1,4 @@
-//! The reads that run, who begins them, and who waits for them.
+//! Running reads, how they started, and the requests that wait for them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,36 +9,36 @@ use super::read::ReadTrace;
 use super::request::{self, Recording};
 use crate::domain::{Answer, BalanceKey, Moment};
 
-/// Who begins a read, as far as sampling goes.
+/// What started a read; this decides about its sampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A request.
+    /// A request of a caller.
     Request {
-        /// Whether it is sampled.
+        /// Whether the request is sampled.
         is_sampled: bool,
     },
-    /// Nobody: it is sampled by itself.
+    /// The gateway itself, for a watch or a refresh: the read has its own sampling decision.
     Gateway,
 }
 
-/// The reads that run, for whoever waits for one.
+/// The running reads, by balance.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
     tracer: Option<Tracer>,
     running: Arc<Mutex<HashMap<BalanceKey, ReadTrace>>>,
 }
 
-/// The request that is being answered waits for a read. Dropped before the end, it has given up.
+/// The current request waits for a read. Dropping it before [`Waiting::end`] means that the request stopped waiting.
 #[derive(Debug)]
 pub struct Waiting<'a> {
     reads: &'a Reads,
     key: BalanceKey,
-    /// Who waits, if it is sampled; nobody when it is over.
+    /// The waiting request, if it is sampled; `None` once the wait is over.
     request: Option<Arc<Recording>>,
 }
 
 impl Origin {
-    /// Whatever is running now.
+    /// The origin of a read that the current task starts.
     #[must_use]
     pub fn current() -> Self {
         request::is_current_sampled().map_or(Self::Gateway, |is_sampled| Self::Request { is_sampled })
@@ -46,13 +46,13 @@ impl Origin {
 }
 
 impl Reads {
-    /// Traces reads from now on, or no longer; those that run end as they began.
+    /// Switches tracing on or off; running reads keep their tracer.
     #[must_use]
     pub fn traced(&self, tracer: Option<Tracer>) -> Self {
         Self { tracer, running: Arc::clone(&self.running) }
     }
 
-    /// Begins the span of a read; `None` when nothing is traced.
+    /// Begins the span of a read; `None` when tracing is off.
     #[must_use]
     pub fn begin(&self, key: BalanceKey, origin: Origin, now: Moment) -> Option<ReadTrace> {
         let tracer = self.tracer.clone()?;
@@ -72,7 +72,7 @@ impl Reads {
         read.end(answer.result.as_ref().err().map(|failure| failure.error), now);
     }
 
-    /// The request that is being answered waits for a read of this balance, if it is sampled.
+    /// Notes that the current request, if it is sampled, waits for a read of this balance.
     #[must_use]
     pub fn wait(&self, key: BalanceKey) -> Waiting<'_> {
         Waiting { reads: self, key, request: request::current() }
@@ -84,7 +84,7 @@ impl Reads {
 }
 
 impl Waiting<'_> {
-    /// The wait is over: this read has ended.
+    /// Ends the wait: this read has ended.
     pub fn end(mut self, read: Option<&ReadTrace>) {
         if let (Some(request), Some(read)) = (self.request.take(), read) {
             link(&request, read);

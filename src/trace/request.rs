@@ -1,4 +1,4 @@
-//! One request: its span, and the reads it waited for.
+//! One request: its span, and links to the reads it waited for.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,15 +10,16 @@ use super::context::{Parent, SpanContext};
 use super::wire::{self, KeyValue, SpanKind};
 use crate::domain::Moment;
 
-/// The usual bound; the rest is counted.
+/// The default bound of OpenTelemetry; further links are counted only.
 const MOST_LINKS: usize = 128;
 
 tokio::task_local! {
-    /// The request that is being answered; `None` for one that is not sampled.
+    /// The request that this task answers; `None` if it is not sampled.
     static CURRENT: Option<Arc<Recording>>;
 }
 
-/// One request, sampled or not. Dropped before its end, it was given up: its caller hung up, or was cut off.
+/// The trace of one request, sampled or not. Dropping it before [`RequestTrace::end`] means that the request was
+/// abandoned: its caller hung up or was cut off.
 #[derive(Debug)]
 pub struct RequestTrace(Option<Arc<Recording>>);
 
@@ -32,12 +33,12 @@ pub(super) struct Recording {
     links: Mutex<Vec<SpanContext>>,
 }
 
-/// A request as it came: what its span says whatever becomes of it.
+/// A request as it arrived; these attributes are in every span.
 #[derive(Debug)]
 pub struct Asked {
-    /// When it came.
+    /// When it arrived.
     pub at: Moment,
-    /// The method as sent.
+    /// The method as received.
     pub method: Method,
     /// The route's pattern; `None` where no route matched.
     pub route: Option<&'static str>,
@@ -45,23 +46,23 @@ pub struct Asked {
     pub request_id: HeaderValue,
 }
 
-/// How a request was answered: what its span says beyond that.
+/// How a request was answered; these attributes are in the span of an answered request.
 #[derive(Debug)]
 pub struct Answered<'a> {
     /// The answer's status.
     pub status: StatusCode,
     /// The code of the problem, if it is one.
     pub problem: Option<&'static str>,
-    /// Who asked, if known.
+    /// The caller, if known.
     pub caller: Option<&'a str>,
-    /// Which account is meant, if it is one that the caller may see.
+    /// The requested account, if the caller may read it.
     pub account: Option<&'a str>,
-    /// What the caller got, for a single balance.
+    /// The cache outcome, for a single balance.
     pub outcome: Option<&'static str>,
 }
 
 impl Tracer {
-    /// Begins the span of a request with these headers. A parent's decision wins, either way.
+    /// Begins the span of a request with these headers. A parent's sampling decision overrides ours.
     #[must_use]
     pub fn request(&self, headers: &HeaderMap, asked: Asked) -> RequestTrace {
         let parent = Parent::of(headers);
@@ -79,7 +80,7 @@ impl Tracer {
 }
 
 impl RequestTrace {
-    /// Runs what answers the request; what it waits for is linked.
+    /// Runs the handler of the request; reads it waits for are linked.
     pub async fn during<T>(&self, answering: impl Future<Output = T>) -> T {
         CURRENT.scope(self.0.clone(), answering).await
     }
@@ -141,23 +142,23 @@ impl Recording {
     }
 }
 
-/// Whether the request that is being answered is sampled.
+/// Whether the current request is sampled.
 #[must_use]
 pub fn is_current_recorded() -> bool {
     is_current_sampled() == Some(true)
 }
 
-/// Whether the request that is being answered is sampled; `None` outside any.
+/// Whether the current request is sampled; `None` outside a request.
 pub(super) fn is_current_sampled() -> Option<bool> {
     CURRENT.try_with(Option::is_some).ok()
 }
 
-/// The request that is being answered, if there is one and it is sampled.
+/// The current request, if there is one and it is sampled.
 pub(super) fn current() -> Option<Arc<Recording>> {
     CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
-/// A method of HTTP's own; a caller's invention would be a name of its own for every span.
+/// A standard method, else `_OTHER`: callers can invent methods, and span names must be few.
 fn known(method: &Method) -> &str {
     let known = [
         Method::GET,

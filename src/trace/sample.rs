@@ -1,9 +1,9 @@
-//! Which share of the requests without a parent is sent.
+//! The sampled share of requests without a parent span.
 
-/// Further digits would say nothing: the share is compared with 64 bits.
+/// More digits have no effect: the share is compared with 64 random bits.
 const MOST_DIGITS: usize = 18;
 
-/// A share from 0 to 1, as it was written and as a bound of random numbers.
+/// A share from 0 to 1, as text and as an upper bound of 64-bit random numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     text: String,
@@ -32,13 +32,13 @@ impl Sample {
         (share <= one).then(|| Self { text: text.to_owned(), bound: (share << u64::BITS) / one })
     }
 
-    /// The number as it was written.
+    /// The number as written in the configuration.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether a trace is sent, by the random bits of its id.
+    /// Whether a trace is sampled, decided by the random bits of its id.
     pub(super) fn takes(&self, trace_id: u128) -> bool {
         trace_id & u128::from(u64::MAX) < self.bound
     }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_its_share_of_the_ids() {
+    fn a_share_samples_that_part_of_the_ids() {
         let takes = |text, id: u64| Sample::parse(text).unwrap().takes(u128::from(id) + (1 << 100));
 
         assert_eq!(Sample::parse("0.01"), Some(Sample::default()));

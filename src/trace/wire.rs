@@ -1,4 +1,4 @@
-//! Spans in the words of OTLP.
+//! OTLP messages for spans.
 
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -17,7 +17,7 @@ const SAMPLED: u32 = 1;
 const IS_REMOTE_IS_KNOWN: u32 = SpanFlags::ContextHasIsRemoteMask as u32;
 const IS_REMOTE: u32 = SpanFlags::ContextIsRemoteMask as u32;
 
-/// A span without parent, attributes and links.
+/// A span without parent, attributes or links.
 pub(super) fn span(
     context: SpanContext,
     name: String,
@@ -42,12 +42,12 @@ pub(super) fn child_of(parent: SpanContext, span: Span) -> Span {
     Span { parent_span_id: parent.span_id.to_be_bytes().to_vec(), ..span }
 }
 
-/// Makes a span the child of a caller's.
+/// Makes a span the child of a caller's span.
 pub(super) fn child_of_caller(parent: SpanContext, state: String, span: Span) -> Span {
     Span { trace_state: state, flags: span.flags | IS_REMOTE, ..child_of(parent, span) }
 }
 
-/// The link to a span of ours.
+/// A link to one of our spans.
 pub(super) fn link(to: SpanContext) -> Link {
     Link {
         trace_id: to.trace_id.to_be_bytes().to_vec(),
@@ -57,17 +57,17 @@ pub(super) fn link(to: SpanContext) -> Link {
     }
 }
 
-/// That a span ended in an error.
+/// The status of a failed span.
 pub(super) fn error() -> Status {
     Status { message: String::new(), code: status::StatusCode::Error.into() }
 }
 
-/// An attribute that is a text, where there is one.
+/// A text attribute, if there is a text.
 pub(super) fn text<'a>(key: &str, value: impl Into<Option<&'a str>>) -> Option<KeyValue> {
     value.into().map(|text| attribute(key, Value::StringValue(text.to_owned())))
 }
 
-/// An attribute that is a number.
+/// A number attribute.
 pub(super) fn number(key: &str, value: impl Into<i64>) -> KeyValue {
     attribute(key, Value::IntValue(value.into()))
 }
@@ -76,7 +76,7 @@ fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
-/// What a collector is sent.
+/// The export request with these spans.
 pub(super) fn batch(spans: Vec<Span>) -> ExportTraceServiceRequest {
     let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let attributes = [text("service.name", name), text("service.version", version)];

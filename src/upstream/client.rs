@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
-use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, CACHE_CONTROL, HeaderValue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret, SecretString};
@@ -15,6 +15,7 @@ use url::Url;
 use crate::clock;
 use crate::domain::{ParseError, UpstreamError};
 
+use super::transport::{Response, Sending, Transport};
 use super::{Operation, classify};
 
 /// A balance is some 300 bytes and a token a few kilobytes; anything over this is no answer of theirs.
@@ -94,11 +95,10 @@ struct Made {
     made_at: Instant,
 }
 
-/// A complete answer with a success status.
-#[derive(Debug)]
-pub(super) struct Response {
-    pub(super) headers: HeaderMap,
-    pub(super) body: BytesMut,
+impl Transport for Client {
+    fn send(&self, operation: Operation, request: http::Request<Vec<u8>>, timeout: Duration) -> Sending<'_> {
+        Box::pin(self.attempt(operation, request, timeout))
+    }
 }
 
 impl Client {
@@ -108,8 +108,7 @@ impl Client {
         Ok(Self { settings, tls, current: ArcSwap::from_pointee(made) })
     }
 
-    /// Makes one attempt, within `timeout` from connecting to the last byte of the body.
-    pub(super) async fn send(
+    async fn attempt(
         &self,
         operation: Operation,
         mut request: http::Request<Vec<u8>>,

@@ -51,6 +51,14 @@ impl Credentials {
         }
     }
 
+    /// Whether a credential is of the same kind.
+    pub(super) fn is_like(&self, credential: &Credential) -> bool {
+        matches!(
+            (self, credential),
+            (Self::Static(_), Credential::Static(_)) | (Self::Client(_), Credential::Client(_))
+        )
+    }
+
     /// Takes a newer credential in the place of the present one. Says whether it is another; `None` when it is of
     /// another kind, and nothing was taken.
     pub(super) fn replace(&self, credential: Credential, now: Instant) -> Option<bool> {

@@ -1,4 +1,4 @@
-//! Alert levels at their thresholds, wherever they are shown, and amounts as gauges.
+//! Alert levels at their thresholds, in the report and the metrics, and amounts as gauges.
 
 use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn with_levels(further: &str) -> Harness {
     Harness::start(Setup { further, has_static_tokens: true, ..Setup::default() }).await
 }
 
-/// Sets what is available, in the words of the kind.
+/// Sets the available amount, in the fields of the kind.
 fn set_available(gateway: &Harness, kind: Kind, available: &str) {
     let (currency, field, raw) = match kind {
         Kind::NtxpayBr | Kind::Avista => ("BRL", "netBalance", available.to_owned()),
@@ -52,7 +52,7 @@ fn series(name: &str, kind: Kind, further: &str) -> String {
     format!("{name}{{account=\"levels-{kind}\",currency=\"{}\",type=\"\"{further}}}", currency(kind))
 }
 
-/// Every level of a kind's balance that is on the metrics page, and whether it is reached.
+/// The levels of a kind's balance on the metrics page, and whether each is reached.
 async fn gauges(gateway: &Harness, kind: Kind) -> Vec<(&'static str, bool)> {
     let mut found = Vec::new();
     for level in ["critical", "warning", "high", "high_blocked"] {
@@ -62,7 +62,7 @@ async fn gauges(gateway: &Harness, kind: Kind) -> Vec<(&'static str, bool)> {
     found
 }
 
-/// Reads the balance of a kind anew and asserts which levels it has reached, in the report and in the gauges.
+/// Reads the balance of a kind again and asserts which levels it reached, in the report and in the gauges.
 async fn assert_active(gateway: &Harness, kind: Kind, case: &str, active: &[&str]) {
     let path = format!("/v1/reconciliation?account=levels-{kind}");
 
@@ -76,7 +76,7 @@ async fn assert_active(gateway: &Harness, kind: Kind, case: &str, active: &[&str
     let set = gauges.iter().filter(|(_, is_reached)| *is_reached).map(|(level, _)| *level);
     assert_eq!(set.collect::<Vec<_>>(), active, "{kind} {case}");
     let can_be_blocked = matches!(kind, Kind::NtxpayBr | Kind::Avista);
-    assert_eq!(gauges.len(), if can_be_blocked { 4 } else { 3 }, "{kind}: one per level that is set");
+    assert_eq!(gauges.len(), if can_be_blocked { 4 } else { 3 }, "{kind}: one per configured level");
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_blocked_share_is_high_one_cent_beyond_its_ratio() {
 }
 
 #[tokio::test]
-async fn gauges_are_there_from_the_first_evaluation_on_and_only_for_levels_that_are_set() {
+async fn alert_gauges_exist_after_the_first_evaluation_for_configured_levels_only() {
     let gateway = with_levels("").await;
     let kind = Kind::Pluggo;
     let evaluated = series("alert_evaluated_timestamp_seconds", kind, "");
@@ -148,11 +148,11 @@ async fn gauges_are_there_from_the_first_evaluation_on_and_only_for_levels_that_
                 .iter()
                 .any(|currency| line.contains(&format!("account=\"levels-pluggo\",currency=\"{currency}\"")))
     });
-    assert_eq!(of_others.collect::<Vec<_>>(), [""; 0], "USD has no levels, and no other was read");
+    assert_eq!(of_others.collect::<Vec<_>>(), [""; 0], "USD has no levels, and no other balance was read");
 }
 
 #[tokio::test]
-async fn a_failed_read_changes_nothing_and_a_refresh_behind_does() {
+async fn a_background_refresh_updates_the_levels_and_a_failed_read_does_not() {
     let setup = Setup {
         further: LEVELS.to_owned(),
         provider: "fresh_for = \"1s\"\n".to_owned(),
@@ -171,12 +171,12 @@ async fn a_failed_read_changes_nothing_and_a_refresh_behind_does() {
     assert_eq!((failed.status, gateway.metric(&high).await), (502, Some(1.0)));
 
     let is_new = |reply: &crate::harness::Reply| reply.json()["available"] == "5000.00";
-    gateway.until(path, "the refresh behind an answer over fresh_for", is_new).await;
+    gateway.until(path, "the background refresh of a stale answer", is_new).await;
     assert_eq!(gateway.metric(&high).await, Some(0.0));
 }
 
 #[tokio::test]
-async fn amounts_are_gauges_only_when_wanted() {
+async fn amounts_are_gauges_only_when_configured() {
     let amounts = |page: &str| -> Vec<String> {
         let lines = page.lines().filter(|line| line.starts_with("balance_gateway_balance_amount{"));
         lines.map(str::to_owned).collect()
@@ -211,7 +211,7 @@ async fn amounts_are_gauges_only_when_wanted() {
 }
 
 #[tokio::test]
-async fn an_amount_over_the_ceiling_is_no_gauge_and_its_levels_stay() {
+async fn an_expired_amount_is_no_gauge_and_its_levels_stay() {
     let setup = Setup {
         further: format!("{LEVELS}[metrics]\nbalances = true\n"),
         freshness: "fresh_for = \"1s\"\nmax_age = \"1s\"\n".to_owned(),
@@ -231,7 +231,7 @@ async fn an_amount_over_the_ceiling_is_no_gauge_and_its_levels_stay() {
 }
 
 #[tokio::test]
-async fn a_balance_asked_without_filters_is_judged_in_the_currency_that_comes_back() {
+async fn a_balance_without_filters_is_evaluated_in_the_returned_currency() {
     let further = r#"
 [accounts.unfiltered]
 provider = "pluggo"

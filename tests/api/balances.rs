@@ -1,4 +1,4 @@
-//! Reading balances: the one schema, its digits, the choice of a balance, batches, and every header of an answer.
+//! Reading balances: the schema, its digits, the choice of a balance, batches, and every header of an answer.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::harness::{self, Harness, KEY, Reply, SWITCHED_OFF, Setup};
 const PLUGGO: &str = "/v1/accounts/pluggo-demo/balance";
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
 
-/// A pluggo account that is asked without filters.
+/// A pluggo account whose balance is read without filters.
 const UNFILTERED: &str = r#"
 [accounts.unfiltered]
 provider = "pluggo"
@@ -36,7 +36,7 @@ fn assert_instant(text: &str) {
 }
 
 #[tokio::test]
-async fn every_kind_is_served_in_the_one_schema() {
+async fn every_kind_is_served_in_one_schema() {
     let gateway = Harness::usual().await;
     let observed = r#""2025-11-19T17:18:29.384-03:00""#;
     for kind in [Kind::NtxpayBr, Kind::Avista, Kind::Pluggo] {
@@ -71,7 +71,7 @@ async fn every_kind_is_served_in_the_one_schema() {
 }
 
 #[tokio::test]
-async fn every_digit_that_a_provider_sends_is_served() {
+async fn every_digit_of_a_provider_is_served() {
     let gateway = Harness::usual().await;
     for (sent, centavos, fiat, crypto) in [
         ("48734.90", Some("4873490"), "48734.90", "48734.90"),
@@ -113,7 +113,7 @@ async fn every_digit_that_a_provider_sends_is_served() {
 }
 
 #[tokio::test]
-async fn an_amount_that_cannot_be_held_exactly_is_an_invalid_answer() {
+async fn an_amount_that_cannot_be_stored_exactly_is_an_invalid_answer() {
     let gateway = Harness::usual().await;
     for (kind, field, raw) in [
         (Kind::NtxpayBr, "netBalance", "79228162514264337593543950336.1"),
@@ -145,7 +145,7 @@ async fn currency_and_type_choose_the_first_balance_that_matches() {
 }
 
 #[tokio::test]
-async fn a_balance_that_the_account_does_not_have_is_400_and_nobody_is_asked() {
+async fn an_unknown_balance_of_an_account_is_400_without_a_call() {
     let gateway = with_further(UNFILTERED).await;
     for (path, code) in [
         (format!("{PLUGGO}?currency=EUR"), "unsupported_currency"),
@@ -167,7 +167,7 @@ async fn a_balance_that_the_account_does_not_have_is_400_and_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn a_balance_asked_without_filters_keeps_the_currency_that_came_first() {
+async fn a_balance_without_filters_keeps_its_first_currency() {
     let gateway = with_further(UNFILTERED).await;
     let path = "/v1/accounts/unfiltered/balance";
     let first = gateway.get(path).await;
@@ -219,7 +219,7 @@ fn named(items: &[(&str, &str, Option<&str>)]) -> Vec<(String, Option<String>, O
 }
 
 #[tokio::test]
-async fn a_batch_has_every_balance_sorted_and_each_as_it_is_alone() {
+async fn a_batch_has_every_balance_sorted_and_equal_to_the_single_one() {
     let gateway = with_further(SWITCHED_OFF).await;
 
     let reply = gateway.get("/v1/balances").await;
@@ -277,7 +277,7 @@ async fn filters_of_a_batch_combine_and_repeats_count_once() {
 }
 
 #[tokio::test]
-async fn a_named_account_that_is_not_there_is_an_error_item_whatever_the_filter() {
+async fn an_unknown_named_account_is_an_error_item_whatever_the_filter() {
     let gateway = Harness::usual().await;
     for query in
         ["account=nobody", "account=nobody&account=nobody&provider=avista", "account=nobody&provider=x"]
@@ -297,7 +297,7 @@ async fn a_named_account_that_is_not_there_is_an_error_item_whatever_the_filter(
 }
 
 #[tokio::test]
-async fn a_balance_that_cannot_be_read_is_an_error_item_and_the_others_are_served() {
+async fn a_failed_read_is_an_error_item_and_the_others_are_served() {
     let gateway = Harness::usual().await;
     gateway.provider(Kind::Avista).queue(Fault::on_balance(FaultKind::status(500)));
     gateway.provider(Kind::Pluggo).set_field("BTC", Some("CRYPTO"), "balance", "null");
@@ -322,7 +322,7 @@ async fn a_balance_that_cannot_be_read_is_an_error_item_and_the_others_are_serve
 }
 
 #[tokio::test]
-async fn accounts_that_are_switched_off_are_in_a_batch_only_when_named() {
+async fn disabled_accounts_are_in_a_batch_only_when_named() {
     let gateway = with_further(SWITCHED_OFF).await;
 
     let all = gateway.get("/v1/balances?provider=ntxpay-br").await.json();
@@ -339,7 +339,7 @@ async fn accounts_that_are_switched_off_are_in_a_batch_only_when_named() {
 }
 
 #[tokio::test]
-async fn the_age_of_a_batch_is_that_of_its_oldest_balance() {
+async fn the_age_of_a_batch_is_the_age_of_its_oldest_balance() {
     let gateway = Harness::usual().await;
     gateway.until(BRAZIL, "a balance over one second old", |reply| reply.header("age") == "2").await;
 
@@ -349,7 +349,7 @@ async fn the_age_of_a_batch_is_that_of_its_oldest_balance() {
 }
 
 #[tokio::test]
-async fn the_accounts_are_listed_as_they_are_configured() {
+async fn accounts_are_listed_as_configured() {
     let gateway = with_further(&format!("{SWITCHED_OFF}{UNFILTERED}")).await;
 
     let reply = gateway.get("/v1/accounts").await;
@@ -376,7 +376,7 @@ async fn the_accounts_are_listed_as_they_are_configured() {
     assert_eq!(reply.header("etag"), "");
 }
 
-/// Every header but those that differ from one answer to the next.
+/// All headers, except those that differ between two answers.
 fn lasting(reply: &Reply) -> Vec<(String, String)> {
     let own = ["date", "x-request-id", "ratelimit"];
     let mut headers: Vec<_> = reply
@@ -399,13 +399,13 @@ async fn head_answers_like_get_without_a_body() {
         let head = gateway.send("HEAD", path, Some(KEY), &[]).await;
 
         assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{path}");
-        // The length of a problem's id is always the same, so Content-Length is, too.
+        // A request id has a fixed length, so Content-Length is equal, too.
         assert_eq!(lasting(&head), lasting(&get), "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_balance_that_the_client_has_is_304_with_the_same_headers() {
+async fn a_matching_etag_is_304_with_the_same_headers() {
     let gateway = Harness::usual().await;
     gateway.balance(Kind::NtxpayBr).await;
     let full = gateway.balance(Kind::NtxpayBr).await;
@@ -451,7 +451,7 @@ async fn a_changed_balance_has_another_etag() {
 }
 
 #[tokio::test]
-async fn the_headers_of_a_balance_say_how_it_was_found() {
+async fn cache_status_says_how_a_balance_was_found() {
     let gateway = Harness::usual().await;
 
     let miss = gateway.balance(Kind::NtxpayBr).await;
@@ -474,7 +474,7 @@ async fn the_headers_of_a_balance_say_how_it_was_found() {
 }
 
 #[tokio::test]
-async fn who_waits_for_the_read_of_another_is_told_so() {
+async fn a_waiter_gets_collapsed_in_cache_status() {
     let gateway = Harness::usual().await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
 
@@ -488,7 +488,7 @@ async fn who_waits_for_the_read_of_another_is_told_so() {
 }
 
 #[tokio::test]
-async fn over_fresh_for_a_balance_is_served_at_once_and_refreshed_behind() {
+async fn a_stale_balance_is_served_at_once_and_refreshed_in_the_background() {
     let gateway =
         Harness::start(Setup { freshness: "fresh_for = \"1s\"\n".to_owned(), ..Setup::default() }).await;
     let first = gateway.balance(Kind::NtxpayBr).await;
@@ -505,7 +505,7 @@ async fn over_fresh_for_a_balance_is_served_at_once_and_refreshed_behind() {
 }
 
 #[tokio::test]
-async fn over_the_ceiling_a_balance_is_read_anew() {
+async fn an_expired_balance_is_read_again() {
     let freshness = "fresh_for = \"1s\"\nmax_age = \"1s\"\n".to_owned();
     let gateway = Harness::start(Setup { freshness, ..Setup::default() }).await;
     let first = gateway.balance(Kind::NtxpayBr).await;
@@ -517,7 +517,7 @@ async fn over_the_ceiling_a_balance_is_read_anew() {
 }
 
 #[tokio::test]
-async fn only_if_cached_never_asks() {
+async fn only_if_cached_never_calls_the_provider() {
     let gateway = Harness::usual().await;
 
     let cold = gateway.get_with(BRAZIL, &[("cache-control", "only-if-cached")]).await;
@@ -532,7 +532,7 @@ async fn only_if_cached_never_asks() {
 }
 
 #[tokio::test]
-async fn a_preference_for_waiting_is_confirmed_in_every_answer() {
+async fn every_answer_confirms_prefer_wait() {
     let gateway = Harness::usual().await;
     for (method, path, key) in [
         ("GET", BRAZIL, Some(KEY)),
@@ -552,7 +552,7 @@ async fn a_preference_for_waiting_is_confirmed_in_every_answer() {
 }
 
 #[tokio::test]
-async fn who_does_not_want_to_wait_gets_what_is_there_and_the_read_goes_on() {
+async fn prefer_wait_0_answers_from_the_cache_and_the_read_continues() {
     let gateway = Harness::usual().await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 200 }));
 
@@ -566,7 +566,7 @@ async fn who_does_not_want_to_wait_gets_what_is_there_and_the_read_goes_on() {
 }
 
 #[tokio::test]
-async fn beyond_max_in_flight_a_request_is_refused_and_may_come_back() {
+async fn above_max_in_flight_a_request_is_shed_with_retry_after() {
     let server = "max_in_flight = 1\n".to_owned();
     let gateway = Harness::start(Setup { server, ..Setup::default() }).await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
@@ -584,7 +584,7 @@ async fn beyond_max_in_flight_a_request_is_refused_and_may_come_back() {
 }
 
 #[tokio::test]
-async fn a_harmless_request_id_is_taken_over_and_any_other_replaced() {
+async fn a_valid_request_id_is_kept_and_any_other_is_replaced() {
     let gateway = Harness::usual().await;
     let longest = "x".repeat(64);
     for id in ["a", "A-1._z", &longest] {
@@ -609,7 +609,7 @@ async fn a_harmless_request_id_is_taken_over_and_any_other_replaced() {
 }
 
 #[tokio::test]
-async fn a_method_that_is_not_meant_is_405_with_those_that_are() {
+async fn an_unsupported_method_is_405_with_allow() {
     let gateway = Harness::usual().await;
     for (method, path, allowed) in [
         ("POST", "/v1/accounts", vec!["GET", "HEAD"]),
@@ -629,7 +629,7 @@ async fn a_method_that_is_not_meant_is_405_with_those_that_are() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_there_is_404() {
+async fn an_unknown_path_is_404() {
     let gateway = Harness::usual().await;
     for path in [
         "/v1",
@@ -650,7 +650,7 @@ async fn a_path_that_is_not_there_is_404() {
 }
 
 #[tokio::test]
-async fn a_small_body_is_ignored_and_a_large_one_refused_before_anything_is_looked_for() {
+async fn a_small_body_is_ignored_and_a_large_one_is_413_before_404() {
     let gateway = Harness::usual().await;
     let send = async |method: &str, path: &str, size: usize| {
         let request = gateway.request(method, path, Some(KEY)).body("x".repeat(size));
@@ -720,7 +720,7 @@ async fn outside_v1_a_body_is_never_waited_for() {
     }
 }
 
-/// Sends a whole text on a connection of its own and reads to the end.
+/// Sends a text on a new connection and reads to the end.
 async fn raw(gateway: &Harness, text: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(gateway.api).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
@@ -758,7 +758,7 @@ async fn a_head_has_at_most_100_fields_and_64_kib() {
 }
 
 #[tokio::test]
-async fn rubbish_is_400_without_a_body_and_counted() {
+async fn a_malformed_request_is_400_without_a_body_and_counted() {
     let gateway = Harness::usual().await;
 
     let answer = raw(&gateway, "RUBBISH\r\n\r\n").await;
@@ -771,7 +771,7 @@ async fn rubbish_is_400_without_a_body_and_counted() {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_by_prior_knowledge() {
+async fn http_2_works_by_prior_knowledge() {
     let gateway = Harness::usual().await;
     let client = harness::client().http2_prior_knowledge().build().unwrap();
 

@@ -1,4 +1,4 @@
-//! The command `balances` against a running gateway: what it prints, and how it ends.
+//! The command `balances` against a running gateway: its output and its exit code.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -37,11 +37,11 @@ async fn a_table_shows_every_balance() {
     assert_eq!(words[5][..5], ["pluggo-demo", "BTC", "CRYPTO", "0.12345678", "0.00100000"]);
     let points: Vec<_> = lines[1..7].iter().map(|line| line.find('.').unwrap()).collect();
     assert!(points.iter().all(|point| *point == points[0]), "{table}");
-    assert!(!table.contains('\x1b'), "no colour where nobody sees it");
+    assert!(!table.contains('\x1b'), "no colour outside a terminal");
 }
 
 #[tokio::test]
-async fn json_is_printed_as_it_came_and_the_key_may_be_in_the_environment() {
+async fn json_is_printed_unchanged_and_the_key_may_come_from_the_environment() {
     let gateway = Harness::usual().await;
     let body = gateway.get("/v1/balances").await.body;
     let mut asking = command(&["balances", "--json", "--url", &url(&gateway)]);
@@ -54,7 +54,7 @@ async fn json_is_printed_as_it_came_and_the_key_may_be_in_the_environment() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named_and_the_end_is_a_failure() {
+async fn a_missing_balance_is_named_and_the_exit_code_is_1() {
     let gateway = Harness::usual().await;
     let fault = FaultKind::Status { status: 429, retry_after: Some("20".into()), body: None };
     gateway.provider(Kind::NtxpayMx).queue(Fault::on_balance(fault));
@@ -70,7 +70,7 @@ async fn what_is_missing_is_named_and_the_end_is_a_failure() {
 }
 
 #[tokio::test]
-async fn errors_say_what_to_do() {
+async fn every_error_says_what_to_do() {
     let limit = "limit = { requests = 1, per = \"1m\", burst = 6 }\n";
     let gateway = Harness::start(Setup { caller: limit.into(), ..Setup::default() }).await;
     balances(url(&gateway), &["--key", KEY]).await;
@@ -104,7 +104,7 @@ async fn errors_say_what_to_do() {
 }
 
 #[tokio::test]
-async fn watching_prints_again_and_again() {
+async fn watch_prints_repeatedly() {
     let gateway = Harness::usual().await;
     let mut watching = command(&["balances", "--watch", "--key", KEY, "--url", &url(&gateway)]);
     let mut child = watching.stdout(Stdio::piped()).spawn().unwrap();
@@ -115,20 +115,20 @@ async fn watching_prints_again_and_again() {
     });
 
     assert_eq!(tables.await.unwrap(), 2);
-    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    assert!(child.try_wait().unwrap().is_none(), "it continues");
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 #[tokio::test]
-async fn a_terminal_gets_colours_and_each_table_in_the_place_of_the_last() {
+async fn a_terminal_gets_colours_and_each_table_replaces_the_last() {
     let gateway = Harness::usual().await;
     let watch = format!(
         "{} balances --watch --key {KEY} --url {}",
         env!("CARGO_BIN_EXE_balance-gateway"),
         url(&gateway)
     );
-    // `script` runs a command on a terminal of its own.
+    // `script` runs a command on a pseudo-terminal.
     let mut watching = std::process::Command::new("timeout");
     watching.args(["12", "script", "-qec", &watch, "/dev/null"]).stdin(Stdio::null());
 

@@ -1,4 +1,4 @@
-//! Chromium without a window, driven over its own pipe: one browser with one page for each test.
+//! Headless Chromium, controlled through a pipe: one browser with one page for each test.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -18,7 +18,7 @@ use crate::process::Folder;
 /// A browser starts slowly while other tests keep the machine busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A page of a browser of its own.
+/// A page in a separate browser.
 pub(crate) struct Browser {
     child: Child,
     input: Mutex<ChildStdin>,
@@ -28,7 +28,7 @@ pub(crate) struct Browser {
     _profile: Folder,
 }
 
-/// What the thread that reads fills.
+/// Filled by the thread that reads the pipe.
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
@@ -39,7 +39,7 @@ impl Browser {
     /// Starts a browser and opens an address in a window of this width.
     pub(crate) async fn open(address: &str, width: u32) -> Self {
         let profile = Folder::new();
-        // The browser speaks on its file descriptors 3 and 4, which only a shell can set without unsafe code.
+        // The browser uses file descriptors 3 and 4, which only a shell can set without unsafe code.
         let line = "exec chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage \
                     --remote-debugging-pipe --user-data-dir=\"$0\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
         let mut child = Command::new("sh")
@@ -79,7 +79,7 @@ impl Browser {
         }
         self.input.lock().unwrap().write_all(format!("{message}\0").as_bytes()).unwrap();
         let answer = tokio::time::timeout(PATIENCE, answer).await.expect("the browser answers in time");
-        let mut answer = answer.expect("the browser is there; it is the Debian package chromium");
+        let mut answer = answer.expect("the browser runs; install the Debian package chromium");
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].take()
     }
@@ -102,7 +102,7 @@ impl Browser {
         let end = Instant::now() + PATIENCE;
         while self.value(condition).await != true {
             let page = self.text("document.body.innerText").await;
-            assert!(Instant::now() < end, "in vain: {condition}, on the page {page}");
+            assert!(Instant::now() < end, "timed out: {condition}, on the page {page}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -127,7 +127,7 @@ impl Browser {
         }
     }
 
-    /// Makes the window another size.
+    /// Resizes the window.
     pub(crate) async fn resize(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", size).await;
@@ -140,7 +140,7 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({"features": features})).await;
     }
 
-    /// Keeps a picture of the whole page with the build's files, for people to look at.
+    /// Saves a picture of the whole page in the build folder, for people to look at.
     pub(crate) async fn screenshot(&self, name: &str) {
         let shot = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true})).await;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
@@ -149,7 +149,7 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
     }
 
-    /// What the page, or the browser about it, has complained of.
+    /// Errors and warnings of the page, and of the browser about it.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let events = self.shared.events.lock().unwrap();
         let is_complaint = |event: &&Value| match event["method"].as_str().unwrap() {
@@ -162,7 +162,7 @@ impl Browser {
         events.iter().filter(is_complaint).map(Value::to_string).collect()
     }
 
-    /// The addresses that the page has asked for.
+    /// The addresses that the page has requested.
     pub(crate) fn requested(&self) -> Vec<String> {
         let events = self.shared.events.lock().unwrap();
         let requests = events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
@@ -170,7 +170,7 @@ impl Browser {
     }
 }
 
-/// A key that is no sign.
+/// A key that types no character.
 #[derive(Clone, Copy)]
 pub(crate) enum Key {
     Tab,
@@ -179,7 +179,7 @@ pub(crate) enum Key {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -197,13 +197,13 @@ fn read_all(mut output: impl BufRead + Send + 'static, shared: Arc<Shared>) {
             match read["id"].as_u64() {
                 Some(id) => {
                     let waiting = shared.waiting.lock().unwrap().remove(&id);
-                    // Who asked may have left.
+                    // The receiver may have been dropped.
                     waiting.map(|waiting| waiting.send(read));
                 }
                 None => shared.events.lock().unwrap().push(read),
             }
         }
-        // Whoever still waits learns that no answer will come.
+        // Dropping the senders tells the waiting calls that no answer will come.
         shared.waiting.lock().unwrap().clear();
     });
 }

@@ -1,4 +1,4 @@
-//! Who may ask: keys, what a caller may see, and limits.
+//! Callers: keys, permissions and limits.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, KEY, Reply, Setup, digest, record};
 
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
-/// The key of a caller that sees the accounts of the NTX brand only.
+/// The key of a caller that may read only the accounts of the NTX brand.
 const SOME_KEY: &str = "bgk_test-key-of-the-caller-that-sees-some-accounts";
 
 async fn with_caller(caller: &str) -> Harness {
@@ -26,7 +26,7 @@ async fn with_some() -> Harness {
 }
 
 #[tokio::test]
-async fn without_a_known_key_everything_is_401() {
+async fn every_request_without_a_known_key_is_401() {
     let gateway = Harness::usual().await;
     for (method, path) in [
         ("GET", BRAZIL),
@@ -54,7 +54,7 @@ async fn without_a_known_key_everything_is_401() {
 }
 
 #[tokio::test]
-async fn only_one_bearer_key_that_is_known_will_do() {
+async fn only_a_single_known_bearer_key_is_accepted() {
     let gateway = Harness::usual().await;
     let right = format!("Bearer {KEY}");
     let longer = format!("Bearer {KEY}x");
@@ -89,7 +89,7 @@ async fn only_one_bearer_key_that_is_known_will_do() {
 }
 
 #[tokio::test]
-async fn the_twenty_first_failure_of_a_peer_is_429_and_a_valid_key_is_served() {
+async fn after_20_failures_a_peer_gets_429_and_its_valid_key_still_works() {
     let gateway = Harness::usual().await;
     for _ in 0..20 {
         gateway
@@ -112,7 +112,7 @@ async fn the_twenty_first_failure_of_a_peer_is_429_and_a_valid_key_is_served() {
     assert_eq!(gateway.count("auth_failures_total{reason=\"throttled\"}").await, 2);
 }
 
-/// What an answer about an account tells, without its name and what is of this request alone.
+/// An answer about an account, without its name and without the parts that differ per request.
 fn told(reply: &Reply, account: &str) -> (u16, Vec<(String, String)>, String) {
     let own = ["date", "ratelimit"];
     let headers =
@@ -123,11 +123,11 @@ fn told(reply: &Reply, account: &str) -> (u16, Vec<(String, String)>, String) {
 }
 
 #[tokio::test]
-async fn an_account_outside_the_patterns_cannot_be_told_from_an_unknown_one() {
+async fn a_forbidden_account_looks_exactly_like_an_unknown_one() {
     let gateway = with_some().await;
     gateway.get("/v1/balances").await;
     let asked = gateway.provider(Kind::Avista).calls().len();
-    // All of one length: one exists and is not allowed, one neither, one would be allowed.
+    // All have the same length: one exists but is forbidden, one does not exist, one would be allowed.
     let [hidden, unknown, absent] = ["avista-demo", "avista-nope", "ntxpay-nope"];
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
         for rest in [
@@ -183,7 +183,7 @@ async fn an_account_outside_the_patterns_cannot_be_told_from_an_unknown_one() {
 }
 
 #[tokio::test]
-async fn lists_and_batches_show_only_what_the_caller_may_see() {
+async fn lists_and_batches_show_only_the_callers_accounts() {
     let gateway = with_some().await;
     let ask = async |path: &str| gateway.send("GET", path, Some(SOME_KEY), &[("x-request-id", "same")]).await;
 
@@ -208,7 +208,7 @@ async fn lists_and_batches_show_only_what_the_caller_may_see() {
 }
 
 #[tokio::test]
-async fn a_hidden_account_costs_what_an_unknown_one_costs() {
+async fn a_forbidden_account_costs_as_much_as_an_unknown_one() {
     record("secrets", SOME_KEY);
     let further = format!(
         "[callers.some]\nkeys_sha256 = [\"{}\"]\naccounts = [\"ntxpay-*\"]\n\
@@ -243,7 +243,7 @@ fn units(reply: &Reply, field: &str, policy: &str) -> std::collections::BTreeMap
 }
 
 #[tokio::test]
-async fn over_its_limit_a_caller_waits_and_is_served() {
+async fn a_caller_over_its_limit_is_served_after_retry_after() {
     let gateway = with_caller("limit = { requests = 60, per = \"1m\", burst = 2 }\n").await;
     let (first, second) = (gateway.get(BRAZIL).await, gateway.get(BRAZIL).await);
 
@@ -275,7 +275,7 @@ async fn the_limit_comes_before_the_permission_and_after_the_key() {
 }
 
 #[tokio::test]
-async fn the_limit_is_told_in_every_answer_and_counts_down() {
+async fn every_answer_shows_the_remaining_limit() {
     let gateway = with_caller("limit = { requests = 100, per = \"1000s\", burst = 100 }\n").await;
     let mut left = Vec::new();
     for (path, headers) in [
@@ -405,7 +405,7 @@ async fn reads_that_demands_make_necessary_have_a_limit_of_their_own() {
         .await
         .json();
 
-    // Nothing was stored, so the demand made nothing necessary.
+    // Nothing was cached, so the demand forced no read.
     assert_eq!(units(&cold, "ratelimit", "forced")["r"], 2);
     assert_eq!((first.status, second.status, plain.status), (200, 200, 200));
     assert_eq!(units(&second, "ratelimit", "forced")["r"], 0);
@@ -422,7 +422,7 @@ async fn reads_that_demands_make_necessary_have_a_limit_of_their_own() {
 }
 
 #[tokio::test]
-async fn an_account_without_a_name_is_not_there() {
+async fn an_empty_account_name_is_404() {
     let gateway = Harness::usual().await;
     for (method, path) in [("GET", "/v1/accounts//balance"), ("POST", "/v1/accounts//invalidate")] {
         gateway.send(method, path, Some(KEY), &[]).await.assert_problem(404, "account_not_found");

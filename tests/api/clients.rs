@@ -10,13 +10,13 @@ use crate::process::Folder;
 
 const CLIENTS: &str = include_str!("../../docs/clients.md");
 
-/// The example in a language.
+/// The example in this language.
 fn example(language: &str) -> &'static str {
     let (_, code) = CLIENTS.split_once(&format!("```{language}\n")).expect("each language has an example");
     code.split_once("```\n").unwrap().0
 }
 
-/// How a language runs a file: the command, and what comes before the example's own arguments.
+/// How to run an example: its file, the command, and the arguments before the example's own.
 #[derive(Clone, Copy)]
 struct Language {
     name: &'static str,
@@ -30,7 +30,7 @@ const GO: Language = Language { name: "go", file: "client.go", run: &["go", "run
 const PHP: Language = Language { name: "php", file: "client.php", run: &["php", "client.php"] };
 const SHELL: Language = Language { name: "sh", file: "client.sh", run: &["bash", "-eu", "client.sh"] };
 
-/// Runs an example; `amount` is what is to be paid.
+/// Runs an example; `amount` is the payment.
 async fn run(language: Language, gateway: &Harness, amount: &'static str) -> Output {
     let folder = Folder::new();
     let code = example(language.name).to_owned();
@@ -41,7 +41,7 @@ async fn run(language: Language, gateway: &Harness, amount: &'static str) -> Out
         let mut command = Command::new(language.run[0]);
         command.args(&language.run[1..]).args(["ntxpay-br-demo", amount]).current_dir(&folder.0);
         command.env("BALANCE_GATEWAY_URL", url).env("BALANCE_GATEWAY_KEY", KEY);
-        // What Go compiles once is not compiled for the next test.
+        // A shared build cache, so that Go compiles its library once.
         command.env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go"));
         command.output().expect("tests/run installs what the examples need")
     };
@@ -69,33 +69,37 @@ async fn assert_right(language: Language) {
     let said = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap();
     assert!(covered.status.success(), "{}", String::from_utf8_lossy(&covered.stderr));
     assert_eq!(said(&covered), "available 48734.90 BRL\n150.00 is covered\n");
-    assert!(took >= Duration::from_secs(1), "{took:?} is no wait of a second");
+    assert!(took >= Duration::from_secs(1), "{took:?} is shorter than the second of Retry-After");
     assert_eq!(said(&short), "available 48734.90 BRL\n50000.01 is short of 1265.11\n");
-    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 4, "refused, read, and two checks");
+    assert_eq!(
+        gateway.calls(Kind::NtxpayBr, Operation::Balance).len(),
+        4,
+        "one throttled, one read, two checks"
+    );
 }
 
 #[tokio::test]
-async fn the_example_in_typescript_is_right() {
+async fn the_typescript_example_works() {
     assert_right(TYPESCRIPT).await;
 }
 
 #[tokio::test]
-async fn the_example_in_python_is_right() {
+async fn the_python_example_works() {
     assert_right(PYTHON).await;
 }
 
 #[tokio::test]
-async fn the_example_in_go_is_right() {
+async fn the_go_example_works() {
     assert_right(GO).await;
 }
 
 #[tokio::test]
-async fn the_example_in_php_is_right() {
+async fn the_php_example_works() {
     assert_right(PHP).await;
 }
 
 #[tokio::test]
-async fn the_example_with_curl_is_right() {
+async fn the_curl_example_works() {
     let gateway = Harness::usual().await;
     let busy = FaultKind::Status { status: 429, retry_after: Some("1".into()), body: None };
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(busy));
@@ -106,5 +110,5 @@ async fn the_example_with_curl_is_right() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(text.matches("\"available\":\"48734.90\"").count(), 4, "{text}");
     assert!(text.contains("{\"sufficient\":true,\"amount\":\"150.00\""), "{text}");
-    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 4, "refused, and three reads");
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 4, "one throttled, three reads");
 }

@@ -1,4 +1,4 @@
-//! Clocks that misbehave, for real: a process that is frozen, and a wall clock that is set forwards and back.
+//! Clocks that misbehave: a frozen process, and a wall clock that is set forward and back.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,7 @@ use crate::process::{Gateway, Site, command};
 
 const PATH: &str = "/v1/accounts/treasury/balance";
 
-/// A gateway whose balances may be so many seconds old, in front of a provider whose reads may take longer than any
-/// freeze here.
+/// A gateway with this `max_age` in seconds, in front of a provider whose reads may take longer than any freeze here.
 async fn site(max_age: u64) -> Site {
     let server = "request_timeout = \"200s\"\ndrain_timeout = \"200s\"";
     let provider =
@@ -30,13 +29,13 @@ async fn freeze(gateway: &Gateway, length: Duration) {
     gateway.signal("CONT");
 }
 
-/// 70 s at the ceiling of 60 s in the long run, 3 s at 2 s in the usual one.
+/// The long run freezes 70 s with a ceiling of 60 s; the usual run 3 s with 2 s.
 fn ceiling_and_freeze() -> (u64, Duration) {
     if is_long() { (60, Duration::from_secs(70)) } else { (2, Duration::from_secs(3)) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_freeze_nothing_from_before_is_served() {
+async fn after_a_freeze_no_older_balance_is_served() {
     let (max_age, length) = ceiling_and_freeze();
     let site = site(max_age).await;
     let gateway = site.serve().await;
@@ -52,7 +51,7 @@ async fn after_a_freeze_nothing_from_before_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_came_while_frozen_is_read_again() {
+async fn an_answer_received_during_a_freeze_is_read_again() {
     let (max_age, length) = ceiling_and_freeze();
     let site = site(max_age).await;
     let gateway = site.serve().await;
@@ -61,15 +60,15 @@ async fn an_answer_that_came_while_frozen_is_read_again() {
     let asking = tokio::spawn(async move { Reply::read(asking.send().await.unwrap()).await });
     site.provider.wait_for_calls(2).await;
 
-    // The provider answers after half a second, to nobody.
+    // The provider answers after half a second, while the gateway is frozen.
     freeze(&gateway, length).await;
     let reply = asking.await.unwrap();
 
     assert_eq!((reply.status, reply.header("age")), (200, "1"), "{reply:?}");
-    assert_eq!(site.provider.calls().len(), 3, "a token, the read that grew too old, the one after it");
+    assert_eq!(site.provider.calls().len(), 3, "a token, the read that expired, and the next one");
 }
 
-/// The shared object that gives a process another wall clock, as its own name finds it.
+/// The file name of the shared object that gives a process another wall clock.
 const FAKETIME: &str = "libfaketime.so.1";
 
 /// A gateway that reads its wall clock's offset from a file.
@@ -96,7 +95,7 @@ fn fetched_at(reply: &Reply) -> jiff::Timestamp {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wall_clock_that_is_set_forwards_ages_what_is_stored() {
+async fn a_wall_clock_set_forward_ages_cached_balances() {
     let site = site(60).await;
     let gateway = with_stepped_clock(&site).await;
     let before = balance(&gateway).await;
@@ -109,13 +108,13 @@ async fn a_wall_clock_that_is_set_forwards_ages_what_is_stored() {
     assert_eq!(older.body, before.body);
     let age: u64 = older.header("age").parse().unwrap();
     assert!((31..=33).contains(&age), "{older:?}");
-    // The refresh that ran behind it was sent at +30 s, and is 31 s older now.
+    // Its background refresh was sent at +30 s, and is 31 s older now.
     assert!(after.header("age").parse::<u64>().unwrap() <= 33, "{after:?}");
     assert_ne!(after.body, before.body);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wall_clock_that_is_set_back_makes_nothing_younger() {
+async fn a_wall_clock_set_back_makes_no_balance_younger() {
     let site = site(2).await;
     let gateway = with_stepped_clock(&site).await;
     let before = balance(&gateway).await;
@@ -132,7 +131,7 @@ async fn a_wall_clock_that_is_set_back_makes_nothing_younger() {
     let after = balance(&gateway).await;
 
     assert_eq!(soon.status, 200);
-    // What was read under the old clock lies an hour ahead of the new one.
+    // The balance read under the old clock is an hour ahead of the new one.
     assert!(fetched_at(&before).duration_since(fetched_at(&after)).as_secs() > 3500, "{before:?} {after:?}");
     assert!(after.header("age").parse::<u64>().unwrap() <= 2, "{after:?}");
 }

@@ -12,7 +12,7 @@ use crate::harness::{Harness, KEY, Reply, Setup, eventually};
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const CALLERS: usize = 1000;
 
-/// A gateway whose provider takes its time over the first balance: until the test ends the delay.
+/// A gateway whose provider delays the first balance until the test ends the delay.
 async fn with_slow_provider() -> Harness {
     let gateway = Harness::start(Setup {
         server: "request_timeout = \"90s\"\ndrain_timeout = \"90s\"\n".to_owned(),
@@ -26,8 +26,8 @@ async fn with_slow_provider() -> Harness {
 
 type Asking = tokio::task::JoinHandle<Reply>;
 
-/// Begins that many requests, each on a connection of its own, and returns when all are in flight with those that
-/// were there before.
+/// Begins `count` requests, each on its own connection, and returns when they and the `before` earlier ones are in
+/// flight.
 async fn begin(gateway: &Harness, before: usize, count: usize) -> Vec<Asking> {
     let ask = || {
         let request = gateway.request("GET", BRAZIL, Some(KEY));
@@ -45,7 +45,7 @@ fn force(gateway: &Harness) -> Asking {
 }
 
 async fn in_flight(gateway: &Harness, count: usize) {
-    eventually("so many requests are in flight", || async {
+    eventually("the requests are in flight", || async {
         gateway.count("http_requests_in_flight").await == count as u64
     })
     .await;
@@ -85,9 +85,9 @@ async fn a_thousand_first_requests_are_one_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_of_the_callers_hang_up_and_the_rest_are_answered_by_the_same_read() {
+async fn when_half_of_the_callers_leave_the_same_read_answers_the_rest() {
     let gateway = with_slow_provider().await;
-    // The first one begins the read, and is among those who leave.
+    // The first request starts the read and is among those that leave.
     let mut leaving = begin(&gateway, 0, 1).await;
     gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
     let mut staying = begin(&gateway, 1, CALLERS - 1).await;
@@ -107,7 +107,7 @@ async fn half_of_the_callers_hang_up_and_the_rest_are_answered_by_the_same_read(
 }
 
 #[tokio::test]
-async fn every_caller_hangs_up_and_the_read_is_stored_all_the_same() {
+async fn when_every_caller_leaves_the_read_is_still_cached() {
     let gateway = Harness::usual().await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
     let leaving = begin(&gateway, 0, 3).await;
@@ -156,12 +156,16 @@ async fn five_hundred_forced_reads_within_one_slow_read_are_two() {
         socket.ask(force).await;
     }
     in_flight(&gateway, 500).await;
-    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1, "all came within the first read");
+    assert_eq!(
+        gateway.calls(Kind::NtxpayBr, Operation::Balance).len(),
+        1,
+        "all arrived during the first read"
+    );
     gateway.provider(Kind::NtxpayBr).end_delays();
     for (socket, arrival) in sockets.into_iter().zip(arrivals) {
         let body: serde_json::Value = serde_json::from_str(&socket.answer().await).unwrap();
         let fetched_at: Timestamp = body["fetched_at"].as_str().unwrap().parse().unwrap();
-        // Cut to the milliseconds that the answer shows.
+        // Truncated to the milliseconds of the answer.
         assert!(fetched_at.as_millisecond() >= arrival.as_millisecond(), "{fetched_at} before {arrival}");
     }
 
@@ -169,13 +173,13 @@ async fn five_hundred_forced_reads_within_one_slow_read_are_two() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_a_hold_ends_one_read_leaves_for_all_who_come() {
+async fn after_a_hold_all_callers_share_one_read() {
     let gateway = Harness::usual().await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::status(500)));
     let failed = gateway.balance(Kind::NtxpayBr).await;
     assert_eq!((failed.status, failed.header("retry-after")), (502, "1"), "{failed:?}");
 
-    // They ask without a pause from within the hold until they are served.
+    // They ask without a pause, from during the hold until they are served.
     let gateway = std::sync::Arc::new(gateway);
     let asking: Vec<_> = (0..50)
         .map(|_| {
@@ -191,7 +195,7 @@ async fn when_a_hold_ends_one_read_leaves_for_all_who_come() {
     assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 2);
 }
 
-/// A connection whose requests are written by hand: a client library's work would be most of the test's.
+/// A connection with hand-written requests: a client library would use most of the test's time.
 struct Socket(TcpStream);
 
 async fn connect(gateway: &Harness, count: usize) -> Vec<Socket> {
@@ -203,14 +207,14 @@ async fn connect(gateway: &Harness, count: usize) -> Vec<Socket> {
 }
 
 impl Socket {
-    /// Asks for the balance, with these further lines of the head.
+    /// Sends a request for the balance, with these additional header lines.
     async fn ask(&mut self, lines: &str) {
         let request =
             format!("GET {BRAZIL} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n{lines}\r\n");
         self.0.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// The body of the one answer, which is a balance.
+    /// The body of the only answer, a balance.
     async fn answer(mut self) -> String {
         let (mut answer, mut filled) = ([0; 2048], 0);
         while !answer[..filled].ends_with(b"Z\"}") {
@@ -225,7 +229,7 @@ impl Socket {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_thousand_sockets_on_a_cold_key_are_one_read_even_when_the_first_hangs_up() {
+async fn five_thousand_requests_for_a_cold_key_are_one_read_even_when_the_first_leaves() {
     const SOCKETS: usize = 5000;
     let gateway = with_slow_provider().await;
     let mut sockets = connect(&gateway, SOCKETS).await;
@@ -247,8 +251,8 @@ async fn five_thousand_sockets_on_a_cold_key_are_one_read_even_when_the_first_ha
     assert_eq!(bodies.len(), 1);
     assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Token).len(), 1);
     assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 1);
-    // The one who hung up got nothing, and is counted nowhere. Whoever is in flight may not have looked yet when the
-    // answer comes: he finds it in memory.
+    // The request that left got no answer and is not counted. A request in flight may do its lookup only after the
+    // answer arrived: then it is a hit.
     let answered = lookups(&gateway, "collapsed").await + lookups(&gateway, "hit").await;
     assert_eq!(answered, SOCKETS as u64 - 1);
 }

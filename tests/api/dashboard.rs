@@ -1,4 +1,4 @@
-//! The pages for people, in a real browser, through the real gateway.
+//! The pages for people, in a real browser and served by the real gateway.
 
 use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::harness::{Harness, KEY, Setup, digest};
 const DESKTOP: u32 = 1280;
 const PHONE: u32 = 360;
 const ROWS: &str = "document.querySelectorAll('#balances tr').length";
-/// Young and old come soon.
+/// Balances become stale and expire soon.
 const SHORT: &str = "fresh_for = \"1s\"\nmax_age = \"2s\"\n";
 const LEVELS: &str = "alerts = { critical = \"500.00\", warning = \"90000.00\", high = \"48000.00\" }\n";
 
@@ -17,7 +17,7 @@ async fn open(gateway: &Harness, width: u32) -> Browser {
     Browser::open(&format!("http://{}/dashboard", gateway.api), width).await
 }
 
-/// Types a key into the field that has the focus, and Enter.
+/// Types a key into the focused field, then Enter.
 async fn enter(page: &Browser, key: &str) {
     page.until("document.activeElement.id === 'key'").await;
     page.r#type(key).await;
@@ -31,7 +31,7 @@ async fn signed_in(gateway: &Harness, width: u32) -> Browser {
     page
 }
 
-/// Presses the button until something has become true.
+/// Presses the refresh button until the condition is true.
 async fn refresh_until(page: &Browser, condition: &str) {
     let press = "document.getElementById('refresh').click()";
     page.until(&format!("({condition}) || ({press}, false)")).await;
@@ -48,12 +48,12 @@ async fn ages(page: &Browser) -> Vec<u64> {
     column(page, "age").await.iter().map(read).collect()
 }
 
-/// How often the gateway was asked for the report.
+/// How many times the page requested the report.
 async fn reports(gateway: &Harness) -> u64 {
     gateway.count("http_requests_total{route=\"/v1/reconciliation\",status=\"200\"}").await
 }
 
-/// Lets so many seconds pass on the clock of the wall.
+/// Advances the page's wall clock by this many seconds.
 async fn pass(page: &Browser, seconds: u32) {
     let change = format!("{{ const now = Date.now; Date.now = () => now() + {seconds}000; }} true");
     page.until(&change).await;
@@ -111,7 +111,7 @@ async fn ages_count_up_every_second() {
 
     let later = ages(&page).await;
     assert!(first.iter().all(|age| *age <= 5), "{first:?}");
-    // More than a second has passed: between two seconds an age may be shown as either.
+    // More than a second has passed: at a boundary an age may show either second.
     assert!(first.iter().zip(&later).all(|(first, later)| later > first), "{first:?} {later:?}");
     assert_eq!(reports(&gateway).await, 1, "a second on the page costs the gateway nothing");
     assert_silent(&page);
@@ -162,7 +162,7 @@ async fn a_failed_provider_is_marked_and_recovers() {
 }
 
 #[tokio::test]
-async fn what_is_over_60_seconds_old_is_no_longer_shown() {
+async fn balances_older_than_60_seconds_disappear() {
     let mut gateway = Harness::usual().await;
     let page = signed_in(&gateway, DESKTOP).await;
     gateway.begin_shutdown();
@@ -180,7 +180,7 @@ async fn what_is_over_60_seconds_old_is_no_longer_shown() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_refused_and_the_right_one_is_kept_in_memory_only() {
+async fn a_wrong_key_is_refused_and_a_right_one_stays_in_memory_only() {
     let gateway = Harness::usual().await;
     let page = open(&gateway, DESKTOP).await;
     let notice = "document.getElementById('notice').textContent";
@@ -229,7 +229,7 @@ async fn the_page_can_be_used_with_the_keyboard_alone() {
 }
 
 #[tokio::test]
-async fn what_can_be_used_has_a_name() {
+async fn every_control_has_an_accessible_name() {
     let gateway = Harness::usual().await;
     let page = signed_in(&gateway, DESKTOP).await;
     page.value("document.getElementById('sign-in').hidden = false").await;
@@ -244,7 +244,7 @@ async fn what_can_be_used_has_a_name() {
     {
         let found = of_role(wanted);
         assert_eq!(found.len(), count, "{wanted}");
-        // A row is named by its cells.
+        // A row takes its name from its cells.
         let is_named = |node: &&Value| node["name"]["value"].as_str().is_some_and(|name| !name.is_empty());
         assert!(wanted == "row" || found.iter().all(is_named), "{found:?}");
     }
@@ -291,7 +291,7 @@ async fn alerts_are_shown_by_name() {
     assert_silent(&page);
 }
 
-/// The smallest contrast of a text with what is behind it, by WCAG 2, and the text.
+/// The smallest contrast of a text with its background, by WCAG 2, and the text.
 const CONTRAST: &str = r"(() => {
     const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
     const rgb = (color) => {
@@ -314,7 +314,7 @@ const CONTRAST: &str = r"(() => {
     });
     return ratios.sort((a, b) => a[0] - b[0])[0];
 })()";
-/// How far the page, or anything on it, is wider than the window.
+/// By how many pixels the page, or any element, is wider than the window.
 const OVERFLOW: &str =
     "Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('body *')]
     .filter(node => node.checkVisibility() && !node.closest('pre, thead'))
@@ -364,7 +364,7 @@ async fn it_is_readable_on_a_phone_and_in_the_dark() {
 }
 
 #[tokio::test]
-async fn the_documentation_is_readable_and_asks_nobody_else() {
+async fn the_documentation_page_is_readable_and_loads_nothing_from_other_hosts() {
     let gateway = Harness::usual().await;
     let origin = format!("http://{}/", gateway.api);
 

@@ -1,6 +1,6 @@
-//! Every demand of the contract and every rule of its parsing, each with the number of calls that it causes.
+//! Every freshness demand and every parsing rule, each with the number of calls that it causes.
 //!
-//! What is stored gets its age from the provider's own `Age`, so that no test waits for a balance to grow old.
+//! A stored balance gets its age from the provider's `Age` header, so no test waits for a balance to grow old.
 
 use std::fmt::Write as _;
 
@@ -10,31 +10,31 @@ use crate::harness::{Harness, KEY, Reply, Setup, eventually};
 
 const KIND: Kind = Kind::NtxpayBr;
 
-/// What is known of the balance when the caller comes.
+/// The cached state of the balance when the request arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stored {
     Nothing,
-    /// So many seconds old, and a little.
+    /// This many seconds old, and slightly more.
     Aged(u64),
-    /// Likewise, and invalidated since.
+    /// As `Aged`, and invalidated afterwards.
     Invalidated(u64),
 }
 
-/// How the provider answers the caller's read, if it comes to one.
+/// How the provider answers the read, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Provider {
     Works,
     Fails,
-    /// Answers later than the caller waits.
+    /// Answers after the caller's deadline.
     IsSlow,
 }
 
-/// What the caller gets.
+/// The expected answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gets {
-    /// 200 and the beginning of `Cache-Status` after the name; what is stored.
+    /// 200 with the stored balance, and the start of `Cache-Status` after the name.
     Old(&'static str),
-    /// 200 and likewise; what was read for it.
+    /// 200 with a newly read balance, and the start of `Cache-Status` after the name.
     New(&'static str),
     /// This status and code.
     Problem(u16, &'static str),
@@ -45,7 +45,7 @@ use Provider::{Fails, IsSlow, Works};
 use Stored::{Aged, Invalidated, Nothing};
 
 const FRESH: Gets = Old("hit; ttl=");
-/// Older than `fresh_for` and not for long: a refresh runs behind it.
+/// Older than `fresh_for`: a background refresh runs.
 const STALE: Gets = Old("hit; ttl=-");
 const ON_ERROR: Gets = Old("hit; ttl=-21; detail=stale-if-error");
 /// Labelled although it is younger than `fresh_for`: it is not what the caller demanded.
@@ -92,7 +92,7 @@ const TABLE: &[Row] = &[
     (Aged(5), Works, "cache-control: min-fresh=0", FRESH, 0),
     (Aged(10), Works, "cache-control: min-fresh=0", FORCED, 1),
     (Aged(3), Works, "cache-control: max-age=5, min-fresh=9", FORCED, 1),
-    // ?not_before=T, and a second for the clocks of others.
+    // ?not_before=T, plus one second for clocks of other replicas.
     (Nothing, Works, "?not_before=<5s", MISS, 1),
     (Aged(3), Works, "?not_before=<5s", FRESH, 0),
     (Aged(5), Works, "?not_before=<5s", FORCED, 1),
@@ -108,7 +108,7 @@ const TABLE: &[Row] = &[
     (Aged(0), Works, "?not_before=2026-11-21T07:00:00%2B0000", FRESH, 0),
     (Aged(0), Works, "?not_before=9999-12-31T23:59:59Z", FORCED, 1),
     (Aged(0), Works, "?not_before=2026-11-21T07:00:00%2B02:00", FRESH, 0),
-    // only-if-cached: never asks, not even behind.
+    // only-if-cached: never calls the provider, not even in the background.
     (Nothing, Works, "cache-control: only-if-cached", NOT_CACHED, 0),
     (Aged(5), Works, "cache-control: only-if-cached", FRESH, 0),
     (Aged(30), Works, "cache-control: only-if-cached", STALE, 0),
@@ -135,7 +135,7 @@ const TABLE: &[Row] = &[
     (Aged(5), IsSlow, "prefer: wait=0\ncache-control: no-cache", TOO_LATE, 1),
     (Aged(5), IsSlow, "prefer: wait=0, wait=60\ncache-control: no-cache", TOO_LATE, 1),
     (Nothing, Works, "prefer: wait=soon", MISS, 1),
-    // Invalidated: what is from before serves only who has no demand, and only when nothing newer is to be had.
+    // Invalidated: an older snapshot is served only to a request without a demand, and only when the read fails.
     (Invalidated(5), Works, "", REREAD, 1),
     (Invalidated(5), Works, "cache-control: max-age=30", REREAD, 1),
     (Invalidated(30), Fails, "", ON_ERROR, 1),
@@ -145,7 +145,7 @@ const TABLE: &[Row] = &[
     (Invalidated(30), Fails, "cache-control: max-age=40", FAILED, 1),
     (Invalidated(30), Fails, "?not_before=<0s", FAILED, 1),
     (Invalidated(30), Fails, "cache-control: max-age=40, stale-if-error", ON_ERROR, 1),
-    // How it is read: names in any case, token or quoted, strictest of repeats, nonsense ignored.
+    // Parsing: names in any case, token or quoted argument, strictest of repeats, malformed ones ignored.
     (Aged(0), Works, "cache-control: NO-CACHE", FORCED, 1),
     (Aged(5), Works, "cache-control: Max-Age=\"3\"", FORCED, 1),
     (Aged(5), Works, "cache-control: max-age=30, max-age=3", FORCED, 1),
@@ -167,7 +167,7 @@ const TABLE: &[Row] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_demand_gets_what_the_contract_says_and_causes_so_many_calls() {
+async fn every_demand_gets_the_documented_answer_with_the_documented_calls() {
     let gateway = with_accounts(TABLE.len()).await;
     let mut calls = 0;
     for (index, row @ (stored, provider, says, gets, caused)) in TABLE.iter().enumerate() {
@@ -190,7 +190,7 @@ async fn every_demand_gets_what_the_contract_says_and_causes_so_many_calls() {
     }
 }
 
-/// So many accounts of the same provider.
+/// A gateway with this many accounts of one provider.
 async fn with_accounts(count: usize) -> Harness {
     let mut further = String::new();
     for index in 0..count {
@@ -202,7 +202,7 @@ async fn with_accounts(count: usize) -> Harness {
     Harness::start(Setup { further, provider, has_static_tokens: true, ..Setup::default() }).await
 }
 
-/// Makes the gateway know what the row says, and returns the answer that it had then.
+/// Puts the row's state into the cache, and returns the answer from then.
 async fn store(gateway: &Harness, path: &str, stored: Stored) -> Option<Reply> {
     let (Aged(age) | Invalidated(age)) = stored else { return None };
     let headers = vec![("Age".to_owned(), age.to_string())];
@@ -254,9 +254,9 @@ fn assert_gets(reply: &Reply, before: Option<&Reply>, gets: Gets, row: &Row) {
     }
 }
 
-/// Waits until the calls have left, and no call is under way.
+/// Waits until the calls were sent and no call is in flight.
 async fn settled(gateway: &Harness, calls: usize) {
-    eventually("every call has left and ended", || async {
+    eventually("every call was sent and has ended", || async {
         let under_way = gateway.count(&format!("upstream_in_flight{{provider=\"{KIND}\"}}")).await;
         under_way == 0 && gateway.calls(KIND, Operation::Balance).len() >= calls
     })

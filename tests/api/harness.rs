@@ -1,7 +1,7 @@
 //! The real gateway on port 0 in front of simulated providers, and a client that reads its answers.
 //!
-//! Everything that a test sees of the gateway is also written to a file, with the secrets that were used beside it:
-//! `tests/run` searches the one for the other.
+//! Every answer and log line is also written to a file, and every secret in use to another: `tests/run` searches
+//! the first for the second.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -21,17 +21,17 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
-/// No condition in these tests takes longer to come true.
+/// Longest wait for a condition in these tests.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The key of the caller that may see everything.
+/// The key of a caller that may read every account.
 pub(crate) const KEY: &str = "bgk_test-key-of-the-caller-that-sees-all-accounts";
 
-/// Whether this is the long run, of what takes more than a minute.
+/// Whether this is the long run (`tests/run --long`).
 pub(crate) fn is_long() -> bool {
     std::env::var_os("BALANCE_GATEWAY_LONG").is_some()
 }
 
-/// Sections with two accounts that are switched off: itself, and with its provider.
+/// Sections with two disabled accounts: one itself, one through its provider.
 pub(crate) const SWITCHED_OFF: &str = r#"
 [providers.off]
 kind = "ntxpay-br"
@@ -46,7 +46,7 @@ provider = "off"
 token = { env = "NTXPAY_BR_CLIENT_ID" }
 "#;
 
-/// What a test changes of the usual configuration; each text is TOML.
+/// Changes to the usual configuration; each text is TOML.
 #[derive(Clone, Default)]
 pub(crate) struct Setup {
     /// Lines of `[server]`.
@@ -57,15 +57,15 @@ pub(crate) struct Setup {
     pub(crate) provider: String,
     /// Lines of every `[accounts.…]`.
     pub(crate) account: String,
-    /// Lines of the caller that sees all.
+    /// Lines of the caller that may read every account.
     pub(crate) caller: String,
-    /// Whole sections at the end.
+    /// Additional sections at the end.
     pub(crate) further: String,
-    /// Tokens from outside instead of client credentials.
+    /// Fixed tokens instead of client credentials.
     pub(crate) has_static_tokens: bool,
     /// Variables and values that `further` names; the accounts' own are `<KIND>_CLIENT_ID` and so on.
     pub(crate) secrets: Vec<(&'static str, String)>,
-    /// Where kinds are asked that are not asked directly.
+    /// Base URLs of kinds that are reached through something else.
     pub(crate) base_urls: HashMap<Kind, String>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Harness {
     running: Option<JoinHandle<()>>,
 }
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -93,12 +93,12 @@ impl Harness {
         Self::in_front_of(Arc::new(providers().await), &setup)
     }
 
-    /// Starts a second gateway in front of the same providers; the two know nothing of each other.
+    /// Starts a second, independent gateway in front of the same providers.
     pub(crate) fn beside(&self, setup: &Setup) -> Self {
         Self::in_front_of(Arc::clone(&self.providers), setup)
     }
 
-    /// Starts in front of providers that are there already.
+    /// Starts in front of running providers.
     pub(crate) fn in_front_of(providers: Arc<HashMap<Kind, SimulatedProvider>>, setup: &Setup) -> Self {
         log_to_the_record();
         let (text, secrets) = configuration(setup, &providers);
@@ -120,27 +120,27 @@ impl Harness {
         &self.providers[&kind]
     }
 
-    /// Asks the API with the key that sees all.
+    /// Sends a GET to the API with [`KEY`].
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.get_with(path, &[]).await
     }
 
-    /// Asks the API with further headers.
+    /// Sends a GET to the API with additional headers.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
         self.send("GET", path, Some(KEY), headers).await
     }
 
-    /// Asks for the balance of a kind's account.
+    /// Requests the balance of a kind's account.
     pub(crate) async fn balance(&self, kind: Kind) -> Reply {
         self.get(&format!("/v1/accounts/{kind}-demo/balance")).await
     }
 
-    /// Asks for the balance of a kind's account, read by a request that is sent from now on.
+    /// Requests the balance of a kind's account with `no-cache`.
     pub(crate) async fn new_balance(&self, kind: Kind) -> Reply {
         self.get_with(&format!("/v1/accounts/{kind}-demo/balance"), &[("cache-control", "no-cache")]).await
     }
 
-    /// Asks the API anything.
+    /// Sends any request to the API.
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -155,7 +155,7 @@ impl Harness {
         Reply::read(request.send().await.unwrap()).await
     }
 
-    /// A request to the API that is not yet sent.
+    /// A request to the API, not yet sent.
     pub(crate) fn request(&self, method: &str, path: &str, key: Option<&str>) -> reqwest::RequestBuilder {
         let request = self.client.request(method.parse().unwrap(), format!("http://{}{path}", self.api));
         match key {
@@ -164,7 +164,7 @@ impl Harness {
         }
     }
 
-    /// Asks again and again until the answer is as wanted, and returns it.
+    /// Repeats a GET until the answer is `wanted`, and returns it.
     pub(crate) async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -172,7 +172,7 @@ impl Harness {
             if wanted(&reply) {
                 return reply;
             }
-            assert!(Instant::now() < end, "in vain: {what}, last {reply:?}");
+            assert!(Instant::now() < end, "timed out: {what}, last {reply:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -184,23 +184,22 @@ impl Harness {
         calls
     }
 
-    /// Asks the operations side.
+    /// Sends a GET to the operations port.
     pub(crate) async fn operations(&self, path: &str) -> Reply {
         Reply::read(self.client.get(format!("http://{}{path}", self.ops)).send().await.unwrap()).await
     }
 
-    /// The value of a series, written without the prefix and with its labels in any order; `None` when it is not
-    /// there.
+    /// The value of a series, named without the prefix and with its labels in any order; `None` when it is absent.
     pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
-        // Not on the record: what is polled would fill it with pages; tests/api/operations.rs records them.
+        // Not recorded: polling would fill the record; tests/api/operations.rs records these pages.
         let page = self.client.get(format!("http://{}/metrics", self.ops)).send().await.unwrap();
         value_of(&page.text().await.unwrap(), &format!("balance_gateway_{series}"))
     }
 
-    /// A counter that must be there.
+    /// The value of a counter that must exist.
     pub(crate) async fn count(&self, series: &str) -> u64 {
         let value = self.metric(series).await;
-        value.unwrap_or_else(|| panic!("{series} is not there")).to_string().parse().unwrap()
+        value.unwrap_or_else(|| panic!("{series} is absent")).to_string().parse().unwrap()
     }
 
     /// Begins the drain, as a SIGTERM does.
@@ -208,7 +207,7 @@ impl Harness {
         self.shutdown.begin_drain();
     }
 
-    /// Waits until the gateway has ended.
+    /// Waits for the end of the gateway.
     pub(crate) async fn ended(&mut self) {
         let running = self.running.take().unwrap();
         tokio::time::timeout(PATIENCE, running).await.expect("the gateway ends in time").unwrap();
@@ -228,7 +227,7 @@ impl Drop for Harness {
 }
 
 impl Reply {
-    /// Reads the whole answer, and records it.
+    /// Reads the complete answer, and records it.
     pub(crate) async fn read(response: reqwest::Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
@@ -243,12 +242,12 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// A header that is there once, or an empty text.
+    /// A header's value, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Asserts that this is the problem of this code, whole and consistent.
+    /// Asserts that this is a complete and consistent problem with this code.
     #[track_caller]
     pub(crate) fn assert_problem(&self, status: u16, code: &str) {
         let body = self.json();
@@ -289,7 +288,7 @@ pub(crate) async fn providers() -> HashMap<Kind, SimulatedProvider> {
     providers
 }
 
-/// A client that takes nothing from the environment.
+/// A client that ignores the environment.
 pub(crate) fn client() -> reqwest::ClientBuilder {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -303,13 +302,28 @@ pub(crate) fn client() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
 }
 
-/// Polls until the condition holds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let end = Instant::now() + PATIENCE;
+/// Polls until the condition is true.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
+    eventually_within(PATIENCE, what, condition).await;
+}
+
+/// Polls until the condition is true, for at most this long.
+pub(crate) async fn eventually_within<F: Future<Output = bool>>(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) {
+    let end = Instant::now() + patience;
     while !condition().await {
-        assert!(Instant::now() < end, "in vain: {what}");
+        assert!(Instant::now() < end, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The port of 127.0.0.1 on which a program of the Prometheus project says in its log that it listens.
+pub(crate) fn listening_port(log: &str) -> Option<u16> {
+    let address = log.split_once("msg=\"Listening on\" address=127.0.0.1:")?.1.lines().next()?;
+    address.trim().parse().ok()
 }
 
 /// SHA-256 of a key, as the configuration keeps it.
@@ -379,7 +393,7 @@ fn configuration(
     (text, secrets)
 }
 
-/// Where the record is kept, when `tests/run` asked for one.
+/// Folder of the record, when `tests/run` asked for one.
 fn record_directory() -> Option<PathBuf> {
     std::env::var_os("BALANCE_GATEWAY_TEST_OUTPUT").map(PathBuf::from)
 }
@@ -389,9 +403,9 @@ fn open_record(name: &str) -> Option<File> {
     Some(OpenOptions::new().create(true).append(true).open(path).unwrap())
 }
 
-/// Adds to the record; with one write, so that lines of parallel tests do not mix.
+/// Adds to the record with a single write, so that lines of parallel tests do not mix.
 pub(crate) fn record(name: &str, text: &str) {
-    // An empty line among the secrets would be found in everything.
+    // An empty secret would be found in every line.
     let lines: String = text.lines().filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]).collect();
     if !lines.is_empty()
         && let Some(mut file) = open_record(name)

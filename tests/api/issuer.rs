@@ -1,4 +1,4 @@
-//! An issuer of service-account tokens: its keys, what it signs, and the server that hands its keys out.
+//! An issuer of service-account tokens: its keys, its tokens, and a server for its keys.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,13 +52,13 @@ impl Key {
         }
     }
 
-    /// A token of these claims.
+    /// A token with these claims.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         let algorithm = if self.is_rsa { "RS256" } else { "ES256" };
         self.sign_with(&json!({"alg": algorithm, "kid": self.kid}), claims)
     }
 
-    /// A token with this header, whatever it says, signed with this key.
+    /// A token with any header, signed with this key.
     pub(crate) fn sign_with(&self, header: &Value, claims: &Value) -> String {
         let signed = unsigned(header, claims);
         let signature = if self.is_rsa {
@@ -71,7 +71,7 @@ impl Key {
     }
 }
 
-/// A token "signed" with a text that everybody knows.
+/// A token "signed" with a public text.
 pub(crate) fn sign_hs256(secret: &[u8], header: &Value, claims: &Value) -> String {
     let signed = unsigned(header, claims);
     let key = EncodingKey::from_secret(secret);
@@ -79,7 +79,7 @@ pub(crate) fn sign_hs256(secret: &[u8], header: &Value, claims: &Value) -> Strin
     kept_secret(format!("{signed}.{signature}"))
 }
 
-/// The two parts that are signed.
+/// Header and claims, the signed part of a token.
 pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
     format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()))
 }

@@ -13,7 +13,7 @@ use crate::tls::Authority;
 
 const CHECKOUT: &str = "payments/checkout";
 
-/// A gateway that accepts tokens by this `jwks`, and has one caller with a service account, which sees Brazil.
+/// A gateway with this `jwks` and one caller with a service account, which may read the Brazilian account.
 async fn gateway(jwks: &str) -> Harness {
     let further = format!(
         "[auth.kubernetes]\nissuer = \"{NAME}\"\naudience = \"{AUDIENCE}\"\njwks = {jwks}\n\
@@ -55,7 +55,7 @@ fn without(claims: &Value, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_token_of_its_service_account_is_the_caller() {
+async fn a_service_account_token_authenticates_its_caller() {
     let (rsa, ec) = (Key::rsa("rsa"), Key::ec("ec"));
     let (gateway, _folder) = gateway_with_file(&[&rsa, &ec]).await;
     let good = claims(CHECKOUT);
@@ -69,7 +69,7 @@ async fn a_token_of_its_service_account_is_the_caller() {
         rsa.sign(&with(&good, "nbf", json!(now + 25))),
         rsa.sign(&with(&good, "exp", json!(4e9))),
     ] {
-        // The second time it is known.
+        // The second time, the token is already known.
         for _ in 0..2 {
             let reply = ask(&gateway, &token).await;
 
@@ -137,7 +137,7 @@ async fn every_forged_token_is_refused_and_counted() {
         ("unknown", "bgk_wrong".to_owned()),
     ];
     for (index, (reason, token)) in forged.iter().enumerate() {
-        // From a peer each, so that none is throttled.
+        // Each from another peer, so that none is throttled.
         let peer = Ipv4Addr::new(127, 0, 1, u8::try_from(index).unwrap() + 1);
         let client = harness::client().local_address(Some(peer.into())).build().unwrap();
         let before = failures(&gateway, reason).await;
@@ -157,7 +157,7 @@ async fn every_forged_token_is_refused_and_counted() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_good_is_refused_when_its_time_is_over() {
+async fn an_accepted_token_is_refused_after_it_expires() {
     let key = Key::ec("ec");
     let (gateway, _folder) = gateway_with_file(&[&key]).await;
     let token = key.sign(&with(&claims(CHECKOUT), "exp", json!(seconds() - 27)));
@@ -169,7 +169,7 @@ async fn a_token_that_was_good_is_refused_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn forged_tokens_are_throttled_and_good_ones_never() {
+async fn forged_tokens_are_throttled_and_valid_ones_are_not() {
     let key = Key::ec("ec");
     let (gateway, _folder) = gateway_with_file(&[&key]).await;
     let (good, forged) = (key.sign(&claims(CHECKOUT)), Key::ec("ec").sign(&claims(CHECKOUT)));
@@ -184,7 +184,7 @@ async fn forged_tokens_are_throttled_and_good_ones_never() {
 }
 
 #[tokio::test]
-async fn without_the_section_a_token_is_an_unknown_key() {
+async fn without_auth_kubernetes_a_token_is_an_unknown_key() {
     let gateway = Harness::usual().await;
 
     ask(&gateway, &Key::ec("ec").sign(&claims(CHECKOUT))).await.assert_problem(401, "unauthenticated");
@@ -194,7 +194,7 @@ async fn without_the_section_a_token_is_an_unknown_key() {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_at_start_with_the_authority_and_the_token() {
+async fn keys_are_fetched_at_start_with_the_configured_ca_and_token() {
     let (key, authority) = (Key::rsa("rsa"), Authority::new());
     let server = Server::start(Behaviour::Answer(200, jwks(&[&key])), Some(authority.acceptor())).await;
     let (folder, port) = (Folder::new(), server.address.port());
@@ -214,7 +214,7 @@ async fn keys_are_fetched_at_start_with_the_authority_and_the_token() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_at_start_is_asked_again_when_a_token_comes() {
+async fn an_issuer_unreachable_at_start_is_asked_again_with_the_next_token() {
     let (key, server) = (Key::ec("ec"), Server::start(Behaviour::Answer(503, String::new()), None).await);
     let gateway = gateway_with_url(&server).await;
     let (token, begun) = (key.sign(&claims(CHECKOUT)), Instant::now());
@@ -231,7 +231,7 @@ async fn a_server_that_is_down_at_start_is_asked_again_when_a_token_comes() {
 }
 
 #[tokio::test]
-async fn rotated_keys_are_fetched_and_old_ones_kept_while_that_fails() {
+async fn rotated_keys_are_fetched_and_old_ones_kept_while_the_fetch_fails() {
     let (old, new) = (Key::ec("old"), Key::rsa("new"));
     let server = Server::start(Behaviour::Answer(200, jwks(&[&old])), None).await;
     let gateway = gateway_with_url(&server).await;
@@ -246,7 +246,7 @@ async fn rotated_keys_are_fetched_and_old_ones_kept_while_that_fails() {
     }
     until_accepted(&gateway, &rotated).await;
 
-    // The key that was taken away is gone, also for tokens that were verified with it.
+    // Tokens of the removed key are refused, also those verified before.
     for token in [&first, &second] {
         ask(&gateway, token).await.assert_problem(401, "unauthenticated");
     }
@@ -254,7 +254,7 @@ async fn rotated_keys_are_fetched_and_old_ones_kept_while_that_fails() {
 }
 
 #[tokio::test]
-async fn a_hostile_server_of_keys_harms_nobody() {
+async fn a_hostile_issuer_affects_no_other_caller() {
     let key = Key::ec("ec");
     let good = Server::start(Behaviour::Answer(200, jwks(&[&key])), None).await;
     let set = jwks(&[&key]);
@@ -288,7 +288,7 @@ async fn a_hostile_server_of_keys_harms_nobody() {
 }
 
 #[tokio::test]
-async fn keys_in_a_file_are_read_again_when_it_changes() {
+async fn a_changed_key_file_is_read_again() {
     let (old, new) = (Key::ec("old"), Key::rsa("new"));
     let site = Site::new("").await;
     let file = site.folder.write("jwks.json", &jwks(&[&old]));
@@ -321,7 +321,7 @@ async fn keys_in_a_file_are_read_again_when_it_changes() {
     assert_eq!(status(&first).await, 401);
 }
 
-/// Keys may be asked for only every ten seconds.
+/// The gateway fetches keys at most every ten seconds.
 async fn until_accepted(gateway: &Harness, token: &str) {
     let begun = Instant::now();
     while ask(gateway, token).await.status != 200 {

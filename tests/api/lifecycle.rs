@@ -1,4 +1,4 @@
-//! The program itself: its commands, its exit codes, and how it ends.
+//! The program: its commands, exit codes and shutdown.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -15,7 +15,7 @@ use crate::harness::{self, KEY, Reply, digest, eventually, value_of};
 use crate::process::{Folder, Gateway, Site, command, exchange, free_address, run, run_on_record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn serve_says_where_it_listens_and_serves() {
+async fn serve_logs_its_addresses_and_serves() {
     let site = Site::new("").await;
 
     let gateway = site.serve().await;
@@ -32,7 +32,7 @@ async fn serve_says_where_it_listens_and_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_configuration_may_be_named_by_the_environment() {
+async fn the_environment_may_name_the_configuration() {
     let site = Site::new("").await;
     let mut command = command(&["check"]);
 
@@ -42,7 +42,7 @@ async fn the_configuration_may_be_named_by_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_terminated_gateway_is_not_ready_but_serves_and_finishes_what_is_in_flight() {
+async fn after_sigterm_the_gateway_is_not_ready_and_finishes_requests_in_flight() {
     let site = Site::new("drain_delay = \"700ms\"").await;
     let mut gateway = site.serve().await;
     let path = "/v1/accounts/treasury/balance";
@@ -54,7 +54,7 @@ async fn a_terminated_gateway_is_not_ready_but_serves_and_finishes_what_is_in_fl
 
     let terminated = Instant::now();
     gateway.signal("TERM");
-    eventually("readiness says no", || async {
+    eventually("the gateway is not ready", || async {
         gateway.get(&gateway.ops, "/readyz").await.is_ok_and(|reply| reply.status == 503)
     })
     .await;
@@ -74,7 +74,7 @@ async fn a_terminated_gateway_is_not_ready_but_serves_and_finishes_what_is_in_fl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_interrupt_ends_like_a_termination_and_idle_connections_do_not_hold_it_up() {
+async fn sigint_drains_and_idle_connections_do_not_delay_it() {
     let site = Site::new("drain_delay = \"0s\"").await;
     let mut gateway = site.serve().await;
     let idle = TcpStream::connect(&gateway.api).await.unwrap();
@@ -90,7 +90,7 @@ async fn an_interrupt_ends_like_a_termination_and_idle_connections_do_not_hold_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_ends_at_once() {
+async fn a_second_signal_ends_the_process_at_once() {
     let site = Site::new("drain_delay = \"60s\"").await;
     let mut gateway = site.serve().await;
     gateway.signal("TERM");
@@ -107,12 +107,12 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_takes_longer_than_drain_timeout_is_cut_and_logged() {
+async fn a_request_longer_than_drain_timeout_is_cut_and_logged() {
     let server = "drain_delay = \"0s\"\nrequest_timeout = \"2s\"\ndrain_timeout = \"2s\"";
     let provider = "connect_timeout = \"100ms\"\nattempt_timeout = \"700ms\"\ndeadline = \"700ms\"";
     let site = Site::with_provider(server, provider).await;
     let mut gateway = site.serve().await;
-    // A head that has begun and never ends: nothing but the cut ends it.
+    // An unfinished head: only the cut ends it.
     let mut stream = std::net::TcpStream::connect(&gateway.api).unwrap();
     stream.write_all(b"GET /v1/accounts HTTP/1.1\r\n").unwrap();
     gateway.get(&gateway.api, "/v1/accounts").await.unwrap();
@@ -127,21 +127,21 @@ async fn what_takes_longer_than_drain_timeout_is_cut_and_logged() {
     assert!(gateway.output().contains("\"event\":\"cut\""), "{}", gateway.output());
 }
 
-/// Waits until so many requests were answered: a load is under way.
+/// Waits until this many requests were answered, so the load is running.
 async fn under_load(gateway: &Gateway, answers: f64) {
     let series =
         "balance_gateway_http_request_duration_seconds_count{route=\"/v1/accounts/{account}/balance\"}";
-    eventually("a load is under way", || async {
+    eventually("the load is running", || async {
         let page = gateway.get(&gateway.ops, "/metrics").await.unwrap().body;
         value_of(&page, series).is_some_and(|answered| answered >= answers)
     })
     .await;
 }
 
-/// wrk counts a refused connection as a write error (it writes before it knows), so it leaves while the listener is
-/// open and may see no error at all; what happens when the listener closes is the next test.
+/// wrk counts a refused connection as a write error. So it ends while the listener is still open and must see no
+/// error. The next test closes the listener under load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_load_from_wrk_a_termination_breaks_no_request() {
+async fn sigterm_under_load_from_wrk_breaks_no_request() {
     let site = Site::new("drain_delay = \"4s\"").await;
     let mut gateway = site.serve().await;
     let url = format!("http://{}/v1/accounts/treasury/balance", gateway.api);
@@ -165,7 +165,7 @@ async fn under_load_from_wrk_a_termination_breaks_no_request() {
     assert_eq!(status.code(), Some(0), "{}", gateway.output());
 }
 
-/// What one client of a load saw.
+/// Observations of one client of a load.
 #[derive(Debug, Default)]
 struct Seen {
     answers: u64,
@@ -174,7 +174,7 @@ struct Seen {
     broken: Vec<String>,
 }
 
-/// Asks on one connection after another, each for as long as it is kept, until connecting is refused.
+/// Sends requests on one connection after another, until a connection is refused.
 async fn ask_until_refused(api: String) -> Seen {
     let request = format!(
         "GET /v1/accounts/treasury/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
@@ -203,7 +203,7 @@ async fn ask_until_refused(api: String) -> Seen {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_listener_closes_under_load_every_connection_that_was_made_is_answered() {
+async fn when_the_listener_closes_under_load_every_accepted_connection_is_answered() {
     let site = Site::new("drain_delay = \"300ms\"").await;
     let mut gateway = site.serve().await;
     let clients: Vec<_> = (0..32).map(|_| tokio::spawn(ask_until_refused(gateway.api.clone()))).collect();
@@ -231,7 +231,7 @@ async fn when_the_listener_closes_under_load_every_connection_that_was_made_is_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_line_of_a_request_names_caller_and_account_whatever_was_asked() {
+async fn the_log_line_of_a_request_names_caller_and_account() {
     let site = Site::new("").await;
     let config = fs::read_to_string(&site.config).unwrap();
     site.folder.write("gateway.toml", &format!("{config}[log]\nrequests = true\n"));
@@ -255,7 +255,7 @@ async fn the_line_of_a_request_names_caller_and_account_whatever_was_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_reads_the_log_may_stop_and_requests_go_on() {
+async fn requests_continue_when_the_log_is_not_read() {
     let site = Site::new("").await;
     let config = fs::read_to_string(&site.config).unwrap();
     let [api, ops] = [free_address(), free_address()];
@@ -274,7 +274,7 @@ async fn whoever_reads_the_log_may_stop_and_requests_go_on() {
     let request = format!(
         "GET /v1/accounts/treasury/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
     );
-    // What a pipe and the waiting lines hold, and more.
+    // More than the pipe and the queue of lines can hold.
     for _ in 0..12_000 {
         let answer = exchange(&mut stream, &request).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -319,7 +319,7 @@ fn configuration_errors_are_all_listed_with_file_and_key() {
 }
 
 #[test]
-fn a_configuration_that_is_not_there_or_no_toml_is_a_configuration_error() {
+fn a_missing_or_malformed_configuration_file_is_a_configuration_error() {
     let folder = Folder::new();
     let broken = folder.write("gateway.toml", "[server\n");
     for config in ["/nonexistent/gateway.toml", &broken] {
@@ -331,7 +331,7 @@ fn a_configuration_that_is_not_there_or_no_toml_is_a_configuration_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_is_taken_is_a_failure_at_run_time() {
+async fn an_address_in_use_is_a_run_time_failure() {
     let site = Site::new("").await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let _taken = std::net::TcpListener::bind(taken).unwrap();
@@ -347,7 +347,7 @@ async fn an_address_that_is_taken_is_a_failure_at_run_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn check_shows_what_is_in_effect_and_no_secret() {
+async fn check_shows_the_effective_configuration_and_no_secret() {
     let site = Site::new("").await;
 
     let (code, stdout, stderr) = run_on_record(&["check", "--config", &site.config]);
@@ -369,7 +369,7 @@ async fn check_shows_what_is_in_effect_and_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn check_warns_of_a_secret_that_others_may_read() {
+async fn check_warns_of_a_secret_readable_by_others() {
     let site = Site::new("").await;
     let path = site.folder.0.join("client_secret");
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
@@ -400,7 +400,7 @@ async fn check_live_reads_each_balance_once_and_shows_no_amount() {
 }
 
 #[test]
-fn a_new_key_comes_with_the_digest_for_the_configuration() {
+fn new_key_prints_the_digest_for_the_configuration() {
     let (code, stdout, _) = run(&["new-key"]);
     let (_, other, _) = run(&["new-key"]);
 
@@ -413,7 +413,7 @@ fn a_new_key_comes_with_the_digest_for_the_configuration() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sandbox_serves_the_four_demo_accounts() {
-    // No other test's key: this command shows it, as it should.
+    // A key of its own, not recorded as a secret: this command prints it.
     let key = "bgk_key-of-the-sandbox";
     let arguments = ["sandbox", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--key", key, "--json"];
 
@@ -442,7 +442,7 @@ async fn the_sandbox_serves_the_four_demo_accounts() {
 async fn the_sandbox_prints_curl_lines_that_work() {
     let mut child = command(&["sandbox", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0"]).spawn().unwrap();
     let lines = Arc::new(Mutex::new(Vec::new()));
-    // Not on the record: it shows a key, as it should.
+    // Not recorded: the output contains a key, as intended.
     let output = BufReader::new(child.stdout.take().unwrap());
     let lines_of_output = Arc::clone(&lines);
     std::thread::spawn(move || {

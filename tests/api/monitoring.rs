@@ -1,4 +1,4 @@
-//! The shipped dashboard and rules against a running gateway: what they ask for is there.
+//! The shipped Grafana dashboard and rules against a running gateway: every query finds data.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const RULES: [&str; 2] = [
     include_str!("../../config/prometheus/recording.yml"),
     include_str!("../../config/prometheus/alerts.yml"),
 ];
-/// What Grafana puts in the place of the dashboard's variables.
+/// Values that Grafana would insert for the dashboard's variables.
 const VARIABLES: [(&str, &str); 5] = [
     ("$__rate_interval", "10s"),
     ("$namespace", "payments"),
@@ -23,7 +23,7 @@ const VARIABLES: [(&str, &str); 5] = [
     ("$account", ".*"),
     ("$caller", ".*"),
 ];
-/// 32 bytes, as `[shared]` wants them.
+/// 32 bytes, as `[shared]` requires.
 const SHARED_KEY: &str = "c2hhcmVkLWtleS1vZi10aGUtdGVzdHMtMzItYnl0ZXM=";
 /// Some queries need several scrapes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Query {
     panel: String,
     expression: String,
-    /// The labels that its legend shows.
+    /// The labels in its legend.
     shown: Vec<String>,
 }
 
@@ -82,20 +82,20 @@ fn variable_queries(dashboard: &Value) -> Vec<Query> {
     queries.collect()
 }
 
-/// The gateway's metrics that a text names; names with a colon are those of recording rules.
+/// The gateway's metrics in a text; names with a colon belong to recording rules.
 fn metrics_in(text: &str) -> BTreeSet<&str> {
     text.split(|byte: char| !(byte.is_ascii_alphanumeric() || byte == '_' || byte == ':'))
         .filter(|word| word.starts_with("balance_gateway_") || word.starts_with("process_"))
         .collect()
 }
 
-/// Callers ask, and one provider fails.
+/// Sends requests while one provider fails.
 async fn traffic(gateway: &Harness) {
     gateway.get("/v1/balances").await;
     gateway.send("GET", "/v1/balances", None, &[]).await;
 }
 
-/// With alert levels, amounts as gauges, and a store that is down.
+/// With alert levels, amounts as gauges, and an unreachable store.
 async fn with_levels() -> Harness {
     let shared = "[shared]\nurl = \"redis://127.0.0.1:1\"\nkey = { env = \"SHARED_KEY\" }\n";
     let further = format!("{LEVELS}[metrics]\nbalances = true\n{shared}");
@@ -111,7 +111,7 @@ async fn gateway_with_a_failing_provider() -> Harness {
 }
 
 #[tokio::test]
-async fn the_dashboard_and_the_rules_name_only_metrics_that_there_are() {
+async fn the_dashboard_and_the_rules_use_only_existing_metrics() {
     let gateway = gateway_with_a_failing_provider().await;
     let page = gateway.operations("/metrics").await.body;
     let on_the_page: BTreeSet<_> = page.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
@@ -157,7 +157,7 @@ async fn rules_with(prometheus: &Prometheus, field: &str, value: &str) -> Vec<Va
 }
 
 #[tokio::test]
-async fn a_healthy_gateway_lets_every_rule_be_evaluated_and_raises_no_alert() {
+async fn a_working_gateway_evaluates_every_rule_and_raises_no_alert() {
     let gateway = Harness::usual().await;
     gateway.get("/v1/balances").await;
     let prometheus = Prometheus::scraping(gateway.ops).await;
@@ -190,7 +190,7 @@ async fn an_open_breaker_raises_its_alert() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_raises_its_alert() {
+async fn an_unreachable_store_raises_its_alert() {
     let gateway = with_levels().await;
     let prometheus = Prometheus::scraping(gateway.ops).await;
 
@@ -200,7 +200,7 @@ async fn a_store_that_is_down_raises_its_alert() {
     assert!(prometheus.query("ALERTS{alertname=~\"BalanceGatewayStore.*\"}").await.is_empty());
 }
 
-/// What is set at the provider, and the alerts of the account that are firing or wait for their time.
+/// The amount set at the provider, and the account's alerts that are firing or pending.
 const RAISED: [(&str, &str, &[&str]); 8] = [
     ("netBalance", "499.99", &["BalanceCriticallyLow"]),
     ("netBalance", "500.00", &["BalanceLow"]),
@@ -246,7 +246,7 @@ fn the_dashboard_takes_its_data_source_from_a_variable() {
 }
 
 #[test]
-fn no_two_panels_of_the_dashboard_are_one_or_overlap() {
+fn panels_of_the_dashboard_have_unique_ids_and_do_not_overlap() {
     let dashboard = dashboard();
     let all = dashboard["panels"].as_array().unwrap();
     let ids: BTreeSet<_> = all.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();

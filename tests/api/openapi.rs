@@ -1,5 +1,5 @@
-//! The OpenAPI document against the gateway itself: what it shows are real answers, and real answers have nothing that
-//! it does not describe.
+//! The OpenAPI document against the gateway: every example is a real answer, and every part of a real answer is
+//! described.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ const NOT_OURS: [&str; 3] = ["content-type", "content-length", "date"];
 const SECOND: &str = "[accounts.second]\nprovider = \"ntxpay-br\"\ntoken = { env = \"NTXPAY_BR_TOKEN\" }\n";
 const SLOW: &str = "slow-caller-with-a-single-unit";
 
-/// A request that is answered with a problem, and what must go wrong before.
+/// A request that is answered with a problem, and the faults that cause it.
 struct Case {
     code: &'static str,
     setup: Setup,
@@ -154,7 +154,7 @@ fn problems() -> Vec<Case> {
     ]
 }
 
-/// More than is read of a body.
+/// Longer than the limit of a request body.
 const LARGE: &str = match std::str::from_utf8(&[b'x'; 4097]) {
     Ok(text) => text,
     Err(_) => unreachable!(),
@@ -164,7 +164,7 @@ async fn document(gateway: &Harness) -> Value {
     gateway.send("GET", "/openapi.json", None, &[]).await.json()
 }
 
-/// What is not the same twice is not compared: moments, ids, waits.
+/// Masks values that differ between two answers: times, ids, waits.
 fn masked(value: &Value) -> Value {
     const CHANGING: [&str; 6] =
         ["observed_at", "fetched_at", "not_before", "report_date", "request_id", "retry_after"];
@@ -181,17 +181,17 @@ fn masked(value: &Value) -> Value {
     }
 }
 
-/// Likewise the moments of a table.
+/// Masks the times of a CSV table.
 fn masked_table(table: &str) -> String {
     let is_moment = |field: &&str| field.starts_with("20") && field.ends_with('Z');
     let mask = |field| if is_moment(&field) { "…" } else { field };
     table.split(',').map(mask).collect::<Vec<_>>().join(",")
 }
 
-/// Asserts that an answer has only what the document describes for it; returns the names of its headers.
+/// Asserts that the document describes every part of an answer; returns the names of its headers.
 #[track_caller]
 fn described_headers(document: &Value, request: &Request, reply: &Reply) -> BTreeSet<String> {
-    // A method that no operation has is answered like any other of the path.
+    // An unsupported method is described with any operation of the path.
     let method = if request.method == "POST" { "post" } else { "get" };
     let answer = &document["paths"][request.pattern][method]["responses"][reply.status.to_string()];
     assert!(answer.is_object(), "{} {} has no {}", request.method, request.pattern, reply.status);
@@ -205,7 +205,7 @@ fn described_headers(document: &Value, request: &Request, reply: &Reply) -> BTre
 }
 
 #[tokio::test]
-async fn every_code_is_shown_as_it_is_answered() {
+async fn every_code_is_documented_as_it_is_answered() {
     let gateway = Harness::usual().await;
     let document = document(&gateway).await;
     let shown = document["components"]["examples"].as_object().unwrap();
@@ -226,7 +226,7 @@ async fn every_code_is_shown_as_it_is_answered() {
     assert_eq!(shown.keys().map(String::as_str).collect::<BTreeSet<_>>(), codes);
 }
 
-/// The requests whose answers the document shows, or that have headers which these have not.
+/// The requests whose answers are the examples, and further ones for the remaining headers.
 fn successes() -> Vec<Request> {
     vec![
         Request::balance(BRAZIL),
@@ -284,7 +284,28 @@ async fn every_example_is_a_real_answer_and_every_header_is_described() {
     assert_eq!(described.keys().map(|name| name.to_ascii_lowercase()).collect::<BTreeSet<_>>(), seen);
 }
 
-/// Asserts that an object has the fields of its schema, all that are required and no others, and so inside it.
+#[tokio::test]
+async fn every_operation_is_compared_with_a_real_answer() {
+    let document = document(&Harness::usual().await).await;
+
+    let documented: BTreeSet<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| (path.as_str(), method))
+        })
+        .map(|(path, method)| format!("{method} {path}"))
+        .collect();
+
+    let compared: BTreeSet<_> = successes()
+        .iter()
+        .map(|request| format!("{} {}", request.method.to_ascii_lowercase(), request.pattern))
+        .collect();
+    assert_eq!(documented, compared);
+}
+
+/// Asserts that an object, and every object inside it, has all required fields of its schema and no others.
 #[track_caller]
 fn assert_fields(document: &Value, schema: &Value, value: &Value, place: &str) {
     match value {

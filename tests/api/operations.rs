@@ -1,4 +1,4 @@
-//! The operations side: probes, the state for people, and the metrics page.
+//! The operations port: probes, the status page, and the metrics page.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -21,7 +21,7 @@ const ROUTES: [&str; 7] = [
 ];
 
 #[tokio::test]
-async fn it_is_alive_and_ready() {
+async fn the_probes_answer_200() {
     let gateway = Harness::usual().await;
 
     assert_eq!(gateway.operations("/livez").await.status, 200);
@@ -43,7 +43,7 @@ async fn readiness_never_depends_on_a_provider() {
 }
 
 #[tokio::test]
-async fn draining_is_not_ready_and_the_operations_side_answers_to_the_end() {
+async fn while_draining_readiness_fails_and_the_operations_port_answers_to_the_end() {
     let mut gateway =
         Harness::start(Setup { server: "drain_delay = \"300ms\"\n".to_owned(), ..Setup::default() }).await;
 
@@ -59,7 +59,7 @@ async fn draining_is_not_ready_and_the_operations_side_answers_to_the_end() {
 }
 
 #[tokio::test]
-async fn neither_side_answers_for_the_other() {
+async fn neither_port_serves_paths_of_the_other() {
     let gateway = Harness::usual().await;
     for path in ["/livez", "/readyz", "/metrics", "/status"] {
         gateway.get(path).await.assert_problem(404, "not_found");
@@ -71,7 +71,7 @@ async fn neither_side_answers_for_the_other() {
 }
 
 #[tokio::test]
-async fn the_state_for_people_has_neither_secrets_nor_amounts() {
+async fn the_status_page_has_neither_secrets_nor_amounts() {
     let gateway = Harness::usual().await;
     gateway.provider(Kind::Avista).queue(Fault::on_balance(FaultKind::status(500)));
     gateway.get("/v1/balances").await;
@@ -101,7 +101,7 @@ async fn the_state_for_people_has_neither_secrets_nor_amounts() {
     }
 }
 
-/// Every counter and histogram of the contract's section 7 that is there from the start.
+/// Every documented counter and histogram, which exists from the start.
 fn series_that_start_at_zero() -> Vec<String> {
     let mut series: Vec<String> =
         ["http_requests_in_flight", "log_lines_dropped_total"].map(str::to_owned).to_vec();
@@ -156,7 +156,7 @@ fn series_that_start_at_zero() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_series_is_there_with_zero_before_the_first_request() {
+async fn every_series_exists_with_zero_before_the_first_request() {
     let gateway = Harness::usual().await;
 
     let page = gateway.operations("/metrics").await;
@@ -170,7 +170,7 @@ async fn every_series_is_there_with_zero_before_the_first_request() {
 }
 
 #[tokio::test]
-async fn gauges_of_what_is_known_are_there_and_of_what_is_not_are_absent() {
+async fn a_gauge_exists_only_while_its_value_is_known() {
     let gateway = Harness::usual().await;
     let budget = "budget_limit{account=\"ntxpay-mx-demo\"}";
     let token = "token_expiry_timestamp_seconds{account=\"ntxpay-br-demo\"}";
@@ -202,7 +202,7 @@ async fn gauges_of_what_is_known_are_there_and_of_what_is_not_are_absent() {
 }
 
 #[tokio::test]
-async fn the_last_finite_bucket_of_served_ages_is_the_promise() {
+async fn the_last_finite_bucket_of_served_ages_is_60() {
     let gateway = Harness::usual().await;
 
     let page = gateway.operations("/metrics").await.body;
@@ -242,7 +242,7 @@ async fn requests_are_counted_by_pattern_and_status() {
 }
 
 #[tokio::test]
-async fn promtool_finds_nothing_wrong_with_the_page() {
+async fn promtool_accepts_the_metrics_page() {
     let further = format!("{LEVELS}[metrics]\nbalances = true\n");
     let gateway = Harness::start(Setup { further, has_static_tokens: true, ..Setup::default() }).await;
     gateway.get("/v1/balances").await;

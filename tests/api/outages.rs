@@ -1,5 +1,5 @@
-//! One provider is throttling, gone, short of budget or hanging: what its own log says, what callers get, and what the
-//! other providers notice. The long run has the lengths of real outages.
+//! One provider throttles, fails, exceeds its budget or hangs: the calls in its log, the answers of callers, and the
+//! effect on other providers. The long run has the lengths of real outages.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +21,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// Asks at this rate until the end, each request a task of its own; returns every answer with when it was asked and how
-/// long it took.
+/// Sends requests at this rate until the end, each in its own task; returns every answer with its start and duration.
 async fn load(gateway: &Arc<Harness>, per_second: u32, end: Instant, forced_one_in: u32) -> Vec<Seen> {
     let mut ticks = tokio::time::interval(seconds(1) / per_second);
     let (mut asked, mut count) = (Vec::new(), 0);
@@ -56,7 +55,7 @@ fn code(reply: &Reply) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_provider_asks_for_time_the_snapshot_is_served_to_its_end_and_then_the_seconds_left() {
+async fn a_throttled_provider_is_covered_by_the_snapshot_and_then_by_retry_after() {
     let (wait, max_age) = if is_long() { (20, 10) } else { (4, 2) };
     let gateway = with_provider(&format!("fresh_for = \"1s\"\nmax_age = \"{max_age}s\"")).await;
     gateway.balance(KIND).await;
@@ -72,7 +71,7 @@ async fn while_a_provider_asks_for_time_the_snapshot_is_served_to_its_end_and_th
     let [wait, max_age] = [wait, max_age].map(|length| f64::from(u32::try_from(length).unwrap()));
     assert!(next.is_some_and(|next| next.duration_since(throttled).as_secs_f64() >= wait), "{next:?}");
     for seen in &seen {
-        // The refresh that was throttled ran a second after the snapshot was asked for.
+        // The throttled refresh was sent one second after the snapshot.
         if since(seen) < max_age - 1.5 {
             assert_eq!(seen.reply.status, 200, "{:?}", seen.reply);
         } else if since(seen) > max_age && since(seen) < wait - 0.5 {
@@ -86,7 +85,7 @@ async fn while_a_provider_asks_for_time_the_snapshot_is_served_to_its_end_and_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_that_was_down_is_hardly_asked_and_soon_fresh_again() {
+async fn a_failing_provider_gets_few_calls_and_recovers_soon() {
     let (down, cooldown) = if is_long() { (30, 10) } else { (5, 2) };
     let gateway = with_provider(&format!(
         "fresh_for = \"1s\"\nmax_age = \"2s\"\nbreaker = {{ failures = 5, cooldown = \"{cooldown}s\" }}"
@@ -104,7 +103,7 @@ async fn a_provider_that_was_down_is_hardly_asked_and_soon_fresh_again() {
     let until_fresh = back.elapsed();
 
     println!("{while_down} calls in {down} s of {} requests; fresh after {until_fresh:?}", seen.len());
-    // Five attempts open the breaker; then one read probes per cool-down, with a retry at most.
+    // Five attempts open the breaker; then one read per cooldown probes, with at most one retry.
     let most = 5 + 2 * (usize::try_from(down / cooldown).unwrap() + 1);
     assert!(while_down <= most, "{while_down} calls, at most {most}");
     assert!(until_fresh <= seconds(cooldown + 2), "{until_fresh:?}");
@@ -136,7 +135,7 @@ async fn a_budget_holds_in_every_span_of_the_providers_log() {
     for seen in &refused {
         assert!(seen.is_forced, "{:?}", seen.reply);
         assert_eq!(code(&seen.reply), "budget_exhausted");
-        // True: by then the oldest call that counts has left the span.
+        // Exact: by then the oldest counted call has left the span.
         let told: u64 = seen.reply.header("retry-after").parse().unwrap();
         let answered = seen.at + seen.took;
         let in_the_way =
@@ -152,7 +151,7 @@ async fn a_budget_holds_in_every_span_of_the_providers_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_that_hangs_is_answered_for_in_time_and_the_others_do_not_notice() {
+async fn a_hanging_provider_fails_in_time_and_does_not_slow_the_others() {
     let gateway = with_provider(
         "connect_timeout = \"200ms\"\nattempt_timeout = \"300ms\"\ndeadline = \"700ms\"\nmax_concurrency = 4\n\
          breaker = { failures = 5, cooldown = \"30s\" }\nbudget = { requests = 1000000, per = \"1m\" }",

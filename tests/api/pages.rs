@@ -1,13 +1,13 @@
-//! The pages and their files as a browser gets them: without a key, with the policy, and only when they changed.
+//! The pages and their files as a browser loads them: without a key, with the policy, and cached by `ETag`.
 
 use crate::harness::Harness;
 
-/// To the letter.
+/// The exact documented policy.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[tokio::test]
-async fn every_page_is_open_closed_to_the_outside_and_sent_once() {
+async fn every_page_needs_no_key_loads_nothing_else_and_is_cached_by_etag() {
     let gateway = Harness::usual().await;
     let of_docs = POLICY.replace("img-src 'self'", "img-src 'self' data:");
 
@@ -40,7 +40,7 @@ async fn every_page_is_open_closed_to_the_outside_and_sent_once() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_else_beside_the_pages() {
+async fn no_other_file_is_served_beside_the_pages() {
     let gateway = Harness::usual().await;
 
     for path in

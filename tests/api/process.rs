@@ -1,4 +1,4 @@
-//! The real program as a process of its own, its files, and a provider to ask.
+//! The real program in its own process, its files, and a simulated provider.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
@@ -18,7 +18,7 @@ use crate::harness::{self, KEY, Reply, digest, eventually, record};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
 
-/// A folder of its own, removed at the end.
+/// A temporary folder, removed on drop.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -41,7 +41,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What stays behind is in the build folder.
+        // Left-over files are in the build folder.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -90,7 +90,7 @@ impl Site {
     }
 }
 
-/// A running program, killed at the end.
+/// A running program, killed on drop.
 pub(crate) struct Gateway {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -107,7 +107,7 @@ impl Gateway {
         Self::run(command(arguments)).await
     }
 
-    /// Starts what was prepared by [`command`], and waits until it says where it listens.
+    /// Starts a command made by [`command`], and waits for its addresses.
     pub(crate) async fn run(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -116,13 +116,13 @@ impl Gateway {
         let client = harness::client().build().unwrap();
         let mut gateway = Self { child, lines, api: String::new(), ops: String::new(), key: KEY, client };
         let is_ready = || async { gateway.find("api").is_some() };
-        eventually("the program says where it listens", is_ready).await;
+        eventually("the program logs its addresses", is_ready).await;
         let ready = gateway.find("api").unwrap();
         [gateway.api, gateway.ops] = ["api", "ops"].map(|side| ready[side].as_str().unwrap().to_owned());
         gateway
     }
 
-    /// The first line of JSON that has this field.
+    /// The first JSON line with this field.
     pub(crate) fn find(&self, field: &str) -> Option<Value> {
         let lines = self.lines.lock().unwrap();
         lines
@@ -143,7 +143,7 @@ impl Gateway {
         self.lines.lock().unwrap().join("\n")
     }
 
-    /// Asks the side that listens there.
+    /// Sends a GET to the listener at this address.
     pub(crate) async fn get(&self, address: &str, path: &str) -> Result<Reply, reqwest::Error> {
         let request = self.client.get(format!("http://{address}{path}")).bearer_auth(self.key);
         Ok(Reply::read(request.send().await?).await)
@@ -162,7 +162,7 @@ impl Gateway {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits for its exit.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let end = Instant::now() + Duration::from_secs(15);
         loop {
@@ -177,7 +177,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -207,7 +207,7 @@ pub(crate) fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), stdout, stderr)
 }
 
-/// Likewise, and records what it prints.
+/// Runs a command to its end, and records its output.
 pub(crate) fn run_on_record(arguments: &[&str]) -> (Option<i32>, String, String) {
     let (code, stdout, stderr) = run(arguments);
     record("seen", &stdout);
@@ -215,7 +215,7 @@ pub(crate) fn run_on_record(arguments: &[&str]) -> (Option<i32>, String, String)
     (code, stdout, stderr)
 }
 
-/// One request and its whole answer.
+/// Sends one request and reads the complete answer.
 pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> std::io::Result<String> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
@@ -236,7 +236,7 @@ pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> std::io::
     }
 }
 
-/// An address that nobody listens on at the moment.
+/// An address without a listener.
 pub(crate) fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

@@ -1,4 +1,4 @@
-//! The report: what it says of each balance, its sums, its demand, and both of its forms.
+//! The reconciliation report: its findings, sums, freshness demand, JSON and CSV.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ token = { env = "NTXPAY_BR_TOKEN" }
 alerts = { critical = "50000", high = "40000", blocked_ratio = "0" }
 "#;
 
-/// Reads a report as CSV and compares it with the same as JSON: every row, every digit.
+/// A script that compares a report in CSV with the same report in JSON: every row, every digit.
 const COMPARE: &str = r#"
 import csv, io, json, sys
 given = json.load(sys.stdin)
@@ -58,7 +58,7 @@ fn reads(gateway: &Harness) -> usize {
     gateway.calls(KIND, Operation::Balance).len()
 }
 
-/// The codes of what is missing, with the account.
+/// Account and code of each failed balance.
 fn errors(report: &Value) -> Vec<(&str, &str)> {
     let errors = report["errors"].as_array().unwrap().iter();
     errors
@@ -67,7 +67,7 @@ fn errors(report: &Value) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn the_report_is_the_contracts_to_the_letter() {
+async fn the_report_is_exactly_as_documented() {
     let setup = Setup { further: ALERTS.to_owned(), has_static_tokens: true, ..Setup::default() };
     let gateway = Harness::start(setup).await;
     let fixed = Some(r#""2025-11-19T20:18:29.384Z""#.to_owned());
@@ -92,7 +92,7 @@ async fn the_report_is_the_contracts_to_the_letter() {
         balance("ntxpay-br-demo", fetched(1), ""),
         report["errors"]
     );
-    // The members of the errors are the batch's, whose order serde_json's map does not keep.
+    // serde_json's map does not keep the order of the members of errors.
     let head = expected.split_once(r#""errors":"#).unwrap().0;
     assert!(reply.body.starts_with(head), "{}\n{head}", reply.body);
     assert_eq!(errors(&report), [("nobody", "account_not_found"), ("ntxpay-mx-demo", "provider_error")]);
@@ -105,7 +105,7 @@ async fn the_report_is_the_contracts_to_the_letter() {
 }
 
 #[tokio::test]
-async fn it_says_of_each_balance_whether_there_is_anything_and_how_much_is_blocked() {
+async fn each_balance_has_a_status_and_a_blocked_percentage() {
     let gateway = Harness::usual().await;
     for (net, blocked, gross, status, percentage) in [
         ("0.01", "0.00", "0.01", "OK", Some("0.00")),
@@ -139,7 +139,7 @@ async fn it_says_of_each_balance_whether_there_is_anything_and_how_much_is_block
 }
 
 #[tokio::test]
-async fn sums_are_exact_and_over_what_answered_only() {
+async fn sums_are_exact_and_cover_only_the_balances_that_were_read() {
     let gateway = Harness::usual().await;
     gateway.provider(KIND).set_field("BRL", None, "netBalance", "9007199254740993.015");
     gateway.provider(Kind::NtxpayMx).queue(Fault::on_balance(FaultKind::status(400)));
@@ -159,13 +159,13 @@ async fn sums_are_exact_and_over_what_answered_only() {
     gateway.provider(KIND).set_field("BRL", None, "netBalance", "79228162514264337593543950335");
     let report = gateway.get(PATH).await.json();
     assert_eq!(report["sums"][0], json!({"currency": "BRL", "available": null, "balances": 3}));
-    // What is too large on its way may be whole at the end.
+    // An intermediate sum may be too large although the final sum fits.
     gateway.provider(Kind::Avista).set_field("BRL", None, "netBalance", "-79228162514264337593543950335");
     let report = gateway.get(PATH).await.json();
     assert_eq!(report["sums"][0], json!({"currency": "BRL", "available": "1250.75", "balances": 3}));
 }
 
-/// What a request says, whether it is served from memory, whether it is served at all.
+/// Query and directive of a request, whether the cache may answer it, and the expected status.
 const DEMANDS: [(&str, &str, bool, u16); 10] = [
     ("", "", false, 200),
     ("", "no-cache", false, 200),
@@ -180,7 +180,7 @@ const DEMANDS: [(&str, &str, bool, u16); 10] = [
 ];
 
 #[tokio::test]
-async fn it_reads_anew_unless_the_request_says_how_old_a_balance_may_be() {
+async fn every_balance_is_read_again_unless_the_request_allows_an_age() {
     let gateway = Harness::usual().await;
     gateway.balance(KIND).await;
     for (query, directives, is_cached, status) in DEMANDS {
@@ -197,7 +197,7 @@ async fn it_reads_anew_unless_the_request_says_how_old_a_balance_may_be() {
 }
 
 #[tokio::test]
-async fn its_own_demand_is_one_for_stale_if_error_and_for_the_forced_limit() {
+async fn the_reports_own_demand_counts_for_stale_if_error_and_the_forced_limit() {
     let caller = "forced = { requests = 2, per = \"1h\", burst = 2 }\n".to_owned();
     let gateway = Harness::start(Setup { caller, ..Setup::default() }).await;
     assert_eq!(gateway.get(BRAZIL).await.json()["complete"], true);
@@ -218,7 +218,7 @@ async fn its_own_demand_is_one_for_stale_if_error_and_for_the_forced_limit() {
 }
 
 #[tokio::test]
-async fn one_slow_provider_leaves_the_others_rows() {
+async fn a_slow_provider_does_not_remove_the_rows_of_others() {
     let gateway = Harness::usual().await;
     gateway.provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 3000 }));
 
@@ -231,7 +231,7 @@ async fn one_slow_provider_leaves_the_others_rows() {
 }
 
 #[tokio::test]
-async fn the_age_is_that_of_the_oldest_balance() {
+async fn the_age_of_a_report_is_the_age_of_its_oldest_balance() {
     let gateway = Harness::usual().await;
     let headers = vec![("Age".to_owned(), "30".to_owned())];
     gateway.provider(KIND).queue(Fault::on_balance(FaultKind::Headers { headers }));
@@ -244,7 +244,7 @@ async fn the_age_is_that_of_the_oldest_balance() {
 }
 
 #[tokio::test]
-async fn python_reads_the_same_from_csv_as_from_json() {
+async fn csv_and_json_hold_the_same_figures() {
     let setup = Setup {
         further: format!("{ALERTS}{SWITCHED_OFF}"),
         has_static_tokens: true,
@@ -262,7 +262,7 @@ async fn python_reads_the_same_from_csv_as_from_json() {
         gateway.provider(kind).set_field(currency, None, field, raw);
     }
     gateway.get(PATH).await;
-    // Both forms of the same snapshots.
+    // Both forms come from the same snapshots.
     let all = "?account=alerted&account=avista-demo&account=ntxpay-br-demo&account=ntxpay-mx-demo\
                &account=off-itself&account=pluggo-demo&account=nobody";
     let from_memory = ("cache-control", "max-age=60");
@@ -284,7 +284,7 @@ async fn python_reads_the_same_from_csv_as_from_json() {
 }
 
 #[tokio::test]
-async fn no_name_that_a_caller_makes_up_becomes_a_formula() {
+async fn a_name_chosen_by_the_caller_never_becomes_a_formula() {
     let gateway = Harness::usual().await;
     for (name, cell) in
         [("%3D1%2B1", "%3D1%2B1"), ("%2B1", "%2B1"), ("-1", "%2D1"), ("%40x", "%40x"), ("%09%3D1", "%09%3D1")]
@@ -299,7 +299,7 @@ async fn no_name_that_a_caller_makes_up_becomes_a_formula() {
 }
 
 #[tokio::test]
-async fn accept_decides_about_the_form() {
+async fn accept_chooses_json_or_csv() {
     let gateway = Harness::usual().await;
     for (accept, form) in [
         ("*/*", "application/json"),
@@ -326,12 +326,12 @@ async fn accept_decides_about_the_form() {
         refused.assert_problem(406, "not_acceptable");
         assert_eq!(refused.header("vary"), "Accept");
     }
-    // The only path that looks at it.
+    // Only this path evaluates Accept.
     assert_eq!(gateway.get_with("/v1/balances", &[("accept", "text/html")]).await.status, 200);
 }
 
 #[tokio::test]
-async fn refusals_come_in_the_contracts_order_and_a_report_costs_a_unit_per_balance() {
+async fn refusals_come_in_the_documented_order_and_a_report_costs_a_unit_per_balance() {
     let key = "bgk_test-key-of-a-caller-with-nine-units";
     let caller = format!(
         "[callers.nine]\nkeys_sha256 = [\"{}\"]\naccounts = [\"ntxpay-*\", \"avista-demo\"]\n\
@@ -348,7 +348,7 @@ async fn refusals_come_in_the_contracts_order_and_a_report_costs_a_unit_per_bala
     refused("POST", PATH, "text/html", 405, "method_not_allowed").await;
     refused("GET", "/v1/reconciliation?provider=x", "text/html", 406, "not_acceptable").await;
     refused("GET", "/v1/reconciliation?provider=x", "*/*", 400, "invalid_request").await;
-    // Three units are spent, and three balances are to be seen.
+    // Three units are used, and the caller may read three balances.
     let report = gateway.send("GET", PATH, Some(key), &[]).await;
     assert_eq!((report.status, report.json()["balances"].as_array().unwrap().len()), (200, 3));
     assert_eq!(report.header("ratelimit"), "\"caller\";r=3;t=400");

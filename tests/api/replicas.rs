@@ -1,4 +1,4 @@
-//! Two gateways that know nothing of each other: what one tells a caller holds at the other.
+//! Two independent gateways: the `not_before` of one applies at the other.
 
 use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 
@@ -7,7 +7,7 @@ use crate::harness::{Harness, KEY, Setup};
 const KIND: Kind = Kind::NtxpayBr;
 
 #[tokio::test]
-async fn who_hands_not_before_on_reads_what_was_paid_at_any_replica() {
+async fn not_before_shows_a_payment_at_every_replica() {
     let one = Harness::usual().await;
     let other = one.beside(&Setup::default());
     for gateway in [&one, &other] {
@@ -20,7 +20,7 @@ async fn who_hands_not_before_on_reads_what_was_paid_at_any_replica() {
     let path = format!("/v1/accounts/{KIND}-demo/balance");
     let demanding = format!("{path}?not_before={not_before}");
 
-    // Without it the other knows of nothing; with it, it never serves what is from before, failure or not.
+    // Without not_before the other replica does not know of the payment; with it, it never serves an older balance.
     assert_eq!(other.balance(KIND).await.json()["available"], "48734.90");
     one.provider(KIND).queue(Fault::on_balance(FaultKind::status(400)));
     let failed = other.get_with(&demanding, &[("cache-control", "stale-if-error")]).await;

@@ -1,4 +1,4 @@
-//! A rolling restart behind a load balancer, as a deployment does it: no request may fail.
+//! A rolling restart behind a load balancer, as in a deployment: no request may fail.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::process::{Folder, Gateway, Site, exchange, free_address};
 
 const CONNECTIONS: u32 = 32;
 
-/// A load balancer in front of the instances, killed at the end.
+/// A load balancer in front of the instances, killed on drop.
 struct Balancer {
     child: Child,
     api: String,
@@ -63,7 +63,7 @@ async fn instance(drain_delay: &str) -> (Site, Gateway) {
     (site, gateway)
 }
 
-/// Asks at an even pace until it is over; returns how many were answered, and what was no 200.
+/// Sends requests at a steady rate until the end; returns the number of answers, and every answer other than 200.
 async fn ask(api: String, pause: Duration, is_over: Arc<AtomicBool>) -> (u64, Vec<String>) {
     let request = format!(
         "GET /v1/accounts/treasury/balance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
@@ -102,7 +102,7 @@ async fn a_rolling_restart_behind_a_load_balancer_fails_no_request() {
             instance.signal("TERM");
             assert_eq!(instance.ended().await.code(), Some(0), "{}", instance.output());
             *instance = site.serve().await;
-            // The next one leaves when the load balancer has this one back.
+            // The next instance stops only after the load balancer uses this one again.
             eventually("the instance gets requests again", || async {
                 let page = instance.get(&instance.ops, "/metrics").await.unwrap().body;
                 page.contains("http_requests_total{route=\"/v1/accounts/{account}/balance\",status=\"200\"}")

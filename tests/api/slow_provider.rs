@@ -1,7 +1,6 @@
-//! A provider that takes its time, callers who demand at random, and the provider's own log as the judge of age.
+//! A slow provider and callers with random demands; the provider's log proves the age of every answer.
 //!
-//! The long run is ten minutes of reads that take 8 s at the ceiling of 60 s; the usual one is that
-//! twenty times faster.
+//! The long run takes ten minutes, with reads of 8 s and a ceiling of 60 s. The usual run is twenty times faster.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::harness::{Harness, Reply, Setup, is_long};
 
-/// From when the gateway judges an answer until this process has read it, on a busy machine.
+/// Longest time between the gateway's last age check and this process reading the answer, on a busy machine.
 const ON_THE_WAY: SignedDuration = SignedDuration::from_millis(100);
-/// Those that tell when they were asked (their bodies carry the time of the call), and how many of a thousand requests
-/// demand more than the ceiling: the fewer, the older the balances grow.
+/// Kinds whose bodies carry the time of the call, and how many of a thousand requests demand more than the ceiling.
+/// With fewer demands, balances grow older.
 const KINDS: [(Kind, u32); 3] = [(Kind::NtxpayBr, 200), (Kind::Avista, 2), (Kind::Pluggo, 0)];
 const CALLERS: u64 = 40;
 
@@ -42,7 +41,7 @@ const USUAL: Scale = Scale {
     server: "",
 };
 
-/// One answer: whose, the time that the provider put into it, and when it was read here.
+/// One answer: its account, the provider's time in it, and when this process read it.
 struct Answer {
     kind: Kind,
     asked: Timestamp,
@@ -52,7 +51,7 @@ struct Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answer_is_over_the_ceiling_by_the_log_of_a_slow_provider() {
+async fn no_answer_is_older_than_the_ceiling_by_the_log_of_a_slow_provider() {
     let scale = if is_long() { LONG } else { USUAL };
     let gateway = start(&scale).await;
     let end = Instant::now() + scale.run;
@@ -66,7 +65,7 @@ async fn no_answer_is_over_the_ceiling_by_the_log_of_a_slow_provider() {
         let age = answer.read.duration_since(received);
         oldest = oldest.max(age);
         assert!(age <= SignedDuration::from_secs(i64::from(scale.max_age)) + ON_THE_WAY, "{age:?} old");
-        // The provider has a read on its log a moment after it was sent, so a forced one never before its caller.
+        // The provider logs a call after it was sent, so never before the request that forced it.
         assert!(!answer.is_forced || received >= answer.asked - SignedDuration::from_millis(1));
     }
     let calls: usize = KINDS.iter().map(|(kind, _)| gateway.calls(*kind, Operation::Balance).len()).sum();
@@ -92,7 +91,7 @@ async fn start(scale: &Scale) -> Harness {
     gateway
 }
 
-/// Asks one account after the other until the end, with a pause and a demand of chance.
+/// Requests one account after the other until the end, with random pauses and demands.
 async fn ask_at_random(gateway: &Harness, scale: &Scale, end: Instant, mut rng: Rng) -> Vec<Answer> {
     let mut answers = Vec::new();
     while Instant::now() < end {
@@ -126,10 +125,9 @@ fn observed_at(reply: &Reply) -> Timestamp {
     reply.json()["observed_at"].as_str().unwrap().parse().unwrap()
 }
 
-/// When the provider received the call that brought the answer: the last call on its log before the time that it
-/// put into the body.
+/// When the provider received the call behind an answer: the last logged call before the time in the body.
 fn receipt(gateway: &Harness, answer: &Answer) -> Timestamp {
     let calls = gateway.calls(answer.kind, Operation::Balance);
     let received = calls.iter().map(|call| call.at.parse::<Timestamp>().unwrap());
-    received.filter(|at| *at <= answer.observed).max().expect("every answer was asked for")
+    received.filter(|at| *at <= answer.observed).max().expect("every answer has a call in the log")
 }

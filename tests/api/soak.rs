@@ -1,5 +1,5 @@
-//! Everything at once for a while: four providers, faults of chance, rotating secrets, callers with demands of chance.
-//! At the end both promises are held against the providers' own logs, answer by answer.
+//! Everything at once: four providers, random faults, rotating secrets, callers with random demands. At the end, every
+//! answer is checked for both promises against the providers' logs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,24 +13,24 @@ use serde_json::Value;
 use crate::harness::{KEY, Reply, digest, is_long, record, value_of};
 use crate::process::{Folder, Gateway};
 
-/// From when the gateway judges an answer until this process has read it, on a busy machine.
+/// Longest time between the gateway's last age check and this process reading the answer, on a busy machine.
 const ON_THE_WAY: Duration = Duration::from_millis(200);
-/// Counted as somebody else's trouble for this long after the last fault: the longest hold, and the breaker.
+/// How long an error is explained by the last fault: the longest hold, and the breaker.
 const RECOVERY: Duration = Duration::from_secs(12);
 
 struct Scale {
     run: Duration,
-    /// How long one provider is in trouble before the next is.
+    /// How long one provider has faults before the next one has.
     phase: Duration,
     callers: u64,
 }
 
-/// A gateway of its own process in front of four providers, its secrets in files.
+/// A gateway process in front of four providers, with its secrets in files.
 struct Fleet {
     folder: Folder,
     providers: BTreeMap<&'static str, SimulatedProvider>,
     gateway: Gateway,
-    /// When each provider was last given a fault.
+    /// When each provider last got a fault.
     troubled: Mutex<BTreeMap<&'static str, Instant>>,
 }
 
@@ -50,7 +50,7 @@ impl Seen {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_faults_load_and_rotations_every_answer_is_true_young_and_explained() {
+async fn under_faults_load_and_rotations_every_answer_is_exact_and_fresh() {
     let scale = if is_long() {
         Scale { run: Duration::from_mins(10), phase: Duration::from_secs(25), callers: 40 }
     } else {
@@ -93,7 +93,7 @@ async fn under_faults_load_and_rotations_every_answer_is_true_young_and_explaine
     assert!(finished.descriptors <= halfway.descriptors + 20.0, "{halfway:?}, {finished:?}");
 }
 
-/// What the process uses.
+/// The resources that the process uses.
 #[derive(Debug)]
 struct Process {
     memory: f64,
@@ -150,7 +150,7 @@ impl Fleet {
         Process { memory, descriptors }
     }
 
-    /// Holds every answer against the log of its provider, and sums up.
+    /// Checks every answer against the log of its provider, and returns a summary.
     fn judge(&self, seen: &[Seen]) -> String {
         let logs: BTreeMap<_, Vec<Call>> =
             self.providers.iter().map(|(kind, provider)| (*kind, provider.calls())).collect();
@@ -170,7 +170,7 @@ impl Fleet {
         format!("{} answers, the oldest {oldest:?} old; failures {failed:?}", seen.len())
     }
 
-    /// Every attempt that the gateway counted is a call on a provider's log, and the other way round.
+    /// Asserts that the gateway's count of attempts equals the calls in the providers' logs.
     async fn assert_calls_are_explained(&self) {
         let page = self.page().await;
         for (kind, provider) in &self.providers {
@@ -193,7 +193,7 @@ impl Fleet {
     }
 }
 
-/// The call that brought an answer: the latest one before it whose body held every figure verbatim.
+/// The call behind an answer: the latest earlier one whose body contained every figure verbatim.
 fn source<'a>(calls: &'a [Call], balance: &Value, read: Instant) -> Option<&'a Call> {
     let figures: Vec<String> = balance["reported"]
         .as_object()
@@ -205,12 +205,12 @@ fn source<'a>(calls: &'a [Call], balance: &Value, read: Instant) -> Option<&'a C
     calls.iter().rev().filter(|call| call.instant <= read).find(brought)
 }
 
-/// Gives one provider after the other faults of chance.
+/// Gives one provider after the other random faults.
 async fn trouble(fleet: Arc<Fleet>, phase: Duration, end: Instant) {
     let mut rng = Rng::with_seed(7);
     let kinds: Vec<_> = fleet.providers.keys().copied().collect();
     let mut next = 0;
-    // All is calm at first, to compare with.
+    // No faults at first, as a baseline.
     tokio::time::sleep(phase).await;
     while Instant::now() + phase < end {
         let kind = kinds[next % kinds.len()];
@@ -239,7 +239,7 @@ async fn trouble(fleet: Arc<Fleet>, phase: Duration, end: Instant) {
     }
 }
 
-/// Rotates the client secrets of those that have one, with an overlap.
+/// Rotates client secrets, with an overlap.
 async fn rotate(fleet: Arc<Fleet>, pause: Duration, end: Instant) {
     let mut generation = 0;
     while Instant::now() + pause * 3 < end {
@@ -259,7 +259,7 @@ async fn rotate(fleet: Arc<Fleet>, pause: Duration, end: Instant) {
     }
 }
 
-/// Asks one provider after the other until the end, with a pause and a demand of chance.
+/// Requests one provider after the other until the end, with random pauses and demands.
 async fn ask(fleet: Arc<Fleet>, end: Instant, number: u64) -> Vec<Seen> {
     let (mut rng, mut seen) = (Rng::with_seed(number), Vec::new());
     let kinds: Vec<_> = fleet.providers.keys().copied().collect();

@@ -1,4 +1,4 @@
-//! Peers that are slow on purpose, by the thousand, do not harm those that are not.
+//! Thousands of deliberately slow peers do not harm other callers.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -12,21 +12,21 @@ use tokio::task::JoinSet;
 use crate::harness::{self, Harness, KEY, Setup, is_long, value_of};
 use crate::process::{Gateway, Site};
 
-/// What slowhttptest calls its modes.
+/// The modes of slowhttptest, by their options.
 const MODES: [(&str, &str); 4] =
     [("slow heads", "-H"), ("slow bodies", "-B"), ("ranges", "-R"), ("slow readers", "-X")];
 const PATH: &str = "/v1/accounts/treasury/balance";
 
-/// How much is tried, and for how long.
+/// The size and length of the attack.
 struct Extent {
-    /// Modes at once; the others follow.
+    /// Modes that run at the same time.
     modes: usize,
-    /// Of each mode.
+    /// Connections of each mode.
     connections: u32,
     seconds: u32,
-    /// Good requests in a second.
+    /// Good requests per second.
     good: u32,
-    /// Of `[server]`, so that the limit is met within the time.
+    /// Lines of `[server]`, so that the time-out is reached within the test.
     lines: &'static str,
 }
 
@@ -38,11 +38,11 @@ fn extent() -> Extent {
     }
 }
 
-/// A running slowhttptest, ended at the end.
+/// A running slowhttptest, killed on drop.
 struct Attack(Child);
 
 impl Attack {
-    /// The key goes along, in a header of its own behind that of the cookies: without it all would be over with 401.
+    /// Sends the key in a header after the cookie header: without it every request would end with 401.
     fn begin(mode: &str, extent: &Extent, gateway: &Gateway) -> Self {
         let (connections, seconds) = (extent.connections.to_string(), extent.seconds.to_string());
         let (rate, url) = (extent.connections / 2, format!("http://{}{PATH}", gateway.api));
@@ -60,13 +60,13 @@ impl Attack {
 
 impl Drop for Attack {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Asks at an even rate, however long each answer takes; returns how long each took, sorted.
+/// Sends requests at a steady rate, however long each answer takes; returns the sorted durations.
 async fn good_traffic(gateway: &Gateway, extent: &Extent) -> Vec<Duration> {
     let client = harness::client().timeout(Duration::from_secs(10)).build().unwrap();
     let url = format!("http://{}{PATH}", gateway.api);
@@ -87,7 +87,7 @@ async fn good_traffic(gateway: &Gateway, extent: &Extent) -> Vec<Duration> {
     took
 }
 
-/// A counter of the gateway, which is zero where a pair has not been seen.
+/// A counter of the gateway, or zero while it is absent.
 async fn count(gateway: &Gateway, series: &str) -> f64 {
     let page = gateway.get(&gateway.ops, "/metrics").await.unwrap().body;
     value_of(&page, &format!("balance_gateway_{series}")).unwrap_or_default()
@@ -125,7 +125,7 @@ async fn strangers_with_open_streams_hold_no_place_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn good_requests_are_answered_while_others_are_slow() {
+async fn good_requests_are_answered_while_slow_peers_attack() {
     let extent = extent();
     let site = Site::new(extent.lines).await;
     let gateway = site.serve().await;

@@ -1,4 +1,4 @@
-//! The check before a payment: exact at the boundary, and never on a balance that was read before it was asked.
+//! The check before a payment: exact at the boundary, and never with a balance read before the request.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ async fn forced_reads(gateway: &Harness) -> u64 {
 }
 
 #[tokio::test]
-async fn every_digit_decides() {
+async fn the_comparison_is_exact_to_the_last_digit() {
     let gateway = Harness::usual().await;
     let smallest = "0.000000000000000000000000001";
     for (available, amount, shown, shortfall) in [
@@ -61,7 +61,7 @@ async fn every_digit_decides() {
 }
 
 #[tokio::test]
-async fn the_answer_is_the_contracts_to_the_letter() {
+async fn the_answer_is_exactly_as_documented() {
     let gateway = Harness::usual().await;
 
     let reply = gateway.get(&asking("150.00")).await;
@@ -80,7 +80,7 @@ async fn the_answer_is_the_contracts_to_the_letter() {
 }
 
 #[tokio::test]
-async fn what_is_no_amount_above_zero_is_refused_and_nobody_is_asked() {
+async fn an_invalid_amount_is_400_without_a_call() {
     let gateway = Harness::usual().await;
     let (too_long, with_zero) = (format!("{MOST}9"), format!("0.{MOST}"));
     let amounts = [
@@ -121,7 +121,7 @@ async fn what_is_no_amount_above_zero_is_refused_and_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn no_directive_makes_it_take_an_older_balance() {
+async fn no_cache_control_directive_allows_an_older_balance() {
     let gateway = Harness::usual().await;
     gateway.balance(KIND).await;
     for directives in ["max-age=60", "only-if-cached", "min-fresh=1", "stale-if-error", "max-stale=60"] {
@@ -134,7 +134,7 @@ async fn no_directive_makes_it_take_an_older_balance() {
 }
 
 #[tokio::test]
-async fn a_failed_read_is_its_problem_whatever_is_stored() {
+async fn a_failed_read_is_a_problem_even_with_a_cached_balance() {
     let provider = "breaker = { failures = 1000, cooldown = \"1s\" }\n".to_owned();
     let gateway = Harness::start(Setup { provider, ..Setup::default() }).await;
     gateway.balance(KIND).await;
@@ -152,7 +152,7 @@ async fn a_failed_read_is_its_problem_whatever_is_stored() {
 }
 
 #[tokio::test]
-async fn the_callers_own_deadline_counts() {
+async fn prefer_wait_bounds_the_check() {
     let gateway = Harness::usual().await;
     gateway.balance(KIND).await;
     gateway.provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
@@ -164,7 +164,7 @@ async fn the_callers_own_deadline_counts() {
 }
 
 #[tokio::test]
-async fn refusals_come_in_the_contracts_order() {
+async fn refusals_come_in_the_documented_order() {
     let key = "bgk_test-key-of-a-caller-that-sees-one-account";
     let caller = format!(
         "[callers.one]\nkeys_sha256 = [\"{}\"]\naccounts = [\"ntxpay-br-*\"]\n\
@@ -185,7 +185,7 @@ async fn refusals_come_in_the_contracts_order() {
     refused("GET", &path("ntxpay-br-demo", "?amount=1&currency=USD"), 400, "unsupported_currency").await;
     refused("GET", &path("ntxpay-br-demo", "?amount=1&type=FIAT"), 400, "unsupported_type").await;
     refused("GET", &path("ntxpay-br-demo", "?amount=x"), 400, "invalid_request").await;
-    // Each has cost one unit, and there were six.
+    // Each refusal cost one unit, and there were six.
     refused("GET", &path("nobody", ""), 429, "rate_limited").await;
     let off = gateway.get(&path("off-itself", "?amount=1")).await;
     off.assert_problem(503, "disabled");
@@ -216,7 +216,7 @@ async fn currency_and_type_choose_the_balance() {
 }
 
 #[tokio::test]
-async fn it_costs_a_forced_unit_only_where_a_balance_was_there_to_be_had() {
+async fn a_check_costs_a_forced_unit_only_when_a_usable_balance_was_cached() {
     let caller = "forced = { requests = 1, per = \"1h\", burst = 1 }\n".to_owned();
     let gateway = Harness::start(Setup { caller, ..Setup::default() }).await;
     assert_eq!(gateway.get(&asking("1")).await.status, 200);
@@ -241,12 +241,12 @@ fn cents(amount: &Value) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_checks_of_a_moving_balance_see_none_that_was_read_before_they_asked() {
+async fn concurrent_checks_never_use_a_balance_read_before_they_arrived() {
     const CHECKERS: usize = 200;
     const CHECKS: usize = 5;
     let gateway = Arc::new(Harness::usual().await);
     gateway.provider(KIND).set_drift(true);
-    // Long enough that checks come while a read runs.
+    // Slow enough that checks arrive during a read.
     gateway.provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 20 }).times(u32::MAX));
     let checker = |_| {
         let gateway = Arc::clone(&gateway);
@@ -272,7 +272,7 @@ async fn two_hundred_checks_of_a_moving_balance_see_none_that_was_read_before_th
         assert_eq!(reply.status, 200, "{reply:?}");
         let body = reply.json();
         let fetched_at: Timestamp = body["balance"]["fetched_at"].as_str().unwrap().parse().unwrap();
-        // Cut to the milliseconds that the answer shows.
+        // Truncated to the milliseconds of the answer.
         assert!(fetched_at.as_millisecond() >= asked.as_millisecond(), "{fetched_at} before {asked}");
         let missing = 4_873_490 - cents(&body["balance"]["available"]);
         assert_eq!(body["sufficient"], missing <= 0, "{body}");

@@ -1,4 +1,4 @@
-//! TLS towards callers: both protocols, certificates of clients, and the messages of whoever sets it up.
+//! TLS for callers: both protocols, client certificates, and configuration errors.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::harness::{Harness, KEY, Reply, Setup, eventually, record};
 use crate::process::{self, Folder, Site};
 
-/// An authority and what it signs.
+/// A certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -33,7 +33,7 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap().pem(), key_pem)
     }
 
-    /// A server of this machine.
+    /// An acceptor for a server on this machine.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let (chain, key) = read(&self.sign());
         let config = ServerConfig::builder_with_provider(provider())
@@ -45,7 +45,7 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// A client that trusts this authority alone, and shows this certificate.
+    /// A client that trusts only this authority, and presents this certificate.
     fn client(&self, identity: Option<(String, String)>, protocols: &[&str]) -> reqwest::Client {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
@@ -106,13 +106,13 @@ async fn callers_are_served_in_both_protocols() {
         assert_eq!((spoken, reply.status), (version, 200), "{protocols:?}");
         assert_eq!(reply.json()["available"], "48734.90");
     }
-    // The other side stays as it is: probes and scrapes come from inside.
+    // The operations port stays plain text.
     assert_eq!(gateway.operations("/readyz").await.status, 200);
     assert_eq!(gateway.count("connections_refused_total{reason=\"tls\"}").await, 0);
 }
 
 #[tokio::test]
-async fn with_an_authority_of_clients_nobody_else_gets_as_far_as_a_key() {
+async fn with_client_ca_a_client_without_its_certificate_fails_the_handshake() {
     let (folder, authority, clients) = (Folder::new(), Authority::new(), Authority::new());
     let server = lines(&folder, &authority, Some(&clients));
     let gateway = Harness::start(Setup { server, ..Setup::default() }).await;
@@ -123,7 +123,7 @@ async fn with_an_authority_of_clients_nobody_else_gets_as_far_as_a_key() {
     let (_, reply) = ask(&gateway, &authority.client(Some(clients.sign()), &["h2"])).await.unwrap();
 
     assert_eq!(reply.status, 200);
-    // A client may try more than once before it gives up.
+    // A client may retry before it gives up.
     assert!(gateway.count("connections_refused_total{reason=\"tls\"}").await >= 3);
     assert_eq!(gateway.count("auth_failures_total{reason=\"missing\"}").await, 0);
 }
@@ -142,7 +142,7 @@ async fn plain_text_is_refused_and_counted() {
 }
 
 #[tokio::test]
-async fn check_shows_the_files_and_names_those_that_do_not_go_together() {
+async fn check_shows_the_tls_files_and_names_those_that_do_not_match() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let site = Site::new(&lines(&folder, &authority, Some(&authority))).await;
 
@@ -169,7 +169,7 @@ async fn check_shows_the_files_and_names_those_that_do_not_go_together() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_meets_new_connections_without_a_restart() {
+async fn a_new_certificate_is_used_without_a_restart() {
     let (folder, authority, next) = (Folder::new(), Authority::new(), Authority::new());
     let site = Site::new(&lines(&folder, &authority, None)).await;
     let gateway = site.serve().await;
@@ -178,10 +178,10 @@ async fn a_new_certificate_meets_new_connections_without_a_restart() {
     let (trusts_old, trusts_new) = (authority.client(None, &["http/1.1"]), next.client(None, &["http/1.1"]));
     assert!(ask(&trusts_old).await && !ask(&trusts_new).await);
 
-    // The key comes first, and for a while does not belong to the certificate: both stay what they were.
+    // The new key arrives first and does not match the certificate yet: both stay unchanged.
     let (certificate, key) = next.sign();
     folder.write("tls.key", &key);
-    eventually("the key is not taken", || async { gateway.lines_of("config_unread").len() == 1 }).await;
+    eventually("the key is rejected", || async { gateway.lines_of("config_unread").len() == 1 }).await;
     let line = &gateway.lines_of("config_unread")[0];
     assert_eq!(
         (line["key"].as_str(), line["level"].as_str()),
@@ -191,9 +191,9 @@ async fn a_new_certificate_meets_new_connections_without_a_restart() {
     assert!(ask(&authority.client(None, &["http/1.1"])).await);
 
     folder.write("tls.crt", &certificate);
-    eventually("the new certificate is shown", || async { ask(&trusts_new).await }).await;
+    eventually("the new certificate is in use", || async { ask(&trusts_new).await }).await;
     assert!(!ask(&authority.client(None, &["http/1.1"])).await);
-    // Its connection is still open.
+    // Its old connection is still open.
     assert!(ask(&trusts_old).await);
     assert_eq!(gateway.lines_of("config_rejected").len(), 0);
 }

@@ -1,4 +1,4 @@
-//! Traces: what a collector gets of a request and of the read it waited for, and that nobody else notices.
+//! Traces: the spans of requests and reads, and that export affects no request and no provider.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -26,13 +26,13 @@ const TREASURY: &str = "/v1/accounts/treasury/balance";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// A collector on a real socket, and what it was sent.
+/// A collector on a real socket, and the spans it received.
 struct Collector {
     url: String,
     received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
 }
 
-/// What a gateway sent until its end.
+/// All spans of a gateway.
 struct Spans(Vec<Span>);
 
 type Received = State<Arc<Mutex<Vec<ExportTraceServiceRequest>>>>;
@@ -51,19 +51,19 @@ impl Collector {
         Self { url, received }
     }
 
-    /// A gateway that sends this share of its traces here.
+    /// A gateway that exports this share of its traces to the collector.
     async fn gateway(&self, sample: &str, provider: &str) -> Harness {
         Harness::start(Setup { provider: provider.to_owned(), ..setup(&self.url, sample) }).await
     }
 
-    /// Ends the gateway; what it had not yet sent comes then.
+    /// Stops the gateway, which flushes its remaining spans.
     async fn spans_of(&self, mut gateway: Harness) -> Spans {
         gateway.begin_shutdown();
         gateway.ended().await;
         self.spans()
     }
 
-    /// What has come so far.
+    /// The spans received so far.
     fn spans(&self) -> Spans {
         let received = self.received.lock().unwrap();
         record("seen", &format!("{received:?}"));
@@ -108,7 +108,7 @@ fn setup(url: &str, sample: &str) -> Setup {
     }
 }
 
-/// Adds a collector, and sends it everything.
+/// Configures a collector that receives every trace.
 fn trace_to(site: &Site, url: &str) {
     let text = fs::read_to_string(&site.config).unwrap();
     fs::write(&site.config, format!("{text}\n[tracing]\notlp = \"{url}\"\nsample = \"1\"\n")).unwrap();
@@ -153,12 +153,12 @@ fn begin(gateway: &Harness, headers: &[(&str, &str)]) -> tokio::task::JoinHandle
 }
 
 async fn in_flight(gateway: &Harness, count: u64) {
-    let message = "so many requests are in flight";
+    let message = "the requests are in flight";
     eventually(message, || async { gateway.count("http_requests_in_flight").await == count }).await;
 }
 
 #[tokio::test]
-async fn a_request_is_a_child_of_its_callers_span() {
+async fn a_request_span_is_a_child_of_the_callers_span() {
     let collector = Collector::start().await;
     let gateway = collector.gateway("0", "").await;
 
@@ -188,7 +188,7 @@ async fn a_request_is_a_child_of_its_callers_span() {
 }
 
 #[tokio::test]
-async fn a_read_is_a_trace_of_its_own_with_its_attempts() {
+async fn a_read_is_a_separate_trace_with_its_attempts() {
     let collector = Collector::start().await;
     let gateway = collector.gateway("1", "").await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::status(500)));
@@ -233,7 +233,7 @@ async fn three_callers_link_to_the_one_read_they_waited_for() {
 }
 
 #[tokio::test]
-async fn a_read_that_an_unsampled_request_began_is_sent_for_a_sampled_one_that_waited() {
+async fn a_read_of_an_unsampled_request_is_exported_for_a_sampled_waiter() {
     let collector = Collector::start().await;
     let gateway = collector.gateway("0", "").await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 2_000 }));
@@ -256,7 +256,7 @@ async fn a_read_that_an_unsampled_request_began_is_sent_for_a_sampled_one_that_w
 }
 
 #[tokio::test]
-async fn who_leaves_a_read_early_is_linked_to_it() {
+async fn a_request_that_stops_waiting_is_linked_to_its_read() {
     let collector = Collector::start().await;
     let gateway = collector.gateway("0", "").await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 2_000 }));
@@ -275,7 +275,7 @@ async fn who_leaves_a_read_early_is_linked_to_it() {
 }
 
 #[tokio::test]
-async fn a_request_whose_caller_hangs_up_has_a_span_and_its_link() {
+async fn an_abandoned_request_has_a_span_and_a_link() {
     let collector = Collector::start().await;
     let gateway = collector.gateway("0", "").await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 2_000 }));
@@ -315,7 +315,7 @@ async fn a_hit_has_no_link_and_a_batch_has_one_per_read() {
 }
 
 #[tokio::test]
-async fn a_parents_decision_wins_over_the_share_either_way() {
+async fn a_parents_sampling_decision_overrides_the_configured_share() {
     for (sample, flags, is_sent) in
         [("1", Some("00"), false), ("0", Some("01"), true), ("1", None, true), ("0", None, false)]
     {
@@ -350,7 +350,7 @@ async fn a_malformed_parent_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_let_in_has_a_span_and_pages_have_none() {
+async fn a_refused_request_has_a_span_and_a_page_has_none() {
     let collector = Collector::start().await;
     let gateway = collector.gateway("1", "").await;
 
@@ -368,7 +368,7 @@ async fn a_request_that_is_not_let_in_has_a_span_and_pages_have_none() {
 }
 
 #[tokio::test]
-async fn providers_get_no_trace_and_the_collector_neither_amount_nor_secret() {
+async fn providers_get_no_trace_context_and_the_collector_no_amount_or_secret() {
     let collector = Collector::start().await;
     let gateway = collector.gateway("1", "").await;
 
@@ -399,7 +399,7 @@ async fn providers_get_no_trace_and_the_collector_neither_amount_nor_secret() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_disturbs_nobody_and_what_is_lost_is_summed_up() {
+async fn an_unreachable_collector_delays_no_request_and_lost_spans_are_logged() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let site = Site::with_provider("drain_delay = \"0s\"", "").await;
     trace_to(&site, &format!("http://{nobody}"));
@@ -419,7 +419,7 @@ async fn a_collector_that_is_away_disturbs_nobody_and_what_is_lost_is_summed_up(
 }
 
 #[tokio::test]
-async fn tracing_is_off_until_a_reload_turns_it_on_and_on_until_one_turns_it_off() {
+async fn a_reload_switches_tracing_on_and_off() {
     let collector = Collector::start().await;
     let site = Site::with_provider("drain_delay = \"0s\"", "").await;
     let without = fs::read_to_string(&site.config).unwrap();
@@ -427,7 +427,7 @@ async fn tracing_is_off_until_a_reload_turns_it_on_and_on_until_one_turns_it_off
     let reloaded = async |count: usize| {
         gateway.signal("HUP");
         let is_taken = || async { gateway.lines_of("config_reloaded").len() == count };
-        eventually("the configuration is taken", is_taken).await;
+        eventually("the configuration is accepted", is_taken).await;
     };
 
     gateway.get(&gateway.api, TREASURY).await.unwrap();
@@ -437,8 +437,8 @@ async fn tracing_is_off_until_a_reload_turns_it_on_and_on_until_one_turns_it_off
     fs::write(&site.config, without).unwrap();
     reloaded(2).await;
     gateway.get(&gateway.api, TREASURY).await.unwrap();
-    // What the former way to the collector still holds is sent all the same.
-    eventually("spans come", || async { !collector.received.lock().unwrap().is_empty() }).await;
+    // The former exporter still sends its remaining spans.
+    eventually("spans arrive", || async { !collector.received.lock().unwrap().is_empty() }).await;
     gateway.signal("TERM");
     gateway.ended().await;
 
@@ -447,13 +447,13 @@ async fn tracing_is_off_until_a_reload_turns_it_on_and_on_until_one_turns_it_off
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_hangs_costs_spans_and_no_time() {
-    // The kernel accepts, and nobody answers.
+async fn a_hanging_collector_loses_spans_and_delays_no_request() {
+    // The kernel accepts the connection, and no answer comes.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut gateway = Harness::start(setup(&format!("http://{}", silent.local_addr().unwrap()), "1")).await;
     gateway.get(BRAZIL).await;
 
-    // More than the queue and two batches hold.
+    // More than the queue and two batches can hold.
     for _ in 0..4_000 {
         assert_eq!(gateway.get(BRAZIL).await.status, 200);
     }

@@ -25,11 +25,11 @@ fn reads(gateway: &Harness) -> usize {
 }
 
 async fn reads_come(gateway: &Harness, count: usize) {
-    eventually("so many reads without a caller", || async { reads(gateway) >= count }).await;
+    eventually("the reads without a caller", || async { reads(gateway) >= count }).await;
 }
 
 #[tokio::test]
-async fn a_watched_balance_is_read_and_judged_without_a_caller() {
+async fn a_watched_balance_is_read_and_evaluated_without_a_caller() {
     let provider = "fresh_for = \"1s\"\n".to_owned();
     let gateway = start(Setup { further: watched("1s"), provider, ..Setup::default() }).await;
     let began = Instant::now();
@@ -38,7 +38,7 @@ async fn a_watched_balance_is_read_and_judged_without_a_caller() {
 
     assert!(began.elapsed() >= Duration::from_secs(2), "an interval lies between two of them");
     let level = "alert_active{account=\"watched\",currency=\"BRL\",type=\"\",level=\"critical\"}";
-    eventually("it is judged", || async { gateway.metric(level).await == Some(1.0) }).await;
+    eventually("the level is evaluated", || async { gateway.metric(level).await == Some(1.0) }).await;
     let lookups = "cache_lookups_total{provider=\"ntxpay-br\",outcome=\"miss\"}";
     assert_eq!(gateway.count(lookups).await, 0, "nobody asked");
     let cached = [("cache-control", "only-if-cached")];
@@ -52,7 +52,7 @@ async fn a_fresh_balance_is_not_read_again() {
     reads_come(&gateway, 1).await;
     let began = Instant::now();
 
-    // Two intervals pass, by another balance that is read as often.
+    // Two intervals have passed: another balance with the same interval was read.
     let beside = start(Setup {
         further: watched("1s"),
         provider: "fresh_for = \"1s\"\n".to_owned(),
@@ -66,7 +66,7 @@ async fn a_fresh_balance_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn what_is_switched_off_or_not_watched_is_not_read() {
+async fn disabled_and_unwatched_balances_are_not_read() {
     let off = watched("1s").replace("[accounts.watched]", "[accounts.off]\nenabled = false");
     let gateway = start(Setup {
         further: format!("{off}{}", watched("1s")),
@@ -89,7 +89,7 @@ async fn what_is_switched_off_or_not_watched_is_not_read() {
 }
 
 #[tokio::test]
-async fn watches_leave_two_fifths_of_the_budget_to_callers() {
+async fn watches_leave_40_percent_of_the_budget_to_callers() {
     let gateway = start(Setup {
         further: watched("1s"),
         provider: "fresh_for = \"1s\"\nbudget = { requests = 5, per = \"1h\" }\n".to_owned(),
@@ -109,7 +109,7 @@ async fn watches_leave_two_fifths_of_the_budget_to_callers() {
 }
 
 #[tokio::test]
-async fn a_failure_does_not_end_a_watch_and_a_hold_is_kept() {
+async fn a_failure_does_not_end_a_watch_and_a_hold_applies_to_it() {
     let gateway = start(Setup {
         further: watched("1s"),
         provider: "fresh_for = \"1s\"\n".to_owned(),
@@ -130,7 +130,7 @@ async fn a_failure_does_not_end_a_watch_and_a_hold_is_kept() {
 }
 
 #[tokio::test]
-async fn nothing_is_watched_while_the_gateway_drains() {
+async fn no_watch_reads_while_the_gateway_drains() {
     let server = "drain_delay = \"3s\"\n".to_owned();
     let provider = "fresh_for = \"1s\"\n".to_owned();
     let mut gateway = start(Setup { further: watched("1s"), server, provider, ..Setup::default() }).await;
@@ -140,7 +140,7 @@ async fn nothing_is_watched_while_the_gateway_drains() {
     let before = reads(&gateway);
     gateway.ended().await;
 
-    // One may have left in the moment of the signal; three intervals have passed since.
+    // One read may have started with the signal; three intervals have passed since.
     assert!(reads(&gateway) <= before + 1);
 }
 
@@ -152,7 +152,7 @@ async fn first_reads_are_spread_in_time() {
     let gateway = start(Setup { further: accounts, ..Setup::default() }).await;
     let began = Instant::now();
 
-    // A fifth of a second for each of them.
+    // A fifth of a second apart.
     reads_come(&gateway, 20).await;
 
     let took = began.elapsed();

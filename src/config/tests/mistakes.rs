@@ -15,89 +15,89 @@ fn assert_mistakes(text: &str, expected: &[&str]) {
 /// Where something is written, what, and the mistake. `\n` is a line break; the words in capitals are spelled out
 /// in the test, STORE and KEY being the two lines that `[shared]` cannot do without.
 const WRONG: &str = r#"
-[server] | api = "localhost:1" | server.api: ADDRESS
-[server] | ops = 9090 | server.ops: ADDRESS
-[server] | ops = "127.0.0.1:8080" | server.ops: expected another address than api
-[server] | request_timeout = 10 | server.request_timeout: DURATION
-[server] | idle_timeout = "0s" | server.idle_timeout: DURATION
-[server] | drain_delay = "5" | server.drain_delay: expected a duration with its unit, such as "250ms", "10s" or "1m30s"
+[server] | api = "localhost:1" | server.api: ADDRESS, not "localhost:1"
+[server] | ops = 9090 | server.ops: ADDRESS, not 9090
+[server] | ops = "127.0.0.1:8080" | server.ops: expected another address than api, not "127.0.0.1:8080"
+[server] | request_timeout = 10 | server.request_timeout: DURATION, not 10
+[server] | idle_timeout = "0s" | server.idle_timeout: DURATION, not "0s"
+[server] | drain_delay = "5" | server.drain_delay: expected a duration with its unit, such as "250ms", "10s" or "1m30s", not "5"
 [server] | drain_timeout = "9s" | server.request_timeout: expected at most drain_timeout (9s), not 10s
-[server] | max_connections = 0 | server.max_connections: COUNT
-[server] | max_in_flight = 4294967296 | server.max_in_flight: COUNT
-[server] | replicas = 1.5 | server.replicas: COUNT
-[freshness] | fresh_for = "1500ms" | freshness.fresh_for: expected whole seconds, from 1s to 60s
-[freshness] | max_age = "61s" | freshness.max_age: expected whole seconds, from 1s to 60s
+[server] | max_connections = 0 | server.max_connections: COUNT, not 0
+[server] | max_in_flight = 4294967296 | server.max_in_flight: COUNT, not 4294967296
+[server] | replicas = 1.5 | server.replicas: COUNT, not 1.5
+[freshness] | fresh_for = "1500ms" | freshness.fresh_for: expected whole seconds, from 1s to 60s, not "1500ms"
+[freshness] | max_age = "61s" | freshness.max_age: expected whole seconds, from 1s to 60s, not "61s"
 [freshness] | fresh_for = "6s"\nmax_age = "5s" | freshness.fresh_for: expected at most max_age (5s), not 6s
-kind = "avista" | kind = "nobody" | providers.p.kind: expected one of ntxpay-br, avista, ntxpay-mx, pluggo
+kind = "avista" | kind = "nobody" | providers.p.kind: expected one of ntxpay-br, avista, ntxpay-mx, pluggo, not "nobody"
 kind = "avista" | | providers.p.kind: missing, expected the kind of the provider
 kind = "avista" | kind = "ntxpay-mx" | providers.p.base_url: missing, URL
-[providers.p] | base_url = "http://10.0.0.1" | providers.p.base_url: URL
-[providers.p] | base_url = ["https://a.example"] | providers.p.base_url: URL
-[providers.p] | balance_path = "api" | providers.p.balance_path: PATH
-[providers.p] | balance_path = "/a b" | providers.p.balance_path: PATH
-[providers.p] | token_path = "/a?b" | providers.p.token_path: PATH
+[providers.p] | base_url = "http://10.0.0.1" | providers.p.base_url: URL, not "http://10.0.0.1"
+[providers.p] | base_url = ["https://a.example"] | providers.p.base_url: URL, not a list
+[providers.p] | balance_path = "api" | providers.p.balance_path: PATH, not "api"
+[providers.p] | balance_path = "/a b" | providers.p.balance_path: PATH, not "/a b"
+[providers.p] | token_path = "/a?b" | providers.p.token_path: PATH, not "/a?b"
 [providers.p] | connect_timeout = "3s" | providers.p.connect_timeout: expected at most attempt_timeout (2500ms), not 3s
 [providers.p] | attempt_timeout = "4001ms" | providers.p.attempt_timeout: expected at most deadline (4s), not 4001ms
 [providers.p] | deadline = "4751ms" | providers.p.deadline: expected 2 × deadline + 500ms to be at most server.request_timeout (10s)
-[providers.p] | retries = -1 | providers.p.retries: expected a whole number from 0 to 4294967295
-[providers.p] | max_concurrency = "32" | providers.p.max_concurrency: COUNT
-[providers.p] | budget = 300 | providers.p.budget: expected { requests = 300, per = "1m" }
+[providers.p] | retries = -1 | providers.p.retries: expected a whole number from 0 to 4294967295, not -1
+[providers.p] | max_concurrency = "32" | providers.p.max_concurrency: COUNT, not "32"
+[providers.p] | budget = 300 | providers.p.budget: expected { requests = 300, per = "1m" }, not a number
 [providers.p] | budget = { requests = 300 } | providers.p.budget.per: missing, DURATION
-[providers.p] | budget = { requests = 0, per = "1m" } | providers.p.budget.requests: COUNT
-[providers.p] | budget = { requests = 4000000000, per = "1s" } | providers.p.budget.requests: expected at most one per nanosecond
+[providers.p] | budget = { requests = 0, per = "1m" } | providers.p.budget.requests: COUNT, not 0
+[providers.p] | budget = { requests = 4000000000, per = "1s" } | providers.p.budget.requests: expected at most one per nanosecond, not 4000000000
 [providers.p] | budget = { requests = 1, per = "1m", burst = 1 } | providers.p.budget.burst: unknown key, expected one of requests, per
 [providers.p] | breaker = { cooldown = "1s" } | providers.p.breaker.failures: missing, COUNT
-[providers.p] | fresh_for = "61s" | providers.p.fresh_for: expected whole seconds, from 1s to 60s
+[providers.p] | fresh_for = "61s" | providers.p.fresh_for: expected whole seconds, from 1s to 60s, not "61s"
 [providers.p] | fresh_for = "6s"\nmax_age = "5s" | providers.p.fresh_for: expected at most max_age (5s), not 6s
 [freshness]\n[providers.p]\n | [freshness]\nmax_age = "20s"\n[providers.p]\nmax_age = "30s"\n | providers.p.max_age: expected at most freshness.max_age (20s), not 30s
-[providers.p] | enabled = "yes" | providers.p.enabled: expected true or false
-[providers.p] | proxy = "http://user:secret@egress:3128" | providers.p.proxy: PROXY
-[providers.p] | proxy = "https://egress:3128" | providers.p.proxy: PROXY
-[providers.p] | extra_ca = { file = "/ca" } | providers.p.extra_ca: expected the path of a file
+[providers.p] | enabled = "yes" | providers.p.enabled: expected true or false, not "yes"
+[providers.p] | proxy = "http://user:secret@egress:3128" | providers.p.proxy: PROXY, not a text that is not shown, as it may hold a secret
+[providers.p] | proxy = "https://egress:3128" | providers.p.proxy: PROXY, not "https://egress:3128"
+[providers.p] | extra_ca = { file = "/ca" } | providers.p.extra_ca: expected the path of a file, not a table
 [providers.p] | extra_ca = "/nowhere/ca.pem" | providers.p.extra_ca: expected a readable file, but /nowhere/ca.pem: No such file or directory (os error 2)
-[providers.p] | client_identity = true | providers.p.client_identity: expected { certificate = { file = "…" }, private_key = { file = "…" } }
+[providers.p] | client_identity = true | providers.p.client_identity: expected { certificate = { file = "…" }, private_key = { file = "…" } }, not a boolean
 [providers.p] | timeout = "1s" | providers.p.timeout: unknown key, expected one of PROVIDER
-[accounts.a] | watch = "999ms" | accounts.a.watch: expected a duration of at least "1s" with its unit
-[accounts.a] | watch = 300 | accounts.a.watch: expected a duration of at least "1s" with its unit
-[accounts.a] | alerts = "500.00" | accounts.a.alerts: ALERTS
-[accounts.a] | alerts = { critical = 500.00 } | accounts.a.alerts.critical: AMOUNT
-[accounts.a] | alerts = { warning = "2,000.00" } | accounts.a.alerts.warning: AMOUNT
-[accounts.a] | alerts = { high = "1e4" } | accounts.a.alerts.high: AMOUNT
-[accounts.a] | alerts = { blocked_ratio = "50%" } | accounts.a.alerts.blocked_ratio: RATIO
-[accounts.a] | alerts = { blocked_ratio = "1.1" } | accounts.a.alerts.blocked_ratio: RATIO
+[accounts.a] | watch = "999ms" | accounts.a.watch: expected a duration of at least "1s" with its unit, not "999ms"
+[accounts.a] | watch = 300 | accounts.a.watch: expected a duration of at least "1s" with its unit, not 300
+[accounts.a] | alerts = "500.00" | accounts.a.alerts: ALERTS, not a text
+[accounts.a] | alerts = { critical = 500.00 } | accounts.a.alerts.critical: AMOUNT, not 500.00
+[accounts.a] | alerts = { warning = "2,000.00" } | accounts.a.alerts.warning: AMOUNT, not "2,000.00"
+[accounts.a] | alerts = { high = "1e4" } | accounts.a.alerts.high: AMOUNT, not "1e4"
+[accounts.a] | alerts = { blocked_ratio = "50%" } | accounts.a.alerts.blocked_ratio: RATIO, not "50%"
+[accounts.a] | alerts = { blocked_ratio = "1.1" } | accounts.a.alerts.blocked_ratio: RATIO, not "1.1"
 [accounts.a] | alerts = { low = "1.00" } | accounts.a.alerts.low: unknown key, expected one of critical, warning, high, blocked_ratio
 [callers.c] | limit = { per = "1m" } | callers.c.limit.requests: missing, COUNT
-[callers.c] | forced = { requests = 1, per = "0s" } | callers.c.forced.per: DURATION
+[callers.c] | forced = { requests = 1, per = "0s" } | callers.c.forced.per: DURATION, not "0s"
 [callers.c] | limit = { requests = 1, per = "8760h", burst = 2 } | callers.c.limit: expected a burst that is there again within a year
-[callers.c] | limit = { requests = 1, per = "1s", burst = 0 } | callers.c.limit.burst: COUNT
-accounts = ["*"] | accounts = ["a", "A*"] | callers.c.accounts[1]: expected account names, in which * stands for any text
-accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list
-[metrics] | balances = 1 | metrics.balances: expected true or false
+[callers.c] | limit = { requests = 1, per = "1s", burst = 0 } | callers.c.limit.burst: COUNT, not 0
+accounts = ["*"] | accounts = ["a", "A*"] | callers.c.accounts[1]: expected account names, in which * stands for any text, not "A*"
+accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list, not a text
+[metrics] | balances = 1 | metrics.balances: expected true or false, not 1
 [log] | [tracing]\nsample = "1" | tracing.otlp: missing, COLLECTOR
-[log] | [tracing]\notlp = "collector:4318" | tracing.otlp: COLLECTOR
-[log] | [tracing]\notlp = "http://user:secret@collector:4318" | tracing.otlp: COLLECTOR
-[log] | [tracing]\notlp = "http://c"\nsample = 0.01 | tracing.sample: SHARE
-[log] | [tracing]\notlp = "http://c"\nsample = "1%" | tracing.sample: SHARE
+[log] | [tracing]\notlp = "collector:4318" | tracing.otlp: COLLECTOR, not "collector:4318"
+[log] | [tracing]\notlp = "http://user:secret@collector:4318" | tracing.otlp: COLLECTOR, not a text that is not shown, as it may hold a secret
+[log] | [tracing]\notlp = "http://c"\nsample = 0.01 | tracing.sample: SHARE, not 0.01
+[log] | [tracing]\notlp = "http://c"\nsample = "1%" | tracing.sample: SHARE, not "1%"
 [log] | [tracing]\notlp = "http://c"\nrate = "1" | tracing.rate: unknown key, expected one of otlp, sample
 [log] | [shared]\nKEY | shared.url: missing, URL_OR_TEXT
 [log] | [shared]\nSTORE | shared.key: missing, KEYS
 [log] | [shared]\nKEY\nurl = "redis://:st0r3-p4ss@store" | shared.url: expected no password here: secrets come from a file or the environment only
-[log] | [shared]\nKEY\nurl = "http://store" | shared.url: STORES
-[log] | [shared]\nKEY\nurl = 6379 | shared.url: SECRET
-[log] | [shared]\nKEY\nurl = { env = "TOKEN" } | shared.url: STORES
-[log] | [shared]\nKEY\nurl = { env = "NOTHING" } | shared.url: expected the name of an environment variable that is set
-[log] | [shared]\nSTORE\nkey = "c2hhcmVk" | shared.key: SECRET
+[log] | [shared]\nKEY\nurl = "http://store" | shared.url: STORES, not "http://store"
+[log] | [shared]\nKEY\nurl = 6379 | shared.url: SECRET, not a number
+[log] | [shared]\nKEY\nurl = { env = "TOKEN" } | shared.url: STORES in the environment variable TOKEN
+[log] | [shared]\nKEY\nurl = { env = "NOTHING" } | shared.url: expected the environment variable NOTHING to be set
+[log] | [shared]\nSTORE\nkey = "c2hhcmVk" | shared.key: SECRET, not a text
 [log] | [shared]\nSTORE\nkey = [] | shared.key: expected at least one, 32 random bytes in base64, or a list of such keys
-[log] | [shared]\nSTORE\nkey = { env = "SHORT_KEY" } | shared.key: expected 32 bytes in base64
-[log] | [shared]\nSTORE\nkey = [{ env = "SHARED_KEY" }, { env = "TOKEN" }] | shared.key[1]: expected 32 bytes in base64
+[log] | [shared]\nSTORE\nkey = { env = "SHORT_KEY" } | shared.key: expected 32 bytes in base64, not 9 in the environment variable SHORT_KEY
+[log] | [shared]\nSTORE\nkey = [{ env = "SHARED_KEY" }, { env = "TOKEN" }] | shared.key[1]: expected 32 bytes in base64, but the environment variable TOKEN holds no base64
 [log] | [shared]\nSTORE\nKEY\nca = "/nowhere/ca.pem" | shared.ca: expected a readable file, but /nowhere/ca.pem: No such file or directory (os error 2)
-[log] | [shared]\nSTORE\nKEY\nprefix = "" | shared.prefix: PREFIX
-[log] | [shared]\nSTORE\nKEY\nprefix = "a b" | shared.prefix: PREFIX
-[log] | [shared]\nSTORE\nKEY\nprefix = "{a}" | shared.prefix: PREFIX
-[log] | [shared]\nSTORE\nKEY\ntimeout = "1001ms" | shared.timeout: expected 1ms to 1s
-[log] | [shared]\nSTORE\nKEY\ntimeout = 30 | shared.timeout: DURATION
+[log] | [shared]\nSTORE\nKEY\nprefix = "" | shared.prefix: PREFIX, not ""
+[log] | [shared]\nSTORE\nKEY\nprefix = "a b" | shared.prefix: PREFIX, not "a b"
+[log] | [shared]\nSTORE\nKEY\nprefix = "{a}" | shared.prefix: PREFIX, not "{a}"
+[log] | [shared]\nSTORE\nKEY\ntimeout = "1001ms" | shared.timeout: expected 1ms to 1s, not "1001ms"
+[log] | [shared]\nSTORE\nKEY\ntimeout = 30 | shared.timeout: DURATION, not 30
 [log] | [shared]\nSTORE\nKEY\ntls = true | shared.tls: unknown key, expected one of url, ca, key, prefix, timeout
-[log] | level = "trace" | log.level: expected one of error, warn, info, debug
+[log] | level = "trace" | log.level: expected one of error, warn, info, debug, not "trace"
 [log] | "request s" = true | log."request s": unknown key, expected one of level, requests
 "#;
 
@@ -148,7 +148,8 @@ fn a_value_that_cannot_be_is_named_with_its_key() {
         let parts: Vec<String> =
             line.split('|').map(|part| with_store(&part.trim_matches(' ').replace("\\n", "\n"))).collect();
         let [place, text, mistake] = &parts[..] else { panic!("{line}") };
-        let spoken = WORDS.iter().find(|(word, _)| mistake.ends_with(word));
+        let is_word = |word: &str| mistake.split([' ', ',']).any(|part| part == word);
+        let spoken = WORDS.iter().find(|(word, _)| is_word(word));
         let spelled_out = spoken.map_or(mistake.clone(), |(word, meaning)| mistake.replace(word, meaning));
 
         assert_mistakes(&with(place, text), &[&spelled_out]);
@@ -163,7 +164,7 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
     let token = "token = { env = \"TOKEN\" }";
     for (text, expected) in [
         ("", &[&*format!("accounts.a: {either}")][..]),
-        ("token = \"plain\"", &[&format!("accounts.a.token: {secret}")]),
+        ("token = \"plain\"", &[&format!("accounts.a.token: {secret}, not a text")]),
         (
             "token = { value = \"plain\" }",
             &[
@@ -179,25 +180,31 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
         ),
         (
             "token = { env = \"ABSENT\" }",
-            &["accounts.a.token: expected the name of an environment variable that is set"],
+            &["accounts.a.token: expected the environment variable ABSENT to be set"],
         ),
         (
             "token = { env = \"EMPTY\" }",
-            &["accounts.a.token: expected a secret, but the environment variable is empty"],
+            &["accounts.a.token: expected contents, but the environment variable EMPTY is empty"],
         ),
         (
             "token = { env = \"SPACED\" }",
-            &["accounts.a.token: expected no white space around the secret in the environment variable"],
+            &[
+                "accounts.a.token: expected visible ASCII, not U+0020 (a space) as character 1 of the environment variable SPACED",
+            ],
         ),
         (
             "token = { env = \"TWO_LINES\" }",
-            &["accounts.a.token: expected a secret of visible ASCII, as it is sent in a header"],
+            &[
+                "accounts.a.token: expected visible ASCII, not U+000A (a line feed) as character 5 of the environment variable TWO_LINES",
+            ],
         ),
         (
             "token = { env = \"A-B\" }",
-            &["accounts.a.token.env: expected the name of an environment variable, of letters, digits and _"],
+            &[
+                "accounts.a.token.env: expected the name of an environment variable, of letters, digits and _, not a text",
+            ],
         ),
-        ("token = { file = \"\" }", &["accounts.a.token.file: expected the path of a file"]),
+        ("token = { file = \"\" }", &["accounts.a.token.file: expected the path of a file, not \"\""]),
         (
             "token = { file = \"/nowhere/t\" }",
             &[
@@ -238,14 +245,14 @@ fn pluggo_takes_two_keys_and_a_list_of_balances() {
     let currency = "expected 2 to 10 of A-Z and 0-9";
     for (text, expected) in [
         ("balances = []", "accounts.a.balances: expected at least one balance".to_owned()),
-        ("balances = [{ currency = \"usd\" }]", format!("accounts.a.balances[0].currency: {currency}")),
+        ("balances = [{ currency = \"usd\" }]", format!("accounts.a.balances[0].currency: {currency}, not \"usd\"")),
         (
             "balances = [{ type = \"FIAT\" }]",
             format!("accounts.a.balances[0].currency: missing beside type, {currency}"),
         ),
         (
             "balances = [{ currency = \"USD\", type = \"a\" }]",
-            "accounts.a.balances[0].type: expected 1 to 32 of A-Z, 0-9 and _".to_owned(),
+            "accounts.a.balances[0].type: expected 1 to 32 of A-Z, 0-9 and _, not \"a\"".to_owned(),
         ),
         (
             "balances = [{ currency = \"USD\" }, {}]",
@@ -289,9 +296,13 @@ fn names_references_and_digests_are_checked_across_sections() {
         (
             "provider = \"p\"",
             "provider = \"q\"",
-            "accounts.a.provider: expected the name of a provider in [providers]".to_owned(),
+            "accounts.a.provider: expected the name of a provider, one of p, not \"q\"".to_owned(),
         ),
-        ("provider = \"p\"", "", "accounts.a.provider: missing, expected the name of a provider".to_owned()),
+        (
+            "provider = \"p\"",
+            "",
+            "accounts.a.provider: missing, expected the name of a provider, one of p".to_owned(),
+        ),
         (
             keys,
             "",
@@ -305,8 +316,16 @@ fn names_references_and_digests_are_checked_across_sections() {
             "keys_sha256 = []",
             format!("callers.c.keys_sha256: {}", digest.replace("expected", "expected at least one,")),
         ),
-        (keys, "keys_sha256 = [\"9f86\"]", format!("callers.c.keys_sha256[0]: {digest}")),
-        (keys, &format!("keys_sha256 = [\"{}g\"]", &key[1..]), format!("callers.c.keys_sha256[0]: {digest}")),
+        (
+            keys,
+            "keys_sha256 = [\"9f86\"]",
+            format!("callers.c.keys_sha256[0]: {digest}, not a text of 4 characters"),
+        ),
+        (
+            keys,
+            &format!("keys_sha256 = [\"{}g\"]", &key[1..]),
+            format!("callers.c.keys_sha256[0]: {digest}, not a text of 64 characters"),
+        ),
         (
             keys,
             &format!("keys_sha256 = [\"{key}\", \"{key}\"]"),
@@ -333,9 +352,9 @@ fn the_three_sections_without_defaults_must_be_there() {
     assert_mistakes(
         "accounts = []\ncallers = { c = 1 }\n[providers]\nx = 1\n[surver]",
         &[
-            "accounts: expected tables of the form [accounts.NAME]",
-            "callers.c: expected a table, [callers.NAME]",
-            "providers.x: expected a table, [providers.NAME]",
+            "accounts: expected tables of the form [accounts.NAME], not a list",
+            "callers.c: expected a table, [callers.NAME], not a number",
+            "providers.x: expected a table, [providers.NAME], not a number",
             "surver: unknown key, expected one of server, shared, freshness, providers, accounts, auth, callers, metrics, log, tracing",
         ],
     );
@@ -370,16 +389,16 @@ fn every_mistake_is_listed_at_once_in_order_of_appearance() {
     assert_mistakes(
         text,
         &[
-            "log.level: expected one of error, warn, info, debug",
-            &format!("callers.c.keys_sha256[0]: {digest}"),
-            &format!("callers.c.keys_sha256[1]: {digest}"),
-            "callers.c.limit.requests: expected a whole number from 1 to 4294967295",
-            &format!("callers.c.limit.per: {duration}"),
-            "accounts.a.token: expected { file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only",
-            "accounts.b.provider: expected the name of a provider in [providers]",
-            &format!("providers.p.deadline: {duration}"),
+            "log.level: expected one of error, warn, info, debug, not \"loud\"",
+            &format!("callers.c.keys_sha256[0]: {digest}, not a text of 1 characters"),
+            &format!("callers.c.keys_sha256[1]: {digest}, not a text of 1 characters"),
+            "callers.c.limit.requests: expected a whole number from 1 to 4294967295, not 0",
+            &format!("callers.c.limit.per: {duration}, not 1"),
+            "accounts.a.token: expected { file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only, not a text",
+            "accounts.b.provider: expected the name of a provider, one of p, not \"nobody\"",
+            &format!("providers.p.deadline: {duration}, not \"0s\""),
             "providers.p.proxi: unknown key, expected one of kind, base_url, balance_path, token_path, connect_timeout, attempt_timeout, deadline, retries, max_concurrency, budget, breaker, fresh_for, max_age, enabled, proxy, extra_ca, client_identity",
-            "server.api: expected an IP address and a port, such as \"127.0.0.1:8080\"",
+            "server.api: expected an IP address and a port, such as \"127.0.0.1:8080\", not \"x\"",
             "server.tls.certificate: missing, expected the path of a file",
             "server.tls.private_key: missing, expected the path of a file",
         ],
@@ -426,14 +445,20 @@ fn pem_is_looked_at_when_it_is_read() {
     assert_mistakes(
         &identity(&secret, &secret),
         &[
-            &format!("{path}.certificate: expected a certificate in PEM in the file {secret}"),
-            &format!("{path}.private_key: expected a private key in PEM in the file {secret}"),
+            &format!(
+                "{path}.certificate: expected certificates in PEM, but number 1 in the file {secret} cannot be read: it is a single line; PEM has line breaks"
+            ),
+            &format!(
+                "{path}.private_key: expected a private key in PEM in the file {secret}: it is a single line; PEM has line breaks"
+            ),
         ],
     );
     let broken = folder.file("broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     assert_mistakes(
         &with("[providers.p]", &format!("extra_ca = {broken:?}")),
-        &[&format!("providers.p.extra_ca: expected a certificate in PEM in the file {broken}")],
+        &[&format!(
+            "providers.p.extra_ca: expected certificates in PEM, but number 1 in the file {broken} cannot be read"
+        )],
     );
     let other = folder.file("other.key", self::certificate().1);
     let reason = "not usable for TLS: keys may not be consistent: KeyMismatch";
@@ -488,7 +513,7 @@ fn the_listeners_certificate_key_and_authority_are_tried() {
         ),
         (
             tls(&certificate, &key, &format!(", client_ca = {empty:?}")),
-            vec![format!("server.tls.client_ca: expected a secret, but the file {empty} is empty")],
+            vec![format!("server.tls.client_ca: expected contents, but the file {empty} is empty")],
         ),
     ] {
         let mistakes: Vec<&str> = mistakes.iter().map(String::as_str).collect();
@@ -497,7 +522,7 @@ fn the_listeners_certificate_key_and_authority_are_tried() {
     assert_mistakes(
         &with("[server]", "tls = true"),
         &[
-            "server.tls: expected { certificate = \"/path/tls.crt\", private_key = \"/path/tls.key\" }, perhaps with client_ca",
+            "server.tls: expected { certificate = \"/path/tls.crt\", private_key = \"/path/tls.key\" }, perhaps with client_ca, not a boolean",
         ],
     );
 }
@@ -525,14 +550,14 @@ fn service_accounts_need_an_issuer_and_are_told_apart() {
         .is_ok()
     );
     for (text, mistake) in [
-        (LEAST.replace(keys, account), "callers.c.service_account: expected [auth.kubernetes], which says whose tokens are accepted".to_owned()),
+        (LEAST.replace(keys, account), "callers.c.service_account: expected [auth.kubernetes], which says whose tokens are accepted, and it is not there".to_owned()),
         (known.replace(account, &format!("{keys}\n{account}")), "callers.c.service_account: not beside keys_sha256, expected either".to_owned()),
-        (known.replace("payments/checkout", "payments"), "callers.c.service_account: expected a service account as \"namespace/name\"".to_owned()),
+        (known.replace("payments/checkout", "payments"), "callers.c.service_account: expected a service account as \"namespace/name\", not \"payments\"".to_owned()),
         (
             known.replace("[log]", &format!("[callers.d]\n{account}\n[log]")),
             "callers.d.service_account: expected a service account of its own, not the one of callers.c.service_account".to_owned(),
         ),
-        (known.replace("issuer = \"i\"", "issuer = \"\""), "auth.kubernetes.issuer: expected a text that is not empty".to_owned()),
+        (known.replace("issuer = \"i\"", "issuer = \"\""), "auth.kubernetes.issuer: expected a text that is not empty, not \"\"".to_owned()),
         (known.replace("audience = \"a\"", ""), "auth.kubernetes.audience: missing, expected a text that is not empty".to_owned()),
         (with_keys(&format!("file = {empty:?}")), format!("auth.kubernetes.jwks: expected at least one key for RS256 or ES256 with a kid in the file {empty}")),
         (with_keys("file = \"/nowhere/j\""), "auth.kubernetes.jwks: expected a readable file, but /nowhere/j: No such file or directory (os error 2)".to_owned()),
@@ -540,7 +565,7 @@ fn service_accounts_need_an_issuer_and_are_told_apart() {
         (with_keys(&format!("file = {jwks:?}, url = \"https://a.example\"")), either.to_owned()),
         (
             with_keys("url = \"http://10.0.0.1/jwks\""),
-            "auth.kubernetes.jwks.url: expected an https URL (http only to 127.0.0.0/8, [::1] or localhost) without user, query and fragment".to_owned(),
+            "auth.kubernetes.jwks.url: expected an https URL (http only to 127.0.0.0/8, [::1] or localhost) without user, query and fragment, not \"http://10.0.0.1/jwks\"".to_owned(),
         ),
         (
             with_keys("url = \"https://a.example\", key = 1"),

@@ -180,3 +180,34 @@ async fn a_provider_under_other_settings_begins_anew_with_the_limits_that_did_no
     assert!(Arc::ptr_eq(&other.slots, &old.slots) && Arc::ptr_eq(&other.reserve, &old.reserve));
     assert_eq!(narrower.slots.available_permits(), 7);
 }
+
+/// Issue 14, item 26: the credential before a rotation is kept for the place that it was meant for.
+#[tokio::test]
+async fn an_old_secret_is_not_tried_at_another_token_endpoint() {
+    let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
+    account.read(0).await.unwrap();
+    let elsewhere = SimulatedProvider::start(Kind::NtxpayBr).await.unwrap();
+    let old = &account.upstream.provider;
+    let token_endpoint = format!("{}/api/auth/token", elsewhere.url());
+    let settings = ProviderSettings { token_endpoint, ..old.settings.clone() };
+    let provider = old.reconfigured(settings, None).unwrap();
+
+    let upstream = account.upstream.reconfigured(
+        UpstreamSettings {
+            account: account.upstream.account.clone(),
+            provider,
+            credential: client(&account, "not known there"),
+            selectors: selectors(Kind::NtxpayBr),
+            max_age: MaxAge::CEILING,
+            shared: None,
+        },
+        true,
+    );
+    upstream.tokens.drop_refused(&upstream.tokens.live(clock::now().monotonic).unwrap());
+    let failure = upstream.read(0, Order::alone(Priority::Demanded)).await.result.unwrap_err();
+
+    assert_eq!(failure.error, UpstreamError::Refused);
+    let bodies: Vec<String> = elsewhere.calls().into_iter().map(|call| call.body).collect();
+    assert_eq!(bodies.len(), 1, "the old secret was tried, too: {bodies:?}");
+    assert!(bodies[0].contains("not known there"));
+}

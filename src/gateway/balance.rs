@@ -79,6 +79,14 @@ impl Forced for () {
     fn give_back(self) {}
 }
 
+impl<F: Forced> Forced for Option<F> {
+    fn give_back(self) {
+        if let Some(unit) = self {
+            unit.give_back();
+        }
+    }
+}
+
 impl Found {
     /// Its age; `None` when it may not be served any more.
     #[must_use]

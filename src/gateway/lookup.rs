@@ -98,18 +98,15 @@ impl<S: Source> Lookup<'_, S> {
             Peek::Absent { absence, held } => (absence, held),
         };
         let is_forced = absence == Absence::Request && demand.is_own();
-        let mut unit = None;
-        if is_forced {
-            match charge(demand.arrived().monotonic) {
-                Ok(taken) => unit = Some(taken),
-                Err(retry_after) => {
-                    return self.last_resort(&question, Refusal::ForcedLimit(retry_after)).await;
-                }
+        let unit = match is_forced.then(|| charge(demand.arrived().monotonic)).transpose() {
+            Ok(unit) => unit,
+            Err(retry_after) => {
+                return self.last_resort(&question, Refusal::ForcedLimit(retry_after)).await;
             }
-        }
+        };
         if let Some(failure) = held {
             self.source.note_refused_by_hold();
-            unit.map(Forced::give_back);
+            unit.give_back();
             return self.last_resort(&question, self.failed(failure)).await;
         }
         let priority = if demand.is_own() { Priority::Demanded } else { Priority::Plain };
@@ -122,7 +119,7 @@ impl<S: Source> Lookup<'_, S> {
             }
             Err(failure) => {
                 if failure.is_refusal() {
-                    unit.map(Forced::give_back);
+                    unit.give_back();
                 }
                 self.last_resort(&question, self.failed(failure)).await
             }

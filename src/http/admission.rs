@@ -193,13 +193,11 @@ fn permit(known: &Known, request: &Request, now: Instant) -> Result<Option<Arc<O
     let Some((encoded, _)) = route::account_path(request.uri().path()) else { return Ok(None) };
     let Known { api, caller } = known;
     let name = percent_decode_str(encoded).decode_utf8_lossy();
-    match api.visible_account(caller, &name) {
-        Some(account) => Ok(Some(Arc::clone(account))),
-        None => {
-            api.note_not_found(caller, &name, now);
-            Err(Problem::account_not_found(&name))
-        }
-    }
+    let Some(account) = api.visible_account(caller, &name) else {
+        api.note_not_found(caller, &name, now);
+        return Err(Problem::account_not_found(&name));
+    };
+    Ok(Some(Arc::clone(account)))
 }
 
 /// Whether the announced body is larger than is read.

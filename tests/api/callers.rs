@@ -392,7 +392,7 @@ async fn a_refused_read_gives_its_forced_unit_back() {
 }
 
 #[tokio::test]
-async fn reads_that_demands_make_necessary_have_a_limit_of_their_own() {
+async fn forced_reads_have_a_separate_limit() {
     let gateway = with_caller("forced = { requests = 1, per = \"60s\", burst = 2 }\n").await;
     let cold = gateway.new_balance(Kind::NtxpayBr).await;
 

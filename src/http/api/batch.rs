@@ -135,9 +135,8 @@ impl<'a> Choice<'a> {
             }
         }
         open.retain(|open| provider.is_none_or(|provider| open.account.provider().as_str() == provider));
-        let of_account = |open: &'a Arc<OpenAccount>| {
-            open.account.balances().iter().map(move |slot| Item { open: &**open, slot })
-        };
+        let of_account =
+            |open: &'a Arc<OpenAccount>| open.account.balances().iter().map(move |slot| Item { open, slot });
         let mut items: Vec<Item<'a>> = open.into_iter().flat_map(of_account).collect();
         items.sort_by(|a, b| {
             (a.open.account.name(), &a.slot.selector).cmp(&(b.open.account.name(), &b.slot.selector))

@@ -4,6 +4,7 @@
 mod admission;
 mod api;
 mod arrival;
+mod byes;
 mod caller;
 mod directives;
 mod header;
@@ -31,7 +32,7 @@ pub use settings::{CallerSettings, ServerSettings};
 pub use state::{Api, ApiParts};
 
 use crate::live::Live;
-use api::{accounts, balance, balances, reconciliation, sufficiency};
+use api::{accounts, balance, balances, events, reconciliation, sufficiency};
 use pages::{dashboard, docs, openapi};
 use problem::{Code, Problem};
 use route::Route;
@@ -52,6 +53,7 @@ pub fn api_service(
         .route(Route::Sufficiency.pattern(), get(sufficiency::check))
         .route(Route::Balances.pattern(), get(balances::list))
         .route(Route::Reconciliation.pattern(), get(reconciliation::report))
+        .route(Route::Events.pattern(), get(events::open))
         .route(Route::OpenApi.pattern(), get(openapi::show))
         .route(Route::Docs.pattern(), get(docs::show))
         .route(Route::DocsFile.pattern(), get(docs::file))
@@ -61,7 +63,7 @@ pub fn api_service(
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see Allow for the methods")
         })
-        .with_state(());
+        .with_state(live.clone());
     ServiceBuilder::new()
         .map_request(|request: http::Request<Incoming>| request.map(body_of))
         .layer(layer_fn(|inner| observe::observe(live.clone(), inner)))

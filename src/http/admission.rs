@@ -108,15 +108,26 @@ async fn answer_caller(
         let problem = Problem::new(Code::Overloaded, "too many requests at once");
         return Err(problem.retry_after(RetryAfter::ONE_SECOND));
     };
-    let cost = if is_too_large(&request) { 1 } else { cost::of(&api, &caller, &request) };
+    let balances = if is_too_large(&request) { 1 } else { cost::of(&api, &caller, &request) };
+    let cost = caller.units(balances);
     caller.charge(cost, arrived.monotonic).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "rate limit exceeded for this caller").retry_after(retry_after)
     })?;
     let answer = in_time(&api, arrived.monotonic, let_in(live, known, inner, request, arrived)).await;
-    if answer.as_ref().is_err_and(|problem| problem.code == Code::ContentTooLarge) {
-        caller.give_back(cost - 1);
+    match code_of(&answer) {
+        Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
+        // Refused by another limit of the caller's: a refused request costs nothing.
+        Some(Code::RateLimited) => caller.give_back(cost),
+        _ => {}
     }
     answer
+}
+
+fn code_of(answer: &Result<Response, Problem>) -> Option<Code> {
+    match answer {
+        Ok(response) => response.extensions().get::<Problem>().map(|problem| problem.code),
+        Err(problem) => Some(problem.code),
+    }
 }
 
 /// Waits for an answer as long as a whole request may take, and a little longer: a handler that waits until then

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use http::header::HeaderValue;
@@ -12,7 +13,7 @@ use crate::auth::{AccountPattern, Callers};
 use crate::domain::{CallerName, RetryAfter};
 use crate::gateway::Forced;
 use crate::limits::{Limit, Limiter};
-use crate::metrics::{CallerMetrics, LimitPolicy, Metrics};
+use crate::metrics::{CallerMetrics, LimitPolicy, Metrics, StreamMetrics};
 
 /// One internal service.
 pub(super) struct Caller {
@@ -22,6 +23,20 @@ pub(super) struct Caller {
     forced: Option<Arc<Limit>>,
     policy: HeaderValue,
     metrics: CallerMetrics,
+    streams: Streams,
+}
+
+/// The places for event streams of one caller.
+struct Streams {
+    most: usize,
+    open: Arc<AtomicUsize>,
+    metrics: StreamMetrics,
+}
+
+/// One open event stream's place among its caller's, until it is dropped.
+pub(super) struct StreamPlace {
+    open: Arc<AtomicUsize>,
+    metrics: StreamMetrics,
 }
 
 impl Caller {
@@ -48,6 +63,11 @@ impl Caller {
         Some(Self {
             policy: header::value(policies.join(", ")),
             metrics: metrics.caller(&settings.name),
+            streams: Streams {
+                most: settings.streams,
+                metrics: metrics.streams_of(&settings.name),
+                open: before.map_or_else(Arc::default, |before| Arc::clone(&before.streams.open)),
+            },
             name: settings.name,
             accounts: settings.accounts,
             limit,
@@ -64,9 +84,23 @@ impl Caller {
         self.accounts.iter().any(|pattern| pattern.matches(account))
     }
 
-    /// Takes the units that a request costs: one for each balance, all or none.
-    pub(super) fn charge(&self, balances: usize, now: Instant) -> Result<(), RetryAfter> {
-        let taken = self.limit.take(units(balances), now);
+    /// Takes a place for an event stream; `None` when all are taken.
+    pub(super) fn open_stream(&self) -> Option<StreamPlace> {
+        let Streams { most, open, metrics } = &self.streams;
+        let take = |open: usize| (open < *most).then_some(open + 1);
+        open.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        metrics.opened();
+        Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
+    }
+
+    /// The units that a request for so many balances costs.
+    pub(super) fn units(&self, balances: usize) -> u32 {
+        u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst())
+    }
+
+    /// Takes the units that a request costs, all or none.
+    pub(super) fn charge(&self, units: u32, now: Instant) -> Result<(), RetryAfter> {
+        let taken = self.limit.take(units, now);
         if taken.is_err() {
             self.metrics.limited(LimitPolicy::Caller);
         }
@@ -74,8 +108,8 @@ impl Caller {
     }
 
     /// Gives units back: the request turned out to cost less.
-    pub(super) fn give_back(&self, balances: usize) {
-        self.limit.put_back(units(balances));
+    pub(super) fn give_back(&self, units: u32) {
+        self.limit.put_back(units);
     }
 
     /// Takes a unit of the forced limit.
@@ -102,10 +136,6 @@ impl Caller {
     }
 }
 
-fn units(balances: usize) -> u32 {
-    u32::try_from(balances).unwrap_or(u32::MAX)
-}
-
 /// A unit of the forced limit that was taken for one read. It counts as spent unless it is given back.
 pub(super) struct ForcedUnit<'a> {
     caller: &'a Caller,
@@ -126,6 +156,20 @@ impl Drop for ForcedUnit<'_> {
         if self.is_spent {
             self.caller.metrics.forced_read();
         }
+    }
+}
+
+impl StreamPlace {
+    /// The metrics of its caller's streams.
+    pub(super) fn metrics(&self) -> &StreamMetrics {
+        &self.metrics
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        self.metrics.closed();
     }
 }
 

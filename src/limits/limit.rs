@@ -78,6 +78,11 @@ impl Limit {
         taken.map_err(RetryAfter::from_wait)
     }
 
+    /// The units at once.
+    pub fn burst(&self) -> u32 {
+        self.whole.burst()
+    }
+
     /// Gives units back that were taken for nothing.
     pub fn put_back(&self, cost: u32) {
         self.whole.put_back(cost.min(self.whole.burst()));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::header::{AGE, CACHE_CONTROL, HeaderMap, HeaderValue};
@@ -37,9 +37,9 @@ pub(crate) struct Batch<'a> {
 /// The balances that the filters of a query choose.
 pub(crate) struct Choice<'a> {
     /// In the order of the answer.
-    items: Vec<Item<'a>>,
+    pub(super) items: Vec<Item<'a>>,
     /// Named accounts that do not exist for this caller.
-    not_found: BTreeSet<String>,
+    pub(super) not_found: BTreeSet<String>,
 }
 
 /// One balance that is not served.
@@ -67,10 +67,8 @@ impl<'a> Batch<'a> {
         asked: &Asked,
     ) -> Result<Self, Problem> {
         let caller = arrival.caller()?;
-        let Choice { items, not_found } = Choice::of(api, caller, query)?;
-        for name in &not_found {
-            api.note_not_found(caller, name, asked.arrived.monotonic);
-        }
+        let Choice { items, not_found } =
+            Choice::of(api, caller, query)?.logged(api, caller, asked.arrived.monotonic);
         let results = read_all(api, caller, &items, asked).await;
         Ok(Self { items: items.into_iter().zip(results).collect(), not_found })
     }
@@ -108,11 +106,16 @@ impl<'a> Batch<'a> {
 
 impl Missing<'_> {
     pub(crate) fn as_item<'a>(&'a self, arrival: &'a Arrival) -> ErrorItem<'a> {
+        self.item(arrival.request_id.to_str().unwrap_or_default())
+    }
+
+    /// As it is written in the answer to the request of this id.
+    pub(crate) fn item<'a>(&'a self, request_id: &'a str) -> ErrorItem<'a> {
         ErrorItem {
             account: self.account,
             currency: self.selector.and_then(|selector| selector.currency),
             r#type: self.selector.and_then(|selector| selector.r#type.as_ref()),
-            problem: self.problem.body(arrival.request_id.to_str().unwrap_or_default()),
+            problem: self.problem.body(request_id),
         }
     }
 }
@@ -142,6 +145,14 @@ impl<'a> Choice<'a> {
             (a.open.account.name(), &a.slot.selector).cmp(&(b.open.account.name(), &b.slot.selector))
         });
         Ok(Self { items, not_found })
+    }
+
+    /// The same, with a log line for each named account that does not exist for this caller.
+    pub(crate) fn logged(self, api: &Api, caller: &Caller, now: Instant) -> Self {
+        for name in &self.not_found {
+            api.note_not_found(caller, name, now);
+        }
+        self
     }
 
     /// Everything that was asked for, whether or not it exists.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::account::{Account, BalanceSlot, UpstreamBalance};
 use super::asked::Asked;
+use super::forced::Forced;
 use super::found::Found;
 use super::lookup::Lookup;
 use super::refusal::Refusal;
@@ -22,12 +23,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Refusal`] when there is no snapshot that the caller may have.
-    pub async fn serve(
+    pub async fn serve<F: Forced>(
         &self,
         account: &Account,
         slot: &BalanceSlot,
         asked: &Asked,
-        charge: impl Fn(Instant) -> Result<(), RetryAfter> + Copy,
+        charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<(Found, Duration), Refusal> {
         let lookup = self.lookup(account, slot)?;
         match unless_replaced(account, lookup.serve(asked, charge)).await {
@@ -42,12 +43,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Refusal`] when there is no snapshot that the caller may have.
-    pub async fn balance(
+    pub async fn balance<F: Forced>(
         &self,
         account: &Account,
         slot: &BalanceSlot,
         asked: &Asked,
-        charge: impl Fn(Instant) -> Result<(), RetryAfter> + Copy,
+        charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<Found, Refusal> {
         let lookup = self.lookup(account, slot)?;
         match unless_replaced(account, lookup.find(asked, charge)).await {

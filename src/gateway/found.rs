@@ -30,6 +30,8 @@ pub enum Via {
         /// Whether another caller began the read.
         is_collapsed: bool,
     },
+    /// The last snapshot, because the caller's own read failed, was refused or took too long.
+    Fallback,
 }
 
 impl Found {

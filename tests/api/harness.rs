@@ -419,6 +419,14 @@ fn log_to_the_record() {
     static TELEMETRY: OnceLock<Mutex<Option<Telemetry>>> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
         let level = tracing::level_filters::LevelFilter::DEBUG;
-        Mutex::new(open_record("seen").and_then(|file| telemetry::start(level, level, file).ok()))
+        let show = std::panic::take_hook();
+        let telemetry = open_record("seen").and_then(|file| telemetry::start(level, level, file).ok());
+        // The logging hook alone would hide why a test failed.
+        let log = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            log(panic);
+            show(panic);
+        }));
+        Mutex::new(telemetry)
     });
 }

@@ -34,7 +34,7 @@ enum Command {
     Sandbox(sandbox::SandboxArguments),
     /// Validate a configuration and print it with secrets masked.
     Check(check::CheckArguments),
-    /// Print a fresh caller key and its SHA-256 for the configuration.
+    /// Print a new caller key and its SHA-256 for the configuration.
     NewKey,
     /// Ask a running gateway for its balances and print them for people.
     Balances(balances::BalancesArguments),
@@ -50,12 +50,12 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Loads the file, or says on standard error everything that is wrong with it.
+    /// Loads the file, or prints every mistake to standard error.
     fn load(&self) -> Result<Config, ExitCode> {
         config::load(&self.path).map_err(|errors| usage(&errors))
     }
 
-    /// Likewise, without the files and variables that it names.
+    /// Loads the file without reading the files and variables that it names.
     fn load_without_secrets(&self) -> Result<Config, ExitCode> {
         config::load_without_secrets(&self.path).map_err(|errors| usage(&errors))
     }
@@ -74,13 +74,13 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Says what is wrong with a configuration.
+/// Prints the mistakes of a configuration.
 fn usage(errors: &config::ConfigErrors) -> ExitCode {
     complain(&errors.to_string());
     ExitCode::from(2)
 }
 
-/// Says what failed at run time.
+/// Prints an error and its causes.
 fn failed(error: &dyn std::error::Error) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -92,7 +92,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints a command's output; whoever reads it may have left.
+/// Prints a command's output; fails when the reader has closed the pipe.
 fn print(text: &str) -> ExitCode {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -101,12 +101,12 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Says something on standard error; nothing is left to do where that cannot be written.
+/// Prints a line to standard error; there is no way to report a failure of that.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The runtime of a command that serves or asks.
+/// The runtime of a command that uses the network.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -1,4 +1,4 @@
-//! `balances`: asks a running gateway for every balance of its caller, once or every few seconds.
+//! `balances`: prints every balance of a caller of a running gateway, once or every few seconds.
 
 mod ask;
 mod table;
@@ -12,23 +12,23 @@ use url::Url;
 
 use ask::{Answer, AskError, Client};
 
-/// Between two questions of `--watch`.
+/// Time between two requests of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Back to the first line of the terminal, and what stood there removed.
+/// Clears the terminal and moves to its first line.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BalancesArguments {
-    /// Where the gateway answers.
+    /// The URL of the gateway.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: Url,
     /// The caller key.
     #[arg(long, env = "BALANCE_GATEWAY_KEY", hide_env_values = true)]
     key: SecretString,
-    /// Ask every 5 seconds, until Ctrl-C.
+    /// Repeat every 5 seconds, until Ctrl-C.
     #[arg(long)]
     watch: bool,
-    /// Print what the gateway answers, as it came.
+    /// Print the gateway's JSON unchanged.
     #[arg(long)]
     json: bool,
 }
@@ -55,13 +55,13 @@ pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
     }
 }
 
-/// Shows each answer in the place of the one before. A gateway that is away or full may come back; a key that is not
-/// known stays so.
+/// Replaces each answer on the screen by the next. It continues when the gateway is unreachable or full, and ends when
+/// the key is unknown.
 async fn watch(client: &Client, is_json: bool) -> ExitCode {
     let clear = if std::io::stdout().is_terminal() && !is_json { CLEAR } else { "" };
     loop {
         let pause = match client.ask().await {
-            // Whoever read what is printed has left.
+            // The reader has closed the pipe.
             Ok(answer) if show(&answer, is_json, clear) != ExitCode::SUCCESS => return ExitCode::FAILURE,
             Ok(_) => INTERVAL,
             Err(error @ AskError::Unauthenticated) => return super::failed(&error),

@@ -31,7 +31,7 @@ async fn a_table_shows_every_balance() {
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
     let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
     assert_eq!(lines.len(), 1 + 6 + 2, "{table}");
-    assert_eq!(lines[8], "All 6 balances are there.");
+    assert_eq!(lines[8], "All 6 balances available.");
     let words: Vec<Vec<&str>> = lines.iter().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(words[2][..3], ["ntxpay-br-demo", "BRL", "1,234,567.80"]);
     assert_eq!(words[5][..5], ["pluggo-demo", "BTC", "CRYPTO", "0.12345678", "0.00100000"]);

@@ -1,4 +1,4 @@
-//! The table for people: aligned on the decimal point, in groups of three digits.
+//! The table for people: amounts aligned at the decimal point, digits in groups of three.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ const HEADINGS: [&str; COLUMNS] =
 const AMOUNTS: std::ops::Range<usize> = 3..6;
 const AGE: usize = 6;
 const STATE: usize = 7;
-/// What a provider does not report.
+/// Shown for an amount that the provider does not report.
 const NONE: &str = "-";
 
 const GREEN: &str = "\x1b[32m";
@@ -23,11 +23,11 @@ struct Row {
     colour: &'static str,
 }
 
-/// The whole table, and a last line that says whether something is missing.
+/// The table, and a last line that says whether a balance is missing.
 pub(super) fn render(answer: &Answer, is_coloured: bool) -> String {
     let oldest = answer.balances.iter().map(|balance| balance.fetched_at).min();
     let there = answer.balances.iter().map(|balance| {
-        // The gateway tells the age of the oldest; the others are younger by what their moments differ.
+        // The gateway sends the age of the oldest balance; `fetched_at` tells how much younger the others are.
         let younger = oldest.map_or(0, |oldest| balance.fetched_at.duration_since(oldest).as_secs());
         there(balance, answer.age.saturating_sub(younger.unsigned_abs()))
     });
@@ -59,9 +59,9 @@ fn lines(rows: &[Row], is_coloured: bool) -> String {
 
 fn said(there: usize, missing: usize) -> String {
     match (there, missing) {
-        (0, 0) => "This key may see no account that is switched on.".to_owned(),
-        (1, 0) => "The balance is there.".to_owned(),
-        (_, 0) => format!("All {there} balances are there."),
+        (0, 0) => "This key may read no enabled account.".to_owned(),
+        (1, 0) => "The balance is available.".to_owned(),
+        (_, 0) => format!("All {there} balances available."),
         (_, 1) => format!("1 of {} balances is missing.", there + 1),
         (..) => format!("{missing} of {} balances are missing.", there + missing),
     }
@@ -93,7 +93,7 @@ fn missing(missing: &Missing) -> Row {
     Row { cells, colour: RED }
 }
 
-/// `48,734.90` from `48734.90`: only commas are put in between.
+/// Inserts commas: `48,734.90` from `48734.90`.
 fn grouped(amount: &str) -> String {
     let (sign, digits) = amount.strip_prefix('-').map_or(("", amount), |digits| ("-", digits));
     let (whole, decimals) = digits.split_at(point(digits));
@@ -107,7 +107,7 @@ fn grouped(amount: &str) -> String {
     text + decimals
 }
 
-/// Fills the amounts of a column up on the right, so that their points stand below each other.
+/// Pads the amounts of a column on the right, so that their points are aligned.
 fn align_points(rows: &mut [Row], column: usize) {
     let decimals = |row: &Row| row.cells[column].len() - point(&row.cells[column]);
     let most = rows.iter().map(decimals).max().unwrap_or(0);
@@ -117,7 +117,7 @@ fn align_points(rows: &mut [Row], column: usize) {
     }
 }
 
-/// Where the point stands, or would.
+/// The position of the point, or of the missing point.
 fn point(digits: &str) -> usize {
     digits.find('.').unwrap_or(digits.len())
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn points_stand_below_each_other_and_ages_differ() {
+    fn points_are_aligned_and_each_row_has_its_age() {
         let table = render(&answer(), false);
 
         assert_eq!(

@@ -113,8 +113,8 @@ pub enum UpstreamError {
     /// 503 with a readable `Retry-After`.
     #[error("the provider asked for time")]
     Unavailable(Duration),
-    /// Any other status that is not a success.
-    #[error("the provider answered with status {0}")]
+    /// Any other status that is not a success, or a success status with a body that reports a failure.
+    #[error("{}", told_status(*.0))]
     Status(u16),
     /// The provider rejected our credentials.
     #[error("the provider refused the credentials")]
@@ -137,6 +137,11 @@ pub enum UpstreamError {
     /// Our own defect.
     #[error("the read ended in a defect")]
     Defect,
+}
+
+fn told_status(status: u16) -> String {
+    let but = if (200..300).contains(&status) { ", but its body reports no success" } else { "" };
+    format!("the provider answered with status {status}{but}")
 }
 
 /// How long a failure is held.

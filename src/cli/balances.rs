@@ -1,49 +1,40 @@
-//! `balances`: prints every balance of a caller of a running gateway, once or every few seconds.
+//! `balances`: asks a running gateway for every balance of the caller, once or every few seconds.
 
-mod ask;
+mod answer;
 mod table;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use url::Url;
-
-use ask::{Answer, AskError, Client};
+use super::client::{Client, ClientError, GatewayArguments};
+use answer::{Answer, ask};
 
 /// Time between two requests of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Clears the terminal and moves to its first line.
+/// Moves to the first line of the terminal and clears everything below.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BalancesArguments {
-    /// The URL of the gateway.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    url: Url,
-    /// The caller key.
-    #[arg(long, env = "BALANCE_GATEWAY_KEY", hide_env_values = true)]
-    key: SecretString,
-    /// Repeat every 5 seconds, until Ctrl-C.
+    #[command(flatten)]
+    gateway: GatewayArguments,
+    /// Ask every 5 seconds, until Ctrl-C.
     #[arg(long)]
     watch: bool,
-    /// Print the gateway's JSON unchanged.
+    /// Print the JSON of the gateway unchanged.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
-    let client = match Client::new(&arguments.url, &arguments.key) {
+    let client = match Client::new(&arguments.gateway) {
         Ok(client) => client,
-        Err(error) => {
-            super::failed(&error);
-            return ExitCode::from(2);
-        }
+        Err(error) => return super::misused(&error),
     };
     match super::runtime() {
         Ok(runtime) if arguments.watch => runtime.block_on(watch(&client, arguments.json)),
-        Ok(runtime) => match runtime.block_on(client.ask()) {
+        Ok(runtime) => match runtime.block_on(ask(&client)) {
             Ok(answer) if answer.is_complete => show(&answer, arguments.json, ""),
             Ok(answer) => {
                 show(&answer, arguments.json, "");
@@ -55,16 +46,16 @@ pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
     }
 }
 
-/// Replaces each answer on the screen by the next. It continues when the gateway is unreachable or full, and ends when
-/// the key is unknown.
+/// Shows each answer in place of the previous one. It keeps asking a gateway that is down or full, but ends when the key
+/// is unknown.
 async fn watch(client: &Client, is_json: bool) -> ExitCode {
     let clear = if std::io::stdout().is_terminal() && !is_json { CLEAR } else { "" };
     loop {
-        let pause = match client.ask().await {
-            // The reader has closed the pipe.
+        let pause = match ask(client).await {
+            // The reader of the output is gone.
             Ok(answer) if show(&answer, is_json, clear) != ExitCode::SUCCESS => return ExitCode::FAILURE,
             Ok(_) => INTERVAL,
-            Err(error @ AskError::Unauthenticated) => return super::failed(&error),
+            Err(error @ ClientError::Unauthenticated) => return super::failed(&error),
             Err(error) => {
                 super::print(clear);
                 super::failed(&error);

@@ -233,7 +233,7 @@ impl BalanceCache {
         });
         round.await.unwrap_or_else(|_| Round {
             question,
-            entry: Arc::new(Entry::after(None, defect(priority, clock()), clock())),
+            entry: Arc::new(Entry::after(None, defect(priority, clock()), None, clock())),
             is_own: true,
         })
     }
@@ -251,7 +251,7 @@ impl BalanceCache {
         F: Future<Output = Answer> + Send + 'static,
     {
         let (clock, order) = (self.clock, Order { priority, ticket: question.demand.ticket() });
-        let (stored, reads) = (self.entries.clone(), self.reads.clone());
+        let (stored, reads, shared) = (self.entries.clone(), self.reads.clone(), self.shared.clone());
         async move {
             let trace = reads.begin(question.key, origin, clock());
             // A panic must end this read alone; were it passed on, each waiter would start the next.
@@ -265,7 +265,11 @@ impl BalanceCache {
                 reads.end(&question.key, trace, &answer, clock());
             }
             let before = stored.get(&question.key).await;
-            Arc::new(Entry::after(before.as_deref(), answer, clock()).with_trace(trace))
+            let entry = Entry::after(before.as_deref(), answer, Some(&question.demand), clock());
+            if let (Some(shared), Some(snapshot)) = (&shared, entry.kept_alone()) {
+                shared.publish_alone(&question.key, Arc::clone(snapshot), question.limits.max_age);
+            }
+            Arc::new(entry.with_trace(trace))
         }
     }
 }

@@ -46,7 +46,7 @@ impl BalanceCache {
         let demand = if question.demand.takes_any(question.limits) {
             question.demand.with_any_turn()
         } else {
-            match shared.ticket(&question.key).await {
+            match shared.ticket(&question.key, question.limits.max_age).await {
                 Some(standing) => question.demand.with_ticket(standing),
                 None => question.demand,
             }

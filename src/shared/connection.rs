@@ -173,10 +173,14 @@ fn cluster(settings: &SharedSettings) -> RedisResult<redis::cluster::ClusterClie
 /// password refuse one, and are then asked without it.
 async fn find_master(settings: &SharedSettings, master: &str) -> RedisResult<Client> {
     let found = ask_sentinels(settings, master, true).await;
-    if found.is_err() && settings.url.has_password() {
-        return ask_sentinels(settings, master, false).await.or(found);
+    if found.is_ok() || !settings.url.has_password() {
+        return found;
     }
-    found
+    match ask_sentinels(settings, master, false).await {
+        // They do want a password, and the first answer says what is wrong with this one.
+        Err(error) if error.code() == Some("NOAUTH") => found,
+        asked => asked,
+    }
 }
 
 async fn ask_sentinels(settings: &SharedSettings, master: &str, with_login: bool) -> RedisResult<Client> {

@@ -14,7 +14,7 @@ if snapshot[1] and snapshot[2] and snapshot[3] then
   local turn, instant = number(snapshot[1], latest), tonumber(snapshot[2]) or 0
   if instant > now then
     oddity = 'skew'
-  elseif now - instant >= ask.max_age then
+  elseif turn == 0 or now - instant >= ask.max_age then
     oddity = 'old'
   elseif turn > above and instant >= ask.since and snapshot[4] == redis.call('HGET', state, 'epoch') then
     return answer('found', oddity, snapshot[1], snapshot[2], snapshot[3])

@@ -4,7 +4,8 @@
 local mark = math.ceil(now / 1000) * 1000
 for place, balance in ipairs(ask.balances) do
   local fields = redis.call('HMGET', KEYS[1], 'm' .. balance, 'n' .. balance)
-  mark = math.max(mark, number(fields[1], latest), number(fields[2], latest), number(ask.highest[place], latest))
+  -- Above the mark before it, also where the clock was set back: a replica takes the same number for the same mark.
+  mark = math.max(mark, number(fields[1], latest) + 1, number(fields[2], latest), number(ask.highest[place], latest))
 end
 mark = math.ceil(mark / 1000) * 1000
 for place, balance in ipairs(ask.balances) do

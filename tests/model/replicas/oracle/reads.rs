@@ -99,7 +99,7 @@ impl Oracle<'_> {
             let ahead = self.schedule.skews[read.replica] - self.schedule.skews[its_read.replica];
             let is_young = request.brought.as_ref().is_some_and(|(_, age)| *age == 0);
             its_read.balance == read.balance
-                && request.at > arrived + LOOK_UP
+                && its_read.first_call.is_some_and(|first| self.requests[first].at > arrived + LOOK_UP)
                 && is_young
                 && !self.is_invalidated_after(request)
                 && self.now - request.at + ahead.max(0) + SECOND < max_age

@@ -2,8 +2,10 @@
 
 mod balances;
 mod check;
+mod client;
 mod new_key;
 mod openapi;
+mod report;
 mod sandbox;
 mod serve;
 
@@ -34,10 +36,12 @@ enum Command {
     Sandbox(sandbox::SandboxArguments),
     /// Validate a configuration and print it with secrets masked.
     Check(check::CheckArguments),
-    /// Print a fresh caller key and its SHA-256 for the configuration.
+    /// Print a new caller key and its SHA-256 for the configuration.
     NewKey,
-    /// Ask a running gateway for its balances and print them for people.
+    /// Print the balances of a running gateway as a table.
     Balances(balances::BalancesArguments),
+    /// Write the reconciliation report of a running gateway to a file or to standard output.
+    Report(report::ReportArguments),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -50,12 +54,12 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Loads the file, or says on standard error everything that is wrong with it.
+    /// Loads the file, or prints every mistake to standard error.
     fn load(&self) -> Result<Config, ExitCode> {
         config::load(&self.path).map_err(|errors| usage(&errors))
     }
 
-    /// Likewise, without the files and variables that it names.
+    /// Loads the file without reading the files and variables that it names.
     fn load_without_secrets(&self) -> Result<Config, ExitCode> {
         config::load_without_secrets(&self.path).map_err(|errors| usage(&errors))
     }
@@ -70,17 +74,24 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::NewKey => new_key::run(),
         Command::Balances(arguments) => balances::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Openapi => openapi::run(),
     }
 }
 
-/// Says what is wrong with a configuration.
+/// Prints the mistakes of a configuration.
 fn usage(errors: &config::ConfigErrors) -> ExitCode {
     complain(&errors.to_string());
     ExitCode::from(2)
 }
 
-/// Says what failed at run time.
+/// Prints which argument cannot be used.
+fn misused(error: &dyn std::error::Error) -> ExitCode {
+    failed(error);
+    ExitCode::from(2)
+}
+
+/// Prints an error and its causes.
 fn failed(error: &dyn std::error::Error) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -92,7 +103,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints a command's output; whoever reads it may have left.
+/// Prints a command's output, and fails when nothing reads it any more.
 fn print(text: &str) -> ExitCode {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -101,12 +112,12 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Says something on standard error; nothing is left to do where that cannot be written.
+/// Writes to standard error. A failure of that is ignored: there is no other place to report it.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The runtime of a command that serves or asks.
+/// The runtime of a command that uses the network.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -1,6 +1,6 @@
-//! What the gateway talks about: money, names, snapshots, freshness and failures, as values.
+//! The values that the modules exchange: money, names, snapshots, freshness and failures.
 //!
-//! Nothing here does I/O or reads a clock: whoever judges age passes `now` in.
+//! Nothing here does I/O or reads a clock: functions that judge age take `now`.
 #![warn(clippy::float_arithmetic, clippy::wildcard_enum_match_arm)]
 
 pub mod alerts;
@@ -8,6 +8,7 @@ pub mod amount;
 pub mod answer;
 pub mod currency;
 pub mod error;
+mod exact_sum;
 pub mod freshness;
 pub mod key;
 pub mod moment;
@@ -23,7 +24,7 @@ pub use answer::{Answer, Failure, Order};
 pub use currency::Currency;
 pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, UpstreamError};
 pub use freshness::{Demand, FreshFor, Limits, Mark, MaxAge, Priority, Wish};
-pub use key::{AccountName, BalanceKey, BalanceType, CallerName, ProviderName, Selector};
+pub use key::{AccountName, BalanceKey, BalanceType, CallerName, HookName, ProviderName, Selector};
 pub use moment::{Clock, Moment, rounded_up};
 pub use percentage::Percentage;
 pub use plain::PlainDecimal;

@@ -1,22 +1,21 @@
-//! Exact sums. On its way a sum may be larger than what 96 bits hold, and be whole again at the end.
+//! Sums of amounts, one for each currency.
 
 use std::collections::BTreeMap;
 
-use rust_decimal::Decimal;
-
-use super::amount::{Amount, MAX_SCALE};
+use super::amount::Amount;
 use super::currency::Currency;
+use super::exact_sum::ExactSum;
 
 /// The sum of the amounts of one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrencySum {
     /// How many amounts were added.
     pub count: usize,
-    /// Their sum; `None` where 96 bits cannot hold it.
+    /// Their sum; `None` if 96 bits cannot hold it.
     pub total: Option<Amount>,
 }
 
-/// Adds amounts exactly, each currency for itself.
+/// Adds amounts exactly, per currency.
 #[must_use]
 pub fn sums(amounts: impl IntoIterator<Item = Amount>) -> BTreeMap<Currency, CurrencySum> {
     let mut sums: BTreeMap<Currency, (usize, ExactSum)> = BTreeMap::new();
@@ -31,54 +30,13 @@ pub fn sums(amounts: impl IntoIterator<Item = Amount>) -> BTreeMap<Currency, Cur
     sums.into_iter().map(finished).collect()
 }
 
-/// A sum in integers: whole ones, and parts of 10^−28. Either has room for more than 2^31 decimals of any size.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ExactSum {
-    whole: i128,
-    parts: i128,
-    /// The most decimals that were written so far.
-    shown: u32,
-}
-
-impl ExactSum {
-    pub(super) fn plus(self, value: Decimal) -> Self {
-        let (mantissa, scale) = (value.mantissa(), value.scale());
-        let one = 10_i128.pow(scale);
-        Self {
-            whole: self.whole + mantissa / one,
-            parts: self.parts + mantissa % one * 10_i128.pow(MAX_SCALE - scale),
-            shown: self.shown.max(scale),
-        }
-    }
-
-    /// The sum with as many decimals as were written, as far as they fit; `None` when the digits do not.
-    pub(super) fn total(self) -> Option<Decimal> {
-        let (mut parts, mut scale) = (self.parts, MAX_SCALE);
-        while scale > 0 && parts % 10 == 0 {
-            (parts, scale) = (parts / 10, scale - 1);
-        }
-        let mantissa = self.whole.checked_mul(10_i128.pow(scale))?.checked_add(parts)?;
-        let sum = Decimal::try_from_i128_with_scale(mantissa, scale).ok()?;
-        Some(padded(sum, self.shown))
-    }
-}
-
-/// The same value with zeros appended up to `scale`, as far as they fit.
-fn padded(value: Decimal, scale: u32) -> Decimal {
-    let at = |scale: u32| {
-        let mantissa = value.mantissa().checked_mul(10_i128.checked_pow(scale - value.scale())?)?;
-        Decimal::try_from_i128_with_scale(mantissa, scale).ok()
-    };
-    (value.scale()..=scale).rev().find_map(at).unwrap_or(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const LARGEST: &str = "79228162514264337593543950335";
 
-    /// The sums as text, `null` for what does not fit.
+    /// The sums as text, `null` for a sum that does not fit.
     fn shown(amounts: &[(&str, &str)]) -> Vec<String> {
         let amount =
             |(text, code): &(&str, &str)| Amount::parse(text, Currency::parse(code).unwrap()).unwrap();
@@ -90,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn each_currency_is_added_for_itself() {
+    fn each_currency_has_its_own_sum() {
         let amounts = [("1.50", "BRL"), ("0.1", "BTC"), ("2.5", "BRL"), ("-7", "JPY")];
 
         assert_eq!(shown(&amounts), ["BRL 4.00 of 2", "BTC 0.1 of 1", "JPY -7 of 1"]);
@@ -122,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_is_too_large_on_its_way_is_whole_at_the_end_in_any_order() {
+    fn a_sum_is_exact_although_an_intermediate_sum_is_too_large() {
         let minus = format!("-{LARGEST}");
         let mut amounts =
             [(LARGEST, "BRL"), ("0.01", "BRL"), (LARGEST, "BRL"), (&minus, "BRL"), (&minus, "BRL")];

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::SetOnce;
 
-use super::balance::Refusal;
 use super::lookup::Source;
+use super::refusal::Refusal;
 use crate::domain::{
     AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Order, ProviderName, Selector,
 };
@@ -20,7 +20,9 @@ pub struct AccountSettings {
     /// Its provider's configured name.
     pub provider: ProviderName,
     /// The provider's kind, for people.
-    pub kind: &'static str,
+    pub kind: Arc<str>,
+    /// Whether the provider's figures may lag behind, so that they prove nothing right before a payment.
+    pub lags: bool,
     /// False when the account or its provider is switched off.
     pub is_enabled: bool,
     /// How old its balances may be.
@@ -78,6 +80,14 @@ pub struct BalanceSlot {
 pub(super) struct UpstreamBalance {
     upstream: Arc<Upstream>,
     index: usize,
+}
+
+impl BalanceSlot {
+    /// Whether another slot is the same balance, with the same alert levels.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.key, &self.selector, self.alerts) == (other.key, &other.selector, other.alerts)
+    }
 }
 
 /// Which configured balance a caller's words choose.
@@ -142,8 +152,14 @@ impl Account {
 
     /// The provider's kind.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
-        self.settings.kind
+    pub fn kind(&self) -> &str {
+        &self.settings.kind
+    }
+
+    /// Whether the provider's figures may lag behind.
+    #[must_use]
+    pub fn lags(&self) -> bool {
+        self.settings.lags
     }
 
     /// False when the account or its provider is switched off.

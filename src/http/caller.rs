@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use http::header::HeaderValue;
@@ -10,8 +11,9 @@ use super::header;
 use super::settings::CallerSettings;
 use crate::auth::{AccountPattern, Callers};
 use crate::domain::{CallerName, RetryAfter};
+use crate::gateway::Forced;
 use crate::limits::{Limit, Limiter};
-use crate::metrics::{CallerMetrics, LimitPolicy, Metrics};
+use crate::metrics::{CallerMetrics, LimitPolicy, Metrics, StreamMetrics};
 
 /// One internal service.
 pub(super) struct Caller {
@@ -21,6 +23,20 @@ pub(super) struct Caller {
     forced: Option<Arc<Limit>>,
     policy: HeaderValue,
     metrics: CallerMetrics,
+    streams: Streams,
+}
+
+/// The places for event streams of one caller.
+struct Streams {
+    most: usize,
+    open: Arc<AtomicUsize>,
+    metrics: StreamMetrics,
+}
+
+/// One open event stream's place among its caller's, until it is dropped.
+pub(super) struct StreamPlace {
+    open: Arc<AtomicUsize>,
+    metrics: StreamMetrics,
 }
 
 impl Caller {
@@ -47,6 +63,11 @@ impl Caller {
         Some(Self {
             policy: header::value(policies.join(", ")),
             metrics: metrics.caller(&settings.name),
+            streams: Streams {
+                most: settings.streams,
+                metrics: metrics.streams_of(&settings.name),
+                open: before.map_or_else(Arc::default, |before| Arc::clone(&before.streams.open)),
+            },
             name: settings.name,
             accounts: settings.accounts,
             limit,
@@ -63,32 +84,41 @@ impl Caller {
         self.accounts.iter().any(|pattern| pattern.matches(account))
     }
 
-    /// Takes the unit that every request costs.
-    pub(super) fn charge_request(&self, now: Instant) -> Result<(), RetryAfter> {
-        self.counted(LimitPolicy::Caller, self.limit.take(1, 0, now))
+    /// Takes a place for an event stream; `None` when all are taken.
+    pub(super) fn open_stream(&self) -> Option<StreamPlace> {
+        let Streams { most, open, metrics } = &self.streams;
+        let take = |open: usize| (open < *most).then_some(open + 1);
+        open.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        metrics.opened();
+        Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
     }
 
-    /// Takes the units of a batch beyond the request's own. When they are not there, the whole batch must be paid
-    /// for again, its first unit too.
-    pub(super) fn charge_batch(&self, balances: usize, now: Instant) -> Result<(), RetryAfter> {
-        let cost = u32::try_from(balances).unwrap_or(u32::MAX);
-        self.counted(LimitPolicy::Caller, self.limit.take(cost, 1, now))
+    /// The units that a request for so many balances costs.
+    pub(super) fn units(&self, balances: usize) -> u32 {
+        u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst())
     }
 
-    /// Takes a unit of the forced limit, if the caller has one.
-    pub(super) fn charge_forced(&self, now: Instant) -> Result<(), RetryAfter> {
-        if let Some(forced) = &self.forced {
-            self.counted(LimitPolicy::Forced, forced.take(1, 0, now))?;
-        }
-        self.metrics.forced_read();
-        Ok(())
-    }
-
-    fn counted(&self, policy: LimitPolicy, taken: Result<(), RetryAfter>) -> Result<(), RetryAfter> {
+    /// Takes the units that a request costs, all or none.
+    pub(super) fn charge(&self, units: u32, now: Instant) -> Result<(), RetryAfter> {
+        let taken = self.limit.take(units, now);
         if taken.is_err() {
-            self.metrics.limited(policy);
+            self.metrics.limited(LimitPolicy::Caller);
         }
         taken
+    }
+
+    /// Gives units back: the request turned out to cost less.
+    pub(super) fn give_back(&self, units: u32) {
+        self.limit.put_back(units);
+    }
+
+    /// Takes a unit of the forced limit.
+    pub(super) fn charge_forced(&self, now: Instant) -> Result<ForcedUnit<'_>, RetryAfter> {
+        if let Some(Err(retry_after)) = self.forced.as_ref().map(|forced| forced.take(1, now)) {
+            self.metrics.limited(LimitPolicy::Forced);
+            return Err(retry_after);
+        }
+        Ok(ForcedUnit { caller: self, is_spent: true })
     }
 
     /// `RateLimit-Policy`, the same for every answer.
@@ -103,6 +133,43 @@ impl Caller {
             text = [text, forced.state("forced", now)].join(", ");
         }
         header::value(text)
+    }
+}
+
+/// A unit of the forced limit that was taken for one read. It counts as spent unless it is given back.
+pub(super) struct ForcedUnit<'a> {
+    caller: &'a Caller,
+    is_spent: bool,
+}
+
+impl Forced for ForcedUnit<'_> {
+    fn give_back(mut self) {
+        self.is_spent = false;
+        if let Some(forced) = &self.caller.forced {
+            forced.put_back(1);
+        }
+    }
+}
+
+impl Drop for ForcedUnit<'_> {
+    fn drop(&mut self) {
+        if self.is_spent {
+            self.caller.metrics.forced_read();
+        }
+    }
+}
+
+impl StreamPlace {
+    /// The metrics of its caller's streams.
+    pub(super) fn metrics(&self) -> &StreamMetrics {
+        &self.metrics
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        self.metrics.closed();
     }
 }
 

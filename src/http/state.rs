@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::extract::{FromRef, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::HeaderValue;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::byes::Byes;
 use super::caller::{self, Caller};
 use super::header;
+use super::places::Places;
 use super::route::Route;
 use super::settings::{CallerSettings, ServerSettings};
 use crate::auth::{AuthThrottle, Callers, DeniedLog, ServiceAccounts};
@@ -19,8 +22,8 @@ use crate::clock;
 use crate::domain::{AccountName, Limits};
 use crate::gateway::{Account, Gateway};
 use crate::limits::Limiter;
-use crate::live::Live;
 use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
+use crate::shutdown::Shutdown;
 use crate::trace::{self, Tracer};
 
 /// Everything that answering a caller needs.
@@ -34,6 +37,10 @@ pub struct Api {
     pub(super) log_requests: bool,
     pub(super) shows_balances: bool,
     pub(super) tracer: Option<Tracer>,
+    pub(super) drain_delay: Duration,
+    pub(super) max_connection_age: Duration,
+    /// Tells event streams that another configuration is in force.
+    replaced: CancellationToken,
 }
 
 /// What lives as long as the process, whatever its configuration is.
@@ -44,6 +51,10 @@ pub(super) struct Lasting {
     pub(super) routes: Vec<RouteMetrics>,
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
+    pub(super) places: Places,
+    pub(super) shutdown: Shutdown,
+    /// The goodbyes of event streams in a drain.
+    pub(super) byes: Byes,
 }
 
 /// What an API is made from: the parts that a configuration decides.
@@ -70,13 +81,21 @@ pub(super) struct OpenAccount {
 impl Api {
     /// Makes the API of a process's first configuration.
     #[must_use]
-    pub fn new(service_accounts: Arc<ServiceAccounts>, metrics: Arc<Metrics>, parts: ApiParts<'_>) -> Self {
+    pub fn new(
+        service_accounts: Arc<ServiceAccounts>,
+        metrics: Arc<Metrics>,
+        shutdown: Shutdown,
+        parts: ApiParts<'_>,
+    ) -> Self {
         let lasting = Lasting {
             service_accounts,
             routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
             metrics,
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
+            places: Places::default(),
+            shutdown,
+            byes: Byes::default(),
         };
         Self::assemble(Arc::new(lasting), None, parts)
     }
@@ -99,7 +118,20 @@ impl Api {
             log_requests: server.log_requests,
             shows_balances: server.shows_balances,
             tracer,
+            drain_delay: server.drain_delay,
+            max_connection_age: server.max_connection_age,
+            replaced: CancellationToken::new(),
         }
+    }
+
+    /// Tells event streams that another configuration is in force. To be called once it is.
+    pub fn retire(&self) {
+        self.replaced.cancel();
+    }
+
+    /// Waits until another configuration is in force.
+    pub(super) async fn retired(&self) {
+        self.replaced.cancelled().await;
     }
 
     /// Whether somebody reads who the request that is being answered is from, and what it got.
@@ -116,6 +148,11 @@ impl Api {
     /// The account of this name, if the caller may see it and it exists; the permission is asked first.
     pub(super) fn visible_account(&self, caller: &Caller, name: &str) -> Option<&Arc<OpenAccount>> {
         if caller.may_see(name) { self.accounts.get(name) } else { None }
+    }
+
+    /// Logs that a caller asked for an account that does not exist for it.
+    pub(super) fn note_not_found(&self, caller: &Caller, account: &str, now: Instant) {
+        self.lasting.denied.write(Some(caller.name().as_str()), Some(account), "account_not_found", now);
     }
 
     /// Every account that the caller may see, sorted by name.
@@ -139,12 +176,6 @@ fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenA
 /// `private, max-age=<fresh_for>, must-revalidate`.
 fn cache_control(limits: Limits) -> HeaderValue {
     header::value(format!("private, max-age={}, must-revalidate", limits.fresh_for.get().as_secs()))
-}
-
-impl FromRef<Live<Api>> for Arc<Api> {
-    fn from_ref(live: &Live<Api>) -> Self {
-        live.current()
-    }
 }
 
 /// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need

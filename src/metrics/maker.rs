@@ -1,10 +1,10 @@
-//! Makes families and registers them: what `Metrics::new` lists.
+//! Creates and registers metric families for `Metrics::new`.
 
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::MetricsError;
+use super::error::MetricsError;
 
-/// Makes families of one registry.
+/// Creates families in one registry.
 pub(super) struct Maker<'a>(pub(super) &'a Registry);
 
 impl Maker<'_> {
@@ -17,6 +17,17 @@ impl Maker<'_> {
         let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(counters.clone()))?;
         Ok(counters)
+    }
+
+    pub(super) fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, MetricsError> {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
     }
 
     pub(super) fn histograms(
@@ -32,7 +43,7 @@ impl Maker<'_> {
         Ok(histograms)
     }
 
-    /// The one gauge whose labels are its value.
+    /// The gauge whose labels are its information.
     pub(super) fn build_info(&self, version: &str, revision: &str) -> Result<(), MetricsError> {
         let options = Opts::new("build_info", "The version and source revision that runs; always 1.");
         let gauge =

@@ -97,7 +97,9 @@ impl SharedAccount {
         wait: &mut StoreWait,
     ) -> Result<Entered, Away> {
         match self.try_enter(entry, wait).await {
-            Err(Trouble(SharedError::Refused)) => Ok(Entered::Found(self.find(entry, wait).await?)),
+            Err(Trouble(SharedError::Refused)) => {
+                Ok(Entered::Found(self.find(entry.balance, entry.ticket, entry.max_age, wait).await?))
+            }
             entered => Ok(entered?),
         }
     }
@@ -129,7 +131,7 @@ impl SharedAccount {
                 // The answer itself may have shown that the clock was set.
                 "found" if !self.is_clock_trusted(entry.max_age) => {}
                 "found" => {
-                    if let Some(snapshot) = self.opened(entry, &answered, 1)? {
+                    if let Some(snapshot) = self.opened((entry.balance, entry.max_age), &answered, 1)? {
                         return Ok(Entered::Found(snapshot));
                     }
                     ticket.since = NEVER;
@@ -188,21 +190,37 @@ impl SharedAccount {
         });
     }
 
+    /// The stored snapshot that this ticket accepts, if it may still be served.
+    pub(super) async fn stored(
+        &self,
+        balance: usize,
+        ticket: Ticket,
+        max_age: MaxAge,
+    ) -> Option<Arc<Snapshot>> {
+        self.find(balance, ticket, max_age, &mut self.store().wait()).await.ok()
+    }
+
     /// The snapshot that another replica brought, if it will do.
-    async fn find(&self, entry: &Entry<'_>, wait: &mut StoreWait) -> Result<Arc<Snapshot>, Trouble> {
-        let balance = &self.balances[entry.balance];
+    async fn find(
+        &self,
+        place: usize,
+        ticket: Ticket,
+        max_age: MaxAge,
+        wait: &mut StoreWait,
+    ) -> Result<Arc<Snapshot>, Trouble> {
+        let balance = &self.balances[place];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
         let ask = LookAsk { balance: &balance.name, wants_snapshot: true };
         let answered = self.store().run(Action::Look, &keys, &ask, wait).await;
-        let answered = self.checked(answered, Some(entry.balance))?;
+        let answered = self.checked(answered, Some(place))?;
         let answer = &answered.answer;
         let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));
-        let will_do = entry.ticket.accepts(Turn { number, instant })
+        let will_do = ticket.accepts(Turn { number, instant })
             && number > answer.number(1)?
             && instant <= answer.now
-            && answer.now.since(instant) < entry.max_age.get()
-            && self.is_clock_trusted(entry.max_age);
-        let found = if will_do { self.opened(entry, &answered, 2)? } else { None };
+            && answer.now.since(instant) < max_age.get()
+            && self.is_clock_trusted(max_age);
+        let found = if will_do { self.opened((place, max_age), &answered, 2)? } else { None };
         found.ok_or(Trouble(SharedError::Refused))
     }
 
@@ -215,18 +233,18 @@ impl SharedAccount {
     /// puts it over the ceiling. One that cannot be opened is counted and deleted.
     fn opened(
         &self,
-        entry: &Entry<'_>,
+        (balance, max_age): (usize, MaxAge),
         answered: &Answered,
         place: usize,
     ) -> Result<Option<Arc<Snapshot>>, Trouble> {
-        let balance = &self.balances[entry.balance];
+        let balance = &self.balances[balance];
         let Some(snapshot) = balance.opened(answered, place)? else {
             self.store().metrics.failed(SharedOperation::Lookup, SharedError::Invalid);
             self.shared.forget(vec![balance.snapshot_key.clone()]);
             return Ok(None);
         };
         let now = (self.store().clock)();
-        let is_within = snapshot.age_at(now) < entry.max_age.get();
+        let is_within = snapshot.age_at(now) < max_age.get();
         Ok((is_within && self.has_known_age(&snapshot, now)).then(|| Arc::new(snapshot)))
     }
 

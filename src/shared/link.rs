@@ -78,13 +78,16 @@ impl Shared {
         let (catching_up, listening) = (self.catch_up(), self.listen(messages));
         let broken = watch_over(ping_events, commands);
         let (mut catching_up, mut listening, mut broken) = (pin!(catching_up), pin!(listening), pin!(broken));
-        tokio::select! {
+        let missed = tokio::select! {
             biased;
             caught_up = &mut catching_up => caught_up?,
             ended = &mut listening => return ended,
             ended = &mut broken => return ended,
-        }
+        };
         self.store.begin_sharing();
+        for (key, number) in missed {
+            self.tell_end(key, number);
+        }
         tracing::info!(event = "shared_joined", store = %self.settings.url, "sharing with the other replicas");
         let ended = tokio::select! {
             biased;
@@ -103,13 +106,13 @@ impl Shared {
     }
 
     /// Reads the marks that this replica missed and the state of the breakers, and writes again its own invalidations,
-    /// which the store may have lost.
-    async fn catch_up(&self) -> Result<(), Trouble> {
+    /// which the store may have lost. Returns the last read of each balance.
+    async fn catch_up(&self) -> Result<Vec<(BalanceKey, u64)>, Trouble> {
         let names: Vec<String> = {
             let balances = self.balances.read().unwrap_or_else(PoisonError::into_inner);
             balances.keys().cloned().collect()
         };
-        at_once(names, |name| self.catch_up_with(name)).await?;
+        let last_reads = at_once(names, |name| self.catch_up_with(name)).await?;
         for breaker in self.breakers() {
             patiently(|| breaker.catch_up()).await?;
         }
@@ -128,13 +131,14 @@ impl Shared {
             self.tell_mark(key, mark.as_micros());
             Ok(())
         })
-        .await
+        .await?;
+        Ok(last_reads.into_iter().flatten().collect())
     }
 
     /// Reads the mark of one balance. Where the store does not answer in time, the balance counts as invalidated: one
-    /// slow look-up costs one balance, not the whole link.
-    async fn catch_up_with(&self, name: String) -> Result<(), Trouble> {
-        let Some((account, index)) = self.find_by_name(&name) else { return Ok(()) };
+    /// slow look-up costs one balance, not the whole link. Returns its last read.
+    async fn catch_up_with(&self, name: String) -> Result<Option<(BalanceKey, u64)>, Trouble> {
+        let Some((account, index)) = self.find_by_name(&name) else { return Ok(None) };
         let balance = &account.balances[index];
         match patiently(|| self.look(&account, index)).await {
             Ok(looked) => {
@@ -145,11 +149,11 @@ impl Shared {
                     let mark = if looked.last < highest { looked.mark.max(highest) } else { looked.mark };
                     self.tell_mark(balance.key, mark);
                 }
-                Ok(())
+                Ok(Some((balance.key, looked.last)))
             }
             Err(Trouble(SharedError::Timeout)) => {
                 self.tell_mark(balance.key, balance.note_number(0));
-                Ok(())
+                Ok(None)
             }
             Err(trouble) => Err(trouble),
         }
@@ -167,6 +171,12 @@ impl Shared {
     pub(super) fn tell_mark(&self, key: BalanceKey, mark: u64) {
         if let Some(listener) = self.on_mark.get() {
             listener(key, mark);
+        }
+    }
+
+    fn tell_end(&self, key: BalanceKey, number: u64) {
+        if let Some(listener) = self.on_end.get() {
+            listener(key, number);
         }
     }
 
@@ -188,7 +198,10 @@ impl Shared {
             return;
         }
         match *what {
-            "ended" => self.with_balance(name, |balance| balance.note_end(number)),
+            "ended" => self.with_balance(name, |balance| {
+                balance.note_end(number);
+                self.tell_end(balance.key, number);
+            }),
             "marked" => self.with_balance(name, |balance| {
                 let highest = balance.note_number(0);
                 // Further ahead than a message is late: the store was set back, and the mark is of after it all.
@@ -231,11 +244,11 @@ async fn watch_over<F: Future<Output = RedisResult<Value>>>(
 }
 
 /// Runs the operation on each, many at once.
-async fn at_once<T, F: Future<Output = Result<(), Trouble>>>(
+async fn at_once<T, R, F: Future<Output = Result<R, Trouble>>>(
     all: Vec<T>,
     operation: impl Fn(T) -> F,
-) -> Result<(), Trouble> {
-    futures_util::stream::iter(all.into_iter().map(Ok)).try_for_each_concurrent(AT_ONCE, operation).await
+) -> Result<Vec<R>, Trouble> {
+    futures_util::stream::iter(all).map(operation).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 /// Runs the operation again while the store does not answer in time.

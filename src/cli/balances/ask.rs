@@ -1,4 +1,4 @@
-//! One question to a running gateway, and what can go wrong with it.
+//! One request to a running gateway, and its possible errors.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use url::Url;
 
 /// For DNS, TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than any gateway takes for a whole request.
+/// Longer than the usual request time-out of a gateway.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Asks one gateway with one key.
+/// A client for one gateway with one key.
 pub(super) struct Client {
     http: reqwest::Client,
     balances: Url,
     authorization: HeaderValue,
-    /// As it was given, for messages.
+    /// The URL as given, for messages.
     shown: String,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Answer {
     /// The age of the oldest balance, in seconds.
     #[serde(skip)]
     pub(super) age: u64,
-    /// As it came.
+    /// The unchanged body.
     #[serde(skip)]
     pub(super) body: String,
 }
@@ -50,7 +50,7 @@ pub(super) struct Balance {
     pub(super) fetched_at: jiff::Timestamp,
 }
 
-/// One balance that is not there.
+/// One missing balance.
 #[derive(Deserialize)]
 pub(super) struct Missing {
     pub(super) account: String,
@@ -59,7 +59,7 @@ pub(super) struct Missing {
     pub(super) problem: Problem,
 }
 
-/// Why something is not there.
+/// Why a balance is missing.
 #[derive(Debug, Deserialize)]
 pub(super) struct Problem {
     pub(super) title: String,
@@ -74,7 +74,7 @@ pub(super) enum AskError {
     /// The address or the key cannot be used.
     #[error("{0}")]
     Unusable(&'static str),
-    /// The TLS library refuses its settings.
+    /// The TLS library rejects its settings.
     #[error("TLS cannot be used: {0}")]
     Tls(#[from] rustls::Error),
     /// No connection, or it broke, or it took too long.
@@ -86,8 +86,8 @@ pub(super) enum AskError {
     /// Another problem.
     #[error("{} ({status} {}): {}{}", .problem.title, .problem.code, .problem.detail, again(.problem))]
     Refused { status: u16, problem: Problem },
-    /// Something that a gateway does not say.
-    #[error("{address} answers {status} as no balance gateway does")]
+    /// An answer that no balance gateway gives.
+    #[error("{address} answered {status}, but not as a balance gateway does")]
     Strange { address: String, status: u16 },
 }
 
@@ -96,7 +96,7 @@ fn again(problem: &Problem) -> String {
 }
 
 impl AskError {
-    /// How long to wait before the next question.
+    /// How long to wait before the next request.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { problem, .. } => problem.retry_after.map(Duration::from_secs),
@@ -166,7 +166,7 @@ fn http_client() -> Result<reqwest::ClientBuilder, rustls::Error> {
         .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION"))))
 }
 
-/// What lies at the bottom of the failure; what is above it only repeats the address.
+/// The innermost cause of the failure; the outer ones only repeat the address.
 fn unreachable(address: &str, error: &reqwest::Error) -> AskError {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {

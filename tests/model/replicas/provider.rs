@@ -16,7 +16,9 @@ use balance_gateway::domain::{
 };
 use balance_gateway::gateway::Source;
 use balance_gateway::metrics::{Metrics, Operation};
-use balance_gateway::providers::{Authorisation, Provider as Adapter, Scheme};
+use balance_gateway::providers::{
+    Adapter, Authorisation, Provider as AdapterOfAProvider, RequestError, Scheme,
+};
 use balance_gateway::shared::{Shared, SharedBreakerSettings};
 use balance_gateway::upstream::{
     BreakerSettings, BudgetSettings, ClientSettings, Credential, ProviderSettings, Response, Sending,
@@ -83,7 +85,7 @@ pub(crate) fn upstream(
     let deadline = clock::duration(DEADLINE);
     let settings = ProviderSettings {
         name: name.clone(),
-        adapter: &Words,
+        adapter: Adapter::BuiltIn(&Words),
         balance_endpoint: "http://provider/balance".to_owned(),
         token_endpoint: String::new(),
         client: ClientSettings {
@@ -157,6 +159,12 @@ impl Transport for Wire {
             let reply = &provider.replies[call % provider.replies.len()];
             let takes = clock::duration(reply.takes);
             tokio::time::sleep(takes.min(timeout)).await;
+            if reply.ending == Ending::Panic && takes < timeout {
+                let brought = Err(UpstreamError::Defect);
+                provider.log.write(What::Replied { call, brought });
+                // Without the hook of a panic, which would print a report for each.
+                std::panic::resume_unwind(Box::new("a read that panics"));
+            }
             let result = if takes < timeout { outcome(call, reply) } else { Err(UpstreamError::Timeout) };
             provider.log.write(What::Replied { call, brought: result.clone() });
             let (amount, age) = result?;
@@ -177,8 +185,7 @@ fn outcome(call: usize, reply: &Reply) -> Result<(String, clock::Ms), UpstreamEr
             Ok((format!("{call}.{decimals}"), age))
         }
         Ending::Failure(error) => Err(error),
-        // Without the hook of a panic, which would print a report for each.
-        Ending::Panic => std::panic::resume_unwind(Box::new("a read that panics")),
+        Ending::Panic => Err(UpstreamError::Defect),
     }
 }
 
@@ -203,7 +210,7 @@ impl Drop for Running<'_> {
 /// The adapter of the model: the body is the amount.
 struct Words;
 
-impl Adapter for Words {
+impl AdapterOfAProvider for Words {
     fn kind(&self) -> &'static str {
         "model"
     }
@@ -224,8 +231,15 @@ impl Adapter for Words {
         false
     }
 
-    fn balance_url(&self, endpoint: &str, selector: &Selector) -> String {
-        format!("{endpoint}?{}", selector.currency.as_ref().map_or("", Currency::as_str))
+    fn request(
+        &self,
+        endpoint: &str,
+        selector: &Selector,
+        _: &Authorisation,
+    ) -> Result<http::Request<Vec<u8>>, RequestError> {
+        let currency = selector.currency.as_ref().map_or("", Currency::as_str);
+        let request = http::Request::get(format!("{endpoint}?{currency}")).body(Vec::new());
+        Ok(request.expect("a currency's code makes a URL"))
     }
 
     fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {

@@ -22,7 +22,7 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use axum::routing::{get, post};
 use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
@@ -53,6 +53,7 @@ pub fn api_service(
         .route(Route::Balances.pattern(), get(balances::list))
         .route(Route::Reconciliation.pattern(), get(reconciliation::report))
         .route(Route::Events.pattern(), get(events::open))
+        .route(Route::Root.pattern(), get(async || Redirect::to(Route::Dashboard.pattern())))
         .route(Route::OpenApi.pattern(), get(openapi::show))
         .route(Route::Docs.pattern(), get(docs::show))
         .route(Route::DocsFile.pattern(), get(docs::file))

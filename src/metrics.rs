@@ -12,7 +12,7 @@ mod maker;
 mod process;
 mod shared;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
@@ -44,6 +44,8 @@ const AGE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// `shared_state`, once there is a store.
+    shared_state: OnceLock<IntGauge>,
     /// Apart, since `process_*` is known everywhere without our prefix.
     process: Registry,
     /// `http_requests_in_flight`.
@@ -171,6 +173,7 @@ impl Metrics {
             http_in_flight: in_flight,
             config_last_reload_success: last_reload,
             registry: registry.clone(),
+            shared_state: OnceLock::new(),
             process: process::registry()?,
         };
         Self::start_at_zero(&metrics.auth_failures, &AuthFailure::OF_KEYS);
@@ -182,6 +185,12 @@ impl Metrics {
     /// Counts a reload.
     pub fn reloaded(&self, result: ReloadResult) {
         self.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// How many reloads were rejected since the start.
+    #[must_use]
+    pub fn rejected_reloads(&self) -> u64 {
+        self.config_reloads.with_label_values(&[ReloadResult::Rejected.as_str()]).get()
     }
 
     fn start_at_zero<L: Label>(counters: &IntCounterVec, labels: &[L]) {
@@ -212,7 +221,7 @@ impl Metrics {
             route,
             requests: self.http_requests.clone(),
             duration: self.http_duration.with_label_values(&[route]),
-            by_status: std::array::from_fn(|_| std::sync::OnceLock::new()),
+            by_status: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 

@@ -44,7 +44,7 @@ async fn no_other_file_is_served_beside_the_pages() {
     let gateway = Harness::usual().await;
 
     for path in
-        ["/dashboard/", "/dashboard/index.html", "/dashboard/%ff", "/docs/..", "/docs/style.css/x", "/"]
+        ["/dashboard/", "/dashboard/index.html", "/dashboard/%ff", "/docs/style.css/x", "//"]
     {
         gateway.send("GET", path, None, &[]).await.assert_problem(404, "not_found");
     }

@@ -34,7 +34,7 @@ pub(crate) const PREFERENCE_APPLIED: Header = Header {
 pub(crate) const CACHE_CONTROL: Header = Header {
     name: "Cache-Control",
     example: "private, max-age=10, must-revalidate",
-    description: "How long the answer may be kept: a single balance while it is fresh, pages as long as they are asked for again, all else not at all (`no-store`).",
+    description: "How long the answer may be cached: a single balance while it is fresh, everything else not at all (`no-store`).",
 };
 pub(crate) const AGE: Header = Header {
     name: "Age",
@@ -62,15 +62,10 @@ pub(crate) const ALLOW: Header =
     Header { name: "Allow", example: "GET,HEAD", description: "The methods that are allowed here." };
 pub(crate) const VARY: Header =
     Header { name: "Vary", example: "accept", description: "The request headers that choose the answer." };
-pub(crate) const CONTENT_SECURITY_POLICY: Header = Header {
-    name: "Content-Security-Policy",
-    example: crate::http::pages::page::POLICY,
-    description: "What the page may load, run and ask: its own files and this API.",
-};
-pub(crate) const CONTENT_TYPE_OPTIONS: Header = Header {
-    name: "X-Content-Type-Options",
-    example: "nosniff",
-    description: "Forbids browsers to guess the content's type.",
+pub(crate) const CONTENT_DISPOSITION: Header = Header {
+    name: "Content-Disposition",
+    example: "attachment; filename=\"reconciliation_20261121.csv\"",
+    description: "On CSV only: a file name with the UTC day of the report, which has no column.",
 };
 pub(crate) const X_ACCEL_BUFFERING: Header = Header {
     name: "X-Accel-Buffering",
@@ -79,7 +74,7 @@ pub(crate) const X_ACCEL_BUFFERING: Header = Header {
 };
 
 /// Every header that an answer may have beside those of HTTP itself.
-pub(crate) const ALL: [&Header; 15] = [
+pub(crate) const ALL: [&Header; 14] = [
     &REQUEST_ID,
     &RATE_LIMIT_POLICY,
     &RATE_LIMIT,
@@ -92,8 +87,7 @@ pub(crate) const ALL: [&Header; 15] = [
     &WWW_AUTHENTICATE,
     &ALLOW,
     &VARY,
-    &CONTENT_SECURITY_POLICY,
-    &CONTENT_TYPE_OPTIONS,
+    &CONTENT_DISPOSITION,
     &X_ACCEL_BUFFERING,
 ];
 

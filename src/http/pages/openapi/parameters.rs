@@ -2,10 +2,14 @@
 
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter as Described, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat};
 use utoipa::openapi::{Ref, RefOr, Required, Schema, Type};
 
 use super::schemas::{CURRENCY_PATTERN, NAME_PATTERN, TYPE_PATTERN};
+
+/// A plain decimal above zero. It has no look-ahead, which not every language of generated clients knows; with at most
+/// 28 characters, whatever it matches is accepted.
+const POSITIVE_PATTERN: &str = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)$";
 
 /// A parameter of some operations.
 pub(crate) struct Parameter {
@@ -44,14 +48,6 @@ pub(crate) const ACCOUNT: Parameter = Parameter {
     schema: Form::Pattern(NAME_PATTERN),
     example: Some("ntxpay-br-demo"),
     description: "An account's name, as in `/v1/accounts`. One that the caller may not see is answered like one that does not exist.",
-};
-pub(crate) const FILE: Parameter = Parameter {
-    component: "File",
-    place: Place::Path,
-    name: "file",
-    schema: Form::Text,
-    example: Some("style.css"),
-    description: "The name of a file that the page needs.",
 };
 pub(crate) const CURRENCY: Parameter = Parameter {
     component: "Currency",
@@ -143,9 +139,8 @@ pub(crate) const REQUEST_ID: Parameter = Parameter {
 };
 
 /// Every parameter.
-pub(crate) const ALL: [&Parameter; 13] = [
+pub(crate) const ALL: [&Parameter; 12] = [
     &ACCOUNT,
-    &FILE,
     &CURRENCY,
     &TYPE,
     &NOT_BEFORE,
@@ -191,14 +186,7 @@ impl Form {
             Self::Pattern(pattern) => text().pattern(Some(pattern)).into(),
             Self::Instant => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
             Self::Seconds => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
-            Self::Amount => {
-                // 28 digits, and one sign more where there is a point.
-                let whole = text().pattern(Some("^[0-9]*[1-9][0-9]*$")).max_length(Some(28));
-                let decimal = text()
-                    .pattern(Some(r"^([0-9]*[1-9][0-9]*\.[0-9]+|[0-9]+\.[0-9]*[1-9][0-9]*)$"))
-                    .max_length(Some(29));
-                AnyOfBuilder::new().item(whole).item(decimal).into()
-            }
+            Self::Amount => text().pattern(Some(POSITIVE_PATTERN)).max_length(Some(28)).into(),
         }
     }
 }

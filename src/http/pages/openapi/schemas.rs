@@ -22,7 +22,7 @@ pub(crate) fn all() -> Vec<(&'static str, RefOr<Schema>)> {
         ("Balance", balance()),
         ("Batch", batch()),
         ("BalanceError", balance_error()),
-        ("Accounts", accounts()),
+        ("AccountList", accounts()),
         ("Sufficiency", sufficiency()),
         ("Reconciliation", reconciliation()),
         ("ReconciledBalance", reconciled_balance()),

@@ -20,7 +20,10 @@ pub(crate) const ALL: [Operation; 2] = [
         answers: &[Answer {
             status: "200",
             description: "The accounts.",
-            content: Content::Json { schema: "Accounts", example: include_str!("../examples/accounts.json") },
+            content: Content::Json {
+                schema: "AccountList",
+                example: include_str!("../examples/accounts.json"),
+            },
             headers: &[&header::CACHE_CONTROL],
         }],
         problems: &[ALWAYS],

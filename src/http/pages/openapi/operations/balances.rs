@@ -123,7 +123,7 @@ pub(crate) const ALL: [Operation; 5] = [
                 example: include_str!("../examples/reconciliation.json"),
                 csv: include_str!("../examples/reconciliation.csv"),
             },
-            headers: &[&header::CACHE_CONTROL, &header::AGE],
+            headers: &[&header::CACHE_CONTROL, &header::AGE, &header::CONTENT_DISPOSITION],
         }],
         problems: &[ALWAYS, &[Code::NotAcceptable]],
     },

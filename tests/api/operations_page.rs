@@ -1,9 +1,12 @@
 //! The page on the operations port, as a person with a port-forward sees it, and where `/` leads on the api port.
 
+use std::time::Duration;
+
 use balance_gateway::sandbox::{Fault, FaultKind, Kind};
+use serde_json::Value;
 
 use crate::browser::Browser;
-use crate::harness::{Harness, Setup};
+use crate::harness::{Harness, Setup, eventually_within};
 
 const DESKTOP: u32 = 1280;
 const PHONE: u32 = 360;
@@ -12,14 +15,42 @@ async fn open(gateway: &Harness, width: u32) -> Browser {
     Browser::open(&format!("http://{}/", gateway.ops), width).await
 }
 
-/// The texts of the row with this heading in the table that follows a title.
-async fn row(page: &Browser, title: &str, name: &str) -> Vec<String> {
-    let table =
-        format!("[...document.querySelectorAll('h2')].find(title => title.textContent === '{title}')");
-    let rows = format!("[...{table}.nextElementSibling.querySelectorAll('tbody tr')]");
-    let row = format!("{rows}.find(row => row.cells[0].textContent === '{name}')");
-    let cells = page.value(&format!("[...{row}.cells].slice(1).map(cell => cell.textContent)")).await;
-    cells.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+/// What the page shows at one moment: it may refresh itself before the next question.
+const SNAPSHOT: &str = "(() => {
+    const texts = cells => [...cells].map(cell => cell.textContent);
+    if (document.readyState !== 'complete' || !document.querySelector('main')) return null;
+    const tables = [...document.querySelectorAll('h2')].map(title => [
+        title.textContent,
+        Object.fromEntries([...title.nextElementSibling.tBodies[0].rows]
+            .map(row => texts(row.cells)).map(([name, ...cells]) => [name, cells])),
+    ]);
+    const root = document.documentElement;
+    return {
+        notice: document.querySelector('.notice').innerText,
+        tables: Object.fromEntries(tables),
+        overflow: root.scrollWidth - root.clientWidth,
+        html: root.outerHTML,
+    };
+})()";
+
+async fn snapshot(page: &Browser) -> Value {
+    page.until(&format!("{SNAPSHOT} !== null")).await;
+    loop {
+        let snapshot = page.value(SNAPSHOT).await;
+        if snapshot.is_object() {
+            return snapshot;
+        }
+    }
+}
+
+/// The cells of the row with this heading.
+fn row<'a>(snapshot: &'a Value, title: &str, name: &str) -> Vec<&'a str> {
+    let cells = snapshot["tables"][title][name].as_array();
+    cells
+        .unwrap_or_else(|| panic!("no {name} in {snapshot}"))
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -57,19 +88,20 @@ async fn a_well_gateway_shows_every_provider_account_and_age_and_no_amount() {
     gateway.get("/v1/balances").await;
 
     let page = open(&gateway, DESKTOP).await;
+    let shown = snapshot(&page).await;
 
-    assert_eq!(page.text("document.querySelector('.notice').textContent").await, "No problems.");
-    let provider = row(&page, "Providers", "avista").await;
-    assert_eq!((&provider[0][..], &provider[1][..], &provider[3][..]), ("closed", "0", "–"));
+    assert_eq!(shown["notice"], "No problems.");
+    let provider = row(&shown, "Providers", "avista");
+    assert_eq!([provider[0], provider[1], provider[3]], ["closed", "0", "–"]);
     assert!(provider[2].ends_with(" ago"), "{provider:?}");
-    let account = row(&page, "Accounts", "ntxpay-br-demo").await;
-    assert_eq!((&account[0][..], &account[1][..], &account[4][..]), ("ntxpay-br", "on", "current"));
+    let account = row(&shown, "Accounts", "ntxpay-br-demo");
+    assert_eq!([account[0], account[1], account[4]], ["ntxpay-br", "on", "current"]);
     assert_eq!(account[2], "298 of 300", "a token and a balance");
     assert!(account[3].starts_with("in "), "{account:?}");
-    let balance = row(&page, "Balances in the cache", "ntxpay-mx-demo").await;
-    assert_eq!((&balance[0][..], &balance[1][..], &balance[3][..]), ("MXN", "–", "–"));
+    let balance = row(&shown, "Balances in the cache", "ntxpay-mx-demo");
+    assert_eq!([balance[0], balance[1], balance[3]], ["MXN", "–", "–"]);
     assert!(balance[2].ends_with(" s"), "{balance:?}");
-    let text = page.text("document.documentElement.outerHTML").await;
+    let text = shown["html"].as_str().unwrap();
     for report in gateway.get("/v1/balances").await.json()["balances"].as_array().unwrap() {
         let available = report["available"].as_str().unwrap();
         assert!(!text.contains(available), "{available} is on the page");
@@ -88,14 +120,14 @@ async fn what_is_wrong_stands_first_and_fits_a_phone() {
     gateway.get("/v1/balances").await;
 
     let page = open(&gateway, PHONE).await;
+    let shown = snapshot(&page).await;
 
-    let notice = page.text("document.querySelector('.notice').innerText").await;
+    let notice = shown["notice"].as_str().unwrap();
     assert!(notice.contains("avista: the breaker is open."), "{notice}");
-    let provider = row(&page, "Providers", "avista").await;
+    let provider = row(&shown, "Providers", "avista");
     assert_eq!(provider[0], "open");
     assert!(provider[3].starts_with("status, ") && provider[3].ends_with(" ago"), "{provider:?}");
-    let overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
-    assert_eq!(page.value(overflow).await, 0, "no scrolling sideways");
+    assert_eq!(shown["overflow"], 0, "no scrolling sideways");
     assert_eq!(page.complaints(), [""; 0]);
     page.screenshot("operations-phone").await;
 }
@@ -104,11 +136,7 @@ async fn what_is_wrong_stands_first_and_fits_a_phone() {
 async fn the_page_refreshes_itself_in_the_browser() {
     let gateway = Harness::usual().await;
     let page = open(&gateway, DESKTOP).await;
-    page.value("document.body.dataset.seen = 'before'").await;
+    let loads = || async { page.requested().iter().filter(|url| url.ends_with('/')).count() >= 2 };
 
-    gateway.get("/v1/balances").await;
-
-    page.until("document.body && !document.body.dataset.seen").await;
-    let balance = row(&page, "Balances in the cache", "avista-demo").await;
-    assert!(balance[2].ends_with(" s"), "{balance:?}");
+    eventually_within(Duration::from_mins(1), "the page is loaded again", loads).await;
 }

@@ -62,6 +62,15 @@ pub struct Metrics {
     pub config_last_reload_success: Gauge,
 }
 
+fn last_reload_success(registry: &Registry) -> Result<Gauge, MetricsError> {
+    let gauge = Gauge::new(
+        "config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was loaded, in Unix seconds.",
+    )?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
 impl Metrics {
     /// Makes and registers every family. `revision` is the source revision of the build.
     ///
@@ -74,11 +83,6 @@ impl Metrics {
         let in_flight =
             IntGauge::new("http_requests_in_flight", "Requests of callers that are being answered.")?;
         registry.register(Box::new(in_flight.clone()))?;
-        let last_reload = Gauge::new(
-            "config_last_reload_success_timestamp_seconds",
-            "When the configuration in force was loaded, in Unix seconds.",
-        )?;
-        registry.register(Box::new(last_reload.clone()))?;
         let metrics = Self {
             http_requests: make.counters(
                 "http_requests_total",
@@ -160,7 +164,7 @@ impl Metrics {
                 &["result"],
             )?,
             http_in_flight: in_flight,
-            config_last_reload_success: last_reload,
+            config_last_reload_success: last_reload_success(&registry)?,
             registry: registry.clone(),
             shared_state: OnceLock::new(),
             process: process::registry()?,

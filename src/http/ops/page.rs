@@ -1,6 +1,7 @@
 //! `GET /` on the operations port: the state of this instance as one page for people. It has no script, loads nothing,
 //! and shows no secret and no amount.
 
+mod instance;
 mod problems;
 mod tables;
 mod time;
@@ -20,20 +21,11 @@ use sha2::{Digest, Sha256};
 use crate::gateway::Status;
 use crate::http::header;
 use crate::http::pages::html::Html;
+pub(super) use instance::Instance;
 use problems::problems;
 
 const STYLE: &str = include_str!("page/style.css");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// What the page shows beside the gateway's state.
-pub(super) struct Instance {
-    pub(super) is_draining: bool,
-    /// How many replicas the configuration says there are.
-    pub(super) replicas: u32,
-    /// Whether this one shares balances with the others; `None` without a store.
-    pub(super) is_sharing: Option<bool>,
-    pub(super) rejected_reloads: u64,
-}
 
 /// The page at this moment.
 pub(super) fn answer(status: &Status, instance: &Instance, now: Timestamp) -> Response {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Instance, time};
+use super::instance::Instance;
+use super::time;
 use crate::gateway::{AccountStatus, ProviderStatus, Status};
 
 /// One sentence per problem, the widest first.

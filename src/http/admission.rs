@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::Request;
-use axum::Router;
 use futures_util::poll;
 use http::HeaderMap;
 use http::header::HeaderName;

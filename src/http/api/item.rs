@@ -36,8 +36,7 @@ pub(crate) fn asked(
     query: &Query<'_>,
     longest: Duration,
 ) -> Result<Asked, Problem> {
-    let wait =
-        arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
+    let wait = arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
     Ok(Asked {
         arrived: arrival.moment,
         wish: directives::wish(headers, query.not_before()?),

@@ -72,7 +72,8 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new("0", "test").unwrap());
         let (sender, events) = mpsc::unbounded_channel();
-        let entrance = Entrance { listener, tls, metrics: Some(Arc::clone(&metrics)), workers: Workers::none() };
+        let entrance =
+            Entrance { listener, tls, metrics: Some(Arc::clone(&metrics)), workers: Workers::none() };
         let task = tokio::spawn(serve(entrance, router(sender), Live::new(settings), seen));
         Self { address, metrics, shutdown, task, events }
     }

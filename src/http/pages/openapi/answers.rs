@@ -1,4 +1,4 @@
-//! The answers of an operation: what it is for, and one answer with problems per status.
+//! The answers of an operation: its successes, and one answer with problems per status.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const CALLER: &[&Header] = &[&header::RATE_LIMIT_POLICY, &header::RATE_LIMIT];
 /// All answers of an operation.
 pub(crate) fn of(operation: &Operation) -> Responses {
     let common = [ALWAYS, operation.headers, CALLER].concat();
-    // Who is not known has no limit that could be shown.
+    // An unknown caller has no limit to show.
     let unknown = [ALWAYS, operation.headers].concat();
     let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
     for code in operation.problems.iter().copied().flatten() {

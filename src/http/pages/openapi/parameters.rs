@@ -1,4 +1,4 @@
-//! The parameters of a request: in its path, its query and its headers.
+//! Request parameters: in path, query and headers.
 
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter as Described, ParameterBuilder, ParameterIn};

@@ -35,7 +35,7 @@ use reload::Reloader;
 use sharing::Sharing;
 use watches::Watches;
 
-pub use live::{LiveResult, StoreResult, read_once, try_store};
+pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
 
 /// The source revision, when the build was told.
 const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod amount;
 pub mod answer;
+pub mod cause;
 pub mod currency;
 pub mod error;
 pub mod freshness;
@@ -20,6 +21,7 @@ pub mod turn;
 pub use alerts::{AlertLevels, Level, Ratio, Threshold};
 pub use amount::{Amount, AmountError, MinorUnits};
 pub use answer::{Answer, Failure, Order};
+pub use cause::Cause;
 pub use currency::Currency;
 pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, UpstreamError};
 pub use freshness::{Demand, FreshFor, Limits, Mark, MaxAge, Priority, Wish};

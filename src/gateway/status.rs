@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{BalanceSlot, Gateway};
-use crate::domain::{
-    AccountName, BalanceType, Currency, ErrorKind, Level, Limits, ProviderName, Snapshot, rounded_up,
-};
+use crate::domain::{AccountName, BalanceType, Currency, Level, Limits, ProviderName, Snapshot, rounded_up};
 use crate::upstream::BreakerState;
 
 /// The state of everything.
@@ -38,6 +36,8 @@ pub struct ProviderStatus {
     pub last_failure: Option<Timestamp>,
     /// How it failed.
     pub last_failure_kind: Option<&'static str>,
+    /// Which call it was and why it failed, down to the last cause.
+    pub last_failure_reason: Option<String>,
 }
 
 /// The state of one account.
@@ -91,8 +91,9 @@ impl Gateway {
                 breaker_level: breaker as u8,
                 in_flight: provider.in_flight(),
                 last_success: last.success,
-                last_failure: last.failure.map(|(at, _)| at),
-                last_failure_kind: last.failure.map(|(_, kind)| ErrorKind::as_str(kind)),
+                last_failure: last.failure.map(|failure| failure.at),
+                last_failure_kind: last.failure.map(|failure| failure.kind.as_str()),
+                last_failure_reason: last.failure.map(|failure| failure.to_string()),
             }
         };
         let mut accounts = Vec::with_capacity(self.accounts.len());

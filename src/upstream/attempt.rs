@@ -105,15 +105,16 @@ impl Upstream {
                     problem: "older than max_age",
                 }));
             }
-            let reading =
-                settings.adapter.parse(&answer.body, &balance.selector).map_err(|error| match error {
+            let reading = settings.adapter.parse(answer.body.as_bytes(), &balance.selector).map_err(
+                |error| match error {
                     BodyError::Invalid(error) => UpstreamError::Invalid(error),
                     BodyError::Status(status) => {
                         let classified =
                             classify::status(Operation::Balance, status, &answer.headers, clock::now().wall);
                         classified.err().unwrap_or(UpstreamError::Status(status))
                     }
-                })?;
+                },
+            )?;
             let currency = reading.available.currency();
             if *balance.first_currency.get_or_init(|| currency) != currency {
                 let problem = "not the one that came back first";

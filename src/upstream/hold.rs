@@ -90,7 +90,7 @@ fn doubled(first: Duration, times: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ParseError;
+    use crate::domain::{Cause, ParseError};
     use crate::upstream::clock;
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
         let told = Some(Duration::from_secs(20));
         let invalid = ParseError { field: "body", problem: "not a JSON object" };
         for (error, seconds) in [
-            (UpstreamError::Unreachable, vec![1, 2, 4, 8, 10, 10]),
+            (UpstreamError::Unreachable(Cause::Closed), vec![1, 2, 4, 8, 10, 10]),
             (UpstreamError::Timeout, vec![1, 2]),
             (UpstreamError::Status(500), vec![1, 2]),
             (UpstreamError::Invalid(invalid), vec![5, 5]),

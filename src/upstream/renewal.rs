@@ -126,7 +126,8 @@ impl Upstream {
         let issued = self
             .provider
             .attempt(call, |answer, sent| {
-                let issued = credentials::parse_issued(&answer.body).map_err(UpstreamError::Invalid)?;
+                let issued =
+                    credentials::parse_issued(answer.body.as_bytes()).map_err(UpstreamError::Invalid)?;
                 Ok((issued, sent.at))
             })
             .await;

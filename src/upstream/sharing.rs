@@ -103,7 +103,7 @@ impl Reader for Asking<'_> {
 /// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.
 fn shared_hold(stop: &Stop) -> Option<SharedHold> {
     let scope = match stop.error {
-        UpstreamError::Unreachable
+        UpstreamError::Unreachable(_)
         | UpstreamError::Timeout
         | UpstreamError::Busy
         | UpstreamError::Suspended

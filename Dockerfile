@@ -11,18 +11,18 @@ WORKDIR /build
 # The dependencies, in a layer of their own: rebuilt only when the manifest changes.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && cargo build --release --locked \
+    && cargo build --profile dist --locked \
     && rm -r src
 
 COPY src src
 ARG REVISION=unknown
 ENV BALANCE_GATEWAY_REVISION=$REVISION
 # The stand-ins may be newer than the sources that replace them.
-RUN touch src/main.rs src/lib.rs && cargo build --release --locked
+RUN touch src/main.rs src/lib.rs && cargo build --profile dist --locked
 
 # What the image will hold: the binary, its shared libraries, and how host names are looked up.
 RUN mkdir -p /image/etc \
-    && cp target/release/balance-gateway /image/ \
+    && cp target/dist/balance-gateway /image/ \
     && ldd /image/balance-gateway | grep -o '/[^ ]*' | xargs cp --parents --dereference --target-directory=/image \
     && echo 'hosts: files dns' > /image/etc/nsswitch.conf
 

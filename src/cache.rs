@@ -220,8 +220,10 @@ impl BalanceCache {
         let round = tokio::spawn(async move {
             let question = match terms {
                 // A replica may invalidate the balance while the store is asked.
-                Terms::OfThisReplica => cache.marked(cache.with_ticket(question).await),
-                Terms::OfTheStore => question,
+                Terms::OfThisReplica if cache.shared.is_some() => {
+                    cache.marked(cache.with_ticket(question).await)
+                }
+                Terms::OfThisReplica | Terms::OfTheStore => question,
             };
             let needs_read = |entry: &Arc<Entry>| entry.needs_read(&question, priority, clock());
             let init = cache.read_once(question, priority, origin, read);

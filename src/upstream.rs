@@ -26,6 +26,7 @@ mod sharing;
 mod stop;
 mod tls;
 mod token;
+mod transport;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -40,8 +41,8 @@ pub use credentials::{ClientCredentials, Credential};
 pub use jwks::{JwksClient, JwksError, JwksSettings};
 pub use provider::{Last, LastFailure, ProviderSettings, UpstreamProvider};
 pub use tls::ClientError;
+pub use transport::{Response, Sending, Transport};
 
-use crate::clock;
 use crate::domain::{AccountName, Currency, MaxAge, Selector, Snapshot};
 use crate::metrics::{Operation, ReadRefusal};
 use crate::shared::SharedAccount;
@@ -103,7 +104,11 @@ impl Upstream {
         let balance = |selector| Balance { selector, first_currency: OnceLock::new(), holds: Arc::default() };
         Self {
             account: settings.account,
-            gate: Gate::new(settings.provider.settings.budget, settings.shared.clone()),
+            gate: Gate::new(
+                settings.provider.settings.budget,
+                settings.shared.clone(),
+                settings.provider.clock,
+            ),
             shared: settings.shared,
             provider: settings.provider,
             credentials: Arc::new(Credentials::new(settings.credential)),
@@ -120,7 +125,7 @@ impl Upstream {
     /// Reads under way end undisturbed.
     #[must_use]
     pub fn reconfigured(self: &Arc<Self>, settings: UpstreamSettings, keeps_identity: bool) -> Arc<Self> {
-        let now = clock::now().monotonic;
+        let now = self.provider.now().monotonic;
         let keeps_identity = keeps_identity && self.credentials.is_like(&settings.credential);
         let keeps_credentials = keeps_identity && self.provider.authorises_like(&settings.provider);
         let is_other =
@@ -169,7 +174,7 @@ impl Upstream {
     /// Whether the newest credential was refused, and the one before it is in use.
     #[must_use]
     pub fn is_credential_rejected(&self) -> bool {
-        self.credentials.is_rejected(clock::now().monotonic)
+        self.credentials.is_rejected(self.provider.now().monotonic)
     }
 
     /// Outgoing calls allowed in any period.
@@ -181,7 +186,7 @@ impl Upstream {
     /// Outgoing calls that may leave now.
     #[must_use]
     pub fn budget_remaining(&self) -> u32 {
-        self.gate.remaining(clock::now().monotonic)
+        self.gate.remaining(self.provider.now().monotonic)
     }
 
     /// When the account's token expires; `None` without one of ours.

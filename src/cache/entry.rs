@@ -156,7 +156,8 @@ impl Entry {
     /// Begins a refresh behind an answer; `None` when one runs, is not needed, or is not worth trying yet.
     pub(super) fn begin_refresh(self: Arc<Self>, question: &Question, now: Moment) -> Option<Refreshing> {
         let is_wanted = self.needs_read(question, Priority::Background, now);
-        (is_wanted && !self.is_refreshing.swap(true, Ordering::Relaxed)).then_some(Refreshing(self))
+        // Made only when the flag is taken: dropping one gives the flag back.
+        (is_wanted && !self.is_refreshing.swap(true, Ordering::Relaxed)).then(|| Refreshing(self))
     }
 
     /// Whether nothing here answers the question. Where nobody waits, a failure that is not held also says when it is

@@ -174,10 +174,10 @@ fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
     }
     line(format_args!("\nAll balances, the metrics, the state:"));
     line(format_args!("  curl -s -H 'Authorization: Bearer {key}' http://{api}/v1/balances"));
-    line(format_args!("  balance-gateway balances --url http://{api} --key {key}"));
+    line(format_args!("  {} balances --url http://{api} --key {key}", program()));
     line(format_args!("  curl -s http://{ops}/metrics"));
     line(format_args!("  curl -s http://{ops}/status"));
-    line(format_args!("\nMake a provider fail twice, then read it anew:"));
+    line(format_args!("\nMake a provider fail twice, then read its balance again:"));
     if let Some(provider) = providers.first() {
         let url = provider.url();
         let fault = r#"{"on":"balance","times":2,"kind":"status","status":503}"#;
@@ -188,6 +188,11 @@ fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
             provider.kind()
         ));
     }
-    line(format_args!("\nCtrl-C ends it."));
+    line(format_args!("\nPress Ctrl-C to stop."));
     text
+}
+
+/// The path of this program, which works from every folder, also when it is not on the `PATH`.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "balance-gateway".to_owned(), |path| path.display().to_string())
 }

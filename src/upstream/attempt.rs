@@ -8,8 +8,8 @@ use super::gate::Terms;
 use super::provider::Call;
 use super::rotation::Rotation;
 use super::stop::Stop;
-use super::{Balance, Operation, Sent, Upstream, classify, client, provider};
-use crate::clock;
+use super::transport::Response;
+use super::{Balance, Operation, Sent, Upstream, classify, provider};
 use crate::domain::{BodyError, ObservedAt, ParseError, Reading, Snapshot, Turn, UpstreamError};
 use crate::providers::{self, Authorisation};
 
@@ -35,7 +35,7 @@ impl Upstream {
                 self.attempt(balance, &renewed.authorisation(), terms).await
             }
             Credentials::Static(rotation) => {
-                let now = || clock::now().monotonic;
+                let now = || self.provider.now().monotonic;
                 let chosen = rotation.choose(now());
                 let attempt = self.attempt(balance, &chosen, terms).await;
                 if attempt.is_ok() {
@@ -61,7 +61,7 @@ impl Upstream {
         rotation: &Rotation<C>,
         refused: &Arc<C>,
     ) -> Option<Arc<C>> {
-        let now = clock::now().monotonic;
+        let now = self.provider.now().monotonic;
         if let Some(newest) = rotation.replacement_of(refused, now) {
             return Some(newest);
         }
@@ -97,7 +97,7 @@ impl Upstream {
             gate: &self.gate,
             terms,
         };
-        let understand = |answer: client::Response, sent: provider::Sent| {
+        let understand = |answer: Response, sent: provider::Sent| {
             let age = classify::age(&answer.headers);
             if age > self.max_age.get() {
                 return Err(UpstreamError::Invalid(ParseError {
@@ -105,16 +105,19 @@ impl Upstream {
                     problem: "older than max_age",
                 }));
             }
-            let reading = settings.adapter.parse(answer.body.as_bytes(), &balance.selector).map_err(
-                |error| match error {
+            let reading =
+                settings.adapter.parse(&answer.body, &balance.selector).map_err(|error| match error {
                     BodyError::Invalid(error) => UpstreamError::Invalid(error),
                     BodyError::Status(status) => {
-                        let classified =
-                            classify::status(Operation::Balance, status, &answer.headers, clock::now().wall);
+                        let classified = classify::status(
+                            Operation::Balance,
+                            status,
+                            &answer.headers,
+                            self.provider.now().wall,
+                        );
                         classified.err().unwrap_or(UpstreamError::Status(status))
                     }
-                },
-            )?;
+                })?;
             let currency = reading.available.currency();
             if *balance.first_currency.get_or_init(|| currency) != currency {
                 let problem = "not the one that came back first";
@@ -141,7 +144,7 @@ impl Upstream {
             return;
         }
         self.provider.metrics.mismatched();
-        let now = clock::now().monotonic;
+        let now = self.provider.now().monotonic;
         let mut logged = self.mismatch_logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|logged| now.saturating_duration_since(logged) >= MISMATCH_LOG_INTERVAL) {
             *logged = Some(now);

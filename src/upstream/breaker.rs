@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::domain::Clock;
+
 /// When the breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerSettings {
@@ -41,6 +43,7 @@ pub enum BreakerState {
 pub(super) struct Breaker {
     settings: BreakerSettings,
     state: Arc<Mutex<State>>,
+    clock: Clock,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +58,13 @@ enum State {
 pub(super) struct Admission {
     settings: BreakerSettings,
     state: Arc<Mutex<State>>,
+    clock: Clock,
     is_probe: bool,
 }
 
 impl Breaker {
-    pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: Arc::new(Mutex::new(State::Closed { failures_in_a_row: 0 })) }
+    pub(super) fn new(settings: BreakerSettings, clock: Clock) -> Self {
+        Self { settings, state: Arc::new(Mutex::new(State::Closed { failures_in_a_row: 0 })), clock }
     }
 
     /// Closes it, as at the start.
@@ -78,7 +82,7 @@ impl Breaker {
         if is_probe {
             *state = State::Probing;
         }
-        Ok(Admission { settings: self.settings, state: Arc::clone(&self.state), is_probe })
+        Ok(Admission { settings: self.settings, state: Arc::clone(&self.state), clock: self.clock, is_probe })
     }
 
     /// How long no attempt can leave; `None` where one may.
@@ -138,7 +142,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         if self.is_probe && matches!(*state, State::Probing) {
-            *state = State::Open { until: super::clock::now().monotonic };
+            *state = State::Open { until: (self.clock)().monotonic };
         }
     }
 }
@@ -150,12 +154,12 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::clock;
+    use crate::clock;
 
     const COOLDOWN: Duration = Duration::from_secs(10);
 
     fn opened(now: Instant) -> Breaker {
-        let breaker = Breaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN });
+        let breaker = Breaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN }, clock::now);
         for _ in 0..3 {
             breaker.admit(now).unwrap().settle(Verdict::Failed, now);
         }
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn only_a_balance_starts_the_row_anew() {
         let now = clock::now().monotonic;
-        let breaker = Breaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN });
+        let breaker = Breaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN }, clock::now);
         let attempt = |verdict| breaker.admit(now).unwrap().settle(verdict, now);
 
         attempt(Verdict::Failed);

@@ -7,8 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::clock;
-use crate::domain::Priority;
+use crate::domain::{Clock, Priority};
 
 /// How many calls may leave in any span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +23,7 @@ pub struct BudgetSettings {
 pub(super) struct Budget {
     pub(super) settings: BudgetSettings,
     log: Arc<Mutex<Log>>,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -35,19 +35,22 @@ struct Log {
 
 /// The right to make one call; the attempt ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Grant(Arc<Mutex<Log>>);
+pub(super) struct Grant {
+    log: Arc<Mutex<Log>>,
+    clock: Clock,
+}
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        let mut log = lock(&self.0);
+        let mut log = lock(&self.log);
         log.in_flight = log.in_flight.saturating_sub(1);
-        log.ended.push_back(clock::now().monotonic);
+        log.ended.push_back((self.clock)().monotonic);
     }
 }
 
 impl Budget {
-    pub(super) fn new(settings: BudgetSettings) -> Self {
-        Self { settings, log: Arc::default() }
+    pub(super) fn new(settings: BudgetSettings, clock: Clock) -> Self {
+        Self { settings, log: Arc::default(), clock }
     }
 
     /// The budget of one of so many replicas, over the same calls.
@@ -60,12 +63,12 @@ impl Budget {
     pub(super) fn note(&self, now: Instant) -> Grant {
         let mut log = self.current(now);
         log.in_flight = log.in_flight.saturating_add(1);
-        Grant(Arc::clone(&self.log))
+        self.granted()
     }
 
     /// Another budget over the same calls.
     pub(super) fn resized(&self, settings: BudgetSettings) -> Self {
-        Self { settings, log: Arc::clone(&self.log) }
+        Self { settings, log: Arc::clone(&self.log), clock: self.clock }
     }
 
     /// Grants one call, or says after what time it is worth asking again.
@@ -75,12 +78,16 @@ impl Budget {
         let counted = log.counted();
         if counted < share {
             log.in_flight += 1;
-            return Ok(Grant(Arc::clone(&self.log)));
+            return Ok(self.granted());
         }
         // So many of the oldest must have left the span before fewer than the share count.
         let must_leave = usize::try_from(counted - share).unwrap_or(usize::MAX);
         let last_to_leave = log.ended.get(must_leave).map(|ended| *ended + self.settings.per);
         Err(last_to_leave.map_or(self.settings.per, |free| free.saturating_duration_since(now)))
+    }
+
+    fn granted(&self) -> Grant {
+        Grant { log: Arc::clone(&self.log), clock: self.clock }
     }
 
     /// Whether a call of this priority would be granted.
@@ -132,11 +139,12 @@ fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
     fn budget(requests: u32) -> Budget {
-        Budget::new(BudgetSettings { requests, per: MINUTE })
+        Budget::new(BudgetSettings { requests, per: MINUTE }, clock::now)
     }
 
     #[test]

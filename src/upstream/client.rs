@@ -15,9 +15,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::classify;
 use super::connect::{Connector, Progress, Seen};
 use super::tls::{self, ClientError, Trust};
+use super::transport::{Response, Sending, Transport};
+use super::{Operation, classify};
 use crate::clock;
 use crate::domain::{Cause, ParseError, UpstreamError};
 
@@ -88,20 +89,20 @@ struct Connections {
     made_at: Instant,
 }
 
-/// A complete answer with a success status.
-#[derive(Debug)]
-pub(super) struct Response {
-    pub(super) headers: HeaderMap,
-    /// Without a byte order mark. Bytes that are no UTF-8 are U+FFFD, which no field that is read may hold.
-    pub(super) body: String,
-}
-
 /// How one exchange failed.
 enum Failure {
     /// Below HTTP, or in its rules.
     Transport(Box<dyn std::error::Error + Send + Sync>),
     /// In what was answered.
     Answer(UpstreamError),
+}
+
+impl Transport for Client {
+    fn send(&self, operation: Operation, request: http::Request<Vec<u8>>, timeout: Duration) -> Sending<'_> {
+        let judge =
+            move |status, headers: &_| classify::status(operation, status, headers, clock::now().wall);
+        Box::pin(self.ask(request, timeout, judge))
+    }
 }
 
 impl Client {
@@ -128,7 +129,7 @@ impl Client {
 
     /// Makes one attempt, within `limit` from connecting to the last byte of the body. `judge` looks at the status
     /// before the body is read.
-    pub(super) async fn send(
+    pub(super) async fn ask(
         &self,
         mut request: http::Request<Vec<u8>>,
         limit: Duration,
@@ -227,7 +228,7 @@ fn seen(connection: &CaptureConnection, progress: &Progress) -> Option<Seen> {
     extras.remove().or_else(|| progress.seen().cloned())
 }
 
-async fn read_body(mut body: Incoming) -> Result<String, Failure> {
+async fn read_body(mut body: Incoming) -> Result<BytesMut, Failure> {
     let too_large = || Failure::Answer(UpstreamError::TooLarge);
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());
@@ -242,5 +243,5 @@ async fn read_body(mut body: Incoming) -> Result<String, Failure> {
         bytes.extend_from_slice(&chunk);
     }
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+    Ok(BytesMut::from(String::from_utf8_lossy(bytes).as_bytes()))
 }

@@ -82,7 +82,7 @@ impl FailureLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::clock;
+    use crate::clock;
 
     #[test]
     fn the_first_failure_is_a_line_and_then_one_in_ten_seconds() {

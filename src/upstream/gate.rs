@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::budget::{Budget, BudgetSettings, Grant};
-use crate::clock;
-use crate::domain::{Priority, StoreTime};
+use crate::domain::{Clock, Priority, StoreTime};
 use crate::shared::{Allowance, SharedAccount, Unit};
 
 /// On what terms a read is made.
@@ -51,6 +50,7 @@ pub(super) struct Gate {
     /// What this replica may do while the store does not know of all calls.
     alone: Budget,
     shared: Option<Arc<SharedAccount>>,
+    clock: Clock,
 }
 
 /// The right to make one call; the attempt ends when it is dropped.
@@ -69,18 +69,18 @@ struct Shared {
 }
 
 impl Gate {
-    pub(super) fn new(settings: BudgetSettings, shared: Option<Arc<SharedAccount>>) -> Self {
-        Self::over(Budget::new(settings), shared)
+    pub(super) fn new(settings: BudgetSettings, shared: Option<Arc<SharedAccount>>, clock: Clock) -> Self {
+        Self::over(Budget::new(settings, clock), shared, clock)
     }
 
     /// Another gate over the same calls.
     pub(super) fn resized(&self, settings: BudgetSettings, shared: Option<Arc<SharedAccount>>) -> Self {
-        Self::over(self.budget.resized(settings), shared)
+        Self::over(self.budget.resized(settings), shared, self.clock)
     }
 
-    fn over(budget: Budget, shared: Option<Arc<SharedAccount>>) -> Self {
+    fn over(budget: Budget, shared: Option<Arc<SharedAccount>>, clock: Clock) -> Self {
         let replicas = shared.as_ref().map_or(1, |shared| shared.replicas());
-        Self { alone: budget.divided(replicas), budget, shared }
+        Self { alone: budget.divided(replicas), budget, shared, clock }
     }
 
     /// What this replica goes by now.
@@ -120,7 +120,7 @@ impl Gate {
 
     /// Lets one call out, or says after what time it is worth asking again.
     pub(super) async fn permit(&self, terms: &Terms, attempt: Duration) -> Result<Permit, Duration> {
-        let now = clock::now().monotonic;
+        let now = (self.clock)().monotonic;
         let Some(account) = &self.shared else {
             return Ok(Permit { _grant: self.budget.grant(terms.priority, now)?, shared: None });
         };
@@ -134,7 +134,7 @@ impl Gate {
             }
             None => None,
         };
-        let now = clock::now().monotonic;
+        let now = (self.clock)().monotonic;
         let (grant, unit) = if let Some(unit) = unit {
             (self.budget.note(now), unit)
         } else {

@@ -90,8 +90,8 @@ fn doubled(first: Duration, times: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
     use crate::domain::{Cause, ParseError};
-    use crate::upstream::clock;
 
     #[test]
     fn each_kind_is_held_as_long_as_the_contract_says() {

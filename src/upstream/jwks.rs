@@ -85,8 +85,8 @@ impl JwksClient {
             200..=299 => Ok(()),
             _ => Err(UpstreamError::Status(status)),
         };
-        let answer = self.client.send(request, TIMEOUT, judge).await.map_err(JwksError::Call)?;
-        Ok(answer.body.into_bytes())
+        let answer = self.client.ask(request, TIMEOUT, judge).await.map_err(JwksError::Call)?;
+        Ok(answer.body.to_vec())
     }
 
     fn request(&self) -> Result<http::Request<Vec<u8>>, http::Error> {

@@ -11,14 +11,15 @@ use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, BreakerSettings, BreakerState, Verdict};
 use super::budget::BudgetSettings;
-use super::client::{self, Client, ClientSettings};
+use super::client::{Client, ClientSettings};
 use super::failure_log::FailureLog;
 use super::gate::{Gate, Terms};
 use super::retry::Reserve;
 use super::tls::ClientError;
+use super::transport::{Response, Transport};
 use super::{Operation, Stop, classify};
 use crate::clock;
-use crate::domain::{ErrorKind, Moment, ProviderName, StoreTime, UpstreamError};
+use crate::domain::{Clock, ErrorKind, Moment, ProviderName, StoreTime, UpstreamError};
 use crate::metrics::{Label, ProviderMetrics, ReadRefusal};
 use crate::providers::Provider;
 use crate::shared::SharedBreaker;
@@ -58,7 +59,8 @@ pub struct UpstreamProvider {
     pub(super) slots: Arc<Semaphore>,
     pub(super) reserve: Arc<Reserve>,
     pub(super) metrics: Arc<ProviderMetrics>,
-    client: Client,
+    transport: Arc<dyn Transport>,
+    pub(super) clock: Clock,
     breaker: Breaker,
     /// The breaker of all replicas, for what the provider answered.
     shared: Option<Arc<SharedBreaker>>,
@@ -122,18 +124,37 @@ impl UpstreamProvider {
         shared: Option<Arc<SharedBreaker>>,
         metrics: Arc<ProviderMetrics>,
     ) -> Result<Self, ClientError> {
-        Ok(Self {
+        let client = Client::new(&settings.client, settings.attempt_timeout)?;
+        Ok(Self::over(Arc::new(client), clock::now, settings, shared, metrics))
+    }
+
+    /// A provider over this transport, by this clock.
+    #[must_use]
+    pub fn over(
+        transport: Arc<dyn Transport>,
+        clock: Clock,
+        settings: ProviderSettings,
+        shared: Option<Arc<SharedBreaker>>,
+        metrics: Arc<ProviderMetrics>,
+    ) -> Self {
+        Self {
             slots: Arc::new(Semaphore::new(settings.max_concurrency as usize)),
-            reserve: Arc::new(Reserve::full(clock::now().monotonic)),
+            reserve: Arc::new(Reserve::full(clock().monotonic)),
             metrics,
-            client: Client::new(&settings.client, settings.attempt_timeout)?,
-            breaker: Breaker::new(settings.breaker),
+            transport,
+            clock,
+            breaker: Breaker::new(settings.breaker, clock),
             shared,
             in_flight: Arc::default(),
             last: Arc::default(),
             failures: Arc::default(),
             settings,
-        })
+        }
+    }
+
+    /// This moment on the provider's clocks.
+    pub(super) fn now(&self) -> Moment {
+        (self.clock)()
     }
 
     /// The same provider under other settings: its breaker and its connections begin anew, a limit that did not change
@@ -204,7 +225,7 @@ impl UpstreamProvider {
     /// The breaker's state now.
     #[must_use]
     pub fn breaker_state(&self) -> BreakerState {
-        let now = clock::now().monotonic;
+        let now = self.now().monotonic;
         let shared = match &self.shared {
             Some(shared) if shared.wait(now).is_some() => BreakerState::Open,
             Some(shared) if shared.is_open() => BreakerState::HalfOpen,
@@ -236,9 +257,9 @@ impl UpstreamProvider {
     pub(super) async fn attempt<T>(
         &self,
         call: Call<'_>,
-        understand: impl FnOnce(client::Response, Sent) -> Result<T, UpstreamError>,
+        understand: impl FnOnce(Response, Sent) -> Result<T, UpstreamError>,
     ) -> Result<T, Stop> {
-        let now = clock::now();
+        let now = self.now();
         let admission = self.breaker.admit(now.monotonic).map_err(|wait| {
             self.metrics.refused(ReadRefusal::Breaker);
             Stop::refused(UpstreamError::Suspended, wait)
@@ -256,17 +277,15 @@ impl UpstreamProvider {
             Stop::refused(UpstreamError::BudgetExhausted, wait)
         })?;
         let in_flight = InFlight::enter(&self.in_flight);
-        let requested_at = clock::now();
+        let requested_at = self.now();
         let left = call.terms.deadline.saturating_duration_since(requested_at.monotonic);
         let timeout = left.min(self.settings.attempt_timeout);
-        let judge =
-            |status, headers: &_| classify::status(call.operation, status, headers, clock::now().wall);
-        let result = self.client.send(call.request, timeout, judge).await;
+        let result = self.transport.send(call.operation, call.request, timeout).await;
         let result = result
             .and_then(|answer| understand(answer, Sent { at: requested_at, instant: permit.instant() }));
         drop((permit, in_flight));
 
-        let ended = clock::now();
+        let ended = self.now();
         let failed = result.as_ref().err().copied();
         let took = ended.monotonic.saturating_duration_since(requested_at.monotonic);
         self.metrics.attempted(call.operation, took, failed.and_then(UpstreamError::kind));

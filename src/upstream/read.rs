@@ -9,7 +9,6 @@ use tokio::time::timeout_at;
 use super::gate::Terms;
 use super::stop::Stop;
 use super::{Balance, Sent, Upstream, retry};
-use crate::clock;
 use crate::domain::{Answer, Failure, Order, Priority, Snapshot, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::trace;
@@ -30,7 +29,7 @@ impl Upstream {
 
     /// One whole read of this replica, whatever the others do.
     pub(super) async fn read_alone(self: &Arc<Self>, index: usize, priority: Priority) -> Answer {
-        let started = clock::now().monotonic;
+        let started = self.provider.now().monotonic;
         let balance = &self.balances[index];
         if let Some(failure) = self.held(balance, started) {
             self.note_refused_by_hold();
@@ -66,7 +65,7 @@ impl Upstream {
                 (ended(terms.priority, sent_at, Ok(Arc::new(snapshot))), None)
             }
             Err(stop) => {
-                let now = clock::now().monotonic;
+                let now = self.provider.now().monotonic;
                 let failure = self.hold(balance, &stop, now);
                 (ended(terms.priority, stop.sent_at.unwrap_or(now), Err(failure)), Some(stop))
             }
@@ -84,7 +83,7 @@ impl Upstream {
     }
 
     async fn admitted(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Stop> {
-        if let Some(stop) = self.provider.is_suspended(clock::now().monotonic) {
+        if let Some(stop) = self.provider.is_suspended(self.provider.now().monotonic) {
             self.provider.metrics.refused(ReadRefusal::Breaker);
             return Err(stop);
         }
@@ -103,7 +102,7 @@ impl Upstream {
             };
             // A retry that was not let out leaves the problem of the attempt before.
             let stop = failed_before.filter(|_| stop.sent_at.is_none()).unwrap_or(stop);
-            let now = clock::now().monotonic;
+            let now = self.provider.now().monotonic;
             let pause = retry::pause(attempt);
             let is_over = attempt > self.provider.settings.retries || !stop.error.is_retryable();
             if is_over
@@ -135,7 +134,7 @@ impl Upstream {
     }
 
     pub(super) fn has_time_to_connect(&self, deadline: Instant) -> bool {
-        let left = deadline.saturating_duration_since(clock::now().monotonic);
+        let left = deadline.saturating_duration_since(self.provider.now().monotonic);
         left >= self.provider.settings.client.connect_timeout
     }
 
@@ -146,7 +145,7 @@ impl Upstream {
 
     /// Whether hold, breaker and budget would let an attempt leave now.
     fn may_leave(&self, priority: Priority) -> bool {
-        let now = clock::now().monotonic;
+        let now = self.provider.now().monotonic;
         self.not_held().is_ok()
             && self.provider.is_suspended(now).is_none()
             && self.gate.has_room(priority, now)

@@ -11,7 +11,6 @@ use super::provider::Call;
 use super::rotation::Rotation;
 use super::stop::Stop;
 use super::{Operation, Token, Upstream};
-use crate::clock;
 use crate::domain::{Hold, HoldRow, Priority, UpstreamError};
 
 /// The first and the longest pause after a renewal ahead of time failed.
@@ -24,7 +23,7 @@ impl Upstream {
         rotation: &Rotation<ClientCredentials>,
         terms: &Terms,
     ) -> Result<Arc<Token>, Stop> {
-        let now = clock::now().monotonic;
+        let now = self.provider.now().monotonic;
         if let Some(token) = self.tokens.use_live(now) {
             if rotation.is_trial_due(now) {
                 self.try_newest();
@@ -33,7 +32,7 @@ impl Upstream {
         }
         let turn = timeout_at(terms.deadline.into(), self.tokens.asking.lock()).await;
         let Ok(_turn) = turn else { return Err(self.busy()) };
-        if self.tokens.use_live(clock::now().monotonic).is_none() {
+        if self.tokens.use_live(self.provider.now().monotonic).is_none() {
             self.not_held()?;
             self.mint(rotation, terms).await?;
         }
@@ -50,9 +49,9 @@ impl Upstream {
         self.tokens.drop_refused(refused);
         let turn = timeout_at(terms.deadline.into(), self.tokens.asking.lock()).await;
         let Ok(_turn) = turn else { return Err(self.busy()) };
-        if self.tokens.use_live(clock::now().monotonic).is_none() {
+        if self.tokens.use_live(self.provider.now().monotonic).is_none() {
             self.not_held()?;
-            self.tokens.take_refused_renewal(clock::now().monotonic).map_err(Stop::refused_again)?;
+            self.tokens.take_refused_renewal(self.provider.now().monotonic).map_err(Stop::refused_again)?;
             self.mint(rotation, terms).await?;
         }
         self.token_in_time(terms.deadline)
@@ -60,7 +59,7 @@ impl Upstream {
 
     /// A hold of the account may have begun while something was waited for.
     pub(super) fn not_held(&self) -> Result<(), Stop> {
-        let now = clock::now().monotonic;
+        let now = self.provider.now().monotonic;
         let held = self
             .holds
             .held(now)
@@ -69,7 +68,7 @@ impl Upstream {
     }
 
     fn token_in_time(&self, deadline: Instant) -> Result<Arc<Token>, Stop> {
-        let token = self.tokens.use_live(clock::now().monotonic);
+        let token = self.tokens.use_live(self.provider.now().monotonic);
         token.filter(|_| self.has_time_to_connect(deadline)).ok_or_else(|| self.busy())
     }
 
@@ -80,7 +79,7 @@ impl Upstream {
         rotation: &Rotation<ClientCredentials>,
         terms: &Terms,
     ) -> Result<(), Stop> {
-        let chosen = rotation.choose(clock::now().monotonic);
+        let chosen = rotation.choose(self.provider.now().monotonic);
         let result = self.ask_token(rotation, &chosen, terms).await;
         if result.as_ref().is_err_and(|stop| stop.error == UpstreamError::Refused)
             && let Some(other) = self.note_refused(rotation, &chosen)
@@ -96,7 +95,7 @@ impl Upstream {
         tokio::spawn(async move {
             let Credentials::Client(rotation) = &*account.credentials else { return };
             let Ok(_turn) = account.tokens.asking.try_lock() else { return };
-            let now = clock::now().monotonic;
+            let now = account.provider.now().monotonic;
             if rotation.is_trial_due(now) && account.not_held().is_ok() {
                 let deadline = now + account.provider.settings.deadline;
                 let newest = rotation.choose(now);
@@ -126,13 +125,12 @@ impl Upstream {
         let issued = self
             .provider
             .attempt(call, |answer, sent| {
-                let issued =
-                    credentials::parse_issued(answer.body.as_bytes()).map_err(UpstreamError::Invalid)?;
+                let issued = credentials::parse_issued(&answer.body).map_err(UpstreamError::Invalid)?;
                 Ok((issued, sent.at))
             })
             .await;
         let (issued, asked_at) = issued?;
-        rotation.worked(credentials, clock::now().monotonic);
+        rotation.worked(credentials, self.provider.now().monotonic);
         let token = self.tokens.store(issued, asked_at);
         self.renew_ahead(token);
         Ok(())
@@ -162,7 +160,7 @@ impl Upstream {
     }
 
     fn wants_renewal(&self, token: &Arc<Token>) -> bool {
-        self.tokens.is_current(token) && token.is_live(clock::now().monotonic)
+        self.tokens.is_current(token) && token.is_live(self.provider.now().monotonic)
     }
 
     /// One renewal ahead of time. Its failure holds nothing, since the old token lives; unless the provider asked
@@ -170,7 +168,7 @@ impl Upstream {
     async fn renew(self: &Arc<Self>, token: &Arc<Token>) -> Result<(), Stop> {
         let Credentials::Client(rotation) = &*self.credentials else { return Ok(()) };
         let _turn = self.tokens.asking.lock().await;
-        let now = clock::now().monotonic;
+        let now = self.provider.now().monotonic;
         if !self.wants_renewal(token) || self.holds.held(now).is_some() {
             return Err(Stop::refused(UpstreamError::Busy, RETRY_PAUSES.0));
         }
@@ -191,7 +189,7 @@ impl Upstream {
     /// A call that nobody waited for holds the account only if the provider asked us to slow down.
     fn hold_if_throttled(&self, stop: &Stop) {
         if matches!(stop.hold, Hold::AsTold(_) | Hold::Doubling { row: HoldRow::Throttled, .. }) {
-            let now = clock::now().monotonic;
+            let now = self.provider.now().monotonic;
             self.holds.begin(stop.error, stop.hold, stop.sent_at.unwrap_or(now), now);
         }
     }

@@ -59,7 +59,7 @@ pub(super) fn pause(attempt: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::clock;
+    use crate::clock;
 
     #[test]
     fn ten_retries_then_none_until_time_or_reads_bring_one_back() {

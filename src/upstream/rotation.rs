@@ -148,7 +148,7 @@ fn is_due(refused_at: Instant, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::clock;
+    use crate::clock;
 
     fn start() -> (Rotation<&'static str>, Instant) {
         let (rotation, now) = (Rotation::new("old"), clock::now().monotonic);

@@ -8,7 +8,6 @@ use super::Upstream;
 use super::credentials::Credentials;
 use super::gate::Terms;
 use super::stop::Stop;
-use crate::clock;
 use crate::domain::{Answer, Failure, Hold, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::providers::Authorisation;
@@ -39,7 +38,7 @@ impl Upstream {
 
 impl Reader for Asking<'_> {
     fn closed(&self) -> Option<Failure> {
-        let now = clock::now().monotonic;
+        let now = self.upstream.provider.now().monotonic;
         self.upstream.held(&self.upstream.balances[self.index], now).or_else(|| {
             let stop = self.upstream.provider.is_suspended(now)?;
             Some(Failure {
@@ -51,7 +50,7 @@ impl Reader for Asking<'_> {
     }
 
     fn credential(&self) -> String {
-        let now = clock::now().monotonic;
+        let now = self.upstream.provider.now().monotonic;
         let mut parts = match &*self.upstream.credentials {
             Credentials::Client(rotation) => {
                 let client = rotation.next(now);
@@ -85,7 +84,7 @@ impl Reader for Asking<'_> {
     async fn read(&self, number: u64, first: Unit) -> Outcome {
         let terms = Terms {
             priority: self.priority,
-            deadline: clock::now().monotonic + self.upstream.provider.settings.deadline,
+            deadline: self.upstream.provider.now().monotonic + self.upstream.provider.settings.deadline,
             number: Some(number),
             asks_store: true,
             first: Mutex::new(Some(first)),

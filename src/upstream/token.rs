@@ -139,7 +139,7 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::clock;
+    use crate::clock;
 
     fn issued(seconds: u64) -> Issued {
         Issued { token: "t".into(), life: Duration::from_secs(seconds) }

@@ -303,12 +303,27 @@ pub(crate) fn client() -> reqwest::ClientBuilder {
 }
 
 /// Polls until the condition is true.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let end = Instant::now() + PATIENCE;
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
+    eventually_within(PATIENCE, what, condition).await;
+}
+
+/// Polls until the condition is true, for at most this long.
+pub(crate) async fn eventually_within<F: Future<Output = bool>>(
+    patience: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) {
+    let end = Instant::now() + patience;
     while !condition().await {
         assert!(Instant::now() < end, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The port of 127.0.0.1 on which a program of the Prometheus project says in its log that it listens.
+pub(crate) fn listening_port(log: &str) -> Option<u16> {
+    let address = log.split_once("msg=\"Listening on\" address=127.0.0.1:")?.1.lines().next()?;
+    address.trim().parse().ok()
 }
 
 /// SHA-256 of a key, as the configuration keeps it.

@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "tests measure with the real clock")]
 
+mod alertmanager;
 mod alerts;
 mod balances;
 mod balances_command;
@@ -24,6 +25,7 @@ mod kubernetes;
 mod lifecycle;
 mod monitoring;
 mod mutual_tls;
+mod on_call;
 mod openapi;
 mod operations;
 mod outages;

@@ -284,6 +284,27 @@ async fn every_example_is_a_real_answer_and_every_header_is_described() {
     assert_eq!(described.keys().map(|name| name.to_ascii_lowercase()).collect::<BTreeSet<_>>(), seen);
 }
 
+#[tokio::test]
+async fn every_operation_is_compared_with_a_real_answer() {
+    let document = document(&Harness::usual().await).await;
+
+    let documented: BTreeSet<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| (path.as_str(), method))
+        })
+        .map(|(path, method)| format!("{method} {path}"))
+        .collect();
+
+    let compared: BTreeSet<_> = successes()
+        .iter()
+        .map(|request| format!("{} {}", request.method.to_ascii_lowercase(), request.pattern))
+        .collect();
+    assert_eq!(documented, compared);
+}
+
 /// Asserts that an object, and every object inside it, has all required fields of its schema and no others.
 #[track_caller]
 fn assert_fields(document: &Value, schema: &Value, value: &Value, place: &str) {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use url::Url;
 
-use crate::harness::{self, eventually};
+use crate::harness::{self, eventually, is_long, listening_port};
 use crate::process::Folder;
 
 const CONFIG: &str = include_str!("../../config/prometheus/prometheus.yml");
@@ -15,8 +15,10 @@ const RULES: [(&str, &str); 2] = [
     ("recording.yml", include_str!("../../config/prometheus/recording.yml")),
     ("alerts.yml", include_str!("../../config/prometheus/alerts.yml")),
 ];
-/// Lines of the shipped configuration that a test replaces: the target, and shorter intervals.
+/// The addresses in the shipped configuration; a test puts its own in their place.
 const TARGET: &str = r#"targets: ["127.0.0.1:9090"]"#;
+const ALERTMANAGER: &str = r#"targets: ["127.0.0.1:9093"]"#;
+/// A quicker pace than the shipped one.
 const PACE: [(&str, &str); 2] = [
     ("scrape_interval: 15s", "scrape_interval: 250ms"),
     ("evaluation_interval: 15s", "evaluation_interval: 1s"),
@@ -33,11 +35,22 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes this operations port, and waits until it answers.
     pub(crate) async fn scraping(ops: SocketAddr) -> Self {
+        Self::start(ops, "targets: []", &PACE).await
+    }
+
+    /// Likewise, and sends its alerts to this Alertmanager; in the long run at the shipped pace.
+    pub(crate) async fn alerting(ops: SocketAddr, alertmanager: SocketAddr) -> Self {
+        let pace = if is_long() { &[][..] } else { &PACE };
+        Self::start(ops, &format!("targets: [\"{alertmanager}\"]"), pace).await
+    }
+
+    async fn start(ops: SocketAddr, alertmanager: &str, pace: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
+        // With the label that an operator adds.
         let target = format!("targets: [\"{ops}\"]\n        labels: {{namespace: payments}}");
-        let config = [(TARGET, target.as_str())]
-            .into_iter()
-            .chain(PACE)
+        let config = [(TARGET, target.as_str()), (ALERTMANAGER, alertmanager)]
+            .iter()
+            .chain(pace)
             .fold(CONFIG.to_owned(), |config, (shipped, tested)| replaced(&config, shipped, tested));
         for (name, rules) in RULES {
             folder.write(name, rules);
@@ -96,13 +109,9 @@ impl Drop for Prometheus {
     }
 }
 
+/// The shipped configuration with another text in one place, which must be there.
 #[track_caller]
-fn replaced(config: &str, shipped: &str, tested: &str) -> String {
+pub(crate) fn replaced(config: &str, shipped: &str, tested: &str) -> String {
     assert!(config.contains(shipped), "no {shipped} in the shipped configuration");
     config.replace(shipped, tested)
-}
-
-fn listening_port(log: &str) -> Option<u16> {
-    let address = log.split_once("msg=\"Listening on\" address=127.0.0.1:")?.1.lines().next()?;
-    address.trim().parse().ok()
 }

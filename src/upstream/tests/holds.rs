@@ -225,5 +225,5 @@ async fn the_last_success_and_failure_are_known() {
 
     assert!(before.success.is_none() && before.failure.is_none());
     assert!(after.success.is_some());
-    assert_eq!(after.failure.map(|(_, kind)| kind), Some(crate::domain::ErrorKind::Throttled));
+    assert_eq!(after.failure.map(|failure| failure.kind), Some(crate::domain::ErrorKind::Throttled));
 }

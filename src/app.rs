@@ -121,8 +121,10 @@ impl App {
             limiter: &Limiter::new(sharing.shared().cloned()),
             tracer: tracer.clone(),
         };
-        let service = Live::new(Api::new(Arc::clone(&service_accounts), Arc::clone(&metrics), parts));
         let shutdown = Shutdown::default();
+        let api_state =
+            Api::new(Arc::clone(&service_accounts), Arc::clone(&metrics), shutdown.clone(), parts);
+        let service = Live::new(api_state);
         let operations = Ops {
             api: service.clone(),
             metrics: Arc::clone(&metrics),

@@ -9,7 +9,7 @@ mod service_accounts;
 mod throttle;
 
 pub use account_pattern::AccountPattern;
-pub use callers::Callers;
+pub use callers::{Callers, Credential};
 pub use denied::DeniedLog;
 pub use identity::Identity;
 pub use service_accounts::{

@@ -5,12 +5,13 @@
 //! on memory alone.
 
 mod entry;
+mod listeners;
 mod marks;
 mod peek;
 mod sharing;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -23,6 +24,8 @@ use crate::domain::{
 pub use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};
 use entry::Entry;
+pub use listeners::Listener;
+use listeners::Listeners;
 use marks::Marks;
 pub use peek::{Absence, Peek};
 
@@ -43,6 +46,8 @@ pub struct BalanceCache {
     shared: Option<Arc<Shared>>,
     clock: Clock,
     reads: Reads,
+    /// Those who follow a balance.
+    listeners: Listeners,
 }
 
 /// One question to the cache.
@@ -93,6 +98,7 @@ impl BalanceCache {
             shared: None,
             clock,
             reads: Reads::default(),
+            listeners: Listeners::default(),
         }
     }
 
@@ -196,6 +202,16 @@ impl BalanceCache {
         self.entries.get(key).await?.snapshot().cloned()
     }
 
+    /// Sets the listener that hears from now on what is stored of a balance.
+    pub fn listen(&self, key: BalanceKey, listener: Weak<dyn Listener>) {
+        self.listeners.set(key, listener);
+    }
+
+    /// How the last read of a balance failed, if it did.
+    pub async fn failure(&self, key: &BalanceKey) -> Option<Failure> {
+        self.entries.get(key).await?.failure()
+    }
+
     /// The question for a balance that may have been invalidated.
     fn marked(&self, question: Question) -> Question {
         let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
@@ -251,7 +267,7 @@ impl BalanceCache {
         F: Future<Output = Answer> + Send + 'static,
     {
         let (clock, order) = (self.clock, Order { priority, ticket: question.demand.ticket() });
-        let (stored, reads) = (self.entries.clone(), self.reads.clone());
+        let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
         async move {
             let trace = reads.begin(question.key, origin, clock());
             // A panic must end this read alone; were it passed on, each waiter would start the next.
@@ -265,7 +281,10 @@ impl BalanceCache {
                 reads.end(&question.key, trace, &answer, clock());
             }
             let before = stored.get(&question.key).await;
-            Arc::new(Entry::after(before.as_deref(), answer, clock()).with_trace(trace))
+            let entry = Entry::after(before.as_deref(), answer, clock()).with_trace(trace);
+            // Before anybody finds it in memory, so that listeners hear of reads in their order.
+            listeners.stored(&question.key, &entry);
+            Arc::new(entry)
         }
     }
 }

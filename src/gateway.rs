@@ -2,6 +2,7 @@
 
 mod account;
 mod balance;
+mod events;
 mod lookup;
 mod reconciliation;
 mod status;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use account::{Account, AccountSettings, BalanceSettings, BalanceSlot, Selection};
 pub use balance::{Asked, Found, Refusal, Via};
+pub use events::{Event, Inbox, Report, Subscription};
 pub use lookup::{Lookup, Source};
 pub use reconciliation::{Finding, Verdict};
 pub use status::{AccountStatus, BalanceStatus, ProviderStatus, Status};
@@ -24,6 +26,7 @@ use crate::cache::{BalanceCache, Shared};
 use crate::domain::{AccountName, Clock, ProviderName};
 use crate::trace::Tracer;
 use crate::upstream::UpstreamProvider;
+use events::Channels;
 
 /// Every account and what is known of its balances.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub struct Gateway {
     accounts: BTreeMap<AccountName, Arc<Account>>,
     providers: BTreeMap<ProviderName, Arc<UpstreamProvider>>,
     cache: BalanceCache,
+    /// Those of this configuration.
+    channels: Channels,
     clock: Clock,
 }
 
@@ -45,6 +50,7 @@ impl Gateway {
                 .collect(),
             providers: providers.into_iter().map(|provider| (provider.name().clone(), provider)).collect(),
             cache: BalanceCache::new(clock),
+            channels: Channels::default(),
             clock,
         }
     }

@@ -4,6 +4,7 @@
 mod admission;
 mod api;
 mod arrival;
+mod byes;
 mod caller;
 mod directives;
 mod header;
@@ -30,7 +31,7 @@ pub use settings::{CallerSettings, ServerSettings};
 pub use state::{Api, ApiParts};
 
 use crate::live::Live;
-use api::{accounts, balance, balances, reconciliation, sufficiency};
+use api::{accounts, balance, balances, events, reconciliation, sufficiency};
 use pages::{dashboard, docs, openapi};
 use problem::{Code, Problem};
 use route::Route;
@@ -51,6 +52,7 @@ pub fn api_service(
         .route(Route::Sufficiency.pattern(), get(sufficiency::check))
         .route(Route::Balances.pattern(), get(balances::list))
         .route(Route::Reconciliation.pattern(), get(reconciliation::report))
+        .route(Route::Events.pattern(), get(events::open))
         .route(Route::OpenApi.pattern(), get(openapi::show))
         .route(Route::Docs.pattern(), get(docs::show))
         .route(Route::DocsFile.pattern(), get(docs::file))

@@ -4,6 +4,7 @@
 //! concatenate to the same text would share a child. Every second label here is a closed set of which no member
 //! ends in another, and what has free labels is made at scrape time (`live.rs`).
 
+mod events;
 mod handles;
 mod labels;
 mod live;
@@ -15,15 +16,17 @@ use std::sync::Arc;
 
 use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
+pub use events::{HookMetrics, StreamMetrics};
 pub use handles::{CallerMetrics, ProviderMetrics, RouteMetrics};
 pub use labels::{
-    AuthFailure, ConnectionRefusal, Label, LimitPolicy, Operation, Outcome, ReadRefusal, ReloadResult,
-    SharedError, SharedOperation,
+    AuthFailure, ConnectionRefusal, HookResult, Label, LimitPolicy, Operation, Outcome, ReadRefusal,
+    ReloadResult, SharedError, SharedOperation,
 };
 pub use live::{Family, Samples};
 pub use shared::SharedMetrics;
 
-use crate::domain::{CallerName, ErrorKind, ProviderName};
+use crate::domain::{CallerName, ErrorKind, HookName, ProviderName};
+use events::EventFamilies;
 use handles::OperationMetrics;
 use maker::Maker;
 
@@ -51,6 +54,7 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     rate_limited: IntCounterVec,
     forced_reads: IntCounterVec,
+    events: EventFamilies,
     cache_lookups: IntCounterVec,
     served_age: HistogramVec,
     upstream_duration: HistogramVec,
@@ -116,6 +120,7 @@ impl Metrics {
                 "Units of the forced limit spent by a caller's demands.",
                 &["caller"],
             )?,
+            events: EventFamilies::new(&make)?,
             cache_lookups: make.counters(
                 "cache_lookups_total",
                 "Balances asked for, by what the caller got.",
@@ -219,6 +224,18 @@ impl Metrics {
                 .map(|policy| self.rate_limited.with_label_values(&[caller.as_str(), policy.as_str()])),
             forced_reads: self.forced_reads.with_label_values(&[caller.as_str()]),
         }
+    }
+
+    /// The handles of one caller's event streams.
+    #[must_use]
+    pub fn streams_of(&self, caller: &CallerName) -> StreamMetrics {
+        self.events.streams_of(caller)
+    }
+
+    /// The handles of one hook.
+    #[must_use]
+    pub fn hook(&self, hook: &HookName) -> HookMetrics {
+        self.events.hook(hook)
     }
 
     /// The handles of one provider.

@@ -3,6 +3,7 @@
 
 mod connection;
 mod listener;
+mod open_ended;
 mod peer;
 mod peer_timeouts;
 mod settings;
@@ -10,6 +11,7 @@ mod tls;
 
 pub use connection::Answers;
 pub use listener::{Drained, Entrance, bind, serve};
+pub use open_ended::OpenEnded;
 pub use peer::Peer;
 pub use settings::ListenerSettings;
 pub use tls::{TlsError, TlsSettings};

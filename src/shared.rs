@@ -44,7 +44,9 @@ pub use store::Trouble;
 pub use units::{Taken, UnitSettings, Units};
 pub use url::StoreUrl;
 
-use crate::domain::{AccountName, BalanceKey, CallerName, Clock, MaxAge, ProviderName, Standing, StoreTime};
+use crate::domain::{
+    AccountName, BalanceKey, CallerName, Clock, MaxAge, ProviderName, Snapshot, Standing, StoreTime, Ticket,
+};
 use crate::metrics::{LimitPolicy, SharedMetrics};
 
 use account::LIFE;
@@ -55,6 +57,8 @@ use store::{Argument, Store};
 
 /// What is told of an invalidation: the balance, and its mark.
 type OnMark = Box<dyn Fn(BalanceKey, u64) + Send + Sync>;
+/// Hears of the end of a read: the balance, and the read's number.
+type OnEnd = Box<dyn Fn(BalanceKey, u64) + Send + Sync>;
 
 /// The shared tier of one replica.
 pub struct Shared {
@@ -71,6 +75,7 @@ pub struct Shared {
     /// Each provider's breaker by its name.
     breakers: Mutex<HashMap<ProviderName, Weak<SharedBreaker>>>,
     on_mark: OnceLock<OnMark>,
+    on_end: OnceLock<OnEnd>,
     /// Invalidations of this replica, to be told again to a store that may have lost them.
     own_marks: Mutex<HashMap<BalanceKey, Instant>>,
     /// Told when this replica is alone.
@@ -115,6 +120,7 @@ impl Shared {
             accounts: Mutex::default(),
             breakers: Mutex::default(),
             on_mark: OnceLock::new(),
+            on_end: OnceLock::new(),
             own_marks: Mutex::default(),
             silenced: Notify::new(),
             leases: Mutex::default(),
@@ -201,6 +207,20 @@ impl Shared {
     /// Tells `listener` of every invalidation by another replica. The first listener stays.
     pub fn on_mark(&self, listener: OnMark) {
         let _ = self.on_mark.set(listener);
+    }
+
+    /// Tells `listener` of the end of every read, at whichever replica. The first listener stays.
+    pub fn on_end(&self, listener: OnEnd) {
+        let _ = self.on_end.set(listener);
+    }
+
+    /// The stored snapshot of this number or a later one, if it may still be served. Nobody reads because of it.
+    pub async fn stored(&self, key: &BalanceKey, number: u64, max_age: MaxAge) -> Option<Arc<Snapshot>> {
+        if !self.is_sharing() {
+            return None;
+        }
+        let (account, index) = self.find(key)?;
+        account.stored(index, Ticket { above: number.saturating_sub(1), ..Ticket::default() }, max_age).await
     }
 
     /// Where the reads of a balance stand after this call began; `None` when the store is of no use now.

@@ -131,6 +131,7 @@ impl Reloader {
             limiter: &Limiter::new(self.lasting.sharing.shared().cloned()),
             tracer,
         }));
+        api.retire();
         if has_changed("auth.kubernetes") {
             self.service_accounts.replace(trusted);
         }

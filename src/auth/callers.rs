@@ -13,6 +13,15 @@ use super::identity::Identity;
 use super::service_accounts::ServiceAccounts;
 use crate::metrics::AuthFailure;
 
+/// What a request proves its caller with, to find the caller again after a reload. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A key, by its SHA-256.
+    Key([u8; 32]),
+    /// The token of a service account, by its subject.
+    Token(Arc<str>),
+}
+
 /// Every caller, indexed by what identifies it. `C` is what the owner keeps of each caller.
 pub struct Callers<C> {
     by_digest: HashMap<[u8; 32], Arc<C>>,
@@ -59,6 +68,31 @@ impl<C> Callers<C> {
         }
         let subject = service_accounts.subject(key, &digest, now)?;
         self.by_subject.get(&*subject).ok_or(AuthFailure::UnknownServiceAccount)
+    }
+
+    /// What a request proves its caller with, if it does.
+    #[must_use]
+    pub fn credential(
+        &self,
+        headers: &HeaderMap,
+        service_accounts: &ServiceAccounts,
+        now: Timestamp,
+    ) -> Option<Credential> {
+        let key = bearer(headers)?;
+        let digest: [u8; 32] = Sha256::digest(key).into();
+        match self.with_key(&digest) {
+            Some(_) => Some(Credential::Key(digest)),
+            None => service_accounts.subject(key, &digest, now).ok().map(Credential::Token),
+        }
+    }
+
+    /// The caller of a credential, if it is still known.
+    #[must_use]
+    pub fn find(&self, credential: &Credential) -> Option<&Arc<C>> {
+        match credential {
+            Credential::Key(digest) => self.with_key(digest),
+            Credential::Token(subject) => self.by_subject.get(&**subject),
+        }
     }
 
     fn with_key(&self, digest: &[u8; 32]) -> Option<&Arc<C>> {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::entry::Entry;
 use super::{BalanceCache, Question, Shared};
-use crate::domain::{BalanceKey, StoreTime};
+use crate::domain::{Answer, BalanceKey, Limits, Priority, StoreTime};
 
 impl BalanceCache {
     /// An empty cache that shares what it knows with other replicas. What was invalidated here stays so.
@@ -12,6 +13,8 @@ impl BalanceCache {
         let (clock, marks) = (self.clock, self.marks.without_numbers());
         let cache = Self { shared: Some(Arc::clone(shared)), marks: marks.clone(), ..Self::new(clock) };
         shared.on_mark(Box::new(move |key, number| marks.note(key, number, clock().monotonic)));
+        let listeners = cache.listeners.clone();
+        shared.on_end(Box::new(move |key, number| listeners.ended_elsewhere(&key, number)));
         cache
     }
 
@@ -19,6 +22,35 @@ impl BalanceCache {
     #[must_use]
     pub fn alone(&self) -> Self {
         Self { shared: None, ..self.clone() }
+    }
+
+    /// Stores what the read of this number brought to another replica, or a later one; the provider is not asked.
+    pub async fn adopt(&self, key: BalanceKey, number: u64, limits: Limits) {
+        let Some(shared) = &self.shared else { return };
+        let is_newer = |entry: &Arc<Entry>| {
+            let turn = entry.snapshot().and_then(|snapshot| snapshot.turn());
+            turn.is_none_or(|turn| turn.number < number)
+        };
+        if self.entries.get(&key).await.is_some_and(|entry| !is_newer(&entry)) {
+            return;
+        }
+        let Some(snapshot) = shared.stored(&key, number, limits.max_age).await else { return };
+        let (entries, listeners, clock) = (self.entries.clone(), self.listeners.clone(), self.clock);
+        let answer = Answer {
+            priority: Priority::Background,
+            sent_at: snapshot.requested_at().monotonic,
+            turn: snapshot.turn(),
+            is_elsewhere: true,
+            result: Ok(snapshot),
+        };
+        let stored = entries.clone();
+        let init = async move {
+            let before = stored.get(&key).await;
+            let entry = Entry::after(before.as_deref(), answer, clock());
+            listeners.stored(&key, &entry);
+            Arc::new(entry)
+        };
+        entries.entry_by_ref(&key).or_insert_with_if(init, is_newer).await;
     }
 
     /// Invalidates balances for every replica, where they share: the instant of the store's clock that all of them go

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -113,6 +114,7 @@ fn read(
     let limit = section.or("limit", LIMIT);
     let limit = limit.and_then(|whole| Ok(section.share("limit", whole, replicas?)));
     let forced: Read<Option<LimitSettings>> = section.optional("forced");
+    let streams = section.or("streams", NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN));
     let forced =
         forced.and_then(|whole| whole.map(|whole| Ok(section.share("forced", whole, replicas?))).transpose());
 
@@ -122,6 +124,7 @@ fn read(
         accounts: accounts?.into_iter().map(|pattern| pattern.0).collect(),
         limit: limit?,
         forced: forced?,
+        streams: usize::try_from(streams?.get()).unwrap_or(usize::MAX),
     })
 }
 

@@ -72,6 +72,10 @@ name!(
     /// The configured name of an internal service that asks us; a metric label.
     CallerName
 );
+name!(
+    /// The configured name of a hook; a metric label.
+    HookName
+);
 
 fn is_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

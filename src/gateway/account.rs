@@ -80,6 +80,14 @@ pub(super) struct UpstreamBalance {
     index: usize,
 }
 
+impl BalanceSlot {
+    /// Whether another slot is the same balance, with the same alert levels.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.key, &self.selector, self.alerts) == (other.key, &other.selector, other.alerts)
+    }
+}
+
 /// Which configured balance a caller's words choose.
 #[derive(Debug)]
 pub enum Selection<'a> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use http::header::HeaderValue;
@@ -11,7 +12,7 @@ use super::settings::CallerSettings;
 use crate::auth::{AccountPattern, Callers};
 use crate::domain::{CallerName, RetryAfter};
 use crate::limits::{Limit, Limiter};
-use crate::metrics::{CallerMetrics, LimitPolicy, Metrics};
+use crate::metrics::{CallerMetrics, LimitPolicy, Metrics, StreamMetrics};
 
 /// One internal service.
 pub(super) struct Caller {
@@ -21,6 +22,20 @@ pub(super) struct Caller {
     forced: Option<Arc<Limit>>,
     policy: HeaderValue,
     metrics: CallerMetrics,
+    streams: Streams,
+}
+
+/// The places for event streams of one caller.
+struct Streams {
+    most: usize,
+    open: Arc<AtomicUsize>,
+    metrics: StreamMetrics,
+}
+
+/// One open event stream's place among its caller's, until it is dropped.
+pub(super) struct StreamPlace {
+    open: Arc<AtomicUsize>,
+    metrics: StreamMetrics,
 }
 
 impl Caller {
@@ -47,6 +62,11 @@ impl Caller {
         Some(Self {
             policy: header::value(policies.join(", ")),
             metrics: metrics.caller(&settings.name),
+            streams: Streams {
+                most: settings.streams,
+                metrics: metrics.streams_of(&settings.name),
+                open: before.map_or_else(Arc::default, |before| Arc::clone(&before.streams.open)),
+            },
             name: settings.name,
             accounts: settings.accounts,
             limit,
@@ -84,6 +104,15 @@ impl Caller {
         Ok(())
     }
 
+    /// Takes a place for an event stream; `None` when all are taken.
+    pub(super) fn open_stream(&self) -> Option<StreamPlace> {
+        let Streams { most, open, metrics } = &self.streams;
+        let take = |open: usize| (open < *most).then_some(open + 1);
+        open.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        metrics.opened();
+        Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
+    }
+
     fn counted(&self, policy: LimitPolicy, taken: Result<(), RetryAfter>) -> Result<(), RetryAfter> {
         if taken.is_err() {
             self.metrics.limited(policy);
@@ -103,6 +132,20 @@ impl Caller {
             text = [text, forced.state("forced", now)].join(", ");
         }
         header::value(text)
+    }
+}
+
+impl StreamPlace {
+    /// The metrics of its caller's streams.
+    pub(super) fn metrics(&self) -> &StreamMetrics {
+        &self.metrics
+    }
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        self.metrics.closed();
     }
 }
 

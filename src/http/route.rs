@@ -9,6 +9,7 @@ pub(super) enum Route {
     Sufficiency,
     Balances,
     Reconciliation,
+    Events,
     OpenApi,
     Docs,
     DocsFile,
@@ -18,13 +19,14 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Accounts,
         Self::Balance,
         Self::Invalidate,
         Self::Sufficiency,
         Self::Balances,
         Self::Reconciliation,
+        Self::Events,
         Self::OpenApi,
         Self::Docs,
         Self::DocsFile,
@@ -41,6 +43,7 @@ impl Route {
             Self::Sufficiency => "/v1/accounts/{account}/sufficiency",
             Self::Balances => "/v1/balances",
             Self::Reconciliation => "/v1/reconciliation",
+            Self::Events => "/v1/events",
             Self::OpenApi => "/openapi.json",
             Self::Docs => "/docs",
             Self::DocsFile => "/docs/{file}",
@@ -56,6 +59,7 @@ impl Route {
             ("/v1/accounts", _) => Self::Accounts,
             ("/v1/balances", _) => Self::Balances,
             ("/v1/reconciliation", _) => Self::Reconciliation,
+            ("/v1/events", _) => Self::Events,
             (_, Some((_, "balance"))) => Self::Balance,
             (_, Some((_, "invalidate"))) => Self::Invalidate,
             (_, Some((_, "sufficiency"))) => Self::Sufficiency,
@@ -101,6 +105,7 @@ mod tests {
             ("/v1/accounts/a/sufficiency", Route::Sufficiency),
             ("/v1/balances", Route::Balances),
             ("/v1/reconciliation", Route::Reconciliation),
+            ("/v1/events", Route::Events),
             ("/openapi.json", Route::OpenApi),
             ("/docs", Route::Docs),
             ("/docs/", Route::Unmatched),

@@ -52,6 +52,8 @@ pub struct CallerSettings {
     pub limit: LimitSettings,
     /// How many of those may make a read necessary.
     pub forced: Option<LimitSettings>,
+    /// Event streams open at once.
+    pub streams: usize,
 }
 
 impl From<&ServerSettings> for ListenerSettings {

@@ -8,8 +8,10 @@ use std::time::Duration;
 use axum::extract::{FromRef, Request};
 use axum::response::Response;
 use http::header::HeaderValue;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::byes::Byes;
 use super::caller::{self, Caller};
 use super::header;
 use super::route::Route;
@@ -21,6 +23,7 @@ use crate::gateway::{Account, Gateway};
 use crate::limits::Limiter;
 use crate::live::Live;
 use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
+use crate::shutdown::Shutdown;
 use crate::trace::{self, Tracer};
 
 /// Everything that answering a caller needs.
@@ -34,6 +37,10 @@ pub struct Api {
     pub(super) log_requests: bool,
     pub(super) shows_balances: bool,
     pub(super) tracer: Option<Tracer>,
+    pub(super) drain_delay: Duration,
+    pub(super) max_connection_age: Duration,
+    /// Tells event streams that another configuration is in force.
+    replaced: CancellationToken,
 }
 
 /// What lives as long as the process, whatever its configuration is.
@@ -44,6 +51,9 @@ pub(super) struct Lasting {
     pub(super) routes: Vec<RouteMetrics>,
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
+    pub(super) shutdown: Shutdown,
+    /// The goodbyes of event streams in a drain.
+    pub(super) byes: Byes,
 }
 
 /// What an API is made from: the parts that a configuration decides.
@@ -70,13 +80,20 @@ pub(super) struct OpenAccount {
 impl Api {
     /// Makes the API of a process's first configuration.
     #[must_use]
-    pub fn new(service_accounts: Arc<ServiceAccounts>, metrics: Arc<Metrics>, parts: ApiParts<'_>) -> Self {
+    pub fn new(
+        service_accounts: Arc<ServiceAccounts>,
+        metrics: Arc<Metrics>,
+        shutdown: Shutdown,
+        parts: ApiParts<'_>,
+    ) -> Self {
         let lasting = Lasting {
             service_accounts,
             routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
             metrics,
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
+            shutdown,
+            byes: Byes::default(),
         };
         Self::assemble(Arc::new(lasting), None, parts)
     }
@@ -99,7 +116,20 @@ impl Api {
             log_requests: server.log_requests,
             shows_balances: server.shows_balances,
             tracer,
+            drain_delay: server.drain_delay,
+            max_connection_age: server.max_connection_age,
+            replaced: CancellationToken::new(),
         }
+    }
+
+    /// Tells event streams that another configuration is in force. To be called once it is.
+    pub fn retire(&self) {
+        self.replaced.cancel();
+    }
+
+    /// Waits until another configuration is in force.
+    pub(super) async fn retired(&self) {
+        self.replaced.cancelled().await;
     }
 
     /// Whether somebody reads who the request that is being answered is from, and what it got.

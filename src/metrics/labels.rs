@@ -157,6 +157,20 @@ labels! {
 }
 
 labels! {
+    /// What came of a notification.
+    HookResult {
+        /// It was proven.
+        Accepted = "accepted",
+        /// It was proven, and known already.
+        Duplicate = "duplicate",
+        /// It was not proven, or too large.
+        Refused = "refused",
+        /// Its peer had too many refused.
+        Throttled = "throttled",
+    }
+}
+
+labels! {
     /// Which limit of a caller refused.
     LimitPolicy {
         /// `limit`.

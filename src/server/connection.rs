@@ -25,6 +25,7 @@ use tokio_util::either::Either;
 pub use answer::Answers;
 
 use super::{
+    open_ended::OpenEnded,
     peer::Peer,
     peer_timeouts::{Exchange, Pace, Paced, Protocol},
     settings::ListenerSettings,
@@ -213,6 +214,9 @@ impl<S: Answers> Conversation<S> {
             let is_http1 = request.version() < Version::HTTP_2;
             let mut response =
                 if is_refused { refused_head() } else { service.answer(request).await.map(Some) };
+            if response.extensions().get::<OpenEnded>().is_some() {
+                exchange.open_end();
+            }
             let must_leave = exchange.answer(Instant::now(), is_refused);
             if must_leave && is_http1 {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -66,6 +66,8 @@ pub(super) struct Pace {
 pub(super) struct Exchange {
     pace: Arc<Pace>,
     answered: Option<u64>,
+    /// The answer goes on for as long as there is something to say.
+    is_open_ended: bool,
 }
 
 /// Stands for no moment.
@@ -146,7 +148,20 @@ impl Exchange {
         pace.in_flight.fetch_add(1, Ordering::AcqRel);
         pace.reads_head.store(false, Ordering::Release);
         pace.has_body.store(has_body, Ordering::Release);
-        Self { pace: Arc::clone(pace), answered: None }
+        Self { pace: Arc::clone(pace), answered: None, is_open_ended: false }
+    }
+
+    /// The answer goes on for as long as there is something to say: only a write that waits bounds its peer.
+    pub(super) fn open_end(&mut self) {
+        self.is_open_ended = true;
+    }
+
+    /// The answer has ended by itself. The connection closes after an open-ended one: its client is to connect again,
+    /// perhaps to another replica.
+    pub(super) fn end(&self) {
+        if self.is_open_ended {
+            self.pace.is_leaving.store(true, Ordering::Release);
+        }
     }
 
     /// The answer's head is there, and the peer has `request_timeout` to make room for the rest. Says whether the
@@ -154,8 +169,10 @@ impl Exchange {
     pub(super) fn answer(&mut self, now: Instant, is_refused: bool) -> bool {
         let pace = &self.pace;
         let micros = pace.micros(now);
-        self.answered = Some(micros);
-        pace.change_unread(|unread| unread.push_back(micros));
+        if !self.is_open_ended {
+            self.answered = Some(micros);
+            pace.change_unread(|unread| unread.push_back(micros));
+        }
         let is_old = now.saturating_duration_since(pace.accepted) >= pace.limits.max_connection_age;
         let is_last = is_refused || is_old || pace.shutdown.is_draining();
         if is_last {

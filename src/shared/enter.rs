@@ -73,7 +73,10 @@ impl SharedAccount {
     pub(super) async fn enter(self: &Arc<Self>, entry: &Entry<'_>) -> Result<Entered, Away> {
         let mut patience = self.store().patience();
         match self.try_enter(entry, &mut patience).await {
-            Err(Trouble(SharedError::Refused)) => Ok(Entered::Found(self.find(entry, &mut patience).await?)),
+            Err(Trouble(SharedError::Refused)) => {
+                let found = self.find(entry.balance, entry.ticket, entry.max_age, &mut patience).await?;
+                Ok(Entered::Found(found))
+            }
             entered => Ok(entered?),
         }
     }
@@ -162,23 +165,38 @@ impl SharedAccount {
         });
     }
 
+    /// The stored snapshot that this ticket accepts, if it may still be served.
+    pub(super) async fn stored(
+        &self,
+        balance: usize,
+        ticket: Ticket,
+        max_age: MaxAge,
+    ) -> Option<Arc<Snapshot>> {
+        self.find(balance, ticket, max_age, &mut self.store().patience()).await.ok()
+    }
+
     /// The snapshot that another replica brought, if it will do.
-    async fn find(&self, entry: &Entry<'_>, patience: &mut Patience) -> Result<Arc<Snapshot>, Trouble> {
-        let balance = &self.balances[entry.balance];
+    async fn find(
+        &self,
+        place: usize,
+        ticket: Ticket,
+        max_age: MaxAge,
+        patience: &mut Patience,
+    ) -> Result<Arc<Snapshot>, Trouble> {
+        let balance = &self.balances[place];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
         let arguments: [&dyn Argument; 2] = [&balance.name.as_str(), &true];
         let answered = self.store().run(Action::Look, &keys, &arguments, patience).await;
-        let answered = self.checked(answered, Some(entry.balance))?;
+        let answered = self.checked(answered, Some(place))?;
         let answer = &answered.answer;
         let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));
-        let will_do = entry.ticket.accepts(Turn { number, instant })
+        let will_do = ticket.accepts(Turn { number, instant })
             && number > answer.number(1)?
             && instant <= answer.now
-            && answer.now.since(instant) < entry.max_age.get()
+            && answer.now.since(instant) < max_age.get()
             && self.known().clock.believed_since(self.now()).is_some_and(|since| instant >= since);
-        let found = if will_do { self.opened(entry.balance, &answered, 2)? } else { None };
-        let is_within =
-            |snapshot: &Arc<Snapshot>| snapshot.age_at((self.store().clock)()) < entry.max_age.get();
+        let found = if will_do { self.opened(place, &answered, 2)? } else { None };
+        let is_within = |snapshot: &Arc<Snapshot>| snapshot.age_at((self.store().clock)()) < max_age.get();
         found.filter(is_within).ok_or(Trouble(SharedError::Refused))
     }
 

@@ -73,12 +73,15 @@ impl Shared {
         let catching_up = self.catch_up();
         let listening = self.listen(messages);
         let (mut catching_up, mut listening) = (std::pin::pin!(catching_up), std::pin::pin!(listening));
-        tokio::select! {
+        let missed = tokio::select! {
             biased;
             caught_up = &mut catching_up => caught_up.map_err(|Away| Trouble(SharedError::Timeout))?,
             ended = &mut listening => return ended,
-        }
+        };
         self.store.begin_sharing();
+        for (key, number) in missed {
+            self.tell_end(key, number);
+        }
         tracing::info!(event = "shared_joined", store = %self.settings.url, "sharing with the other replicas");
         let ended = tokio::select! {
             biased;
@@ -97,7 +100,9 @@ impl Shared {
     }
 
     /// Reads the marks that were missed and how breakers are, and writes again the own ones that the store may have lost.
-    async fn catch_up(&self) -> Result<(), Away> {
+    /// Returns the last read of each balance.
+    async fn catch_up(&self) -> Result<Vec<(BalanceKey, u64)>, Away> {
+        let mut last_reads = Vec::new();
         let names: Vec<String> = {
             let balances = self.balances.read().unwrap_or_else(PoisonError::into_inner);
             balances.keys().cloned().collect()
@@ -113,6 +118,7 @@ impl Shared {
                 let mark = if looked.last < highest { looked.mark.max(highest) } else { looked.mark };
                 self.tell_mark(balance.key, mark);
             }
+            last_reads.push((account.balances[index].key, looked.last));
         }
         for breaker in self.breakers() {
             breaker.catch_up().await?;
@@ -130,12 +136,18 @@ impl Shared {
             let mark = self.mark(&[key]).await?;
             self.tell_mark(key, mark.as_micros());
         }
-        Ok(())
+        Ok(last_reads)
     }
 
     pub(super) fn tell_mark(&self, key: BalanceKey, mark: u64) {
         if let Some(listener) = self.on_mark.get() {
             listener(key, mark);
+        }
+    }
+
+    fn tell_end(&self, key: BalanceKey, number: u64) {
+        if let Some(listener) = self.on_end.get() {
+            listener(key, number);
         }
     }
 
@@ -157,7 +169,10 @@ impl Shared {
             return;
         }
         match *what {
-            "ended" => self.with_balance(name, |balance| balance.note_end(number)),
+            "ended" => self.with_balance(name, |balance| {
+                balance.note_end(number);
+                self.tell_end(balance.key, number);
+            }),
             "marked" => self.with_balance(name, |balance| {
                 let highest = balance.note_number(0);
                 // Further ahead than a message is late: the store was set back, and the mark is of after it all.

@@ -17,6 +17,7 @@ mod clocks;
 mod coalescing;
 mod dashboard;
 mod demands;
+mod events;
 mod failures;
 mod fault_matrix;
 mod harness;

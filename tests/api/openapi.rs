@@ -241,6 +241,8 @@ fn successes() -> Vec<Request> {
             headers: &[("accept", "text/csv")],
             ..Request::get("/v1/reconciliation", "/v1/reconciliation")
         },
+        // The head is the same, and its answer ends.
+        Request { method: "HEAD", ..Request::get("/v1/events", "/v1/events") },
         Request::get("/v1/accounts", "/v1/accounts"),
         Request {
             method: "POST",

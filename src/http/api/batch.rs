@@ -100,17 +100,22 @@ impl<'a> Batch<'a> {
 
 impl Missing<'_> {
     pub(crate) fn as_item<'a>(&'a self, arrival: &'a Arrival) -> ErrorItem<'a> {
+        self.item(arrival.request_id.to_str().unwrap_or_default())
+    }
+
+    /// As it is written in the answer to the request of this id.
+    pub(crate) fn item<'a>(&'a self, request_id: &'a str) -> ErrorItem<'a> {
         ErrorItem {
             account: self.account,
             currency: self.selector.and_then(|selector| selector.currency),
             r#type: self.selector.and_then(|selector| selector.r#type.as_ref()),
-            problem: self.problem.body(arrival.request_id.to_str().unwrap_or_default()),
+            problem: self.problem.body(request_id),
         }
     }
 }
 
 /// The balances that the filters choose, in the order of the answer, and the named accounts that are not there.
-fn chosen<'a>(
+pub(super) fn chosen<'a>(
     api: &'a Api,
     caller: &Caller,
     query: &Query<'_>,

@@ -29,7 +29,7 @@ pub trait Answers: Clone + Send + Sync + 'static {
 /// An answer's body, which ends the exchange when hyper has taken all of it or gives it up.
 pub(super) struct AnswerBody<B> {
     body: Option<B>,
-    _exchange: Exchange,
+    exchange: Exchange,
 }
 
 impl<S, B> Answers for S
@@ -53,7 +53,7 @@ where
 
 impl<B> AnswerBody<B> {
     pub(super) fn new(body: Option<B>, exchange: Exchange) -> Self {
-        Self { body, _exchange: exchange }
+        Self { body, exchange }
     }
 }
 
@@ -65,10 +65,15 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match &mut self.get_mut().body {
+        let this = self.get_mut();
+        let polled = match &mut this.body {
             Some(body) => Pin::new(body).poll_frame(cx),
             None => Poll::Ready(None),
+        };
+        if matches!(polled, Poll::Ready(None)) {
+            this.exchange.end();
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

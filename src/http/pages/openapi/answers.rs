@@ -52,6 +52,12 @@ fn describe(answer: &Answer, common: &[&Header]) -> ResponseBuilder {
         Content::AnyJson => {
             described.content("application/json", Described::new(Some(Object::with_type(Type::Object))))
         }
+        Content::Events(example) => {
+            let text = RefOr::<Schema>::from(Object::with_type(Type::String));
+            let events =
+                ContentBuilder::new().schema(Some(text)).example(Some(Value::from(*example))).build();
+            described.content("text/event-stream", events)
+        }
         Content::Text(types) => types.iter().fold(described, |described, content_type| {
             described.content(*content_type, Described::new(Some(Object::with_type(Type::String))))
         }),

@@ -72,9 +72,14 @@ pub(crate) const CONTENT_TYPE_OPTIONS: Header = Header {
     example: "nosniff",
     description: "Forbids browsers to guess the content's type.",
 };
+pub(crate) const X_ACCEL_BUFFERING: Header = Header {
+    name: "X-Accel-Buffering",
+    example: "no",
+    description: "Tells a proxy such as nginx to pass each event on at once.",
+};
 
 /// Every header that an answer may have beside those of HTTP itself.
-pub(crate) const ALL: [&Header; 14] = [
+pub(crate) const ALL: [&Header; 15] = [
     &REQUEST_ID,
     &RATE_LIMIT_POLICY,
     &RATE_LIMIT,
@@ -89,6 +94,7 @@ pub(crate) const ALL: [&Header; 14] = [
     &VARY,
     &CONTENT_SECURITY_POLICY,
     &CONTENT_TYPE_OPTIONS,
+    &X_ACCEL_BUFFERING,
 ];
 
 impl Header {

@@ -75,6 +75,8 @@ pub(crate) enum Content {
     },
     /// A JSON object that is described elsewhere.
     AnyJson,
+    /// Server-sent events, and a text of some.
+    Events(&'static str),
     /// A text of one of these types.
     Text(&'static [&'static str]),
 }

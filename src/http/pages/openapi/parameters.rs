@@ -34,6 +34,7 @@ enum Form {
     Pattern(&'static str),
     Instant,
     Amount,
+    Seconds,
 }
 
 pub(crate) const ACCOUNT: Parameter = Parameter {
@@ -92,6 +93,14 @@ pub(crate) const PROVIDER: Parameter = Parameter {
     example: None,
     description: "Only the accounts of this provider.",
 };
+pub(crate) const REFRESH: Parameter = Parameter {
+    component: "Refresh",
+    place: Place::Query,
+    name: "refresh",
+    schema: Form::Seconds,
+    example: None,
+    description: "While the stream is open, each balance is read again when it is this many seconds old. Cut to the range from the account's `fresh_for` to its `max_age`; 30 where it is left out.",
+};
 pub(crate) const AMOUNT: Parameter = Parameter {
     component: "Amount",
     place: Place::RequiredQuery,
@@ -134,7 +143,7 @@ pub(crate) const REQUEST_ID: Parameter = Parameter {
 };
 
 /// Every parameter.
-pub(crate) const ALL: [&Parameter; 12] = [
+pub(crate) const ALL: [&Parameter; 13] = [
     &ACCOUNT,
     &FILE,
     &CURRENCY,
@@ -142,6 +151,7 @@ pub(crate) const ALL: [&Parameter; 12] = [
     &NOT_BEFORE,
     &ACCOUNTS,
     &PROVIDER,
+    &REFRESH,
     &AMOUNT,
     &CACHE_CONTROL,
     &PREFER,
@@ -180,6 +190,7 @@ impl Form {
             Self::Texts => ArrayBuilder::new().items(text()).into(),
             Self::Pattern(pattern) => text().pattern(Some(pattern)).into(),
             Self::Instant => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
+            Self::Seconds => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
             Self::Amount => {
                 // 28 digits, and one sign more where there is a point.
                 let whole = text().pattern(Some("^[0-9]*[1-9][0-9]*$")).max_length(Some(28));

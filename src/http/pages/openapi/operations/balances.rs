@@ -11,7 +11,7 @@ use crate::http::route::Route;
 /// What the answers with one balance say.
 const SINGLE: &[&Header] = &[&header::CACHE_CONTROL, &header::AGE, &header::ETAG, &header::CACHE_STATUS];
 
-pub(crate) const ALL: [Operation; 4] = [
+pub(crate) const ALL: [Operation; 5] = [
     Operation {
         route: Route::Balance,
         method: HttpMethod::Get,
@@ -126,5 +126,28 @@ pub(crate) const ALL: [Operation; 4] = [
             headers: &[&header::CACHE_CONTROL, &header::AGE],
         }],
         problems: &[ALWAYS, &[Code::NotAcceptable]],
+    },
+    Operation {
+        route: Route::Events,
+        method: HttpMethod::Get,
+        id: "followBalances",
+        tag: Tag::Balances,
+        summary: "Balances as they change",
+        description: "A stream of server-sent events. It begins with the current state of every balance that the caller may see, or of those that are chosen as in `/v1/balances`. Then each newer balance is an event, whatever read brought it.\n\n- `balance`: one `ReconciledBalance`.\n- `problem`: one `BalanceError`, when a read failed and the last event of this balance was not a problem with the same code.\n- `bye`: the gateway ends the stream, at `max_connection_age`, before it stops, or when the caller may see something else now. Connect again: the new stream begins with the current state.\n\nA slow client gets the newest event of each balance. Costs one unit of the caller's limit per balance when it opens, and nothing after. A caller has at most `streams` open; beyond: 429.",
+        parameters: &[
+            &parameter::ACCOUNTS,
+            &parameter::PROVIDER,
+            &parameter::REFRESH,
+            &parameter::PREFER,
+            &parameter::REQUEST_ID,
+        ],
+        headers: &[],
+        answers: &[Answer {
+            status: "200",
+            description: "The events. `data` is always one line of JSON.",
+            content: Content::Events(include_str!("../examples/events.txt")),
+            headers: &[&header::CACHE_CONTROL, &header::X_ACCEL_BUFFERING],
+        }],
+        problems: &[ALWAYS],
     },
 ];

@@ -1,0 +1,214 @@
+//! The events of one subscription that nobody has taken yet: at most one snapshot and one problem of each balance.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::channel::Report;
+use crate::gateway::Refusal;
+
+/// Something that a subscription hears of a balance.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A newer snapshot is stored.
+    Balance(Arc<Report>),
+    /// A read failed or was refused.
+    Problem(Refusal),
+}
+
+/// The events that nobody has taken yet.
+#[derive(Debug)]
+pub struct Inbox {
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    places: Vec<Place>,
+    /// The places with an event, the longest waiting first.
+    waiting: VecDeque<usize>,
+    /// Snapshots that a newer one replaced before they were taken.
+    superseded: u64,
+}
+
+/// What waits of one balance.
+#[derive(Debug, Default)]
+struct Place {
+    /// The last snapshot that arrived, taken or not.
+    newest: Option<Arc<Report>>,
+    /// Whether a read has brought one since the subscription began.
+    has_heard: bool,
+    has_balance: bool,
+    problem: Option<Refusal>,
+    is_waiting: bool,
+}
+
+impl Inbox {
+    /// An empty inbox for so many balances.
+    pub(super) fn of(balances: usize) -> Self {
+        let places = (0..balances).map(|_| Place::default()).collect();
+        let state = State { places, waiting: VecDeque::with_capacity(balances), superseded: 0 };
+        Self { state: Mutex::new(state), arrived: Notify::new() }
+    }
+
+    /// Adds the snapshot of a read that succeeded; one that arrived already is no event.
+    pub(super) fn add_balance(&self, place: usize, report: &Arc<Report>) {
+        self.add(place, report, true);
+    }
+
+    /// Adds a snapshot that was looked up, unless a read has brought another since the subscription began.
+    pub(super) fn add_current(&self, place: usize, report: &Arc<Report>) {
+        if !self.state().places.get(place).is_some_and(|place| place.has_heard) {
+            self.add(place, report, false);
+        }
+    }
+
+    /// Notes a snapshot that the subscriber knows already.
+    pub(super) fn note_known(&self, place: usize, report: &Arc<Report>) {
+        if let Some(place) = self.state().places.get_mut(place).filter(|place| place.newest.is_none()) {
+            place.newest = Some(Arc::clone(report));
+        }
+    }
+
+    fn add(&self, place: usize, report: &Arc<Report>, is_heard: bool) {
+        let mut state = self.state();
+        let Some(of_balance) = state.places.get_mut(place) else { return };
+        of_balance.has_heard |= is_heard;
+        if is_heard {
+            of_balance.problem = None;
+        }
+        if of_balance.newest.as_ref().is_some_and(|newest| newest.is_of_same(report)) {
+            return;
+        }
+        of_balance.newest = Some(Arc::clone(report));
+        let is_superseding = std::mem::replace(&mut of_balance.has_balance, true);
+        state.superseded += u64::from(is_superseding);
+        state.queue(place);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Adds a failure.
+    pub(super) fn add_problem(&self, place: usize, refusal: Refusal) {
+        let mut state = self.state();
+        let Some(of_balance) = state.places.get_mut(place) else { return };
+        of_balance.problem = Some(refusal);
+        state.queue(place);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Waits for the next event and takes it, with the balance's place.
+    pub async fn next(&self) -> (usize, Event) {
+        loop {
+            if let Some(event) = self.take() {
+                return event;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    /// Takes the event that waits longest. A balance's snapshot comes before its problem.
+    #[must_use]
+    pub fn take(&self) -> Option<(usize, Event)> {
+        let mut state = self.state();
+        while let Some(place) = state.waiting.pop_front() {
+            let of_balance = &mut state.places[place];
+            of_balance.is_waiting = false;
+            if std::mem::take(&mut of_balance.has_balance)
+                && let Some(report) = of_balance.newest.clone()
+            {
+                if of_balance.problem.is_some() {
+                    of_balance.is_waiting = true;
+                    state.waiting.push_front(place);
+                }
+                return Some((place, Event::Balance(report)));
+            }
+            if let Some(refusal) = of_balance.problem.take() {
+                return Some((place, Event::Problem(refusal)));
+            }
+        }
+        None
+    }
+
+    /// Returns the number of snapshots that were replaced before they were taken, since the last call.
+    #[must_use]
+    pub fn take_superseded(&self) -> u64 {
+        std::mem::take(&mut self.state().superseded)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn queue(&mut self, place: usize) {
+        if !std::mem::replace(&mut self.places[place].is_waiting, true) {
+            self.waiting.push_back(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::events::channel::tests::report;
+
+    fn balance(event: Option<(usize, Event)>) -> (usize, Arc<Report>) {
+        match event {
+            Some((place, Event::Balance(report))) => (place, report),
+            other => panic!("no balance: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_slow_reader_gets_the_newest_snapshot_of_each_balance() {
+        let inbox = Inbox::of(2);
+        let (first, second, other) = (report("1.00"), report("2.00"), report("9.00"));
+        inbox.add_balance(0, &first);
+        inbox.add_balance(1, &other);
+        inbox.add_balance(0, &second);
+
+        let taken = [balance(inbox.take()), balance(inbox.take())];
+
+        assert_eq!(taken[0].0, 0);
+        assert!(Arc::ptr_eq(&taken[0].1, &second));
+        assert!(Arc::ptr_eq(&taken[1].1, &other));
+        assert!(inbox.take().is_none());
+        assert_eq!(inbox.take_superseded(), 1);
+        assert_eq!(inbox.take_superseded(), 0);
+    }
+
+    #[test]
+    fn a_snapshot_that_arrives_twice_is_one_event() {
+        let inbox = Inbox::of(1);
+        let once = report("1.00");
+        inbox.add_balance(0, &once);
+        inbox.add_balance(0, &once);
+        inbox.add_current(0, &report("0.50"));
+
+        assert!(Arc::ptr_eq(&balance(inbox.take()).1, &once));
+        assert!(inbox.take().is_none());
+        inbox.add_balance(0, &once);
+        assert!(inbox.take().is_none());
+    }
+
+    #[test]
+    fn a_problem_follows_its_snapshot_and_a_later_success_removes_it() {
+        let inbox = Inbox::of(1);
+        inbox.add_balance(0, &report("1.00"));
+        inbox.add_problem(0, Refusal::Disabled);
+
+        balance(inbox.take());
+        assert!(matches!(inbox.take(), Some((0, Event::Problem(Refusal::Disabled)))));
+        assert!(inbox.take().is_none());
+
+        inbox.add_problem(0, Refusal::Disabled);
+        inbox.add_balance(0, &report("2.00"));
+        balance(inbox.take());
+        assert!(inbox.take().is_none());
+    }
+}

@@ -1,0 +1,100 @@
+//! `GET /v1/events`: the balances that the caller may see, as they change, in server-sent events.
+
+mod ending;
+mod followed;
+mod frame;
+mod stream;
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures_util::stream as futures;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+
+use super::batch;
+use crate::domain::{MaxAge, RetryAfter};
+use crate::http::arrival::Arrival;
+use crate::http::problem::{Code, Problem};
+use crate::http::query::Query;
+use crate::http::state::Api;
+use crate::live::Live;
+use crate::server::OpenEnded;
+use stream::EventStream;
+
+const KNOWN: [&str; 3] = ["account", "provider", "refresh"];
+/// How old a streamed balance may get, unless the request says otherwise.
+const REFRESH: Duration = Duration::from_secs(30);
+/// Tells nginx to pass events on at once.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// `GET /v1/events`.
+pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Result<Response, Problem> {
+    let api = live.current();
+    let arrival = Arrival::of(&request)?;
+    let caller = arrival.caller()?;
+    let query = Query::parse(request.uri().query(), &KNOWN)?;
+    let refresh = refresh(&query)?;
+    let now = arrival.moment.monotonic;
+    if request.method() == http::Method::HEAD {
+        query.one("provider")?;
+        return Ok(answer(Body::from_stream(futures::pending::<Result<Vec<u8>, std::io::Error>>())));
+    }
+    let too_many = || {
+        Problem::new(Code::RateLimited, "as many event streams of this caller are open as it may have")
+            .retry_after(RetryAfter::ONE_SECOND)
+    };
+    let place = caller.open_stream().ok_or_else(too_many)?;
+    let (items, not_found) = batch::chosen(&api, caller, &query, now)?;
+    caller.charge_batch(items.len() + not_found.len(), now).map_err(|retry_after| {
+        Problem::new(Code::RateLimited, "a stream costs one unit per balance").retry_after(retry_after)
+    })?;
+    let stream = EventStream::open(&live, &api, &request, refresh, place)?;
+    Ok(answer(Body::from_stream(stream.into_stream())))
+}
+
+fn answer(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.extensions_mut().insert(OpenEnded);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// Whole seconds; more than any ceiling is as much as the ceiling.
+fn refresh(query: &Query<'_>) -> Result<Duration, Problem> {
+    let Some(text) = query.one("refresh")? else { return Ok(REFRESH) };
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Problem::new(Code::InvalidRequest, "refresh is no whole number of seconds"));
+    }
+    let seconds = text.parse().map_or(MaxAge::CEILING.get(), Duration::from_secs);
+    Ok(seconds.min(MaxAge::CEILING.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refresh_is_whole_seconds_and_saturates() {
+        let read = |query| refresh(&Query::parse(Some(query), &KNOWN)?).map(|refresh| refresh.as_secs());
+
+        assert_eq!(read("").unwrap(), 30);
+        for (query, seconds) in [
+            ("refresh=0", 0),
+            ("refresh=007", 7),
+            ("refresh=61", 60),
+            ("refresh=99999999999999999999999", 60),
+        ] {
+            assert_eq!(read(query).unwrap(), seconds, "{query}");
+        }
+        for query in
+            ["refresh=", "refresh=1.5", "refresh=-1", "refresh=%2B5", "refresh=5s", "refresh=5&refresh=5"]
+        {
+            assert_eq!(read(query).unwrap_err().code, Code::InvalidRequest, "{query}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! When a stream says goodbye: at its age, in a drain, or because what its caller may see has changed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::time::sleep_until;
+
+use crate::clock;
+use crate::http::state::{Api, Lasting};
+
+/// The end of one stream.
+pub(super) struct Ending {
+    lasting: Arc<Lasting>,
+    /// At `max_connection_age`, or in a drain its turn to leave.
+    at: Instant,
+    is_draining: bool,
+}
+
+impl Ending {
+    /// The end of a stream that has opened now.
+    pub(super) fn of(api: &Api, opened: Instant) -> Self {
+        api.lasting.byes.open();
+        Self { lasting: Arc::clone(&api.lasting), at: opened + api.max_connection_age, is_draining: false }
+    }
+
+    /// Waits until the stream is to end. Nothing is lost when the wait is given up and begun again.
+    pub(super) async fn wait(&mut self, api: &Api) {
+        let shutdown = &self.lasting.shutdown;
+        if !self.is_draining {
+            tokio::select! {
+                biased;
+                () = shutdown.draining() => {}
+                () = sleep_until(self.at.into()) => return,
+            }
+            self.is_draining = true;
+            self.at = self.at.min(self.lasting.byes.next(clock::monotonic(), api.drain_delay));
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.stopped_accepting() => {}
+            () = sleep_until(self.at.into()) => {}
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.lasting.byes.close();
+    }
+}

@@ -1,0 +1,35 @@
+//! The texts of an event stream, as the WHATWG's standard on server-sent events spells them.
+
+use bytes::Bytes;
+
+/// How long a client waits before it connects again, in milliseconds; first of all.
+pub(super) const RETRY: Bytes = Bytes::from_static(b"retry: 1000\n\n");
+/// After a while of silence; a client ignores it.
+pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+/// The last event. Without a line of data no client would see it.
+pub(super) const BYE: Bytes = Bytes::from_static(b"event: bye\ndata: {}\n\n");
+
+/// A `balance` event; `json` is on one line.
+pub(super) fn balance(json: &[u8]) -> Bytes {
+    event("balance", json)
+}
+
+/// A `problem` event; `json` is on one line.
+pub(super) fn problem(json: &[u8]) -> Bytes {
+    event("problem", json)
+}
+
+fn event(name: &str, json: &[u8]) -> Bytes {
+    [b"event: ", name.as_bytes(), b"\ndata: ", json, b"\n\n"].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_name_one_line_of_data_and_an_empty_line() {
+        assert_eq!(balance(b"{}"), "event: balance\ndata: {}\n\n");
+        assert_eq!(problem(b"{}"), "event: problem\ndata: {}\n\n");
+    }
+}

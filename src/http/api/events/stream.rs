@@ -1,0 +1,188 @@
+//! One event stream: its body is written piece by piece, each when the client has room for it.
+//!
+//! An event is chosen when it is written, so a slow client gets the newest of each balance, and nothing over the ceiling.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream::{Stream, unfold};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::ending::Ending;
+use super::followed::Followed;
+use super::frame;
+use crate::auth::Credential;
+use crate::clock;
+use crate::domain::{Moment, Wish};
+use crate::gateway::{Asked, Subscription};
+use crate::http::api::item::Item;
+use crate::http::arrival::Arrival;
+use crate::http::caller::{Caller, StreamPlace};
+use crate::http::problem::{Code, Problem};
+use crate::http::state::Api;
+use crate::live::Live;
+
+/// Silence after which the stream says that it is alive.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// One event stream.
+pub(super) struct EventStream {
+    live: Live<Api>,
+    api: Arc<Api>,
+    credential: Credential,
+    query: Option<String>,
+    request_id: String,
+    refresh: Duration,
+    followed: Followed,
+    subscription: Arc<Subscription>,
+    /// The first look-up of each balance.
+    lookups: AbortOnDropHandle<()>,
+    /// Texts that come before any event.
+    first: VecDeque<Bytes>,
+    ending: Ending,
+    has_ended: bool,
+    place: StreamPlace,
+}
+
+impl EventStream {
+    /// Opens a stream, which has been paid for.
+    pub(super) fn open(
+        live: &Live<Api>,
+        api: &Arc<Api>,
+        request: &Request,
+        refresh: Duration,
+        place: StreamPlace,
+    ) -> Result<Self, Problem> {
+        let arrival = Arrival::of(request)?;
+        let query = request.uri().query();
+        let service_accounts = &api.lasting.service_accounts;
+        let credential = api.callers.credential(request.headers(), service_accounts, arrival.moment.wall);
+        let known = credential.and_then(|credential| Some((api.callers.find(&credential)?, credential)));
+        let expired = || Problem::new(Code::Unauthenticated, "the token has just expired");
+        let (caller, credential) = known.ok_or_else(expired)?;
+        let followed = Followed::choose(api, caller, query, arrival.moment.monotonic)?;
+        let request_id = arrival.request_id.to_str().unwrap_or_default().to_owned();
+        let first = std::iter::once(frame::RETRY).chain(followed.not_found(&request_id)).collect();
+        let (subscription, lookups) = follow(api, caller, &followed, refresh, arrival.moment);
+        Ok(Self {
+            live: live.clone(),
+            credential,
+            query: query.map(str::to_owned),
+            request_id,
+            refresh,
+            followed,
+            subscription,
+            lookups,
+            first,
+            ending: Ending::of(api, arrival.moment.monotonic),
+            has_ended: false,
+            place,
+            api: Arc::clone(api),
+        })
+    }
+
+    /// The pieces of the body.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+        unfold(self, |mut stream| async move {
+            let piece = stream.next().await?;
+            Some((Ok(piece), stream))
+        })
+    }
+
+    /// Waits for the next piece; `None` after the last.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.has_ended {
+            return None;
+        }
+        if let Some(text) = self.first.pop_front() {
+            return Some(text);
+        }
+        let silence = Instant::now() + SILENCE;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.ending.wait(&self.api) => return Some(self.bye()),
+                () = self.api.retired() => if !self.follow_reload() {
+                    return Some(self.bye());
+                },
+                (place, event) = self.subscription.inbox().next() => {
+                    self.place.metrics().superseded(self.subscription.inbox().take_superseded());
+                    if let Some(text) = self.followed.write(place, event, &self.request_id) {
+                        self.place.metrics().sent();
+                        return Some(text);
+                    }
+                }
+                () = sleep_until(silence) => return Some(frame::KEEP_ALIVE),
+            }
+        }
+    }
+
+    fn bye(&mut self) -> Bytes {
+        self.has_ended = true;
+        frame::BYE
+    }
+
+    /// Goes on with the configuration in force; false when the caller may see something else now, or is not known.
+    fn follow_reload(&mut self) -> bool {
+        let (api, now) = (self.live.current(), clock::now());
+        let Some(caller) = api.callers.find(&self.credential) else { return false };
+        let chosen = Followed::choose(&api, caller, self.query.as_deref(), now.monotonic);
+        let Ok(mut followed) = chosen else { return false };
+        if !followed.continue_from(&self.followed) {
+            return false;
+        }
+        (self.subscription, self.lookups) = follow(&api, caller, &followed, self.refresh, now);
+        self.followed = followed;
+        self.api = api;
+        true
+    }
+}
+
+/// Follows the balances, and looks each up once: what is stored comes at once, the rest when its read has ended.
+fn follow(
+    api: &Arc<Api>,
+    caller: &Arc<Caller>,
+    followed: &Followed,
+    refresh: Duration,
+    arrived: Moment,
+) -> (Arc<Subscription>, AbortOnDropHandle<()>) {
+    let balances = || followed.balances.iter();
+    let subscribed = balances().map(|balance| (balance.account(), balance.slot()));
+    let subscription = Arc::new(api.gateway.subscribe(subscribed, refresh));
+    for (place, balance) in balances().enumerate() {
+        if let Some(known) = &balance.last {
+            subscription.note_known(place, known);
+        }
+    }
+    let asked = Asked { arrived, wish: Wish::default(), deadline: arrived.monotonic + api.request_timeout };
+    let lookups: Vec<_> = balances()
+        .enumerate()
+        .map(|(place, balance)| {
+            let (api, caller) = (Arc::clone(api), Arc::clone(caller));
+            let (subscription, open, slot) =
+                (Arc::clone(&subscription), Arc::clone(&balance.open), balance.slot().clone());
+            async move {
+                let item = Item { open: &open, slot: &slot };
+                let found = item.look_up(&api, &caller, &asked).await;
+                let now = clock::now();
+                let result = found.and_then(|found| {
+                    let late = crate::gateway::Refusal::Failed(crate::domain::UpstreamError::Timeout, None);
+                    let age = item.age(&found, now).ok_or(late)?;
+                    Ok((found, age))
+                });
+                item.count(&result, &asked);
+                subscription.add_current(place, result.map(|(found, _)| found.snapshot));
+            }
+        })
+        .collect();
+    let lookups = tokio::spawn(async move {
+        join_all(lookups).await;
+    });
+    (subscription, AbortOnDropHandle::new(lookups))
+}

@@ -65,6 +65,8 @@ impl Seen {
 pub(crate) struct Wire {
     stream: Stream,
     seen: Seen,
+    /// A write has failed. The read side ends soon.
+    takes_nothing: bool,
 }
 
 enum Stream {
@@ -74,17 +76,27 @@ enum Stream {
 
 impl Wire {
     pub(super) fn plain(stream: TcpStream) -> Self {
-        Self { stream: Stream::Plain(stream), seen: Seen::new(Protocol::Http1) }
+        Self { stream: Stream::Plain(stream), seen: Seen::new(Protocol::Http1), takes_nothing: false }
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-        Self { stream: Stream::Tls(Box::new(stream)), seen: Seen::new(protocol) }
+        Self { stream: Stream::Tls(Box::new(stream)), seen: Seen::new(protocol), takes_nothing: false }
     }
 
     pub(super) fn seen(&self) -> &Seen {
         &self.seen
+    }
+
+    /// How a write ended, as the writer learns it. A failure is left to the read side: what the other side sent before
+    /// it closed is seen first, whichever of the two is noticed first.
+    fn written<T>(&mut self, ended: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
+        if matches!(ended, Poll::Ready(Err(_))) {
+            self.takes_nothing = true;
+            return Poll::Ready(Ok(all));
+        }
+        ended
     }
 }
 
@@ -122,10 +134,14 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        if self.takes_nothing {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let ended = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        };
+        self.written(ended, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -133,10 +149,15 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        let all = bytes.iter().map(|bytes| bytes.len()).sum();
+        if self.takes_nothing {
+            return Poll::Ready(Ok(all));
+        }
+        let ended = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
-        }
+        };
+        self.written(ended, all)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -147,10 +168,14 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
+        if self.takes_nothing {
+            return Poll::Ready(Ok(()));
+        }
+        let ended = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        self.written(ended, ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

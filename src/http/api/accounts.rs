@@ -25,7 +25,7 @@ struct Accounts<'a> {
 struct Described<'a> {
     account: &'a AccountName,
     provider: &'a ProviderName,
-    kind: &'static str,
+    kind: &'a str,
     balances: Vec<Configured<'a>>,
     fresh_for_seconds: u64,
     max_age_seconds: u64,

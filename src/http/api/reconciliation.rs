@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderValue, VARY};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, VARY};
 use serde::Serialize;
 
 use super::batch::{self, Batch, ErrorItem, Missing};
@@ -51,6 +51,11 @@ async fn answer(api: &Api, request: Request) -> Result<Response, Problem> {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if matches!(form, Form::Csv)
+        && let Ok(file_name) = HeaderValue::try_from(csv::file_name(arrival.moment.wall))
+    {
+        headers.insert(CONTENT_DISPOSITION, file_name);
+    }
     batch.write_headers(headers);
     Ok(response)
 }

@@ -9,6 +9,7 @@ pub mod answer;
 pub mod cause;
 pub mod currency;
 pub mod error;
+mod exact_sum;
 pub mod freshness;
 pub mod key;
 pub mod moment;

@@ -1,12 +1,43 @@
 //! Finds the last cause in the errors of sockets, TLS and HTTP, by their types and codes.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
-use super::connect::ConnectError;
 use crate::domain::Cause;
+
+/// A connection that was not made.
+#[derive(Debug)]
+pub(super) struct ConnectError {
+    pub(super) cause: Cause,
+    source: Option<io::Error>,
+}
+
+impl ConnectError {
+    pub(super) fn new(cause: Cause, source: io::Error) -> Self {
+        Self { cause, source: Some(source) }
+    }
+}
+
+impl From<Cause> for ConnectError {
+    fn from(cause: Cause) -> Self {
+        Self { cause, source: None }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
 
 /// The cause of a connection to an address that failed.
 pub(super) fn of_dial(error: &io::Error) -> Cause {

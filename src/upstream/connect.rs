@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use tower::Service;
 use url::Url;
 
-use super::cause;
+use super::cause::{self, ConnectError};
 use crate::domain::Cause;
 pub(super) use wire::{Seen, Wire};
 
@@ -62,37 +62,6 @@ pub(super) struct Connector {
     proxy: Option<Url>,
     /// For one address, and likewise for the name before it and for TLS after it.
     limit: Duration,
-}
-
-/// A connection that was not made.
-#[derive(Debug)]
-pub(super) struct ConnectError {
-    pub(super) cause: Cause,
-    source: Option<io::Error>,
-}
-
-impl ConnectError {
-    fn new(cause: Cause, source: io::Error) -> Self {
-        Self { cause, source: Some(source) }
-    }
-}
-
-impl From<Cause> for ConnectError {
-    fn from(cause: Cause) -> Self {
-        Self { cause, source: None }
-    }
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause.fmt(f)
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source as &(dyn std::error::Error + 'static))
-    }
 }
 
 impl Connector {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType};
 
-use super::ConnectError;
 use crate::domain::Cause;
+use crate::upstream::cause::ConnectError;
 
 /// Looks a host up; an address is taken as it is.
 pub(super) async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {

@@ -3,8 +3,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::ConnectError;
 use crate::domain::Cause;
+use crate::upstream::cause::ConnectError;
 
 /// More is no answer to `CONNECT`.
 const LONGEST_HEAD: usize = 8 * 1024;

@@ -172,6 +172,8 @@ pub enum HoldRow {
     Outage,
     /// Refused credentials.
     Credentials,
+    /// New tokens that the provider does not accept yet.
+    NewToken,
     /// 429 without a readable `Retry-After`.
     Throttled,
 }

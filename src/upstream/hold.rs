@@ -15,6 +15,7 @@ struct State {
     failed_at: Option<Instant>,
     outages: u32,
     refusals: u32,
+    new_tokens: u32,
     throttles: u32,
 }
 
@@ -56,7 +57,7 @@ impl Holds {
     /// Ends a hold because of refused credentials, and its row: a secret changed.
     pub(super) fn end_refusals(&self) {
         let mut state = self.lock();
-        state.refusals = 0;
+        (state.refusals, state.new_tokens) = (0, 0);
         state.held.take_if(|(error, _)| *error == UpstreamError::Refused);
     }
 
@@ -78,6 +79,7 @@ impl State {
         match row {
             HoldRow::Outage => &mut self.outages,
             HoldRow::Credentials => &mut self.refusals,
+            HoldRow::NewToken => &mut self.new_tokens,
             HoldRow::Throttled => &mut self.throttles,
         }
     }

@@ -1,5 +1,5 @@
-//! The API for callers and the operations side: two routers on two listeners. Everything here translates; the `gateway`
-//! decides what a balance is.
+//! The API for callers and the operations port: two routers on two listeners. This module translates between HTTP and
+//! the `gateway`, which decides about balances.
 
 mod admission;
 mod answer;
@@ -81,7 +81,7 @@ impl Answers for ApiService {
     }
 }
 
-/// Most requests have no body, and an empty one needs no box.
+/// Most requests have no body, and an empty body needs no box.
 fn body_of(body: Incoming) -> Body {
     if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }

@@ -68,23 +68,23 @@ async fn play(network: &Network, seed: u64, length: Duration) -> Judged {
     let end = Instant::now() + length;
     let mut faults = Vec::new();
     while Instant::now() < end {
-        let fault = machines.break_something(&mut rng).await;
+        let fault = machines.break_something(&mut rng);
         faults.push(fault);
         tokio::time::sleep(Duration::from_millis(rng.u64(500..8000))).await;
-        machines.mend(&mut rng).await;
+        machines.mend(&mut rng);
         tokio::time::sleep(Duration::from_millis(rng.u64(500..6000))).await;
     }
-    machines.mend_all().await;
+    machines.mend_all();
     let mended = Instant::now();
     machines.until_sharing().await;
     let joined = mended.elapsed();
     tokio::time::sleep(CALM).await;
     is_over.store(true, Ordering::Relaxed);
 
-    let mut seen = Vec::new();
+    let mut answers = Vec::new();
     for caller in callers {
-        seen.extend(caller.await.unwrap());
+        answers.extend(caller.await.unwrap());
     }
-    seen.extend(invalidating.await.unwrap());
-    Judged::of(&seen, &machines.calls(), faults, joined)
+    answers.extend(invalidating.await.unwrap());
+    Judged::of(&answers, &machines.calls(), faults, joined)
 }

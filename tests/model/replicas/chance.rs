@@ -8,7 +8,7 @@ use crate::alone::clock::{Ms, SECOND};
 use crate::alone::log::Ages;
 use crate::alone::schedule::{Asks, NotBefore};
 use crate::store::Weather;
-use balance_gateway::domain::{ParseError, UpstreamError};
+use balance_gateway::domain::{Cause, ParseError, UpstreamError};
 
 /// Longest time of one read.
 pub(crate) const DEADLINE: Ms = 10 * SECOND;
@@ -194,7 +194,7 @@ impl Chance {
     fn failure(&mut self) -> Ending {
         let invalid = ParseError { field: "body", problem: "not a JSON object" };
         let errors = [
-            UpstreamError::Unreachable,
+            UpstreamError::Unreachable(Cause::Closed),
             UpstreamError::Timeout,
             UpstreamError::Throttled(None),
             UpstreamError::Status(500),

@@ -42,16 +42,16 @@ pub(super) struct Judged {
 
 /// Asks one gateway until it is over: plain callers, one in forty for a new read.
 pub(super) async fn ask(gateway: Arc<Gateway>, seed: u64, is_over: Arc<AtomicBool>) -> Vec<Seen> {
-    let (mut rng, mut seen) = (Rng::with_seed(seed), Vec::new());
+    let (mut rng, mut answers) = (Rng::with_seed(seed), Vec::new());
     while !is_over.load(Ordering::Relaxed) {
         let is_demanding = rng.u32(0..40) == 0;
         let demand: &[_] = if is_demanding { &[("cache-control", "no-cache")] } else { &[] };
         let asked = Instant::now();
         let reply = get(&gateway, PATH, demand).await;
-        seen.push(Seen { asked, read: Instant::now(), not_before: is_demanding.then_some(asked), reply });
+        answers.push(Seen { asked, read: Instant::now(), not_before: is_demanding.then_some(asked), reply });
         tokio::time::sleep(Duration::from_millis(rng.u64(50..150))).await;
     }
-    seen
+    answers
 }
 
 /// Invalidates at one gateway, and passes the instant on to another one.
@@ -60,7 +60,7 @@ pub(super) async fn invalidate(
     seed: u64,
     is_over: Arc<AtomicBool>,
 ) -> Vec<Seen> {
-    let (mut rng, mut seen) = (Rng::with_seed(!seed), Vec::new());
+    let (mut rng, mut answers) = (Rng::with_seed(!seed), Vec::new());
     while !is_over.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_secs(rng.u64(2..5))).await;
         let (one, other) = (&gateways[rng.usize(0..3)], &gateways[rng.usize(0..3)]);
@@ -69,7 +69,7 @@ pub(super) async fn invalidate(
         let marked = match one.client.post(url).bearer_auth(one.key).send().await {
             Ok(response) => Reply::read(response).await,
             Err(error) => {
-                seen.push(Seen {
+                answers.push(Seen {
                     asked,
                     read: Instant::now(),
                     not_before: None,
@@ -80,12 +80,12 @@ pub(super) async fn invalidate(
         };
         // The gateway that was told serves nothing from before; nor does another one that is given the instant.
         let reply = get(one, PATH, &[]).await;
-        seen.push(Seen { asked, read: Instant::now(), not_before: Some(asked), reply });
+        answers.push(Seen { asked, read: Instant::now(), not_before: Some(asked), reply });
         let Some(instant) = marked.json()["not_before"].as_str().map(str::to_owned) else { continue };
         let reply = get(other, &format!("{PATH}?not_before={instant}"), &[]).await;
-        seen.push(Seen { asked, read: Instant::now(), not_before: Some(asked), reply });
+        answers.push(Seen { asked, read: Instant::now(), not_before: Some(asked), reply });
     }
-    seen
+    answers
 }
 
 async fn get(gateway: &Gateway, path: &str, headers: &[(&str, &str)]) -> Result<Reply, String> {

@@ -222,7 +222,7 @@ impl Machines {
     }
 
     /// Breaks one thing, and says which.
-    pub(super) async fn break_something(&mut self, rng: &mut Rng) -> &'static str {
+    pub(super) fn break_something(&mut self, rng: &mut Rng) -> &'static str {
         let (host, server) = (rng.usize(0..self.hosts.len()), rng.usize(0..self.servers.len()));
         match rng.u32(0..9) {
             0 | 1 => {
@@ -258,20 +258,22 @@ impl Machines {
             }
             _ => {
                 let delay = rng.u32(1..60);
-                self.hosts.iter().for_each(|host| host.disturb(delay));
+                for host in &self.hosts {
+                    host.disturb(delay);
+                }
                 if self.hosts[0].has_netem { "delay, loss and reordering" } else { "nothing" }
             }
         }
     }
 
     /// Mends everything but the clocks, one time in two.
-    pub(super) async fn mend(&mut self, rng: &mut Rng) {
+    pub(super) fn mend(&mut self, rng: &mut Rng) {
         if rng.bool() {
-            self.mend_all().await;
+            self.mend_all();
         }
     }
 
-    pub(super) async fn mend_all(&mut self) {
+    pub(super) fn mend_all(&mut self) {
         for server in &mut self.servers {
             if server.is_stopped {
                 server.signal("CONT");
@@ -282,10 +284,14 @@ impl Machines {
             self.servers.iter().chain(&self.sentinels).map(|it| &it.machine).collect();
         for host in &self.hosts {
             host.disturb(0);
-            others.iter().for_each(|other| host.cut(other, false));
+            for other in &others {
+                host.cut(other, false);
+            }
         }
         for one in &others {
-            others.iter().for_each(|other| one.cut(other, false));
+            for other in &others {
+                one.cut(other, false);
+            }
         }
     }
 
@@ -309,6 +315,8 @@ impl Drop for Machines {
 /// How often each fault was drawn.
 pub(super) fn counted(faults: Vec<&'static str>) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
-    faults.into_iter().for_each(|fault| *counts.entry(fault).or_default() += 1);
+    for fault in faults {
+        *counts.entry(fault).or_default() += 1;
+    }
     counts
 }

@@ -18,7 +18,7 @@ struct Rule {
 fn rule(error: UpstreamError) -> Option<Rule> {
     let of_balance = |first, most, is_said| Some(Rule { first, most, is_of_account: false, is_said });
     match error {
-        UpstreamError::Unreachable | UpstreamError::Timeout => of_balance(SECOND, 10 * SECOND, false),
+        UpstreamError::Unreachable(_) | UpstreamError::Timeout => of_balance(SECOND, 10 * SECOND, false),
         UpstreamError::Status(_) => of_balance(SECOND, 10 * SECOND, true),
         UpstreamError::Invalid(_) => of_balance(5 * SECOND, 5 * SECOND, true),
         UpstreamError::Throttled(None) => {

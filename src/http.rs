@@ -7,6 +7,7 @@ mod arrival;
 mod byes;
 mod caller;
 mod directives;
+mod forced;
 mod header;
 mod logged;
 mod observe;

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 
 use super::balance::{Asked, Forced, Found, Refusal, Via};
 use crate::cache::{Absence, BalanceCache, Peek, Question};
-use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, Priority, RetryAfter, UpstreamError};
+use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, RetryAfter, UpstreamError};
 
 /// The way to read one balance.
 pub trait Source: Clone + Send + Sync + 'static {
@@ -106,10 +106,10 @@ impl<S: Source> Lookup<'_, S> {
         };
         if let Some(failure) = held {
             self.source.note_refused_by_hold();
-            unit.give_back();
+            unit.give_back(failure.error);
             return self.last_resort(&question, self.failed(failure)).await;
         }
-        let priority = if demand.is_own() { Priority::Demanded } else { Priority::Plain };
+        let priority = demand.priority();
         let Ok(read) = timeout_at(deadline.into(), self.cache.read(&question, priority, read)).await else {
             return self.last_resort(&question, Refusal::DeadlineExceeded).await;
         };
@@ -119,7 +119,7 @@ impl<S: Source> Lookup<'_, S> {
             }
             Err(failure) => {
                 if failure.is_refusal() {
-                    unit.give_back();
+                    unit.give_back(failure.error);
                 }
                 self.last_resort(&question, self.failed(failure)).await
             }

@@ -51,7 +51,11 @@ pub struct CallerSettings {
     /// How many balances it may ask for.
     pub limit: LimitSettings,
     /// How many of those may make a read necessary.
-    pub forced: Option<LimitSettings>,
+    pub forced: LimitSettings,
+    /// Whether the configuration says so, and not the default: a tenth of `limit`.
+    pub has_own_forced: bool,
+    /// Whether `Cache-Control` of its requests demands anything. Some HTTP libraries add it on their own.
+    pub obeys_cache_control: bool,
     /// Event streams open at once.
     pub streams: usize,
 }

@@ -13,6 +13,7 @@ use tower::Service;
 
 use super::byes::Byes;
 use super::caller::{self, Caller};
+use super::forced::ForcedLog;
 use super::header;
 use super::places::Places;
 use super::route::Route;
@@ -52,6 +53,7 @@ pub(super) struct Lasting {
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
     pub(super) places: Places,
+    pub(super) forced_log: ForcedLog,
     pub(super) shutdown: Shutdown,
     /// The goodbyes of event streams in a drain.
     pub(super) byes: Byes,
@@ -94,6 +96,7 @@ impl Api {
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
             places: Places::default(),
+            forced_log: ForcedLog::default(),
             shutdown,
             byes: Byes::default(),
         };

@@ -1,0 +1,22 @@
+//! The units of a caller's forced limit.
+
+use crate::domain::UpstreamError;
+
+/// A unit of a caller's forced limit, taken for a read that its demand makes necessary. Dropped, it is spent.
+pub trait Forced {
+    /// Gives the unit back: the read was refused, so that the provider was not asked.
+    fn give_back(self, error: UpstreamError);
+}
+
+/// A caller without such a limit.
+impl Forced for () {
+    fn give_back(self, _: UpstreamError) {}
+}
+
+impl<F: Forced> Forced for Option<F> {
+    fn give_back(self, error: UpstreamError) {
+        if let Some(unit) = self {
+            unit.give_back(error);
+        }
+    }
+}

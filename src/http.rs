@@ -8,6 +8,7 @@ mod byes;
 mod caller;
 mod directives;
 mod forced;
+mod forced_log;
 mod header;
 mod logged;
 mod observe;

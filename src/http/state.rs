@@ -13,7 +13,7 @@ use tower::Service;
 
 use super::byes::Byes;
 use super::caller::{self, Caller};
-use super::forced::ForcedLog;
+use super::forced_log::ForcedLog;
 use super::header;
 use super::places::Places;
 use super::route::Route;

@@ -2,7 +2,7 @@
 
 use crate::domain::UpstreamError;
 
-/// A unit of a caller's forced limit, taken for a read that its demand makes necessary. Dropped, it is spent.
+/// A unit of a caller's forced limit, taken for a forced read. Dropping it spends it.
 pub trait Forced {
     /// Gives the unit back: the read was refused, so that the provider was not asked.
     fn give_back(self, error: UpstreamError);

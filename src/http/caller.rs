@@ -14,7 +14,7 @@ use crate::domain::{CallerName, RetryAfter};
 use crate::limits::{Limit, Limiter};
 use crate::metrics::{CallerMetrics, LimitPolicy, Metrics, StreamMetrics};
 
-/// One internal service.
+/// One caller of the API.
 pub(super) struct Caller {
     name: CallerName,
     accounts: Vec<AccountPattern>,
@@ -73,7 +73,7 @@ impl Caller {
         &self.name
     }
 
-    /// Whether the caller may see an account of this name, whether or not there is one.
+    /// Whether the caller may read an account with this name, existing or not.
     pub(super) fn may_see(&self, account: &str) -> bool {
         self.accounts.iter().any(|pattern| pattern.matches(account))
     }
@@ -87,7 +87,7 @@ impl Caller {
         Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
     }
 
-    /// The units that a request for so many balances costs.
+    /// The units that a request for this many balances costs.
     pub(super) fn units(&self, balances: usize) -> u32 {
         u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst())
     }
@@ -101,7 +101,7 @@ impl Caller {
         taken
     }
 
-    /// Gives units back: the request turned out to cost less.
+    /// Gives units back that the request did not need.
     pub(super) fn give_back(&self, units: u32) {
         self.limit.put_back(units);
     }
@@ -133,7 +133,11 @@ impl Caller {
 
     /// `RateLimit`, as it is at this moment.
     pub(super) fn state(&self, now: Instant) -> HeaderValue {
-        header::value([self.limit.state("caller", now), self.forced.state("forced", now)].join(", "))
+        header::written(|text| {
+            self.limit.write_state("caller", now, text);
+            text.extend_from_slice(b", ");
+            self.forced.write_state("forced", now, text);
+        })
     }
 }
 

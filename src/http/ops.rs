@@ -1,4 +1,4 @@
-//! The operations side: probes, metrics and the state for people. Never reachable through the API's port.
+//! The operations port: probes, metrics and the state for people. The api port never serves these paths.
 
 mod gauges;
 
@@ -17,9 +17,9 @@ use crate::live::Live;
 use crate::metrics::{Family, Metrics};
 use crate::shutdown::Shutdown;
 
-/// What the operations side shows.
+/// The sources of the operations port.
 pub struct Ops {
-    /// Whose state is shown.
+    /// The gateway whose state is shown.
     pub api: Live<Api>,
     /// The metrics page.
     pub metrics: Arc<Metrics>,
@@ -29,7 +29,7 @@ pub struct Ops {
     pub dropped_log_lines: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
-/// The routes of the operations side.
+/// The routes of the operations port.
 pub fn router(ops: Ops) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
@@ -39,7 +39,7 @@ pub fn router(ops: Ops) -> Router {
         .with_state(Arc::new(ops))
 }
 
-/// Ready while not draining; a provider's state has no say in it.
+/// Ready while not draining; the state of providers does not matter.
 async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
     if ops.shutdown.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -55,7 +55,7 @@ async fn status(State(ops): State<Arc<Ops>>) -> Json<Status> {
 async fn metrics(State(ops): State<Arc<Ops>>) -> Response {
     let api = ops.api.current();
     let status = api.gateway().status().await;
-    // Collecting a histogram spins while an observation is half done: not on a worker that serves callers.
+    // Collecting a histogram spins during a concurrent observation, so it must not run on a worker that serves callers.
     let page = tokio::task::spawn_blocking(move || {
         let mut samples = gauges::of(&status, api.shows_balances);
         #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]

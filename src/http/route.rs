@@ -53,7 +53,7 @@ impl Route {
         }
     }
 
-    /// The route of a path, whatever its method and whether or not it will be let in.
+    /// The route of a path, for any method, before any check.
     pub(super) fn of(path: &str) -> Self {
         match (path, account_path(path)) {
             ("/v1/accounts", _) => Self::Accounts,
@@ -82,7 +82,7 @@ pub(super) fn needs_caller(path: &str) -> bool {
     path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The account that a path is about, still percent-encoded, and what is asked of it.
+/// The account in a path, still percent-encoded, and the rest of the path.
 pub(super) fn account_path(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix("/v1/accounts/").filter(|rest| !rest.is_empty())?;
     Some(rest.split_once('/').unwrap_or((rest, "")))

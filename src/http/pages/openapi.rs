@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, made from the tables that stand beside it and from the error codes themselves.
+//! The OpenAPI 3.1 document, generated from the tables in this folder and from the error codes.
 
 mod answers;
 mod headers;
@@ -30,7 +30,7 @@ const BEARER: &str = "callerKey";
 /// A real answer for each code.
 const PROBLEMS: &str = include_str!("openapi/examples/problems.json");
 
-/// The document is the same for every process and costs a millisecond to make, which most processes never need.
+/// Made on first use: it takes a millisecond, and most processes never need it.
 static JSON: LazyLock<String> = LazyLock::new(|| {
     // Texts and numbers serialise without failing.
     document().to_pretty_json().map(|json| json + "\n").unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The answers of an operation: what it is for, and one answer with problems per status.
+//! The answers of an operation: its successes, and one answer with problems per status.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const CALLER: &[&Header] = &[&header::RATE_LIMIT_POLICY, &header::RATE_LIMIT];
 pub(crate) fn of(operation: &Operation) -> Responses {
     let caller: &[&Header] = if needs_key(operation.route) { CALLER } else { &[] };
     let common = [ALWAYS, operation.headers, caller].concat();
-    // Who is not known has no limit that could be shown.
+    // An unknown caller has no limit to show.
     let unknown = [ALWAYS, operation.headers].concat();
     let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
     for code in operation.problems.iter().copied().flatten() {

@@ -1,4 +1,4 @@
-//! What an answer says in its head.
+//! Response headers.
 
 use serde_json::Value;
 use utoipa::openapi::header::HeaderBuilder;
@@ -78,7 +78,7 @@ pub(crate) const X_ACCEL_BUFFERING: Header = Header {
     description: "Tells a proxy such as nginx to pass each event on at once.",
 };
 
-/// Every header that an answer may have beside those of HTTP itself.
+/// Every header of an answer, except those of HTTP itself.
 pub(crate) const ALL: [&Header; 15] = [
     &REQUEST_ID,
     &RATE_LIMIT_POLICY,

@@ -1,4 +1,4 @@
-//! What can be asked: one entry per route and method.
+//! Operations: one entry per route and method.
 
 mod accounts;
 mod balances;
@@ -81,7 +81,7 @@ pub(crate) enum Content {
     Text(&'static [&'static str]),
 }
 
-/// What every request of a caller may meet.
+/// Problems of every request of a caller.
 const ALWAYS: &[Code] = &[
     Code::InvalidRequest,
     Code::Unauthenticated,
@@ -92,11 +92,11 @@ const ALWAYS: &[Code] = &[
     Code::DeadlineExceeded,
     Code::Internal,
 ];
-/// What a path with an account may meet besides.
+/// Additional problems of a path with an account.
 const ACCOUNT: &[Code] = &[Code::AccountNotFound];
-/// What choosing one of an account's balances may meet.
+/// Problems of selecting a balance of an account.
 const CHOICE: &[Code] = &[Code::UnsupportedCurrency, Code::UnsupportedType];
-/// Why a balance may not be there.
+/// Problems of reading a balance.
 const READ: &[Code] = &[
     Code::Disabled,
     Code::ProviderUnreachable,

@@ -1,4 +1,4 @@
-//! What a request may say: in its path, its query and its head.
+//! Request parameters: in path, query and headers.
 
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter as Described, ParameterBuilder, ParameterIn};
@@ -26,7 +26,7 @@ enum Place {
     Head,
 }
 
-/// What a value looks like.
+/// The schema of a value.
 #[derive(Clone, Copy)]
 enum Form {
     Text,

@@ -1,4 +1,4 @@
-//! The bodies of the answers. `tests/api/openapi.rs` holds them against real ones, field by field.
+//! Response bodies. `tests/api/openapi.rs` compares them with real ones, field by field.
 
 use utoipa::openapi::schema::{
     AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType,
@@ -9,7 +9,7 @@ use crate::http::problem::Code;
 
 /// Names of accounts and providers.
 pub(crate) const NAME_PATTERN: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
-/// ISO 4217 codes, and what stands for a currency that is not in it.
+/// ISO 4217 codes, and codes of other currencies.
 pub(crate) const CURRENCY_PATTERN: &str = "^[A-Z0-9]{2,10}$";
 /// What providers call the kinds of their balances.
 pub(crate) const TYPE_PATTERN: &str = "^[A-Z0-9_]{1,32}$";
@@ -203,7 +203,7 @@ fn problem() -> RefOr<Schema> {
         .into()
 }
 
-/// An object whose fields are always there.
+/// An object whose fields are all required.
 fn object(description: &str, fields: Vec<(&str, RefOr<Schema>)>) -> ObjectBuilder {
     let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(description));
     fields.into_iter().fold(object, |object, (name, schema)| object.property(name, schema).required(name))

@@ -8,7 +8,7 @@ use crate::http::openapi::parameters as parameter;
 use crate::http::problem::Code;
 use crate::http::route::Route;
 
-/// What the answers with one balance say.
+/// Headers of answers with one balance.
 const SINGLE: &[&Header] = &[&header::CACHE_CONTROL, &header::AGE, &header::ETAG, &header::CACHE_STATUS];
 
 pub(crate) const ALL: [Operation; 5] = [

@@ -1,4 +1,4 @@
-//! The pages for people and the document itself; none of them needs a key.
+//! The pages for people and the document; they need no key.
 
 use utoipa::openapi::HttpMethod;
 
@@ -9,7 +9,7 @@ use crate::http::pages::page;
 use crate::http::problem::Code;
 use crate::http::route::Route;
 
-/// What a page or its file may meet.
+/// Problems of a page or its file.
 const PAGE: &[Code] = &[
     Code::ContentTooLarge,
     Code::MethodNotAllowed,

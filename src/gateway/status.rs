@@ -8,9 +8,7 @@ use serde::Serialize;
 
 use super::account::BalanceSlot;
 use super::state::Gateway;
-use crate::domain::{
-    AccountName, BalanceType, Currency, ErrorKind, Level, Limits, ProviderName, Snapshot, rounded_up,
-};
+use crate::domain::{AccountName, BalanceType, Currency, Level, Limits, ProviderName, Snapshot, rounded_up};
 use crate::upstream::BreakerState;
 
 /// The state of everything.
@@ -40,6 +38,8 @@ pub struct ProviderStatus {
     pub last_failure: Option<Timestamp>,
     /// The kind of that failure.
     pub last_failure_kind: Option<&'static str>,
+    /// Which call it was and why it failed, down to the last cause.
+    pub last_failure_reason: Option<String>,
 }
 
 /// The state of one account.
@@ -93,8 +93,9 @@ impl Gateway {
                 breaker_level: breaker as u8,
                 in_flight: provider.in_flight(),
                 last_success: last.success,
-                last_failure: last.failure.map(|(at, _)| at),
-                last_failure_kind: last.failure.map(|(_, kind)| ErrorKind::as_str(kind)),
+                last_failure: last.failure.map(|failure| failure.at),
+                last_failure_kind: last.failure.map(|failure| failure.kind.as_str()),
+                last_failure_reason: last.failure.map(|failure| failure.to_string()),
             }
         };
         let mut accounts = Vec::with_capacity(self.accounts.len());

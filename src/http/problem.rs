@@ -163,7 +163,7 @@ impl Problem {
 /// The table of read failures. It never contains a provider's own text.
 fn failure(error: UpstreamError) -> (Code, Cow<'static, str>) {
     match error {
-        UpstreamError::Unreachable => (Code::ProviderUnreachable, "no connection, or it broke".into()),
+        UpstreamError::Unreachable(cause) => (Code::ProviderUnreachable, cause.to_string().into()),
         UpstreamError::Timeout => (Code::ProviderTimeout, "no usable answer in time".into()),
         UpstreamError::Throttled(_) | UpstreamError::Unavailable(_) => {
             (Code::ProviderBusy, "the provider asked us to slow down".into())
@@ -205,13 +205,13 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ParseError;
+    use crate::domain::{Cause, ParseError};
 
     #[test]
     fn every_read_failure_has_its_documented_problem() {
         let invalid = ParseError { field: "netBalance", problem: "missing or null" };
         for (error, code, status) in [
-            (UpstreamError::Unreachable, "provider_unreachable", 502),
+            (UpstreamError::Unreachable(Cause::Closed), "provider_unreachable", 502),
             (UpstreamError::Timeout, "provider_timeout", 504),
             (UpstreamError::Throttled(None), "provider_busy", 503),
             (UpstreamError::Unavailable(DISABLED_RETRY), "provider_busy", 503),

@@ -33,6 +33,8 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// Then a connection is closed after its answer, so that new replicas get load.
     pub max_connection_age: Duration,
+    /// How many replicas there are, for people.
+    pub replicas: u32,
     /// One log line per request.
     pub log_requests: bool,
     /// Amounts as gauges.

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
+use crate::cache::{Absence, Peek};
 use crate::domain::{
-    AccountName, Amount, Currency, FreshFor, MaxAge, ObservedAt, ProviderName, Reading, Selector, StoreTime,
-    Turn, Wish,
+    AccountName, Amount, Currency, FreshFor, Limits, MaxAge, ObservedAt, ProviderName, Reading, Selector,
+    StoreTime, Turn, Wish,
 };
 
 const FRESH_FOR: Duration = Duration::from_secs(10);

@@ -1,5 +1,4 @@
-//! What is unwise across sections: accounts that nobody may see, credentials that two share, limits that a
-//! provider's budget cannot keep.
+//! Warnings across sections: accounts without a caller, shared credentials, limits above a provider's budget.
 
 use std::collections::HashMap;
 
@@ -37,7 +36,7 @@ fn same_credentials(config: &Config) -> impl Iterator<Item = Remark> {
     })
 }
 
-/// A digest, so that no secret is kept for the comparison.
+/// Compared by digest, so that no secret is kept.
 fn fingerprint(credential: &Credential) -> [u8; 32] {
     let mut digest = Sha256::new();
     for part in credential.secrets() {
@@ -49,7 +48,7 @@ fn fingerprint(credential: &Credential) -> [u8; 32] {
 
 fn forced_above_budget(config: &Config) -> impl Iterator<Item = Remark> {
     config.callers.iter().filter_map(|caller| {
-        let forced = caller.forced?;
+        let forced = Some(caller.forced).filter(|_| caller.has_own_forced)?;
         let too_small = config.accounts.iter().find(|account| {
             sees(caller, account) && budget(config, account).is_some_and(|budget| is_above(forced, budget))
         })?;

@@ -1,6 +1,7 @@
 //! What all accounts of one provider share: its client, its slots, its breaker and its retry reserve; and one
 //! attempt, from admission to measurement.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,10 +11,11 @@ use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, BreakerSettings, BreakerState, Verdict};
 use super::budget::BudgetSettings;
-use super::client::{Client, ClientError, ClientSettings};
+use super::client::{Client, ClientSettings};
 use super::failure_log::FailureLog;
 use super::gate::{Gate, Terms};
 use super::retry::Reserve;
+use super::tls::ClientError;
 use super::transport::{Response, Transport};
 use super::{Operation, Stop, classify};
 use crate::clock;
@@ -72,8 +74,21 @@ pub struct UpstreamProvider {
 pub struct Last {
     /// When a balance last came.
     pub success: Option<Timestamp>,
-    /// When an attempt last failed, and how.
-    pub failure: Option<(Timestamp, ErrorKind)>,
+    /// The last attempt that failed.
+    pub failure: Option<LastFailure>,
+}
+
+/// One attempt that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct LastFailure {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What was asked for.
+    pub operation: Operation,
+    /// Its kind, as the metrics count it.
+    pub kind: ErrorKind,
+    /// Why, down to the last cause.
+    pub error: UpstreamError,
 }
 
 /// One call and what it is measured against.
@@ -93,6 +108,12 @@ pub(super) struct Sent {
     pub(super) instant: Option<StoreTime>,
 }
 
+impl fmt::Display for LastFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} call: {}", self.operation.as_str(), self.error)
+    }
+}
+
 impl UpstreamProvider {
     /// Makes the client and an empty state.
     ///
@@ -103,7 +124,7 @@ impl UpstreamProvider {
         shared: Option<Arc<SharedBreaker>>,
         metrics: Arc<ProviderMetrics>,
     ) -> Result<Self, ClientError> {
-        let client = Client::new(settings.client.clone())?;
+        let client = Client::new(&settings.client, settings.attempt_timeout)?;
         Ok(Self::over(Arc::new(client), clock::now, settings, shared, metrics))
     }
 
@@ -151,9 +172,6 @@ impl UpstreamProvider {
             return Ok(Arc::clone(self));
         }
         let fresh = Self::new(settings, shared, Arc::clone(&self.metrics))?;
-        if self.settings != fresh.settings {
-            fresh.reset_breaker();
-        }
         let keeps_slots = fresh.settings.max_concurrency == self.settings.max_concurrency;
         Ok(Arc::new(Self {
             slots: if keeps_slots { Arc::clone(&self.slots) } else { fresh.slots },
@@ -187,10 +205,17 @@ impl UpstreamProvider {
             && ours.token_endpoint == others.token_endpoint
     }
 
+    /// Whether both have the same settings.
+    #[must_use]
+    pub fn is_configured_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+
     /// Closes the breaker: what failed may have had a cause that is gone.
     pub fn reset_breaker(&self) {
         self.breaker.reset();
-        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.is_open()) {
+        // At every replica, open or not: a row of failures that the store counts ends, too.
+        if let Some(shared) = &self.shared {
             shared.reset();
         }
     }
@@ -245,10 +270,14 @@ impl UpstreamProvider {
         })?;
         let shared = match &self.shared {
             // Boxed: only a probe waits there.
-            Some(shared) => Some(Box::pin(shared.admit()).await.map_err(|wait| {
-                self.metrics.refused(ReadRefusal::Breaker);
-                Stop::refused(UpstreamError::Suspended, wait)
-            })?),
+            Some(shared) => {
+                Some(Box::pin(shared.admit(call.terms.store_wait.lock().await.as_mut())).await.map_err(
+                    |wait| {
+                        self.metrics.refused(ReadRefusal::Breaker);
+                        Stop::refused(UpstreamError::Suspended, wait)
+                    },
+                )?)
+            }
             None => None,
         };
         let permit = call.gate.permit(call.terms, self.settings.attempt_timeout).await.map_err(|wait| {
@@ -293,7 +322,10 @@ impl UpstreamProvider {
         match failed {
             None if operation == Operation::Balance => last.success = Some(now.wall),
             None => {}
-            Some(error) => last.failure = error.kind().map(|kind| (now.wall, kind)).or(last.failure),
+            Some(error) => {
+                let failure = |kind| LastFailure { at: now.wall, operation, kind, error };
+                last.failure = error.kind().map(failure).or(last.failure);
+            }
         }
     }
 }

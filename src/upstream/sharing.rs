@@ -8,9 +8,11 @@ use super::Upstream;
 use super::credentials::Credentials;
 use super::gate::Terms;
 use super::stop::Stop;
-use crate::domain::{Answer, Failure, Hold, Priority, Ticket, UpstreamError};
+use crate::domain::{Answer, Failure, Hold, HoldRow, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
-use crate::shared::{Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, Unit};
+use crate::shared::{
+    Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, StoreWait, Unit,
+};
 
 /// One balance of the account, for somebody.
 struct Asking<'a> {
@@ -64,20 +66,22 @@ impl Reader for Asking<'_> {
         self.upstream.gate.allowance(self.priority, self.upstream.provider.settings.attempt_timeout)
     }
 
-    fn note_held(&self) {
-        self.upstream.note_refused_by_hold();
+    fn note_refused(&self, failure: &Failure) {
+        let is_suspended = failure.error == UpstreamError::Suspended;
+        let reason = if is_suspended { ReadRefusal::Breaker } else { ReadRefusal::Hold };
+        self.upstream.provider.metrics.refused(reason);
     }
 
     fn note_spent(&self) {
         self.upstream.provider.metrics.refused(ReadRefusal::Budget);
     }
 
-    async fn read(&self, number: u64, first: Unit) -> Outcome {
+    async fn read(&self, number: u64, first: Unit, wait: StoreWait) -> Outcome {
         let terms = Terms {
             priority: self.priority,
             deadline: self.upstream.provider.now().monotonic + self.upstream.provider.settings.deadline,
             number: Some(number),
-            asks_store: true,
+            store_wait: tokio::sync::Mutex::new(Some(wait)),
             first: Mutex::new(Some(first)),
         };
         let (answer, stop) = self.upstream.read_on(&self.upstream.balances[self.index], &terms).await;
@@ -97,7 +101,7 @@ fn cloned(secrets: Vec<&SecretString>) -> Vec<SecretString> {
 /// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.
 fn shared_hold(stop: &Stop) -> Option<SharedHold> {
     let scope = match stop.error {
-        UpstreamError::Unreachable
+        UpstreamError::Unreachable(_)
         | UpstreamError::Timeout
         | UpstreamError::Busy
         | UpstreamError::Suspended
@@ -117,7 +121,8 @@ fn shared_hold(stop: &Stop) -> Option<SharedHold> {
         }
     };
     let (first, most) = match stop.hold {
-        Hold::None => return None,
+        // Each replica has tokens of its own.
+        Hold::None | Hold::Doubling { row: HoldRow::NewToken, .. } => return None,
         Hold::Fixed(length) | Hold::AsTold(length) => (length, length),
         Hold::Doubling { first, most, .. } => (first, most),
     };

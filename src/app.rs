@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,8 @@ pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try
 
 /// For the last traces, out of what the drain has left: a collector that hangs must not hold up a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// For a reload that runs when the last connection has ended.
+const LAST_RELOAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// The reloading task, or what it would end with where nothing reloads.
 type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 
@@ -103,6 +106,7 @@ impl App {
             dropped_log_lines: Arc::new(dropped_log_lines),
         };
         reload::note_success(&metrics);
+        metrics.set_certificate_expiries(config.own_expiries());
         let bound = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted);
         Ok(Self {
             api_addr: bound(&api, settings.api),
@@ -205,8 +209,11 @@ impl App {
         };
         let drained = server::serve(self.api, service, limits, self.shutdown.clone()).await;
 
-        // Reloads have ended with the beginning of the drain. Neither task fails but by a panic, which is logged.
-        if let (Ok(end), Ok(Lasting { tracer, sharing, .. })) = (stages.await, reloads.await) {
+        // Reloads end with the beginning of the drain; one that blocks in a file does not keep the process. Neither task
+        // fails but by a panic, which is logged.
+        let end = stages.await;
+        let reloads = timeout(LAST_RELOAD_TIMEOUT, reloads).await;
+        if let (Ok(end), Ok(Ok(Lasting { tracer, sharing, .. }))) = (end, reloads) {
             if let Some(tracer) = tracer {
                 // Traces that the collector does not accept in time are lost.
                 let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);

@@ -50,7 +50,8 @@ pub(super) async fn reconfigured(
     // Nothing fails from here on.
     for provider in &providers {
         let is_enabled = |config| self::provider(config, provider.name()).map(|it| it.is_enabled);
-        if is_enabled(config) != is_enabled(before) {
+        let old = old_providers.get(provider.name());
+        if is_enabled(config) != is_enabled(before) || old.is_some_and(|old| !old.is_asked_like(provider)) {
             provider.reset_breaker();
         }
     }
@@ -65,6 +66,10 @@ pub(super) async fn reconfigured(
     });
     let next = gateway.reconfigured(accounts.collect(), providers, cache);
     for account in &config.accounts {
+        let old = gateway.account(account.settings.name.as_str());
+        if old.is_some_and(|old| !old.has_identity_of(&account.settings)) {
+            next.forget_balances(&account.settings.name).await;
+        }
         if has_new_secret(account, config, before) {
             next.forget_refusals(&account.settings.name).await;
         }
@@ -130,6 +135,7 @@ fn upstream_settings(
         selectors: settings.balances.iter().map(|balance| balance.selector.clone()).collect(),
         max_age: settings.limits.max_age,
         shared: shared.map(in_store),
+        is_enabled: settings.is_enabled,
     })
 }
 

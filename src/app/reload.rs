@@ -146,6 +146,7 @@ impl Reloader {
         (self.set_log_level)(config.log.level);
         self.metrics.reloaded(ReloadResult::Ok);
         note_success(&self.metrics);
+        self.metrics.set_certificate_expiries(config.own_expiries());
         tracing::info!(
             target: targets::LIFECYCLE,
             event = "config_reloaded",

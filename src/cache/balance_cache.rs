@@ -8,7 +8,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
-use moka::ops::compute::Op;
 
 use super::entry::Entry;
 use super::listeners::{Listener, Listeners};
@@ -30,6 +29,8 @@ pub struct BalanceCache {
     pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
     /// When a balance was last invalidated; kept as long as a snapshot from before it may be stored.
     pub(super) marks: Marks,
+    /// When the credentials of a balance last changed.
+    pub(super) changed_credentials: Marks,
     /// What several replicas know together, if they share anything.
     pub(super) shared: Option<Arc<Shared>>,
     pub(super) clock: Clock,
@@ -63,6 +64,7 @@ impl BalanceCache {
         Self {
             entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build(),
             marks: Marks::default(),
+            changed_credentials: Marks::default(),
             shared: None,
             clock,
             reads: Reads::default(),
@@ -154,15 +156,22 @@ impl BalanceCache {
         now
     }
 
-    /// Forgets that a read failed because of refused credentials; what else is known stays.
+    /// Forgets that a read failed because of refused credentials, also one that ends at this moment; what else is known
+    /// stays.
     pub async fn forget_refusal(&self, key: &BalanceKey) {
-        let entry = self.entries.entry_by_ref(key);
-        entry
-            .and_compute_with(|entry| async move {
-                let forgotten = entry.and_then(|entry| entry.into_value().without_refusal());
-                forgotten.map_or(Op::Nop, |entry| Op::Put(Arc::new(entry)))
-            })
-            .await;
+        // Before the look: a read that stores its entry after the look finds the mark.
+        self.changed_credentials.invalidate(&[*key], (self.clock)().monotonic);
+        if let Some(entry) = self.entries.get(key).await {
+            entry.forget_refusal();
+        }
+    }
+
+    /// Drops what is stored of these balances; what reads under way still bring is too old for everybody.
+    pub async fn remove(&self, keys: &[BalanceKey]) {
+        self.marks.invalidate(keys, (self.clock)().monotonic);
+        for key in keys {
+            self.entries.invalidate(key).await;
+        }
     }
 
     /// The stored snapshot of a balance, whatever its age.
@@ -213,6 +222,10 @@ impl BalanceCache {
             let init = cache.read_once(question, priority, origin, read);
             let entry = cache.entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
             let is_own = entry.is_fresh();
+            let changed = cache.changed_credentials.get(&question.key, clock().monotonic);
+            if changed.is_some_and(|changed| entry.value().was_sent_by(changed.at)) {
+                entry.value().forget_refusal();
+            }
             Round { question, entry: entry.into_value(), is_own }
         });
         round.await.unwrap_or_else(|_| Round {

@@ -22,6 +22,8 @@ pub(super) struct Entry {
     last: LastRead,
     /// Whether a refresh behind runs; given back when it ends, however it ends.
     is_refreshing: AtomicBool,
+    /// Whether the credentials have changed since a read failed because of them.
+    is_refusal_forgotten: AtomicBool,
     /// The span of the last read, for those who waited for it.
     trace: Option<ReadTrace>,
 }
@@ -76,6 +78,7 @@ impl Entry {
             snapshot,
             last: LastRead { priority, sent_at, turn, is_elsewhere, failure, has_age },
             is_refreshing: AtomicBool::new(false),
+            is_refusal_forgotten: AtomicBool::new(false),
             trace: None,
         }
     }
@@ -90,15 +93,14 @@ impl Entry {
         self.trace.as_ref()
     }
 
-    /// The same without a failure because of refused credentials; `None` where there is none.
-    pub(super) fn without_refusal(&self) -> Option<Self> {
-        let failure = self.last.failure?;
-        (failure.error == UpstreamError::Refused).then(|| Self {
-            snapshot: self.snapshot.clone(),
-            last: LastRead { failure: None, ..self.last },
-            is_refreshing: AtomicBool::new(false),
-            trace: self.trace.clone(),
-        })
+    /// Forgets a failure because of refused credentials: they have changed.
+    pub(super) fn forget_refusal(&self) {
+        self.is_refusal_forgotten.store(true, Ordering::Release);
+    }
+
+    /// Whether the last read was sent at this instant or before.
+    pub(super) fn was_sent_by(&self, instant: Instant) -> bool {
+        self.last.sent_at <= instant
     }
 
     pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
@@ -112,7 +114,8 @@ impl Entry {
 
     /// How the last read failed, if it did.
     pub(super) fn failure(&self) -> Option<Failure> {
-        self.last.failure
+        let is_forgotten = self.is_refusal_forgotten.load(Ordering::Acquire);
+        self.last.failure.filter(|failure| !(is_forgotten && failure.error == UpstreamError::Refused))
     }
 
     /// What answers the question without a read: an acceptable snapshot, or a failure that is still held.
@@ -124,7 +127,7 @@ impl Entry {
         if let Some(snapshot) = self.snapshot.as_ref().filter(within) {
             return Some(Ok(Arc::clone(snapshot)));
         }
-        self.last.failure.filter(|failure| failure.holds_at(now.monotonic)).map(Err)
+        self.failure().filter(|failure| failure.holds_at(now.monotonic)).map(Err)
     }
 
     /// What a caller gets who waited until this entry was stored; `None` to go round once more.
@@ -140,7 +143,7 @@ impl Entry {
         if !question.demand.may_join(self.last.sent_at, self.last.turn) {
             return None;
         }
-        match self.last.failure {
+        match self.failure() {
             // Refused for a smaller share of the budget than this caller has.
             Some(failure)
                 if failure.error == UpstreamError::BudgetExhausted && self.last.priority < priority =>
@@ -170,7 +173,7 @@ impl Entry {
     /// Whether nothing here answers the question. Where nobody waits, a failure that is not held also says when it is
     /// worth trying again.
     pub(super) fn needs_read(&self, question: &Question, priority: Priority, now: Moment) -> bool {
-        let retry_at = self.last.failure.and_then(|failure| failure.retry_at);
+        let retry_at = self.failure().and_then(|failure| failure.retry_at);
         let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);
         (is_worth_it || priority > Priority::Background) && self.settled(question, now).is_none()
     }

@@ -4,12 +4,27 @@
 //! concatenate to the same text would share a child. So every second label is a closed set in which no member ends
 //! with another, and families with free labels are built at scrape time (`live.rs`).
 
+fn last_reload(registry: &Registry) -> Result<Gauge, MetricsError> {
+    let gauge = Gauge::new(
+        "config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was loaded, in Unix seconds.",
+    )?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn certificate_expiry(make: &Maker<'_>) -> Result<IntGaugeVec, MetricsError> {
+    let help = "When the first certificate at a configuration key expires, in Unix seconds.";
+    make.gauges("certificate_expiry_timestamp_seconds", help, &["name"])
+}
+
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
+use jiff::Timestamp;
+use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use super::error::MetricsError;
 use super::events::{EventFamilies, HookMetrics, StreamMetrics};
@@ -58,6 +73,7 @@ pub struct Metrics {
     config_reloads: IntCounterVec,
     /// `config_last_reload_success_timestamp_seconds`.
     pub config_last_reload_success: Gauge,
+    certificate_expiry: IntGaugeVec,
 }
 
 impl Metrics {
@@ -72,11 +88,7 @@ impl Metrics {
         let in_flight =
             IntGauge::new("http_requests_in_flight", "Requests of callers that are being answered.")?;
         registry.register(Box::new(in_flight.clone()))?;
-        let last_reload = Gauge::new(
-            "config_last_reload_success_timestamp_seconds",
-            "When the configuration in force was loaded, in Unix seconds.",
-        )?;
-        registry.register(Box::new(last_reload.clone()))?;
+        let last_reload = last_reload(&registry)?;
         let metrics = Self {
             http_requests: make.counters(
                 "http_requests_total",
@@ -159,6 +171,7 @@ impl Metrics {
             )?,
             http_in_flight: in_flight,
             config_last_reload_success: last_reload,
+            certificate_expiry: certificate_expiry(&make)?,
             registry: registry.clone(),
             process: process::registry()?,
         };
@@ -166,6 +179,14 @@ impl Metrics {
         Self::start_at_zero(&metrics.connections_refused, &ConnectionRefusal::ALL);
         Self::start_at_zero(&metrics.config_reloads, &ReloadResult::ALL);
         Ok(metrics)
+    }
+
+    /// Shows when certificates expire, by the configuration key that names them, in place of those before.
+    pub fn set_certificate_expiries<'a>(&self, expiries: impl Iterator<Item = (&'a str, Timestamp)>) {
+        self.certificate_expiry.reset();
+        for (key, not_after) in expiries {
+            self.certificate_expiry.with_label_values(&[key]).set(not_after.as_second());
+        }
     }
 
     /// Counts a reload.

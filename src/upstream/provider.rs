@@ -172,9 +172,6 @@ impl UpstreamProvider {
             return Ok(Arc::clone(self));
         }
         let fresh = Self::new(settings, shared, Arc::clone(&self.metrics))?;
-        if self.settings != fresh.settings {
-            fresh.reset_breaker();
-        }
         let keeps_slots = fresh.settings.max_concurrency == self.settings.max_concurrency;
         Ok(Arc::new(Self {
             slots: if keeps_slots { Arc::clone(&self.slots) } else { fresh.slots },
@@ -206,6 +203,12 @@ impl UpstreamProvider {
         ours.adapter == others.adapter
             && ours.balance_endpoint == others.balance_endpoint
             && ours.token_endpoint == others.token_endpoint
+    }
+
+    /// Whether both are configured alike.
+    #[must_use]
+    pub fn is_asked_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
     }
 
     /// Closes the breaker: what failed may have had a cause that is gone.

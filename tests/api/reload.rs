@@ -330,6 +330,23 @@ async fn another_identity_is_another_balance() {
     assert_eq!(after.header("cache-status"), "balance-gateway; fwd=uri-miss; fwd-status=200; stored");
 }
 
+/// Issue 14, item 32: identity A, then B, then A again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_that_comes_back_finds_nothing_of_its_own() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    let before = balance(&gateway).await;
+    let (first, second) = ("balance_path = \"/api/balance\"", "balance_path = \"/balance\"");
+
+    hang_up(&gateway, &site, first, second).await;
+    balance(&gateway).await;
+    hang_up(&gateway, &site, second, first).await;
+    let after = balance(&gateway).await;
+
+    assert_eq!((before.status, after.status), (200, 200), "{after:?}");
+    assert_ne!(after.body, before.body, "{after:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_balance_whose_identity_changes_gets_that_of_the_new_one() {
     let site = site().await;

@@ -289,7 +289,7 @@ async fn another_client_certificate_ends_the_hold_of_what_was_refused_before() {
     );
     site.rewrite(AMPLE, &identity);
     let gateway = site.serve().await;
-    site.provider.queue(Fault::on_balance(FaultKind::RefuseToken { status: 403 }).times(2));
+    site.provider.queue(Fault::on_token(FaultKind::status(403)));
     balance(&gateway).await.assert_problem(502, "provider_refused_credentials");
     balance(&gateway).await.assert_problem(502, "provider_refused_credentials");
 

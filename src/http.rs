@@ -9,6 +9,8 @@ mod byes;
 mod caller;
 mod directives;
 mod dispatch;
+mod forced;
+mod forced_log;
 mod header;
 mod logged;
 mod observe;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use hyper::body::Incoming;
 
@@ -58,6 +61,7 @@ pub fn api_service(live: &Live<Api>) -> ApiService {
         .route(Route::Balances.pattern(), get(balances::list))
         .route(Route::Reconciliation.pattern(), get(reconciliation::report))
         .route(Route::Events.pattern(), get(events::open))
+        .route(Route::Root.pattern(), get(async || Redirect::to(Route::Dashboard.pattern())))
         .route(Route::OpenApi.pattern(), get(openapi::show))
         .route(Route::Docs.pattern(), get(docs::show))
         .route(Route::DocsFile.pattern(), get(docs::file))

@@ -1,6 +1,7 @@
 //! The operations port: probes, metrics and the state for people. The api port never serves these paths.
 
 mod gauges;
+mod page;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
+use crate::clock;
 use crate::gateway::Status;
 use crate::http::state::Api;
 use crate::live::Live;
@@ -32,6 +34,7 @@ pub struct Ops {
 /// The routes of the operations port.
 pub fn router(ops: Ops) -> Router {
     Router::new()
+        .route("/", get(overview))
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -50,6 +53,18 @@ async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
 
 async fn status(State(ops): State<Arc<Ops>>) -> Json<Status> {
     Json(ops.api.current().gateway().status().await)
+}
+
+/// The state as a page for people.
+async fn overview(State(ops): State<Arc<Ops>>) -> Response {
+    let api = ops.api.current();
+    let instance = page::Instance {
+        is_draining: ops.shutdown.is_draining(),
+        replicas: api.replicas,
+        is_sharing: ops.metrics.is_sharing(),
+        rejected_reloads: ops.metrics.rejected_reloads(),
+    };
+    page::answer(&api.gateway().status().await, &instance, clock::now().wall)
 }
 
 async fn metrics(State(ops): State<Arc<Ops>>) -> Response {

@@ -10,6 +10,7 @@ pub(super) enum Route {
     Balances,
     Reconciliation,
     Events,
+    Root,
     OpenApi,
     Docs,
     DocsFile,
@@ -19,7 +20,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Accounts,
         Self::Balance,
         Self::Invalidate,
@@ -27,6 +28,7 @@ impl Route {
         Self::Balances,
         Self::Reconciliation,
         Self::Events,
+        Self::Root,
         Self::OpenApi,
         Self::Docs,
         Self::DocsFile,
@@ -44,6 +46,7 @@ impl Route {
             Self::Balances => "/v1/balances",
             Self::Reconciliation => "/v1/reconciliation",
             Self::Events => "/v1/events",
+            Self::Root => "/",
             Self::OpenApi => "/openapi.json",
             Self::Docs => "/docs",
             Self::DocsFile => "/docs/{file}",
@@ -63,6 +66,7 @@ impl Route {
             (_, Some((_, "balance"))) => Self::Balance,
             (_, Some((_, "invalidate"))) => Self::Invalidate,
             (_, Some((_, "sufficiency"))) => Self::Sufficiency,
+            ("/", _) => Self::Root,
             ("/openapi.json", _) => Self::OpenApi,
             ("/docs", _) => Self::Docs,
             ("/dashboard", _) => Self::Dashboard,
@@ -106,6 +110,8 @@ mod tests {
             ("/v1/balances", Route::Balances),
             ("/v1/reconciliation", Route::Reconciliation),
             ("/v1/events", Route::Events),
+            ("/", Route::Root),
+            ("//", Route::Unmatched),
             ("/openapi.json", Route::OpenApi),
             ("/docs", Route::Docs),
             ("/docs/", Route::Unmatched),

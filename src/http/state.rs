@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::byes::Byes;
 use super::caller::{self, Caller};
+use super::forced_log::ForcedLog;
 use super::header;
 use super::places::Places;
 use super::route::Route;
@@ -34,6 +35,7 @@ pub struct Api {
     pub(super) max_in_flight: usize,
     pub(super) log_requests: bool,
     pub(super) shows_balances: bool,
+    pub(super) replicas: u32,
     pub(super) tracer: Option<Tracer>,
     pub(super) drain_delay: Duration,
     pub(super) max_connection_age: Duration,
@@ -50,6 +52,7 @@ pub(super) struct Lasting {
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
     pub(super) places: Places,
+    pub(super) forced_log: ForcedLog,
     pub(super) shutdown: Shutdown,
     /// The goodbyes of event streams in a drain.
     pub(super) byes: Byes,
@@ -92,6 +95,7 @@ impl Api {
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
             places: Places::default(),
+            forced_log: ForcedLog::default(),
             shutdown,
             byes: Byes::default(),
         };
@@ -118,6 +122,7 @@ impl Api {
             max_in_flight: server.max_in_flight,
             log_requests: server.log_requests,
             shows_balances: server.shows_balances,
+            replicas: server.replicas,
             tracer,
             drain_delay: server.drain_delay,
             max_connection_age: server.max_connection_age,

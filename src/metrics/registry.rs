@@ -4,24 +4,10 @@
 //! concatenate to the same text would share a child. So every second label is a closed set in which no member ends
 //! with another, and families with free labels are built at scrape time (`live.rs`).
 
-fn last_reload(registry: &Registry) -> Result<Gauge, MetricsError> {
-    let gauge = Gauge::new(
-        "config_last_reload_success_timestamp_seconds",
-        "When the configuration in force was loaded, in Unix seconds.",
-    )?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
-}
-
-fn certificate_expiry(make: &Maker<'_>) -> Result<IntGaugeVec, MetricsError> {
-    let help = "When the first certificate at a configuration key expires, in Unix seconds.";
-    make.gauges("certificate_expiry_timestamp_seconds", help, &["name"])
-}
-
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
@@ -51,6 +37,8 @@ const AGE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.
 #[derive(Debug)]
 pub struct Metrics {
     pub(super) registry: Registry,
+    /// `shared_state`, once there is a store.
+    pub(super) shared_state: OnceLock<IntGauge>,
     /// Separate, because `process_*` is conventionally without our prefix.
     process: Registry,
     /// `http_requests_in_flight`.
@@ -76,6 +64,20 @@ pub struct Metrics {
     certificate_expiry: IntGaugeVec,
 }
 
+fn last_reload_success(registry: &Registry) -> Result<Gauge, MetricsError> {
+    let gauge = Gauge::new(
+        "config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was loaded, in Unix seconds.",
+    )?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn certificate_expiry(make: &Maker<'_>) -> Result<IntGaugeVec, MetricsError> {
+    let help = "When the first certificate at a configuration key expires, in Unix seconds.";
+    make.gauges("certificate_expiry_timestamp_seconds", help, &["name"])
+}
+
 impl Metrics {
     /// Creates and registers every family. `revision` is the source revision of the build.
     ///
@@ -88,7 +90,6 @@ impl Metrics {
         let in_flight =
             IntGauge::new("http_requests_in_flight", "Requests of callers that are being answered.")?;
         registry.register(Box::new(in_flight.clone()))?;
-        let last_reload = last_reload(&registry)?;
         let metrics = Self {
             http_requests: make.counters(
                 "http_requests_total",
@@ -170,9 +171,10 @@ impl Metrics {
                 &["result"],
             )?,
             http_in_flight: in_flight,
-            config_last_reload_success: last_reload,
+            config_last_reload_success: last_reload_success(&registry)?,
             certificate_expiry: certificate_expiry(&make)?,
             registry: registry.clone(),
+            shared_state: OnceLock::new(),
             process: process::registry()?,
         };
         Self::start_at_zero(&metrics.auth_failures, &AuthFailure::OF_KEYS);
@@ -192,6 +194,12 @@ impl Metrics {
     /// Counts a reload.
     pub fn reloaded(&self, result: ReloadResult) {
         self.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// How many reloads were rejected since the start.
+    #[must_use]
+    pub fn rejected_reloads(&self) -> u64 {
+        self.config_reloads.with_label_values(&[ReloadResult::Rejected.as_str()]).get()
     }
 
     fn start_at_zero<L: Label>(counters: &IntCounterVec, labels: &[L]) {
@@ -222,7 +230,7 @@ impl Metrics {
             route,
             requests: self.http_requests.clone(),
             duration: self.http_duration.with_label_values(&[route]),
-            by_status: std::array::from_fn(|_| std::sync::OnceLock::new()),
+            by_status: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 

@@ -1,6 +1,5 @@
 //! `GET /docs`: the OpenAPI document for people. The page is rendered here, so it needs no script and no viewer.
 
-mod html;
 mod schema;
 
 use std::sync::LazyLock;
@@ -9,10 +8,10 @@ use axum::response::Response;
 use http::{HeaderMap, Uri};
 use serde_json::Value;
 
+use super::html::Html;
 use super::openapi;
 use super::page;
 use crate::http::problem::{Code, Problem};
-use html::Html;
 
 /// The page's policy also allows inline pictures.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \

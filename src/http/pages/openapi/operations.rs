@@ -2,7 +2,6 @@
 
 mod accounts;
 mod balances;
-mod pages;
 
 use utoipa::openapi::HttpMethod;
 
@@ -13,7 +12,7 @@ use crate::http::route::Route;
 
 /// Every operation, in the order of the documentation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Operation> {
-    balances::ALL.iter().chain(&accounts::ALL).chain(&pages::ALL)
+    balances::ALL.iter().chain(&accounts::ALL)
 }
 
 /// One route and method.
@@ -37,7 +36,6 @@ pub(crate) struct Operation {
 pub(crate) enum Tag {
     Balances,
     Accounts,
-    Pages,
 }
 
 impl Tag {
@@ -45,7 +43,6 @@ impl Tag {
         match self {
             Self::Balances => "Balances",
             Self::Accounts => "Accounts",
-            Self::Pages => "Pages",
         }
     }
 }
@@ -73,12 +70,8 @@ pub(crate) enum Content {
         example: &'static str,
         csv: &'static str,
     },
-    /// A JSON object that is described elsewhere.
-    AnyJson,
     /// Server-sent events, and a text of some.
     Events(&'static str),
-    /// A text of one of these types.
-    Text(&'static [&'static str]),
 }
 
 /// Problems of every request of a caller.

@@ -50,8 +50,9 @@ pub(super) async fn reconfigured(
     // Nothing fails from here on.
     for provider in &providers {
         let is_enabled = |config| self::provider(config, provider.name()).map(|it| it.is_enabled);
-        let old = old_providers.get(provider.name());
-        if is_enabled(config) != is_enabled(before) || old.is_some_and(|old| !old.is_asked_like(provider)) {
+        let is_configured_alike =
+            old_providers.get(provider.name()).is_none_or(|old| old.is_configured_like(provider));
+        if is_enabled(config) != is_enabled(before) || !is_configured_alike {
             provider.reset_breaker();
         }
     }

@@ -205,16 +205,17 @@ impl UpstreamProvider {
             && ours.token_endpoint == others.token_endpoint
     }
 
-    /// Whether both are configured alike.
+    /// Whether both have the same settings.
     #[must_use]
-    pub fn is_asked_like(&self, other: &Self) -> bool {
+    pub fn is_configured_like(&self, other: &Self) -> bool {
         self.settings == other.settings
     }
 
     /// Closes the breaker: what failed may have had a cause that is gone.
     pub fn reset_breaker(&self) {
         self.breaker.reset();
-        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.is_open()) {
+        // At every replica, open or not: a row of failures that the store counts ends, too.
+        if let Some(shared) = &self.shared {
             shared.reset();
         }
     }
@@ -269,10 +270,14 @@ impl UpstreamProvider {
         })?;
         let shared = match &self.shared {
             // Boxed: only a probe waits there.
-            Some(shared) => Some(Box::pin(shared.admit()).await.map_err(|wait| {
-                self.metrics.refused(ReadRefusal::Breaker);
-                Stop::refused(UpstreamError::Suspended, wait)
-            })?),
+            Some(shared) => {
+                Some(Box::pin(shared.admit(call.terms.store_wait.lock().await.as_mut())).await.map_err(
+                    |wait| {
+                        self.metrics.refused(ReadRefusal::Breaker);
+                        Stop::refused(UpstreamError::Suspended, wait)
+                    },
+                )?)
+            }
             None => None,
         };
         let permit = call.gate.permit(call.terms, self.settings.attempt_timeout).await.map_err(|wait| {

@@ -27,7 +27,8 @@ fn every_named_file_exists() {
         let text = read(&file);
         let named = text.split('`').skip(1).step_by(2).filter(|name| is_path(name));
         let absent = named.filter(|name| !root().join(name).exists());
-        missing.extend(absent.map(|name| format!("{}: {name}", file.strip_prefix(root()).unwrap().display())));
+        missing
+            .extend(absent.map(|name| format!("{}: {name}", file.strip_prefix(root()).unwrap().display())));
     }
 
     assert!(missing.is_empty(), "\n{}", missing.join("\n"));

@@ -22,13 +22,9 @@ pub(super) struct Entry {
     last: LastRead,
     /// Whether a background refresh runs; cleared when it ends in any way.
     is_refreshing: AtomicBool,
-<<<<<<< HEAD
-    /// Whether the credentials have changed since a read failed because of them.
+    /// Whether the credentials changed after a read failed because of them.
     is_refusal_forgotten: AtomicBool,
-    /// The span of the last read, for those who waited for it.
-=======
     /// The span of the last read, for links from its waiters.
->>>>>>> main
     trace: Option<ReadTrace>,
 }
 
@@ -106,7 +102,6 @@ impl Entry {
         self.trace.as_ref()
     }
 
-<<<<<<< HEAD
     /// Forgets a failure because of refused credentials: they have changed.
     pub(super) fn forget_refusal(&self) {
         self.is_refusal_forgotten.store(true, Ordering::Release);
@@ -115,17 +110,6 @@ impl Entry {
     /// Whether the last read was sent at this instant or before.
     pub(super) fn was_sent_by(&self, instant: Instant) -> bool {
         self.last.sent_at <= instant
-=======
-    /// The entry without a failure because of refused credentials; `None` if it has no such failure.
-    pub(super) fn without_refusal(&self) -> Option<Self> {
-        let failure = self.last.failure?;
-        (failure.error == UpstreamError::Refused).then(|| Self {
-            snapshot: self.snapshot.clone(),
-            last: LastRead { failure: None, ..self.last },
-            is_refreshing: AtomicBool::new(false),
-            trace: self.trace.clone(),
-        })
->>>>>>> main
     }
 
     pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
@@ -174,13 +158,8 @@ impl Entry {
         if !question.demand.may_join(self.last.sent_at, self.last.turn) {
             return None;
         }
-<<<<<<< HEAD
         match self.failure() {
-            // Refused for a smaller share of the budget than this caller has.
-=======
-        match self.last.failure {
             // Refused at a smaller share of the budget than this caller may use.
->>>>>>> main
             Some(failure)
                 if failure.error == UpstreamError::BudgetExhausted && self.last.priority < priority =>
             {

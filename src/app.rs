@@ -3,6 +3,7 @@
 mod assembly;
 mod kubernetes;
 mod live;
+mod record;
 mod reload;
 mod sharing;
 mod watches;
@@ -36,6 +37,7 @@ use sharing::Sharing;
 use watches::Watches;
 
 pub use live::{LiveResult, StoreResult, read_once, try_store};
+pub use record::{RecordError, record};
 
 /// The source revision, when the build was told.
 const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {

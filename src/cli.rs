@@ -6,6 +6,7 @@ mod new_key;
 mod openapi;
 mod sandbox;
 mod serve;
+mod try_kind;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ struct Arguments {
 enum Command {
     /// Run the service.
     Serve(ConfigFile),
-    /// Run the gateway in front of four simulated providers, to try it out; needs no files and no network.
+    /// Run the gateway in front of five simulated providers, to try it out; needs no files and no network.
     Sandbox(sandbox::SandboxArguments),
     /// Validate a configuration and print it with secrets masked.
     Check(check::CheckArguments),
@@ -38,6 +39,8 @@ enum Command {
     NewKey,
     /// Ask a running gateway for its balances and print them for people.
     Balances(balances::BalancesArguments),
+    /// Read a recorded body with a kind of provider, offline, or record the first one.
+    Try(try_kind::TryArguments),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::NewKey => new_key::run(),
         Command::Balances(arguments) => balances::run(&arguments),
+        Command::Try(arguments) => try_kind::run(&arguments),
         Command::Openapi => openapi::run(),
     }
 }

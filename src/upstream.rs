@@ -15,6 +15,7 @@ mod hold;
 mod jwks;
 mod provider;
 mod read;
+mod record;
 mod renewal;
 mod retry;
 mod rotation;

@@ -212,6 +212,11 @@ impl<'a> Section<'a> {
         entries.into_iter().map(entry).collect()
     }
 
+    /// The account whose first body is recorded, if this reading is for that.
+    pub(super) fn recorded_account(&self) -> Option<&'a str> {
+        self.reading.recorded_account()
+    }
+
     /// Whether nothing was read before: in a reload, what does not go together may be on its way.
     pub(super) fn is_at_start(&self) -> bool {
         self.reading.is_first()

@@ -1,6 +1,6 @@
 //! The sandbox's clock. A provider has a clock of its own, so nothing of the gateway's is used here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -13,6 +13,11 @@ pub(super) fn now() -> Instant {
 /// The wall clock, spelled as the providers do: UTC, milliseconds, `Z`.
 pub(super) fn timestamp() -> String {
     format!("{:.3}", wall())
+}
+
+/// The wall clock so much later, spelled likewise.
+pub(super) fn timestamp_after(wait: Duration) -> String {
+    format!("{:.3}", wall().saturating_add(wait).unwrap_or(Timestamp::MAX))
 }
 
 /// The value of a `Date` header.

@@ -17,6 +17,7 @@ const SUCCESS: u16 = 200;
 /// A mapping, made ready.
 #[derive(Debug)]
 pub struct MappingReader {
+    mapping: Mapping,
     shape: Shape,
     status: Option<Slot>,
     success: Vec<Check>,
@@ -139,7 +140,14 @@ impl MappingReader {
             parts,
             report,
             shape,
+            mapping: mapping.clone(),
         }
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
     pub(super) fn rule(&self) -> &CurrencyRule {

@@ -12,6 +12,7 @@ mod logged;
 mod observe;
 pub mod ops;
 pub mod pages;
+mod places;
 mod problem;
 mod query;
 mod route;

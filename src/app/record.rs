@@ -1,6 +1,10 @@
 //! What `try --save` does: one call for the first balance of an account, whose body is kept as it came.
 
-use super::{BuildError, REVISION};
+use super::assembly;
+use super::build_info::{REVISION, VERSION};
+use super::error::BuildError;
+use crate::cache::BalanceCache;
+use crate::clock;
 use crate::config::Config;
 use crate::domain::{AccountName, UpstreamError};
 use crate::metrics::Metrics;
@@ -21,8 +25,8 @@ pub enum RecordError {
 /// # Errors
 /// [`RecordError`] when no body came with a success status.
 pub async fn record(config: &Config, account: &AccountName) -> Result<Vec<u8>, RecordError> {
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION).map_err(BuildError::from)?;
-    let gateway = super::assembly::gateway(config, &metrics, None)?;
+    let metrics = Metrics::new(VERSION, REVISION).map_err(BuildError::from)?;
+    let gateway = assembly::gateway(config, &metrics, None, BalanceCache::new(clock::now))?;
     match gateway.account(account.as_str()) {
         Some(account) => Ok(account.upstream().record().await?),
         None => Err(UpstreamError::Defect.into()),

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::balance_cache::BalanceCache;
 use super::entry::Entry;
-use super::{BalanceCache, Question, Shared};
+use super::question::Question;
 use crate::domain::{Answer, BalanceKey, Limits, Priority, StoreTime};
+use crate::shared::Shared;
 
 impl BalanceCache {
     /// An empty cache that shares what it knows with other replicas. What was invalidated here stays so.

@@ -8,72 +8,14 @@ use std::time::{Duration, Instant};
 use futures_util::poll;
 use jiff::Timestamp;
 
-use super::Gateway;
 use super::account::{Account, BalanceSlot, UpstreamBalance};
+use super::asked::Asked;
+use super::forced::Forced;
+use super::found::Found;
 use super::lookup::Lookup;
-use crate::cache::Absence;
-use crate::domain::{Limits, Moment, RetryAfter, Snapshot, UpstreamError, Wish};
-
-/// What a caller asks, whichever balance it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked {
-    /// When the request came.
-    pub arrived: Moment,
-    /// What it says about freshness.
-    pub wish: Wish,
-    /// Until when the caller waits.
-    pub deadline: Instant,
-}
-
-/// A balance that may be served.
-#[derive(Debug)]
-pub struct Found {
-    /// The balance.
-    pub snapshot: Arc<Snapshot>,
-    /// How it was found.
-    pub via: Via,
-}
-
-/// How a balance was found: what `Cache-Status` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Via {
-    /// In memory; over `fresh_for`, the last read may have failed.
-    Memory {
-        /// Whether the last read failed or was refused.
-        is_failing: bool,
-    },
-    /// A read brought it.
-    Read {
-        /// Why memory did not do.
-        absence: Absence,
-        /// Whether another caller began the read.
-        is_collapsed: bool,
-    },
-}
-
-/// Why no balance is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Account or provider switched off.
-    Disabled,
-    /// Nothing acceptable in memory, and the caller wants nobody asked.
-    NotCached,
-    /// The caller's own deadline passed first.
-    DeadlineExceeded,
-    /// The caller's limit of forced reads.
-    ForcedLimit(RetryAfter),
-    /// The read failed, or was refused.
-    Failed(UpstreamError, Option<RetryAfter>),
-}
-
-impl Found {
-    /// Its age; `None` when it may not be served any more.
-    #[must_use]
-    pub fn age(&self, limits: Limits, now: Moment) -> Option<Duration> {
-        let age = self.snapshot.age_at(now);
-        (age < limits.max_age.get()).then_some(age)
-    }
-}
+use super::refusal::Refusal;
+use super::state::Gateway;
+use crate::domain::RetryAfter;
 
 impl Gateway {
     /// Serves one balance, with its age. `charge` takes a unit of the caller's forced limit at that moment, or says
@@ -81,12 +23,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Refusal`] when there is no snapshot that the caller may have.
-    pub async fn serve(
+    pub async fn serve<F: Forced>(
         &self,
         account: &Account,
         slot: &BalanceSlot,
         asked: &Asked,
-        charge: impl Fn(Instant) -> Result<(), RetryAfter> + Copy,
+        charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<(Found, Duration), Refusal> {
         let lookup = self.lookup(account, slot)?;
         match unless_replaced(account, lookup.serve(asked, charge)).await {
@@ -101,12 +43,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Refusal`] when there is no snapshot that the caller may have.
-    pub async fn balance(
+    pub async fn balance<F: Forced>(
         &self,
         account: &Account,
         slot: &BalanceSlot,
         asked: &Asked,
-        charge: impl Fn(Instant) -> Result<(), RetryAfter> + Copy,
+        charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<Found, Refusal> {
         let lookup = self.lookup(account, slot)?;
         match unless_replaced(account, lookup.find(asked, charge)).await {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::extract::{FromRef, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tower::Service;
 use super::byes::Byes;
 use super::caller::{self, Caller};
 use super::header;
+use super::places::Places;
 use super::route::Route;
 use super::settings::{CallerSettings, ServerSettings};
 use crate::auth::{AuthThrottle, Callers, DeniedLog, ServiceAccounts};
@@ -21,7 +22,6 @@ use crate::clock;
 use crate::domain::{AccountName, Limits};
 use crate::gateway::{Account, Gateway};
 use crate::limits::Limiter;
-use crate::live::Live;
 use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
 use crate::shutdown::Shutdown;
 use crate::trace::{self, Tracer};
@@ -51,6 +51,7 @@ pub(super) struct Lasting {
     pub(super) routes: Vec<RouteMetrics>,
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
+    pub(super) places: Places,
     pub(super) shutdown: Shutdown,
     /// The goodbyes of event streams in a drain.
     pub(super) byes: Byes,
@@ -92,6 +93,7 @@ impl Api {
             metrics,
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
+            places: Places::default(),
             shutdown,
             byes: Byes::default(),
         };
@@ -148,6 +150,11 @@ impl Api {
         if caller.may_see(name) { self.accounts.get(name) } else { None }
     }
 
+    /// Logs that a caller asked for an account that does not exist for it.
+    pub(super) fn note_not_found(&self, caller: &Caller, account: &str, now: Instant) {
+        self.lasting.denied.write(Some(caller.name().as_str()), Some(account), "account_not_found", now);
+    }
+
     /// Every account that the caller may see, sorted by name.
     pub(super) fn visible_accounts(&self, caller: &Caller) -> impl Iterator<Item = &Arc<OpenAccount>> {
         self.accounts.values().filter(|open| caller.may_see(open.account.name().as_str()))
@@ -169,12 +176,6 @@ fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenA
 /// `private, max-age=<fresh_for>, must-revalidate`.
 fn cache_control(limits: Limits) -> HeaderValue {
     header::value(format!("private, max-age={}, must-revalidate", limits.fresh_for.get().as_secs()))
-}
-
-impl FromRef<Live<Api>> for Arc<Api> {
-    fn from_ref(live: &Live<Api>) -> Self {
-        live.current()
-    }
 }
 
 /// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need

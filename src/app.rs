@@ -29,7 +29,7 @@ use crate::http::{self, Api, ApiParts};
 use crate::limits::Limiter;
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::server::{self, Entrance, ListenerSettings};
+use crate::server::{self, Entrance, ListenerSettings, Workers};
 use crate::shutdown::{Hangups, Shutdown};
 use crate::telemetry::targets;
 use crate::trace::Tracer;
@@ -113,8 +113,9 @@ impl App {
                 listener: api,
                 tls: settings.tls.clone().map(Live::new),
                 metrics: Some(Arc::clone(&metrics)),
+                workers: Workers::start().map_err(BuildError::Workers)?,
             },
-            ops: Entrance { listener: ops, tls: None, metrics: None },
+            ops: Entrance { listener: ops, tls: None, metrics: None, workers: Workers::none() },
             service,
             service_accounts,
             lasting,

@@ -1,12 +1,13 @@
-//! What the gateway talks about: money, names, snapshots, freshness and failures, as values.
+//! The values that the modules exchange: money, names, snapshots, freshness and failures.
 //!
-//! Nothing here does I/O or reads a clock: whoever judges age passes `now` in.
+//! Nothing here does I/O or reads a clock: functions that judge age take `now`.
 #![warn(clippy::float_arithmetic, clippy::wildcard_enum_match_arm)]
 
 pub mod alerts;
 pub mod amount;
 pub mod answer;
 pub mod currency;
+pub mod digest;
 pub mod error;
 mod exact_sum;
 pub mod freshness;
@@ -22,6 +23,7 @@ pub use alerts::{AlertLevels, Level, Ratio, Threshold};
 pub use amount::{Amount, AmountError, MinorUnits};
 pub use answer::{Answer, Failure, Order};
 pub use currency::Currency;
+pub use digest::DigestState;
 pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, UpstreamError};
 pub use freshness::{Demand, FreshFor, Limits, Mark, MaxAge, Priority, Wish};
 pub use key::{AccountName, BalanceKey, BalanceType, CallerName, HookName, ProviderName, Selector};

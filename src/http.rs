@@ -2,11 +2,13 @@
 //! decides what a balance is.
 
 mod admission;
+mod answer;
 mod api;
 mod arrival;
 mod byes;
 mod caller;
 mod directives;
+mod dispatch;
 mod header;
 mod logged;
 mod observe;
@@ -16,36 +18,38 @@ mod places;
 mod problem;
 mod query;
 mod route;
+mod seconds;
 mod settings;
 mod state;
 
-use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::body::Incoming;
-use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 pub use settings::{CallerSettings, ServerSettings};
 pub use state::{Api, ApiParts};
 
 use crate::live::Live;
+use crate::server::{Answers, Peer};
 use api::{accounts, balance, balances, events, reconciliation, sufficiency};
 use pages::{dashboard, docs, openapi};
 use problem::{Code, Problem};
 use route::Route;
 
-/// The API's service; its layers, outermost first.
-pub fn api_service(
-    live: &Live<Api>,
-) -> impl Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ Sync
-+ 'static
-+ use<> {
+/// Answers the requests of the API's listener.
+#[derive(Clone)]
+pub struct ApiService(Arc<Inner>);
+
+struct Inner {
+    live: Live<Api>,
+    router: Router,
+}
+
+/// Makes the API's service.
+pub fn api_service(live: &Live<Api>) -> ApiService {
     let router = Router::new()
         .route(Route::Accounts.pattern(), get(accounts::list))
         .route(Route::Balance.pattern(), get(balance::show))
@@ -64,11 +68,17 @@ pub fn api_service(
             Problem::new(Code::MethodNotAllowed, "see Allow for the methods")
         })
         .with_state(live.clone());
-    ServiceBuilder::new()
-        .map_request(|request: http::Request<Incoming>| request.map(body_of))
-        .layer(layer_fn(|inner| observe::observe(live.clone(), inner)))
-        .layer(layer_fn(|inner| admission::admit(live.clone(), inner)))
-        .service(router)
+    ApiService(Arc::new(Inner { live: live.clone(), router }))
+}
+
+impl Answers for ApiService {
+    type Body = answer::Body;
+
+    /// The layers, outermost first: `observe`, `admission`, then the handler.
+    async fn answer(self, request: http::Request<Incoming>, peer: Peer) -> answer::Response {
+        let Inner { live, router } = &*self.0;
+        observe::observe(live, router, peer, &mut request.map(body_of)).await
+    }
 }
 
 /// Most requests have no body, and an empty one needs no box.

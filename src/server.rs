@@ -8,6 +8,7 @@ mod peer;
 mod peer_timeouts;
 mod settings;
 mod tls;
+mod workers;
 
 pub use connection::Answers;
 pub use listener::{Drained, Entrance, bind, serve};
@@ -15,3 +16,4 @@ pub use open_ended::OpenEnded;
 pub use peer::Peer;
 pub use settings::ListenerSettings;
 pub use tls::{TlsError, TlsSettings};
+pub use workers::Workers;

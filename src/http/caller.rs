@@ -128,11 +128,13 @@ impl Caller {
 
     /// `RateLimit`, as it is at this moment.
     pub(super) fn state(&self, now: Instant) -> HeaderValue {
-        let mut text = self.limit.state("caller", now);
-        if let Some(forced) = &self.forced {
-            text = [text, forced.state("forced", now)].join(", ");
-        }
-        header::value(text)
+        header::written(|text| {
+            self.limit.write_state("caller", now, text);
+            if let Some(forced) = &self.forced {
+                text.extend_from_slice(b", ");
+                forced.write_state("forced", now, text);
+            }
+        })
     }
 }
 

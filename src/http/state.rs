@@ -1,15 +1,11 @@
 //! What the layers and handlers of the API work on: the accounts, callers and settings of one configuration.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::Request;
-use axum::response::Response;
 use http::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 
 use super::byes::Byes;
 use super::caller::{self, Caller};
@@ -30,7 +26,9 @@ use crate::trace::{self, Tracer};
 pub struct Api {
     pub(super) lasting: Arc<Lasting>,
     pub(super) gateway: Arc<Gateway>,
-    pub(super) accounts: BTreeMap<AccountName, Arc<OpenAccount>>,
+    /// Sorted by name.
+    accounts: Vec<Arc<OpenAccount>>,
+    by_name: HashMap<AccountName, Arc<OpenAccount>>,
     pub(super) callers: Callers<Caller>,
     pub(super) request_timeout: Duration,
     pub(super) max_in_flight: usize,
@@ -108,8 +106,11 @@ impl Api {
 
     fn assemble(lasting: Arc<Lasting>, before: Option<&Callers<Caller>>, parts: ApiParts<'_>) -> Self {
         let ApiParts { gateway, callers, server, limiter, tracer } = parts;
+        let accounts = open(&gateway, &lasting.metrics);
+        let by_name = |open: &Arc<OpenAccount>| (open.account.name().clone(), Arc::clone(open));
         Self {
-            accounts: open(&gateway, &lasting.metrics),
+            by_name: accounts.iter().map(by_name).collect(),
+            accounts,
             callers: caller::callers(callers, before, limiter, &lasting.metrics, clock::monotonic()),
             gateway,
             lasting,
@@ -147,7 +148,7 @@ impl Api {
 
     /// The account of this name, if the caller may see it and it exists; the permission is asked first.
     pub(super) fn visible_account(&self, caller: &Caller, name: &str) -> Option<&Arc<OpenAccount>> {
-        if caller.may_see(name) { self.accounts.get(name) } else { None }
+        if caller.may_see(name) { self.by_name.get(name) } else { None }
     }
 
     /// Logs that a caller asked for an account that does not exist for it.
@@ -157,18 +158,20 @@ impl Api {
 
     /// Every account that the caller may see, sorted by name.
     pub(super) fn visible_accounts(&self, caller: &Caller) -> impl Iterator<Item = &Arc<OpenAccount>> {
-        self.accounts.values().filter(|open| caller.may_see(open.account.name().as_str()))
+        self.accounts.iter().filter(|open| caller.may_see(open.account.name().as_str()))
     }
 }
 
-fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenAccount>> {
+fn open(gateway: &Gateway, metrics: &Metrics) -> Vec<Arc<OpenAccount>> {
+    let mut of_provider = HashMap::new();
     let open = |account: &Arc<Account>| {
-        let open = OpenAccount {
+        let name = account.provider();
+        let metrics = of_provider.entry(name.clone()).or_insert_with(|| metrics.provider(name));
+        Arc::new(OpenAccount {
             account: Arc::clone(account),
-            metrics: metrics.provider(account.provider()),
+            metrics: Arc::clone(metrics),
             cache_control: cache_control(account.limits()),
-        };
-        (account.name().clone(), Arc::new(open))
+        })
     };
     gateway.accounts().map(open).collect()
 }
@@ -176,20 +179,4 @@ fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenA
 /// `private, max-age=<fresh_for>, must-revalidate`.
 fn cache_control(limits: Limits) -> HeaderValue {
     header::value(format!("private, max-age={}, must-revalidate", limits.fresh_for.get().as_secs()))
-}
-
-/// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need
-/// no box: a cached hit is not much more than its layers.
-pub(super) trait Answering:
-    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
-{
-}
-
-impl<S> Answering for S where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static
-{
 }

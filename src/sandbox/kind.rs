@@ -1,4 +1,4 @@
-//! Which provider is simulated, and the few facts that differ by it.
+//! The kind of a simulated provider, and the facts that depend on it.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Kind {
     /// Every kind that is known by itself, in the order in which the documentation lists them.
     pub const ALL: [Self; 4] = [Self::NtxpayBr, Self::Avista, Self::Pluggo, Self::NtxpayMx];
 
-    /// Returns the kind as configurations spell it.
+    /// Returns the name of the kind in configurations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    /// The field that carries the provider's own timestamp, where it gives one.
+    /// The field with the provider's own timestamp, if it has one.
     pub(super) const fn timestamp_field(self) -> Option<&'static str> {
         match self {
             Self::NtxpayBr | Self::Avista => Some("consultedAt"),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
 use super::reply::{self, Served};
 use crate::domain::{Moment, rounded_up};
 use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
+use crate::http::answer::{self, Response};
 use crate::http::arrival::Arrival;
 use crate::http::caller::Caller;
 use crate::http::directives;
@@ -36,8 +36,7 @@ pub(crate) fn asked(
     query: &Query<'_>,
     longest: Duration,
 ) -> Result<Asked, Problem> {
-    let wait =
-        directives::prefer_wait(headers).map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
+    let wait = arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
     Ok(Asked {
         arrived: arrival.moment,
         wish: directives::wish(headers, query.not_before()?),
@@ -70,7 +69,7 @@ impl Item<'_> {
         let outcome = self.count(&result, asked);
         let mut response = match &result {
             Ok((found, age)) => write(found, *age),
-            Err(refusal) => self.problem(*refusal).into_response(),
+            Err(refusal) => answer::from_router(self.problem(*refusal)),
         };
         if api.is_noted() {
             response.extensions_mut().insert(Logged {

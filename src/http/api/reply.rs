@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::{Limits, Moment, rounded_up};
 use crate::gateway::{Absence, Found, Refusal, Via};
+use crate::http::answer::{Response, whole};
 use crate::http::header;
+use crate::http::seconds;
 use crate::metrics::Outcome;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -32,16 +33,18 @@ pub(crate) fn balance(
     let etag = HeaderValue::from_maybe_shared(found.snapshot.etag().clone());
     let etag = etag.unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     let mut response = if header::matches(request, &etag) {
-        StatusCode::NOT_MODIFIED.into_response()
+        let mut response = Response::new(whole(Bytes::new()));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
     } else {
-        let mut response = Response::new(Body::from(found.snapshot.body().clone()));
+        let mut response = Response::new(whole(found.snapshot.body().clone()));
         // Room for these headers and for those of the layers: growing would hash each of them again.
         response.headers_mut().reserve(16);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     };
     let headers = response.headers_mut();
-    headers.insert(AGE, HeaderValue::from(rounded_up(age)));
+    headers.insert(AGE, seconds::age(rounded_up(age)));
     let cache_control =
         if may_be_kept(found.via, limits, age) { cache_control } else { HeaderValue::from_static(NOT_KEPT) };
     headers.insert(CACHE_CONTROL, cache_control);
@@ -52,6 +55,11 @@ pub(crate) fn balance(
 
 /// RFC 9211, as the contract spells it.
 fn cache_status(via: Via, limits: Limits, age: Duration) -> HeaderValue {
+    if let (Via::Memory { .. }, Some(ttl)) = (via, limits.fresh_for.get().checked_sub(age))
+        && let Some(hit) = seconds::fresh_hit(ttl.as_secs())
+    {
+        return hit;
+    }
     let mut text = String::with_capacity(64);
     text.push_str("balance-gateway; ");
     match via {

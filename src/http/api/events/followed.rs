@@ -44,7 +44,7 @@ impl Followed {
         let query = Query::parse(query, PARAMETERS)?;
         let Choice { items, not_found } = Choice::of(api, caller, &query)?.logged(api, caller, now);
         let followed = items.into_iter().filter_map(|item| {
-            let open = Arc::clone(api.accounts.get(item.open.account.name())?);
+            let open = Arc::clone(api.visible_account(caller, item.open.account.name().as_str())?);
             let index = open.account.balances().iter().position(|slot| std::ptr::eq(slot, item.slot))?;
             Some(FollowedBalance { open, index, last: None, problem: None })
         });

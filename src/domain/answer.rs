@@ -4,24 +4,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::error::{RetryAfter, UpstreamError};
-use super::freshness::Priority;
+use super::freshness::{Demand, Priority};
 use super::snapshot::Snapshot;
 use super::turn::{Ticket, Turn};
 
 /// What a read is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Order {
     /// On whose behalf it is made.
     pub priority: Priority,
     /// What a read of another replica must be to do as well; `None` where only one of ours will.
     pub ticket: Option<Ticket>,
+    /// What a read for other balances must be to do as well; `None` where only a new one will.
+    pub demand: Option<Demand>,
 }
 
 impl Order {
     /// A read of this replica alone.
     #[must_use]
     pub fn alone(priority: Priority) -> Self {
-        Self { priority, ticket: None }
+        Self { priority, ticket: None, demand: None }
     }
 }
 

@@ -8,6 +8,7 @@ use http::header::{AGE, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
 use jiff::Timestamp;
 
 use crate::domain::{ParseError, UpstreamError};
+use crate::providers::WaitHeader;
 
 use super::Operation;
 use super::breaker::Verdict;
@@ -30,6 +31,19 @@ pub(super) fn status(
         },
         _ => Err(UpstreamError::Status(status)),
     }
+}
+
+/// The headers of an answer, where a header of the provider's own stands for a `Retry-After` that is missing.
+pub(super) fn with_wait(headers: &HeaderMap, wait: Option<&WaitHeader>) -> HeaderMap {
+    let mut headers = headers.clone();
+    if let Some(WaitHeader(name)) = wait
+        && !headers.contains_key(RETRY_AFTER)
+        && let Some(seconds) = headers.get(name).cloned()
+        && seconds.as_bytes().iter().all(u8::is_ascii_digit)
+    {
+        headers.insert(RETRY_AFTER, seconds);
+    }
+    headers
 }
 
 /// Reads `Retry-After`: seconds or an HTTP date, the first of several. A date in the past is no wait.
@@ -159,6 +173,22 @@ mod tests {
         ] {
             assert_eq!(status(operation, code, headers, now()), expected, "{operation:?} {code}");
         }
+    }
+
+    #[test]
+    fn a_header_of_the_providers_own_says_how_long_to_wait() {
+        let wait = WaitHeader(http::HeaderName::from_static("x-wait-seconds"));
+        let own = |text| (wait.0.clone(), text);
+        for (lines, expected) in [
+            (vec![own("7")], Some(7)),
+            (vec![own("7"), (RETRY_AFTER, "9")], Some(9)),
+            (vec![own("soon")], None),
+            (vec![], None),
+        ] {
+            let told = retry_after(&with_wait(&headers(&lines), Some(&wait)), now());
+            assert_eq!(told, expected.map(Duration::from_secs), "{lines:?}");
+        }
+        assert_eq!(retry_after(&with_wait(&headers(&[own("7")]), None), now()), None);
     }
 
     #[test]

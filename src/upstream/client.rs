@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::clock;
 use crate::domain::{ParseError, UpstreamError};
+use crate::providers::WaitHeader;
 
 use super::transport::{Response, Sending, Transport};
 use super::{Operation, classify};
@@ -114,6 +115,7 @@ impl Client {
         mut request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<Response, UpstreamError> {
+        let wait = request.extensions_mut().remove::<WaitHeader>();
         let headers = request.headers_mut();
         // A declared kind may choose a version by its own.
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
@@ -122,14 +124,14 @@ impl Client {
         let mut request = reqwest::Request::try_from(request).map_err(|error| classify::transport(&error))?;
         *request.timeout_mut() = Some(timeout);
         let response = client.execute(request).await.map_err(|error| log_transport(error, operation))?;
-        classify::status(operation, response.status().as_u16(), response.headers(), clock::now().wall)?;
+        let headers = classify::with_wait(response.headers(), wait.as_ref());
+        classify::status(operation, response.status().as_u16(), &headers, clock::now().wall)?;
         if classify::is_encoded(response.headers()) {
             return Err(UpstreamError::Invalid(ParseError {
                 field: "body",
                 problem: "an encoding nobody asked for",
             }));
         }
-        let headers = response.headers().clone();
         Ok(Response { headers, body: read_body(response, operation).await? })
     }
 

@@ -9,10 +9,10 @@ use balance_gateway::sandbox::{
     Call, Fault, FaultKind, Kind, LIFE, Operation, Route, Script, SimulatedProvider, TOKEN, UNTIL,
 };
 
-use crate::harness::{KEY, digest, eventually, record, value_of};
-use crate::process::{Folder, Gateway, run_on_record};
+use crate::harness::{KEY, digest, eventually, is_long, record, value_of};
+use crate::process::{Folder, Gateway, command, run_on_record};
 
-const ACCOUNT: &str = "/v1/accounts/a/balance";
+pub(crate) const ACCOUNT: &str = "/v1/accounts/a/balance";
 const BODY: &str = r#"{"balance":48734.91}"#;
 const FIRST: &str = "s3cr3t-of-a-declared-kind-8f1c";
 const SECOND: &str = "s3cr3t-of-a-declared-kind-77aa";
@@ -21,10 +21,10 @@ const CLIENT: &str = "client-of-a-declared-kind-31b0";
 const MAPPING: &str = "currency = \"BRL\"\nunits = \"major\"\navailable = \"/balance\"\n";
 
 /// A provider that answers by a script, and the files of a gateway in front of it.
-struct Site {
-    folder: Folder,
+pub(crate) struct Site {
+    pub(crate) folder: Folder,
     provider: SimulatedProvider,
-    config: String,
+    pub(crate) config: String,
 }
 
 impl Site {
@@ -50,7 +50,7 @@ impl Site {
         Self { folder, provider, config }
     }
 
-    async fn serve(&self) -> Gateway {
+    pub(crate) async fn serve(&self) -> Gateway {
         Gateway::start(&["serve", "--config", &self.config]).await
     }
 
@@ -400,12 +400,11 @@ async fn hostile_bodies_are_the_documented_problems() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_corrected_mapping_no_answer_carries_an_old_amount() {
-    // The provider counts in centavos, and the first mapping says something else of the very same digits.
+/// A provider that counts in centavos, and a mapping that says something else of the very same digits.
+pub(crate) async fn centavos_site() -> Site {
     const BOTH: &str = r#"{"a":4873491,"b":99}"#;
     let kind = "path = \"/b\"\nsecrets = [\"key\"]\nheaders = { x-key = \"{key}\" }\ncurrency = \"BRL\"\n\
-         units = { minor = 3 }\navailable = \"/a\"\n";
+                units = { minor = 3 }\navailable = \"/a\"\n";
     let site = Site::new(kind, BOTH, "available = \"4873.491\"", ONE_SECRET).await;
     site.provider.set_script(script(vec![route(
         Operation::Balance,
@@ -415,6 +414,21 @@ async fn after_a_corrected_mapping_no_answer_carries_an_old_amount() {
         "",
         BOTH,
     )]));
+    site
+}
+
+impl Site {
+    /// Corrects the mapping of [`centavos_site`].
+    pub(crate) fn correct(&self) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        let text = text.replace("units = { minor = 3 }", "units = \"minor\"").replace("4873.491", "48734.91");
+        self.replace("gateway.toml", &text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_corrected_mapping_no_answer_carries_an_old_amount() {
+    let site = centavos_site().await;
     let gateway = Arc::new(site.serve().await);
     let (old, new) = ("4873.491", "48734.91");
     assert_eq!(gateway.get(&gateway.api, ACCOUNT).await.unwrap().json()["available"], old);
@@ -438,8 +452,7 @@ async fn after_a_corrected_mapping_no_answer_carries_an_old_amount() {
         })
     });
     let load: Vec<_> = load.collect();
-    site.rewrite("units = { minor = 3 }", "units = \"minor\"");
-    site.rewrite("4873.491", new);
+    site.correct();
     gateway.signal("HUP");
     eventually("it is reloaded", || async { !gateway.lines_of("config_reloaded").is_empty() }).await;
     is_reloaded.store(true, Ordering::SeqCst);
@@ -553,4 +566,157 @@ fn a_body_is_tried_without_secrets_and_examples() {
     let wrong = folder.write("w.json", r#"{"balance": "R$ 48.734,91"}"#);
     let (code, stdout, _) = run_on_record(&["try", "k", "--config", &config, "--body", &wrong]);
     assert!(code == Some(1) && stdout.contains("refused"), "{stdout}");
+}
+
+/// The fenced blocks of a language, in their order.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let fence = format!("```{language}\n");
+    text.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documentation_followed_word_for_word_ends_with_a_served_balance() {
+    let text = include_str!("../../docs/kinds.md");
+    let [declared, mapping, example] = blocks(text, "toml")[..] else { panic!("three blocks of TOML") };
+    let body = blocks(text, "json")[0];
+    let (folder, provider) = (Folder::new(), SimulatedProvider::start(Kind::Declared).await.unwrap());
+    record("secrets", FIRST);
+    provider.set_script(script(vec![route(
+        Operation::Balance,
+        "GET",
+        "/v2/wallet",
+        &[("x-api-key", FIRST)],
+        "",
+        body,
+    )]));
+    let saved = folder.0.join("acme.json").display().to_string();
+    let key = format!("keys_sha256 = [\"{}\"]\n", digest(KEY));
+    let text = |kind: &str| {
+        let declared = declared.replace("https://api.acme.example", &provider.url());
+        let old_key = declared.lines().find(|line| line.starts_with("keys_sha256")).unwrap().to_owned();
+        let whole = declared
+            .replace(&old_key, &key)
+            .replace("[providers.acme]", &format!("{kind}\n[providers.acme]"));
+        format!("[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\n{whole}")
+    };
+    let config = folder.write("gateway.toml", &text(""));
+    let run = |arguments: &[&str]| {
+        let mut command = command(&[arguments, &["--config", &config]].concat());
+        let output = command.env("ACME_API_KEY", FIRST).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code(), stdout, stderr)
+    };
+
+    let (code, _, stderr) = run(&["try", "--account", "acme-main", "--save", &saved]);
+    assert_eq!(code, Some(0), "{stderr}");
+    folder.write("gateway.toml", &text(mapping));
+    let (code, stdout, stderr) = run(&["try", "acme", "--body", &saved]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("48734.91 BRL") && stdout.contains("unused       /wallet/limit"), "{stdout}");
+    let proven = format!("{mapping}\n{}", example.replace("acme.json", &saved));
+    folder.write("gateway.toml", &text(&proven).replace("enabled = false", "enabled = true"));
+    let (code, stdout, stderr) = run(&["check", "--live"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+
+    let mut command = command(&["serve", "--config", &config]);
+    command.env("ACME_API_KEY", FIRST);
+    let gateway = Gateway::run(command).await;
+    let reply = gateway.get(&gateway.api, "/v1/accounts/acme-main/balance").await.unwrap();
+    assert_eq!((reply.status, &reply.json()["available"]), (200, &"48734.91".into()), "{reply:?}");
+    assert_eq!(reply.json()["blocked"], "1250.37");
+}
+
+/// A kind whose one answer holds every currency.
+const WHOLE_KIND: &str = "path = \"/b\"\nsecrets = [\"key\"]\nheaders = { x-key = \"{key}\" }\n\
+     rows = \"/rows\"\ncurrency = { at = \"/currency\" }\nunits = \"major\"\navailable = \"/amount\"\n";
+const WHOLE_BODY: &str = r#"{"rows":[{"currency":"USD","amount":1.01},{"currency":"BRL","amount":48734.91},{"currency":"EUR","amount":2.02}]}"#;
+
+async fn whole_site(currencies: &str) -> Site {
+    let account = format!("{ONE_SECRET}\nbalances = [{currencies}]");
+    let example = "currency = \"BRL\"\navailable = \"48734.91\"";
+    let site = Site::new(WHOLE_KIND, WHOLE_BODY, example, &account).await;
+    let headers = [("x-key", FIRST)];
+    site.provider.set_script(script(vec![route(Operation::Balance, "GET", "/b", &headers, "", WHOLE_BODY)]));
+    site
+}
+
+const THREE: &str = "{ currency = \"BRL\" }, { currency = \"USD\" }, { currency = \"EUR\" }";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_answer_fills_every_balance_of_the_account() {
+    let site = whole_site(THREE).await;
+    let gateway = site.serve().await;
+
+    let first = gateway.get(&gateway.api, ACCOUNT).await.unwrap();
+    assert_eq!(first.status, 200);
+    let of = |currency: &str| format!("{ACCOUNT}?currency={currency}");
+    let cached = [("cache-control", "only-if-cached")];
+    for (currency, available) in [("USD", "1.01"), ("EUR", "2.02"), ("BRL", "48734.91")] {
+        eventually("it is filled", || async { gateway.get_with(&of(currency), &cached).await.status == 200 })
+            .await;
+        let reply = gateway.get_with(&of(currency), &cached).await;
+        assert_eq!(reply.json()["available"], available, "{reply:?}");
+    }
+    assert_eq!(site.calls(Operation::Balance).len(), 1);
+
+    // A batch that demands new balances is one call, too.
+    let batch = gateway.get_with("/v1/balances", &[("cache-control", "no-cache")]).await;
+    assert_eq!(
+        (&batch.json()["complete"], batch.json()["balances"].as_array().unwrap().len()),
+        (&true.into(), 3)
+    );
+    let calls = site.calls(Operation::Balance).len();
+    assert!((2..=3).contains(&calls), "{calls} calls");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_balance_that_the_answer_does_not_hold_fails_alone() {
+    let site = whole_site("{ currency = \"BRL\" }, { currency = \"GBP\" }").await;
+    let gateway = site.serve().await;
+
+    let batch = gateway.get(&gateway.api, "/v1/balances").await.unwrap().json();
+
+    assert_eq!(batch["balances"][0]["available"], "48734.91", "{batch}");
+    assert_eq!(batch["errors"][0]["currency"], "GBP");
+    assert_eq!(batch["errors"][0]["problem"]["code"], "provider_invalid_response");
+    assert_eq!(site.calls(Operation::Balance).len(), 1, "both are told by one answer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_read_is_shared_and_held_for_all_balances() {
+    let site = whole_site(THREE).await;
+    for _ in 0..8 {
+        site.provider.queue(Fault::on_balance(FaultKind::Status {
+            status: 500,
+            retry_after: None,
+            body: None,
+        }));
+    }
+    let gateway = site.serve().await;
+
+    let batch = gateway.get(&gateway.api, "/v1/balances").await.unwrap().json();
+
+    assert_eq!(batch["errors"].as_array().unwrap().len(), 3, "{batch}");
+    assert_eq!(site.calls(Operation::Balance).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_balances_read_once_a_second_cost_the_calls_of_one() {
+    let site = whole_site(THREE).await;
+    site.rewrite("[kinds.k]", "[freshness]\nfresh_for = \"2s\"\n[kinds.k]");
+    let gateway = site.serve().await;
+    let seconds = if is_long() { 60 } else { 8 };
+
+    let mut ticks = tokio::time::interval(std::time::Duration::from_secs(1));
+    for _ in 0..seconds {
+        ticks.tick().await;
+        for currency in ["BRL", "USD", "EUR"] {
+            let reply = gateway.get(&gateway.api, &format!("{ACCOUNT}?currency={currency}")).await.unwrap();
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+    }
+
+    // A refresh behind at most every two seconds, and the first read.
+    let calls = site.calls(Operation::Balance).len();
+    assert!(calls <= seconds / 2 + 1, "{calls} calls in {seconds} s");
 }

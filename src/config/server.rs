@@ -70,6 +70,7 @@ pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
             max_connection_age: max_connection_age?,
+            replicas: replicas?.get(),
             log_requests: false,
             shows_balances: false,
         })

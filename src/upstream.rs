@@ -18,6 +18,7 @@ mod hold;
 mod jwks;
 mod provider;
 mod read;
+mod read_whole;
 mod record;
 mod renewal;
 mod retry;

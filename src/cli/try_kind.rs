@@ -1,4 +1,4 @@
-//! `try`: reads a recorded body with a kind, offline, or records the first one.
+//! `try`: reads a recorded body with a kind, offline, or records a first body.
 
 mod record;
 mod table;

@@ -1,4 +1,4 @@
-//! How a read ended: a snapshot, or the reason there is none, with the moments that decide who may share it.
+//! The result of a read: a snapshot or a failure, with the moments that decide which callers may share it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,14 +8,14 @@ use super::freshness::{Demand, Priority};
 use super::snapshot::Snapshot;
 use super::turn::{Ticket, Turn};
 
-/// What a read is for.
+/// The purpose of a read.
 #[derive(Clone, Copy, Debug)]
 pub struct Order {
-    /// On whose behalf it is made.
+    /// The share of the budget that it may use.
     pub priority: Priority,
-    /// What a read of another replica must be to do as well; `None` where only one of ours will.
+    /// The oldest turn of another replica's read that is accepted; `None` accepts only a read of this replica.
     pub ticket: Option<Ticket>,
-    /// What a read for other balances must be to do as well; `None` where only a new one will.
+    /// The demand that an answer for another balance must meet to be shared; `None` accepts only a new read.
     pub demand: Option<Demand>,
 }
 
@@ -30,9 +30,9 @@ impl Order {
 /// How a read ended.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// On whose behalf it was made.
+    /// The share of the budget that it used.
     pub priority: Priority,
-    /// When its last attempt was sent; when it was refused, for a read that never left.
+    /// When its last attempt was sent; for a read that was not sent, when it was refused.
     pub sent_at: Instant,
     /// Its turn in the shared store's order, if it had one.
     pub turn: Option<Turn>,
@@ -49,12 +49,12 @@ pub struct Failure {
     pub error: UpstreamError,
     /// When it is worth asking again.
     pub retry_at: Option<Instant>,
-    /// Whether nobody is asked before `retry_at`.
+    /// Whether no call is made before `retry_at`.
     pub is_held: bool,
 }
 
 impl Failure {
-    /// A defect of ours; nothing is known of the provider.
+    /// A defect of the gateway; it says nothing about the provider.
     pub const DEFECT: Self = Self { error: UpstreamError::Defect, retry_at: None, is_held: false };
 
     /// Whether the provider must not be asked because of it.
@@ -63,7 +63,7 @@ impl Failure {
         self.is_held && self.retry_at.is_some_and(|retry_at| now < retry_at)
     }
 
-    /// Whether we refused the read ourselves, so that the provider was not asked.
+    /// Whether the gateway itself refused the read, without a call.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self.error, UpstreamError::Busy | UpstreamError::Suspended | UpstreamError::BudgetExhausted)

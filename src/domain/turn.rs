@@ -1,7 +1,7 @@
-//! Where a read stands in the order that a shared store gives to the reads of several replicas.
+//! The order of the reads of several replicas, as the shared store gives it.
 //!
-//! The store numbers the reads of a balance one after the other and says when each began by its own clock, so that
-//! who asks for a read after his arrival needs no clock of ours to be sure of it.
+//! The store numbers the reads of a balance and notes by its own clock when each began. A caller that needs a read after
+//! its arrival compares with that clock, and with no clock of a replica.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Turn {
     pub instant: StoreTime,
 }
 
-/// What a turn must be at least for one who came at some moment; `default` takes any.
+/// The earliest turn that a caller accepts; `default` accepts any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticket {
     /// The number must be above this one.
@@ -53,7 +53,7 @@ impl StoreTime {
         self.0
     }
 
-    /// The same instant of a caller's words; what is before 1970 is 1970.
+    /// The instant that a caller names; an instant before 1970 counts as 1970.
     #[must_use]
     pub fn of(instant: Timestamp) -> Self {
         Self(u64::try_from(instant.as_microsecond()).unwrap_or(0))
@@ -80,7 +80,7 @@ impl StoreTime {
         Self(self.0.saturating_sub(micros(length)))
     }
 
-    /// What has passed from `earlier` until this instant; zero where it is later.
+    /// The time from `earlier` to this instant; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

@@ -123,7 +123,7 @@ impl SimulatedProvider {
         self.state.lock().script = script;
     }
 
-    /// Returns the name of its kind: that of the script for a declared one.
+    /// Returns the name of its kind; for a declared kind, the name in the script.
     #[must_use]
     pub fn kind_name(&self) -> String {
         match self.state.kind {

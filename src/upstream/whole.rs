@@ -1,10 +1,9 @@
-//! Answers that hold every balance of an account: one call fills them all, and reads of any of them join it.
+//! Answers that hold every balance of an account: one call fills all of them, and their reads join it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::Upstream;
 use super::hold::Holds;
 use crate::domain::{Answer, Failure, Order, Snapshot};
 
@@ -12,7 +11,7 @@ use crate::domain::{Answer, Failure, Order, Snapshot};
 #[derive(Debug, Default)]
 pub(super) struct WholeAnswers {
     /// Held by the read that asks; the others wait for it and then find its answer.
-    asking: tokio::sync::Mutex<()>,
+    pub(super) asking: tokio::sync::Mutex<()>,
     last: Mutex<Option<Arc<WholeAnswer>>>,
     failed: Mutex<Option<Failed>>,
     /// Holds after reads that brought no answer: they concern every balance.
@@ -48,13 +47,18 @@ impl WholeAnswer {
 }
 
 impl WholeAnswers {
+    /// Notes a read that brought no answer.
+    pub(super) fn note_failed(&self, sent_at: Instant, known_at: Instant, failure: Failure) {
+        *locked(&self.failed) = Some(Failed { sent_at, known_at, failure });
+    }
+
     /// Notes the newest answer.
     pub(super) fn note(&self, answer: WholeAnswer) {
         *locked(&self.last) = Some(Arc::new(answer));
     }
 
-    /// What is known already for a read that began at this instant: an answer that does, or one that it waited for.
-    fn known(&self, index: usize, order: &Order, began: Instant) -> Option<Answer> {
+    /// The answer that a read may share: one that meets its demand, or one that it waited for since `began`.
+    pub(super) fn known(&self, index: usize, order: &Order, began: Instant) -> Option<Answer> {
         let demand = order.demand?;
         let answered = |sent_at, result| Answer {
             priority: order.priority,
@@ -85,7 +89,7 @@ impl WholeAnswers {
     }
 
     /// The other balances that an answer brought, once.
-    fn pass_on(&self, index: usize, answer: &Answer) -> Vec<(usize, Arc<Snapshot>)> {
+    pub(super) fn pass_on(&self, index: usize, answer: &Answer) -> Vec<(usize, Arc<Snapshot>)> {
         let last = locked(&self.last).clone();
         let Some(last) = last.filter(|last| last.sent_at == answer.sent_at) else { return Vec::new() };
         if last.was_passed_on.swap(true, Ordering::Relaxed) {
@@ -93,34 +97,6 @@ impl WholeAnswers {
         }
         let others = last.balances.iter().enumerate().filter(|(other, _)| *other != index);
         others.filter_map(|(other, balance)| Some((other, Arc::clone(balance.as_ref().ok()?)))).collect()
-    }
-}
-
-impl Upstream {
-    /// One read of all balances for one of them, or the answer of the read that runs or ran.
-    pub(super) async fn read_whole(
-        self: &Arc<Self>,
-        whole: &WholeAnswers,
-        index: usize,
-        order: Order,
-    ) -> Answer {
-        let began = self.provider.now().monotonic;
-        let _asking = whole.asking.lock().await;
-        if let Some(answer) = whole.known(index, &order, began) {
-            return answer;
-        }
-        let answer = self.read_alone(index, order.priority).await;
-        if let Err(failure) = answer.result {
-            let known_at = self.provider.now().monotonic;
-            *locked(&whole.failed) = Some(Failed { sent_at: answer.sent_at, known_at, failure });
-        }
-        answer
-    }
-
-    /// The other balances that the answer of a read brought along, each by its index; for the first who asks.
-    #[must_use]
-    pub fn brought_along(&self, index: usize, answer: &Answer) -> Vec<(usize, Arc<Snapshot>)> {
-        self.whole.as_ref().map(|whole| whole.pass_on(index, answer)).unwrap_or_default()
     }
 }
 

@@ -502,7 +502,7 @@ async fn figures_that_lag_prove_nothing_before_a_payment() {
     assert_eq!((lags.status, &lags.json()["code"]), (422, &"provider_lags".into()), "{lags:?}");
     assert!(!lags.headers.contains_key("retry-after"));
     assert_eq!(invalid.json()["code"], "invalid_request", "400 comes first");
-    assert!(site.provider.calls().is_empty(), "nobody is asked");
+    assert!(site.provider.calls().is_empty(), "no call is made");
     assert_eq!(gateway.get(&gateway.api, ACCOUNT).await.unwrap().status, 200, "the balance itself is served");
 }
 

@@ -1,4 +1,4 @@
-//! The fifth provider of the sandbox, of a declared kind: that of a file, or a sample.
+//! The fifth provider of the sandbox. Its kind is declared, in a file or in the built-in sample.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -92,7 +92,7 @@ fn variable(kind: &Declared, name: &str) -> String {
     format!("{}_{name}", kind.kind()).replace('-', "_").to_uppercase()
 }
 
-/// What the provider answers: each body to the request for its balance, and a token where there is an exchange.
+/// The provider's answers: each body for its balance's request, and a token where the kind exchanges one.
 fn script(
     kind: &Declared,
     values: &Arc<AccountValues>,

@@ -33,6 +33,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     }
 
     let (rows, conditions) = (rows?, conditions?);
+    if rows.is_none() {
+        let parts = [&blocked, &reserved, &processing].into_iter().flatten().flatten();
+        let in_parts = parts.flat_map(WrittenPart::roles);
+        let single = available.iter().chain(total.iter().flatten());
+        if single.chain(in_parts).any(|role| role.conditions.is_some() && role.rows.is_none()) {
+            return Err(section.wrong("where", "expected only beside rows, also in a single amount"));
+        }
+    }
     let inherited = Inherited { rows: rows.as_ref(), conditions: conditions.as_ref() };
     let part = |part: Option<WrittenPart>| part.map(|part| inherited.part(part));
     let mapping = Mapping {

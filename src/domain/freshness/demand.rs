@@ -1,4 +1,4 @@
-//! How old a snapshot may be: the ceiling, what a caller asks, and the one judgement over both.
+//! How old a snapshot may be: the ceiling, the caller's demand, and the one check of both.
 //!
 //! Every demand becomes one instant, `not_before`, never later than the arrival. Age counts from when the
 //! upstream request was *sent*, not from when its answer came.
@@ -17,13 +17,13 @@ const MARK_ROUNDING: Duration = Duration::from_millis(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MaxAge(Duration);
 
-/// An age that is no legal ceiling.
+/// An age that is not a valid ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected whole seconds, from 1s to 60s")]
 pub struct AgeError;
 
 impl MaxAge {
-    /// What the providers advise as the longest time to keep a balance.
+    /// The longest time to keep a balance that the providers advise.
     pub const CEILING: Self = Self(Duration::from_mins(1));
 
     /// Takes whole seconds from 1 s to 60 s.
@@ -77,27 +77,27 @@ pub struct Limits {
 /// An invalidation of a balance: nothing from before it may be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// When we knew of it.
+    /// When this replica learnt of it.
     pub at: Instant,
     /// Its place in the shared store's order, if it has one.
     pub number: Option<u64>,
 }
 
-/// What one caller needs of one balance.
+/// The demand of one caller for one balance.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand {
     pub(super) arrived: Moment,
     /// The earliest acceptable `requested_at`; never later than the arrival.
     pub(super) not_before: Instant,
-    /// The same without an instant of somebody's clock, as an age on arrival.
+    /// The same as an age on arrival, without an instant of a caller's clock.
     pub(super) oldest: Duration,
-    /// An instant of somebody's clock before which nothing may have been requested.
+    /// The caller's own instant: an acceptable snapshot was requested at or after it.
     pub(super) since: Option<Timestamp>,
     /// Nothing from before it.
     pub(super) mark: Option<Mark>,
     /// What the shared store said on arrival; what has a turn is judged by it alone.
     pub(super) ticket: Option<Ticket>,
-    /// Whether the caller asked for more than everybody gets.
+    /// Whether the caller demands more than the ceiling.
     pub(super) is_own: bool,
     /// Whether the provider must not be asked.
     pub(super) only_if_cached: bool,
@@ -123,7 +123,7 @@ impl Demand {
     /// been requested after the arrival; unless it `is_sharing`, everything must.
     #[must_use]
     pub fn of_the_stores_clock(self, limits: Limits, is_sharing: bool) -> Self {
-        // An instant of long ago asks for nothing, whatever minute our clocks are apart.
+        // An instant of long ago demands nothing, even if the clocks differ by a minute.
         let oldest = limits.max_age.get() + MaxAge::CEILING.get();
         let is_recent = |since: Timestamp| self.arrived.earlier_by(oldest).wall < since;
         if !self.since.is_some_and(is_recent) {
@@ -146,7 +146,7 @@ impl Demand {
         Self { ticket: Some(Ticket { above, since }), ..self }
     }
 
-    /// The same demand of one whom this turn has not satisfied, and will not.
+    /// The same demand without this turn and all earlier ones.
     #[must_use]
     pub fn above(self, turn: Turn) -> Self {
         let ticket = self.ticket.map(|ticket| Ticket { above: ticket.above.max(turn.number), ..ticket });
@@ -160,7 +160,7 @@ impl Demand {
         self.oldest >= limits.max_age.get() && self.since.is_none() && !is_lonely_mark
     }
 
-    /// The same demand of one who takes any turn.
+    /// The same demand with any turn accepted.
     #[must_use]
     pub fn with_any_turn(self) -> Self {
         Self { ticket: Some(Ticket::default()), ..self }
@@ -229,13 +229,13 @@ impl Demand {
         }
     }
 
-    /// When the caller came.
+    /// When the caller arrived.
     #[must_use]
     pub fn arrived(&self) -> Moment {
         self.arrived
     }
 
-    /// Whether the caller asked for more than everybody gets.
+    /// Whether the caller demands more than the ceiling.
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.is_own
@@ -254,10 +254,10 @@ impl Demand {
     }
 }
 
-/// Who is behind a read; decides which share of the outgoing budget it may use. Later ones may use more.
+/// The rank of a read: it decides which share of the outgoing budget it may use. Later ranks may use more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// A refresh behind an answer, or a renewal ahead of time: nobody waits.
+    /// A refresh behind an answer, or a renewal ahead of time: no caller waits.
     Background,
     /// A caller without a demand waits.
     Plain,

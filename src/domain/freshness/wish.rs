@@ -17,7 +17,7 @@ pub struct Wish {
     pub max_age: Option<Duration>,
     /// At least this much of `fresh_for` left on arrival.
     pub min_fresh: Option<Duration>,
-    /// Read after this instant of somebody's wall clock.
+    /// Read after this instant of the caller's wall clock.
     pub not_before: Option<Timestamp>,
     /// Never ask the provider.
     pub only_if_cached: bool,
@@ -26,7 +26,7 @@ pub struct Wish {
 }
 
 impl Wish {
-    /// The same wish, or a read after the arrival where nothing is said of how old a balance may be.
+    /// The same wish; without a limit on the age, a read after the arrival.
     #[must_use]
     pub fn or_new(self) -> Self {
         let says_something = self.max_age.is_some()

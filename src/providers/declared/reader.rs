@@ -144,7 +144,7 @@ impl MappingReader {
         }
     }
 
-    /// What it was made from.
+    /// The mapping that it reads by.
     #[must_use]
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
@@ -308,7 +308,7 @@ impl MappingReader {
     }
 }
 
-/// The place of a row, before anyone wants to read it.
+/// The place of a row, without its name.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     array: usize,
@@ -316,7 +316,7 @@ struct Place {
     count: usize,
 }
 
-/// What one body holds, for one currency.
+/// The values of one body, for one currency.
 struct Found<'f, 'a> {
     values: &'f Values<'a>,
     chosen: &'f [Chosen<'a>],

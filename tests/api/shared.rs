@@ -9,6 +9,7 @@ mod limits;
 mod limits_under_load;
 mod mapping;
 mod outages;
+mod partitions;
 mod processes;
 mod reads;
 mod redis;

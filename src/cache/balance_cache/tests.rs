@@ -912,10 +912,10 @@ fn what_is_found_again_in_the_store_gets_no_younger_and_what_is_older_replaces_n
         let result = Ok(Arc::new(snapshot));
         Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_elsewhere: true, result }
     };
-    let first = Entry::after(None, found(7, SECOND * 50), now);
+    let first = Entry::after(None, found(7, SECOND * 50), None, now);
 
     for (number, age, kept) in [(7, 5, 50), (6, 5, 50), (8, 5, 5)] {
-        let next = Entry::after(Some(&first), found(number, SECOND * age), now);
+        let next = Entry::after(Some(&first), found(number, SECOND * age), None, now);
         assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * kept, "{number}");
     }
 }

@@ -190,7 +190,7 @@ impl BalanceCache {
             }
             let priority = Priority::Background;
             let answer = Answer { priority, sent_at, turn: None, is_elsewhere: false, result: Ok(snapshot) };
-            let entry = Entry::after(before.as_deref(), answer, clock());
+            let entry = Entry::after(before.as_deref(), answer, None, clock());
             listeners.stored(&key, &entry);
             Op::Put(Arc::new(entry))
         };

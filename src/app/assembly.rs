@@ -50,7 +50,9 @@ pub(super) async fn reconfigured(
     // Nothing fails from here on.
     for provider in &providers {
         let is_enabled = |config| self::provider(config, provider.name()).map(|it| it.is_enabled);
-        if is_enabled(config) != is_enabled(before) {
+        let is_configured_alike =
+            old_providers.get(provider.name()).is_none_or(|old| old.is_configured_like(provider));
+        if is_enabled(config) != is_enabled(before) || !is_configured_alike {
             provider.reset_breaker();
         }
     }

@@ -118,10 +118,7 @@ impl Reloader {
         let gateway = Arc::new(gateway);
         self.lasting.cache = cache;
         if let Some(sharing) = sharing {
-            if let Some(before) = self.lasting.sharing.shared() {
-                before.leave().await;
-            }
-            self.lasting.sharing.stop();
+            self.lasting.sharing.retire();
             sharing.start();
             self.lasting.sharing = sharing;
         }

@@ -53,9 +53,15 @@ impl Sharing {
         }
     }
 
-    /// Ends the link of this tier.
-    pub(super) fn stop(&self) {
-        self.stop.cancel();
+    /// Ends the link of this tier, which another one replaces, once the reads that run have ended.
+    pub(super) fn retire(&self) {
+        let (shared, stop) = (self.shared.clone(), self.stop.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            if let Some(shared) = shared {
+                shared.finish_reads().await;
+            }
+            stop.cancel();
+        }));
     }
 
     /// What ends the link of this tier and of every one after it.

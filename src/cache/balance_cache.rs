@@ -217,7 +217,7 @@ impl BalanceCache {
         });
         round.await.unwrap_or_else(|_| Round {
             question,
-            entry: Arc::new(Entry::after(None, defect(priority, clock()), clock())),
+            entry: Arc::new(Entry::after(None, defect(priority, clock()), None, clock())),
             is_own: true,
         })
     }
@@ -236,6 +236,7 @@ impl BalanceCache {
     {
         let (clock, order) = (self.clock, Order { priority, ticket: question.demand.ticket() });
         let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
+        let shared = self.shared.clone();
         async move {
             let trace = reads.begin(question.key, origin, clock());
             // A panic must end this read alone; were it passed on, each waiter would start the next.
@@ -249,7 +250,11 @@ impl BalanceCache {
                 reads.end(&question.key, trace, &answer, clock());
             }
             let before = stored.get(&question.key).await;
-            let entry = Entry::after(before.as_deref(), answer, clock()).with_trace(trace);
+            let entry = Entry::after(before.as_deref(), answer, Some(&question.demand), clock());
+            if let (Some(shared), Some(snapshot)) = (&shared, entry.kept_alone()) {
+                shared.publish_alone(&question.key, Arc::clone(snapshot), question.limits.max_age);
+            }
+            let entry = entry.with_trace(trace);
             // Before anybody finds it in memory, so that listeners hear of reads in their order.
             listeners.stored(&question.key, &entry);
             Arc::new(entry)
@@ -260,3 +265,6 @@ impl BalanceCache {
 fn defect(priority: Priority, now: Moment) -> Answer {
     Answer { priority, sent_at: now.monotonic, turn: None, is_elsewhere: false, result: Err(Failure::DEFECT) }
 }
+
+#[cfg(test)]
+mod tests;

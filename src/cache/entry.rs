@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::question::Question;
-use crate::domain::{Answer, Failure, Moment, ParseError, Priority, Snapshot, Turn, UpstreamError};
+use crate::domain::{Answer, Demand, Failure, Moment, ParseError, Priority, Snapshot, Turn, UpstreamError};
 use crate::trace::ReadTrace;
 
 /// What those who waited for an answer get that is too old for them by its own `Age`.
@@ -56,8 +56,8 @@ impl Drop for Refreshing {
 }
 
 impl Entry {
-    /// What is stored after a read that ended now, given what was stored before.
-    pub(super) fn after(before: Option<&Self>, answer: Answer, now: Moment) -> Self {
+    /// What is stored after a read for this demand that ended now, given what was stored before.
+    pub(super) fn after(before: Option<&Self>, answer: Answer, demand: Option<&Demand>, now: Moment) -> Self {
         let Answer { priority, sent_at, turn, is_elsewhere, result } = answer;
         let (brought, failure) = match result {
             Ok(snapshot) => (Some(snapshot), None),
@@ -70,6 +70,15 @@ impl Entry {
             // before, which the store's order tells.
             (Some(carried), Some(brought)) if has_age && age(&carried) < age(&brought) => Some(carried),
             (Some(carried), Some(brought)) if is_behind(&brought, &carried) => Some(carried),
+            // Read alone while the store was away, and younger than what another replica read.
+            (Some(carried), Some(brought))
+                if is_elsewhere
+                    && carried.turn().is_none()
+                    && age(&carried) < age(&brought)
+                    && demand.is_some_and(|demand| demand.accepts(carried.requested_at(), None)) =>
+            {
+                Some(carried)
+            }
             (carried, brought) => brought.or(carried),
         };
         Self {
@@ -103,6 +112,12 @@ impl Entry {
 
     pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         self.snapshot.as_ref()
+    }
+
+    /// A snapshot of this replica alone that stayed, though another replica brought an older one.
+    pub(super) fn kept_alone(&self) -> Option<&Arc<Snapshot>> {
+        let has_brought = self.last.is_elsewhere && self.last.failure.is_none();
+        self.snapshot.as_ref().filter(|snapshot| has_brought && snapshot.turn().is_none())
     }
 
     /// Whether another replica made the last read.

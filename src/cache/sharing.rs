@@ -48,7 +48,7 @@ impl BalanceCache {
         let stored = entries.clone();
         let init = async move {
             let before = stored.get(&key).await;
-            let entry = Entry::after(before.as_deref(), answer, clock());
+            let entry = Entry::after(before.as_deref(), answer, None, clock());
             listeners.stored(&key, &entry);
             Arc::new(entry)
         };
@@ -80,7 +80,7 @@ impl BalanceCache {
         let demand = if question.demand.takes_any(question.limits) {
             question.demand.with_any_turn()
         } else {
-            match shared.ticket(&question.key).await {
+            match shared.ticket(&question.key, question.limits.max_age).await {
                 Some(standing) => question.demand.with_ticket(standing),
                 None => question.demand,
             }

@@ -21,7 +21,7 @@ use crate::domain::{
     Answer, BalanceKey, Clock, Demand, Failure, Limits, Moment, Order, ParseError, Priority, Snapshot,
     UpstreamError,
 };
-pub use crate::shared::Shared;
+pub use crate::shared::{Claim, Shared};
 use crate::trace::{Origin, Reads, Tracer};
 use entry::Entry;
 pub use listeners::Listener;

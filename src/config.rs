@@ -13,6 +13,7 @@ mod duration;
 mod error;
 mod found;
 mod freshness;
+mod hooks;
 mod log;
 mod pem;
 mod provider;
@@ -45,7 +46,7 @@ pub use provider::ProviderConfig;
 pub use source::Unread;
 pub use watcher::{Change, Watcher};
 
-use crate::http::{CallerSettings, ServerSettings};
+use crate::http::{CallerSettings, HookSettings, ServerSettings};
 use crate::shared::SharedSettings;
 use crate::trace::TraceSettings;
 use reading::{Outcome, Read, Reading};
@@ -63,6 +64,8 @@ pub struct Config {
     pub accounts: Vec<AccountConfig>,
     /// Every caller, in the order of the file.
     pub callers: Vec<CallerSettings>,
+    /// Every hook, in the order of the file.
+    pub hooks: Vec<HookSettings>,
     /// Whose service-account tokens identify callers, if anybody's.
     pub kubernetes: Option<KubernetesConfig>,
     /// The store that several replicas share, if any.
@@ -200,6 +203,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let accepts_tokens = !matches!(kubernetes, Ok(None));
     let callers = root.tables("callers");
     let callers = callers.and_then(|tables| caller::read_all(tables, server.replicas, accepts_tokens));
+    let hooks = read_hooks(&mut root, &server);
     let shows_balances = read_metrics(root.section("metrics"));
     let log = log::read(root.section("log"));
     let (is_traced, tracing) = (root.has("tracing"), root.section("tracing"));
@@ -213,6 +217,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         providers: providers?,
         accounts: accounts?,
         callers: callers?,
+        hooks: hooks?,
         kubernetes: kubernetes?,
         shared: shared?,
         log,
@@ -222,6 +227,19 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         sources: Sources::default(),
         unread: Vec::new(),
     })
+}
+
+/// Without a listener, hooks would hear of nothing.
+fn read_hooks(root: &mut Section<'_>, server: &server::Server) -> Read<Vec<HookSettings>> {
+    if !root.has("hooks") {
+        // Named among the keys that there are.
+        root.section("hooks");
+        return Ok(Vec::new());
+    }
+    if server.settings.as_ref().is_ok_and(|settings| settings.hooks.is_none()) {
+        root.wrong("hooks", "expected server.hooks, the address on which notifications arrive");
+    }
+    root.tables("hooks").and_then(hooks::read_all)
 }
 
 fn read_metrics(mut section: Section<'_>) -> Read<bool> {

@@ -4,6 +4,7 @@ mod account;
 mod balance;
 mod events;
 mod lookup;
+mod notifications;
 mod reconciliation;
 mod status;
 mod sufficiency;
@@ -27,6 +28,7 @@ use crate::domain::{AccountName, Clock, ProviderName};
 use crate::trace::Tracer;
 use crate::upstream::UpstreamProvider;
 use events::Channels;
+use notifications::Notifications;
 
 /// Every account and what is known of its balances.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub struct Gateway {
     cache: BalanceCache,
     /// Those of this configuration.
     channels: Channels,
+    notifications: Notifications,
     clock: Clock,
 }
 
@@ -51,6 +54,7 @@ impl Gateway {
             providers: providers.into_iter().map(|provider| (provider.name().clone(), provider)).collect(),
             cache: BalanceCache::new(clock),
             channels: Channels::default(),
+            notifications: Notifications::default(),
             clock,
         }
     }
@@ -66,7 +70,11 @@ impl Gateway {
     /// identity is not found any more, and who waits for its reads looks up again.
     #[must_use]
     pub fn reconfigured(&self, accounts: Vec<Account>, providers: Vec<Arc<UpstreamProvider>>) -> Self {
-        let next = Self { cache: self.cache.clone(), ..Self::new(accounts, providers, self.clock) };
+        let next = Self {
+            cache: self.cache.clone(),
+            notifications: self.notifications.clone(),
+            ..Self::new(accounts, providers, self.clock)
+        };
         for (name, old) in &self.accounts {
             if let Some(new) = next.accounts.get(name)
                 && !new.has_identity_of(old.settings())

@@ -8,6 +8,7 @@ mod byes;
 mod caller;
 mod directives;
 mod header;
+mod hooks;
 mod logged;
 mod observe;
 pub mod ops;
@@ -27,6 +28,9 @@ use axum::routing::{get, post};
 use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder, layer::layer_fn};
 
+pub use hooks::{
+    Digest, Encoding, HmacSettings, HookSettings, ProofSettings, SecretHeader, Template, hooks_service,
+};
 pub use settings::{CallerSettings, ServerSettings};
 pub use state::{Api, ApiParts};
 

@@ -1,9 +1,10 @@
 //! A cache whose balances are shared with other replicas: their invalidations, and demands in the store's terms.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entry::Entry;
-use super::{BalanceCache, Question, Shared};
+use super::{BalanceCache, Claim, Question, Shared};
 use crate::domain::{Answer, BalanceKey, Limits, Priority, StoreTime};
 
 impl BalanceCache {
@@ -22,6 +23,15 @@ impl BalanceCache {
     #[must_use]
     pub fn alone(&self) -> Self {
         Self { shared: None, ..self.clone() }
+    }
+
+    /// Says which replica acts on a notification that came `since` ago: each once in a `pause`, where they share only
+    /// one of them.
+    pub async fn claim_notification(&self, key: &BalanceKey, since: Duration, pause: Duration) -> Claim {
+        match &self.shared {
+            Some(shared) => shared.claim(key, since, pause).await,
+            None => Claim::Ours,
+        }
     }
 
     /// Stores what the read of this number brought to another replica, or a later one; the provider is not asked.

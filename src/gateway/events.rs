@@ -52,6 +52,12 @@ impl Gateway {
         Subscription { inbox, followed }
     }
 
+    /// Whether a subscription follows this balance.
+    pub(super) fn is_followed(&self, slot: &BalanceSlot) -> bool {
+        let channels = self.channels.0.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.get(&slot.key).is_some_and(|channel| channel.strong_count() > 0)
+    }
+
     fn channel(&self, account: &Account, slot: &BalanceSlot) -> Arc<Channel> {
         let mut channels = self.channels.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(&slot.key).and_then(Weak::upgrade) {

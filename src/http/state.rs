@@ -14,6 +14,7 @@ use tower::Service;
 use super::byes::Byes;
 use super::caller::{self, Caller};
 use super::header;
+use super::hooks::{HookSettings, Hooks};
 use super::route::Route;
 use super::settings::{CallerSettings, ServerSettings};
 use crate::auth::{AuthThrottle, Callers, DeniedLog, ServiceAccounts};
@@ -32,6 +33,7 @@ pub struct Api {
     pub(super) gateway: Arc<Gateway>,
     pub(super) accounts: BTreeMap<AccountName, Arc<OpenAccount>>,
     pub(super) callers: Callers<Caller>,
+    pub(super) hooks: Hooks,
     pub(super) request_timeout: Duration,
     pub(super) max_in_flight: usize,
     pub(super) log_requests: bool,
@@ -52,6 +54,8 @@ pub(super) struct Lasting {
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
     pub(super) shutdown: Shutdown,
+    /// Counts notifications that were not proven, per peer.
+    pub(super) notification_throttle: AuthThrottle,
     /// The goodbyes of event streams in a drain.
     pub(super) byes: Byes,
 }
@@ -62,6 +66,8 @@ pub struct ApiParts<'a> {
     pub gateway: Arc<Gateway>,
     /// Who may call.
     pub callers: Vec<CallerSettings>,
+    /// Which notifications are taken.
+    pub hooks: Vec<HookSettings>,
     /// How callers are served.
     pub server: &'a ServerSettings,
     /// Makes callers' limits.
@@ -93,6 +99,7 @@ impl Api {
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
             shutdown,
+            notification_throttle: AuthThrottle::default(),
             byes: Byes::default(),
         };
         Self::assemble(Arc::new(lasting), None, parts)
@@ -101,14 +108,21 @@ impl Api {
     /// Makes the API of a later configuration. A caller's limit that did not change keeps its state.
     #[must_use]
     pub fn reconfigured(&self, parts: ApiParts<'_>) -> Self {
-        Self::assemble(Arc::clone(&self.lasting), Some(&self.callers), parts)
+        Self::assemble(Arc::clone(&self.lasting), Some(self), parts)
     }
 
-    fn assemble(lasting: Arc<Lasting>, before: Option<&Callers<Caller>>, parts: ApiParts<'_>) -> Self {
-        let ApiParts { gateway, callers, server, limiter, tracer } = parts;
+    fn assemble(lasting: Arc<Lasting>, before: Option<&Self>, parts: ApiParts<'_>) -> Self {
+        let ApiParts { gateway, callers, hooks, server, limiter, tracer } = parts;
         Self {
             accounts: open(&gateway, &lasting.metrics),
-            callers: caller::callers(callers, before, limiter, &lasting.metrics, clock::monotonic()),
+            callers: caller::callers(
+                callers,
+                before.map(|before| &before.callers),
+                limiter,
+                &lasting.metrics,
+                clock::monotonic(),
+            ),
+            hooks: Hooks::new(hooks, before.map(|before| &before.hooks), &gateway, &lasting.metrics),
             gateway,
             lasting,
             request_timeout: server.request_timeout,

@@ -35,6 +35,8 @@ pub(super) enum Action {
     Breaker,
     /// Takes units of a caller, and gives them back.
     Units,
+    /// Takes the right to act on notifications of an account.
+    Notified,
 }
 
 impl Action {
@@ -46,14 +48,14 @@ impl Action {
             Self::Take | Self::Ended | Self::Restore => SharedOperation::Budget,
             Self::Publish => SharedOperation::Publish,
             Self::Fail | Self::Breaker => SharedOperation::Hold,
-            Self::Invalidate => SharedOperation::Invalidate,
+            Self::Invalidate | Self::Notified => SharedOperation::Invalidate,
             Self::Units => SharedOperation::Limit,
         }
     }
 }
 
 /// Every script, ready to be run.
-pub(super) struct Scripts([Script; 11]);
+pub(super) struct Scripts([Script; 12]);
 
 impl Scripts {
     pub(super) fn new() -> Self {
@@ -75,6 +77,7 @@ impl Scripts {
             make("allow-oom", &[include_str!("lua/forget.lua")]),
             make("allow-oom", &[include_str!("lua/breaker.lua")]),
             make("", &[include_str!("lua/units.lua")]),
+            make("", &[include_str!("lua/notified.lua")]),
         ])
     }
 

@@ -24,6 +24,9 @@ fn uncommented(folder: &Folder) -> String {
     for name in ["ntxpay/client_id", "ntxpay/client_secret", "pluggo/api_key", "pluggo/session_token"] {
         folder.file(name, name);
     }
+    for name in ["hooks/ntxpay-mx", "hooks/ntxpay-br", "hooks/asaas"] {
+        folder.file(name, name);
+    }
     folder.file("shared/url", "rediss://gateway:p4ss@store");
     folder.file("shared/key", super::SHARED_KEY);
     let root = format!("{}/", folder.0.display());
@@ -72,6 +75,7 @@ fn its_commented_examples_are_legal() {
     assert_eq!(config.providers.len(), 2);
     assert_eq!(config.accounts.len(), 3);
     assert!(config.callers[0].forced.is_some());
+    assert_eq!(config.hooks.len(), 3);
     assert!(config.server.tls.is_some() && config.kubernetes.is_some() && config.shared.is_some());
 }
 

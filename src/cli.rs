@@ -2,8 +2,10 @@
 
 mod balances;
 mod check;
+mod client;
 mod new_key;
 mod openapi;
+mod report;
 mod sandbox;
 mod serve;
 
@@ -36,8 +38,10 @@ enum Command {
     Check(check::CheckArguments),
     /// Print a fresh caller key and its SHA-256 for the configuration.
     NewKey,
-    /// Ask a running gateway for its balances and print them for people.
+    /// Print the balances of a running gateway as a table.
     Balances(balances::BalancesArguments),
+    /// Write the reconciliation report of a running gateway to a file or to standard output.
+    Report(report::ReportArguments),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -70,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::NewKey => new_key::run(),
         Command::Balances(arguments) => balances::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Openapi => openapi::run(),
     }
 }
@@ -77,6 +82,12 @@ pub fn run() -> ExitCode {
 /// Says what is wrong with a configuration.
 fn usage(errors: &config::ConfigErrors) -> ExitCode {
     complain(&errors.to_string());
+    ExitCode::from(2)
+}
+
+/// Says which argument cannot be used.
+fn misused(error: &dyn std::error::Error) -> ExitCode {
+    failed(error);
     ExitCode::from(2)
 }
 
@@ -92,7 +103,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints a command's output; whoever reads it may have left.
+/// Prints a command's output, and fails when nothing reads it any more.
 fn print(text: &str) -> ExitCode {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -101,7 +112,7 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Says something on standard error; nothing is left to do where that cannot be written.
+/// Writes to standard error. A failure of that is ignored: there is no other place to report it.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -14,6 +14,7 @@ mod error;
 mod found;
 mod freshness;
 mod hooks;
+mod kinds;
 mod log;
 mod pem;
 mod provider;
@@ -49,6 +50,7 @@ pub use watcher::{Change, Watcher};
 use crate::http::{CallerSettings, HookSettings, ServerSettings};
 use crate::shared::SharedSettings;
 use crate::trace::TraceSettings;
+use kinds::Kinds;
 use reading::{Outcome, Read, Reading};
 use section::Section;
 use source::Sources;
@@ -192,7 +194,12 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let shared = root.section("shared");
     let shared = has_store.then(|| shared::read(shared, server.replicas)).transpose();
     let freshness = freshness::read(root.section("freshness"));
-    let providers = root.tables("providers").map(|tables| provider::read_all(tables, &server, freshness));
+    let kinds = if root.has("kinds") { root.tables("kinds") } else { Ok(Vec::new()) };
+    let kinds = kinds.map(Kinds::read);
+    let none = Kinds::read(Vec::new());
+    let declared = kinds.as_ref().unwrap_or(&none);
+    let providers =
+        root.tables("providers").map(|tables| provider::read_all(tables, &server, freshness, declared));
     let accounts = root.tables("accounts").and_then(|tables| {
         if tables.is_empty() {
             root.wrong("accounts", "expected at least one account");
@@ -208,7 +215,10 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let log = log::read(root.section("log"));
     let (is_traced, tracing) = (root.has("tracing"), root.section("tracing"));
     let tracing = is_traced.then(|| tracing::read(tracing)).transpose();
+    root.value("kinds");
+    let kinds = kinds.map(Kinds::close);
     root.close();
+    kinds?;
 
     let providers: Read<_> = providers?.into_iter().map(|provider| provider.config).collect();
     let (log, server) = (log?, server.settings?);

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use account::{Account, AccountSettings, BalanceSettings, BalanceSlot, Selection};
-pub use balance::{Asked, Found, Refusal, Via};
+pub use balance::{Asked, Forced, Found, Refusal, Via};
 pub use events::{Event, Inbox, Report, Subscription};
 pub use lookup::{Lookup, Source};
 pub use reconciliation::{Finding, Verdict};

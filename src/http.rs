@@ -13,6 +13,7 @@ mod logged;
 mod observe;
 pub mod ops;
 pub mod pages;
+mod places;
 mod problem;
 mod query;
 mod route;

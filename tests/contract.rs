@@ -5,8 +5,12 @@
 //! the body reports. `asked` is the selector. `<<…>>` in a body stands for something long, see [`PLACEHOLDERS`].
 #![expect(clippy::unwrap_used, reason = "test code; helpers are not covered by allow-unwrap-in-tests")]
 
+#[path = "contract/kinds.rs"]
+mod kinds;
 #[path = "contract/mutated.rs"]
 mod mutated;
+#[path = "contract/twins.rs"]
+mod twins;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,49 +1,40 @@
-//! `balances`: asks a running gateway for every balance of its caller, once or every few seconds.
+//! `balances`: asks a running gateway for every balance of the caller, once or every few seconds.
 
-mod ask;
+mod answer;
 mod table;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use url::Url;
+use super::client::{Client, ClientError, GatewayArguments};
+use answer::{Answer, ask};
 
-use ask::{Answer, AskError, Client};
-
-/// Between two questions of `--watch`.
+/// Time between two requests of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Back to the first line of the terminal, and what stood there removed.
+/// Moves to the first line of the terminal and clears everything below.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BalancesArguments {
-    /// Where the gateway answers.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    url: Url,
-    /// The caller key.
-    #[arg(long, env = "BALANCE_GATEWAY_KEY", hide_env_values = true)]
-    key: SecretString,
+    #[command(flatten)]
+    gateway: GatewayArguments,
     /// Ask every 5 seconds, until Ctrl-C.
     #[arg(long)]
     watch: bool,
-    /// Print what the gateway answers, as it came.
+    /// Print the JSON of the gateway unchanged.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
-    let client = match Client::new(&arguments.url, &arguments.key) {
+    let client = match Client::new(&arguments.gateway) {
         Ok(client) => client,
-        Err(error) => {
-            super::failed(&error);
-            return ExitCode::from(2);
-        }
+        Err(error) => return super::misused(&error),
     };
     match super::runtime() {
         Ok(runtime) if arguments.watch => runtime.block_on(watch(&client, arguments.json)),
-        Ok(runtime) => match runtime.block_on(client.ask()) {
+        Ok(runtime) => match runtime.block_on(ask(&client)) {
             Ok(answer) if answer.is_complete => show(&answer, arguments.json, ""),
             Ok(answer) => {
                 show(&answer, arguments.json, "");
@@ -55,16 +46,16 @@ pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
     }
 }
 
-/// Shows each answer in the place of the one before. A gateway that is away or full may come back; a key that is not
-/// known stays so.
+/// Shows each answer in place of the previous one. It keeps asking a gateway that is down or full, but ends when the key
+/// is unknown.
 async fn watch(client: &Client, is_json: bool) -> ExitCode {
     let clear = if std::io::stdout().is_terminal() && !is_json { CLEAR } else { "" };
     loop {
-        let pause = match client.ask().await {
-            // Whoever read what is printed has left.
+        let pause = match ask(client).await {
+            // The reader of the output is gone.
             Ok(answer) if show(&answer, is_json, clear) != ExitCode::SUCCESS => return ExitCode::FAILURE,
             Ok(_) => INTERVAL,
-            Err(error @ AskError::Unauthenticated) => return super::failed(&error),
+            Err(error @ ClientError::Unauthenticated) => return super::failed(&error),
             Err(error) => {
                 super::print(clear);
                 super::failed(&error);

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::balances;
 use super::duration::Interval;
+use super::kinds;
 use super::pem::SentCertificate;
 use super::provider::{Known, ProviderConfig};
 use super::reading::{Read, Reported};
@@ -13,11 +14,15 @@ use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 use crate::domain::AccountName;
 use crate::gateway::AccountSettings;
-use crate::providers::{Authorisation, Provider, Scheme};
+use crate::providers::declared::Declared;
+use crate::providers::{Adapter, Authorisation, Provider, Scheme};
 use crate::upstream::{ClientCredentials, Credential, ProviderSettings};
 
 const TOKEN_KEYS: [&str; 4] = ["token", "client_id", "client_secret", "certificate"];
 const KEYS_KEYS: [&str; 2] = ["api_key", "session_token"];
+const FOREIGN_FOR_TOKEN: [&str; 4] = ["api_key", "session_token", "secrets", "parameters"];
+const FOREIGN_FOR_KEYS: [&str; 6] =
+    ["token", "client_id", "client_secret", "certificate", "secrets", "parameters"];
 
 /// One account and what it authenticates with.
 #[derive(Clone, Debug)]
@@ -64,18 +69,26 @@ fn read(
 ) -> Read<AccountConfig> {
     let name = AccountName::parse(written_name).map_err(|error| section.wrong("", &error.to_string()));
     let provider = read_provider(section, providers);
-    let adapter = provider.and_then(|provider| provider.adapter);
+    let known = provider.and_then(|provider| provider.adapter.as_ref().map_err(|reported| *reported));
+    let adapter: Read<&dyn Provider> = known.map(|adapter| &**adapter);
     if let Ok(Known { config: Ok(config), .. }) = provider {
         let ProviderSettings { adapter, token_endpoint, .. } = &config.settings;
-        section.note_destination("place", [adapter.kind(), &config.base_url, token_endpoint].join(" "));
+        let place = [adapter.kind(), &config.base_url, token_endpoint, &paths_of(adapter)];
+        section.note_destination("place", place.join(" "));
     }
     let is_enabled = section.or("enabled", true);
-    let credential = read_credential(section, adapter);
-    let balances = balances::read(section, adapter);
+    let credential = match known {
+        Ok(Adapter::Declared(kind)) => read_declared(section, kind),
+        _ => read_credential(section, adapter),
+    };
+    let balances = match known {
+        Ok(Adapter::Declared(kind)) => balances::read_declared(section, kind),
+        _ => balances::read(section, adapter),
+    };
     let watch: Read<Option<Interval>> = section.optional("watch");
 
     let awaits_secret = credential.is_err() && section.awaits_secret();
-    let before = || section.credential_before(written_name).filter(|before| fits(before, adapter)).cloned();
+    let before = || section.credential_before(written_name).filter(|before| fits(before, known)).cloned();
     // None while an account waits for its first.
     let credential = if awaits_secret { Ok(before()) } else { credential.map(Some) };
     if let Ok(Some(credential)) = &credential {
@@ -85,7 +98,8 @@ fn read(
     let settings = AccountSettings {
         name: name?,
         provider: provider.settings.name.clone(),
-        kind: provider.settings.adapter.kind(),
+        kind: provider.settings.adapter.kind().into(),
+        lags: provider.settings.adapter.lag().is_some(),
         is_enabled: is_enabled? && provider.is_enabled && credential.is_some(),
         limits: provider.limits,
         // The first credential is no newer one of another.
@@ -112,19 +126,56 @@ fn read_provider<'a>(
 }
 
 /// Whether this kind of provider takes such a credential.
-fn fits(credential: &Credential, adapter: Read<&'static dyn Provider>) -> bool {
+fn fits(credential: &Credential, adapter: Read<&Adapter>) -> bool {
+    if let Ok(Adapter::Declared(kind)) = adapter {
+        return kinds::values_fit(credential, kind);
+    }
     let scheme = match credential {
         Credential::Static(Authorisation::Bearer(_)) | Credential::Client(_) => Scheme::Token,
         Credential::Static(Authorisation::Keys { .. }) => Scheme::Keys,
+        Credential::Static(Authorisation::Declared { .. }) | Credential::Values(_) => Scheme::Declared,
     };
     adapter.is_ok_and(|adapter| adapter.scheme() == scheme)
 }
 
+/// Where the secrets of a declared kind go below its base URL, or beside it.
+fn paths_of(adapter: &Adapter) -> String {
+    match adapter {
+        Adapter::Declared(kind) => kind.destination(),
+        Adapter::BuiltIn(_) => String::new(),
+    }
+}
+
+/// Reads what an account of a declared kind gives. The keys of the built-in kinds are not for it.
+fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<Credential> {
+    let values = kinds::read_values(section, kind);
+    let mut result = values;
+    for key in TOKEN_KEYS.into_iter().chain(KEYS_KEYS) {
+        if let Some(value) = section.value(key) {
+            let expected = "secrets and parameters";
+            result = Err(value.wrong(&format!("not for the kind {}, expected {expected}", kind.kind())));
+        }
+    }
+    result
+}
+
 /// What decides whose balance the credential shows. What the secret sources hold enters as a digest only.
 fn identity(provider: &ProviderConfig, credential: &Credential) -> Vec<String> {
+    if let Adapter::Declared(kind) = &provider.settings.adapter {
+        let values = match credential {
+            Credential::Values(values) | Credential::Static(Authorisation::Declared { values, .. }) => {
+                values.parameters().map(str::to_owned).collect()
+            }
+            Credential::Static(Authorisation::Bearer(_) | Authorisation::Keys { .. })
+            | Credential::Client(_) => Vec::new(),
+        };
+        let place = [provider.settings.name.as_str(), &provider.base_url, kind.digest()];
+        return place.into_iter().map(str::to_owned).chain(values).collect();
+    }
     let principal = match credential {
         // The account's own name is in its keys already.
-        Credential::Static(Authorisation::Bearer(_)) => None,
+        Credential::Static(Authorisation::Bearer(_) | Authorisation::Declared { .. })
+        | Credential::Values(_) => None,
         Credential::Static(Authorisation::Keys { api_key, .. }) => Some(api_key),
         Credential::Client(client) => Some(&client.id),
     };
@@ -150,7 +201,7 @@ struct Written {
     session_token: Read<Option<Secret>>,
 }
 
-fn read_credential(section: &mut Section<'_>, adapter: Read<&'static dyn Provider>) -> Read<Credential> {
+fn read_credential(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<Credential> {
     let written = Written {
         token: section.optional("token"),
         client_id: principal(section, "client_id"),
@@ -159,10 +210,13 @@ fn read_credential(section: &mut Section<'_>, adapter: Read<&'static dyn Provide
         api_key: principal(section, "api_key"),
         session_token: section.optional("session_token"),
     };
+    // Known, so that what they are not for can be said.
+    section.value("secrets");
+    section.value("parameters");
     let adapter = adapter?;
     let foreign: &[&str] = match adapter.scheme() {
-        Scheme::Token => &KEYS_KEYS,
-        Scheme::Keys => &TOKEN_KEYS,
+        Scheme::Token => &FOREIGN_FOR_TOKEN,
+        Scheme::Keys | Scheme::Declared => &FOREIGN_FOR_KEYS,
     };
     let mut foreign = foreign.iter().filter(|key| section.has(key)).peekable();
     let has_foreign = foreign.peek().is_some();
@@ -197,6 +251,7 @@ fn expected(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Token => "either token, or client_id and client_secret",
         Scheme::Keys => "api_key and session_token",
+        Scheme::Declared => "secrets and parameters",
     }
 }
 

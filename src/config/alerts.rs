@@ -34,7 +34,7 @@ impl Setting for Ratio {
 }
 
 /// Reads the levels from the section of an account, or of one of its balances.
-pub(super) fn read(section: &mut Section<'_>, adapter: Read<&'static dyn Provider>) -> Read<AlertLevels> {
+pub(super) fn read(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<AlertLevels> {
     let Some(value) = section.value("alerts") else { return Ok(AlertLevels::default()) };
     let mut alerts = value.section(EXPECTED)?;
     let critical = alerts.optional("critical");

@@ -1,12 +1,14 @@
 //! The balances of an account: which there are, where the kind of provider does not say, and their alerts.
 
 use super::alerts;
+use super::kinds;
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 use crate::domain::{BalanceType, Currency, Selector};
 use crate::gateway::BalanceSettings;
 use crate::providers::Provider;
+use crate::providers::declared::Declared;
 
 impl Setting for Currency {
     const EXPECTED: &'static str = "2 to 10 of A-Z and 0-9";
@@ -34,11 +36,38 @@ impl Setting for BalanceType {
 
 const EXPECTED: &str = "{ currency = \"BTC\", type = \"CRYPTO\" }, the type where it matters";
 
+/// Reads the balances of a declared kind: a list where the body names the currency, else the only one.
+pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<Vec<BalanceSettings>> {
+    if kind.only_currency().is_some() {
+        return read(section, Ok(kind));
+    }
+    let Some(value) = section.value("balances") else {
+        return Err(section.wrong("balances", &format!("missing, expected a list of {EXPECTED}")));
+    };
+    let balances = read_list(section, Ok(kind))?;
+    for (item, balance) in value.items(EXPECTED)?.iter().zip(&balances) {
+        judge_declared(item, &balance.selector, kind)?;
+    }
+    Ok(balances)
+}
+
+/// A balance of a declared kind has a currency whose digits are known, and a type only where a request holds it.
+fn judge_declared(item: &Value<'_>, selector: &Selector, kind: &Declared) -> Read<()> {
+    let Some(currency) = selector.currency else {
+        return Err(item.wrong(&format!("expected a currency, {}", Currency::EXPECTED)));
+    };
+    if selector.r#type.is_some() && !kind.names("type") {
+        let expected = "expected no type, as no text of the kind holds {type}: two balances would be one";
+        return Err(item.wrong(expected));
+    }
+    if selector.r#type.is_none() && kind.needs_type() {
+        return Err(item.wrong("expected a type, as the path of the kind holds {type}"));
+    }
+    kinds::require_digits(item, kind, currency)
+}
+
 /// Reads the balances. A kind with one currency has no such list, and one balance whose alerts are the account's.
-pub(super) fn read(
-    section: &mut Section<'_>,
-    adapter: Read<&'static dyn Provider>,
-) -> Read<Vec<BalanceSettings>> {
+pub(super) fn read(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<Vec<BalanceSettings>> {
     let Some(currency) = adapter.map(Provider::only_currency).ok().flatten() else {
         return read_list(section, adapter);
     };
@@ -51,7 +80,7 @@ pub(super) fn read(
     Ok(vec![BalanceSettings { selector: Selector::of(currency), alerts: alerts? }])
 }
 
-fn read_list(section: &mut Section<'_>, adapter: Read<&'static dyn Provider>) -> Read<Vec<BalanceSettings>> {
+fn read_list(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<Vec<BalanceSettings>> {
     let is_misplaced = section.value("alerts").is_some() && adapter.is_ok();
     let misplaced =
         is_misplaced.then(|| section.wrong("alerts", "not here for this kind of provider, but in balances"));
@@ -64,7 +93,7 @@ fn read_list(section: &mut Section<'_>, adapter: Read<&'static dyn Provider>) ->
     misplaced.map_or(Ok(balances), Err)
 }
 
-fn read_items(value: &Value<'_>, adapter: Read<&'static dyn Provider>) -> Read<Vec<BalanceSettings>> {
+fn read_items(value: &Value<'_>, adapter: Read<&dyn Provider>) -> Read<Vec<BalanceSettings>> {
     let items = value.items(&format!("a list of {EXPECTED}"))?;
     if items.is_empty() {
         return Err(value.wrong("expected at least one balance"));
@@ -88,7 +117,7 @@ fn read_items(value: &Value<'_>, adapter: Read<&'static dyn Provider>) -> Read<V
     read.into_iter().collect()
 }
 
-fn read_item(value: &Value<'_>, adapter: Read<&'static dyn Provider>) -> Read<BalanceSettings> {
+fn read_item(value: &Value<'_>, adapter: Read<&dyn Provider>) -> Read<BalanceSettings> {
     let mut section = value.section(EXPECTED)?;
     let currency: Read<Option<Currency>> = section.optional("currency");
     let r#type: Read<Option<BalanceType>> = section.optional("type");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address::{BaseUrl, Proxy, UrlPath};
 use super::duration;
 use super::freshness::Freshness;
+use super::kinds::Kinds;
 use super::pem::{Authority, Identity};
 use super::rate::Replicas;
 use super::reading::{Read, Reported};
@@ -13,7 +14,7 @@ use super::section::{Section, Setting, Value};
 use super::server::Server;
 use super::setting::quoted;
 use crate::domain::{Limits, ProviderName};
-use crate::providers::{self, Provider};
+use crate::providers::{self, Adapter, Provider};
 use crate::upstream::{BreakerSettings, BudgetSettings, ClientSettings, ProviderSettings};
 
 /// Between the end of one read and the answer after the next: what a caller's request needs besides two reads.
@@ -40,31 +41,47 @@ pub struct ProviderConfig {
 /// A provider as far as it could be read, so that its accounts can be checked although it has mistakes.
 pub(super) struct Known<'a> {
     pub(super) name: &'a str,
-    pub(super) adapter: Read<&'static dyn Provider>,
+    pub(super) adapter: Read<Adapter>,
     pub(super) config: Read<ProviderConfig>,
 }
 
-impl Setting for &'static dyn Provider {
-    const EXPECTED: &'static str = "the kind of the provider";
+/// The name of a kind.
+struct KindName(String);
+
+impl Setting for KindName {
+    const EXPECTED: &'static str = "the name of a kind of provider";
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        let kinds: Vec<&str> = providers::REGISTRY.into_iter().map(Provider::kind).collect();
-        value.text(&format!("one of {}", kinds.join(", ")), providers::find)
+        value.text(Self::EXPECTED, |text| Some(Self(text.to_owned())))
     }
 
     fn show(&self) -> String {
-        quoted(self.kind())
+        quoted(&self.0)
     }
+}
+
+/// Finds the built-in or declared kind of a provider.
+fn read_kind(section: &mut Section<'_>, kinds: &Kinds<'_>) -> Read<Adapter> {
+    let KindName(name) = section.required("kind")?;
+    if let Some(built_in) = providers::find(&name) {
+        return Ok(Adapter::BuiltIn(built_in));
+    }
+    if let Some(kind) = kinds.find(&name) {
+        return kind.clone().map(Adapter::Declared);
+    }
+    let known: Vec<&str> = providers::REGISTRY.into_iter().map(Provider::kind).chain(kinds.names()).collect();
+    Err(section.expected("kind", &format!("one of {}", known.join(", "))))
 }
 
 pub(super) fn read_all<'a>(
     tables: Vec<(&'a str, Section<'_>)>,
     server: &Server,
     freshness: Freshness,
+    kinds: &Kinds<'_>,
 ) -> Vec<Known<'a>> {
     let read = |(name, mut section): (&'a str, Section<'_>)| {
-        let adapter = section.required("kind");
-        let config = read(name, adapter, &mut section, server, freshness);
+        let adapter = read_kind(&mut section, kinds);
+        let config = read(name, adapter.as_ref(), &mut section, server, freshness);
         section.close_and_show();
         Known { name, adapter, config }
     };
@@ -73,19 +90,18 @@ pub(super) fn read_all<'a>(
 
 fn read(
     name: &str,
-    adapter: Read<&'static dyn Provider>,
+    adapter: Result<&Adapter, &Reported>,
     section: &mut Section<'_>,
     server: &Server,
     freshness: Freshness,
 ) -> Read<ProviderConfig> {
     let name = ProviderName::parse(name).map_err(|error| section.wrong("", &error.to_string()));
-    let base_url = match adapter.map(Provider::default_base_url) {
+    let base_url = match adapter.map(|adapter| adapter.default_base_url()) {
         Ok(Some(default)) => section.or("base_url", BaseUrl(default.to_owned())),
         Ok(None) => section.required("base_url"),
         Err(Reported) => section.optional::<BaseUrl>("base_url").and(Err(Reported)),
     };
-    let balance_path = section.or("balance_path", UrlPath("/api/balance".to_owned()));
-    let token_path = section.or("token_path", UrlPath("/api/auth/token".to_owned()));
+    let (balance_path, token_path) = read_paths(section, adapter);
     let times = read_times(section, server.request_timeout);
     let retries = section.or("retries", 1);
     let max_concurrency = section.or("max_concurrency", CONCURRENCY);
@@ -120,7 +136,7 @@ fn read(
     }
     let settings = ProviderSettings {
         name: name?,
-        adapter: adapter?,
+        adapter: adapter.map_err(|reported| *reported)?.clone(),
         balance_endpoint: [&*base_url, &balance_path].concat(),
         token_endpoint: [&*base_url, &token_path?.0].concat(),
         client,
@@ -132,6 +148,26 @@ fn read(
         breaker: breaker?,
     };
     Ok(ProviderConfig { settings, limits: limits?, is_enabled: is_enabled?, base_url, balance_path })
+}
+
+/// Reads the paths of a built-in kind. Those of a declared kind stand in the kind.
+fn read_paths(
+    section: &mut Section<'_>,
+    adapter: Result<&Adapter, &Reported>,
+) -> (Read<UrlPath>, Read<UrlPath>) {
+    let Ok(Adapter::Declared(kind)) = adapter else {
+        let balance_path = section.or("balance_path", UrlPath("/api/balance".to_owned()));
+        let token_path = section.or("token_path", UrlPath("/api/auth/token".to_owned()));
+        return (balance_path, token_path);
+    };
+    let mut no_path = |key: &'static str, place: &str| match section.value(key) {
+        Some(value) => {
+            let kind = kind.kind();
+            Err(value.wrong(&format!("not for the kind {kind}, expected {place} in [kinds.{kind}]")))
+        }
+        None => Ok(UrlPath(String::new())),
+    };
+    (no_path("balance_path", "path"), no_path("token_path", "token"))
 }
 
 #[derive(Clone, Copy)]
@@ -161,11 +197,14 @@ fn read_times(section: &mut Section<'_>, request_timeout: Read<Duration>) -> Rea
 
 fn read_budget(
     section: &mut Section<'_>,
-    adapter: Read<&'static dyn Provider>,
+    adapter: Result<&Adapter, &Reported>,
     replicas: Read<Replicas>,
 ) -> Read<BudgetSettings> {
-    let written: Option<BudgetSettings> = section.optional("budget")?;
-    let usual = || Ok(BudgetSettings { requests: adapter?.default_budget_per_minute(), per: MINUTE });
-    let whole = written.map_or_else(usual, Ok)?;
+    let adapter = adapter.map_err(|reported| *reported);
+    let whole = match adapter.map(|adapter| adapter.default_budget_per_minute()) {
+        Ok(Some(requests)) => section.or("budget", BudgetSettings { requests, per: MINUTE })?,
+        Ok(None) => section.required("budget")?,
+        Err(Reported) => section.optional::<BudgetSettings>("budget").and(Err(Reported))?,
+    };
     Ok(section.share("budget", whole, replicas?))
 }

@@ -201,6 +201,17 @@ impl<'a> Section<'a> {
         Ok(opened.collect())
     }
 
+    /// Every entry of a table whose keys are free, in order of appearance.
+    pub(super) fn entries(self) -> Vec<(&'a str, Value<'a>)> {
+        let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        let entry = |(name, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
+            let name: &'a str = AsRef::<str>::as_ref(name.get_ref());
+            (name, Value { place: self.place_of(name), toml: value.get_ref(), reading: self.reading })
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
     /// Whether nothing was read before: in a reload, what does not go together may be on its way.
     pub(super) fn is_at_start(&self) -> bool {
         self.reading.is_first()

@@ -10,7 +10,6 @@ use super::error::Remark;
 use super::{AccountConfig, Config};
 use crate::http::CallerSettings;
 use crate::limits::LimitSettings;
-use crate::providers::Authorisation;
 use crate::upstream::{BudgetSettings, Credential};
 
 pub(super) fn across(config: &Config) -> Vec<Remark> {
@@ -40,13 +39,8 @@ fn same_credentials(config: &Config) -> impl Iterator<Item = Remark> {
 
 /// A digest, so that no secret is kept for the comparison.
 fn fingerprint(credential: &Credential) -> [u8; 32] {
-    let parts = match credential {
-        Credential::Static(Authorisation::Bearer(token)) => vec![token],
-        Credential::Client(client) => vec![&client.id, &client.secret],
-        Credential::Static(Authorisation::Keys { api_key, session_token }) => vec![api_key, session_token],
-    };
     let mut digest = Sha256::new();
-    for part in parts {
+    for part in credential.secrets() {
         digest.update(part.expose_secret().len().to_le_bytes());
         digest.update(part.expose_secret());
     }

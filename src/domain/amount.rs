@@ -94,6 +94,30 @@ impl Amount {
         Ok(Self { value: sum.ok_or(AmountError::OutOfRange)?, currency: self.currency })
     }
 
+    /// Adds any number of amounts exactly; `None` for no amount at all.
+    ///
+    /// # Errors
+    /// As [`Amount::checked_add`]. A sum that is too large only on its way is no error.
+    pub fn checked_sum(amounts: impl IntoIterator<Item = Self>) -> Result<Option<Self>, AmountError> {
+        let mut amounts = amounts.into_iter();
+        let Some(first) = amounts.next() else { return Ok(None) };
+        let mut sum = ExactSum::default().plus(first.value);
+        for amount in amounts {
+            if amount.currency != first.currency {
+                return Err(AmountError::CurrencyMismatch);
+            }
+            sum = sum.plus(amount.value);
+        }
+        let value = sum.total().ok_or(AmountError::OutOfRange)?;
+        Ok(Some(Self { value, currency: first.currency }))
+    }
+
+    /// How many decimals the value needs: zeros at the end do not count.
+    #[must_use]
+    pub fn significant_decimals(self) -> u32 {
+        self.value.normalize().scale()
+    }
+
     /// Subtracts exactly.
     ///
     /// # Errors
@@ -157,8 +181,16 @@ impl MinorUnits {
     /// [`AmountError::NoMinorUnit`] for a currency without an ISO 4217 exponent, [`AmountError::OutOfRange`] for
     /// what cannot be held exactly.
     pub fn in_major(self, currency: Currency) -> Result<Amount, AmountError> {
-        let exponent = currency.exponent().ok_or(AmountError::NoMinorUnit)?;
-        let scaled = Number { scale: self.0.scale + i64::from(exponent), ..self.0 };
+        let digits = currency.exponent().ok_or(AmountError::NoMinorUnit)?;
+        self.in_major_with(digits, currency)
+    }
+
+    /// The same money in major units, for a provider that counts the currency in so many digits.
+    ///
+    /// # Errors
+    /// [`AmountError::OutOfRange`] when the value cannot be held exactly.
+    pub fn in_major_with(self, digits: u8, currency: Currency) -> Result<Amount, AmountError> {
+        let scaled = Number { scale: self.0.scale + i64::from(digits), ..self.0 };
         Ok(Amount { value: scaled.into_decimal()?, currency })
     }
 }

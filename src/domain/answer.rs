@@ -61,6 +61,12 @@ impl Failure {
         self.is_held && self.retry_at.is_some_and(|retry_at| now < retry_at)
     }
 
+    /// Whether we refused the read ourselves, so that the provider was not asked.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.error, UpstreamError::Busy | UpstreamError::Suspended | UpstreamError::BudgetExhausted)
+    }
+
     /// The hint for the caller.
     #[must_use]
     pub fn retry_after(&self, now: Instant) -> Option<RetryAfter> {

@@ -19,6 +19,9 @@ const THREE_DIGITS: &str = "BHD IQD JOD KWD LYD OMR TND";
 /// ISO 4217 codes with four minor digits.
 const FOUR_DIGITS: &str = "CLF UYW";
 
+/// Codes that some provider counts in other digits than ISO 4217: Adyen counts CLP in hundredths, another counts HUF whole.
+const DISPUTED: [&str; 9] = ["CLP", "COP", "CVE", "HUF", "IDR", "ISK", "MGA", "TWD", "UGX"];
+
 /// The longest code that the contract allows.
 const LONGEST: usize = 10;
 
@@ -69,6 +72,13 @@ impl Currency {
     #[must_use]
     pub fn exponent(self) -> Option<u8> {
         self.exponent
+    }
+
+    /// Whether the digits of its smallest unit cannot be taken for granted: ISO 4217 gives other than two, or does not
+    /// know it, or some provider counts otherwise.
+    #[must_use]
+    pub fn has_disputed_digits(self) -> bool {
+        self.exponent != Some(2) || DISPUTED.contains(&self.as_str())
     }
 }
 

@@ -113,8 +113,8 @@ pub enum UpstreamError {
     /// 503 with a readable `Retry-After`.
     #[error("the provider asked for time")]
     Unavailable(Duration),
-    /// A status that is no success and has no meaning of its own.
-    #[error("the provider answered with status {0}")]
+    /// A status that is no success and has no meaning of its own; a success status when the body says that it failed.
+    #[error("{}", told_status(*.0))]
     Status(u16),
     /// Our credentials were rejected.
     #[error("the provider refused the credentials")]
@@ -137,6 +137,11 @@ pub enum UpstreamError {
     /// A defect of ours.
     #[error("the read ended in a defect")]
     Defect,
+}
+
+fn told_status(status: u16) -> String {
+    let but = if (200..300).contains(&status) { ", but its body reports no success" } else { "" };
+    format!("the provider answered with status {status}{but}")
 }
 
 /// How the hold after a failure is counted.

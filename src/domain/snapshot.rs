@@ -28,7 +28,7 @@ pub struct Reading {
     /// The provider's own total, never computed.
     pub total: Option<Amount>,
     /// The provider's money fields under its own names, their text verbatim.
-    pub reported: Vec<(&'static str, String)>,
+    pub reported: Vec<(Cow<'static, str>, String)>,
     /// The provider's own timestamp.
     pub observed_at: ObservedAt,
 }
@@ -195,7 +195,7 @@ struct Body<'a> {
     processing: Option<Amount>,
     total: Option<Amount>,
     #[serde(serialize_with = "as_map")]
-    reported: &'a [(&'static str, String)],
+    reported: &'a [(Cow<'static, str>, String)],
     observed_at: Option<String>,
     fetched_at: String,
 }
@@ -270,7 +270,7 @@ impl StoredBody<'_> {
     }
 }
 
-fn as_map<S: Serializer>(fields: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_map<S: Serializer>(fields: &[(Cow<'static, str>, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(fields.iter().map(|(name, text)| (name, text)))
 }
 
@@ -293,9 +293,9 @@ mod tests {
             processing: None,
             total: Some(brl("48734.90")),
             reported: vec![
-                ("grossBalance", "48734.90".to_owned()),
-                ("blockedBalance", "0.00".to_owned()),
-                ("netBalance", "48734.90".to_owned()),
+                ("grossBalance".into(), "48734.90".to_owned()),
+                ("blockedBalance".into(), "0.00".to_owned()),
+                ("netBalance".into(), "48734.90".to_owned()),
             ],
             observed_at: ObservedAt::At("2025-11-19T20:18:29.384999Z".parse().unwrap()),
         }

@@ -20,7 +20,9 @@ pub struct AccountSettings {
     /// Its provider's configured name.
     pub provider: ProviderName,
     /// The provider's kind, for people.
-    pub kind: &'static str,
+    pub kind: Arc<str>,
+    /// Whether the provider's figures may lag behind, so that they prove nothing right before a payment.
+    pub lags: bool,
     /// False when the account or its provider is switched off.
     pub is_enabled: bool,
     /// How old its balances may be.
@@ -150,8 +152,14 @@ impl Account {
 
     /// The provider's kind.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
-        self.settings.kind
+    pub fn kind(&self) -> &str {
+        &self.settings.kind
+    }
+
+    /// Whether the provider's figures may lag behind.
+    #[must_use]
+    pub fn lags(&self) -> bool {
+        self.settings.lags
     }
 
     /// False when the account or its provider is switched off.

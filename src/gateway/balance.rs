@@ -49,6 +49,8 @@ pub enum Via {
         /// Whether another caller began the read.
         is_collapsed: bool,
     },
+    /// The last snapshot, because the caller's own read failed, was refused or took too long.
+    Fallback,
 }
 
 /// Why no balance is served.
@@ -66,6 +68,25 @@ pub enum Refusal {
     Failed(UpstreamError, Option<RetryAfter>),
 }
 
+/// A unit of a caller's forced limit, taken for a read that its demand makes necessary. Dropped, it is spent.
+pub trait Forced {
+    /// Gives the unit back: no read was made.
+    fn give_back(self);
+}
+
+/// A caller without such a limit.
+impl Forced for () {
+    fn give_back(self) {}
+}
+
+impl<F: Forced> Forced for Option<F> {
+    fn give_back(self) {
+        if let Some(unit) = self {
+            unit.give_back();
+        }
+    }
+}
+
 impl Found {
     /// Its age; `None` when it may not be served any more.
     #[must_use]
@@ -81,12 +102,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Refusal`] when there is no snapshot that the caller may have.
-    pub async fn serve(
+    pub async fn serve<F: Forced>(
         &self,
         account: &Account,
         slot: &BalanceSlot,
         asked: &Asked,
-        charge: impl Fn(Instant) -> Result<(), RetryAfter> + Copy,
+        charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<(Found, Duration), Refusal> {
         let lookup = self.lookup(account, slot)?;
         match unless_replaced(account, lookup.serve(asked, charge)).await {
@@ -101,12 +122,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Refusal`] when there is no snapshot that the caller may have.
-    pub async fn balance(
+    pub async fn balance<F: Forced>(
         &self,
         account: &Account,
         slot: &BalanceSlot,
         asked: &Asked,
-        charge: impl Fn(Instant) -> Result<(), RetryAfter> + Copy,
+        charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<Found, Refusal> {
         let lookup = self.lookup(account, slot)?;
         match unless_replaced(account, lookup.find(asked, charge)).await {

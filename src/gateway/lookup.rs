@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::balance::{Asked, Found, Refusal, Via};
+use super::balance::{Asked, Forced, Found, Refusal, Via};
 use crate::cache::{Absence, BalanceCache, Peek, Question};
 use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, Priority, RetryAfter, UpstreamError};
 
@@ -40,10 +40,10 @@ impl<S: Source> Lookup<'_, S> {
     ///
     /// # Errors
     /// Why no balance is served.
-    pub async fn serve(
+    pub async fn serve<F: Forced>(
         &self,
         asked: &Asked,
-        charge: impl Fn(Instant) -> Result<(), RetryAfter>,
+        charge: impl Fn(Instant) -> Result<F, RetryAfter>,
     ) -> Result<(Found, Duration), Refusal> {
         let mut asked = *asked;
         for _ in 0..2 {
@@ -61,10 +61,10 @@ impl<S: Source> Lookup<'_, S> {
     ///
     /// # Errors
     /// Why no balance is served.
-    pub async fn find(
+    pub async fn find<F: Forced>(
         &self,
         asked: &Asked,
-        charge: impl FnOnce(Instant) -> Result<(), RetryAfter>,
+        charge: impl FnOnce(Instant) -> Result<F, RetryAfter>,
     ) -> Result<Found, Refusal> {
         let Self { key, limits, .. } = *self;
         let question = Question { key, demand: asked.wish.demand(asked.arrived, limits), limits };
@@ -76,12 +76,12 @@ impl<S: Source> Lookup<'_, S> {
     }
 
     /// What memory alone does not answer, or not for long.
-    async fn not_fresh(
+    async fn not_fresh<F: Forced>(
         &self,
         peek: Peek,
         question: Question,
         deadline: Instant,
-        charge: impl FnOnce(Instant) -> Result<(), RetryAfter>,
+        charge: impl FnOnce(Instant) -> Result<F, RetryAfter>,
     ) -> Result<Found, Refusal> {
         let demand = question.demand;
         let source = self.source.clone();
@@ -98,11 +98,15 @@ impl<S: Source> Lookup<'_, S> {
             Peek::Absent { absence, held } => (absence, held),
         };
         let is_forced = absence == Absence::Request && demand.is_own();
-        if is_forced && let Err(retry_after) = charge(demand.arrived().monotonic) {
-            return self.last_resort(&question, Refusal::ForcedLimit(retry_after)).await;
-        }
+        let unit = match is_forced.then(|| charge(demand.arrived().monotonic)).transpose() {
+            Ok(unit) => unit,
+            Err(retry_after) => {
+                return self.last_resort(&question, Refusal::ForcedLimit(retry_after)).await;
+            }
+        };
         if let Some(failure) = held {
             self.source.note_refused_by_hold();
+            unit.give_back();
             return self.last_resort(&question, self.failed(failure)).await;
         }
         let priority = if demand.is_own() { Priority::Demanded } else { Priority::Plain };
@@ -113,14 +117,19 @@ impl<S: Source> Lookup<'_, S> {
             Ok(snapshot) => {
                 Ok(Found { snapshot, via: Via::Read { absence, is_collapsed: read.is_collapsed } })
             }
-            Err(failure) => self.last_resort(&question, self.failed(failure)).await,
+            Err(failure) => {
+                if failure.is_refusal() {
+                    unit.give_back();
+                }
+                self.last_resort(&question, self.failed(failure)).await
+            }
         }
     }
 
     /// The last snapshot, for a caller who takes it when the read fails.
     async fn last_resort(&self, question: &Question, refusal: Refusal) -> Result<Found, Refusal> {
         let snapshot = self.cache.fallback(question).await.ok_or(refusal)?;
-        Ok(Found { snapshot, via: Via::Memory { is_failing: true } })
+        Ok(Found { snapshot, via: Via::Fallback })
     }
 
     fn failed(&self, failure: Failure) -> Refusal {

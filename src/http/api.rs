@@ -4,6 +4,7 @@ pub(super) mod accounts;
 pub(super) mod balance;
 pub(super) mod balances;
 mod batch;
+pub(super) mod cost;
 pub(super) mod events;
 mod item;
 pub(super) mod reconciliation;

@@ -7,21 +7,29 @@ use http::header::HeaderValue;
 
 use super::caller::Caller;
 use super::problem::{Code, Problem};
-use super::state::OpenAccount;
+use super::state::{Api, OpenAccount};
 use crate::domain::Moment;
 
-/// When a request came, its id, and who was let in for what.
+/// When a request came, its id, and what was admitted.
 #[derive(Clone)]
 pub(super) struct Arrival {
     pub(super) moment: Moment,
     pub(super) request_id: HeaderValue,
-    caller: Option<Arc<Caller>>,
-    account: Option<Arc<OpenAccount>>,
+    admitted: Option<Admitted>,
+}
+
+/// A caller's request that may be answered. All of it is of one configuration.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    pub(super) api: Arc<Api>,
+    pub(super) caller: Arc<Caller>,
+    /// The account of a path that has one; the caller may see it.
+    pub(super) account: Option<Arc<OpenAccount>>,
 }
 
 impl Arrival {
     pub(super) fn new(moment: Moment, request_id: HeaderValue) -> Self {
-        Self { moment, request_id, caller: None, account: None }
+        Self { moment, request_id, admitted: None }
     }
 
     /// What the layers in front noted.
@@ -29,22 +37,30 @@ impl Arrival {
         request.extensions().get().ok_or_else(|| defect("a request that no layer has seen"))
     }
 
-    /// Notes who was let in, and the account that the path is about, which the caller may see.
-    pub(super) fn admit(request: &mut Request, caller: &Arc<Caller>, account: Option<Arc<OpenAccount>>) {
+    /// Notes that the request was admitted.
+    pub(super) fn admit(request: &mut Request, admitted: Admitted) {
         if let Some(arrival) = request.extensions_mut().get_mut::<Self>() {
-            arrival.caller = Some(Arc::clone(caller));
-            arrival.account = account;
+            arrival.admitted = Some(admitted);
         }
     }
 
-    /// Who was let in.
+    /// The API of the configuration that the request was admitted under.
+    pub(super) fn api(&self) -> Result<&Arc<Api>, Problem> {
+        self.admitted().map(|admitted| &admitted.api)
+    }
+
+    /// The caller of the request.
     pub(super) fn caller(&self) -> Result<&Caller, Problem> {
-        self.caller.as_deref().ok_or_else(|| defect("a request that nobody let in"))
+        self.admitted().map(|admitted| &*admitted.caller)
     }
 
     /// The account of a path that has one.
     pub(super) fn account(&self) -> Result<&OpenAccount, Problem> {
-        self.account.as_deref().ok_or_else(|| defect("a path without an account"))
+        self.admitted()?.account.as_deref().ok_or_else(|| defect("a path without an account"))
+    }
+
+    fn admitted(&self) -> Result<&Admitted, Problem> {
+        self.admitted.as_ref().ok_or_else(|| defect("a request that was not admitted"))
     }
 }
 

@@ -11,6 +11,7 @@ use super::header;
 use super::settings::CallerSettings;
 use crate::auth::{AccountPattern, Callers};
 use crate::domain::{CallerName, RetryAfter};
+use crate::gateway::Forced;
 use crate::limits::{Limit, Limiter};
 use crate::metrics::{CallerMetrics, LimitPolicy, Metrics, StreamMetrics};
 
@@ -83,27 +84,6 @@ impl Caller {
         self.accounts.iter().any(|pattern| pattern.matches(account))
     }
 
-    /// Takes the unit that every request costs.
-    pub(super) fn charge_request(&self, now: Instant) -> Result<(), RetryAfter> {
-        self.counted(LimitPolicy::Caller, self.limit.take(1, 0, now))
-    }
-
-    /// Takes the units of a batch beyond the request's own. When they are not there, the whole batch must be paid
-    /// for again, its first unit too.
-    pub(super) fn charge_batch(&self, balances: usize, now: Instant) -> Result<(), RetryAfter> {
-        let cost = u32::try_from(balances).unwrap_or(u32::MAX);
-        self.counted(LimitPolicy::Caller, self.limit.take(cost, 1, now))
-    }
-
-    /// Takes a unit of the forced limit, if the caller has one.
-    pub(super) fn charge_forced(&self, now: Instant) -> Result<(), RetryAfter> {
-        if let Some(forced) = &self.forced {
-            self.counted(LimitPolicy::Forced, forced.take(1, 0, now))?;
-        }
-        self.metrics.forced_read();
-        Ok(())
-    }
-
     /// Takes a place for an event stream; `None` when all are taken.
     pub(super) fn open_stream(&self) -> Option<StreamPlace> {
         let Streams { most, open, metrics } = &self.streams;
@@ -113,11 +93,32 @@ impl Caller {
         Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
     }
 
-    fn counted(&self, policy: LimitPolicy, taken: Result<(), RetryAfter>) -> Result<(), RetryAfter> {
+    /// The units that a request for so many balances costs.
+    pub(super) fn units(&self, balances: usize) -> u32 {
+        u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst())
+    }
+
+    /// Takes the units that a request costs, all or none.
+    pub(super) fn charge(&self, units: u32, now: Instant) -> Result<(), RetryAfter> {
+        let taken = self.limit.take(units, now);
         if taken.is_err() {
-            self.metrics.limited(policy);
+            self.metrics.limited(LimitPolicy::Caller);
         }
         taken
+    }
+
+    /// Gives units back: the request turned out to cost less.
+    pub(super) fn give_back(&self, units: u32) {
+        self.limit.put_back(units);
+    }
+
+    /// Takes a unit of the forced limit.
+    pub(super) fn charge_forced(&self, now: Instant) -> Result<ForcedUnit<'_>, RetryAfter> {
+        if let Some(Err(retry_after)) = self.forced.as_ref().map(|forced| forced.take(1, now)) {
+            self.metrics.limited(LimitPolicy::Forced);
+            return Err(retry_after);
+        }
+        Ok(ForcedUnit { caller: self, is_spent: true })
     }
 
     /// `RateLimit-Policy`, the same for every answer.
@@ -132,6 +133,29 @@ impl Caller {
             text = [text, forced.state("forced", now)].join(", ");
         }
         header::value(text)
+    }
+}
+
+/// A unit of the forced limit that was taken for one read. It counts as spent unless it is given back.
+pub(super) struct ForcedUnit<'a> {
+    caller: &'a Caller,
+    is_spent: bool,
+}
+
+impl Forced for ForcedUnit<'_> {
+    fn give_back(mut self) {
+        self.is_spent = false;
+        if let Some(forced) = &self.caller.forced {
+            forced.put_back(1);
+        }
+    }
+}
+
+impl Drop for ForcedUnit<'_> {
+    fn drop(&mut self) {
+        if self.is_spent {
+            self.caller.metrics.forced_read();
+        }
     }
 }
 

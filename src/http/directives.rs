@@ -1,5 +1,6 @@
 //! What a request says about freshness: `Cache-Control`, `?not_before=` and `Prefer: wait`, by the contract's rules.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -19,7 +20,7 @@ pub(super) fn wish(headers: &HeaderMap, not_before: Option<Timestamp>) -> Wish {
         let Ok(line) = line.to_str() else { continue };
         for (name, argument) in members(line, ',') {
             let is = |directive: &str| name.eq_ignore_ascii_case(directive);
-            let number = argument.map(seconds);
+            let number = argument.as_deref().map(seconds);
             if is("no-cache") {
                 wish.max_age = Some(Duration::ZERO);
             } else if is("max-age") {
@@ -48,15 +49,24 @@ pub(super) fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
     seconds(number).map(|wait| wait.as_secs())
 }
 
-/// Reads `?not_before=`: RFC 3339; a space is a `+` that the client did not encode.
+/// Reads `?not_before=`: RFC 3339; a space is a `+` that the client did not encode. The last hours of the year 9999,
+/// which clients use for "never", are later than any [`Timestamp`] and become the last one.
 pub(super) fn not_before(text: &str) -> Option<Timestamp> {
     let text = text.replace(' ', "+");
-    if is_rfc_3339(&text) { text.parse().ok() } else { None }
+    if !is_rfc_3339(&text) {
+        return None;
+    }
+    // The year before has the same days, so its text says whether everything but the year can be read.
+    let is_legal = |rest| format!("9998{rest}").parse::<Timestamp>().is_ok();
+    let is_last_year = || text.strip_prefix("9999").is_some_and(is_legal);
+    text.parse().ok().or_else(|| is_last_year().then_some(Timestamp::MAX))
 }
 
-/// `2026-11-21T07:00:00[.123](Z|+02:00)`; the parser takes other forms of ISO 8601 as well.
+/// The shape of a date and a time without fraction and offset.
+const INSTANT: &[u8] = b"0000-00-00T00:00:00";
+
+/// `2026-11-21T07:00:00[.123](Z|+02:00|+0200)`; the parser takes other forms of ISO 8601 as well.
 fn is_rfc_3339(text: &str) -> bool {
-    const SHAPE: &[u8] = b"0000-00-00T00:00:00";
     let is_shaped = |text: &str, shape: &[u8]| {
         let fits = |(byte, wanted): (u8, &u8)| match wanted {
             b'0' => byte.is_ascii_digit(),
@@ -64,14 +74,15 @@ fn is_rfc_3339(text: &str) -> bool {
         };
         text.len() == shape.len() && text.bytes().zip(shape).all(fits)
     };
-    let Some((instant, rest)) = text.split_at_checked(SHAPE.len()) else { return false };
+    let Some((instant, rest)) = text.split_at_checked(INSTANT.len()) else { return false };
     let offset = match rest.strip_prefix('.') {
         Some(fraction) => fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()),
         None => rest,
     };
     let has_fraction_digits = offset.len() + 1 < rest.len() || !rest.starts_with('.');
-    let is_offset = ["Z", "+00:00", "-00:00"].iter().any(|shape| is_shaped(offset, shape.as_bytes()));
-    is_shaped(instant, SHAPE) && has_fraction_digits && is_offset
+    let is_offset =
+        ["Z", "+00:00", "-00:00", "+0000", "-0000"].iter().any(|shape| is_shaped(offset, shape.as_bytes()));
+    is_shaped(instant, INSTANT) && has_fraction_digits && is_offset
 }
 
 fn strictest(
@@ -89,24 +100,43 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// The members of a list, each a name with or without an argument.
-fn members(list: &str, separator: char) -> impl Iterator<Item = (&str, Option<&str>)> {
+fn members(list: &str, separator: char) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
     split(list, separator).map(|member| match member.split_once('=') {
         Some((name, argument)) => (name.trim(), Some(unquoted(argument.trim()))),
         None => (member.trim(), None),
     })
 }
 
-/// Splits a list; a separator inside quotes separates nothing.
+/// Splits a list; a separator inside quotes separates nothing. Inside quotes, a backslash takes the next character
+/// as it is, so an escaped quote does not end them.
 pub(super) fn split(list: &str, separator: char) -> impl Iterator<Item = &str> {
-    let mut is_quoted = false;
+    let (mut is_quoted, mut is_escaped) = (false, false);
     list.split(move |character: char| {
+        if std::mem::take(&mut is_escaped) {
+            return false;
+        }
+        is_escaped = is_quoted && character == '\\';
         is_quoted ^= character == '"';
         character == separator && !is_quoted
     })
 }
 
-fn unquoted(argument: &str) -> &str {
-    argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(argument)
+/// The text inside quotes, or the text itself where it has none.
+fn unquoted(argument: &str) -> Cow<'_, str> {
+    match argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) if quoted.contains('\\') => unescaped(quoted).into(),
+        Some(quoted) => quoted.into(),
+        None => argument.into(),
+    }
+}
+
+fn unescaped(quoted: &str) -> String {
+    let mut characters = quoted.chars();
+    let next = || match characters.next() {
+        Some('\\') => characters.next(),
+        other => other,
+    };
+    std::iter::from_fn(next).collect()
 }
 
 #[cfg(test)]
@@ -151,6 +181,11 @@ mod tests {
             (&["stale-if-error=x"], none),
             (&["max-stale=9, no-store, foo, bar=\"a, no-cache\""], none),
             (&[",, ,max-age=5,,"], Wish { max_age: s(5), ..none }),
+            (&[r#"x="a\"b", no-cache"#], Wish { max_age: s(0), ..none }),
+            (&[r#"x="a\", no-cache""#], none),
+            (&[r#"x="a\\", no-cache"#], Wish { max_age: s(0), ..none }),
+            (&[r"x=a\, no-cache"], Wish { max_age: s(0), ..none }),
+            (&[r#"max-age="\5""#], Wish { max_age: s(5), ..none }),
         ] {
             assert_eq!(wish(&headers(&CACHE_CONTROL, lines), None), expected, "{lines:?}");
         }
@@ -163,6 +198,7 @@ mod tests {
             (&["wait=2"], Some(2)),
             (&["Wait=\"2\""], Some(2)),
             (&["respond-async, wait=0; foo=bar"], Some(0)),
+            (&[r#"foo="\"", wait=3"#], Some(3)),
             (&["wait=2, wait=1"], Some(2)),
             (&["wait=x, wait=1"], None),
             (&["wait"], None),
@@ -181,6 +217,9 @@ mod tests {
         for text in ["2026-11-21T07:00:00Z", "2026-11-21T09:00:00+02:00", "2026-11-21T09:00:00 02:00"] {
             assert_eq!(not_before(text), Some(instant), "{text}");
         }
+        for text in ["2026-11-21T07:00:00+0000", "2026-11-21T09:00:00+0200", "2026-11-21T09:00:00 0200"] {
+            assert_eq!(not_before(text), Some(instant), "{text}");
+        }
         for text in ["2026-11-21T07:00:00.000Z", "2026-11-21t07:00:00z", "2026-11-21T03:00:00.0-04:00"] {
             assert_eq!(not_before(text), Some(instant), "{text}");
         }
@@ -197,8 +236,27 @@ mod tests {
             "2026-11-21T07:00:00",
             "2026-13-21T07:00:00Z",
             "２026-11-21T07:00:00Z",
+            "2026-11-21T07:00:00+000",
+            "9999-13-31T23:59:59Z",
+            "9999-12-32T23:59:59+0000",
+            "9999-12-31T23:59:59+99:99",
         ] {
             assert_eq!(not_before(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_year_9999_is_an_instant_in_any_offset() {
+        for text in [
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59.999999999Z",
+            "9999-12-31T23:59:59-12:00",
+            "9999-12-31T23:59:59+1400",
+        ] {
+            assert!(
+                not_before(text).is_some_and(|instant| instant.to_string().starts_with("9999")),
+                "{text}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The outermost layer: gives each request its id, sheds when full, survives a panic, measures, writes the body of a
+//! The outermost layer: gives each request its id, survives a panic, measures, writes the body of a
 //! problem, and logs the one line of a request.
 
 use std::panic::AssertUnwindSafe;
@@ -20,7 +20,7 @@ use super::route::{self, Route};
 use super::state::{Answering, Api};
 use super::{directives, header};
 use crate::clock;
-use crate::domain::{AccountName, CallerName, RetryAfter};
+use crate::domain::{AccountName, CallerName};
 use crate::live::Live;
 use crate::telemetry::targets;
 use crate::trace::{Answered, Asked, RequestTrace, Tracer};
@@ -48,20 +48,14 @@ async fn observed(api: &Api, mut inner: impl Answering, mut request: Request) ->
     let wait = directives::prefer_wait(request.headers());
     let is_head = request.method() == http::Method::HEAD;
     let in_flight = InFlight::enter(&api.lasting.metrics.http_in_flight);
-    let mut response = if in_flight.count() > api.max_in_flight {
-        Problem::new(Code::Overloaded, "too many requests at once")
-            .retry_after(RetryAfter::ONE_SECOND)
-            .into_response()
-    } else {
-        // A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
-        let answering = pin!(inner.call(request));
-        let answer = AssertUnwindSafe(answering).catch_unwind();
-        let answer = match &trace {
-            Some(trace) => trace.during(answer).await,
-            None => answer.await,
-        };
-        answer.map_or_else(defect, |Ok(response)| response)
+    // A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
+    let answering = pin!(inner.call(request));
+    let answer = AssertUnwindSafe(answering).catch_unwind();
+    let answer = match &trace {
+        Some(trace) => trace.during(answer).await,
+        None => answer.await,
     };
+    let mut response = answer.map_or_else(defect, |Ok(response)| response);
     drop(in_flight);
 
     let problem = response.extensions_mut().remove::<Problem>();
@@ -168,11 +162,6 @@ impl<'a> InFlight<'a> {
     fn enter(gauge: &'a IntGauge) -> Self {
         gauge.inc();
         Self(gauge)
-    }
-
-    /// Requests in flight, this one included.
-    fn count(&self) -> usize {
-        usize::try_from(self.0.get()).unwrap_or(0)
     }
 }
 

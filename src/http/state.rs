@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::extract::{FromRef, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::byes::Byes;
 use super::caller::{self, Caller};
 use super::header;
 use super::hooks::{HookSettings, Hooks};
+use super::places::Places;
 use super::route::Route;
 use super::settings::{CallerSettings, ServerSettings};
 use crate::auth::{AuthThrottle, Callers, DeniedLog, ServiceAccounts};
@@ -22,7 +23,6 @@ use crate::clock;
 use crate::domain::{AccountName, Limits};
 use crate::gateway::{Account, Gateway};
 use crate::limits::Limiter;
-use crate::live::Live;
 use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
 use crate::shutdown::Shutdown;
 use crate::trace::{self, Tracer};
@@ -53,6 +53,7 @@ pub(super) struct Lasting {
     pub(super) routes: Vec<RouteMetrics>,
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
+    pub(super) places: Places,
     pub(super) shutdown: Shutdown,
     /// Counts notifications that were not proven, per peer.
     pub(super) notification_throttle: AuthThrottle,
@@ -98,6 +99,7 @@ impl Api {
             metrics,
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
+            places: Places::default(),
             shutdown,
             notification_throttle: AuthThrottle::default(),
             byes: Byes::default(),
@@ -162,6 +164,11 @@ impl Api {
         if caller.may_see(name) { self.accounts.get(name) } else { None }
     }
 
+    /// Logs that a caller asked for an account that does not exist for it.
+    pub(super) fn note_not_found(&self, caller: &Caller, account: &str, now: Instant) {
+        self.lasting.denied.write(Some(caller.name().as_str()), Some(account), "account_not_found", now);
+    }
+
     /// Every account that the caller may see, sorted by name.
     pub(super) fn visible_accounts(&self, caller: &Caller) -> impl Iterator<Item = &Arc<OpenAccount>> {
         self.accounts.values().filter(|open| caller.may_see(open.account.name().as_str()))
@@ -183,12 +190,6 @@ fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenA
 /// `private, max-age=<fresh_for>, must-revalidate`.
 fn cache_control(limits: Limits) -> HeaderValue {
     header::value(format!("private, max-age={}, must-revalidate", limits.fresh_for.get().as_secs()))
-}
-
-impl FromRef<Live<Api>> for Arc<Api> {
-    fn from_ref(live: &Live<Api>) -> Self {
-        live.current()
-    }
 }
 
 /// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need

@@ -4,6 +4,7 @@
 //! rounds its `Retry-After` down to seconds and hides the state that `RateLimit` must show.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ pub(super) struct Bucket {
     interval: Duration,
     /// What was left when units were last asked for, and when that was; for `RateLimit`.
     last: Mutex<(u32, Instant)>,
+    /// Units that were given back and not taken again.
+    returned: AtomicU32,
 }
 
 /// The limiter is the caller's own, so it needs no key.
@@ -45,35 +48,75 @@ impl Bucket {
         builder.period(interval).burst_size(settings.burst);
         let governor = builder.key_extractor(ThisCaller).use_headers().finish()?;
         let burst = NonZeroU32::new(settings.burst)?;
-        Some(Self { governor, burst, interval, last: Mutex::new((settings.burst, now)) })
+        Some(Self {
+            governor,
+            burst,
+            interval,
+            last: Mutex::new((settings.burst, now)),
+            returned: AtomicU32::new(0),
+        })
     }
 
-    /// Takes the units of a request that costs so many, at most the burst, of which some were taken before. Refused,
-    /// it says when all of them will be there.
-    pub(super) fn take(&self, cost: u32, before: u32, now: Instant) -> Result<(), Duration> {
-        let Some(units) = NonZeroU32::new(rest(cost, before, self.burst.get())) else { return Ok(()) };
-        match self.governor.limiter().check_key_n(&(), units) {
+    /// Takes units, all or none, and at most the burst. Refused, it says when all of them are there.
+    pub(super) fn take(&self, cost: u32, now: Instant) -> Result<(), Duration> {
+        let cost = cost.min(self.burst.get());
+        let returned = self.take_returned(cost, now);
+        let Some(units) = NonZeroU32::new(cost - returned) else { return Ok(()) };
+        let wait = match self.governor.limiter().check_key_n(&(), units) {
             Ok(Ok(state)) => {
                 self.note(state.remaining_burst_capacity(), now);
-                Ok(())
+                return Ok(());
             }
             Ok(Err(refused)) => {
                 let wait = refused.wait_time_from(DefaultClock::default().now());
                 let missing = wait.as_nanos().div_ceil(self.interval.as_nanos());
                 self.note(units.get().saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX)), now);
-                Err(wait.saturating_add(self.interval.saturating_mul(before)))
+                wait
             }
             // No more than the burst is ever asked for.
-            Err(_) => Err(self.interval),
+            Err(_) => self.interval,
+        };
+        self.returned.fetch_add(returned, Ordering::AcqRel);
+        Err(wait)
+    }
+
+    /// Gives units back that were taken for nothing. `governor` cannot take them, so they are kept beside it.
+    pub(super) fn put_back(&self, units: u32) {
+        let most = self.burst.get();
+        let add = |returned: u32| Some(returned.saturating_add(units).min(most));
+        // It never says no.
+        let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+    }
+
+    /// Takes at most so many of the units that were given back: as far as the bucket is not full without them.
+    fn take_returned(&self, most: u32, now: Instant) -> u32 {
+        if self.returned.load(Ordering::Acquire) == 0 {
+            return 0;
         }
+        let room = self.burst.get() - self.left(now);
+        let mut taken = 0;
+        let take = |returned: u32| {
+            let usable = returned.min(room);
+            taken = usable.min(most);
+            Some(usable - taken)
+        };
+        // It never says no.
+        let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
+        taken
     }
 
     fn note(&self, remaining: u32, now: Instant) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (remaining, now);
     }
 
-    /// The units that are there now: what was left, and what has come since.
+    /// The units that are there now.
     pub(super) fn remaining(&self, now: Instant) -> u32 {
+        let returned = self.returned.load(Ordering::Acquire);
+        self.left(now).saturating_add(returned).min(self.burst.get())
+    }
+
+    /// The units that `governor` has now: those that were left, and those that have come since.
+    fn left(&self, now: Instant) -> u32 {
         let (left, since) = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let come = now.saturating_duration_since(since).as_nanos() / self.interval.as_nanos();
         left.saturating_add(u32::try_from(come).unwrap_or(u32::MAX)).min(self.burst.get())
@@ -88,9 +131,4 @@ impl Bucket {
     pub(super) fn interval(&self) -> Duration {
         self.interval
     }
-}
-
-/// What a request still has to pay: at most the burst in all, so that a large batch is possible.
-pub(super) fn rest(cost: u32, before: u32, burst: u32) -> u32 {
-    cost.min(burst).saturating_sub(before)
 }

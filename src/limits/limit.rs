@@ -7,7 +7,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::bucket::{Bucket, rest};
+use super::bucket::Bucket;
 use super::settings::LimitSettings;
 use crate::domain::{CallerName, RetryAfter};
 use crate::metrics::LimitPolicy;
@@ -66,43 +66,51 @@ impl Limit {
         }
     }
 
-    /// Takes the units of a request that costs so many, at most the burst, of which some were taken before. Refused,
-    /// it says when all of them will be there.
+    /// Takes units, all or none, and at most the burst. Refused, it says when all of them are there.
     ///
     /// # Errors
     /// When all of the units will be available, if they are not.
-    pub fn take(&self, cost: u32, before: u32, now: Instant) -> Result<(), RetryAfter> {
+    pub fn take(&self, cost: u32, now: Instant) -> Result<(), RetryAfter> {
         let taken = match &self.shared {
-            Some(shared) => self.take_shared(shared, cost, before, now),
-            None => self.whole.take(cost, before, now),
+            Some(shared) => self.take_shared(shared, cost, now),
+            None => self.whole.take(cost, now),
         };
         taken.map_err(RetryAfter::from_wait)
     }
 
-    fn take_shared(
-        &self,
-        shared: &SharedLimit,
-        cost: u32,
-        before: u32,
-        now: Instant,
-    ) -> Result<(), Duration> {
+    /// The units at once.
+    pub fn burst(&self) -> u32 {
+        self.whole.burst()
+    }
+
+    /// Gives units back that were taken for nothing.
+    pub fn put_back(&self, cost: u32) {
+        self.whole.put_back(cost.min(self.whole.burst()));
+        if let Some(SharedLimit { units, alone }) = &self.shared {
+            units.put_back(cost.min(self.whole.burst()));
+            alone.put_back(cost.min(alone.burst()));
+        }
+    }
+
+    fn take_shared(&self, shared: &SharedLimit, cost: u32, now: Instant) -> Result<(), Duration> {
         let SharedLimit { units, alone } = shared;
-        let wanted = rest(cost, before, self.whole.burst());
+        let wanted = cost.min(self.whole.burst());
         match units.take(wanted, now) {
             Taken::Paid => {
-                self.whole.take(cost, before, now).inspect_err(|_| units.put_back(wanted))?;
+                self.whole.take(cost, now).inspect_err(|_| units.put_back(wanted))?;
                 // It counts there as far as there is something left.
-                let _ = alone.take(cost, before, now);
+                let _ = alone.take(cost, now);
                 Ok(())
             }
-            Taken::Refused => Err(units.time_until(wanted + before, now)),
+            Taken::Refused => Err(units.time_until(wanted, now)),
             Taken::Unknown => {
                 // Where it can be asked, it will have answered by the next second.
                 let is_asked = units.shared().is_sharing();
-                alone.take(cost, before, now).map_err(|wait| if is_asked { Duration::ZERO } else { wait })?;
-                let part = rest(cost, before, alone.burst());
+                alone.take(cost, now).map_err(|wait| if is_asked { Duration::ZERO } else { wait })?;
+                let part = cost.min(alone.burst());
+                self.whole.take(part, now).inspect_err(|_| alone.put_back(part))?;
                 units.owe(part);
-                self.whole.take(part, 0, now)
+                Ok(())
             }
         }
     }

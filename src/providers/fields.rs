@@ -10,13 +10,18 @@ use serde_json::value::RawValue;
 
 use crate::domain::{Amount, AmountError, Currency, MinorUnits, ObservedAt, ParseError};
 
+/// The text of a body, without a byte order mark. Bytes that are no UTF-8 become U+FFFD: no amount, currency or time
+/// holds one, so that only the field in which they stand is invalid.
+pub(super) fn body_text(body: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body))
+}
+
 /// The fields of one JSON object in the order sent. Unknown ones are of no concern.
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// Reads a body that must be one JSON object.
-    pub(super) fn parse(body: &'a [u8]) -> Result<Self, ParseError> {
-        let text = std::str::from_utf8(body).map_err(|_| error("body", "not UTF-8"))?;
+    /// Reads the text of a body that must be one JSON object.
+    pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
         serde_json::from_str(text).map_err(|_| error("body", "not a JSON object"))
     }
 
@@ -109,10 +114,10 @@ impl<'a, 'de: 'a> Deserialize<'de> for Fields<'a> {
 
 /// A field's name, borrowed where it holds no escape.
 #[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// The text of a JSON string; `None` for any other value.
-fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw.get()).ok().map(|Name(text)| text)
 }
 

@@ -1,7 +1,7 @@
 //! NTX Pay Brazil and Avista: two brands of one platform. Money is decimal BRL; net is what can be spent.
 
-use super::fields::Fields;
-use super::{Provider, Scheme};
+use super::fields::{Fields, body_text};
+use super::{Authorisation, Provider, RequestError, Scheme, request};
 use crate::domain::{BodyError, Currency, Reading, Selector};
 
 /// One brand of the platform.
@@ -14,11 +14,11 @@ pub(super) const NTXPAY_BR: NtxpayBr = NtxpayBr { kind: "ntxpay-br", base_url: "
 pub(super) const AVISTA: NtxpayBr = NtxpayBr { kind: "avista", base_url: "https://api.avista.global" };
 
 impl Provider for NtxpayBr {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.kind
     }
 
-    fn default_base_url(&self) -> Option<&'static str> {
+    fn default_base_url(&self) -> Option<&str> {
         Some(self.base_url)
     }
 
@@ -34,12 +34,18 @@ impl Provider for NtxpayBr {
         true
     }
 
-    fn balance_url(&self, endpoint: &str, _: &Selector) -> String {
-        endpoint.to_owned()
+    fn request(
+        &self,
+        endpoint: &str,
+        _: &Selector,
+        authorisation: &Authorisation,
+    ) -> Result<http::Request<Vec<u8>>, RequestError> {
+        request::get(endpoint, authorisation)
     }
 
     fn parse(&self, body: &[u8], _: &Selector) -> Result<Reading, BodyError> {
-        let fields = Fields::parse(body)?;
+        let text = body_text(body);
+        let fields = Fields::parse(&text)?;
         let (gross, gross_text) = fields.decimal("grossBalance", Currency::BRL)?;
         let (blocked, blocked_text) = fields.decimal("blockedBalance", Currency::BRL)?;
         let (net, net_text) = fields.decimal("netBalance", Currency::BRL)?;
@@ -50,9 +56,9 @@ impl Provider for NtxpayBr {
             processing: None,
             total: Some(gross),
             reported: vec![
-                ("grossBalance", gross_text),
-                ("blockedBalance", blocked_text),
-                ("netBalance", net_text),
+                ("grossBalance".into(), gross_text),
+                ("blockedBalance".into(), blocked_text),
+                ("netBalance".into(), net_text),
             ],
             observed_at: fields.timestamp("consultedAt"),
         })

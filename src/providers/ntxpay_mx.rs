@@ -1,7 +1,7 @@
 //! NTX Pay Mexico: money is whole **centavos** of MXN, and there is no total: pending mixes outgoing and incoming.
 
-use super::fields::{Fields, amount_error, error};
-use super::{Provider, Scheme};
+use super::fields::{Fields, amount_error, body_text, error};
+use super::{Authorisation, Provider, RequestError, Scheme, request};
 use crate::domain::{Amount, BodyError, Currency, ObservedAt, ParseError, Reading, Selector};
 
 /// The platform.
@@ -12,13 +12,13 @@ impl Provider for NtxpayMx {
         "ntxpay-mx"
     }
 
-    fn default_base_url(&self) -> Option<&'static str> {
+    fn default_base_url(&self) -> Option<&str> {
         None
     }
 
     /// The provider once published 60 per minute for everything; this leaves room for other uses of the account.
-    fn default_budget_per_minute(&self) -> u32 {
-        50
+    fn default_budget_per_minute(&self) -> Option<u32> {
+        Some(50)
     }
 
     fn scheme(&self) -> Scheme {
@@ -33,12 +33,18 @@ impl Provider for NtxpayMx {
         false
     }
 
-    fn balance_url(&self, endpoint: &str, _: &Selector) -> String {
-        endpoint.to_owned()
+    fn request(
+        &self,
+        endpoint: &str,
+        _: &Selector,
+        authorisation: &Authorisation,
+    ) -> Result<http::Request<Vec<u8>>, RequestError> {
+        request::get(endpoint, authorisation)
     }
 
     fn parse(&self, body: &[u8], _: &Selector) -> Result<Reading, BodyError> {
-        let fields = Fields::parse(body)?;
+        let text = body_text(body);
+        let fields = Fields::parse(&text)?;
         if fields.text("currency")? != Currency::MXN.as_str() {
             return Err(error("currency", "not MXN").into());
         }
@@ -50,7 +56,10 @@ impl Provider for NtxpayMx {
             reserved: None,
             processing: None,
             total: None,
-            reported: vec![("availableCentavos", available_text), ("pendingCentavos", pending_text)],
+            reported: vec![
+                ("availableCentavos".into(), available_text),
+                ("pendingCentavos".into(), pending_text),
+            ],
             observed_at: ObservedAt::Undocumented,
         })
     }

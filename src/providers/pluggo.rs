@@ -1,8 +1,8 @@
 //! Pluggo: several balances per account, chosen by filters; the currency comes back in the body, the type does not.
 //! An error may come as a `code` inside a 200.
 
-use super::fields::{Fields, error};
-use super::{Provider, Scheme};
+use super::fields::{Fields, body_text, error};
+use super::{Authorisation, Provider, RequestError, Scheme, request};
 use crate::domain::{BodyError, Currency, Reading, Selector};
 
 /// The platform.
@@ -13,7 +13,7 @@ impl Provider for Pluggo {
         "pluggo"
     }
 
-    fn default_base_url(&self) -> Option<&'static str> {
+    fn default_base_url(&self) -> Option<&str> {
         None
     }
 
@@ -29,19 +29,18 @@ impl Provider for Pluggo {
         false
     }
 
-    /// Neither a currency nor a type can hold a character that a query would have to escape.
-    fn balance_url(&self, endpoint: &str, selector: &Selector) -> String {
-        let currency = selector.currency.as_ref().map(|currency| ("currency", currency.as_str()));
-        let r#type = selector.r#type.as_ref().map(|r#type| ("type", r#type.as_str()));
-        let mut url = endpoint.to_owned();
-        for ((name, value), separator) in currency.into_iter().chain(r#type).zip(["?", "&"]) {
-            url = [&url, separator, name, "=", value].concat();
-        }
-        url
+    fn request(
+        &self,
+        endpoint: &str,
+        selector: &Selector,
+        authorisation: &Authorisation,
+    ) -> Result<http::Request<Vec<u8>>, RequestError> {
+        request::get(&balance_url(endpoint, selector), authorisation)
     }
 
     fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {
-        let fields = Fields::parse(body)?;
+        let text = body_text(body);
+        let fields = Fields::parse(&text)?;
         match fields.integer("code")? {
             200..=299 => {}
             status @ 400..=599 => return Err(BodyError::Status(u16::try_from(status).unwrap_or_default())),
@@ -54,10 +53,10 @@ impl Provider for Pluggo {
             return Err(error("currency", "not the one asked for").into());
         }
         let (available, available_text) = content.decimal("balance", currency)?;
-        let mut reported = vec![("balance", available_text)];
-        let mut part = |field| -> Result<_, BodyError> {
+        let mut reported = vec![("balance".into(), available_text)];
+        let mut part = |field: &'static str| -> Result<_, BodyError> {
             let Some((amount, text)) = content.optional_decimal(field, currency)? else { return Ok(None) };
-            reported.push((field, text));
+            reported.push((field.into(), text));
             Ok(Some(amount))
         };
         let (blocked, reserved, processing) = (part("blocked")?, part("reserve")?, part("processing")?);
@@ -71,4 +70,15 @@ impl Provider for Pluggo {
             observed_at: fields.timestamp("timestamp"),
         })
     }
+}
+
+/// Neither a currency nor a type can hold a character that a query would have to escape.
+fn balance_url(endpoint: &str, selector: &Selector) -> String {
+    let currency = selector.currency.as_ref().map(|currency| ("currency", currency.as_str()));
+    let r#type = selector.r#type.as_ref().map(|r#type| ("type", r#type.as_str()));
+    let mut url = endpoint.to_owned();
+    for ((name, value), separator) in currency.into_iter().chain(r#type).zip(["?", "&"]) {
+        url = [&url, separator, name, "=", value].concat();
+    }
+    url
 }

@@ -11,7 +11,7 @@ use super::stop::Stop;
 use super::transport::Response;
 use super::{Balance, Operation, Sent, Upstream, classify, provider};
 use crate::domain::{BodyError, ObservedAt, ParseError, Reading, Snapshot, Turn, UpstreamError};
-use crate::providers::{self, Authorisation};
+use crate::providers::Authorisation;
 
 /// A provider whose parts do not add up is logged this often per account.
 const MISMATCH_LOG_INTERVAL: Duration = Duration::from_hours(1);
@@ -84,19 +84,9 @@ impl Upstream {
         // A slot or a retry may have been waited for.
         self.not_held().inspect_err(|_| self.note_refused_by_hold())?;
         let settings = &self.provider.settings;
-        let request = providers::request(
-            settings.adapter,
-            &settings.balance_endpoint,
-            &balance.selector,
-            authorisation,
-        )
-        .map_err(|error| Stop::defect(&error))?;
-        let call = Call {
-            operation: Operation::Balance,
-            request: request.map(|()| Vec::new()),
-            gate: &self.gate,
-            terms,
-        };
+        let request = settings.adapter.request(&settings.balance_endpoint, &balance.selector, authorisation);
+        let request = request.map_err(|error| Stop::defect(&error))?;
+        let call = Call { operation: Operation::Balance, request, gate: &self.gate, terms };
         let understand = |answer: Response, sent: provider::Sent| {
             let age = classify::age(&answer.headers);
             if age > self.max_age.get() {

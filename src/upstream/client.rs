@@ -115,7 +115,8 @@ impl Client {
         timeout: Duration,
     ) -> Result<Response, UpstreamError> {
         let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // A declared kind may choose a version by its own.
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let client = self.renewed().client.clone();
         let mut request = reqwest::Request::try_from(request).map_err(|error| classify::transport(&error))?;

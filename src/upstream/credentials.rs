@@ -4,13 +4,17 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::rotation::Rotation;
 use crate::domain::ParseError;
-use crate::providers::Authorisation;
+use crate::providers::declared::AccountValues;
+use crate::providers::{Adapter, Authorisation, RequestError};
 
 /// A client certificate as PEM, percent-encoded; a space is `%20`.
 const CERTIFICATE_HEADER: HeaderName = HeaderName::from_static("x-ssl-client-cert");
@@ -26,6 +30,8 @@ pub enum Credential {
     Static(Authorisation),
     /// Exchanged for tokens, which the gateway renews.
     Client(ClientCredentials),
+    /// Likewise, as a declared kind describes it.
+    Values(Arc<AccountValues>),
 }
 
 impl Credential {
@@ -34,20 +40,79 @@ impl Credential {
     pub fn none() -> Self {
         Self::Static(Authorisation::Bearer(SecretString::default()))
     }
+
+    /// Every secret, in a fixed order.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&SecretString> {
+        match self {
+            Self::Static(authorisation) => authorisation.secrets(),
+            Self::Client(client) => vec![&client.id, &client.secret],
+            Self::Values(values) => values.secrets().collect(),
+        }
+    }
+}
+
+/// What is exchanged for a token.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Exchangeable {
+    Client(ClientCredentials),
+    Values(Arc<AccountValues>),
+}
+
+impl Exchangeable {
+    /// Every secret that identifies it, in a fixed order.
+    pub(super) fn secrets(&self) -> Vec<&SecretString> {
+        match self {
+            Self::Client(client) => vec![&client.id, &client.secret],
+            Self::Values(values) => values.secrets().collect(),
+        }
+    }
+
+    /// Builds the call of the token endpoint.
+    pub(super) fn exchange(
+        &self,
+        adapter: &Adapter,
+        endpoint: &str,
+    ) -> Result<http::Request<Vec<u8>>, RequestError> {
+        match (self, adapter) {
+            (Self::Client(client), _) => Ok(client.exchange(endpoint)?),
+            (Self::Values(values), Adapter::Declared(kind)) => kind.token_request(endpoint, values),
+            (Self::Values(_), Adapter::BuiltIn(_)) => Err(RequestError::Credential),
+        }
+    }
+
+    /// Reads the answer to a call that was sent at this moment.
+    pub(super) fn parse_issued(
+        &self,
+        adapter: &Adapter,
+        body: &[u8],
+        asked_at: Timestamp,
+    ) -> Result<Issued, ParseError> {
+        match (self, adapter) {
+            (Self::Values(values), Adapter::Declared(kind)) => {
+                let issued = kind.parse_token(body, asked_at)?;
+                let authorisation =
+                    Authorisation::Declared { values: Arc::clone(values), token: Some(issued.token) };
+                Ok(Issued { authorisation, life: issued.life.min(LONGEST_LIFE) })
+            }
+            _ => parse_issued(body),
+        }
+    }
 }
 
 /// A credential through its rotations.
 #[derive(Debug)]
 pub(super) enum Credentials {
     Static(Rotation<Authorisation>),
-    Client(Rotation<ClientCredentials>),
+    Client(Rotation<Exchangeable>),
 }
 
 impl Credentials {
     pub(super) fn new(credential: Credential) -> Self {
         match credential {
             Credential::Static(authorisation) => Self::Static(Rotation::new(authorisation)),
-            Credential::Client(client) => Self::Client(Rotation::new(client)),
+            Credential::Client(client) => Self::Client(Rotation::new(Exchangeable::Client(client))),
+            Credential::Values(values) => Self::Client(Rotation::new(Exchangeable::Values(values))),
         }
     }
 
@@ -66,7 +131,12 @@ impl Credentials {
             (Self::Static(rotation), Credential::Static(authorisation)) => {
                 Some(rotation.replace(authorisation, now))
             }
-            (Self::Client(rotation), Credential::Client(client)) => Some(rotation.replace(client, now)),
+            (Self::Client(rotation), Credential::Client(client)) => {
+                Some(rotation.replace(Exchangeable::Client(client), now))
+            }
+            (Self::Client(rotation), Credential::Values(values)) => {
+                Some(rotation.replace(Exchangeable::Values(values), now))
+            }
             _ => None,
         }
     }
@@ -132,7 +202,8 @@ impl ClientCredentials {
 /// A token endpoint's answer.
 #[derive(Debug)]
 pub(super) struct Issued {
-    pub(super) token: SecretString,
+    /// What a balance call authenticates with from now on.
+    pub(super) authorisation: Authorisation,
     pub(super) life: Duration,
 }
 
@@ -166,8 +237,8 @@ pub(super) fn parse_issued(body: &[u8]) -> Result<Issued, ParseError> {
     if seconds == 0 {
         return Err(invalid("expires_in", "not above zero"));
     }
-    let token = issued.access_token.into_owned().into();
-    Ok(Issued { token, life: Duration::from_secs(seconds).min(LONGEST_LIFE) })
+    let authorisation = Authorisation::Bearer(issued.access_token.into_owned().into());
+    Ok(Issued { authorisation, life: Duration::from_secs(seconds).min(LONGEST_LIFE) })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::{Operation, Stop, classify};
 use crate::clock;
 use crate::domain::{Clock, ErrorKind, Moment, ProviderName, StoreTime, UpstreamError};
 use crate::metrics::{Label, ProviderMetrics, ReadRefusal};
-use crate::providers::Provider;
+use crate::providers::Adapter;
 use crate::shared::SharedBreaker;
 use crate::trace::{self, Attempt};
 
@@ -29,7 +29,7 @@ pub struct ProviderSettings {
     /// Its configured name.
     pub name: ProviderName,
     /// Its adapter.
-    pub adapter: &'static dyn Provider,
+    pub adapter: Adapter,
     /// Base URL and balance path.
     pub balance_endpoint: String,
     /// Base URL and token path.

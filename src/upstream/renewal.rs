@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::credentials::{self, ClientCredentials, Credentials};
+use super::credentials::{Credentials, Exchangeable};
 use super::gate::Terms;
 use super::provider::Call;
 use super::rotation::Rotation;
@@ -20,7 +20,7 @@ impl Upstream {
     /// The account's token; asks for one where there is none, or waits for the read that is asking already.
     pub(super) async fn live_token(
         self: &Arc<Self>,
-        rotation: &Rotation<ClientCredentials>,
+        rotation: &Rotation<Exchangeable>,
         terms: &Terms,
     ) -> Result<Arc<Token>, Stop> {
         let now = self.provider.now().monotonic;
@@ -42,7 +42,7 @@ impl Upstream {
     /// The token to repeat a call with that was answered with 401 or 403.
     pub(super) async fn token_after_refusal(
         self: &Arc<Self>,
-        rotation: &Rotation<ClientCredentials>,
+        rotation: &Rotation<Exchangeable>,
         refused: &Arc<Token>,
         terms: &Terms,
     ) -> Result<Arc<Token>, Stop> {
@@ -74,11 +74,7 @@ impl Upstream {
 
     /// Asks for a token with the newest credentials, and where they are refused with those in their place. Whoever calls
     /// holds the turn.
-    async fn mint(
-        self: &Arc<Self>,
-        rotation: &Rotation<ClientCredentials>,
-        terms: &Terms,
-    ) -> Result<(), Stop> {
+    async fn mint(self: &Arc<Self>, rotation: &Rotation<Exchangeable>, terms: &Terms) -> Result<(), Stop> {
         let chosen = rotation.choose(self.provider.now().monotonic);
         let result = self.ask_token(rotation, &chosen, terms).await;
         if result.as_ref().is_err_and(|stop| stop.error == UpstreamError::Refused)
@@ -114,19 +110,20 @@ impl Upstream {
     /// Asks for a token and takes it into use. Whoever calls holds the turn.
     async fn ask_token(
         self: &Arc<Self>,
-        rotation: &Rotation<ClientCredentials>,
-        credentials: &Arc<ClientCredentials>,
+        rotation: &Rotation<Exchangeable>,
+        credentials: &Arc<Exchangeable>,
         terms: &Terms,
     ) -> Result<(), Stop> {
         let request = credentials
-            .exchange(&self.provider.settings.token_endpoint)
+            .exchange(&self.provider.settings.adapter, &self.provider.settings.token_endpoint)
             .map_err(|error| Stop::defect(&error))?;
         let call = Call { operation: Operation::Token, request, gate: &self.gate, terms };
         let issued = self
             .provider
             .attempt(call, |answer, sent| {
-                let issued = credentials::parse_issued(&answer.body).map_err(UpstreamError::Invalid)?;
-                Ok((issued, sent.at))
+                let adapter = &self.provider.settings.adapter;
+                let issued = credentials.parse_issued(adapter, &answer.body, sent.at.wall);
+                Ok((issued.map_err(UpstreamError::Invalid)?, sent.at))
             })
             .await;
         let (issued, asked_at) = issued?;

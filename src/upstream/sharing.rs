@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Upstream;
 use super::credentials::Credentials;
@@ -10,7 +10,6 @@ use super::gate::Terms;
 use super::stop::Stop;
 use crate::domain::{Answer, Failure, Hold, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
-use crate::providers::Authorisation;
 use crate::shared::{Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, Unit};
 
 /// One balance of the account, for somebody.
@@ -52,16 +51,8 @@ impl Reader for Asking<'_> {
     fn credential(&self) -> String {
         let now = self.upstream.provider.now().monotonic;
         let mut parts = match &*self.upstream.credentials {
-            Credentials::Client(rotation) => {
-                let client = rotation.next(now);
-                [client.id.clone(), client.secret.clone()].to_vec()
-            }
-            Credentials::Static(rotation) => match &*rotation.next(now) {
-                Authorisation::Bearer(token) => vec![token.clone()],
-                Authorisation::Keys { api_key, session_token } => {
-                    vec![api_key.clone(), session_token.clone()]
-                }
-            },
+            Credentials::Client(rotation) => cloned(rotation.next(now).secrets()),
+            Credentials::Static(rotation) => cloned(rotation.next(now).secrets()),
         };
         // The provider may refuse a client certificate, too.
         parts.extend(self.upstream.provider.settings.client.identity.iter().map(|(pem, _)| pem.clone()));
@@ -97,6 +88,10 @@ impl Reader for Asking<'_> {
     async fn read_alone(&self) -> Answer {
         self.upstream.read_alone(self.index, self.priority).await
     }
+}
+
+fn cloned(secrets: Vec<&SecretString>) -> Vec<SecretString> {
+    secrets.into_iter().cloned().collect()
 }
 
 /// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.

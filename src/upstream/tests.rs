@@ -23,7 +23,7 @@ use crate::clock;
 use crate::domain::{Answer, BalanceType, Failure, Order, Priority, ProviderName, UpstreamError};
 use crate::metrics::{Metrics, Samples};
 use crate::providers;
-use crate::providers::Authorisation;
+use crate::providers::{Adapter, Authorisation};
 use crate::sandbox::{Fault, FaultKind, Kind, SimulatedProvider};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ impl Setup {
     fn new(kind: Kind) -> Self {
         let settings = ProviderSettings {
             name: ProviderName::parse("p").unwrap(),
-            adapter: providers::find(kind.as_str()).unwrap(),
+            adapter: Adapter::BuiltIn(providers::find(kind.as_str()).unwrap()),
             balance_endpoint: String::new(),
             token_endpoint: String::new(),
             client: ClientSettings { connect_timeout: SHORT, proxy: None, extra_ca: None, identity: None },

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 use tokio::sync::Notify;
 
 use super::credentials::Issued;
@@ -25,7 +24,7 @@ const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// A live token.
 #[derive(Debug)]
 pub(super) struct Token {
-    text: SecretString,
+    authorisation: Authorisation,
     pub(super) renew_at: Instant,
     pub(super) expires_at: Moment,
     was_used: AtomicBool,
@@ -35,7 +34,7 @@ pub(super) struct Token {
 impl Token {
     fn new(issued: Issued, asked_at: Moment) -> Self {
         Self {
-            text: issued.token,
+            authorisation: issued.authorisation,
             renew_at: asked_at.monotonic + renewal_after(issued.life),
             expires_at: asked_at.later_by(issued.life),
             was_used: AtomicBool::new(false),
@@ -44,7 +43,7 @@ impl Token {
     }
 
     pub(super) fn authorisation(&self) -> Authorisation {
-        Authorisation::Bearer(self.text.clone())
+        self.authorisation.clone()
     }
 
     pub(super) fn is_live(&self, now: Instant) -> bool {
@@ -142,7 +141,7 @@ mod tests {
     use crate::clock;
 
     fn issued(seconds: u64) -> Issued {
-        Issued { token: "t".into(), life: Duration::from_secs(seconds) }
+        Issued { authorisation: Authorisation::Bearer("t".into()), life: Duration::from_secs(seconds) }
     }
 
     #[test]

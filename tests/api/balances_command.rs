@@ -31,7 +31,7 @@ async fn a_table_shows_every_balance() {
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
     let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
     assert_eq!(lines.len(), 1 + 6 + 2, "{table}");
-    assert_eq!(lines[8], "All 6 balances are there.");
+    assert_eq!(lines[8], "All 6 balances available.");
     let words: Vec<Vec<&str>> = lines.iter().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(words[2][..3], ["ntxpay-br-demo", "BRL", "1,234,567.80"]);
     assert_eq!(words[5][..5], ["pluggo-demo", "BTC", "CRYPTO", "0.12345678", "0.00100000"]);
@@ -64,7 +64,7 @@ async fn a_missing_balance_is_named_and_the_exit_code_is_1() {
 
     assert_eq!((code, json_code), (Some(1), Some(1)));
     let line = table.lines().find(|line| line.starts_with("ntxpay-mx-demo")).unwrap();
-    assert!(line.contains("provider_busy: The provider takes no more requests for now; again in"), "{line}");
+    assert!(line.contains("provider_busy: The provider takes no more requests for now; retry in"), "{line}");
     assert!(table.ends_with("1 of 6 balances is missing.\n"), "{table}");
     assert!(json.contains("\"complete\":false"));
 }
@@ -81,19 +81,19 @@ async fn every_error_says_what_to_do() {
             here.clone(),
             ["--key", KEY].as_slice(),
             1,
-            "Too many requests (429 rate_limited): the caller's limit is spent; ask again in ",
+            "Too many requests (429 rate_limited): the caller's limit is spent; retry in ",
         ),
         (here.clone(), &["--key", "wrong"], 1, "the gateway does not know this key (401)"),
-        (here.clone(), &["--key", "two\nlines"], 2, "the key has signs that cannot be sent"),
+        (here.clone(), &["--key", "two\nlines"], 2, "the key has characters that cannot be sent"),
         (here, &[], 2, "--key <KEY>"),
-        (format!("http://{}", gateway.ops), &["--key", KEY], 1, "answers 404 as no balance gateway does"),
+        (format!("http://{}", gateway.ops), &["--key", KEY], 1, "answered 404, but not as a balance gateway"),
         (
             "http://127.0.0.1:1".into(),
             &["--key", KEY],
             1,
             "no answer from http://127.0.0.1:1: Connection refused",
         ),
-        ("ftp://127.0.0.1".into(), &["--key", KEY], 2, "the URL is neither http:// nor https://"),
+        ("ftp://127.0.0.1".into(), &["--key", KEY], 2, "the URL must begin with http:// or https://"),
         ("nowhere".into(), &["--key", KEY], 2, "--url <URL>"),
     ] {
         let (ended, printed, complaints) = balances(url, key).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balance_gateway::sandbox::Kind;
+use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, KEY, Reply, Setup, digest, record};
@@ -310,10 +310,85 @@ async fn a_batch_costs_one_unit_for_each_balance_and_at_most_the_burst() {
     assert_eq!(units(&six, "ratelimit", "caller")["r"], 4);
     refused.assert_problem(429, "rate_limited");
     let wait: u64 = refused.header("retry-after").parse().unwrap();
-    // Two units are missing, or three with the unit that the refused request cost.
-    assert!((11..=30).contains(&wait), "{refused:?}");
+    // Two more units are needed than are there, of ten seconds each.
+    assert!((11..=20).contains(&wait), "{refused:?}");
+    assert_eq!(units(&refused, "ratelimit", "caller")["r"], 4, "a refusal costs nothing");
     assert_eq!(most.status, 200);
     assert_eq!(units(&most, "ratelimit", "caller")["r"], 0);
+}
+
+#[tokio::test]
+async fn a_batch_is_charged_once_and_whole_and_its_refusal_waits_for_all_of_it() {
+    let gateway = with_caller("limit = { requests = 12, per = \"1m\", burst = 2 }\n").await;
+    let four = "/v1/balances?account=pluggo-demo&account=ntxpay-br-demo";
+
+    let served = gateway.get(four).await;
+    let refused = gateway.get(four).await;
+    let again = gateway.get(four).await;
+    let single = gateway.balance(Kind::NtxpayBr).await;
+
+    assert_eq!((served.status, units(&served, "ratelimit", "caller")["r"]), (200, 0));
+    // The whole of it costs the burst: two units of five seconds each. One balance costs one of them.
+    let waits = |reply: &Reply| reply.header("retry-after").parse::<u64>().unwrap();
+    for reply in [&refused, &again] {
+        reply.assert_problem(429, "rate_limited");
+        assert!((6..=10).contains(&waits(reply)), "{reply:?}");
+    }
+    single.assert_problem(429, "rate_limited");
+    assert!(waits(&single) <= 5, "the refusals cost nothing: {single:?}");
+    let limited = "rate_limited_total{caller=\"all\",policy=\"caller\"}";
+    assert_eq!(gateway.count(limited).await, 3);
+}
+
+#[tokio::test]
+async fn what_is_refused_as_it_stands_costs_one_unit_even_where_a_batch_is_asked_for() {
+    let gateway = with_caller("limit = { requests = 1, per = \"1h\", burst = 100 }\n").await;
+    let mut left = 100;
+    for (method, path, status, cost) in [
+        ("GET", "/v1/balances", 200, 6),
+        ("GET", "/v1/balances?account=avista-demo&account=nobody", 200, 2),
+        ("GET", "/v1/balances?provider=nobody", 200, 1),
+        ("GET", "/v1/balances?x=1", 400, 1),
+        ("GET", "/v1/balances?not_before=yesterday", 400, 1),
+        ("POST", "/v1/reconciliation", 405, 1),
+        ("GET", "/v1/reconciliation", 200, 6),
+        ("POST", "/v1/accounts/pluggo-demo/invalidate", 200, 1),
+    ] {
+        let reply = gateway.send(method, path, Some(KEY), &[]).await;
+
+        left -= cost;
+        assert_eq!(reply.status, status, "{method} {path}");
+        assert_eq!(units(&reply, "ratelimit", "caller")["r"], left, "{method} {path}");
+    }
+    let body = async |size: usize| {
+        let frame = http_body::Frame::data(bytes::Bytes::from("x".repeat(size)));
+        let stream = futures_util::stream::iter([Ok::<_, std::io::Error>(frame)]);
+        let request =
+            gateway.request("GET", "/v1/balances", Some(KEY)).header("transfer-encoding", "chunked");
+        Reply::read(
+            request.body(reqwest::Body::wrap(http_body_util::StreamBody::new(stream))).send().await.unwrap(),
+        )
+        .await
+    };
+    let large = body(4097).await;
+    large.assert_problem(413, "content_too_large");
+    assert_eq!(units(&large, "ratelimit", "caller")["r"], left - 1, "a body without a length");
+}
+
+#[tokio::test]
+async fn a_refused_read_gives_its_forced_unit_back() {
+    let gateway = with_caller("forced = { requests = 1, per = \"1h\", burst = 5 }\n").await;
+    gateway.balance(Kind::NtxpayBr).await;
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::status(429)));
+
+    let failed = gateway.new_balance(Kind::NtxpayBr).await;
+    let held = gateway.new_balance(Kind::NtxpayBr).await;
+
+    failed.assert_problem(503, "provider_busy");
+    assert_eq!(units(&failed, "ratelimit", "forced")["r"], 4, "the provider was asked");
+    held.assert_problem(503, "provider_busy");
+    assert_eq!(units(&held, "ratelimit", "forced")["r"], 4, "the provider was not asked");
+    assert_eq!(gateway.count("forced_reads_total{caller=\"all\"}").await, 1);
 }
 
 #[tokio::test]

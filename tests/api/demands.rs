@@ -48,6 +48,8 @@ const FRESH: Gets = Old("hit; ttl=");
 /// Older than `fresh_for`: a background refresh runs.
 const STALE: Gets = Old("hit; ttl=-");
 const ON_ERROR: Gets = Old("hit; ttl=-21; detail=stale-if-error");
+/// Labelled although it is younger than `fresh_for`: it is not what the caller demanded.
+const YOUNG_ON_ERROR: Gets = Old("hit; ttl=4; detail=stale-if-error");
 const MISS: Gets = New("fwd=uri-miss; fwd-status=200; stored");
 const FORCED: Gets = New("fwd=request; fwd-status=200; stored");
 const REREAD: Gets = New("fwd=stale; fwd-status=200; stored");
@@ -103,6 +105,8 @@ const TABLE: &[Row] = &[
     (Aged(0), Works, "?not_before=", INVALID, 0),
     (Aged(0), Works, "?not_before=2026-11-21T07:00:00", INVALID, 0),
     (Aged(0), Works, "?not_before=2026-11-21T07:00:00+00:00", FRESH, 0),
+    (Aged(0), Works, "?not_before=2026-11-21T07:00:00%2B0000", FRESH, 0),
+    (Aged(0), Works, "?not_before=9999-12-31T23:59:59Z", FORCED, 1),
     (Aged(0), Works, "?not_before=2026-11-21T07:00:00%2B02:00", FRESH, 0),
     // only-if-cached: never calls the provider, not even in the background.
     (Nothing, Works, "cache-control: only-if-cached", NOT_CACHED, 0),
@@ -120,6 +124,9 @@ const TABLE: &[Row] = &[
     (Aged(30), Works, "cache-control: no-cache, stale-if-error", FORCED, 1),
     (Aged(30), IsSlow, "cache-control: no-cache, stale-if-error\nprefer: wait=0", ON_ERROR, 1),
     (Aged(30), Fails, "cache-control: stale-if-error=20", STALE, 1),
+    (Aged(5), Fails, "cache-control: no-cache, stale-if-error", YOUNG_ON_ERROR, 1),
+    (Aged(5), Fails, "cache-control: max-age=2, stale-if-error=8", YOUNG_ON_ERROR, 1),
+    (Aged(5), IsSlow, "cache-control: no-cache, stale-if-error\nprefer: wait=0", YOUNG_ON_ERROR, 1),
     // Prefer: wait=N.
     (Nothing, IsSlow, "prefer: wait=0", TOO_LATE, 1),
     (Nothing, Works, "prefer: wait=5", MISS, 1),
@@ -132,6 +139,8 @@ const TABLE: &[Row] = &[
     (Invalidated(5), Works, "", REREAD, 1),
     (Invalidated(5), Works, "cache-control: max-age=30", REREAD, 1),
     (Invalidated(30), Fails, "", ON_ERROR, 1),
+    (Invalidated(5), Fails, "", YOUNG_ON_ERROR, 1),
+    (Invalidated(5), IsSlow, "prefer: wait=0", YOUNG_ON_ERROR, 1),
     (Invalidated(30), IsSlow, "prefer: wait=0", ON_ERROR, 1),
     (Invalidated(30), Fails, "cache-control: max-age=40", FAILED, 1),
     (Invalidated(30), Fails, "?not_before=<0s", FAILED, 1),
@@ -153,6 +162,8 @@ const TABLE: &[Row] = &[
     (Aged(5), Works, "cache-control: ,, ;, foo, bar=\"a, no-cache\", max-stale=9", FRESH, 0),
     (Aged(5), Works, "cache-control: no-store\npragma: no-cache", FRESH, 0),
     (Aged(5), Works, "cache-control: x-no-cache", FRESH, 0),
+    (Aged(5), Works, "cache-control: x=\"a\\\"b\", no-cache", FORCED, 1),
+    (Aged(5), Works, "cache-control: x=\"a\\\", no-cache\"", FRESH, 0),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -228,9 +239,15 @@ fn assert_gets(reply: &Reply, before: Option<&Reply>, gets: Gets, row: &Row) {
             let wanted = format!("balance-gateway; {status}");
             assert_eq!(reply.status, 200, "{row:?}: {reply:?}");
             assert!(reply.header("cache-status").starts_with(&wanted), "{row:?}: {reply:?}");
-            // A fresh answer has no minus and no detail.
-            let is_fresh = !reply.header("cache-status").contains("ttl=-");
-            assert_eq!(is_fresh, gets == FRESH || matches!(gets, New(_)), "{row:?}: {reply:?}");
+            // A balance over `fresh_for` has a minus and a detail, and a cache of the caller's must not keep it.
+            let status = reply.header("cache-status");
+            let is_labelled = status.contains("detail=");
+            let is_fresh = gets == FRESH || matches!(gets, New(_));
+            assert_eq!(is_labelled, !is_fresh, "{row:?}: {reply:?}");
+            assert_eq!(status.contains("ttl=-"), is_labelled && gets != YOUNG_ON_ERROR, "{row:?}: {reply:?}");
+            let max_age = if is_labelled { 0 } else { 10 };
+            let cache_control = format!("private, max-age={max_age}, must-revalidate");
+            assert_eq!(reply.header("cache-control"), cache_control, "{row:?}: {reply:?}");
             assert_eq!(is_old, matches!(gets, Old(_)), "{row:?}: {reply:?}");
         }
         Problem(status, code) => reply.assert_problem(status, code),

@@ -38,6 +38,7 @@ mod readme;
 mod reconciliation;
 mod reload;
 mod replicas;
+mod report_command;
 mod rolling;
 mod shared;
 mod slow_provider;

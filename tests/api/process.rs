@@ -186,7 +186,7 @@ impl Drop for Gateway {
 /// The program with these arguments, not yet started.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
-    command.args(arguments).env_remove("BALANCE_GATEWAY_CONFIG");
+    command.args(arguments).env_remove("BALANCE_GATEWAY_CONFIG").env_remove("SSL_CERT_FILE");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use balance_gateway::sandbox::{Call, Fault, FaultKind, Operation};
 
-use crate::harness::{Reply, digest, eventually, is_long, record, value_of};
-use crate::process::{Folder, Gateway, Site};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::harness::{KEY, Reply, digest, eventually, is_long, record, value_of};
+use crate::process::{Folder, Gateway, Site, exchange};
 
 const PATH: &str = "/v1/accounts/treasury/balance";
 const WORKS: &str = "config_reloads_total{result=\"ok\"}";
@@ -343,6 +346,41 @@ async fn who_waits_for_a_balance_whose_identity_changes_gets_that_of_the_new_one
     assert_eq!((reply.status, &reply.json()["available"]), (200, &"100.00".into()), "{reply:?}");
     let paths: Vec<_> = site.provider.calls().into_iter().map(|call| call.path_and_query).collect();
     assert_eq!(paths, ["/api/auth/token", "/api/balance", "/api/auth/token", "/balance"]);
+}
+
+/// Begins a request whose body is not there yet, and waits until the gateway has its head.
+async fn begin_with_body(gateway: &Gateway) -> TcpStream {
+    let mut stream = TcpStream::connect(&gateway.api).await.unwrap();
+    let head = format!(
+        "GET {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 4\r\n\r\nb"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let is_admitted = || async { metric(gateway, "http_requests_in_flight").await == Some(1.0) };
+    eventually("the request is in flight", is_admitted).await;
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_whose_body_comes_after_a_reload_is_answered_by_the_new_configuration() {
+    let treasury = "[accounts.treasury]\nprovider = \"ntxpay-br\"\n";
+    for (from, to, status) in [
+        ("balance_path = \"/api/balance\"", "balance_path = \"/balance\"", "200 OK"),
+        (treasury, &format!("{treasury}enabled = false\n"), "503 Service Unavailable"),
+        ("accounts = [\"*\"]", "accounts = [\"other\"]", "404 Not Found"),
+        (&digest(KEY), &digest("another key"), "401 Unauthorized"),
+    ] {
+        let site = site().await;
+        let gateway = site.serve().await;
+        balance(&gateway).await;
+        let mut asking = begin_with_body(&gateway).await;
+
+        site.provider.set_field("BRL", None, "netBalance", "100.00");
+        hang_up(&gateway, &site, from, to).await;
+        let answer = exchange(&mut asking, "ody").await.unwrap();
+
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{to}: {answer}");
+        assert_eq!(answer.contains("\"available\":\"100.00\""), status == "200 OK", "{to}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

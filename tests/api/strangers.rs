@@ -1,11 +1,15 @@
 //! Thousands of deliberately slow peers do not harm other callers.
 
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use balance_gateway::sandbox::Kind;
+use bytes::Bytes;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::harness::{self, KEY, is_long, value_of};
+use crate::harness::{self, Harness, KEY, Setup, is_long, value_of};
 use crate::process::{Gateway, Site};
 
 /// The modes of slowhttptest, by their options.
@@ -87,6 +91,37 @@ async fn good_traffic(gateway: &Gateway, extent: &Extent) -> Vec<Duration> {
 async fn count(gateway: &Gateway, series: &str) -> f64 {
     let page = gateway.get(&gateway.ops, "/metrics").await.unwrap().body;
     value_of(&page, &format!("balance_gateway_{series}")).unwrap_or_default()
+}
+
+/// An HTTP/2 connection with requests whose bodies are begun and never ended.
+async fn open_streams(api: SocketAddr, path: &str, count: usize) -> Vec<h2::SendStream<Bytes>> {
+    let stream = TcpStream::connect(api).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        let request = http::Request::post(format!("http://{api}{path}")).body(()).unwrap();
+        client = client.ready().await.unwrap();
+        streams.push(client.send_request(request, false).unwrap().1);
+    }
+    streams
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_with_open_streams_hold_no_place_in_flight() {
+    let server = "max_in_flight = 1\n".to_owned();
+    let gateway = Harness::start(Setup { server, ..Setup::default() }).await;
+    gateway.balance(Kind::NtxpayBr).await;
+
+    let mut open = Vec::new();
+    for path in ["/docs", "/nothing", "/v1/balances"] {
+        open.extend(open_streams(gateway.api, path, 15).await);
+    }
+    for _ in 0..20 {
+        assert_eq!(gateway.balance(Kind::NtxpayBr).await.status, 200);
+    }
+
+    assert_eq!(open.len(), 45);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,7 +25,7 @@ impl Authority {
     }
 
     /// A certificate for this machine and its key, in PEM.
-    fn sign(&self) -> (String, String) {
+    pub(crate) fn sign(&self) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         let key_pem = key.serialize_pem();
@@ -75,7 +75,7 @@ fn read((certificate, key): &(String, String)) -> (Vec<CertificateDer<'static>>,
 }
 
 /// The lines of `[server]` for a certificate of this authority, and the authority of clients.
-fn lines(folder: &Folder, authority: &Authority, client_ca: Option<&Authority>) -> String {
+pub(crate) fn lines(folder: &Folder, authority: &Authority, client_ca: Option<&Authority>) -> String {
     let (certificate, key) = authority.sign();
     let (certificate, key) = (folder.write("tls.crt", &certificate), folder.write("tls.key", &key));
     let ca = client_ca.map(|ca| format!(", client_ca = {:?}", folder.write("ca.crt", &ca.pem())));

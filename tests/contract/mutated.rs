@@ -1,7 +1,7 @@
 //! What no fixture foresaw: the fixtures are the corpus, and each case is one of them after a few mutations. A body that
 //! is read all the same must show the numbers that stand in it. Whatever fails here becomes a fixture.
 
-mod mutation;
+pub(super) mod mutation;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -52,7 +52,7 @@ fn config() -> ProptestConfig {
 }
 
 /// The bodies of a kind as they are committed: a mutation makes its own long stretches.
-fn corpus(kind: &str) -> Vec<Rc<Fixture>> {
+pub(super) fn corpus(kind: &str) -> Vec<Rc<Fixture>> {
     let as_committed =
         |fixture: Fixture| Rc::new(Fixture { body: read(&root().join(&fixture.name)), ..fixture });
     fixtures(kind).into_iter().map(as_committed).collect()
@@ -65,12 +65,12 @@ fn assert_faithful(provider: &dyn Provider, asked: &Selector, body: &[u8]) -> bo
     let reading = provider.parse(body, asked);
     assert!(started.elapsed() < PATIENCE, "took {:?}", started.elapsed());
     let Ok(reading) = reading else { return false };
-    let text = std::str::from_utf8(body).unwrap();
+    let text = String::from_utf8_lossy(body);
     let shown = snapshot_body(provider, asked, reading);
     for (field, reported) in &object(&shown["reported"]) {
         let reported = reported.as_str().unwrap();
         // What is spelled with escapes is the subject of fixtures.
-        assert!(text.contains('\\') || stands_in(text, field, reported), "{field} is not {reported}");
+        assert!(text.contains('\\') || stands_in(&text, field, reported), "{field} is not {reported}");
         let (name, decimals) = served_as(field);
         assert!(
             is_same_number(reported, shown[name].as_str().unwrap(), decimals),

@@ -31,7 +31,7 @@ const PIECES: [&str; 16] = [
 
 /// One change of a body.
 #[derive(Clone, Debug)]
-pub(super) enum Mutation {
+pub(crate) enum Mutation {
     /// Flips one bit.
     Flip(Index, u32),
     /// Cuts the rest off.
@@ -53,7 +53,7 @@ pub(super) enum Mutation {
 }
 
 /// Any one of them; most often where the numbers are.
-pub(super) fn mutation() -> impl Strategy<Value = Mutation> {
+pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let piece = || 0..PIECES.len();
     let nesting =
         prop_oneof![Just(("[", "]")), Just(("{\"a\":", "}")), Just(("[", "")), Just(("{\"a\":", ""))];
@@ -74,7 +74,7 @@ pub(super) fn mutation() -> impl Strategy<Value = Mutation> {
 
 impl Mutation {
     /// The body with this change.
-    pub(super) fn apply(&self, mut body: Vec<u8>, corpus: &[Rc<Fixture>]) -> Vec<u8> {
+    pub(crate) fn apply(&self, mut body: Vec<u8>, corpus: &[Rc<Fixture>]) -> Vec<u8> {
         let length = body.len();
         let position = |at: &Index| at.index(length + 1);
         let end = |from: usize, count: usize| (from + count).min(length);

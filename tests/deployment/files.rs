@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// Where the Deployment mounts the Secret.
 pub(crate) const SECRETS: &str = "/var/run/secrets/balance-gateway/";
+/// Where a component mounts the gateway's own token and the cluster's CA.
+pub(crate) const KUBERNETES: &str = "/var/run/secrets/kubernetes.io/serviceaccount/";
 /// Who may read its files there: the owner and the gateway's group.
 pub(crate) const SECRETS_MODE: u32 = 0o440;
 
@@ -25,6 +27,10 @@ pub(crate) const BASE: Kustomization = Kustomization { folder: "base" };
 pub(crate) const EXAMPLE: Kustomization = Kustomization { folder: "overlays/example" };
 /// Likewise, with a store that the replicas share.
 pub(crate) const SHARED: Kustomization = Kustomization { folder: "overlays/shared" };
+/// What callers with service accounts need.
+pub(crate) const SERVICE_ACCOUNTS: Kustomization = Kustomization { folder: "service-accounts" };
+/// A caller with a service account.
+pub(crate) const CALLER: Kustomization = Kustomization { folder: "overlays/caller" };
 /// What the Prometheus operator reads.
 pub(crate) const MONITORING: Kustomization = Kustomization { folder: "monitoring" };
 
@@ -73,7 +79,12 @@ impl Kustomization {
             fs::write(folder.join(&name), self.secret(&name)).unwrap();
             fs::set_permissions(folder.join(&name), Permissions::from_mode(SECRETS_MODE)).unwrap();
         }
-        let toml = self.toml().replace(SECRETS, &format!("{}/", folder.display()));
+        let authority = rcgen::generate_simple_self_signed(["kubernetes.default.svc".to_owned()]).unwrap();
+        fs::write(folder.join("ca.crt"), authority.cert.pem()).unwrap();
+        fs::write(folder.join("token"), "header.claims.signature").unwrap();
+        fs::set_permissions(folder.join("token"), Permissions::from_mode(SECRETS_MODE)).unwrap();
+        let here = format!("{}/", folder.display());
+        let toml = self.toml().replace(SECRETS, &here).replace(KUBERNETES, &here);
         let config = config::parse(&toml, &self.path(), &|_| None);
         fs::remove_dir_all(folder).unwrap();
         config.unwrap_or_else(|mistakes| panic!("{mistakes}"))

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::files::{BASE, EXAMPLE, Kustomization, MONITORING, SECRETS, SECRETS_MODE, SHARED, items, word};
+use crate::files::{
+    BASE, CALLER, EXAMPLE, Kustomization, MONITORING, SECRETS, SECRETS_MODE, SERVICE_ACCOUNTS, SHARED, items,
+    word,
+};
 
 /// For what comes after the drain: the last log lines, the exit.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -30,11 +33,12 @@ fn names_beside(kustomization: &Kustomization) -> BTreeSet<String> {
 
 #[test]
 fn a_kustomization_uses_every_file_beside_it_and_no_other() {
-    for kustomization in [BASE, EXAMPLE, SHARED, MONITORING] {
+    for kustomization in [BASE, EXAMPLE, SHARED, MONITORING, SERVICE_ACCOUNTS, CALLER] {
         let itself = kustomization.itself();
         let listed =
             ["/resources", "/components", "/configMapGenerator/0/files", "/configMapGenerator/1/files"];
-        let listed = listed.iter().filter_map(|list| itself.pointer(list)).flat_map(items).map(word);
+        let listed = listed.iter().filter_map(|list| itself.pointer(list)).flat_map(items);
+        let listed = listed.chain(itself.pointer("/patches/0/path")).map(word);
         let (folders, files): (Vec<_>, Vec<_>) = listed.partition(|name| name.contains('/'));
 
         let files: BTreeSet<_> = files.into_iter().map(str::to_owned).collect();

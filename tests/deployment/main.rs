@@ -2,8 +2,11 @@
 //! configuration and to itself: mistakes that a cluster reports late or never.
 #![expect(clippy::unwrap_used, reason = "test code; helpers are not covered by allow-unwrap-in-tests")]
 
+mod callers;
 mod files;
 mod kubernetes;
 mod network;
+mod paths;
+mod report;
 mod rules;
 mod shared;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::ask::{Answer, Balance, Missing};
+use super::answer::{Answer, Balance, Missing};
 
 const COLUMNS: usize = 8;
 const HEADINGS: [&str; COLUMNS] =
@@ -10,7 +10,7 @@ const HEADINGS: [&str; COLUMNS] =
 const AMOUNTS: std::ops::Range<usize> = 3..6;
 const AGE: usize = 6;
 const STATE: usize = 7;
-/// What a provider does not report.
+/// Shown for an amount that the provider does not report.
 const NONE: &str = "-";
 
 const GREEN: &str = "\x1b[32m";
@@ -23,11 +23,11 @@ struct Row {
     colour: &'static str,
 }
 
-/// The whole table, and a last line that says whether something is missing.
+/// The table, and a last line that says whether a balance is missing.
 pub(super) fn render(answer: &Answer, is_coloured: bool) -> String {
     let oldest = answer.balances.iter().map(|balance| balance.fetched_at).min();
     let there = answer.balances.iter().map(|balance| {
-        // The gateway tells the age of the oldest; the others are younger by what their moments differ.
+        // The gateway reports the age of the oldest balance; the others are younger by the difference of `fetched_at`.
         let younger = oldest.map_or(0, |oldest| balance.fetched_at.duration_since(oldest).as_secs());
         there(balance, answer.age.saturating_sub(younger.unsigned_abs()))
     });
@@ -35,8 +35,8 @@ pub(super) fn render(answer: &Answer, is_coloured: bool) -> String {
     rows.sort_by(|a, b| a.cells.cmp(&b.cells));
     AMOUNTS.for_each(|column| align_points(&mut rows, column));
     rows.insert(0, Row { cells: HEADINGS.map(str::to_owned), colour: BOLD });
-    let said = said(answer.balances.len(), answer.errors.len());
-    format!("{}\n{said}\n", lines(&rows, is_coloured))
+    let summary = summary(answer.balances.len(), answer.errors.len());
+    format!("{}\n{summary}\n", lines(&rows, is_coloured))
 }
 
 fn lines(rows: &[Row], is_coloured: bool) -> String {
@@ -57,11 +57,11 @@ fn lines(rows: &[Row], is_coloured: bool) -> String {
     text
 }
 
-fn said(there: usize, missing: usize) -> String {
+fn summary(there: usize, missing: usize) -> String {
     match (there, missing) {
-        (0, 0) => "This key may see no account that is switched on.".to_owned(),
-        (1, 0) => "The balance is there.".to_owned(),
-        (_, 0) => format!("All {there} balances are there."),
+        (0, 0) => "This key can see no enabled account.".to_owned(),
+        (1, 0) => "1 balance available.".to_owned(),
+        (_, 0) => format!("All {there} balances available."),
         (_, 1) => format!("1 of {} balances is missing.", there + 1),
         (..) => format!("{missing} of {} balances are missing.", there + missing),
     }
@@ -84,7 +84,7 @@ fn there(balance: &Balance, age: u64) -> Row {
 
 fn missing(missing: &Missing) -> Row {
     let problem = &missing.problem;
-    let again = problem.retry_after.map(|seconds| format!("; again in {seconds} s")).unwrap_or_default();
+    let again = problem.retry_after.map(|seconds| format!("; retry in {seconds} s")).unwrap_or_default();
     let mut cells = [const { String::new() }; COLUMNS];
     cells[0].clone_from(&missing.account);
     cells[1] = missing.currency.clone().unwrap_or_default();
@@ -93,7 +93,7 @@ fn missing(missing: &Missing) -> Row {
     Row { cells, colour: RED }
 }
 
-/// `48,734.90` from `48734.90`: only commas are put in between.
+/// `48,734.90` from `48734.90`: only adds commas.
 fn grouped(amount: &str) -> String {
     let (sign, digits) = amount.strip_prefix('-').map_or(("", amount), |digits| ("-", digits));
     let (whole, decimals) = digits.split_at(point(digits));
@@ -107,7 +107,7 @@ fn grouped(amount: &str) -> String {
     text + decimals
 }
 
-/// Fills the amounts of a column up on the right, so that their points stand below each other.
+/// Pads the amounts of a column on the right, so that their points are aligned.
 fn align_points(rows: &mut [Row], column: usize) {
     let decimals = |row: &Row| row.cells[column].len() - point(&row.cells[column]);
     let most = rows.iter().map(decimals).max().unwrap_or(0);
@@ -117,7 +117,7 @@ fn align_points(rows: &mut [Row], column: usize) {
     }
 }
 
-/// Where the point stands, or would.
+/// The position of the point, or the end where there is none.
 fn point(digits: &str) -> usize {
     digits.find('.').unwrap_or(digits.len())
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn points_stand_below_each_other_and_ages_differ() {
+    fn points_are_aligned_and_ages_differ() {
         let table = render(&answer(), false);
 
         assert_eq!(
@@ -150,7 +150,7 @@ mod tests {
                 "ACCOUNT   CURRENCY  TYPE             AVAILABLE  BLOCKED         TOTAL   AGE  STATE",
                 "crypto    BTC       CRYPTO         -0.12345678     -             -      9 s  ok",
                 "mexico    MXN                                                                \
-                 provider_timeout: The provider did not answer in time; again in 3 s",
+                 provider_timeout: The provider did not answer in time; retry in 3 s",
                 "treasury  BRL               1,048,734.90           0.00  1,048,734.90  12 s  ok",
                 "",
                 "1 of 3 balances is missing.",

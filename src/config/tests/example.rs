@@ -7,6 +7,13 @@ use crate::config::{Config, ConfigErrors, parse};
 
 const EXAMPLE: &str = include_str!("../../../config/gateway.toml");
 
+/// A body that the declared kind of the example reads.
+const EXAMPLE_BODY: &str = r#"{"status": "ok", "code": 200, "time": "2026-11-21T07:00:00Z", "balances": [
+    {"currency": "USD", "type": "main"},
+    {"currency": "CLP", "type": "main", "available": 4873491, "held": 125000, "frozen": 37, "reserved": 3304,
+     "processing": 1205, "total": 5003037, "limit": 1},
+    {"currency": "CLP", "type": "savings"}]}"#;
+
 fn read(text: &str) -> Result<Config, ConfigErrors> {
     parse(text, Path::new("config/gateway.toml"), &|name| (name == "NTXPAY_TOKEN").then(|| "t".to_owned()))
 }
@@ -27,6 +34,10 @@ fn uncommented(folder: &Folder) -> String {
     for name in ["hooks/ntxpay-mx", "hooks/ntxpay-br", "hooks/asaas"] {
         folder.file(name, name);
     }
+    for name in ["example/client_id", "example/client_secret"] {
+        folder.file(name, name);
+    }
+    folder.file("example.json", EXAMPLE_BODY);
     folder.file("shared/url", "rediss://gateway:p4ss@store");
     folder.file("shared/key", super::SHARED_KEY);
     let root = format!("{}/", folder.0.display());
@@ -72,8 +83,8 @@ fn its_commented_examples_are_legal() {
 
     let config = read(&uncommented(&folder)).unwrap_or_else(|errors| panic!("{errors}"));
 
-    assert_eq!(config.providers.len(), 2);
-    assert_eq!(config.accounts.len(), 3);
+    assert_eq!(config.providers.len(), 3);
+    assert_eq!(config.accounts.len(), 4);
     assert!(config.callers[0].forced.is_some());
     assert_eq!(config.hooks.len(), 3);
     assert!(config.server.tls.is_some() && config.kubernetes.is_some() && config.shared.is_some());

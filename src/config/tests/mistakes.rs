@@ -29,7 +29,7 @@ const WRONG: &str = r#"
 [freshness] | max_age = "61s" | freshness.max_age: expected whole seconds, from 1s to 60s, not "61s"
 [freshness] | fresh_for = "6s"\nmax_age = "5s" | freshness.fresh_for: expected at most max_age (5s), not 6s
 kind = "avista" | kind = "nobody" | providers.p.kind: expected one of ntxpay-br, avista, ntxpay-mx, pluggo, not "nobody"
-kind = "avista" | | providers.p.kind: missing, expected the kind of the provider
+kind = "avista" | | providers.p.kind: missing, expected the name of a kind of provider
 kind = "avista" | kind = "ntxpay-mx" | providers.p.base_url: missing, URL
 [providers.p] | base_url = "http://10.0.0.1" | providers.p.base_url: URL, not "http://10.0.0.1"
 [providers.p] | base_url = ["https://a.example"] | providers.p.base_url: URL, not a list
@@ -232,7 +232,7 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
         (
             "token = { env = \"TOKEN\" }\nprovide = 1",
             &[
-                "accounts.a.provide: unknown key, expected one of provider, enabled, token, client_id, client_secret, certificate, api_key, session_token, alerts, balances, watch",
+                "accounts.a.provide: unknown key, expected one of provider, enabled, token, client_id, client_secret, certificate, api_key, session_token, secrets, parameters, alerts, balances, watch",
             ],
         ),
     ] {
@@ -355,7 +355,7 @@ fn the_three_sections_without_defaults_must_be_there() {
             "accounts: expected tables of the form [accounts.NAME], not a list",
             "callers.c: expected a table, [callers.NAME], not a number",
             "providers.x: expected a table, [providers.NAME], not a number",
-            "surver: unknown key, expected one of server, shared, freshness, providers, accounts, auth, callers, hooks, metrics, log, tracing",
+            "surver: unknown key, expected one of server, shared, freshness, providers, accounts, auth, callers, hooks, metrics, log, tracing, kinds",
         ],
     );
     assert_mistakes("[providers]\n[accounts]\n[callers]", &["accounts: expected at least one account"]);

@@ -1,9 +1,7 @@
 //! `GET /v1/accounts` and `POST /v1/accounts/{account}/invalidate`.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
@@ -14,7 +12,6 @@ use crate::gateway::Account;
 use crate::http::arrival::Arrival;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::state::Api;
 
 #[derive(Serialize)]
 struct Accounts<'a> {
@@ -25,7 +22,7 @@ struct Accounts<'a> {
 struct Described<'a> {
     account: &'a AccountName,
     provider: &'a ProviderName,
-    kind: &'static str,
+    kind: &'a str,
     balances: Vec<Configured<'a>>,
     fresh_for_seconds: u64,
     max_age_seconds: u64,
@@ -39,10 +36,11 @@ struct Configured<'a> {
 }
 
 /// `GET /v1/accounts`.
-pub(crate) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn list(request: Request) -> Result<Response, Problem> {
     let arrival = Arrival::of(&request)?;
     Query::parse(request.uri().query(), &[])?;
-    let accounts = api.visible_accounts(arrival.caller()?).map(|open| describe(&open.account)).collect();
+    let accounts =
+        arrival.api()?.visible_accounts(arrival.caller()?).map(|open| describe(&open.account)).collect();
     Ok(not_stored(Json(Accounts { accounts })))
 }
 
@@ -71,14 +69,14 @@ struct Invalidated {
 }
 
 /// `POST /v1/accounts/{account}/invalidate`: all balances of the account, or the one chosen.
-pub(crate) async fn invalidate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn invalidate(request: Request) -> Result<Response, Problem> {
     let arrival = Arrival::of(&request)?;
     let query = Query::parse(request.uri().query(), &["currency", "type"])?;
     let open = arrival.account()?;
     let is_chosen = query.one("currency")?.is_some() || query.one("type")?.is_some();
     let slots =
         if is_chosen { std::slice::from_ref(item::select(open, &query)?) } else { open.account.balances() };
-    let marked = api.gateway.invalidate(slots).await;
+    let marked = arrival.api()?.gateway.invalidate(slots).await;
     Ok(not_stored(Json(Invalidated { not_before: snapshot::milliseconds(marked) })))
 }
 

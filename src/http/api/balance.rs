@@ -1,8 +1,6 @@
 //! `GET /v1/accounts/{account}/balance`: one balance.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 
 use super::item::{Item, asked, select};
@@ -11,11 +9,11 @@ use crate::gateway::Found;
 use crate::http::arrival::Arrival;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::state::Api;
 
 /// `GET /v1/accounts/{account}/balance`.
-pub(crate) async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn show(request: Request) -> Result<Response, Problem> {
     let (arrival, headers) = (Arrival::of(&request)?, request.headers());
+    let api = arrival.api()?;
     let query = Query::parse(request.uri().query(), &["currency", "type", "not_before"])?;
     let open = arrival.account()?;
     let item = Item { open, slot: select(open, &query)? };
@@ -23,5 +21,5 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, request: Request) -> Resul
     let write = |found: &Found, age| {
         reply::balance(found, open.account.limits(), open.cache_control.clone(), age, headers)
     };
-    Ok(item.answer(&api, arrival.caller()?, &asked, write).await)
+    Ok(item.answer(api, arrival.caller()?, &asked, write).await)
 }

@@ -1,9 +1,7 @@
 //! `GET /v1/balances`: every balance that the caller may see, read in parallel.
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
@@ -12,14 +10,17 @@ use super::item;
 use crate::http::arrival::Arrival;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::state::Api;
+
+/// The parameters of its query.
+pub(crate) const PARAMETERS: &[&str] = &["account", "provider", "not_before"];
 
 /// `GET /v1/balances`.
-pub(crate) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn list(request: Request) -> Result<Response, Problem> {
     let arrival = Arrival::of(&request)?;
-    let query = Query::parse(request.uri().query(), &["account", "provider", "not_before"])?;
-    let asked = item::asked(arrival, request.headers(), &query, batch::longest_wait(&api))?;
-    let batch = Batch::read(&api, arrival, &query, &asked).await?;
+    let api = arrival.api()?;
+    let query = Query::parse(request.uri().query(), PARAMETERS)?;
+    let asked = item::asked(arrival, request.headers(), &query, batch::longest_wait(api))?;
+    let batch = Batch::read(api, arrival, &query, &asked).await?;
     Ok(write(&batch, arrival))
 }
 

@@ -1,6 +1,7 @@
 //! Many balances in one answer: which are meant, reading them in parallel, and what failed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -14,9 +15,9 @@ use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
 use crate::gateway::{Asked, Found, Refusal};
 use crate::http::arrival::Arrival;
 use crate::http::caller::Caller;
-use crate::http::problem::{self, Code, Problem};
+use crate::http::problem::{self, Problem};
 use crate::http::query::Query;
-use crate::http::state::Api;
+use crate::http::state::{Api, OpenAccount};
 
 /// A batch stops waiting this long before the whole-request deadline, to have time to write what it has.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -31,6 +32,14 @@ pub(crate) struct Batch<'a> {
     items: Vec<(Item<'a>, Served)>,
     /// Named accounts that are not there for this caller.
     not_found: BTreeSet<String>,
+}
+
+/// The balances that the filters of a query choose.
+pub(crate) struct Choice<'a> {
+    /// In the order of the answer.
+    pub(super) items: Vec<Item<'a>>,
+    /// Named accounts that do not exist for this caller.
+    pub(super) not_found: BTreeSet<String>,
 }
 
 /// One balance that is not served.
@@ -50,7 +59,7 @@ pub(crate) struct ErrorItem<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Reads the balances that `account` and `provider` of the query choose, and takes their units of the limit.
+    /// Reads the balances that `account` and `provider` of the query choose.
     pub(crate) async fn read(
         api: &'a Api,
         arrival: &Arrival,
@@ -58,11 +67,8 @@ impl<'a> Batch<'a> {
         asked: &Asked,
     ) -> Result<Self, Problem> {
         let caller = arrival.caller()?;
-        let now = asked.arrived.monotonic;
-        let (items, not_found) = chosen(api, caller, query, now)?;
-        caller.charge_batch(items.len() + not_found.len(), now).map_err(|retry_after| {
-            Problem::new(Code::RateLimited, "a batch costs one unit per balance").retry_after(retry_after)
-        })?;
+        let Choice { items, not_found } =
+            Choice::of(api, caller, query)?.logged(api, caller, asked.arrived.monotonic);
         let results = read_all(api, caller, &items, asked).await;
         Ok(Self { items: items.into_iter().zip(results).collect(), not_found })
     }
@@ -114,36 +120,45 @@ impl Missing<'_> {
     }
 }
 
-/// The balances that the filters choose, in the order of the answer, and the named accounts that are not there.
-pub(super) fn chosen<'a>(
-    api: &'a Api,
-    caller: &Caller,
-    query: &Query<'_>,
-    now: Instant,
-) -> Result<(Vec<Item<'a>>, BTreeSet<String>), Problem> {
-    let named: BTreeSet<&str> = query.all("account").collect();
-    let provider = query.one("provider")?;
-    let (mut open, mut not_found) = (Vec::new(), BTreeSet::new());
-    if named.is_empty() {
-        open.extend(api.visible_accounts(caller).filter(|open| open.account.is_enabled()));
-    }
-    for name in named {
-        if let Some(account) = api.visible_account(caller, name) {
-            open.push(account);
-        } else {
-            api.lasting.denied.write(Some(caller.name().as_str()), Some(name), "account_not_found", now);
-            not_found.insert(name.to_owned());
+impl<'a> Choice<'a> {
+    /// Applies the filters of a query.
+    pub(crate) fn of(api: &'a Api, caller: &Caller, query: &Query<'_>) -> Result<Self, Problem> {
+        let named: BTreeSet<&str> = query.all("account").collect();
+        let provider = query.one("provider")?;
+        let (mut open, mut not_found) = (Vec::new(), BTreeSet::new());
+        if named.is_empty() {
+            open.extend(api.visible_accounts(caller).filter(|open| open.account.is_enabled()));
         }
+        for name in named {
+            match api.visible_account(caller, name) {
+                Some(account) => open.push(account),
+                None => {
+                    not_found.insert(name.to_owned());
+                }
+            }
+        }
+        open.retain(|open| provider.is_none_or(|provider| open.account.provider().as_str() == provider));
+        let of_account =
+            |open: &'a Arc<OpenAccount>| open.account.balances().iter().map(move |slot| Item { open, slot });
+        let mut items: Vec<Item<'a>> = open.into_iter().flat_map(of_account).collect();
+        items.sort_by(|a, b| {
+            (a.open.account.name(), &a.slot.selector).cmp(&(b.open.account.name(), &b.slot.selector))
+        });
+        Ok(Self { items, not_found })
     }
-    open.retain(|open| provider.is_none_or(|provider| open.account.provider().as_str() == provider));
-    let mut items: Vec<Item<'a>> = open
-        .into_iter()
-        .flat_map(|open| open.account.balances().iter().map(move |slot| Item { open, slot }))
-        .collect();
-    items.sort_by(|a, b| {
-        (a.open.account.name(), &a.slot.selector).cmp(&(b.open.account.name(), &b.slot.selector))
-    });
-    Ok((items, not_found))
+
+    /// The same, with a log line for each named account that does not exist for this caller.
+    pub(crate) fn logged(self, api: &Api, caller: &Caller, now: Instant) -> Self {
+        for name in &self.not_found {
+            api.note_not_found(caller, name, now);
+        }
+        self
+    }
+
+    /// Everything that was asked for, whether or not it exists.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len() + self.not_found.len()
+    }
 }
 
 /// Reads all in parallel. What passed the ceiling while others were waited for is looked up again, once.

@@ -13,7 +13,6 @@ use axum::response::Response;
 use futures_util::stream as futures;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 
-use super::batch;
 use crate::domain::{MaxAge, RetryAfter};
 use crate::http::arrival::Arrival;
 use crate::http::problem::{Code, Problem};
@@ -23,7 +22,8 @@ use crate::live::Live;
 use crate::server::OpenEnded;
 use stream::EventStream;
 
-const KNOWN: [&str; 3] = ["account", "provider", "refresh"];
+/// The parameters of its query.
+pub(crate) const PARAMETERS: &[&str] = &["account", "provider", "refresh"];
 /// How old a streamed balance may get, unless the request says otherwise.
 const REFRESH: Duration = Duration::from_secs(30);
 /// Tells nginx to pass events on at once.
@@ -31,12 +31,11 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// `GET /v1/events`.
 pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Result<Response, Problem> {
-    let api = live.current();
     let arrival = Arrival::of(&request)?;
+    let api = arrival.api()?;
     let caller = arrival.caller()?;
-    let query = Query::parse(request.uri().query(), &KNOWN)?;
+    let query = Query::parse(request.uri().query(), PARAMETERS)?;
     let refresh = refresh(&query)?;
-    let now = arrival.moment.monotonic;
     if request.method() == http::Method::HEAD {
         query.one("provider")?;
         return Ok(answer(Body::from_stream(futures::pending::<Result<Vec<u8>, std::io::Error>>())));
@@ -46,11 +45,7 @@ pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Res
             .retry_after(RetryAfter::ONE_SECOND)
     };
     let place = caller.open_stream().ok_or_else(too_many)?;
-    let (items, not_found) = batch::chosen(&api, caller, &query, now)?;
-    caller.charge_batch(items.len() + not_found.len(), now).map_err(|retry_after| {
-        Problem::new(Code::RateLimited, "a stream costs one unit per balance").retry_after(retry_after)
-    })?;
-    let stream = EventStream::open(&live, &api, &request, refresh, place)?;
+    let stream = EventStream::open(&live, api, &request, refresh, place)?;
     Ok(answer(Body::from_stream(stream.into_stream())))
 }
 
@@ -65,7 +60,7 @@ fn answer(body: Body) -> Response {
 }
 
 /// Whole seconds; more than any ceiling is as much as the ceiling.
-fn refresh(query: &Query<'_>) -> Result<Duration, Problem> {
+pub(crate) fn refresh(query: &Query<'_>) -> Result<Duration, Problem> {
     let Some(text) = query.one("refresh")? else { return Ok(REFRESH) };
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Problem::new(Code::InvalidRequest, "refresh is no whole number of seconds"));
@@ -80,7 +75,7 @@ mod tests {
 
     #[test]
     fn refresh_is_whole_seconds_and_saturates() {
-        let read = |query| refresh(&Query::parse(Some(query), &KNOWN)?).map(|refresh| refresh.as_secs());
+        let read = |query| refresh(&Query::parse(Some(query), PARAMETERS)?).map(|refresh| refresh.as_secs());
 
         assert_eq!(read("").unwrap(), 30);
         for (query, seconds) in [

@@ -1,14 +1,12 @@
 //! `GET /v1/reconciliation`: every balance, read anew, with what there is to say about it and the sums; as JSON or CSV.
 
-mod content_negotiation;
+pub(crate) mod content_negotiation;
 mod csv;
 
-use std::sync::Arc;
-
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderValue, VARY};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, VARY};
 use serde::Serialize;
 
 use super::batch::{self, Batch, ErrorItem, Missing};
@@ -18,7 +16,6 @@ use crate::gateway::{Asked, Finding, Found};
 use crate::http::arrival::Arrival;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
-use crate::http::state::Api;
 use content_negotiation::Form;
 
 /// The sum of one currency over the balances that are there.
@@ -29,18 +26,22 @@ struct SumItem {
     balances: usize,
 }
 
+/// The parameters of its query.
+pub(crate) const PARAMETERS: &[&str] = &["account", "not_before"];
+
 /// `GET /v1/reconciliation`.
-pub(crate) async fn report(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let mut response = answer(&api, request).await.unwrap_or_else(Problem::into_response);
+pub(crate) async fn report(request: Request) -> Response {
+    let mut response = answer(request).await.unwrap_or_else(Problem::into_response);
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     response
 }
 
-async fn answer(api: &Api, request: Request) -> Result<Response, Problem> {
+async fn answer(request: Request) -> Result<Response, Problem> {
     let arrival = Arrival::of(&request)?;
+    let api = arrival.api()?;
     let form = content_negotiation::negotiate(request.headers())
         .ok_or_else(|| Problem::new(Code::NotAcceptable, "application/json or text/csv can be had"))?;
-    let query = Query::parse(request.uri().query(), &["account", "not_before"])?;
+    let query = Query::parse(request.uri().query(), PARAMETERS)?;
     let asked = item::asked(arrival, request.headers(), &query, batch::longest_wait(api))?;
     let asked = Asked { wish: asked.wish.or_new(), ..asked };
     let batch = Batch::read(api, arrival, &query, &asked).await?;
@@ -51,6 +52,11 @@ async fn answer(api: &Api, request: Request) -> Result<Response, Problem> {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if matches!(form, Form::Csv)
+        && let Ok(file_name) = HeaderValue::try_from(csv::file_name(arrival.moment.wall))
+    {
+        headers.insert(CONTENT_DISPOSITION, file_name);
+    }
     batch.write_headers(headers);
     Ok(response)
 }

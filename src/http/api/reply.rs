@@ -15,6 +15,9 @@ use crate::metrics::Outcome;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// `Cache-Control` of an answer that a cache must ask about each time.
+const NOT_KEPT: &str = "private, max-age=0, must-revalidate";
+
 /// What is served of a balance and how old it is, or why nothing is.
 pub(crate) type Served = Result<(Found, Duration), Refusal>;
 
@@ -39,6 +42,8 @@ pub(crate) fn balance(
     };
     let headers = response.headers_mut();
     headers.insert(AGE, HeaderValue::from(rounded_up(age)));
+    let cache_control =
+        if may_be_kept(found.via, limits, age) { cache_control } else { HeaderValue::from_static(NOT_KEPT) };
     headers.insert(CACHE_CONTROL, cache_control);
     headers.insert(ETAG, etag);
     headers.insert(CACHE_STATUS, cache_status(found.via, limits, age));
@@ -51,16 +56,14 @@ fn cache_status(via: Via, limits: Limits, age: Duration) -> HeaderValue {
     text.push_str("balance-gateway; ");
     match via {
         Via::Memory { is_failing } => {
-            let fresh_for = limits.fresh_for.get();
-            let over = age.checked_sub(fresh_for).filter(|over| !over.is_zero());
-            // Writing to a string cannot fail.
-            let _ = match over {
-                None => write!(text, "hit; ttl={}", (fresh_for.saturating_sub(age)).as_secs()),
-                Some(over) => {
-                    let detail = if is_failing { "stale-if-error" } else { "stale" };
-                    write!(text, "hit; ttl=-{}; detail={detail}", rounded_up(over))
-                }
-            };
+            write_hit(&mut text, limits, age);
+            if is_over_fresh_for(limits, age) {
+                text.push_str(if is_failing { "; detail=stale-if-error" } else { "; detail=stale" });
+            }
+        }
+        Via::Fallback => {
+            write_hit(&mut text, limits, age);
+            text.push_str("; detail=stale-if-error");
         }
         Via::Read { absence, is_collapsed } => {
             let forward = match absence {
@@ -68,6 +71,7 @@ fn cache_status(via: Via, limits: Limits, age: Duration) -> HeaderValue {
                 Absence::Stale => "stale",
                 Absence::Request => "request",
             };
+            // Writing to a string cannot fail.
             let _ = write!(text, "fwd={forward}; fwd-status=200; stored");
             if is_collapsed {
                 text.push_str("; collapsed");
@@ -77,6 +81,26 @@ fn cache_status(via: Via, limits: Limits, age: Duration) -> HeaderValue {
     header::value(text)
 }
 
+/// Writes `hit` with the time that is left of `fresh_for`, negative once it has passed.
+fn write_hit(text: &mut String, limits: Limits, age: Duration) {
+    let fresh_for = limits.fresh_for.get();
+    // Writing to a string cannot fail.
+    let _ = if is_over_fresh_for(limits, age) {
+        write!(text, "hit; ttl=-{}", rounded_up(age.saturating_sub(fresh_for)))
+    } else {
+        write!(text, "hit; ttl={}", fresh_for.saturating_sub(age).as_secs())
+    };
+}
+
+fn is_over_fresh_for(limits: Limits, age: Duration) -> bool {
+    age > limits.fresh_for.get()
+}
+
+/// Whether a cache of the caller's may keep the answer: some ignore `Age` and would keep it over the ceiling.
+fn may_be_kept(via: Via, limits: Limits, age: Duration) -> bool {
+    via != Via::Fallback && !is_over_fresh_for(limits, age)
+}
+
 /// What a caller got, for the metrics.
 pub(crate) fn outcome(result: &Served, limits: Limits, arrived: Moment) -> Outcome {
     match result {
@@ -84,6 +108,7 @@ pub(crate) fn outcome(result: &Served, limits: Limits, arrived: Moment) -> Outco
             let age = snapshot.requested_at().age_at(arrived);
             if age < limits.fresh_for.get() { Outcome::Hit } else { Outcome::Stale }
         }
+        Ok((Found { via: Via::Fallback, .. }, _)) => Outcome::Stale,
         Ok((Found { via: Via::Read { is_collapsed: true, .. }, .. }, _)) => Outcome::Collapsed,
         Ok((Found { via: Via::Read { absence: Absence::Request, .. }, .. }, _)) => Outcome::Refresh,
         Ok((Found { via: Via::Read { absence: Absence::UriMiss | Absence::Stale, .. }, .. }, _)) => {
@@ -118,6 +143,8 @@ mod tests {
             (memory(false), 10_001, "balance-gateway; hit; ttl=-1; detail=stale"),
             (memory(false), 22_000, "balance-gateway; hit; ttl=-12; detail=stale"),
             (memory(true), 22_000, "balance-gateway; hit; ttl=-12; detail=stale-if-error"),
+            (Via::Fallback, 2001, "balance-gateway; hit; ttl=7; detail=stale-if-error"),
+            (Via::Fallback, 22_000, "balance-gateway; hit; ttl=-12; detail=stale-if-error"),
             (read(Absence::UriMiss, false), 0, "balance-gateway; fwd=uri-miss; fwd-status=200; stored"),
             (read(Absence::Stale, false), 0, "balance-gateway; fwd=stale; fwd-status=200; stored"),
             (
@@ -130,6 +157,21 @@ mod tests {
 
             assert_eq!(text, expected);
             sfv::Parser::new(text.as_bytes()).parse::<sfv::List>().unwrap();
+        }
+    }
+
+    #[test]
+    fn only_what_is_fresh_and_wanted_may_be_kept_by_a_caller() {
+        let memory = Via::Memory { is_failing: false };
+        let read = Via::Read { absence: Absence::UriMiss, is_collapsed: false };
+        for (via, milliseconds, may) in [
+            (memory, 10_000, true),
+            (memory, 10_001, false),
+            (read, 1000, true),
+            (read, 10_001, false),
+            (Via::Fallback, 0, false),
+        ] {
+            assert_eq!(may_be_kept(via, LIMITS(), Duration::from_millis(milliseconds)), may, "{via:?}");
         }
     }
 

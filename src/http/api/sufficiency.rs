@@ -1,10 +1,9 @@
 //! `GET /v1/accounts/{account}/sufficiency`: the check right before a payment, always on a new read.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
@@ -15,7 +14,7 @@ use crate::gateway::{Asked, Sufficiency};
 use crate::http::arrival::Arrival;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
-use crate::http::state::{Api, OpenAccount};
+use crate::http::state::OpenAccount;
 
 /// The answer, but for the balance itself.
 #[derive(Serialize)]
@@ -27,8 +26,9 @@ struct Checked {
 }
 
 /// `GET /v1/accounts/{account}/sufficiency`.
-pub(crate) async fn check(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn check(request: Request) -> Result<Response, Problem> {
     let arrival = Arrival::of(&request)?;
+    let api = arrival.api()?;
     let query = Query::parse(request.uri().query(), &["amount", "currency", "type"])?;
     let open: &OpenAccount = arrival.account()?;
     let item = Item { open, slot: item::select(open, &query)? };
@@ -36,7 +36,7 @@ pub(crate) async fn check(State(api): State<Arc<Api>>, request: Request) -> Resu
     let asked = item::asked(arrival, request.headers(), &query, api.request_timeout)?;
     let asked = Asked { wish: Wish::default().or_new(), ..asked };
     let write = |found: &crate::gateway::Found, age| write(&found.snapshot, amount, age);
-    Ok(item.answer(&api, arrival.caller()?, &asked, write).await)
+    Ok(item.answer(api, arrival.caller()?, &asked, write).await)
 }
 
 fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {

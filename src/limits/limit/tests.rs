@@ -40,31 +40,61 @@ fn shared(replicas: u32) -> Arc<Shared> {
 fn the_burst_is_there_at_once_and_then_a_wait_is_told() {
     let (limit, now) = (limit(1, 20, 3), start());
 
-    assert_eq!(limit.take(1, 0, now), Ok(()));
-    assert_eq!(limit.take(2, 0, now), Ok(()));
-    assert_eq!(limit.take(1, 0, now).unwrap_err().as_secs(), 20);
-    assert_eq!(limit.take(2, 0, now).unwrap_err().as_secs(), 40);
-    assert_eq!(limit.take(3, 1, now).unwrap_err().as_secs(), 60);
+    assert_eq!(limit.take(1, now), Ok(()));
+    assert_eq!(limit.take(2, now), Ok(()));
+    assert_eq!(limit.take(1, now).unwrap_err().as_secs(), 20);
+    assert_eq!(limit.take(2, now).unwrap_err().as_secs(), 40);
+    assert_eq!(limit.take(3, now).unwrap_err().as_secs(), 60);
 }
 
 #[test]
 fn a_batch_costs_at_most_the_burst() {
     let (limit, now) = (limit(1, 20, 3), start());
 
-    assert_eq!((limit.take(1, 0, now), limit.take(100, 1, now)), (Ok(()), Ok(())));
-    limit.take(1, 0, now).unwrap_err();
+    assert_eq!(limit.take(100, now), Ok(()));
+    limit.take(1, now).unwrap_err();
+}
+
+#[test]
+fn a_refused_batch_costs_nothing_and_waits_for_all_of_its_units() {
+    let (limit, now) = (limit(12, 60, 2), start());
+    limit.take(4, now).unwrap();
+
+    assert_eq!(limit.take(4, now).unwrap_err().as_secs(), 10);
+    assert_eq!(limit.take(1, now).unwrap_err().as_secs(), 5);
+    assert_eq!(limit.state("x", now), r#""x";r=0;t=5"#);
+}
+
+#[test]
+fn units_that_are_given_back_can_be_taken_again_and_overfill_nothing() {
+    for shared in [None, Some(shared(1))] {
+        let now = start();
+        let made = Limit::new((&caller(), POLICY), settings(1, 20, 3), (None, shared.as_ref()), now);
+        let limit = made.unwrap();
+        limit.take(3, now).unwrap();
+
+        limit.put_back(2);
+
+        assert_eq!(limit.state("x", now), r#""x";r=2;t=20"#);
+        assert_eq!((limit.take(1, now), limit.take(1, now)), (Ok(()), Ok(())));
+        limit.take(1, now).unwrap_err();
+        limit.put_back(9);
+        assert_eq!(limit.state("x", now), r#""x";r=3;t=0"#);
+        assert_eq!(limit.take(3, now), Ok(()));
+        limit.take(1, now).unwrap_err();
+    }
 }
 
 #[test]
 fn what_is_left_is_told_as_it_is_now() {
     let (limit, now) = (limit(1, 20, 3), start());
     let after = |seconds| limit.state("x", now + Duration::from_secs(seconds));
-    limit.take(2, 0, now).unwrap();
+    limit.take(2, now).unwrap();
 
     assert_eq!(after(0), r#""x";r=1;t=20"#);
     assert_eq!(after(20), r#""x";r=2;t=20"#);
     assert_eq!(after(40), r#""x";r=3;t=0"#);
-    limit.take(3, 0, now).unwrap_err();
+    limit.take(3, now).unwrap_err();
     assert_eq!(after(0), r#""x";r=1;t=20"#, "a refusal takes nothing");
 }
 
@@ -72,7 +102,7 @@ fn what_is_left_is_told_as_it_is_now() {
 fn the_fields_can_be_read_by_a_parser_of_structured_fields() {
     let (limit, now) = (limit(600, 60, 100), start());
     let (policy, full) = (limit.policy("caller"), limit.state("forced", now));
-    limit.take(1, 0, now).unwrap();
+    limit.take(1, now).unwrap();
     let taken = limit.state("caller", now);
 
     assert_eq!(policy, r#""caller";q=100;w=10"#);
@@ -92,8 +122,8 @@ fn while_the_store_says_nothing_the_share_of_one_replica_holds() {
         (limit.policy("x"), limit.state("x", now)),
         (r#""x";q=17;w=340"#.into(), r#""x";r=3;t=0"#.into())
     );
-    assert_eq!((limit.take(1, 0, now), limit.take(100, 1, now)), (Ok(()), Ok(())), "a batch costs the share");
-    assert_eq!(limit.take(1, 0, now).unwrap_err().as_secs(), 20);
+    assert_eq!(limit.take(100, now), Ok(()), "a batch costs the share");
+    assert_eq!(limit.take(1, now).unwrap_err().as_secs(), 20);
     assert_eq!(limit.state("x", now), r#""x";r=0;t=20"#);
 }
 
@@ -112,7 +142,7 @@ fn a_limit_that_did_not_change_keeps_its_state() {
         (Some(&stores[0]), Some(&stores[1])),
     ] {
         let before = made(usual, None, first);
-        before.take(2, 0, now).unwrap();
+        before.take(2, now).unwrap();
         let is_same_store = first.map(Arc::as_ptr) == then.map(Arc::as_ptr);
 
         let after = made(usual, Some(&before), then);
@@ -138,10 +168,10 @@ fn units_that_are_held_are_used_without_the_store() {
     let limit = holding(7, now);
 
     assert_eq!(limit.state("x", now), r#""x";r=7;t=20"#);
-    assert_eq!((limit.take(1, 0, now), limit.take(7, 1, now)), (Ok(()), Ok(())));
+    assert_eq!(limit.take(7, now), Ok(()));
     assert_eq!(limit.state("x", now), r#""x";r=0;t=20"#);
-    assert_eq!(limit.take(1, 0, now).unwrap_err().as_secs(), 15);
-    assert_eq!(limit.take(3, 1, now).unwrap_err().as_secs(), 55, "all three must be paid for");
+    assert_eq!(limit.take(1, now).unwrap_err().as_secs(), 15);
+    assert_eq!(limit.take(3, now).unwrap_err().as_secs(), 55, "all three must be paid for");
 }
 
 #[test]
@@ -149,8 +179,8 @@ fn the_whole_limit_holds_for_one_replica_whatever_the_store_gives() {
     let now = start();
     let limit = holding(30, now);
 
-    assert_eq!(limit.take(17, 0, now), Ok(()));
-    assert_eq!(limit.take(2, 0, now).unwrap_err().as_secs(), 40);
+    assert_eq!(limit.take(17, now), Ok(()));
+    assert_eq!(limit.take(2, now).unwrap_err().as_secs(), 40);
     let units = &limit.shared.as_ref().unwrap().units;
     assert_eq!(units.remaining(now), Some(13), "what is refused is put back");
 }
@@ -159,9 +189,9 @@ fn the_whole_limit_holds_for_one_replica_whatever_the_store_gives() {
 fn what_the_store_paid_for_counts_for_the_share_too() {
     let now = start();
     let limit = holding(3, now);
-    assert_eq!(limit.take(3, 0, now), Ok(()));
+    assert_eq!(limit.take(3, now), Ok(()));
 
     let when_nothing_is_known = now + Duration::from_secs(1);
 
-    assert_eq!(limit.take(1, 0, when_nothing_is_known).unwrap_err().as_secs(), 1, "it is asked now");
+    assert_eq!(limit.take(1, when_nothing_is_known).unwrap_err().as_secs(), 1, "it is asked now");
 }

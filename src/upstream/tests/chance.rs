@@ -63,7 +63,7 @@ proptest! {
     fn a_token_that_is_taken_stands_in_its_answer(answer in token_answer()) {
         if let Ok(issued) = credentials::parse_issued(answer.as_bytes()) {
             let answer: Value = serde_json::from_str(&answer).unwrap();
-            let (token, life) = (issued.token.expose_secret(), issued.life.as_secs());
+            let (token, life) = (issued.authorisation.secrets()[0].expose_secret(), issued.life.as_secs());
             prop_assert_eq!(answer["access_token"].as_str(), Some(token));
             prop_assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
             let told = answer["expires_in"].to_string().trim_matches('"').parse().unwrap_or(u64::MAX);

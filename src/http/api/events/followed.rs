@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{KNOWN, frame};
+use super::{PARAMETERS, frame};
 use crate::clock;
 use crate::domain::Selector;
 use crate::gateway::{Account, BalanceSlot, Event, Refusal, Report};
-use crate::http::api::batch::{self, Missing};
+use crate::http::api::batch::{Choice, Missing};
 use crate::http::caller::Caller;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
@@ -41,8 +41,8 @@ impl Followed {
         query: Option<&str>,
         now: Instant,
     ) -> Result<Self, Problem> {
-        let query = Query::parse(query, &KNOWN)?;
-        let (items, not_found) = batch::chosen(api, caller, &query, now)?;
+        let query = Query::parse(query, PARAMETERS)?;
+        let Choice { items, not_found } = Choice::of(api, caller, &query)?.logged(api, caller, now);
         let followed = items.into_iter().filter_map(|item| {
             let open = Arc::clone(api.accounts.get(item.open.account.name())?);
             let index = open.account.balances().iter().position(|slot| std::ptr::eq(slot, item.slot))?;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use csv::{Terminator, WriterBuilder};
+use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::batch::{Batch, Missing};
@@ -31,6 +32,13 @@ const COLUMNS: [&str; 15] = [
 ];
 
 type Row = [String; COLUMNS.len()];
+
+/// The value of `Content-Disposition`: the name says the day, which has no column.
+pub(crate) fn file_name(report_date: Timestamp) -> String {
+    let day = snapshot::milliseconds(report_date);
+    let day: String = day.chars().take("YYYY-MM-DD".len()).filter(char::is_ascii_digit).collect();
+    format!("attachment; filename=\"reconciliation_{day}.csv\"")
+}
 
 /// Writes the balances, then what is missing.
 pub(crate) fn write(batch: &Batch<'_>) -> Result<Vec<u8>, Problem> {

@@ -4,6 +4,7 @@ use super::caller::{Expected, State};
 use super::tally::Seen;
 use super::{Given, Ms, Oracle, Point, Verdict};
 use crate::alone::clock::SECOND;
+use balance_gateway::gateway::Via;
 
 /// "At most 60 seconds."
 const PROMISE: Ms = 60 * SECOND;
@@ -14,18 +15,17 @@ impl Oracle {
             return Err("answered without a charge or a note of the hold that is due".to_owned());
         }
         let now = self.point(self.callers[&id].arrival.place);
-        let (given, is_acceptable) = match given {
-            Given::Refused(refusal) => (Expected::Refused(*refusal), false),
+        let given = match given {
+            Given::Refused(refusal) => Expected::Refused(*refusal),
             Given::Served { amount, fetched_at, age, via } => {
                 let (read, at) = self.brought(id, amount)?;
-                self.may_have(id, read, at, now)?;
+                self.may_have(id, (read, *via), at, now)?;
                 if (at.wall, at.age_at(now)) != (*fetched_at, *age) {
                     return Err(format!(
                         "fetched at {fetched_at} ms, {age} ms old: read {read} was at {at:?}"
                     ));
                 }
-                let is_acceptable = self.callers[&id].pass.accepts(at);
-                (Expected::Served { read, via: *via }, is_acceptable)
+                Expected::Served { read, via: *via }
             }
         };
         let caller = &self.callers[&id];
@@ -38,7 +38,7 @@ impl Oracle {
         if !allowed.contains(&given) {
             return Err(format!("got {given:?}, due is {allowed:?}"));
         }
-        self.tally.note(Seen::in_answer(given, is_acceptable, is_at_once));
+        self.tally.note(Seen::in_answer(given, is_at_once));
         Ok(())
     }
 
@@ -54,11 +54,14 @@ impl Oracle {
     }
 
     /// The promises over a snapshot, whatever else is due to the caller.
-    fn may_have(&mut self, id: usize, read: usize, at: Point, now: Point) -> Verdict {
+    fn may_have(&mut self, id: usize, (read, via): (usize, Via), at: Point, now: Point) -> Verdict {
         let caller = &self.callers[&id];
         let age = at.age_at(now);
         if age >= caller.arrival.ages.max_age.min(PROMISE) {
             return Err(format!("promise 2: what read {read} brought is {age} ms old"));
+        }
+        if !caller.pass.accepts(at) && via != Via::Fallback {
+            return Err(format!("label: read {read} is not what was asked for, and {via:?} does not say so"));
         }
         if !caller.pass.accepts(at) && !self.may_fall_back(id, age, now) {
             let (at, not_before) = (at.mono, caller.pass.not_before);

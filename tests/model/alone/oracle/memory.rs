@@ -111,7 +111,7 @@ impl Oracle {
         let place = self.callers[&id].arrival.place;
         let stored = self.entry(place).and_then(|entry| self.requested_at(entry));
         match stored.filter(|(_, at)| self.may_fall_back(id, at.age_at(now), now)) {
-            Some((read, _)) => Expected::Served { read, via: Via::Memory { is_failing: true } },
+            Some((read, _)) => Expected::Served { read, via: Via::Fallback },
             None => Expected::Refused(refusal),
         }
     }

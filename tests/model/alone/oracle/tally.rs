@@ -66,10 +66,10 @@ impl Seen {
         Self::ForgottenRefusal,
     ];
 
-    pub(super) fn in_answer(given: Expected, is_acceptable: bool, is_at_once: bool) -> Self {
+    pub(super) fn in_answer(given: Expected, is_at_once: bool) -> Self {
         match given {
-            Expected::Served { .. } if !is_acceptable => Self::LastSnapshot,
             Expected::Served { via, .. } => match via {
+                Via::Fallback => Self::LastSnapshot,
                 Via::Memory { is_failing: false } => Self::Hit,
                 Via::Memory { is_failing: true } => Self::StaleWhileFailing,
                 Via::Read { is_collapsed: true, .. } => Self::SharedRead,

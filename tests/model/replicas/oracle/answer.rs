@@ -82,7 +82,7 @@ impl Oracle<'_> {
         }
         let Some((not_before, why)) = caller.not_before else { return Ok(()) };
         // What was invalidated is the last resort of who asks for nothing.
-        let is_last_resort = why == Why::Known && via == Via::Memory { is_failing: true };
+        let is_last_resort = why == Why::Known && via == Via::Fallback;
         if requested_at < not_before && !is_last_resort {
             return Err(format!(
                 "caller {id} arrived at {} ms and gets what was asked for at {requested_at} ms, {why:?} of {not_before} ms",

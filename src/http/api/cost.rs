@@ -1,0 +1,41 @@
+//! What a request costs its caller, known before anything of it is answered.
+
+use axum::extract::Request;
+use http::Method;
+
+use super::batch::Choice;
+use super::reconciliation::content_negotiation;
+use super::{balances, events, reconciliation};
+use crate::http::caller::Caller;
+use crate::http::query::Query;
+use crate::http::route::Route;
+use crate::http::state::Api;
+
+/// One unit for each balance that the request asks for, and at least one. A request that is refused as it stands
+/// costs one.
+pub(crate) fn of(api: &Api, caller: &Caller, request: &Request) -> usize {
+    let route = Route::of(request.uri().path());
+    let parameters = match route {
+        Route::Balances => balances::PARAMETERS,
+        Route::Reconciliation => reconciliation::PARAMETERS,
+        Route::Events => events::PARAMETERS,
+        _ => return 1,
+    };
+    let is_legal = |query: &Query<'_>| match route {
+        Route::Reconciliation => {
+            query.not_before().is_ok() && content_negotiation::negotiate(request.headers()).is_some()
+        }
+        Route::Events => events::refresh(query).is_ok(),
+        _ => query.not_before().is_ok(),
+    };
+    let is_read = match *request.method() {
+        Method::GET => true,
+        // The head of an event stream asks for nothing.
+        Method::HEAD => route != Route::Events,
+        _ => false,
+    };
+    let query = Query::parse(request.uri().query(), parameters).ok();
+    let query = query.filter(|query| is_read && is_legal(query));
+    let choice = query.as_ref().and_then(|query| Choice::of(api, caller, query).ok());
+    choice.map_or(1, |choice| choice.len().max(1))
+}

@@ -1,0 +1,96 @@
+//! What every kind of provider has in common: how a balance is requested, and how the answer is read.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::header::HeaderName;
+
+use super::authorisation::Authorisation;
+use crate::domain::{BodyError, Currency, Reading, Selector};
+
+/// One payment platform's balance API.
+pub trait Provider: Send + Sync {
+    /// The name in the configuration.
+    fn kind(&self) -> &str;
+
+    /// Where its production API is, if that is the same for every client.
+    fn default_base_url(&self) -> Option<&str>;
+
+    /// Outgoing calls per minute and account when the configuration says nothing; `None` where it must say.
+    fn default_budget_per_minute(&self) -> Option<u32> {
+        Some(300)
+    }
+
+    /// What authenticates us.
+    fn scheme(&self) -> Scheme;
+
+    /// The one currency of all its balances; `None` where an account can hold several.
+    fn only_currency(&self) -> Option<Currency>;
+
+    /// Whether it reports a total of its own, beside what is blocked.
+    fn reports_total(&self) -> bool;
+
+    /// How old its figures may be at the moment of its answer, where it says that they lag.
+    fn lag(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether one answer holds every balance of the account, because the request names neither currency nor type.
+    fn answers_all_balances(&self) -> bool {
+        false
+    }
+
+    /// A header that says how many seconds to wait, where `Retry-After` is missing.
+    fn wait_header(&self) -> Option<&HeaderName> {
+        None
+    }
+
+    /// Builds the request for one balance.
+    ///
+    /// # Errors
+    /// When a secret holds what no header may (a line break), or the URL is invalid.
+    fn request(
+        &self,
+        endpoint: &str,
+        selector: &Selector,
+        authorisation: &Authorisation,
+    ) -> Result<http::Request<Vec<u8>>, RequestError>;
+
+    /// Reads the body of a 2xx answer.
+    ///
+    /// # Errors
+    /// [`BodyError::Status`] when the body reports a failure of its own, [`BodyError::Invalid`] when it is not
+    /// what the provider documents.
+    fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError>;
+}
+
+impl fmt::Debug for dyn Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
+    }
+}
+
+/// What authenticates us at a kind of provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// A bearer token, static or exchanged for client credentials.
+    Token,
+    /// An API key and a session token on every call.
+    Keys,
+    /// The secrets that a declared kind names.
+    Declared,
+}
+
+/// Why a request cannot be built. Nothing that a provider says can cause it.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The URL or a header is invalid.
+    #[error("not a valid request: {0}")]
+    Http(#[from] http::Error),
+    /// The account gives no value for this name.
+    #[error("the account has no value for {{{0}}}")]
+    NoValue(String),
+    /// The kind does not take such a credential.
+    #[error("the credential is of another kind of provider")]
+    Credential,
+}

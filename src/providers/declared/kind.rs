@@ -1,0 +1,180 @@
+//! A declared kind as one more provider.
+
+use std::time::Duration;
+
+use http::header::HeaderName;
+use jiff::Timestamp;
+
+use super::mapping::Mapping;
+use super::reader::MappingReader;
+use super::request::RequestTemplate;
+use super::template::Filling;
+use super::token::{IssuedToken, TokenTemplate};
+use super::units::Units;
+use super::values::AccountValues;
+use crate::domain::{BodyError, Currency, ParseError, Reading, Selector};
+use crate::providers::{Authorisation, Provider, RequestError, Scheme};
+
+/// What a configuration says of a kind.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    /// Its name.
+    pub name: String,
+    /// A digest of everything else that is said of it, but for its examples.
+    pub digest: String,
+    /// Where its providers are, unless they say otherwise.
+    pub base_url: Option<String>,
+    /// What each account gives under `secrets`.
+    pub secrets: Vec<String>,
+    /// What each account gives under `parameters`.
+    pub parameters: Vec<String>,
+    /// How a balance is requested.
+    pub request: RequestTemplate,
+    /// What `{token}` is exchanged for.
+    pub token: Option<TokenTemplate>,
+    /// How a body is read.
+    pub mapping: Mapping,
+    /// How old its figures may be when it answers.
+    pub lag: Option<Duration>,
+    /// A header that says how many seconds to wait.
+    pub wait: Option<HeaderName>,
+}
+
+/// A kind of provider that the configuration declares.
+#[derive(Debug)]
+pub struct Declared {
+    declaration: Declaration,
+    reader: MappingReader,
+}
+
+impl Declared {
+    /// Makes the kind ready to be used.
+    #[must_use]
+    pub fn new(declaration: Declaration) -> Self {
+        Self { reader: MappingReader::new(&declaration.mapping), declaration }
+    }
+
+    /// What was said of it.
+    #[must_use]
+    pub fn declaration(&self) -> &Declaration {
+        &self.declaration
+    }
+
+    /// A digest of its declaration without its examples.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.declaration.digest
+    }
+
+    /// Where its secrets go: the path, and the token's path or URL.
+    #[must_use]
+    pub fn destination(&self) -> String {
+        let token = self.declaration.token.as_ref().map_or("", |token| token.endpoint.as_written());
+        [self.declaration.request.path.as_written(), token].join(" ")
+    }
+
+    /// Whether its requests need a token that is exchanged first.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.declaration.token.is_some()
+    }
+
+    /// Whether any text of a balance's request holds this name.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        self.declaration.request.templates().any(|template| template.names().any(|named| named == name))
+    }
+
+    /// Whether the path holds the type, so that every balance must have one.
+    #[must_use]
+    pub fn needs_type(&self) -> bool {
+        self.declaration.request.path.names().any(|name| name == "type")
+    }
+
+    /// What its amounts are counted in.
+    #[must_use]
+    pub fn units(&self) -> &Units {
+        self.reader.units()
+    }
+
+    /// Builds the call of the token endpoint.
+    ///
+    /// # Errors
+    /// When a secret holds what no header may, or the URL is invalid.
+    pub fn token_request(
+        &self,
+        base_url: &str,
+        values: &AccountValues,
+    ) -> Result<http::Request<Vec<u8>>, RequestError> {
+        self.token()?.request(base_url, values)
+    }
+
+    /// Reads the token endpoint's answer to a request that was sent at this moment.
+    ///
+    /// # Errors
+    /// [`ParseError`] when it is not what the kind says.
+    pub fn parse_token(&self, body: &[u8], asked_at: Timestamp) -> Result<IssuedToken, ParseError> {
+        let token = self.declaration.token.as_ref();
+        token.ok_or(ParseError { field: "token", problem: "not exchanged" })?.parse(body, asked_at)
+    }
+
+    fn token(&self) -> Result<&TokenTemplate, RequestError> {
+        self.declaration.token.as_ref().ok_or_else(|| RequestError::NoValue("token".to_owned()))
+    }
+}
+
+impl Provider for Declared {
+    fn kind(&self) -> &str {
+        &self.declaration.name
+    }
+
+    fn default_base_url(&self) -> Option<&str> {
+        self.declaration.base_url.as_deref()
+    }
+
+    fn default_budget_per_minute(&self) -> Option<u32> {
+        None
+    }
+
+    fn scheme(&self) -> Scheme {
+        Scheme::Declared
+    }
+
+    fn only_currency(&self) -> Option<Currency> {
+        self.reader.rule().only()
+    }
+
+    fn reports_total(&self) -> bool {
+        let mapping = &self.declaration.mapping;
+        mapping.blocked.is_some() && mapping.total.is_some()
+    }
+
+    fn lag(&self) -> Option<Duration> {
+        self.declaration.lag
+    }
+
+    fn answers_all_balances(&self) -> bool {
+        !self.names("currency") && !self.names("type")
+    }
+
+    fn wait_header(&self) -> Option<&HeaderName> {
+        self.declaration.wait.as_ref()
+    }
+
+    fn request(
+        &self,
+        endpoint: &str,
+        selector: &Selector,
+        authorisation: &Authorisation,
+    ) -> Result<http::Request<Vec<u8>>, RequestError> {
+        let Authorisation::Declared { values, token } = authorisation else {
+            return Err(RequestError::Credential);
+        };
+        let filling = Filling { values, token: token.as_ref(), selector: Some(selector) };
+        self.declaration.request.fill(endpoint, &filling)
+    }
+
+    fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {
+        Ok(self.reader.read(body, selector)?.reading)
+    }
+}

@@ -1,0 +1,178 @@
+//! Where a declared kind finds its amounts, as the configuration says it.
+
+use super::pointer::Pointer;
+use super::units::Units;
+use crate::domain::Currency;
+
+/// How a body becomes a balance.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// A whole number in the body that counts as the HTTP status.
+    pub status: Option<Pointer>,
+    /// What a body must say, else the provider failed.
+    pub success: Vec<Condition>,
+    /// What must be null or missing.
+    pub absent: Vec<Pointer>,
+    /// Which currency the amounts are in.
+    pub currency: CurrencyRule,
+    /// What the amounts are counted in.
+    pub units: Units,
+    /// The rows that every role without rows of its own reads.
+    pub rows: Option<Rows>,
+    /// Spendable now.
+    pub available: Role,
+    /// Held by operations in progress.
+    pub blocked: Option<Part>,
+    /// Set aside.
+    pub reserved: Option<Part>,
+    /// Being processed.
+    pub processing: Option<Part>,
+    /// The provider's own total.
+    pub total: Option<Role>,
+    /// Further money fields, shown verbatim.
+    pub report: Vec<Pointer>,
+    /// The provider's own timestamp.
+    pub observed_at: Option<Pointer>,
+}
+
+/// Which currency the amounts are in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CurrencyRule {
+    /// Always this one; the body does not name it.
+    Stated(Currency),
+    /// The one that the body names.
+    At {
+        /// Where.
+        at: Pointer,
+        /// How it is spelled.
+        case: Case,
+        /// The only one that there can be.
+        only: Option<Currency>,
+    },
+}
+
+impl CurrencyRule {
+    /// The currency that the kind itself knows.
+    #[must_use]
+    pub fn only(&self) -> Option<Currency> {
+        match self {
+            Self::Stated(currency) => Some(*currency),
+            Self::At { only, .. } => *only,
+        }
+    }
+
+    pub(super) fn case(&self) -> Case {
+        match self {
+            Self::Stated(_) => Case::Upper,
+            Self::At { case, .. } => *case,
+        }
+    }
+}
+
+/// How a provider spells currency codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Case {
+    /// `BRL`.
+    #[default]
+    Upper,
+    /// `brl`.
+    Lower,
+}
+
+impl Case {
+    pub(super) fn matches(self, text: &str, currency: Currency) -> bool {
+        match self {
+            Self::Upper => text == currency.as_str(),
+            Self::Lower => text == currency.as_str().to_ascii_lowercase(),
+        }
+    }
+}
+
+/// Rows of one array, of which one is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// The array.
+    pub array: Pointer,
+    /// What the row must say, besides its currency.
+    pub conditions: Vec<Condition>,
+}
+
+/// A member that must hold this value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The member.
+    pub at: Pointer,
+    /// Its value.
+    pub expected: Expected,
+}
+
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// A text.
+    Text(String),
+    /// A number, by its text.
+    Number(String),
+    /// True or false.
+    Boolean(bool),
+}
+
+/// Where one amount stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// The amount.
+    pub at: Pointer,
+    /// The rows that it stands in; `None` where it counts from the body.
+    pub rows: Option<Rows>,
+    /// Where the amount's own currency stands, if it has one.
+    pub currency: Option<Pointer>,
+    /// Whether it may be missing.
+    pub is_optional: bool,
+}
+
+/// One amount, or the exact sum of several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// One amount.
+    One(Role),
+    /// The sum of all of these.
+    Sum(Vec<Role>),
+}
+
+impl Part {
+    /// Every role in it.
+    #[must_use]
+    pub fn roles(&self) -> &[Role] {
+        match self {
+            Self::One(role) => std::slice::from_ref(role),
+            Self::Sum(roles) => roles,
+        }
+    }
+}
+
+impl Mapping {
+    /// Every part with its name, in the order of the answer.
+    #[must_use]
+    pub fn parts(&self) -> Vec<(&'static str, Part)> {
+        let available = Some(Part::One(self.available.clone()));
+        let total = self.total.clone().map(Part::One);
+        let parts = [
+            ("available", available),
+            ("blocked", self.blocked.clone()),
+            ("reserved", self.reserved.clone()),
+            ("processing", self.processing.clone()),
+            ("total", total),
+        ];
+        parts.into_iter().filter_map(|(name, part)| Some((name, part?))).collect()
+    }
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => f.write_str(number),
+            Self::Boolean(boolean) => write!(f, "{boolean}"),
+        }
+    }
+}

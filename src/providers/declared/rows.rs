@@ -1,0 +1,126 @@
+//! The one row, in an array, whose members equal what is asked for. The order of rows never matters.
+
+use serde_json::value::RawValue;
+
+use super::mapping::{Case, Condition};
+use super::pointer::Pointer;
+use super::reader::{Check, required};
+use super::shape::{Shape, Slot, Unreadable, Values};
+use crate::domain::{Currency, ParseError};
+use crate::providers::fields::{error, unquoted};
+
+/// An array, and what is read of its rows.
+#[derive(Debug)]
+pub(super) struct Array {
+    pointer: Pointer,
+    slot: Slot,
+    row: Shape,
+    currency: Slot,
+    selections: Vec<Selection>,
+}
+
+#[derive(Debug)]
+struct Selection {
+    conditions: Vec<Condition>,
+    checks: Vec<Check>,
+}
+
+/// The row that each selection chose, with its number.
+#[derive(Debug)]
+pub(super) struct Chosen<'a> {
+    rows: Vec<Values<'a>>,
+    by_selection: Vec<Option<usize>>,
+}
+
+impl<'a> Chosen<'a> {
+    /// The chosen row: its number, how many there are, and what it says.
+    pub(super) fn row(&self, selection: usize) -> Option<(usize, usize, &Values<'a>)> {
+        let row = (*self.by_selection.get(selection)?)?;
+        Some((row, self.rows.len(), self.rows.get(row)?))
+    }
+}
+
+impl Array {
+    pub(super) fn new(pointer: &Pointer, currency: &Pointer, body: &mut Shape) -> Self {
+        let mut row = Shape::default();
+        let (slot, currency) = (body.slot(pointer), row.slot(currency));
+        Self { pointer: pointer.clone(), slot, row, currency, selections: Vec::new() }
+    }
+
+    pub(super) fn pointer(&self) -> &Pointer {
+        &self.pointer
+    }
+
+    /// What is read of each row.
+    pub(super) fn shape(&mut self) -> &mut Shape {
+        &mut self.row
+    }
+
+    /// The place of a selection; the same conditions are one.
+    pub(super) fn selection(&mut self, conditions: &[Condition]) -> usize {
+        let known = self.selections.iter().position(|selection| selection.conditions == conditions);
+        known.unwrap_or_else(|| {
+            let checks = conditions.iter().map(|condition| Check::new(&mut self.row, condition)).collect();
+            self.selections.push(Selection { conditions: conditions.to_vec(), checks });
+            self.selections.len() - 1
+        })
+    }
+
+    /// Finds the row of each selection. Currency and conditions are read of every row, the rest of one.
+    pub(super) fn choose<'a>(
+        &self,
+        body: &Values<'a>,
+        case: Case,
+        currency: Currency,
+    ) -> Result<Chosen<'a>, ParseError> {
+        let mut chosen = Chosen { rows: Vec::new(), by_selection: vec![None; self.selections.len()] };
+        let Some(raw) = body.get(self.slot).map_err(|unreadable| unreadable.in_field("rows"))? else {
+            return Ok(chosen);
+        };
+        let rows: Vec<&RawValue> =
+            serde_json::from_str(raw.get()).map_err(|_| error("rows", "not an array"))?;
+        for (number, row) in rows.into_iter().enumerate() {
+            if !row.get().starts_with('{') {
+                return Err(error("rows", "a row that is no object"));
+            }
+            let values = self.row.read(row.get()).ok_or(error("rows", "a row that is no object"))?;
+            let named = required("currency", values.get(self.currency))?;
+            let named = unquoted(named).ok_or(error("currency", "not a string"))?;
+            let is_asked = case.matches(&named, currency);
+            for (selection, choice) in self.selections.iter().zip(&mut chosen.by_selection) {
+                if selection.holds(&values)? && is_asked && choice.replace(number).is_some() {
+                    return Err(error("rows", "two rows match"));
+                }
+            }
+            chosen.rows.push(values);
+        }
+        Ok(chosen)
+    }
+}
+
+impl Selection {
+    fn holds(&self, row: &Values<'_>) -> Result<bool, ParseError> {
+        let mut holds = true;
+        for check in &self.checks {
+            holds &= match row.get(check.slot) {
+                Ok(raw) => check.holds(raw),
+                Err(Unreadable::GivenTwice) => return Err(error("where", "given twice")),
+                Err(Unreadable::Array | Unreadable::NoObject) => false,
+            };
+        }
+        Ok(holds)
+    }
+}
+
+impl Unreadable {
+    pub(super) fn in_field(self, field: &'static str) -> ParseError {
+        error(
+            field,
+            match self {
+                Self::GivenTwice => "given twice",
+                Self::Array => "an array where an object is expected",
+                Self::NoObject => "not an object",
+            },
+        )
+    }
+}

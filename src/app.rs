@@ -1,7 +1,10 @@
 //! The composition root: configuration in, running gateway out. The only file that knows every module.
 
 mod assembly;
+mod build_info;
+mod error;
 mod kubernetes;
+mod lasting;
 mod live;
 mod reload;
 mod sharing;
@@ -20,40 +23,26 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{KubernetesSettings, ServiceAccounts};
 use crate::clock;
 use crate::config::{Config, Level, Watcher};
-use crate::domain::ProviderName;
 use crate::http::ops::{self, Ops};
 use crate::http::{self, Api, ApiParts};
 use crate::limits::Limiter;
 use crate::live::Live;
-use crate::metrics::{Metrics, MetricsError};
+use crate::metrics::Metrics;
 use crate::server::{self, Entrance, ListenerSettings};
 use crate::shutdown::{Hangups, Shutdown};
 use crate::telemetry::targets;
-use crate::trace::{TraceError, Tracer};
-use crate::upstream::ClientError;
-use reload::Reloader;
+use crate::trace::Tracer;
+use build_info::{REVISION, VERSION};
+use lasting::Lasting;
+use reload::{Reloader, SetLogLevel};
 use sharing::Sharing;
 use watches::Watches;
 
+pub use error::BuildError;
 pub use live::{LiveResult, StoreResult, read_once, try_store};
-
-/// The source revision, when the build was told.
-const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
 
 /// For the last traces, out of what the drain has left: a collector that hangs must not hold up a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
-/// Changes what is logged.
-type SetLogLevel = Box<dyn Fn(Level) + Send + Sync>;
-
-/// What outlives every configuration: a reload takes it over from the configuration before.
-struct Lasting {
-    tracer: Option<Tracer>,
-    sharing: Sharing,
-}
-
 /// The reloading task, or what it would end with where nothing reloads.
 type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 
@@ -78,26 +67,6 @@ pub struct App {
     shutdown: Shutdown,
 }
 
-/// Why a gateway cannot be built from a valid configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// A provider's client cannot be made.
-    #[error("providers.{0}: {1}")]
-    Client(ProviderName, #[source] ClientError),
-    /// The keys of service-account tokens cannot be asked for.
-    #[error("auth.kubernetes.jwks: {0}")]
-    Jwks(#[source] ClientError),
-    /// A listen address cannot be bound.
-    #[error("cannot listen on {0}: {1}")]
-    Bind(SocketAddr, #[source] std::io::Error),
-    /// Nothing can be sent to the collector.
-    #[error("tracing: {0}")]
-    Tracing(#[from] TraceError),
-    /// A defect in the metrics.
-    #[error("metrics: {0}")]
-    Metrics(#[from] MetricsError),
-}
-
 impl App {
     /// Binds both listeners and makes everything behind them; nothing is served and nobody is asked yet.
     ///
@@ -107,11 +76,13 @@ impl App {
         config: Config,
         dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
-        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?);
+        let metrics = Arc::new(Metrics::new(VERSION, REVISION)?);
         let tracer =
             config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;
         let sharing = Sharing::of(&config, &metrics)?;
-        let gateway = assembly::gateway(&config, &metrics, sharing.shared())?.traced(tracer.clone());
+        let lasting = Lasting::new(tracer, sharing);
+        let shared = lasting.sharing.shared();
+        let gateway = assembly::gateway(&config, &metrics, shared, lasting.cache.clone())?;
         let kubernetes = kubernetes::settings(&config)?;
         let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
         let settings = &config.server;
@@ -123,8 +94,8 @@ impl App {
             callers: config.callers.clone(),
             hooks: config.hooks.clone(),
             server: settings,
-            limiter: &Limiter::new(sharing.shared().cloned()),
-            tracer: tracer.clone(),
+            limiter: &Limiter::new(shared.cloned()),
+            tracer: lasting.tracer.clone(),
         };
         let shutdown = Shutdown::default();
         let api_state =
@@ -136,7 +107,7 @@ impl App {
             shutdown: shutdown.clone(),
             dropped_log_lines: Arc::new(dropped_log_lines),
         };
-        metrics.config_last_reload_success.set(unix_seconds());
+        reload::note_success(&metrics);
         let bound = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted);
         Ok(Self {
             api_addr: bound(&api, settings.api),
@@ -155,7 +126,7 @@ impl App {
             }),
             service,
             service_accounts,
-            lasting: Lasting { tracer, sharing },
+            lasting,
             kubernetes,
             operations,
             config,
@@ -262,7 +233,7 @@ impl App {
         };
 
         // Reloads have ended with the beginning of the drain. Neither task fails but by a panic, which is logged.
-        if let (Ok(end), Ok(Lasting { tracer, sharing })) = (stages.await, reloads.await) {
+        if let (Ok(end), Ok(Lasting { tracer, sharing, .. })) = (stages.await, reloads.await) {
             if let Some(tracer) = tracer {
                 // Traces that the collector does not accept in time are lost.
                 let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
@@ -286,9 +257,4 @@ impl App {
         }
         tracing::info!(target: targets::LIFECYCLE, event = "stopped", "stopped");
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
-fn unix_seconds() -> f64 {
-    clock::now().wall.as_millisecond() as f64 / Duration::from_secs(1).as_millis() as f64
 }

@@ -8,6 +8,7 @@ pub mod amount;
 pub mod answer;
 pub mod currency;
 pub mod error;
+mod exact_sum;
 pub mod freshness;
 pub mod key;
 pub mod moment;

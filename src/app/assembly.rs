@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::BuildError;
+use super::error::BuildError;
+use crate::cache::BalanceCache;
 use crate::clock;
 use crate::config::{AccountConfig, Config, ProviderConfig};
 use crate::domain::ProviderName;
@@ -20,6 +21,7 @@ pub(super) fn gateway(
     config: &Config,
     metrics: &Metrics,
     shared: Option<&Arc<Shared>>,
+    cache: BalanceCache,
 ) -> Result<Gateway, BuildError> {
     let make = |provider: &ProviderConfig| make_provider(provider, shared, metrics);
     let providers: Vec<_> = config.providers.iter().map(make).collect::<Result<_, _>>()?;
@@ -28,11 +30,7 @@ pub(super) fn gateway(
         let upstream = Upstream::new(upstream_settings(account, &by_name, shared)?);
         Some(Account::new(account.settings.clone(), Arc::new(upstream)))
     });
-    let gateway = Gateway::new(accounts.collect(), providers, clock::now);
-    Ok(match shared {
-        Some(shared) => gateway.sharing(shared),
-        None => gateway,
-    })
+    Ok(Gateway::new(accounts.collect(), providers, cache, clock::now))
 }
 
 /// The next gateway, out of the one before and its configuration. Nothing has changed when it fails.
@@ -41,6 +39,7 @@ pub(super) async fn reconfigured(
     config: &Config,
     metrics: &Metrics,
     shared: Option<&Arc<Shared>>,
+    cache: BalanceCache,
 ) -> Result<Gateway, BuildError> {
     let old_providers = by_name(gateway.providers());
     let make = |provider: &ProviderConfig| match old_providers.get(&provider.settings.name) {
@@ -64,7 +63,7 @@ pub(super) async fn reconfigured(
         };
         Some(Account::new(account.settings.clone(), upstream))
     });
-    let next = gateway.reconfigured(accounts.collect(), providers);
+    let next = gateway.reconfigured(accounts.collect(), providers, cache);
     for account in &config.accounts {
         if has_new_secret(account, config, before) {
             next.forget_refusals(&account.settings.name).await;

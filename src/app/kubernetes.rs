@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::BuildError;
+use super::error::BuildError;
 use crate::auth::{FetchKeys, KeySource, KubernetesSettings};
 use crate::config::{Config, JwksConfig, KubernetesConfig};
 use crate::upstream::{ClientError, JwksClient, JwksSettings};

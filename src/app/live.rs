@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cache::BalanceCache;
 use crate::clock;
 use crate::config::Config;
 use crate::domain::{AccountName, BalanceType, Currency, Wish};
@@ -9,7 +10,9 @@ use crate::gateway::{Asked, Refusal};
 use crate::metrics::Metrics;
 use crate::shared;
 
-use super::{BuildError, REVISION};
+use super::assembly;
+use super::build_info::{REVISION, VERSION};
+use super::error::BuildError;
 
 /// How one live read went.
 #[derive(Debug)]
@@ -31,8 +34,8 @@ pub struct LiveResult {
 /// # Errors
 /// [`BuildError`] when a provider's client cannot be made.
 pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let gateway = super::assembly::gateway(config, &metrics, None)?;
+    let metrics = Metrics::new(VERSION, REVISION)?;
+    let gateway = assembly::gateway(config, &metrics, None, BalanceCache::new(clock::now))?;
     let mut results = Vec::new();
     for account in gateway.accounts().filter(|account| account.is_enabled()) {
         for slot in account.balances() {

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{BuildError, Lasting, SetLogLevel, Watches, assembly, kubernetes, unix_seconds};
+use super::error::BuildError;
+use super::lasting::Lasting;
+use super::watches::Watches;
+use super::{assembly, kubernetes};
 use crate::auth::ServiceAccounts;
 use crate::clock;
-use crate::config::{Change, Config, Watcher};
+use crate::config::{Change, Config, Level, Watcher};
 use crate::http::{Api, ApiParts, ServerSettings};
 use crate::limits::Limiter;
 use crate::live::Live;
@@ -21,6 +24,9 @@ use crate::trace::Tracer;
 
 /// How often the files are looked at. What is being written is read when two looks in a row see the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Changes what is logged.
+pub(super) type SetLogLevel = Box<dyn Fn(Level) + Send + Sync>;
 
 /// What a reload needs of the running gateway.
 pub(super) struct Reloader {
@@ -107,14 +113,11 @@ impl Reloader {
             None
         };
         let shared = sharing.as_ref().unwrap_or(&self.lasting.sharing).shared();
+        let cache = self.lasting.next_cache(tracer.clone(), sharing.as_ref());
         let before = (api.gateway().as_ref(), &self.config);
-        let gateway = assembly::reconfigured(before, &config, &self.metrics, shared).await?;
-        let gateway = match (&sharing, shared) {
-            (Some(_), Some(shared)) => gateway.sharing(shared),
-            (Some(_), None) => gateway.alone(),
-            _ => gateway,
-        };
-        let gateway = Arc::new(gateway.traced(tracer.clone()));
+        let gateway = assembly::reconfigured(before, &config, &self.metrics, shared, cache.clone()).await?;
+        let gateway = Arc::new(gateway);
+        self.lasting.cache = cache;
         if let Some(sharing) = sharing {
             if let Some(before) = self.lasting.sharing.shared() {
                 before.leave().await;
@@ -147,7 +150,7 @@ impl Reloader {
         self.server.replace(config.server.clone());
         (self.set_log_level)(config.log.level);
         self.metrics.reloaded(ReloadResult::Ok);
-        self.metrics.config_last_reload_success.set(unix_seconds());
+        note_success(&self.metrics);
         tracing::info!(
             target: targets::LIFECYCLE,
             event = "config_reloaded",
@@ -176,4 +179,14 @@ fn needs_restart(started: &ServerSettings, now: &ServerSettings) -> impl Iterato
         ("server.hooks_tls", started.hooks_tls.is_some() != now.hooks_tls.is_some()),
     ];
     keys.into_iter().filter_map(|(key, has_changed)| has_changed.then_some(key))
+}
+
+/// Notes in the metrics that a configuration is in force from now on.
+pub(super) fn note_success(metrics: &Metrics) {
+    metrics.config_last_reload_success.set(unix_seconds());
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn unix_seconds() -> f64 {
+    clock::now().wall.as_millisecond() as f64 / Duration::from_secs(1).as_millis() as f64
 }

@@ -5,21 +5,20 @@
 
 mod jwks;
 mod service_account;
+mod settings;
 mod token;
 mod verified;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
-use tower::BoxError;
 
 pub use jwks::{Jwks, JwksError};
 pub use service_account::ServiceAccount;
+pub use settings::{FetchKeys, KeySource, KubernetesSettings};
 
 use crate::clock;
 use crate::metrics::{AuthFailure, Metrics};
@@ -30,29 +29,6 @@ use verified::VerifiedTokens;
 const FETCH_INTERVAL: Duration = Duration::from_secs(10);
 /// Requests that may wait for a fetch: a twentieth of what may be in flight, since anybody can name an unknown key.
 const MOST_WAITING: usize = 1_000;
-
-/// Asks for the issuer's keys once; the answer is a JSON Web Key Set.
-pub type FetchKeys = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<u8>, BoxError>> + Send + Sync>;
-
-/// Whose tokens are accepted.
-#[derive(Clone, Debug)]
-pub struct KubernetesSettings {
-    /// `iss` of every token.
-    pub issuer: String,
-    /// Among the `aud` of every token.
-    pub audience: String,
-    /// What tokens are verified with.
-    pub keys: KeySource,
-}
-
-/// Where the issuer's keys come from.
-#[derive(Clone)]
-pub enum KeySource {
-    /// They are known.
-    Known(Jwks),
-    /// They are asked for.
-    Fetched(FetchKeys),
-}
 
 /// Knows the service account of a token.
 pub struct ServiceAccounts {
@@ -161,15 +137,6 @@ impl ServiceAccounts {
         let fetched = Arc::new(Trust { settings, keys, verified: VerifiedTokens::default() });
         // Not if the settings were replaced meanwhile: these are the keys of the old ones.
         self.trust.compare_and_swap(&Some(trust), Some(fetched));
-    }
-}
-
-impl fmt::Debug for KeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Known(keys) => f.debug_tuple("Known").field(keys).finish(),
-            Self::Fetched(_) => f.write_str("Fetched"),
-        }
     }
 }
 

@@ -4,9 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::{Question, TOO_OLD};
-use crate::domain::{Answer, Failure, Moment, Priority, Snapshot, Turn, UpstreamError};
+use super::question::Question;
+use crate::domain::{Answer, Failure, Moment, ParseError, Priority, Snapshot, Turn, UpstreamError};
 use crate::trace::ReadTrace;
+
+/// What those who waited for an answer get that is too old for them by its own `Age`.
+const TOO_OLD: Failure = Failure {
+    error: UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" }),
+    retry_at: None,
+    is_held: false,
+};
 
 #[derive(Debug)]
 pub(super) struct Entry {

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::IDLE_LIFE;
 use crate::domain::{BalanceKey, Mark, MaxAge};
+
+/// Entries idle for this long belong to removed accounts: each scrape of the metrics reads all others, whose alert
+/// levels are judged on the last snapshot, however old it is.
+pub(super) const IDLE_LIFE: Duration = Duration::from_hours(24);
 
 /// The marks of every balance; kept as long as a snapshot from before one may be stored.
 #[derive(Clone, Debug, Default)]

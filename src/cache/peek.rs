@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{BalanceCache, Question};
+use super::balance_cache::BalanceCache;
+use super::question::Question;
 use crate::domain::{Demand, Failure, Snapshot};
 
 /// What memory alone says to a question.

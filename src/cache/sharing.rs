@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::balance_cache::BalanceCache;
 use super::entry::Entry;
-use super::{BalanceCache, Claim, Question, Shared};
+use super::question::Question;
 use crate::domain::{Answer, BalanceKey, Limits, Priority, StoreTime};
+use crate::shared::{Claim, Shared};
 
 impl BalanceCache {
     /// An empty cache that shares what it knows with other replicas. What was invalidated here stays so.

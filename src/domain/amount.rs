@@ -10,10 +10,8 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 use super::currency::Currency;
-use super::sum::ExactSum;
+use super::exact_sum::{ExactSum, MAX_SCALE};
 
-/// Decimals that a [`Decimal`] can hold.
-pub(super) const MAX_SCALE: u32 = 28;
 /// Digits of 2^96, the bound of a [`Decimal`]'s mantissa.
 const MAX_DIGITS: usize = 29;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::SetOnce;
 
-use super::balance::Refusal;
 use super::lookup::Source;
+use super::refusal::Refusal;
 use crate::domain::{
     AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Order, ProviderName, Selector,
 };

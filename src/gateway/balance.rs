@@ -8,93 +8,14 @@ use std::time::{Duration, Instant};
 use futures_util::poll;
 use jiff::Timestamp;
 
-use super::Gateway;
 use super::account::{Account, BalanceSlot, UpstreamBalance};
+use super::asked::Asked;
+use super::forced::Forced;
+use super::found::Found;
 use super::lookup::Lookup;
-use crate::cache::Absence;
-use crate::domain::{Limits, Moment, RetryAfter, Snapshot, UpstreamError, Wish};
-
-/// What a caller asks, whichever balance it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked {
-    /// When the request came.
-    pub arrived: Moment,
-    /// What it says about freshness.
-    pub wish: Wish,
-    /// Until when the caller waits.
-    pub deadline: Instant,
-}
-
-/// A balance that may be served.
-#[derive(Debug)]
-pub struct Found {
-    /// The balance.
-    pub snapshot: Arc<Snapshot>,
-    /// How it was found.
-    pub via: Via,
-}
-
-/// How a balance was found: what `Cache-Status` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Via {
-    /// In memory; over `fresh_for`, the last read may have failed.
-    Memory {
-        /// Whether the last read failed or was refused.
-        is_failing: bool,
-    },
-    /// A read brought it.
-    Read {
-        /// Why memory did not do.
-        absence: Absence,
-        /// Whether another caller began the read.
-        is_collapsed: bool,
-    },
-    /// The last snapshot, because the caller's own read failed, was refused or took too long.
-    Fallback,
-}
-
-/// Why no balance is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Account or provider switched off.
-    Disabled,
-    /// Nothing acceptable in memory, and the caller wants nobody asked.
-    NotCached,
-    /// The caller's own deadline passed first.
-    DeadlineExceeded,
-    /// The caller's limit of forced reads.
-    ForcedLimit(RetryAfter),
-    /// The read failed, or was refused.
-    Failed(UpstreamError, Option<RetryAfter>),
-}
-
-/// A unit of a caller's forced limit, taken for a read that its demand makes necessary. Dropped, it is spent.
-pub trait Forced {
-    /// Gives the unit back: no read was made.
-    fn give_back(self);
-}
-
-/// A caller without such a limit.
-impl Forced for () {
-    fn give_back(self) {}
-}
-
-impl<F: Forced> Forced for Option<F> {
-    fn give_back(self) {
-        if let Some(unit) = self {
-            unit.give_back();
-        }
-    }
-}
-
-impl Found {
-    /// Its age; `None` when it may not be served any more.
-    #[must_use]
-    pub fn age(&self, limits: Limits, now: Moment) -> Option<Duration> {
-        let age = self.snapshot.age_at(now);
-        (age < limits.max_age.get()).then_some(age)
-    }
-}
+use super::refusal::Refusal;
+use super::state::Gateway;
+use crate::domain::RetryAfter;
 
 impl Gateway {
     /// Serves one balance, with its age. `charge` takes a unit of the caller's forced limit at that moment, or says

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::balance::{Asked, Forced, Found, Refusal, Via};
+use super::asked::Asked;
+use super::forced::Forced;
+use super::found::{Found, Via};
+use super::refusal::Refusal;
 use crate::cache::{Absence, BalanceCache, Peek, Question};
 use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, Priority, RetryAfter, UpstreamError};
 

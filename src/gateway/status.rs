@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{BalanceSlot, Gateway};
+use super::account::BalanceSlot;
+use super::state::Gateway;
 use crate::domain::{
     AccountName, BalanceType, Currency, ErrorKind, Level, Limits, ProviderName, Snapshot, rounded_up,
 };

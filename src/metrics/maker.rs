@@ -2,7 +2,7 @@
 
 use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::MetricsError;
+use super::error::MetricsError;
 
 /// Makes families of one registry.
 pub(super) struct Maker<'a>(pub(super) &'a Registry);

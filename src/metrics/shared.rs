@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
+use super::error::MetricsError;
 use super::labels::{Label, SharedError, SharedOperation};
 use super::maker::Maker;
-use super::{Metrics, MetricsError};
+use super::registry::Metrics;
 
 /// From a store next door to the longest `shared.timeout`.
 const SHARED_BUCKETS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0];

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Tracer;
 use super::context::SpanContext;
+use super::tracer::Tracer;
 use super::wire::{self, Span, SpanKind};
 use crate::domain::{
     AccountName, BalanceType, Currency, ErrorKind, Moment, ProviderName, Selector, UpstreamError,

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Tracer;
 use super::context::SpanContext;
 use super::read::ReadTrace;
 use super::request::{self, Recording};
+use super::tracer::Tracer;
 use crate::domain::{Answer, BalanceKey, Moment};
 
 /// What started a read; this decides about its sampling.

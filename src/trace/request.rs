@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::Tracer;
 use super::context::{Parent, SpanContext};
+use super::tracer::Tracer;
 use super::wire::{self, KeyValue, SpanKind};
 use crate::domain::Moment;
 

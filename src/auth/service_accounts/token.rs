@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
-use super::KubernetesSettings;
 use super::jwks::Jwks;
+use super::settings::KubernetesSettings;
 use crate::metrics::AuthFailure;
 
 /// For clocks that differ, in seconds.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Demand, Limits};
+use super::demand::{Demand, Limits};
 use crate::domain::moment::Moment;
 
 /// Added to a caller's `not_before`, since it may come from another replica's clock.
@@ -59,5 +59,13 @@ impl Wish {
             only_if_cached: self.only_if_cached,
             fallback: self.stale_if_error.filter(|_| since.is_none()).map(|age| age.min(ceiling)),
         }
+    }
+}
+
+impl Demand {
+    /// The demand of a caller without one: the ceiling alone.
+    #[must_use]
+    pub fn none(arrived: Moment, limits: Limits) -> Self {
+        Wish::default().demand(arrived, limits)
     }
 }

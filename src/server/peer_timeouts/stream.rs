@@ -12,7 +12,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Pace, Protocol, heads::Heads};
+use super::{
+    heads::Heads,
+    pace::{Pace, Protocol},
+};
 
 /// A balance with its head is some 800 bytes.
 const SMALL_ANSWER: usize = 2 * 1024;

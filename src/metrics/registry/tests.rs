@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
+use crate::metrics::Family;
 
 /// A gateway's metrics with one route, one caller and one provider, and no request so far.
 fn made() -> (Metrics, RouteMetrics, CallerMetrics, Arc<ProviderMetrics>) {

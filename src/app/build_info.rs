@@ -1,0 +1,10 @@
+//! What this build is.
+
+/// The source revision, when the build was told.
+pub(super) const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// The version of the crate.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");

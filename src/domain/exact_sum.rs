@@ -1,0 +1,47 @@
+//! An exact sum of decimals. On its way it may be larger than 96 bits hold, and fit again at the end.
+
+use rust_decimal::Decimal;
+
+/// Decimals that a [`Decimal`] can hold.
+pub(super) const MAX_SCALE: u32 = 28;
+
+/// A sum in integers: whole ones, and parts of 10^−28. Either has room for more than 2^31 decimals of any size.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ExactSum {
+    whole: i128,
+    parts: i128,
+    /// The most decimals that were written so far.
+    shown: u32,
+}
+
+impl ExactSum {
+    pub(super) fn plus(self, value: Decimal) -> Self {
+        let (mantissa, scale) = (value.mantissa(), value.scale());
+        let one = 10_i128.pow(scale);
+        Self {
+            whole: self.whole + mantissa / one,
+            parts: self.parts + mantissa % one * 10_i128.pow(MAX_SCALE - scale),
+            shown: self.shown.max(scale),
+        }
+    }
+
+    /// The sum with as many decimals as were written, as far as they fit; `None` when the digits do not.
+    pub(super) fn total(self) -> Option<Decimal> {
+        let (mut parts, mut scale) = (self.parts, MAX_SCALE);
+        while scale > 0 && parts % 10 == 0 {
+            (parts, scale) = (parts / 10, scale - 1);
+        }
+        let mantissa = self.whole.checked_mul(10_i128.pow(scale))?.checked_add(parts)?;
+        let sum = Decimal::try_from_i128_with_scale(mantissa, scale).ok()?;
+        Some(padded(sum, self.shown))
+    }
+}
+
+/// The same value with zeros appended up to `scale`, as far as they fit.
+fn padded(value: Decimal, scale: u32) -> Decimal {
+    let at = |scale: u32| {
+        let mantissa = value.mantissa().checked_mul(10_i128.checked_pow(scale - value.scale())?)?;
+        Decimal::try_from_i128_with_scale(mantissa, scale).ok()
+    };
+    (value.scale()..=scale).rev().find_map(at).unwrap_or(value)
+}

@@ -1,0 +1,44 @@
+//! A balance that may be served, and how it was found.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::Absence;
+use crate::domain::{Limits, Moment, Snapshot};
+
+/// A balance that may be served.
+#[derive(Debug)]
+pub struct Found {
+    /// The balance.
+    pub snapshot: Arc<Snapshot>,
+    /// How it was found.
+    pub via: Via,
+}
+
+/// How a balance was found: what `Cache-Status` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// In memory; over `fresh_for`, the last read may have failed.
+    Memory {
+        /// Whether the last read failed or was refused.
+        is_failing: bool,
+    },
+    /// A read brought it.
+    Read {
+        /// Why memory did not do.
+        absence: Absence,
+        /// Whether another caller began the read.
+        is_collapsed: bool,
+    },
+    /// The last snapshot, because the caller's own read failed, was refused or took too long.
+    Fallback,
+}
+
+impl Found {
+    /// Its age; `None` when it may not be served any more.
+    #[must_use]
+    pub fn age(&self, limits: Limits, now: Moment) -> Option<Duration> {
+        let age = self.snapshot.age_at(now);
+        (age < limits.max_age.get()).then_some(age)
+    }
+}

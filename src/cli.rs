@@ -36,7 +36,7 @@ enum Command {
     Sandbox(sandbox::SandboxArguments),
     /// Validate a configuration and print it with secrets masked.
     Check(check::CheckArguments),
-    /// Print a fresh caller key and its SHA-256 for the configuration.
+    /// Print a new caller key and its SHA-256 for the configuration.
     NewKey,
     /// Print the balances of a running gateway as a table.
     Balances(balances::BalancesArguments),
@@ -54,12 +54,12 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Loads the file, or says on standard error everything that is wrong with it.
+    /// Loads the file, or prints every mistake to standard error.
     fn load(&self) -> Result<Config, ExitCode> {
         config::load(&self.path).map_err(|errors| usage(&errors))
     }
 
-    /// Likewise, without the files and variables that it names.
+    /// Loads the file without reading the files and variables that it names.
     fn load_without_secrets(&self) -> Result<Config, ExitCode> {
         config::load_without_secrets(&self.path).map_err(|errors| usage(&errors))
     }
@@ -79,19 +79,19 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Says what is wrong with a configuration.
+/// Prints the mistakes of a configuration.
 fn usage(errors: &config::ConfigErrors) -> ExitCode {
     complain(&errors.to_string());
     ExitCode::from(2)
 }
 
-/// Says which argument cannot be used.
+/// Prints which argument cannot be used.
 fn misused(error: &dyn std::error::Error) -> ExitCode {
     failed(error);
     ExitCode::from(2)
 }
 
-/// Says what failed at run time.
+/// Prints an error and its causes.
 fn failed(error: &dyn std::error::Error) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -117,7 +117,7 @@ fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The runtime of a command that serves or asks.
+/// The runtime of a command that uses the network.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

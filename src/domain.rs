@@ -1,6 +1,6 @@
-//! What the gateway talks about: money, names, snapshots, freshness and failures, as values.
+//! The values that the modules exchange: money, names, snapshots, freshness and failures.
 //!
-//! Nothing here does I/O or reads a clock: whoever judges age passes `now` in.
+//! Nothing here does I/O or reads a clock: functions that judge age take `now`.
 #![warn(clippy::float_arithmetic, clippy::wildcard_enum_match_arm)]
 
 pub mod alerts;

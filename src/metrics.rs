@@ -1,8 +1,8 @@
-//! Every metric of the gateway: an own registry, handles made once, closed label sets.
+//! Every metric of the gateway: a separate registry, handles made once, closed label sets.
 //!
-//! prometheus looks children up by a hash of the label values without a separator, so two pairs of values that
-//! concatenate to the same text would share a child. Every second label here is a closed set of which no member
-//! ends in another, and what has free labels is made at scrape time (`live.rs`).
+//! The prometheus crate finds children by a hash of the label values without a separator. Two pairs of values that
+//! concatenate to the same text would share a child. So every second label is a closed set in which no member ends
+//! with another, and families with free labels are built at scrape time (`live.rs`).
 
 mod error;
 mod events;

@@ -1,6 +1,6 @@
 //! The stages of a shutdown, and the signals that begin one.
 //!
-//! A stage is looked at with every answer, so it is a flag beside its token: to ask a token is to take its lock.
+//! Every answer checks a stage. So each stage is a flag beside its cancellation token: checking a token takes a lock.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use std::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// How far a shutdown has come: draining, then no longer accepting, then cutting. Clones share it.
+/// The stages of a shutdown: draining, then not accepting, then cutting. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     draining: Stage,
@@ -24,14 +24,14 @@ pub struct Shutdown {
     cut: Stage,
 }
 
-/// SIGTERM and SIGINT, from the moment of installation on.
+/// SIGTERM and SIGINT since the handlers were installed.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Tells one task that accepting has stopped; its lock is taken when the task is first polled and never again.
+/// Tells one task that accepting has stopped. It takes the lock of the token only at the first poll.
 #[derive(Debug)]
 pub(crate) struct StopWatch {
     stopped: Stage,
@@ -46,7 +46,7 @@ struct Stage {
 }
 
 impl Shutdown {
-    /// The stages for what serves to the end: it never drains, and stops when the rest is cut.
+    /// The stages for a listener that serves to the end: it never drains, and stops with the cut.
     #[must_use]
     pub fn until_cut(&self) -> Self {
         Self { draining: Stage::default(), stopped: self.cut.clone(), cut: self.cut.clone() }
@@ -54,25 +54,25 @@ impl Shutdown {
 
     /// Goes through the first two stages: draining at once, not accepting after `delay`.
     ///
-    /// The third is the caller's, since only it knows when everything that drains has ended.
+    /// The caller begins the third stage, because only it knows when all draining parts have ended.
     pub async fn drain(&self, delay: Duration) {
         self.begin_drain();
         tokio::time::sleep(delay).await;
         self.begin_stop();
     }
 
-    /// From here on readiness says no, and every answer asks the client to leave.
+    /// Begins draining: readiness fails, and every answer closes its connection.
     pub fn begin_drain(&self) {
         self.draining.reach();
     }
 
-    /// From here on no connection is accepted, and idle ones close.
+    /// Stops accepting connections, and closes idle ones.
     pub fn begin_stop(&self) {
         self.begin_drain();
         self.stopped.reach();
     }
 
-    /// Ends what is left.
+    /// Cuts the remaining connections.
     pub fn begin_cut(&self) {
         self.begin_stop();
         self.cut.reach();
@@ -89,12 +89,12 @@ impl Shutdown {
         self.draining.token.cancelled().await;
     }
 
-    /// Waits until nothing is accepted any more.
+    /// Waits until no connection is accepted any more.
     pub async fn stopped_accepting(&self) {
         self.stopped.token.cancelled().await;
     }
 
-    /// Waits until what is left is to end.
+    /// Waits until the remaining connections are cut.
     pub async fn cut(&self) {
         self.cut.token.cancelled().await;
     }
@@ -107,11 +107,10 @@ impl Shutdown {
 }
 
 impl Signals {
-    /// Takes both signals over from the system's default, which is to end the process at once. To be called before
-    /// anything slow.
+    /// Installs handlers for both signals, whose default ends the process at once. Call it before anything slow.
     ///
     /// # Errors
-    /// When the system refuses a handler.
+    /// When the system rejects a handler.
     pub fn install() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -125,20 +124,20 @@ impl Signals {
     }
 }
 
-/// SIGHUP, from the moment of installation on.
+/// SIGHUP since the handler was installed.
 #[derive(Debug)]
 pub struct Hangups(Signal);
 
 impl Hangups {
-    /// Takes the signal over from the system's default, which is to end the process.
+    /// Installs a handler for the signal, whose default ends the process.
     ///
     /// # Errors
-    /// When the system refuses a handler.
+    /// When the system rejects a handler.
     pub fn install() -> io::Result<Self> {
         Ok(Self(signal(SignalKind::hangup())?))
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         self.0.recv().await;
     }
@@ -160,7 +159,7 @@ impl StopWatch {
 
 impl Stage {
     fn reach(&self) {
-        // Before the token: whoever it wakes looks at the flag.
+        // Before the token: a woken task checks the flag.
         self.is_reached.store(true, Ordering::Release);
         self.token.cancel();
     }
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serves_until_the_cut_sees_nothing_before_it() {
+    fn a_listener_that_serves_until_the_cut_sees_no_earlier_stage() {
         let shutdown = Shutdown::default();
         let last = shutdown.until_cut();
 

@@ -1,4 +1,5 @@
-//! Structured logs on standard output that never block a request: a full pipe costs lines, which are counted.
+//! Structured logs on standard output. They never block a request: when the pipe is full, lines are dropped and
+//! counted.
 
 pub mod targets;
 
@@ -12,10 +13,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// Lines that wait for standard output; the default of 128,000 costs 4 MB at start.
+/// Lines that may wait for standard output; the default of 128,000 takes 4 MB at start.
 const BUFFERED_LINES: usize = 8_192;
 
-/// Writes the lines out while it lives; dropped last in `main`.
+/// Writes log lines while it exists; `main` drops it last.
 #[must_use]
 #[derive(Debug)]
 pub struct Telemetry {
@@ -25,10 +26,10 @@ pub struct Telemetry {
     _guard: WorkerGuard,
 }
 
-/// Starts logging for this process; the events of its life are logged down to `lifecycle`.
+/// Starts logging for this process. Events of its lifecycle are logged from the level `lifecycle` on.
 ///
 /// # Errors
-/// When the process logs already.
+/// When logging was already started.
 pub fn start(
     level: LevelFilter,
     lifecycle: LevelFilter,
@@ -44,7 +45,7 @@ pub fn start(
     Ok(Telemetry { dropped, filter, lifecycle, _guard: guard })
 }
 
-/// Down to which level each part of the program is logged.
+/// The least level that is logged for each target.
 fn targets(level: LevelFilter, lifecycle: LevelFilter) -> Targets {
     Targets::new()
         .with_target("balance_gateway", level)
@@ -55,7 +56,7 @@ fn targets(level: LevelFilter, lifecycle: LevelFilter) -> Targets {
 }
 
 impl Telemetry {
-    /// Counts the lines that standard output did not take.
+    /// Counts the dropped lines.
     pub fn dropped_lines(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
         let dropped = self.dropped.clone();
         move || dropped.dropped_lines() as u64
@@ -65,17 +66,17 @@ impl Telemetry {
     pub fn set_level(&self) -> impl Fn(LevelFilter) + Send + Sync + use<> {
         let (filter, lifecycle) = (self.filter.clone(), self.lifecycle);
         move |level| {
-            // It fails where nothing is logged any more.
+            // Fails only after logging has ended.
             let _ = filter.reload(targets(level, lifecycle));
         }
     }
 }
 
-/// A panic is a line like any other. Its message is ours and holds no secret; its place is enough to find it.
+/// Logs panics like other events. Their messages are our own and contain no secret.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let message = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(place, message, "a panic");
+        tracing::error!(place, message, "panic");
     }));
 }

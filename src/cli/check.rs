@@ -1,4 +1,4 @@
-//! `check`: validates what `serve` would, shows what is in effect, warns of what is unwise.
+//! `check`: validates a configuration as `serve` does, shows the effective values, warns of unwise ones.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -14,8 +14,7 @@ pub(super) struct CheckArguments {
     /// Also read each balance once, and try the shared store; prints status, currency and latency, never an amount.
     #[arg(long)]
     live: bool,
-    /// Do not read what files and environment variables hold: secrets, certificates, CAs. For CI, where they are not
-    /// there.
+    /// Do not read secrets, certificates and CAs from files and environment variables. For CI, which does not have them.
     #[arg(long, conflicts_with = "live")]
     without_secrets: bool,
 }

@@ -1,4 +1,4 @@
-//! `new-key`: a fresh caller key, and what the configuration keeps of it.
+//! `new-key`: a new caller key, and its digest for the configuration.
 
 use std::process::ExitCode;
 
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_bgk_and_43_characters_and_never_the_same() {
+    fn a_key_is_bgk_and_43_characters_and_never_repeats() {
         let (one, other) = (fresh().unwrap(), fresh().unwrap());
 
         assert!(one.starts_with("bgk_") && one.len() == 4 + 43, "{one}");
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_that_of_the_whole_key() {
+    fn the_digest_covers_the_whole_key() {
         assert_eq!(digest("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

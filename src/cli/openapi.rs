@@ -1,4 +1,4 @@
-//! `openapi`: the document that the API serves under `/openapi.json`.
+//! `openapi`: prints the document of `/openapi.json`.
 
 use std::process::ExitCode;
 

@@ -23,7 +23,7 @@ pub(super) struct SandboxArguments {
     /// Where probes and Prometheus connect.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     ops: SocketAddr,
-    /// The caller key; a fresh one when left out.
+    /// The caller key; a new one by default.
     #[arg(long)]
     key: Option<String>,
     /// Younger balances are served without a refresh.
@@ -35,7 +35,7 @@ pub(super) struct SandboxArguments {
 }
 
 pub(super) fn run(arguments: &SandboxArguments) -> ExitCode {
-    // Standard output is for what is printed; what is odd goes to standard error.
+    // Standard output is for the printed lines; the log goes to standard error.
     let telemetry = match telemetry::start(LevelFilter::WARN, LevelFilter::WARN, std::io::stderr()) {
         Ok(telemetry) => telemetry,
         Err(error) => return super::failed(&error),
@@ -91,7 +91,7 @@ async fn serve_sandbox(
     ExitCode::SUCCESS
 }
 
-/// The gateway's ordinary configuration, with the simulated providers' addresses and secrets.
+/// An ordinary configuration with the addresses and secrets of the simulated providers.
 fn configuration(
     arguments: &SandboxArguments,
     key: &str,

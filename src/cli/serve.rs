@@ -46,14 +46,14 @@ async fn serve(
     dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
     set_log_level: impl Fn(Level) + Send + Sync + 'static,
 ) -> std::io::Result<()> {
-    // Before anything slow: until its handler is there, a SIGTERM kills.
+    // Before anything slow: without its handler, SIGTERM kills the process.
     let (mut signals, hangups) = (Signals::install()?, Hangups::install()?);
     let app = App::build(config, dropped_log_lines).map_err(std::io::Error::other)?;
     until_second_signal(app.reloading(watcher, hangups, set_log_level), &mut signals).await;
     Ok(())
 }
 
-/// Runs the gateway until the first signal's drain is over, or the second signal.
+/// Runs the gateway until the drain after the first signal ends, or until a second signal.
 pub(super) async fn until_second_signal(app: App, signals: &mut Signals) {
     let shutdown = app.shutdown();
     let running = app.run();

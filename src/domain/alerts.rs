@@ -1,4 +1,4 @@
-//! Alert levels: the one place that decides whether a balance is too low, too high, or too much of it blocked.
+//! Alert levels: decides whether a balance is too low, too high, or has too much blocked.
 
 use std::fmt;
 
@@ -8,24 +8,24 @@ use serde::{Serialize, Serializer};
 use super::plain::PlainDecimal;
 use super::snapshot::Reading;
 
-/// So few decimals that a ratio times any amount fits into 128 bits: 10^9 × 2^96.
+/// At most nine, so that a ratio times any amount fits into 128 bits: 10^9 × 2^96.
 const MOST_RATIO_DECIMALS: u32 = 9;
 
-/// What may be wrong with a balance; a metric label.
+/// An alert level of a balance; a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Far too little is available.
+    /// Available is below `critical`.
     Critical,
-    /// Little is available.
+    /// Available is below `warning`, but not below `critical`.
     Warning,
-    /// More is available than should lie there.
+    /// Available is above `high`.
     High,
-    /// A large part of the total is blocked.
+    /// Blocked is above `blocked_ratio` of the total.
     HighBlocked,
 }
 
 impl Level {
-    /// The level as it is shown.
+    /// The label of the level.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Serialize for Level {
     }
 }
 
-/// An amount of available money that is compared with.
+/// A threshold for the available amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threshold(Decimal);
 
@@ -64,7 +64,7 @@ impl fmt::Display for Threshold {
     }
 }
 
-/// A part of a total: 0 to 1, with at most nine decimals.
+/// A share of a total: 0 to 1, with at most nine decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ratio(PlainDecimal);
 
@@ -95,27 +95,27 @@ impl fmt::Display for Ratio {
 fn is_greater(left: u128, left_scale: u32, right: u128, right_scale: u32) -> bool {
     let at_scale = |value: u128, by: u32| value.checked_mul(10_u128.checked_pow(by)?);
     match right_scale.checked_sub(left_scale) {
-        // What has no room in 128 bits is greater than what has.
+        // A product beyond 128 bits is greater than one that fits.
         Some(by) => at_scale(left, by).is_none_or(|left| left > right),
         None => right == 0 || at_scale(right, left_scale - right_scale).is_some_and(|right| left > right),
     }
 }
 
-/// The levels of one balance, each of which may be left out.
+/// The thresholds of one balance, each of them optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AlertLevels {
-    /// Less than this is critical.
+    /// Available below this is critical.
     pub critical: Option<Threshold>,
-    /// Less than this, and not critical, is a warning.
+    /// Available below this, but not critical, is a warning.
     pub warning: Option<Threshold>,
-    /// More than this is high.
+    /// Available above this is high.
     pub high: Option<Threshold>,
-    /// A larger part of the total than this is blocked too highly.
+    /// A blocked share of the total above this is too high.
     pub blocked_ratio: Option<Ratio>,
 }
 
 impl AlertLevels {
-    /// Every level that is set, and whether the balance has reached it; the most urgent first.
+    /// Every configured level, and whether the balance has reached it; the most urgent first.
     #[must_use]
     pub fn judge(&self, reading: &Reading) -> Vec<(Level, bool)> {
         let available = reading.available.value();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_level_that_is_set_is_judged_and_no_other() {
+    fn every_configured_level_is_evaluated_and_no_other() {
         let reading = reading("499.99", Some("1"), Some("1"));
 
         assert_eq!(AlertLevels::default().judge(&reading), []);

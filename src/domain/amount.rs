@@ -1,8 +1,8 @@
 //! The only place that reads, scales or prints money.
 //!
-//! Nothing here rounds: what 96 bits and 28 decimals cannot hold exactly is an error. `rust_decimal`'s own
-//! parsing and checked arithmetic round silently, so digits are placed by hand and sums are made in integers
-//! (`sum.rs`). Its comparisons are exact.
+//! Nothing here rounds: a value that 96 bits and 28 decimals cannot hold exactly is an error. The parsing and the
+//! checked arithmetic of `rust_decimal` round silently. So this file places digits by hand, and `sum.rs` adds
+//! integers. The comparisons of `rust_decimal` are exact.
 
 use std::fmt;
 
@@ -15,19 +15,19 @@ use super::exact_sum::{ExactSum, MAX_SCALE};
 /// Digits of 2^96, the bound of a [`Decimal`]'s mantissa.
 const MAX_DIGITS: usize = 29;
 
-/// Why a text is no amount.
+/// Why a text is not an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
     /// The text is not a JSON number.
     #[error("not a decimal number")]
     NotANumber,
-    /// The text is a number, but whole minor units are required.
+    /// The text is a number, but not a whole number of minor units.
     #[error("not a whole number of minor units")]
     NotAnInteger,
     /// The value needs more than 96 bits or 28 decimals.
     #[error("more digits than 96 bits and 28 decimals hold")]
     OutOfRange,
-    /// The currency has no ISO 4217 exponent, so minor units have no meaning.
+    /// The currency has no ISO 4217 exponent, so minor units are undefined.
     #[error("the currency has no minor unit")]
     NoMinorUnit,
     /// Two amounts of different currencies cannot be added.
@@ -35,7 +35,7 @@ pub enum AmountError {
     CurrencyMismatch,
 }
 
-/// An exact amount of one currency. It cannot be made from a float and never changes currency.
+/// An exact amount of one currency. It cannot be built from a float and never changes its currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount {
     value: Decimal,
@@ -45,23 +45,23 @@ pub struct Amount {
 impl Amount {
     /// Reads a JSON number's text (`48734.90`, `1e2`, `-0.00`) as major units of `currency`.
     ///
-    /// Digits after the point are kept as sent; zeros at the end that do not fit are dropped.
+    /// Digits after the point are kept as sent; trailing zeros that do not fit are dropped.
     ///
     /// # Errors
-    /// [`AmountError::NotANumber`] outside JSON's number grammar, [`AmountError::OutOfRange`] for what cannot be
-    /// held exactly.
+    /// [`AmountError::NotANumber`] outside JSON's number grammar, [`AmountError::OutOfRange`] for a value that does
+    /// not fit exactly.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, AmountError> {
         let number = Number::parse(text).ok_or(AmountError::NotANumber)?;
         Ok(Self { value: number.into_decimal()?, currency })
     }
 
-    /// An amount of this value.
+    /// An amount with this value.
     #[must_use]
     pub(super) fn new(value: Decimal, currency: Currency) -> Self {
         Self { value, currency }
     }
 
-    /// Nothing of this currency.
+    /// Zero in this currency.
     #[must_use]
     pub fn zero(currency: Currency) -> Self {
         Self { value: Decimal::ZERO, currency }
@@ -126,13 +126,13 @@ impl Amount {
 }
 
 impl fmt::Display for Amount {
-    /// At least the currency's ISO 4217 digits, padded in text; never an exponent, never `-0`.
+    /// Writes at least the currency's ISO 4217 digits, padded with zeros; never an exponent, never `-0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_padded(f, self.value, self.currency.exponent().unwrap_or(0))
     }
 }
 
-/// Writes a number with at least so many decimals.
+/// Writes a number with at least `least` decimals.
 pub(super) fn write_padded(f: &mut fmt::Formatter<'_>, value: Decimal, least: u8) -> fmt::Result {
     if value.is_sign_negative() && !value.is_zero() {
         f.write_str("-")?;
@@ -159,11 +159,11 @@ impl Serialize for Amount {
 pub struct MinorUnits(Number);
 
 impl MinorUnits {
-    /// Reads an integer's text: a sign and digits, nothing else.
+    /// Parses an integer: an optional sign and digits.
     ///
     /// # Errors
     /// [`AmountError::NotAnInteger`] for a number with a point or an exponent, [`AmountError::NotANumber`] for
-    /// what is none.
+    /// any other text.
     pub fn parse(text: &str) -> Result<Self, AmountError> {
         let number = Number::parse(text).ok_or(AmountError::NotANumber)?;
         if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
@@ -177,7 +177,7 @@ impl MinorUnits {
     ///
     /// # Errors
     /// [`AmountError::NoMinorUnit`] for a currency without an ISO 4217 exponent, [`AmountError::OutOfRange`] for
-    /// what cannot be held exactly.
+    /// a value that does not fit exactly.
     pub fn in_major(self, currency: Currency) -> Result<Amount, AmountError> {
         let digits = currency.exponent().ok_or(AmountError::NoMinorUnit)?;
         self.in_major_with(digits, currency)
@@ -193,11 +193,11 @@ impl MinorUnits {
     }
 }
 
-/// A number as its digits: ± `digits` × 10^−`scale`. Of any length; only [`Number::into_decimal`] has bounds.
+/// A number as digits: ± `digits` × 10^−`scale`. It may have any length; only [`Number::into_decimal`] has bounds.
 #[derive(Clone, Debug)]
 struct Number {
     negative: bool,
-    /// Without zeros in front; empty for zero.
+    /// Without leading zeros; empty for zero.
     digits: Vec<u8>,
     scale: i64,
 }
@@ -263,7 +263,7 @@ fn decimal_of(negative: bool, digits: &[u8], scale: i64) -> Option<Decimal> {
     Decimal::try_from_i128_with_scale(mantissa, u32::try_from(scale).ok()?).ok()
 }
 
-/// An exponent beyond 64 bits saturates: with any digit but zero the number is out of range all the same.
+/// Parses an exponent. Beyond 64 bits it saturates: unless the number is zero, it is out of range anyway.
 fn parse_exponent(text: &str) -> Option<i64> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_shown_with_their_currencys_digits_and_none_lost() {
+    fn amounts_have_the_digits_of_their_currency_and_lose_none() {
         for (text, code, expected) in [
             ("48734.90", "BRL", "48734.90"),
             ("48734.9", "BRL", "48734.90"),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_forbids_is_no_number() {
+    fn a_text_outside_jsons_grammar_is_no_number() {
         for text in [
             "", "-", "+5", ".5", "5.", "007", "01", "1_000", "1,5", "1e", "1e+", "NaN", "Infinity", " 1",
             "1 ", "0x10", "1.2.3", "--1", "１",
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_exactly_is_an_error() {
+    fn an_amount_that_does_not_fit_exactly_is_an_error() {
         for text in [
             "79228162514264337593543950336",
             "7922816251426433759354395033.55",

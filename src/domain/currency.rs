@@ -1,5 +1,5 @@
-//! A currency code and its ISO 4217 exponent. A code outside ISO 4217 (BTC) is legal: it has no exponent, so
-//! its amounts keep exactly the digits that the provider sent.
+//! A currency code and its ISO 4217 exponent. A code outside ISO 4217 (BTC) is legal and has no exponent: its
+//! amounts keep exactly the digits that the provider sent.
 
 use std::fmt;
 
@@ -19,10 +19,11 @@ const THREE_DIGITS: &str = "BHD IQD JOD KWD LYD OMR TND";
 /// ISO 4217 codes with four minor digits.
 const FOUR_DIGITS: &str = "CLF UYW";
 
-/// Codes that some provider counts in other digits than ISO 4217: Adyen counts CLP in hundredths, another counts HUF whole.
+/// Codes that some providers count with other digits than ISO 4217: Adyen counts CLP in hundredths, another counts HUF
+/// in whole units.
 const DISPUTED: [&str; 9] = ["CLP", "COP", "CVE", "HUF", "IDR", "ISK", "MGA", "TWD", "UGX"];
 
-/// The longest code that the contract allows.
+/// The longest allowed code.
 const LONGEST: usize = 10;
 
 /// A currency code: 2 to 10 of `A`–`Z` and `0`–`9`.
@@ -47,7 +48,7 @@ impl Currency {
         Self { code, length: 3, exponent: Some(exponent) }
     }
 
-    /// Reads a code exactly as written; `None` when it is not 2 to 10 capital letters or digits.
+    /// Parses a code exactly as written; `None` unless it is 2 to 10 capital letters or digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
@@ -68,7 +69,7 @@ impl Currency {
         std::str::from_utf8(&self.code[..usize::from(self.length)]).unwrap_or_default()
     }
 
-    /// The number of minor digits in ISO 4217; `None` for a code that is not in it.
+    /// The number of minor digits in ISO 4217; `None` for other codes.
     #[must_use]
     pub fn exponent(self) -> Option<u8> {
         self.exponent
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exponent_is_that_of_iso_4217() {
+    fn the_exponent_is_the_one_of_iso_4217() {
         for (code, exponent) in [
             ("BRL", Some(2)),
             ("MXN", Some(2)),
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_constants_equal_what_parse_gives() {
+    fn the_constants_equal_parsed_codes() {
         assert_eq!(Currency::parse("BRL"), Some(Currency::BRL));
         assert_eq!(Currency::parse("MXN"), Some(Currency::MXN));
     }

@@ -1,4 +1,4 @@
-//! Why there is no balance. Classified once, where it happens; the kind is also the metric label.
+//! Why a read has no balance. A failure is classified once, where it happens; its kind is also the metric label.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use super::moment::rounded_up;
 
-/// An adapter could not understand a body: where and why, never the body itself.
+/// An adapter could not parse a body: where and why, never the body itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct ParseError {
     /// The path of the field, or `body`.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The problem with it.
     pub problem: &'static str,
 }
 
-/// Why a body is no balance.
+/// Why a body is not a balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// It cannot be read as what the provider documents.
+    /// It does not have the documented form.
     Invalid(ParseError),
     /// It reports a failure of its own under this HTTP status.
     Status(u16),
@@ -36,7 +36,7 @@ impl From<ParseError> for BodyError {
 pub struct RetryAfter(NonZeroU64);
 
 impl RetryAfter {
-    /// The shortest hint.
+    /// The shortest wait.
     pub const ONE_SECOND: Self = Self(NonZeroU64::MIN);
 
     /// Rounds up to whole seconds, at least one.
@@ -55,19 +55,19 @@ impl RetryAfter {
 /// The kinds of failed attempts: a closed metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// No connection, or it broke.
+    /// The connection failed or broke.
     Connect,
     /// 429, or 503 with `Retry-After`.
     Throttled,
     /// No answer in time.
     Timeout,
-    /// A status that says nothing more.
+    /// Any other status.
     Status,
     /// 401 or 403, or the token endpoint's 400.
     Refused,
-    /// Complete, but unreadable.
+    /// A complete answer that cannot be parsed.
     Invalid,
-    /// A body over the cap.
+    /// A body over the size limit.
     TooLarge,
 }
 
@@ -98,43 +98,43 @@ impl ErrorKind {
     }
 }
 
-/// Why a read brought no balance. Cloneable, since everybody who waited gets the same.
+/// Why a read failed. Cloneable, because all waiters get the same error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
     /// DNS, connect, TLS, reset, or an answer cut short.
     #[error("the provider could not be reached")]
     Unreachable,
-    /// No answer within the attempt's and the read's time.
+    /// No answer within the time of the attempt and of the read.
     #[error("the provider did not answer in time")]
     Timeout,
-    /// 429; the wait that the provider asked for, if it was readable.
+    /// 429, with the `Retry-After` of the provider if it was readable.
     #[error("the provider asked us to slow down")]
     Throttled(Option<Duration>),
     /// 503 with a readable `Retry-After`.
     #[error("the provider asked for time")]
     Unavailable(Duration),
-    /// A status that is no success and has no meaning of its own; a success status when the body says that it failed.
+    /// Any other status that is not a success, or a success status with a body that reports a failure.
     #[error("{}", told_status(*.0))]
     Status(u16),
-    /// Our credentials were rejected.
+    /// The provider rejected our credentials.
     #[error("the provider refused the credentials")]
     Refused,
-    /// The answer cannot be understood.
+    /// The answer cannot be parsed.
     #[error("the provider's answer is invalid: {0}")]
     Invalid(ParseError),
-    /// The answer is over the cap.
+    /// The answer is over the size limit.
     #[error("the provider's answer is too large")]
     TooLarge,
-    /// The provider's concurrency was full until our deadline; nobody was asked.
+    /// All slots for calls to the provider were taken until our deadline; no call was made.
     #[error("too many reads of this provider at once")]
     Busy,
-    /// The breaker is open; nobody was asked.
+    /// The breaker is open; no call was made.
     #[error("the provider is suspended after repeated failures")]
     Suspended,
-    /// Our outgoing budget is spent; nobody was asked.
+    /// The outgoing budget is used up; no call was made.
     #[error("the outgoing budget of the account is spent")]
     BudgetExhausted,
-    /// A defect of ours.
+    /// Our own defect.
     #[error("the read ended in a defect")]
     Defect,
 }
@@ -144,27 +144,27 @@ fn told_status(status: u16) -> String {
     format!("the provider answered with status {status}{but}")
 }
 
-/// How the hold after a failure is counted.
+/// How long a failure is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// Doubles with each failure in a row, from `first` to `most`.
+    /// The hold doubles with each failure in a row, from `first` to `most`.
     Doubling {
-        /// Which row it belongs to.
+        /// The row of failures that it belongs to.
         row: HoldRow,
-        /// After the first failure.
+        /// The hold after the first failure.
         first: Duration,
-        /// The longest.
+        /// The longest hold.
         most: Duration,
     },
-    /// Always this long.
+    /// The hold always has this length.
     Fixed(Duration),
-    /// As long as the provider said, for the whole account.
+    /// The provider's `Retry-After`, for the whole account.
     AsTold(Duration),
-    /// Not held: asked again at once.
+    /// No hold: the next read may start at once.
     None,
 }
 
-/// The rows of failures that double their holds; only a success ends one.
+/// The rows of failures whose holds double; only a success ends a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldRow {
     /// Connect, time-out, 5xx and other statuses.
@@ -176,7 +176,7 @@ pub enum HoldRow {
 }
 
 impl UpstreamError {
-    /// The metric label of an attempt that ended so; `None` where no attempt was made.
+    /// The metric label of an attempt with this failure; `None` if no attempt was made.
     #[must_use]
     pub fn kind(self) -> Option<ErrorKind> {
         match self {
@@ -191,7 +191,7 @@ impl UpstreamError {
         }
     }
 
-    /// How long the failure is remembered (contract, section 5).
+    /// How long the failure is held.
     #[must_use]
     pub fn hold(self) -> Hold {
         const SECOND: Duration = Duration::from_secs(1);
@@ -208,7 +208,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether one more attempt inside the same read makes sense (contract, section 5).
+    /// Whether the same read may try once more.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         match self {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_provider_told_is_bounded() {
+    fn a_providers_retry_after_is_bounded() {
         let held = |told| UpstreamError::Throttled(Some(told)).hold();
 
         assert_eq!(held(Duration::ZERO), Hold::AsTold(Duration::from_secs(1)));
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_failures_that_may_pass_are_retried() {
+    fn only_transient_failures_are_retried() {
         for status in [408, 425, 502, 503, 504] {
             assert!(UpstreamError::Status(status).is_retryable());
         }

@@ -2,15 +2,15 @@
 
 use rust_decimal::Decimal;
 
-/// Decimals that a [`Decimal`] can hold.
+/// Most decimals of a [`Decimal`].
 pub(super) const MAX_SCALE: u32 = 28;
 
-/// A sum in integers: whole ones, and parts of 10^−28. Either has room for more than 2^31 decimals of any size.
+/// A sum as integers: whole units and units of 10^−28. Each part has room for more than 2^31 amounts of any size.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ExactSum {
     whole: i128,
     parts: i128,
-    /// The most decimals that were written so far.
+    /// The most decimals of an amount so far.
     shown: u32,
 }
 
@@ -25,7 +25,7 @@ impl ExactSum {
         }
     }
 
-    /// The sum with as many decimals as were written, as far as they fit; `None` when the digits do not.
+    /// The sum with that many decimals, as far as they fit; `None` if its digits do not fit.
     pub(super) fn total(self) -> Option<Decimal> {
         let (mut parts, mut scale) = (self.parts, MAX_SCALE);
         while scale > 0 && parts % 10 == 0 {

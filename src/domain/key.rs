@@ -1,4 +1,4 @@
-//! Names and keys. Names are made by the configuration only, so an unknown one cannot occur behind the router.
+//! Names and keys. Only the configuration creates names, so an unknown name cannot occur behind the router.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const LONGEST_NAME: usize = 63;
 /// The longest balance type.
 const LONGEST_TYPE: usize = 32;
 
-/// A text that is no name.
+/// A text that is not a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected 1 to 63 of a-z, 0-9 and -, the first not -")]
 pub struct NameError;
@@ -61,7 +61,7 @@ macro_rules! name {
 }
 
 name!(
-    /// Our name for one credential at one provider.
+    /// The configured name of an account: one credential at one provider.
     AccountName
 );
 name!(
@@ -69,7 +69,7 @@ name!(
     ProviderName
 );
 name!(
-    /// The configured name of an internal service that asks us; a metric label.
+    /// The configured name of a caller; a metric label.
     CallerName
 );
 name!(
@@ -107,13 +107,13 @@ impl Serialize for BalanceType {
     }
 }
 
-/// Which balance of an account is meant. Without a currency it is asked for without filters, and the provider
-/// decides which one comes back.
+/// Selects a balance of an account. Without a currency the request has no filters, and the provider decides which
+/// balance it returns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector {
-    /// The currency asked for.
+    /// The requested currency.
     pub currency: Option<Currency>,
-    /// The type asked for.
+    /// The requested type.
     pub r#type: Option<BalanceType>,
 }
 
@@ -125,8 +125,8 @@ impl Selector {
     }
 }
 
-/// What a snapshot is stored under: a digest of account name, account identity, currency and type. Two accounts
-/// never share one, and an account whose identity changed starts with nothing.
+/// The cache key of a balance: a digest of account name, account identity, currency and type. Two accounts never
+/// share a key, and an account with a changed identity has a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BalanceKey([u8; 16]);
 
@@ -137,14 +137,14 @@ impl BalanceKey {
         &self.0
     }
 
-    /// Makes the key. `identity` is whatever decides whose balance the account's credential shows.
+    /// Makes the key. `identity` holds the settings that decide whose balance the credential shows.
     #[must_use]
     pub fn new(account: &AccountName, identity: &[&str], selector: &Selector) -> Self {
         let currency = selector.currency.as_ref().map_or("", Currency::as_str);
         let r#type = selector.r#type.as_ref().map_or("", BalanceType::as_str);
         let mut digest = Sha256::new();
         for part in [account.as_str(), currency, r#type].iter().chain(identity) {
-            // The length in front keeps ("ab", "c") and ("a", "bc") apart.
+            // The length prefix distinguishes ("ab", "c") from ("a", "bc").
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_account_identity_currency_and_type_apart() {
+    fn a_key_depends_on_account_identity_currency_and_type() {
         let account = |name| AccountName::parse(name).unwrap();
         let crypto = Selector { r#type: BalanceType::parse("CRYPTO"), ..Selector::of(Currency::BRL) };
         let keys = [

@@ -1,11 +1,11 @@
-//! Moments: both clocks read together, and what has passed between two of them.
+//! Moments: readings of both clocks, and the time between two moments.
 
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// One moment on both clocks, read together. Neither a frozen process nor a stepped clock makes what is
-/// measured between two moments look younger.
+/// One moment on both clocks, read together. Neither a frozen process nor a stepped clock makes the time between two
+/// moments look shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The monotonic clock.
@@ -18,14 +18,14 @@ pub struct Moment {
 pub type Clock = fn() -> Moment;
 
 impl Moment {
-    /// What has passed from this moment until `now`: the larger of both clocks' differences.
+    /// The time from this moment until `now`: the larger difference of the two clocks.
     #[must_use]
     pub fn age_at(&self, now: Self) -> Duration {
         let by_wall = Duration::try_from(now.wall.duration_since(self.wall)).unwrap_or_default();
         now.monotonic.saturating_duration_since(self.monotonic).max(by_wall)
     }
 
-    /// The moment `length` before this one; a length before the clocks' beginning is left off.
+    /// The moment `length` before this one, but not before the start of a clock.
     #[must_use]
     pub fn earlier_by(&self, length: Duration) -> Self {
         let wall =
@@ -48,7 +48,7 @@ impl Moment {
     }
 }
 
-/// Whole seconds, rounded up: how an age is shown.
+/// Whole seconds, rounded up, as ages are shown.
 #[must_use]
 pub fn rounded_up(length: Duration) -> u64 {
     length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))

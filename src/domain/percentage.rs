@@ -1,4 +1,4 @@
-//! A share in hundredths of a percent. The only number that is rounded, half to even, and never one of a provider.
+//! A share in hundredths of a percent. It is the only rounded number (half to even), and never an amount of a provider.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::amount::{Amount, write_padded};
 
-/// The decimals that are shown.
+/// The number of shown decimals.
 const DECIMALS: u8 = 2;
 /// From a share to a percentage with its decimals: × 10^4.
 const SHIFT: u32 = 2 + DECIMALS as u32;
@@ -17,7 +17,7 @@ const SHIFT: u32 = 2 + DECIMALS as u32;
 pub struct Percentage(Decimal);
 
 impl Percentage {
-    /// 100 × part / whole; `None` for a whole that is not above zero, and for what 96 bits cannot hold.
+    /// 100 × part / whole; `None` for a whole that is not above zero, and for a result beyond 96 bits.
     #[must_use]
     pub fn of(part: Amount, whole: Amount) -> Option<Self> {
         let (part, whole) = (part.value(), whole.value());
@@ -26,7 +26,7 @@ impl Percentage {
         }
         let hundredths = i128::try_from(hundredths(part, whole)?).ok()?;
         let signed = if part.is_sign_negative() { -hundredths } else { hundredths };
-        // Zeros at the end that do not fit are left off, and padded when it is shown.
+        // Trailing zeros that do not fit are dropped here, and padded when shown.
         let at = |scale: u32| {
             let left_off = 10_i128.pow(u32::from(DECIMALS) - scale);
             let fits = signed % left_off == 0;
@@ -36,18 +36,18 @@ impl Percentage {
     }
 }
 
-/// The magnitude of the share in hundredths of a percent, half to even: part × 10^4 / whole. Divided digit by digit,
-/// since the dividend may need 203 bits.
+/// The magnitude of the share in hundredths of a percent, half to even: part × 10^4 / whole. It divides digit by
+/// digit, because the dividend may need 203 bits.
 fn hundredths(part: Decimal, whole: Decimal) -> Option<u128> {
     let (dividend, mut divisor) = (part.mantissa().unsigned_abs(), whole.mantissa().unsigned_abs());
     let up = (SHIFT + whole.scale()).saturating_sub(part.scale());
     let down = part.scale().saturating_sub(SHIFT + whole.scale());
-    // A divisor beyond 128 bits leaves nothing of a dividend of 96.
+    // A dividend of 96 bits divided by more than 128 bits is zero.
     let Some(scaled) = divisor.checked_mul(10_u128.pow(down)) else { return Some(0) };
     divisor = scaled;
     let (mut quotient, mut rest) = (dividend / divisor, dividend % divisor);
     for _ in 0..up {
-        // Only a divisor of 96 bits is met here, so that ten times the rest has room.
+        // The divisor has at most 96 bits here, so ten times the remainder fits.
         quotient = quotient.checked_mul(10)?.checked_add(rest * 10 / divisor)?;
         rest = rest * 10 % divisor;
     }
@@ -121,14 +121,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_plain_integers(part in -1_000_000_000_i64..1_000_000_000, whole in 1_i64..1_000_000_000) {
+        fn a_share_agrees_with_integer_arithmetic(part in -1_000_000_000_i64..1_000_000_000, whole in 1_i64..1_000_000_000) {
             let cents = |units: i64| {
                 Amount::new(Decimal::try_from_i128_with_scale(units.into(), 2).unwrap(), Currency::BRL)
             };
 
             let percentage = Percentage::of(cents(part), cents(whole)).unwrap();
 
-            // Off by at most a half of the last digit, and to the even one where it is exactly that.
+            // Off by at most half of the last digit; exactly half goes to the even digit.
             let twice_off = 2 * (percentage.0.mantissa() * i128::from(whole) - i128::from(part) * 10_000);
             prop_assert!(twice_off.abs() <= i128::from(whole));
             prop_assert!(twice_off.abs() < i128::from(whole) || percentage.0.mantissa() % 2 == 0);

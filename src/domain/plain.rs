@@ -1,4 +1,4 @@
-//! Decimal numbers that people write, in a request or in the configuration: digits, a point, nothing else.
+//! Decimal numbers in requests and in the configuration: digits and an optional point.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use rust_decimal::Decimal;
 use super::amount::Amount;
 use super::currency::Currency;
 
-/// So many digits always fit.
+/// This number of digits always fits.
 const MOST_DIGITS: usize = 28;
 
-/// Zero or above, with at most 28 digits in all; it gets a currency later.
+/// A number of zero or more, with at most 28 digits; it gets its currency later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlainDecimal(Decimal);
 
 impl PlainDecimal {
-    /// Reads digits, optionally a point and digits; `None` for any other text.
+    /// Parses digits, optionally followed by a point and digits; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = match text.split_once('.') {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_and_a_point_are_read_and_none_is_lost() {
+    fn digits_and_a_point_are_parsed_without_loss() {
         for (text, expected) in [
             ("150.00", "150.00"),
             ("0", "0"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_plain_decimal() {
+    fn any_other_text_is_no_plain_decimal() {
         for text in [
             "",
             ".",

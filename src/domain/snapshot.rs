@@ -1,4 +1,4 @@
-//! A snapshot: what a provider said of one balance at one moment, with its answer's body and entity tag made once.
+//! A snapshot: a provider's report of one balance at one moment, with the body and entity tag for callers.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::key::{AccountName, BalanceType, ProviderName};
 use super::moment::Moment;
 use super::turn::Turn;
 
-/// What an adapter understood of a provider's answer.
+/// A parsed answer of a provider.
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// Spendable now.
@@ -34,7 +34,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Whether the provider's total is something other than its parts; false where it gives no total.
+    /// Whether the provider's total differs from the sum of its parts; false without a total.
     #[must_use]
     pub fn is_mismatched(&self) -> bool {
         match (self.total, self.blocked) {
@@ -49,16 +49,16 @@ impl Reading {
 /// The provider's own timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObservedAt {
-    /// This kind of provider gives none.
+    /// This kind of provider sends none.
     Undocumented,
-    /// It should be there, and is missing or unreadable.
+    /// The documented timestamp is missing or unreadable.
     Unreadable,
     /// The instant.
     At(Timestamp),
 }
 
 impl ObservedAt {
-    /// The instant, where there is one.
+    /// The instant, if there is one.
     #[must_use]
     pub fn instant(self) -> Option<Timestamp> {
         match self {
@@ -68,7 +68,7 @@ impl ObservedAt {
     }
 }
 
-/// What a provider said of one balance at one moment.
+/// A provider's report of one balance at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     reading: Reading,
@@ -79,14 +79,14 @@ pub struct Snapshot {
     etag: Bytes,
 }
 
-/// A body that is none of ours.
+/// A body that [`Snapshot::new`] did not make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the body of a balance")]
 pub struct Unrestorable;
 
 impl Snapshot {
-    /// Makes the snapshot and its answer's body. `requested_at` is the moment before the upstream request was
-    /// sent, less any `Age` of the answer.
+    /// Makes the snapshot and its body. `requested_at` is the moment before the upstream request was sent, less any
+    /// `Age` of the answer.
     #[must_use]
     pub fn new(
         account: &AccountName,
@@ -158,16 +158,16 @@ impl Snapshot {
         self.requested_at
     }
 
-    /// The answer's JSON body.
+    /// The JSON body for callers.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The answer's JSON body with the members of another object behind its own.
+    /// The JSON body with the members of another object appended.
     #[must_use]
     pub fn body_with(&self, further: &impl Serialize) -> Vec<u8> {
-        // What is written here are names, digits and timestamps, too.
+        // Names, digits and timestamps serialise without failing.
         let further = serde_json::to_vec(further).unwrap_or_default();
         match (self.body.split_last(), further.split_first()) {
             (Some((_, body)), Some((_, further))) => [body, b",", further].concat(),
@@ -182,7 +182,7 @@ impl Snapshot {
     }
 }
 
-/// The one normalised schema (contract, section 4). The set of fields is the same for every provider.
+/// The schema of a balance. Every provider has the same fields.
 #[derive(Serialize)]
 struct Body<'a> {
     account: &'a AccountName,
@@ -225,7 +225,7 @@ fn body_of(
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// RFC 3339 in UTC with milliseconds, further digits cut off.
+/// RFC 3339 in UTC with milliseconds, truncated.
 #[must_use]
 pub fn milliseconds(instant: Timestamp) -> String {
     format!("{instant:.3}")
@@ -238,7 +238,7 @@ fn etag_of(body: &[u8]) -> Bytes {
     Bytes::from(format!("\"{tag:032x}\""))
 }
 
-/// A body as it comes back from the shared store; whatever is only ever served as it is stays in the bytes.
+/// A body from the shared store. Only fields that the gateway evaluates are parsed.
 #[derive(Deserialize)]
 struct StoredBody<'a> {
     currency: Cow<'a, str>,
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_the_contracts_to_the_letter() {
+    fn the_body_is_exactly_as_documented() {
         let body = String::from_utf8(snapshot().body().to_vec()).unwrap();
 
         assert_eq!(
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn further_members_stand_behind_the_bodys_own() {
+    fn additional_members_follow_the_fields_of_the_body() {
         let body = String::from_utf8(snapshot().body().to_vec()).unwrap();
 
         let with = String::from_utf8(snapshot().body_with(&serde_json::json!({"status": "OK"}))).unwrap();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_etag_is_that_of_the_body() {
+    fn the_etag_depends_on_the_body() {
         let (one, same) = (snapshot(), snapshot());
 
         assert_eq!(one.etag(), same.etag());
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_that_is_not_its_parts_is_seen() {
+    fn a_total_that_differs_from_its_parts_is_a_mismatch() {
         assert!(!reading().is_mismatched());
         assert!(Reading { total: Some(brl("48734.91")), ..reading() }.is_mismatched());
         assert!(!Reading { total: None, ..reading() }.is_mismatched());

@@ -11,11 +11,11 @@ use super::exact_sum::ExactSum;
 pub struct CurrencySum {
     /// How many amounts were added.
     pub count: usize,
-    /// Their sum; `None` where 96 bits cannot hold it.
+    /// Their sum; `None` if 96 bits cannot hold it.
     pub total: Option<Amount>,
 }
 
-/// Adds amounts exactly, each currency for itself.
+/// Adds amounts exactly, per currency.
 #[must_use]
 pub fn sums(amounts: impl IntoIterator<Item = Amount>) -> BTreeMap<Currency, CurrencySum> {
     let mut sums: BTreeMap<Currency, (usize, ExactSum)> = BTreeMap::new();
@@ -36,7 +36,7 @@ mod tests {
 
     const LARGEST: &str = "79228162514264337593543950335";
 
-    /// The sums as text, `null` for what does not fit.
+    /// The sums as text, `null` for a sum that does not fit.
     fn shown(amounts: &[(&str, &str)]) -> Vec<String> {
         let amount =
             |(text, code): &(&str, &str)| Amount::parse(text, Currency::parse(code).unwrap()).unwrap();
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn each_currency_is_added_for_itself() {
+    fn each_currency_has_its_own_sum() {
         let amounts = [("1.50", "BRL"), ("0.1", "BTC"), ("2.5", "BRL"), ("-7", "JPY")];
 
         assert_eq!(shown(&amounts), ["BRL 4.00 of 2", "BTC 0.1 of 1", "JPY -7 of 1"]);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_is_too_large_on_its_way_is_whole_at_the_end_in_any_order() {
+    fn a_sum_is_exact_although_an_intermediate_sum_is_too_large() {
         let minus = format!("-{LARGEST}");
         let mut amounts =
             [(LARGEST, "BRL"), ("0.01", "BRL"), (LARGEST, "BRL"), (&minus, "BRL"), (&minus, "BRL")];

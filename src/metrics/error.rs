@@ -1,4 +1,4 @@
 //! Why metrics cannot be made.
 
-/// A name or label that prometheus does not accept, or two collectors of one name: a defect of ours.
+/// A name or label that prometheus rejects, or two collectors with one name: our defect.
 pub type MetricsError = prometheus::Error;

@@ -1,4 +1,4 @@
-//! The handles of one route, one caller, one provider: made once, so that counting is an addition.
+//! The handles of one route, one caller and one provider. They are made once, so that counting is one addition.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use prometheus::{Histogram, IntCounter, IntCounterVec};
 use super::labels::{LimitPolicy, Operation, Outcome, ReadRefusal};
 use crate::domain::ErrorKind;
 
-/// The handles of one route; a status gets its counter when it is first seen.
+/// The handles of one route; the counter of a status is created at its first use.
 #[derive(Debug)]
 pub struct RouteMetrics {
     pub(super) route: &'static str,
     pub(super) requests: IntCounterVec,
     pub(super) duration: Histogram,
-    /// One place for each status from 100 to 599.
+    /// One counter for each status from 100 to 599.
     pub(super) by_status: [OnceLock<IntCounter>; 500],
 }
 
@@ -68,17 +68,17 @@ pub(super) struct OperationMetrics {
 }
 
 impl ProviderMetrics {
-    /// Counts a balance asked for, by what the caller got.
+    /// Counts a lookup of a balance by its outcome.
     pub fn looked_up(&self, outcome: Outcome) {
         self.lookups[outcome as usize].inc();
     }
 
-    /// Notes the age of a balance that was served.
+    /// Records the age of a served balance.
     pub fn served(&self, age: Duration) {
         self.served_age.observe(age.as_secs_f64());
     }
 
-    /// Notes one attempt and how it failed, if it did.
+    /// Records one attempt, and why it failed, if it did.
     pub fn attempted(&self, operation: Operation, took: Duration, failed: Option<ErrorKind>) {
         let handles = &self.operations[operation as usize];
         handles.duration.observe(took.as_secs_f64());
@@ -92,12 +92,12 @@ impl ProviderMetrics {
         self.retries.inc();
     }
 
-    /// Counts a read that was refused without asking.
+    /// Counts a read that was refused without a call.
     pub fn refused(&self, reason: ReadRefusal) {
         self.refused[reason as usize].inc();
     }
 
-    /// Counts an answer whose total is not its parts.
+    /// Counts an answer whose total is not the sum of its parts.
     pub fn mismatched(&self) {
         self.mismatch.inc();
     }

@@ -26,19 +26,19 @@ macro_rules! labels {
 }
 
 labels! {
-    /// What a caller got for one balance.
+    /// The outcome of one lookup.
     Outcome {
-        /// A young snapshot from memory.
+        /// A fresh snapshot from the cache.
         Hit = "hit",
-        /// A snapshot over `fresh_for`.
+        /// A snapshot older than `fresh_for`.
         Stale = "stale",
-        /// A read that this caller began.
+        /// A read that this caller started.
         Miss = "miss",
-        /// The same, because of the caller's demand.
+        /// A read that this caller started because of its demand.
         Refresh = "refresh",
-        /// A read that another caller began.
+        /// A read that another caller started.
         Collapsed = "collapsed",
-        /// Nothing acceptable, and nobody may be asked.
+        /// No acceptable snapshot, and the caller forbids a call.
         NotCached = "not_cached",
         /// No snapshot was served.
         Error = "error",
@@ -46,7 +46,7 @@ labels! {
 }
 
 labels! {
-    /// The two calls that go to a provider.
+    /// The two calls to a provider.
     Operation {
         /// The balance itself.
         Balance = "balance",
@@ -74,33 +74,33 @@ labels! {
     AuthFailure {
         /// No `Authorization: Bearer`.
         Missing = "missing",
-        /// A key that nobody has.
+        /// A key of no caller.
         Unknown = "unknown",
         /// Too many failures from this peer.
         Throttled = "throttled",
-        /// A token in three parts that cannot be read.
+        /// Three parts that are no readable token.
         Malformed = "malformed",
-        /// A token signed in another way than those allowed, or than its key is for.
+        /// A token signed with a forbidden algorithm, or not with the algorithm of its key.
         Algorithm = "algorithm",
-        /// A token whose key is not among the issuer's.
+        /// A token signed with a key that the issuer does not list.
         UnknownKey = "unknown_key",
-        /// A token that its key did not sign.
+        /// A token with a wrong signature.
         Signature = "signature",
         /// A token of another issuer.
         Issuer = "issuer",
-        /// A token for somebody else.
+        /// A token for another audience.
         Audience = "audience",
-        /// A token whose time is over.
+        /// An expired token.
         Expired = "expired",
-        /// A token whose time has not begun.
+        /// A token that is not valid yet.
         NotYetValid = "not_yet_valid",
-        /// A good token of a service account that is no caller.
+        /// A valid token of a service account that is no caller.
         UnknownServiceAccount = "unknown_service_account",
     }
 }
 
 impl AuthFailure {
-    /// Those that there are without tokens of service accounts.
+    /// The reasons that apply without service-account tokens.
     pub const OF_KEYS: [Self; 3] = [Self::Missing, Self::Unknown, Self::Throttled];
 }
 
@@ -109,7 +109,7 @@ labels! {
     ConnectionRefusal {
         /// Over `max_connections`.
         Limit = "limit",
-        /// A request head that was late, too large or unreadable; HTTP/2 that breaks its rules.
+        /// A late, too large or malformed request head, or a violation of HTTP/2.
         Head = "head",
         /// A TLS handshake that failed.
         Tls = "tls",
@@ -117,39 +117,39 @@ labels! {
 }
 
 labels! {
-    /// What is done in the shared store.
+    /// An operation on the shared store.
     SharedOperation {
-        /// Looking what is known of a balance.
+        /// Reading the stored state of a balance.
         Lookup = "lookup",
-        /// Entering a read.
+        /// Registering a read.
         Lease = "lease",
-        /// Storing what a read brought.
+        /// Storing the result of a read.
         Publish = "publish",
-        /// Invalidating.
+        /// Storing an invalidation.
         Invalidate = "invalidate",
-        /// Taking a call of an account's budget.
+        /// Taking a call from an account's budget.
         Budget = "budget",
-        /// Taking units of a caller's limit.
+        /// Taking units from a caller's limit.
         Limit = "limit",
-        /// Noting how a read failed.
+        /// Storing the failure of a read.
         Hold = "hold",
-        /// Connecting and listening.
+        /// Connecting and subscribing.
         Subscribe = "subscribe",
     }
 }
 
 labels! {
-    /// Why the shared store was of no use.
+    /// Why an operation on the shared store failed.
     SharedError {
         /// No answer in time.
         Timeout = "timeout",
         /// No connection, or it broke.
         Connect = "connect",
-        /// It does not do it: full, read-only, not permitted.
+        /// The store refuses: full, read-only, or not permitted.
         Refused = "refused",
-        /// An answer that is none of ours.
+        /// An answer that our scripts do not give.
         Protocol = "protocol",
-        /// A value that was planted, swapped, put back, or is of another type.
+        /// A value that was planted, swapped or put back, or has another type.
         Invalid = "invalid",
         /// An instant in the future of the store's clock.
         Skew = "skew",
@@ -183,9 +183,9 @@ labels! {
 labels! {
     /// How an attempt to reload the configuration ended.
     ReloadResult {
-        /// Taken.
+        /// Accepted.
         Ok = "ok",
-        /// Refused as a whole; the old one stays.
+        /// Rejected as a whole; the old configuration stays.
         Rejected = "rejected",
     }
 }

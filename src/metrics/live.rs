@@ -1,8 +1,8 @@
-//! Gauges that mirror live state, asked at every scrape: no copy that could go stale, and absent while unknown.
+//! Gauges of live state, computed at every scrape: no copy can be outdated, and an unknown value is absent.
 
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
-/// The families with live samples.
+/// The families of live gauges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// Upstream calls in flight, per provider.
@@ -13,15 +13,15 @@ pub enum Family {
     BudgetLimit,
     /// Outgoing calls left now, per account.
     BudgetRemaining,
-    /// 1 while a newer credential was refused and the old one is in use, per account.
+    /// 1 while the provider refuses a newer credential and the old one is in use, per account.
     CredentialRejected,
     /// When the account's token expires.
     TokenExpiry,
     /// When the stored snapshot's upstream request was sent.
     SnapshotTimestamp,
-    /// 1 while a balance has reached an alert level, per level that is set.
+    /// 1 while a balance has reached an alert level, per configured level.
     AlertActive,
-    /// When the request for the balance that was judged last was sent.
+    /// When the upstream request of the last evaluated balance was sent.
     AlertEvaluated,
     /// The amounts of a balance, while it may be served.
     BalanceAmount,

@@ -1,10 +1,10 @@
-//! Makes families and registers them: what `Metrics::new` lists.
+//! Creates and registers metric families for `Metrics::new`.
 
 use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::error::MetricsError;
 
-/// Makes families of one registry.
+/// Creates families in one registry.
 pub(super) struct Maker<'a>(pub(super) &'a Registry);
 
 impl Maker<'_> {
@@ -43,7 +43,7 @@ impl Maker<'_> {
         Ok(histograms)
     }
 
-    /// The one gauge whose labels are its value.
+    /// The gauge whose labels are its information.
     pub(super) fn build_info(&self, version: &str, revision: &str) -> Result<(), MetricsError> {
         let options = Opts::new("build_info", "The version and source revision that runs; always 1.");
         let gauge =

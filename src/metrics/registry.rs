@@ -1,8 +1,8 @@
-//! Every metric of the gateway: an own registry, handles made once, closed label sets.
+//! Every metric of the gateway: a separate registry, handles made once, closed label sets.
 //!
-//! prometheus looks children up by a hash of the label values without a separator, so two pairs of values that
-//! concatenate to the same text would share a child. Every second label here is a closed set of which no member
-//! ends in another, and what has free labels is made at scrape time (`live.rs`).
+//! The prometheus crate finds children by a hash of the label values without a separator. Two pairs of values that
+//! concatenate to the same text would share a child. So every second label is a closed set in which no member ends
+//! with another, and families with free labels are built at scrape time (`live.rs`).
 
 #[cfg(test)]
 mod tests;
@@ -27,16 +27,16 @@ const NAMESPACE: &str = "balance_gateway";
 /// From a cached hit (well under a millisecond) to the default request timeout.
 const REQUEST_BUCKETS: [f64; 13] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 10.0];
-/// From a provider next door to the longest sensible attempt.
+/// From a nearby provider to the longest sensible attempt.
 const UPSTREAM_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
-/// The last finite one is the promise: anything above it would be a broken one.
+/// The last finite bucket is the 60-second promise: any age above it breaks the promise.
 const AGE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0];
 
 /// All metrics of one gateway. Two gateways in one process share nothing.
 #[derive(Debug)]
 pub struct Metrics {
     pub(super) registry: Registry,
-    /// Apart, since `process_*` is known everywhere without our prefix.
+    /// Separate, because `process_*` is conventionally without our prefix.
     process: Registry,
     /// `http_requests_in_flight`.
     pub http_in_flight: IntGauge,
@@ -61,7 +61,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes and registers every family. `revision` is the source revision of the build.
+    /// Creates and registers every family. `revision` is the source revision of the build.
     ///
     /// # Errors
     /// When a family is malformed or registered twice; no configuration can cause it.
@@ -179,7 +179,7 @@ impl Metrics {
         }
     }
 
-    /// Shows, from now on, how tokens of service accounts can fail.
+    /// Adds the failure reasons of service-account tokens, starting at zero.
     pub fn expect_tokens(&self) {
         Self::start_at_zero(&self.auth_failures, &AuthFailure::ALL);
     }
@@ -250,7 +250,7 @@ impl Metrics {
         })
     }
 
-    /// The page in Prometheus' text format; `live` is what mirrors the state of this moment.
+    /// The page in Prometheus' text format; `live` holds the gauges of the current state.
     #[must_use]
     pub fn render(&self, live: Samples) -> Vec<u8> {
         let mut page = Vec::with_capacity(32 * 1024);

@@ -1,4 +1,4 @@
-//! The families of the shared store, which there are only with one.
+//! The metrics of the shared store, which exist only with `[shared]`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::labels::{Label, SharedError, SharedOperation};
 use super::maker::Maker;
 use super::registry::Metrics;
 
-/// From a store next door to the longest `shared.timeout`.
+/// From a nearby store to the longest `shared.timeout`.
 const SHARED_BUCKETS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0];
 
 /// The handles of the shared store.
@@ -22,7 +22,7 @@ pub struct SharedMetrics {
 }
 
 impl SharedMetrics {
-    /// Notes whether this replica shares.
+    /// Records whether this replica shares.
     pub fn sharing(&self, is_sharing: bool) {
         self.state.set(i64::from(is_sharing));
     }
@@ -32,17 +32,17 @@ impl SharedMetrics {
         self.errors[operation as usize][error as usize].inc();
     }
 
-    /// Notes how long an operation took.
+    /// Records the duration of an operation.
     pub fn operated(&self, operation: SharedOperation, took: Duration) {
         self.durations[operation as usize].observe(took.as_secs_f64());
     }
 }
 
 impl Metrics {
-    /// The handles of the shared store, which there are only with one.
+    /// Creates the metrics of the shared store.
     ///
     /// # Errors
-    /// When they were made before.
+    /// When they already exist.
     pub fn shared(&self) -> Result<Arc<SharedMetrics>, MetricsError> {
         let make = Maker(&self.registry);
         let state = IntGauge::new(

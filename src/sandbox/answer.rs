@@ -1,5 +1,5 @@
-//! From a request to the answer, before delivery: the provider's normal one, or what a fault puts
-//! in its place. A fault that only concerns the way of the bytes changes nothing here.
+//! Builds the answer to a request: the provider's normal one, or the one of a fault. Faults of delivery change
+//! nothing here.
 
 use super::{
     bomb,
@@ -60,14 +60,14 @@ pub(super) fn answer(state: &State, request: &Request, fault: Option<&FaultKind>
     }
 }
 
-/// An error as the NTX platform spells it.
+/// An error in the form of the NTX platform.
 pub(super) fn answer_error(status: u16) -> Response {
     let message = quote(reason(status));
     let body = format!(r#"{{"statusCode":{status},"message":{message}}}"#);
     Response::json(status, body)
 }
 
-/// A method that the path does not have.
+/// The answer to a method that the path does not support.
 pub(super) fn answer_wrong_method(allowed: &str) -> Response {
     answer_error(405).with_header("Allow", allowed)
 }

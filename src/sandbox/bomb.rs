@@ -1,17 +1,17 @@
-//! A small body that unfolds into a huge one: zeros, packed as zlib does (RFC 1950, RFC 1951).
+//! A small body that decompresses to a huge one: zeros in zlib format (RFC 1950, RFC 1951).
 
-/// Copies of the zero before, each of the longest length that a match can have.
+/// Back references to the zero before, each with the longest length of a match.
 const MATCHES: usize = 40_000;
 const MATCH_LENGTH: usize = 258;
-/// The largest prime below 2^16, by which the checksum is taken.
+/// The modulus of the checksum: the largest prime below 2^16.
 const ADLER_MODULUS: usize = 65_521;
 
-/// Just under 64 KiB that unfold into ten megabytes.
+/// Just under 64 KiB that decompress to ten megabytes.
 pub(super) fn packed_zeros() -> Vec<u8> {
     packed(MATCHES)
 }
 
-/// One zero and so many matches, as one final block with the fixed codes.
+/// One zero and this many matches, as one final block with the fixed codes.
 fn packed(matches: usize) -> Vec<u8> {
     let (header, zero, end) = ("110", "00110000", "0000000");
     // 258 bytes from one byte back.
@@ -30,15 +30,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_spelled_as_other_implementations_read_it() {
-        // `zlib.decompress` of Python makes 1 + 3 × 258 zeros of it.
+    fn the_format_is_the_one_of_other_implementations() {
+        // `zlib.decompress` of Python returns 1 + 3 × 258 zeros.
         let expected = [0x78, 0x01, 0x63, 0x18, 0x05, 0xa3, 0x60, 0x14, 0x00, 0x00, 0x03, 0x07, 0x00, 0x01];
 
         assert_eq!(packed(3), expected);
     }
 
     #[test]
-    fn it_is_small_and_unfolds_into_a_lot() {
+    fn a_small_body_decompresses_to_a_huge_one() {
         assert!(packed_zeros().len() < 64 * 1024);
         const { assert!(MATCHES * MATCH_LENGTH > 10_000_000) };
     }

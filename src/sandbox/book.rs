@@ -1,13 +1,13 @@
-//! The balances of one simulated account. Every value is kept as JSON text, so that any spelling of
-//! a number, and what is no number at all, goes out as it came in.
+//! The balances of one simulated account. Every value is kept as JSON text, so that it is sent
+//! exactly as it was set, even if it is not a number.
 
 use super::kind::Kind;
 
-/// Field names with their raw JSON values, in the order in which they are sent.
+/// Field names with their raw JSON values, in the order of the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fields(Vec<(String, String)>);
 
-/// One balance. What it is found by is kept apart from its fields: those may lie.
+/// One balance. Its currency and type for look-ups are separate from its fields, which a test may falsify.
 #[derive(Debug, Clone)]
 pub(super) struct Balance {
     pub(super) currency: String,
@@ -19,7 +19,7 @@ pub(super) struct Balance {
 #[derive(Debug, Clone)]
 pub(super) struct Book {
     balances: Vec<Balance>,
-    /// The NTX kinds know no filters, so their one balance is always the one that is meant.
+    /// Whether filters are ignored: the NTX kinds have no filters and one balance.
     has_filters: bool,
 }
 
@@ -45,7 +45,7 @@ impl Fields {
         self.0.retain(|(present, _)| present != name);
     }
 
-    /// The fields as a JSON object, which is valid as far as the values are.
+    /// The fields as a JSON object; it is valid if all values are.
     pub(super) fn to_json(&self) -> String {
         let fields: Vec<String> = self.0.iter().map(|(name, raw)| format!("{}:{raw}", quote(name))).collect();
         format!("{{{}}}", fields.join(","))
@@ -65,7 +65,7 @@ impl Balance {
 
 impl Book {
     /// The balances of the providers' documentation. Avista's differ from NTX Pay's, so that a
-    /// mix-up of the two brands shows.
+    /// mix-up of the two brands is visible.
     pub(super) fn of(kind: Kind) -> Self {
         let balances = match kind {
             Kind::NtxpayBr => vec![brazilian("48734.90", "0.00", "48734.90")],
@@ -90,7 +90,7 @@ impl Book {
         self.balances.iter_mut().find(|balance| balance.matches(currency, r#type))
     }
 
-    /// Adds a balance of zeros where there is none. Without a currency there is none to add.
+    /// Finds a balance, or adds one with zeros. Without a currency none can be added.
     pub(super) fn find_or_add(
         &mut self,
         currency: Option<&str>,
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_spelling_goes_out_as_it_came_in() {
+    fn every_value_is_sent_as_it_was_set() {
         let mut fields = Fields::default();
         for raw in ["48734.9", "\"48734.90\"", "1e2", "null", "NaN", "-0.00"] {
             fields.set("netBalance", raw);

@@ -1,5 +1,5 @@
-//! The log of calls. A call is entered when its head has been received and completed later, so the
-//! order is that of arrival and calls without an answer are in it too.
+//! The log of calls. A call is logged when its head was received, and completed later. So the log has
+//! the order of arrival, and contains calls without an answer.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -7,22 +7,22 @@ use serde::Serialize;
 
 use super::{clock, http::Head};
 
-/// How many calls are kept: some 30 MB, so that a sandbox may run for weeks.
+/// Kept calls: about 30 MB, so that a sandbox may run for weeks.
 const MAX_CALLS: usize = 50_000;
 
-/// What a call asked for, judged by its path.
+/// The operation of a call, decided by its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// A balance was asked for.
+    /// A request for a balance.
     Balance,
-    /// A token was asked for.
+    /// A request for a token.
     Token,
-    /// The path is none of the provider's.
+    /// The provider does not have this path.
     Other,
 }
 
-/// One call as the provider saw it.
+/// One call as the provider received it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Call {
     /// The wall clock when the head had been received: RFC 3339, UTC, milliseconds.
@@ -30,24 +30,24 @@ pub struct Call {
     /// The same moment on the monotonic clock.
     #[serde(skip)]
     pub instant: Instant,
-    /// What was asked for.
+    /// The operation.
     pub operation: Operation,
     /// The method as sent.
     pub method: String,
     /// The path and the query as sent.
     pub path_and_query: String,
-    /// The headers in the order and the spelling in which they were sent.
+    /// The headers in their original order and spelling.
     pub headers: Vec<(String, String)>,
-    /// The body of a token call; empty for others, and until it has been received.
+    /// The body of a token call; empty for others, and until it is received.
     pub body: String,
-    /// The status that was sent; none until then, or when a fault sends none.
+    /// The sent status; `None` until then, or when a fault sends none.
     pub status: Option<u16>,
-    /// The monotonic moment just before the answer, or what a fault puts in its place, went out; none until then.
+    /// The monotonic moment just before the answer, or the bytes of a fault, were sent; `None` until then.
     #[serde(skip)]
     pub answered_at: Option<Instant>,
-    /// The body of a balance that was sent, before any fault on its way; empty for others.
+    /// The sent body of a balance, before any fault of delivery; empty for others.
     pub answer: String,
-    /// The name of the fault that the call met.
+    /// The name of the fault of the call.
     pub fault: Option<&'static str>,
 }
 
@@ -55,11 +55,11 @@ pub struct Call {
 #[derive(Debug, Default)]
 pub(super) struct CallLog {
     calls: VecDeque<Call>,
-    /// How many calls were dropped from the front, by age or on request.
+    /// The number of calls dropped from the front, because of the limit or on request.
     dropped: usize,
 }
 
-/// Finds a call in the log again; stays right when older ones are dropped.
+/// Identifies a call in the log, also after older ones are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallId(usize);
 
@@ -80,7 +80,7 @@ impl Call {
         }
     }
 
-    /// Returns the first header of this name, in whatever case it was sent.
+    /// Returns the first header with this name, in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -89,7 +89,7 @@ impl Call {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Notes what is about to be sent.
+    /// Records the answer that is about to be sent.
     pub(super) fn note_answer(&mut self, status: Option<u16>, body: &[u8]) {
         self.status = status;
         self.answered_at = Some(clock::now());
@@ -98,7 +98,7 @@ impl Call {
         }
     }
 
-    /// Keeps the body where it says something: only token calls are meant to have one.
+    /// Keeps the body of a token call; other calls have none.
     pub(super) fn keep_body(&mut self, body: &[u8]) {
         if self.operation == Operation::Token {
             self.body = String::from_utf8_lossy(body).into_owned();
@@ -116,7 +116,7 @@ impl CallLog {
         CallId(self.dropped + self.calls.len() - 1)
     }
 
-    /// Nothing when the call has been dropped meanwhile.
+    /// `None` when the call was dropped meanwhile.
     pub(super) fn find_mut(&mut self, id: CallId) -> Option<&mut Call> {
         let index = id.0.checked_sub(self.dropped)?;
         self.calls.get_mut(index)

@@ -1,16 +1,16 @@
-//! The sandbox's clock. A provider has a clock of its own, so nothing of the gateway's is used here.
+//! The sandbox's clock. A provider has its own clock, so this does not use the gateway's.
 
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 /// The monotonic clock.
-#[expect(clippy::disallowed_methods, reason = "the sandbox is a world of its own, with its own clock")]
+#[expect(clippy::disallowed_methods, reason = "a simulated provider has its own clock")]
 pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// The wall clock, spelled as the providers do: UTC, milliseconds, `Z`.
+/// The wall clock in the format of the providers: UTC, milliseconds, `Z`.
 pub(super) fn timestamp() -> String {
     format!("{:.3}", wall())
 }
@@ -20,7 +20,7 @@ pub(super) fn http_date() -> String {
     httpdate::fmt_http_date(wall().into())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the sandbox is a world of its own, with its own clock")]
+#[expect(clippy::disallowed_methods, reason = "a simulated provider has its own clock")]
 fn wall() -> Timestamp {
     Timestamp::now()
 }

@@ -1,4 +1,4 @@
-//! The control surface over HTTP; the module `sandbox` documents it.
+//! The control API over HTTP; the module `sandbox` documents it.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,9 @@ const PREFIX: &str = "/_sandbox/";
 /// Why a control call changed nothing.
 #[derive(Debug, PartialEq, Eq)]
 enum ControlError {
-    /// The input is wrong in the way that is told.
+    /// The input is invalid, for this reason.
     Bad(String),
-    /// There is no such balance.
+    /// The balance does not exist.
     UnknownBalance,
 }
 
@@ -121,7 +121,7 @@ fn queue_faults(state: &State, body: &[u8]) -> Result<Response, ControlError> {
     Ok(Response::json(200, body.to_string()))
 }
 
-/// All of the settings that are given, or none when one is wrong.
+/// Applies all given settings, or none if one is invalid.
 fn change_settings(state: &State, body: &[u8]) -> Result<Response, ControlError> {
     let values: BTreeMap<String, Box<RawValue>> = parse(body)?;
     let mut changing = state.lock();

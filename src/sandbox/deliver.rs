@@ -218,7 +218,7 @@ mod tests {
 
     use super::super::{Fault, FaultKind, Kind, SimulatedProvider};
 
-    /// Long enough for a loaded machine; no test waits for it to pass.
+    /// Long enough for a loaded machine; no test waits for its end.
     const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Sends one authorised call for a balance, which ends the connection, and returns it unread.

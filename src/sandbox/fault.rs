@@ -12,18 +12,18 @@ mod parse;
 
 pub use kind::FaultKind;
 
-/// One thing that goes wrong.
+/// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Which calls meet it.
+    /// The calls that it applies to.
     pub on: On,
-    /// How many of them.
+    /// The number of calls.
     pub times: u32,
-    /// What goes wrong.
+    /// The effect.
     pub kind: FaultKind,
 }
 
-/// Which calls a fault is meant for.
+/// The calls that a fault applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum On {
@@ -31,34 +31,34 @@ pub enum On {
     Balance,
     /// Calls for a token.
     Token,
-    /// Every call, other paths too; control calls never.
+    /// Every call, also to other paths; never control calls.
     Any,
 }
 
-/// The faults that wait, in the order in which they were queued.
+/// The waiting faults, in the order of queueing.
 #[derive(Debug, Default)]
 pub(super) struct FaultQueue(VecDeque<Fault>);
 
 impl Fault {
-    /// Returns a fault for the next call for a balance.
+    /// Returns a fault for the next balance call.
     #[must_use]
     pub const fn on_balance(kind: FaultKind) -> Self {
         Self::once(On::Balance, kind)
     }
 
-    /// Returns a fault for the next call for a token.
+    /// Returns a fault for the next token call.
     #[must_use]
     pub const fn on_token(kind: FaultKind) -> Self {
         Self::once(On::Token, kind)
     }
 
-    /// Returns a fault for the next call, whatever it is for.
+    /// Returns a fault for the next call of any kind.
     #[must_use]
     pub const fn on_any(kind: FaultKind) -> Self {
         Self::once(On::Any, kind)
     }
 
-    /// Returns the fault for this many calls instead of one.
+    /// Applies the fault to this many calls.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
@@ -87,7 +87,7 @@ impl FaultQueue {
         }
     }
 
-    /// Takes one use of the first fault that is meant for the operation.
+    /// Takes one use of the first fault that applies to the operation.
     pub(super) fn take(&mut self, operation: Operation) -> Option<FaultKind> {
         let index = self.0.iter().position(|fault| fault.on.includes(operation))?;
         let fault = self.0.get_mut(index)?;
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_meets_the_first_fault_that_is_meant_for_it() {
+    fn a_call_gets_the_first_fault_that_applies_to_it() {
         let mut queue = FaultQueue::default();
         queue.push(Fault::on_token(FaultKind::Reset));
         queue.push(Fault::on_balance(FaultKind::Garbage).times(2));

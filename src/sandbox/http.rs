@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 as a provider needs, on a bare socket: a library would not let a fault stop
-//! in the middle of a head. Request bodies need a `Content-Length`; heads and bodies have a cap.
+//! The part of HTTP/1.1 that a provider needs, on a plain socket: with a library, a fault could not
+//! stop in the middle of a head. Request bodies need a `Content-Length`; heads and bodies have a limit.
 
 use std::io;
 
@@ -37,7 +37,7 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-/// An answer before a fault has touched its delivery.
+/// An answer, before faults of delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -45,13 +45,13 @@ pub(super) struct Response {
     pub(super) body: Vec<u8>,
 }
 
-/// What became of the wait for a request.
+/// The result of waiting for a request.
 #[derive(Debug)]
 pub(super) enum Received<T> {
     Whole(T),
     /// The caller left.
     Nothing,
-    /// No request that we read; the status says why, and the connection cannot go on.
+    /// Not a request that this server supports; the status says why, and the connection must close.
     Refused(StatusCode),
 }
 
@@ -59,17 +59,17 @@ pub(super) enum Received<T> {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    /// What was received and not used yet; a caller may send the next request early.
+    /// Received bytes that are not used yet; a caller may send the next request early.
     buffer: BytesMut,
 }
 
 impl Head {
-    /// The first header of this name.
+    /// The first header with this name.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         find_header(&self.headers, name)
     }
 
-    /// The first parameter of this name; an empty one counts as left out.
+    /// The first parameter with this name; an empty one counts as missing.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())
             .find(|(present, value)| present == name && !value.is_empty())
@@ -96,7 +96,7 @@ impl Response {
         self
     }
 
-    /// The head up to and with its empty line, for a body of this length.
+    /// The head, including its empty line, for a body of this length.
     pub(super) fn spell_head(&self, content_length: u64, keep_alive: bool) -> String {
         let mut head = self.spell_start();
         if !matches!(self.status, 204 | 304) {
@@ -109,7 +109,7 @@ impl Response {
         head
     }
 
-    /// The status line and the headers, without what frames a body.
+    /// The status line and the headers, without those that frame a body.
     pub(super) fn spell_start(&self) -> String {
         let reason = reason(self.status);
         let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status);
@@ -120,7 +120,7 @@ impl Response {
         head
     }
 
-    /// Head and body as they go out when nothing is wrong.
+    /// Head and body without a fault.
     pub(super) fn spell(&self, keep_alive: bool) -> Vec<u8> {
         let mut bytes = self.spell_head(self.body.len() as u64, keep_alive).into_bytes();
         if !matches!(self.status, 204 | 304) {
@@ -175,7 +175,7 @@ impl Connection {
         self.stream.write_all(bytes).await
     }
 
-    /// Returns when the caller closes its side; what it still sends is thrown away.
+    /// Returns when the caller closes its side; bytes sent until then are discarded.
     pub(super) async fn until_caller_leaves(&mut self) -> io::Result<()> {
         loop {
             self.buffer.clear();
@@ -186,12 +186,12 @@ impl Connection {
     }
 }
 
-/// The standard words of a status, or none for one that has none.
+/// The standard reason phrase of a status, or an empty text.
 pub(super) fn reason(status: u16) -> &'static str {
     StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
 }
 
-/// The head at the start of the bytes with its length, or nothing while it is incomplete.
+/// The head at the start of the bytes and its length, or `None` while it is incomplete.
 fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, StatusCode> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_kept_unless_one_side_says_otherwise() {
+    fn a_connection_is_kept_unless_one_side_closes_it() {
         let table = [
             ("GET / HTTP/1.1\r\n\r\n", true),
             ("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", false),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn an_invalid_request_is_refused() {
         let many_headers = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(300));
         let table = [
             ("\0\0\0\0", StatusCode::BAD_REQUEST),
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_has_no_body_has_no_length_either() {
+    fn a_status_without_a_body_has_no_length() {
         let response = Response::empty(204).with_header("A", "b");
 
         let text = String::from_utf8(response.spell(false)).unwrap();

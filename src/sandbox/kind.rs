@@ -1,4 +1,4 @@
-//! Which provider is simulated, and the few facts that differ by it.
+//! The kind of a simulated provider, and the facts that depend on it.
 
 use std::fmt;
 
@@ -18,10 +18,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order in which the documentation lists them.
+    /// Every kind, in the order of the documentation.
     pub const ALL: [Self; 4] = [Self::NtxpayBr, Self::Avista, Self::Pluggo, Self::NtxpayMx];
 
-    /// Returns the kind as configurations spell it.
+    /// Returns the name of the kind in configurations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// The field that carries the provider's own timestamp, where it gives one.
+    /// The field with the provider's own timestamp, if it has one.
     pub(super) const fn timestamp_field(self) -> Option<&'static str> {
         match self {
             Self::NtxpayBr | Self::Avista => Some("consultedAt"),

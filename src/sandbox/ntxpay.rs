@@ -15,7 +15,7 @@ use super::{
     state::State,
 };
 
-/// A token request has these two fields and no other.
+/// A token request with exactly these two fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TokenRequest {
@@ -23,7 +23,7 @@ struct TokenRequest {
     client_secret: String,
 }
 
-/// What is documented of a token: its life in seconds, and its scope where one is shown.
+/// The documented life of a token in seconds, and its scope, if documented.
 struct TokenTerms {
     life_seconds: u64,
     scope: Option<&'static str>,
@@ -48,7 +48,7 @@ pub(super) fn issue_token(state: &State, request: &Request) -> Response {
         return refuse_token(400, "X-SSL-Client-Cert is missing or malformed");
     }
     let Some(asked) = parse_token_request(request) else {
-        return refuse_token(400, "clientId and clientSecret are expected, and nothing else");
+        return refuse_token(400, "expected clientId and clientSecret only");
     };
     let terms = TokenTerms::of(state.kind, &head.path);
     let mut changing = state.lock();
@@ -113,8 +113,7 @@ fn parse_token_request(request: &Request) -> Option<TokenRequest> {
     (has_length(&asked.client_id) && has_length(&asked.client_secret)).then_some(asked)
 }
 
-/// Whether the certificate is there as PEM and percent-encoded: spaces, line ends and `+` may not
-/// stand in the header as they are.
+/// Whether the header holds a percent-encoded PEM certificate: spaces, line ends and `+` must be encoded.
 fn has_certificate(head: &Head) -> bool {
     let Some(encoded) = head.header("x-ssl-client-cert") else {
         return false;
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issued_token_opens_the_balance_until_it_is_revoked() {
+    fn an_issued_token_is_accepted_until_it_is_revoked() {
         let state = State::new(Kind::NtxpayBr);
         let response = ask(&state, "/api/auth/token", &pair(&state));
         let body = parsed(&response);
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_balance_is_spelled_as_documented() {
+    fn a_balance_has_the_documented_form() {
         let state = State::new(Kind::NtxpayBr);
         let fixed = "\"2025-11-19T20:18:29.384Z\"".to_owned();
         state.lock().settings.timestamp = Timestamp::Fixed(fixed);
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_documented_path_insists_on_a_certificate() {
+    fn only_the_documented_path_requires_a_certificate() {
         let state = State::new(Kind::NtxpayBr);
         state.lock().settings.require_certificate = true;
 

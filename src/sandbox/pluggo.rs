@@ -28,7 +28,7 @@ pub(super) fn answer_balance(state: &State, head: &Head) -> Response {
     wrap(200, &content, "Balance returned", timestamp)
 }
 
-/// The envelope of an error is documented nowhere: this is the one of a success, without content.
+/// The envelope of an error is not documented: this is the envelope of a success, without content.
 pub(super) fn answer_error(state: &State, status: u16) -> Response {
     wrap(status, "null", reason(status), &state.lock().settings.timestamp)
 }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_balance_is_spelled_as_documented() {
+    fn a_balance_has_the_documented_form() {
         let state = State::new(Kind::Pluggo);
         let fixed = "\"2025-02-19T17:15:26.703Z\"".to_owned();
         state.lock().settings.timestamp = Timestamp::Fixed(fixed);

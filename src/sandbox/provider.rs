@@ -1,4 +1,4 @@
-//! A simulated provider as its owner sees it: start, set, break, look, stop.
+//! The Rust API of a simulated provider: start, change, add faults, inspect, stop.
 
 use std::{
     io,
@@ -21,7 +21,7 @@ use super::{
     state::{State, Timestamp},
 };
 
-/// A running simulated provider; dropping it ends the server and its connections.
+/// A running simulated provider; dropping it stops the server and closes its connections.
 #[derive(Debug)]
 pub struct SimulatedProvider {
     state: Arc<State>,
@@ -45,7 +45,7 @@ impl SimulatedProvider {
     /// # Errors
     ///
     /// When the address cannot be bound.
-    #[expect(clippy::unused_async, reason = "async says that a runtime is needed, and leaves room to wait")]
+    #[expect(clippy::unused_async, reason = "async tells that a runtime is needed")]
     pub async fn start_at(kind: Kind, address: SocketAddr) -> io::Result<Self> {
         let listener = server::bind(address)?;
         let address = listener.local_addr()?;
@@ -83,15 +83,15 @@ impl SimulatedProvider {
         self.state.kind
     }
 
-    /// Returns what this instance accepts.
+    /// Returns the accepted credentials.
     #[must_use]
     pub fn credentials(&self) -> Credentials {
         self.state.credentials.clone()
     }
 
-    /// Sets a field of a balance to raw JSON text, which goes out verbatim. A currency that is not
-    /// there is added (`pluggo`); the other kinds ignore currency and type. The provider's
-    /// timestamp, by its field name, is set for all balances.
+    /// Sets a field of a balance to raw JSON text, which is sent verbatim. For `pluggo`, a missing
+    /// currency is added; the other kinds ignore currency and type. The provider's timestamp, by its
+    /// field name, is set for all balances.
     pub fn set_field(&self, currency: &str, r#type: Option<&str>, field: &str, raw_json: &str) {
         if self.state.is_timestamp(field) {
             return self.set_timestamp(Some(raw_json.to_owned()));
@@ -102,7 +102,7 @@ impl SimulatedProvider {
         }
     }
 
-    /// Removes a field of a balance; what is not there stays away.
+    /// Removes a field of a balance, if it is there.
     pub fn remove_field(&self, currency: &str, r#type: Option<&str>, field: &str) {
         let mut changing = self.state.lock();
         if self.state.is_timestamp(field) {
@@ -112,41 +112,41 @@ impl SimulatedProvider {
         }
     }
 
-    /// Sets the provider's timestamp to raw JSON text; none is the present moment again.
+    /// Sets the provider's timestamp to raw JSON text; `None` means the current time again.
     pub fn set_timestamp(&self, raw_json: Option<String>) {
         self.state.lock().settings.timestamp = raw_json.map_or(Timestamp::Now, Timestamp::Fixed);
     }
 
-    /// Queues a fault behind those that wait.
+    /// Queues a fault behind the waiting ones.
     pub fn queue(&self, fault: Fault) {
         self.state.lock().faults.push(fault);
     }
 
-    /// Answers the calls that are delayed at this moment.
+    /// Ends the delay of all delayed calls.
     pub fn end_delays(&self) {
         self.state.impatience.send_replace(());
     }
 
-    /// Drops every fault that waits.
+    /// Drops all waiting faults.
     pub fn clear_faults(&self) {
         self.state.lock().faults.clear();
     }
 
-    /// Returns the calls received so far, oldest first, those without an answer included.
+    /// Returns the received calls, oldest first, including those without an answer.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state.lock().calls.to_vec()
     }
 
-    /// Forgets the calls received so far.
+    /// Clears the call log.
     pub fn clear_calls(&self) {
         self.state.lock().calls.clear();
     }
 
-    /// Returns as soon as the log holds at least this many calls, answered or not.
+    /// Waits until the log has at least this many calls, answered or not.
     pub async fn wait_for_calls(&self, count: usize) {
         loop {
-            // Registered before the look at the log, so no call falls between the two.
+            // Registered before reading the log, so that no call is missed.
             let mut arrival = std::pin::pin!(self.state.arrivals.notified());
             arrival.as_mut().enable();
             if self.state.lock().calls.len() >= count {
@@ -156,42 +156,42 @@ impl SimulatedProvider {
         }
     }
 
-    /// Sets the life of tokens, to announce and to enforce, instead of the documented one.
+    /// Sets the announced and enforced life of tokens, instead of the documented one.
     pub fn set_token_life(&self, seconds: u64) {
         self.state.lock().settings.token_life_seconds = Some(seconds);
     }
 
-    /// Lets balances move by some minor units at each call, or stand still, as at the start.
+    /// Whether balances change by some minor units at each call; off at the start.
     pub fn set_drift(&self, on: bool) {
         self.state.lock().settings.drift = on;
     }
 
-    /// Makes `/api/auth/token` insist on a certificate header, or not, as at the start.
+    /// Whether `/api/auth/token` requires a certificate header; off at the start.
     pub fn require_certificate(&self, on: bool) {
         self.state.lock().settings.require_certificate = on;
     }
 
-    /// Accepts another client secret, too: a rotation begins.
+    /// Accepts another client secret, too: the start of a rotation.
     pub fn accept_secret(&self, secret: &str) {
         self.state.lock().secrets.push(secret.to_owned());
     }
 
-    /// Refuses a client secret from now on: a rotation is over.
+    /// Refuses a client secret: the end of a rotation.
     pub fn refuse_secret(&self, secret: &str) {
         self.state.lock().secrets.retain(|accepted| accepted != secret);
     }
 
-    /// Accepts another token from outside, too, until it is refused.
+    /// Accepts another fixed token, too.
     pub fn accept_token(&self, token: &str) {
         self.state.lock().tokens.accept(token, clock::now());
     }
 
-    /// Refuses a token from now on.
+    /// Refuses a token.
     pub fn refuse_token(&self, token: &str) {
         self.state.lock().tokens.revoke(token);
     }
 
-    /// Refuses every token issued so far from now on; the static one stays good.
+    /// Refuses all issued tokens from now on; the fixed one stays valid.
     pub fn expire_tokens(&self) {
         self.state.lock().tokens.revoke_all();
     }
@@ -213,7 +213,7 @@ mod tests {
         *,
     };
 
-    /// Long enough for a loaded machine; no test waits for it to pass.
+    /// Long enough for a loaded machine; no test waits for its end.
     const PATIENCE: Duration = Duration::from_secs(10);
 
     async fn connect(provider: &SimulatedProvider) -> TcpStream {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_log_says_when_an_answer_went_out() {
+    async fn the_log_has_the_time_of_each_answer() {
         let provider = SimulatedProvider::start(Kind::NtxpayBr).await.unwrap();
         provider.queue(Fault::on_balance(FaultKind::Delay { ms: 50 }));
         let bearer = format!("Bearer {}", provider.credentials().token);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_life_of_nothing_makes_a_token_useless() {
+    async fn a_token_with_a_life_of_zero_is_refused() {
         let provider = SimulatedProvider::start(Kind::NtxpayMx).await.unwrap();
         provider.set_token_life(0);
         let credentials = provider.credentials();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pluggo_wants_both_headers_on_every_call() {
+    async fn pluggo_requires_both_headers_on_every_call() {
         let provider = SimulatedProvider::start(Kind::Pluggo).await.unwrap();
         let credentials = provider.credentials();
         let key = ("X-Api-Key", credentials.api_key.as_str());
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn control_meets_no_fault_and_leaves_no_trace() {
+    async fn control_calls_have_no_fault_and_are_not_logged() {
         let provider = SimulatedProvider::start(Kind::NtxpayBr).await.unwrap();
         provider.queue(Fault::on_any(FaultKind::Reset));
 
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_has_a_cap() {
+    async fn a_head_has_a_size_limit() {
         let provider = SimulatedProvider::start(Kind::NtxpayBr).await.unwrap();
         let mut stream = connect(&provider).await;
 
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stopped_provider_leaves_its_port_and_its_callers() {
+    async fn a_stopped_provider_closes_its_port_and_connections() {
         let provider = SimulatedProvider::start(Kind::NtxpayBr).await.unwrap();
         let address = provider.addr();
         provider.queue(Fault::on_balance(FaultKind::StallHead));
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_drifting_balance_keeps_its_spelling() {
+    async fn a_drifting_balance_keeps_its_format() {
         let provider = SimulatedProvider::start(Kind::NtxpayMx).await.unwrap();
         provider.set_drift(true);
         let bearer = format!("Bearer {}", provider.credentials().token);

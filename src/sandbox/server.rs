@@ -17,10 +17,10 @@ use super::{
     state::State,
 };
 
-/// Connections that may wait to be accepted: Linux's own ceiling by default.
+/// Connections that may wait to be accepted: the default maximum of Linux.
 const BACKLOG: u32 = 4096;
 
-/// Binds the address; one that was left a moment ago may be taken again.
+/// Binds the address, also shortly after another process used it.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -31,7 +31,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections until told to stop, which ends those that are open, too.
+/// Accepts connections until it is stopped, which also closes the open ones.
 pub(super) async fn accept(
     listener: TcpListener,
     state: Arc<State>,
@@ -45,21 +45,21 @@ pub(super) async fn accept(
                 let stop = stop.clone();
                 tasks.spawn(async move { stop.run_until_cancelled(serve).await });
             }
-            // Out of file descriptors, most likely: some may be free a little later.
+            // Probably out of file descriptors: some may be free a little later.
             Err(_) => sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
 async fn serve(stream: TcpStream, state: Arc<State>) {
-    // Without delay matters for small answers; a socket that refuses it still works.
+    // TCP_NODELAY speeds up small answers; a socket without it still works.
     let _ = stream.set_nodelay(true);
     let mut connection = Connection::new(stream);
-    // A failed read or write means that the caller left, which is no concern of a provider.
+    // A failed read or write means that the caller left.
     while let Ok(true) = serve_request(&mut connection, &state).await {}
 }
 
-/// Serves one request and says whether the connection may serve another.
+/// Serves one request; returns whether the connection may serve another.
 async fn serve_request(connection: &mut Connection, state: &State) -> io::Result<bool> {
     match connection.read_head().await? {
         Received::Whole(head) if control::is_control(&head) => serve_control(connection, state, head).await,
@@ -81,7 +81,7 @@ async fn serve_control(connection: &mut Connection, state: &State, head: Head) -
 }
 
 async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> io::Result<bool> {
-    // From before the call is in the log, so that whoever saw it there can end its delay.
+    // Before the call is logged, so that a test that sees it there can end its delay.
     let mut impatience = state.impatience.subscribe();
     let (id, fault) = state.enter_call(&head);
     let body = match connection.read_body(&head).await? {
@@ -99,11 +99,11 @@ async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> i
         response.body.clear();
     }
     if let Some(FaultKind::Delay { ms }) = fault {
-        // Whichever comes first; the sender lives as long as the state.
+        // Whichever comes first; the sender exists as long as the state.
         let _ = timeout(Duration::from_millis(ms), impatience.changed()).await;
     }
     let delivery = Delivery::of(fault.as_ref());
-    // Before the first byte, so that whoever has the answer finds the log complete.
+    // Before the first byte, so that the log is complete when the answer arrives.
     let status = delivery.status(&response);
     state.complete_call(id, |call| call.note_answer(status, &response.body));
     deliver(connection, &response, delivery, request.head.keep_alive).await

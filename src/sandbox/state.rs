@@ -1,5 +1,5 @@
-//! What one simulated provider remembers. Everything that changes is behind one lock, so a call's
-//! place in the log and the fault that it meets are decided together.
+//! The state of one simulated provider. One lock guards everything that changes, so a call's
+//! place in the log and its fault are decided together.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,11 +20,11 @@ use super::{
 pub(super) struct State {
     pub(super) kind: Kind,
     pub(super) credentials: Credentials,
-    /// Told of every call that enters the log.
+    /// Notified of every logged call.
     pub(super) arrivals: Notify,
-    /// Told when the calls that are delayed now are to be answered.
+    /// Notified to answer the delayed calls.
     pub(super) impatience: watch::Sender<()>,
-    // A std mutex is right: sections are short and never await.
+    // A std mutex fits: critical sections are short and never await.
     changing: Mutex<Changing>,
 }
 
@@ -36,15 +36,15 @@ pub(super) struct Changing {
     pub(super) faults: FaultQueue,
     pub(super) tokens: Tokens,
     pub(super) settings: Settings,
-    /// The client secrets that are accepted.
+    /// The accepted client secrets.
     pub(super) secrets: Vec<String>,
     pub(super) random: fastrand::Rng,
 }
 
-/// How the provider behaves as long as nothing goes wrong.
+/// The behaviour of the provider without faults.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
-    /// Seconds to announce and to enforce; none means the documented life.
+    /// The announced and enforced life in seconds; `None` means the documented life.
     pub(super) token_life_seconds: Option<u64>,
     pub(super) drift: bool,
     pub(super) require_certificate: bool,
@@ -54,12 +54,12 @@ pub(super) struct Settings {
 /// The provider's own timestamp in a balance.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Timestamp {
-    /// The moment of the call.
+    /// The time of the call.
     #[default]
     Now,
     /// Raw JSON, verbatim.
     Fixed(String),
-    /// The field is left out.
+    /// The field is missing.
     Missing,
 }
 
@@ -84,11 +84,11 @@ impl State {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Changing> {
-        // No section leaves the state half changed, so a panic elsewhere does not spoil it.
+        // No critical section leaves the state half changed, so a poisoned lock is harmless.
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a call whose head has been received, with the fault that it meets.
+    /// Logs a call whose head was received, and takes its fault.
     pub(super) fn enter_call(&self, head: &Head) -> (CallId, Option<FaultKind>) {
         let operation = self.kind.operation(&head.path);
         let mut changing = self.lock();

@@ -1,8 +1,8 @@
-//! The log targets that a level treats in its own way. They are constants, so that moving a file changes no log line.
+//! Log targets with a level of their own. They are constants, so that moving a file changes no log line.
 
 /// Denied access, logged at every level.
 pub const DENIED: &str = "balance_gateway::http::denied";
-/// One line per request, where the configuration asks for it; logged at every level.
+/// One line per request, if configured; logged at every level.
 pub const REQUESTS: &str = "balance_gateway::http::observe";
-/// The events of a process's life: `ready` is logged at every level.
+/// Events of the process lifecycle: `ready` is logged at every level.
 pub const LIFECYCLE: &str = "balance_gateway::app";

@@ -1,4 +1,4 @@
-//! The table for people: aligned on the decimal point, in groups of three digits.
+//! The table for people: amounts aligned at the decimal point, digits in groups of three.
 
 use std::fmt::Write as _;
 

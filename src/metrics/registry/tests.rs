@@ -1,4 +1,4 @@
-//! The metrics page as Prometheus reads it: what stands on it from the start, and in which form.
+//! The metrics page as Prometheus reads it: its initial series and its format.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn page(metrics: &Metrics) -> String {
     String::from_utf8(metrics.render(Samples::default())).unwrap()
 }
 
-/// The value of a series, by its name and labels as they stand on the page.
+/// The value of a series, by its name and labels as written on the page.
 fn value(page: &str, series: &str) -> Option<f64> {
     let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
     Some(line.parse().unwrap())
@@ -30,7 +30,7 @@ fn assert_zero(page: &str, series: &str) {
     assert_eq!(value(page, series), Some(0.0), "{series}");
 }
 
-/// Splits a line into name, labels and value; the shape that the text format demands.
+/// Splits a line of the text format into name, labels and value.
 #[track_caller]
 fn parse_sample(line: &str) -> (&str, Vec<(&str, &str)>, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
@@ -47,7 +47,7 @@ fn is_metric_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// The family of a sample: a histogram's samples carry endings of their own.
+/// The family of a sample; a histogram's samples have suffixes.
 fn family<'a>(name: &'a str, histograms: &BTreeSet<&str>) -> &'a str {
     let endings = ["_bucket", "_sum", "_count"].into_iter();
     let stem = endings.filter_map(|ending| name.strip_suffix(ending)).find(|stem| histograms.contains(stem));
@@ -60,7 +60,7 @@ fn described<'a>(page: &'a str, word: &str) -> Vec<(&'a str, &'a str)> {
 }
 
 #[test]
-fn what_belongs_to_no_name_is_there_at_once_with_zero() {
+fn series_without_a_configured_name_exist_with_zero() {
     let metrics = Metrics::new("1.2.3", "abc").unwrap();
 
     let page = page(&metrics);
@@ -78,7 +78,7 @@ fn what_belongs_to_no_name_is_there_at_once_with_zero() {
 }
 
 #[test]
-fn reasons_of_tokens_are_there_when_tokens_are_accepted() {
+fn reasons_of_tokens_exist_only_when_tokens_are_accepted() {
     let metrics = Metrics::new("1.2.3", "abc").unwrap();
     assert!(!page(&metrics).contains("malformed"));
 
@@ -101,7 +101,7 @@ fn reasons_of_tokens_are_there_when_tokens_are_accepted() {
 }
 
 #[test]
-fn a_callers_series_are_there_with_its_handles() {
+fn the_series_of_a_caller_exist_with_its_handles() {
     let (metrics, ..) = made();
 
     let page = page(&metrics);
@@ -114,7 +114,7 @@ fn a_callers_series_are_there_with_its_handles() {
 }
 
 #[test]
-fn a_providers_series_are_there_with_its_handles() {
+fn the_series_of_a_provider_exist_with_its_handles() {
     let (metrics, ..) = made();
 
     let page = page(&metrics);
@@ -143,7 +143,7 @@ fn a_providers_series_are_there_with_its_handles() {
 }
 
 #[test]
-fn the_build_is_named() {
+fn the_build_info_has_version_and_revision() {
     let (metrics, ..) = made();
 
     let series = "balance_gateway_build_info{revision=\"abc\",version=\"1.2.3\"}";
@@ -152,7 +152,7 @@ fn the_build_is_named() {
 }
 
 #[test]
-fn a_status_has_a_series_once_it_was_seen() {
+fn a_status_has_a_series_after_its_first_answer() {
     let (metrics, route, ..) = made();
     let series = "balance_gateway_http_requests_total{route=\"/v1/balances\",status=\"200\"}";
     let before = page(&metrics);
@@ -169,7 +169,7 @@ fn a_status_has_a_series_once_it_was_seen() {
 }
 
 #[test]
-fn two_handles_of_one_name_count_together() {
+fn two_handles_of_one_name_share_their_counters() {
     let (metrics, .., provider) = made();
     let again = metrics.provider(&ProviderName::parse("pluggo").unwrap());
 
@@ -193,7 +193,7 @@ fn two_gateways_in_one_process_share_nothing() {
 }
 
 #[test]
-fn a_failed_attempt_counts_under_its_own_kind_and_operation_alone() {
+fn a_failed_attempt_counts_only_for_its_kind_and_operation() {
     let (metrics, .., provider) = made();
 
     provider.attempted(Operation::Token, Duration::from_millis(30), Some(ErrorKind::TooLarge));
@@ -209,7 +209,7 @@ fn a_failed_attempt_counts_under_its_own_kind_and_operation_alone() {
 }
 
 #[test]
-fn the_last_finite_bucket_of_the_served_age_is_the_promise() {
+fn the_last_finite_bucket_of_the_served_age_is_60() {
     let (metrics, .., provider) = made();
 
     provider.served(Duration::from_mins(1));
@@ -282,7 +282,7 @@ fn a_live_family_without_a_sample_is_absent() {
 }
 
 #[test]
-fn names_are_ours_but_for_those_of_the_process() {
+fn every_name_has_our_prefix_except_process_metrics() {
     let (metrics, ..) = made();
 
     let page = page(&metrics);

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::parse;
 
-/// What goes wrong.
+/// The effect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -92,7 +92,7 @@ pub enum FaultKind {
         /// From 100 to 199.
         #[serde(deserialize_with = "parse::parse_informational")]
         status: u16,
-        /// How many of them.
+        /// The number of calls.
         count: u64,
         /// Milliseconds before each; none when left out.
         #[serde(default)]

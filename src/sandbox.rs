@@ -6,6 +6,9 @@
 //! [`Credentials`], answers `GET /api/balance` (also `/balance`), and for the NTX kinds
 //! `POST /api/auth/token` (`/oauth/token` too, for the Brazilian ones).
 //!
+//! With [`SimulatedProvider::notify`] it sends notifications: after each change of a balance, and every 15 seconds
+//! while its amounts drift and somebody asks for them.
+//!
 //! # Control over HTTP
 //!
 //! Every Rust method is also available on the server's own port, under `/_sandbox`. Control calls
@@ -92,9 +95,11 @@ mod pluggo;
 mod provider;
 mod server;
 mod state;
+mod webhook;
 
 pub use calls::{Call, Operation};
 pub use credentials::Credentials;
 pub use fault::{Fault, FaultKind, On};
 pub use kind::Kind;
 pub use provider::SimulatedProvider;
+pub use webhook::{WEBHOOK_USER, Webhook};

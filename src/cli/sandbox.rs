@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use super::{new_key, serve};
 use crate::app::App;
 use crate::config::{self, Config};
-use crate::sandbox::{Credentials, Kind, SimulatedProvider};
+use crate::sandbox::{Credentials, Kind, SimulatedProvider, WEBHOOK_USER, Webhook};
 use crate::shutdown::Signals;
 use crate::telemetry;
 
@@ -66,7 +66,11 @@ async fn serve_sandbox(
             Err(error) => return super::failed(&error),
         }
     }
-    let config = match configuration(arguments, &key, &providers) {
+    let notifications = match new_key::fresh() {
+        Ok(secret) => secret,
+        Err(error) => return super::failed(&error),
+    };
+    let config = match configuration(arguments, &key, &notifications, &providers) {
         Ok(config) => config,
         Err(errors) => {
             super::complain(&errors.to_string());
@@ -81,6 +85,7 @@ async fn serve_sandbox(
         Ok(app) => app,
         Err(error) => return super::failed(&error),
     };
+    send_notifications(&app, &notifications, &providers);
     let text = if arguments.json {
         format!("{}\n", as_json(&app, &key, &providers))
     } else {
@@ -95,11 +100,12 @@ async fn serve_sandbox(
 fn configuration(
     arguments: &SandboxArguments,
     key: &str,
+    notifications: &str,
     providers: &[SimulatedProvider],
 ) -> Result<Config, config::ConfigErrors> {
     let mut secrets = BTreeMap::new();
     let mut text = format!(
-        "[server]\napi = \"{}\"\nops = \"{}\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
+        "[server]\napi = \"{}\"\nops = \"{}\"\nhooks = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
          [log]\nlevel = \"warn\"\n",
         arguments.api,
         arguments.ops,
@@ -120,10 +126,11 @@ fn configuration(
         } else {
             secret("client_id", client_id) + &secret("client_secret", client_secret)
         };
+        let hook = hook(kind, secret("hook", notifications.to_owned()).trim_start_matches("hook = "));
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n\
+            "{hook}[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n\
              [accounts.{kind}-demo]\nprovider = \"{kind}\"\n{credentials}"
         );
     }
@@ -134,6 +141,32 @@ fn configuration(
         new_key::digest(key)
     );
     config::parse(&text, Path::new("sandbox"), &|variable| secrets.get(variable).cloned())
+}
+
+/// How the notifications of a kind are proven; nothing for a kind without any. The simulated balances show a change
+/// at once.
+fn hook(kind: Kind, secret: &str) -> String {
+    let proof = match kind {
+        Kind::Pluggo => return String::new(),
+        Kind::NtxpayMx => format!(
+            "hmac = {{ header = \"X-NTXPay-Signature\", prefix = \"sha256=\", secret = {} }}\n\
+             event_id = \"x-event-id\"\n",
+            secret.trim_end()
+        ),
+        Kind::NtxpayBr | Kind::Avista => {
+            format!("basic = {{ user = \"{WEBHOOK_USER}\", password = {} }}\n", secret.trim_end())
+        }
+    };
+    format!("[hooks.{kind}]\naccounts = [\"{kind}-demo\"]\n{proof}settle = \"0s\"\n")
+}
+
+/// Tells the simulated providers where the gateway listens.
+fn send_notifications(app: &App, secret: &str, providers: &[SimulatedProvider]) {
+    let Some(address) = app.hooks_addr() else { return };
+    for provider in providers.iter().filter(|provider| provider.kind() != Kind::Pluggo) {
+        let path = format!("/hooks/{}", provider.kind());
+        provider.notify(Webhook { address, path, secret: secret.to_owned() });
+    }
 }
 
 fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json::Value {

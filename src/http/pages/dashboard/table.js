@@ -42,18 +42,27 @@ const sorting = { column: "account", sign: 1 };
 export function begin(changed) {
   const states = [["", "all"], ...[...STATES].map(([value, [text]]) => [value, text])];
   byId("by-state").replaceChildren(...states.map(([value, text]) => option(value, text)));
-  byId("filters").addEventListener("input", changed);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   for (const button of document.querySelectorAll("[data-sort]")) {
     button.addEventListener("click", () => {
       const { sort } = button.dataset;
-      sorting.sign = sorting.column === sort ? -sorting.sign : 1;
-      sorting.column = sort;
-      for (const head of document.querySelectorAll("[aria-sort]")) head.removeAttribute("aria-sort");
-      button.parentElement.setAttribute("aria-sort", sorting.sign > 0 ? "ascending" : "descending");
+      sortBy(sort, sorting.column === sort ? -sorting.sign : 1);
       changed();
     });
   }
+  byId("by-column").addEventListener("input", ({ target }) => {
+    const isReversed = target.value.startsWith("-");
+    sortBy(target.value.slice(isReversed ? 1 : 0), isReversed ? -1 : 1);
+  });
+  // It bubbles up from there.
+  byId("filters").addEventListener("input", changed);
+}
+
+function sortBy(column, sign) {
+  Object.assign(sorting, { column, sign });
+  for (const head of document.querySelectorAll("[aria-sort]")) head.removeAttribute("aria-sort");
+  const head = document.querySelector(`[data-sort=${column}]`).parentElement;
+  head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
 }
 
 function option(value, text) {

@@ -28,7 +28,7 @@ use crate::http::{self, Api, ApiParts};
 use crate::limits::Limiter;
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::server::{self, Entrance, ListenerSettings};
+use crate::server::{self, Entrance, ListenerSettings, Workers};
 use crate::shutdown::{Hangups, Shutdown};
 use crate::telemetry::targets;
 use crate::trace::Tracer;
@@ -39,7 +39,7 @@ use sharing::Sharing;
 use watches::Watches;
 
 pub use error::BuildError;
-pub use live::{LiveResult, StoreResult, read_once, try_store};
+pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
 
 /// For the last traces, out of what the drain has left: a collector that hangs must not hold up a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -117,12 +117,14 @@ impl App {
                 listener: api,
                 tls: settings.tls.clone().map(Live::new),
                 metrics: Some(Arc::clone(&metrics)),
+                workers: Workers::start().map_err(BuildError::Workers)?,
             },
-            ops: Entrance { listener: ops, tls: None, metrics: None },
+            ops: Entrance { listener: ops, tls: None, metrics: None, workers: Workers::none() },
             hooks: hooks.map(|listener| Entrance {
                 listener,
                 tls: settings.hooks_tls.clone().map(Live::new),
                 metrics: Some(Arc::clone(&metrics)),
+                workers: Workers::none(),
             }),
             service,
             service_accounts,

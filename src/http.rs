@@ -1,12 +1,14 @@
-//! The API for callers and the operations side: two routers on two listeners. Everything here translates; the `gateway`
-//! decides what a balance is.
+//! The API for callers and the operations port: two routers on two listeners. This module translates between HTTP and
+//! the `gateway`, which decides about balances.
 
 mod admission;
+mod answer;
 mod api;
 mod arrival;
 mod byes;
 mod caller;
 mod directives;
+mod dispatch;
 mod header;
 mod hooks;
 mod logged;
@@ -17,17 +19,17 @@ mod places;
 mod problem;
 mod query;
 mod route;
+mod seconds;
 mod settings;
 mod state;
 
-use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::response::Response;
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use hyper::body::Incoming;
-use tower::{Service, ServiceBuilder, layer::layer_fn};
 
 pub use hooks::{
     Digest, Encoding, HmacSettings, HookSettings, ProofSettings, SecretHeader, Template, hooks_service,
@@ -36,20 +38,23 @@ pub use settings::{CallerSettings, ServerSettings};
 pub use state::{Api, ApiParts};
 
 use crate::live::Live;
+use crate::server::{Answers, Peer};
 use api::{accounts, balance, balances, events, reconciliation, sufficiency};
 use pages::{dashboard, docs, openapi};
 use problem::{Code, Problem};
 use route::Route;
 
-/// The API's service; its layers, outermost first.
-pub fn api_service(
-    live: &Live<Api>,
-) -> impl Service<http::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ Sync
-+ 'static
-+ use<> {
+/// Answers the requests of the API's listener.
+#[derive(Clone)]
+pub struct ApiService(Arc<Inner>);
+
+struct Inner {
+    live: Live<Api>,
+    router: Router,
+}
+
+/// Makes the API's service.
+pub fn api_service(live: &Live<Api>) -> ApiService {
     let router = Router::new()
         .route(Route::Accounts.pattern(), get(accounts::list))
         .route(Route::Balance.pattern(), get(balance::show))
@@ -58,6 +63,7 @@ pub fn api_service(
         .route(Route::Balances.pattern(), get(balances::list))
         .route(Route::Reconciliation.pattern(), get(reconciliation::report))
         .route(Route::Events.pattern(), get(events::open))
+        .route(Route::Root.pattern(), get(async || Redirect::to(Route::Dashboard.pattern())))
         .route(Route::OpenApi.pattern(), get(openapi::show))
         .route(Route::Docs.pattern(), get(docs::show))
         .route(Route::DocsFile.pattern(), get(docs::file))
@@ -68,14 +74,20 @@ pub fn api_service(
             Problem::new(Code::MethodNotAllowed, "see Allow for the methods")
         })
         .with_state(live.clone());
-    ServiceBuilder::new()
-        .map_request(|request: http::Request<Incoming>| request.map(body_of))
-        .layer(layer_fn(|inner| observe::observe(live.clone(), inner)))
-        .layer(layer_fn(|inner| admission::admit(live.clone(), inner)))
-        .service(router)
+    ApiService(Arc::new(Inner { live: live.clone(), router }))
 }
 
-/// Most requests have no body, and an empty one needs no box.
+impl Answers for ApiService {
+    type Body = answer::Body;
+
+    /// The layers, outermost first: `observe`, `admission`, then the handler.
+    async fn answer(self, request: http::Request<Incoming>, peer: Peer) -> answer::Response {
+        let Inner { live, router } = &*self.0;
+        observe::observe(live, router, peer, &mut request.map(body_of)).await
+    }
+}
+
+/// Most requests have no body, and an empty body needs no box.
 fn body_of(body: Incoming) -> Body {
     if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }

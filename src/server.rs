@@ -1,5 +1,5 @@
-//! From sockets to requests: accepts connections, speaks HTTP/1 and HTTP/2 with or without TLS, and bounds every peer.
-//! It serves any service and knows nothing of balances.
+//! From sockets to requests: accepts connections, serves HTTP/1 and HTTP/2 with or without TLS, and limits every peer.
+//! It serves any service and is independent of balances.
 
 mod connection;
 mod listener;
@@ -8,6 +8,7 @@ mod peer;
 mod peer_timeouts;
 mod settings;
 mod tls;
+mod workers;
 
 pub use connection::Answers;
 pub use listener::{Drained, Entrance, bind, serve};
@@ -15,3 +16,4 @@ pub use open_ended::OpenEnded;
 pub use peer::Peer;
 pub use settings::ListenerSettings;
 pub use tls::{TlsError, TlsSettings};
+pub use workers::Workers;

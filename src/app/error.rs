@@ -19,6 +19,9 @@ pub enum BuildError {
     /// A listen address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, #[source] std::io::Error),
+    /// The threads that serve connections cannot be started.
+    #[error("cannot start the threads of connections: {0}")]
+    Workers(#[source] std::io::Error),
     /// Nothing can be sent to the collector.
     #[error("tracing: {0}")]
     Tracing(#[from] TraceError),

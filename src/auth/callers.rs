@@ -1,4 +1,4 @@
-//! Finds the caller of a request: by its key, of which only the SHA-256 is kept, or by its service account's token.
+//! Finds the caller of a request by its key (only the SHA-256 is kept) or by its service-account token.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use subtle::ConstantTimeEq;
 
 use super::identity::Identity;
 use super::service_accounts::ServiceAccounts;
+use crate::domain::DigestState;
 use crate::metrics::AuthFailure;
 
-/// What a request proves its caller with, to find the caller again after a reload. It holds no secret.
+/// The credential of a request without its secret, to find the caller again after a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// A key, by its SHA-256.
@@ -22,16 +23,16 @@ pub enum Credential {
     Token(Arc<str>),
 }
 
-/// Every caller, indexed by what identifies it. `C` is what the owner keeps of each caller.
+/// All callers, indexed by their identities. `C` is the state that the owner keeps for each caller.
 pub struct Callers<C> {
-    by_digest: HashMap<[u8; 32], Arc<C>>,
+    by_digest: HashMap<[u8; 32], Arc<C>, DigestState>,
     by_subject: HashMap<String, Arc<C>>,
 }
 
 impl<C> Callers<C> {
     /// Indexes the callers. The configuration guarantees that no two share a key or a service account.
     pub fn new(callers: impl IntoIterator<Item = (Identity, Arc<C>)>) -> Self {
-        let mut index = Self { by_digest: HashMap::new(), by_subject: HashMap::new() };
+        let mut index = Self { by_digest: HashMap::default(), by_subject: HashMap::new() };
         for (identity, caller) in callers {
             match identity {
                 Identity::Keys(digests) => {
@@ -46,7 +47,7 @@ impl<C> Callers<C> {
         index
     }
 
-    /// Every caller; one with several keys occurs once for each.
+    /// All callers; a caller with several keys occurs once per key.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<C>> {
         self.by_digest.values().chain(self.by_subject.values())
     }
@@ -70,7 +71,7 @@ impl<C> Callers<C> {
         self.by_subject.get(&*subject).ok_or(AuthFailure::UnknownServiceAccount)
     }
 
-    /// What a request proves its caller with, if it does.
+    /// The credential of a request, if it has a valid one.
     #[must_use]
     pub fn credential(
         &self,
@@ -100,9 +101,16 @@ impl<C> Callers<C> {
         // in constant time decides.
         let found = self.by_digest.get_key_value(digest);
         let known = found.map_or([0; 32], |(known, _)| *known);
-        let is_known = bool::from(known.ct_eq(digest));
+        let is_known = bool::from(words(&known).ct_eq(&words(digest)));
         found.map(|(_, caller)| caller).filter(|_| is_known)
     }
+}
+
+/// The digest in words, of which fewer are to be compared.
+fn words(digest: &[u8; 32]) -> [u64; 4] {
+    std::array::from_fn(|word| {
+        u64::from_ne_bytes(std::array::from_fn(|byte| digest[word * size_of::<u64>() + byte]))
+    })
 }
 
 /// The key of exactly one `Authorization: Bearer`.

@@ -1,7 +1,7 @@
-//! Following balances: a subscription hears of every newer snapshot and of failed reads, whatever read brought them.
+//! Subscriptions to balances: a subscription receives every newer snapshot and every failure of a read.
 //!
-//! Each followed balance has one channel, however many subscriptions follow it. A subscription keeps the newest of each
-//! balance and no queue, so its memory is bounded by the number of its balances.
+//! Each followed balance has one channel for all subscriptions. A subscription keeps only the newest event of each
+//! balance, so the number of balances bounds its memory.
 
 mod channel;
 mod channels;

@@ -1,48 +1,51 @@
-//! The layer between measuring and the handlers: the whole-request deadline, then the caller, its limit, its
-//! permission, and the body that no endpoint uses, in the contract's order of refusals.
+//! The layer between measurement and the handlers: request deadline, caller, limit, permission, and the unused body,
+//! in the documented order of refusals.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use futures_util::poll;
 use http::HeaderMap;
 use http::header::HeaderName;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
-use tower::service_fn;
 
+use super::answer::{self, Response};
 use super::api::cost;
 use super::arrival::{Admitted, Arrival};
 use super::caller::Caller;
+use super::dispatch;
 use super::logged::Logged;
 use super::problem::{Code, Problem};
 use super::route;
-use super::state::{Answering, Api, OpenAccount};
+use super::state::{Api, OpenAccount};
 use crate::domain::{Moment, RetryAfter};
 use crate::live::Live;
 use crate::metrics::AuthFailure;
-use crate::server::Peer;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// No endpoint takes a body; this much is read and ignored.
+/// No endpoint uses a body; this many bytes are read and ignored.
 const MOST_BODY: u64 = 4 * 1024;
 const MOST_BODY_BYTES: usize = 4 * 1024;
-/// For a handler to write what it has when the request's time is over.
+/// Time for a handler to write its answer after the request's deadline.
 const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 
 /// The layer: admits requests of known callers, takes the units that a request costs, and ends what takes longer
 /// than it may. Handlers have their own, earlier deadlines.
-pub(super) fn admit<S: Answering>(live: Live<Api>, inner: S) -> impl Answering {
-    service_fn(move |request: Request| {
-        let (live, inner) = (live.clone(), inner.clone());
-        async move { Ok(admitted(&live, inner, request).await.unwrap_or_else(Problem::into_response)) }
-    })
+pub(super) async fn admit(
+    live: &Live<Api>,
+    router: &Router,
+    arrival: &Arrival,
+    request: &mut Request,
+) -> Response {
+    admitted(live, router, arrival, request).await.unwrap_or_else(answer::from_router)
 }
 
 /// A known caller, and the configuration that knows it.
@@ -51,19 +54,23 @@ struct Known {
     caller: Arc<Caller>,
 }
 
-async fn admitted(live: &Live<Api>, inner: impl Answering, request: Request) -> Result<Response, Problem> {
-    let moment = Arrival::of(&request)?.moment;
-    let now = moment.monotonic;
+async fn admitted(
+    live: &Live<Api>,
+    router: &Router,
+    arrival: &Arrival,
+    request: &mut Request,
+) -> Result<Response, Problem> {
+    let now = arrival.moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
-        return in_time(&live.current(), now, answer_anybody(inner, request)).await;
+        return in_time(&live.current(), now, answer_anybody(router, request)).await;
     }
-    let mut known = match identify(live, request.headers(), moment).await {
+    let mut known = match identify(live, request.headers(), arrival.moment).await {
         Ok(known) => known,
-        Err(reason) => return Err(unauthenticated(&live.current(), &request, reason, now)),
+        Err(reason) => return Err(unauthenticated(&live.current(), arrival, reason)),
     };
-    let answer = answer_caller(live, &mut known, inner, request, moment).await;
+    let answer = answer_caller(live, &mut known, router, arrival, request).await;
     let Known { api, caller } = known;
-    let mut response = answer.unwrap_or_else(Problem::into_response);
+    let mut response = answer.unwrap_or_else(answer::from_router);
     let headers = response.headers_mut();
     headers.insert(RATE_LIMIT_POLICY, caller.policy());
     headers.insert(RATE_LIMIT, caller.state(now));
@@ -90,7 +97,7 @@ async fn identify(live: &Live<Api>, headers: &HeaderMap, arrived: Moment) -> Res
     if !matches!(identified, Err(AuthFailure::UnknownKey)) {
         return identified;
     }
-    // Without the keys by then, it is refused as it is now.
+    // Without the keys by then, the token is refused.
     let _ = Box::pin(tokio::time::timeout_at(deadline.into(), service_accounts.fetch_again())).await;
     Known::find(live.current(), headers, arrived)
 }
@@ -99,24 +106,25 @@ async fn identify(live: &Live<Api>, headers: &HeaderMap, arrived: Moment) -> Res
 async fn answer_caller(
     live: &Live<Api>,
     known: &mut Known,
-    inner: impl Answering,
-    request: Request,
-    arrived: Moment,
+    router: &Router,
+    arrival: &Arrival,
+    request: &mut Request,
 ) -> Result<Response, Problem> {
+    let arrived = arrival.moment.monotonic;
     let (api, caller) = (Arc::clone(&known.api), Arc::clone(&known.caller));
     let Some(_place) = api.lasting.places.take(api.max_in_flight) else {
         let problem = Problem::new(Code::Overloaded, "too many requests at once");
         return Err(problem.retry_after(RetryAfter::ONE_SECOND));
     };
-    let balances = if is_too_large(&request) { 1 } else { cost::of(&api, &caller, &request) };
+    let balances = if is_too_large(request) { 1 } else { cost::of(&api, &caller, arrival.route, request) };
     let cost = caller.units(balances);
-    caller.charge(cost, arrived.monotonic).map_err(|retry_after| {
+    caller.charge(cost, arrived).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "rate limit exceeded for this caller").retry_after(retry_after)
     })?;
-    let answer = in_time(&api, arrived.monotonic, let_in(live, known, inner, request, arrived)).await;
+    let answer = in_time(&api, arrived, let_in(live, known, router, arrival, request)).await;
     match code_of(&answer) {
         Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
-        // Refused by another limit of the caller's: a refused request costs nothing.
+        // Another limit of the caller refused it: a refused request costs nothing.
         Some(Code::RateLimited) => caller.give_back(cost),
         _ => {}
     }
@@ -130,15 +138,15 @@ fn code_of(answer: &Result<Response, Problem>) -> Option<Code> {
     }
 }
 
-/// Waits for an answer as long as a whole request may take, and a little longer: a handler that waits until then
-/// may still have something to serve.
+/// Waits for an answer slightly longer than the request time-out: a handler that waits until then may still have
+/// something to serve.
 async fn in_time(
     api: &Api,
     arrived: Instant,
     answer: impl Future<Output = Result<Response, Problem>>,
 ) -> Result<Response, Problem> {
     let mut answer = pin!(answer);
-    // A cached hit is ready at once and needs no timer, nor room for one.
+    // A cached hit is ready at once and needs no timer.
     if let Poll::Ready(answer) = poll!(answer.as_mut()) {
         return answer;
     }
@@ -148,10 +156,9 @@ async fn in_time(
 }
 
 /// Answers a request that needs no caller. A body is not waited for: a stranger could send it for ever.
-async fn answer_anybody(mut inner: impl Answering, mut request: Request) -> Result<Response, Problem> {
+async fn answer_anybody(router: &Router, request: &mut Request) -> Result<Response, Problem> {
     drop(std::mem::take(request.body_mut()));
-    let Ok(response) = inner.call(request).await;
-    Ok(response)
+    Ok(dispatch::through_router(router, request).await)
 }
 
 /// Checks the permission, reads the body, and answers. A reload may come while the body does: then caller, permission
@@ -159,32 +166,32 @@ async fn answer_anybody(mut inner: impl Answering, mut request: Request) -> Resu
 async fn let_in(
     live: &Live<Api>,
     known: &mut Known,
-    mut inner: impl Answering,
-    mut request: Request,
-    arrived: Moment,
+    router: &Router,
+    arrival: &Arrival,
+    request: &mut Request,
 ) -> Result<Response, Problem> {
-    let now = arrived.monotonic;
-    let mut account = permit(known, &request, now)?;
+    let now = arrival.moment.monotonic;
+    let mut account = permit(known, request, now)?;
     if !request.body().is_end_stream() {
-        ignore_body(&mut request).await?;
-        *known = Known::find(live.current(), request.headers(), arrived)
-            .map_err(|reason| unauthenticated(&live.current(), &request, reason, now))?;
-        account = permit(known, &request, now)?;
+        ignore_body(request).await?;
+        *known = Known::find(live.current(), request.headers(), arrival.moment)
+            .map_err(|reason| unauthenticated(&live.current(), arrival, reason))?;
+        account = permit(known, request, now)?;
     }
     let Known { api, caller } = &*known;
     let name = account.as_ref().filter(|_| api.is_noted()).map(|open| open.account.name().clone());
     let admitted = Admitted { api: Arc::clone(api), caller: Arc::clone(caller), account };
-    Arrival::admit(&mut request, admitted);
-    let Ok(mut response) = inner.call(request).await;
+    let answer = dispatch::dispatch(router, arrival, admitted, request).await;
+    let mut response = answer.unwrap_or_else(answer::from_router);
     if name.is_some() {
         response.extensions_mut().get_or_insert_default::<Logged>().account = name;
     }
     Ok(response)
 }
 
-fn unauthenticated(api: &Api, request: &Request, reason: AuthFailure, now: Instant) -> Problem {
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    let throttled = peer.and_then(|peer| api.lasting.auth_throttle.note_failure(peer, now).err());
+fn unauthenticated(api: &Api, arrival: &Arrival, reason: AuthFailure) -> Problem {
+    let now = arrival.moment.monotonic;
+    let throttled = api.lasting.auth_throttle.note_failure(arrival.peer.0.ip(), now).err();
     let reason = if throttled.is_some() { AuthFailure::Throttled } else { reason };
     api.lasting.metrics.auth_failed(reason);
     api.lasting.denied.write(None, None, crate::metrics::Label::as_str(reason), now);
@@ -203,7 +210,9 @@ fn unauthenticated(api: &Api, request: &Request, reason: AuthFailure, now: Insta
 fn permit(known: &Known, request: &Request, now: Instant) -> Result<Option<Arc<OpenAccount>>, Problem> {
     let Some((encoded, _)) = route::account_path(request.uri().path()) else { return Ok(None) };
     let Known { api, caller } = known;
-    let name = percent_decode_str(encoded).decode_utf8_lossy();
+    let is_encoded = encoded.contains('%');
+    let name =
+        if is_encoded { percent_decode_str(encoded).decode_utf8_lossy() } else { Cow::Borrowed(encoded) };
     let Some(account) = api.visible_account(caller, &name) else {
         api.note_not_found(caller, &name, now);
         return Err(Problem::account_not_found(&name));

@@ -1,4 +1,4 @@
-//! What is noted of a request on its way in: one extension, to which each layer adds what it found.
+//! What the layers know of a request. Behind the router it is an extension of the request.
 
 use std::sync::Arc;
 
@@ -7,15 +7,21 @@ use http::header::HeaderValue;
 
 use super::caller::Caller;
 use super::problem::{Code, Problem};
+use super::route::Route;
 use super::state::{Api, OpenAccount};
 use crate::domain::Moment;
+use crate::server::Peer;
 
-/// When a request came, its id, and what was admitted.
+/// A request as it arrived, and as it was admitted.
 #[derive(Clone)]
 pub(super) struct Arrival {
     pub(super) moment: Moment,
+    pub(super) route: Route,
+    pub(super) peer: Peer,
     pub(super) request_id: HeaderValue,
-    admitted: Option<Admitted>,
+    /// The seconds of `Prefer: wait`.
+    pub(super) wait: Option<u64>,
+    pub(super) admitted: Option<Admitted>,
 }
 
 /// A caller's request that may be answered. All of it is of one configuration.
@@ -28,20 +34,14 @@ pub(super) struct Admitted {
 }
 
 impl Arrival {
-    pub(super) fn new(moment: Moment, request_id: HeaderValue) -> Self {
-        Self { moment, request_id, admitted: None }
-    }
-
-    /// What the layers in front noted.
+    /// Returns what the layers know of the request of a handler.
     pub(super) fn of(request: &Request) -> Result<&Self, Problem> {
-        request.extensions().get().ok_or_else(|| defect("a request that no layer has seen"))
+        request.extensions().get().ok_or_else(|| defect("a request that did not pass the layers"))
     }
 
-    /// Notes that the request was admitted.
-    pub(super) fn admit(request: &mut Request, admitted: Admitted) {
-        if let Some(arrival) = request.extensions_mut().get_mut::<Self>() {
-            arrival.admitted = Some(admitted);
-        }
+    /// The same request, admitted.
+    pub(super) fn admitted_as(&self, admitted: Admitted) -> Self {
+        Self { admitted: Some(admitted), ..self.clone() }
     }
 
     /// The API of the configuration that the request was admitted under.
@@ -56,15 +56,23 @@ impl Arrival {
 
     /// The account of a path that has one.
     pub(super) fn account(&self) -> Result<&OpenAccount, Problem> {
-        self.admitted()?.account.as_deref().ok_or_else(|| defect("a path without an account"))
+        self.admitted()?.account()
     }
 
-    fn admitted(&self) -> Result<&Admitted, Problem> {
+    /// The request as it was admitted.
+    pub(super) fn admitted(&self) -> Result<&Admitted, Problem> {
         self.admitted.as_ref().ok_or_else(|| defect("a request that was not admitted"))
     }
 }
 
-/// What the order of the layers makes impossible.
+impl Admitted {
+    /// The account of a path that has one.
+    pub(super) fn account(&self) -> Result<&OpenAccount, Problem> {
+        self.account.as_deref().ok_or_else(|| defect("a path without an account"))
+    }
+}
+
+/// Reports what the order of the layers makes impossible.
 fn defect(what: &'static str) -> Problem {
     tracing::error!(what, "a defect in the order of the layers");
     Problem::new(Code::Internal, "a defect; see the gateway's log")

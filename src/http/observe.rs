@@ -4,73 +4,77 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 
-use axum::body::Body;
+use axum::Router;
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use prometheus::IntGauge;
-use tower::service_fn;
 
+use super::admission;
+use super::answer::{self, Response, whole};
 use super::arrival::Arrival;
 use super::logged::Logged;
 use super::problem::{Code, Problem};
 use super::route::{self, Route};
-use super::state::{Answering, Api};
+use super::state::Api;
 use super::{directives, header};
 use crate::clock;
 use crate::domain::{AccountName, CallerName};
 use crate::live::Live;
+use crate::server::Peer;
 use crate::telemetry::targets;
 use crate::trace::{Answered, Asked, RequestTrace, Tracer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-/// The longest id that is taken from a caller.
+/// The longest accepted request id of a caller.
 const LONGEST_ID: usize = 64;
 
 /// The layer.
-pub(super) fn observe<S: Answering>(live: Live<Api>, inner: S) -> impl Answering {
-    service_fn(move |request: Request| {
-        let (api, inner) = (live.current(), inner.clone());
-        async move { Ok(observed(&api, inner, request).await) }
-    })
-}
-
-async fn observed(api: &Api, mut inner: impl Answering, mut request: Request) -> Response {
-    let moment = clock::now();
-    let route = Route::of(request.uri().path());
-    let request_id = request_id(request.headers());
-    request.extensions_mut().insert(Arrival::new(moment, request_id.clone()));
-    let trace = api.tracer.as_ref().and_then(|tracer| traced(tracer, &request, route));
-
-    let wait = directives::prefer_wait(request.headers());
+pub(super) async fn observe(
+    live: &Live<Api>,
+    router: &Router,
+    peer: Peer,
+    request: &mut Request,
+) -> Response {
+    let api = &live.current();
+    let arrival = Arrival {
+        moment: clock::now(),
+        route: Route::of(request.uri().path()),
+        peer,
+        request_id: request_id(request.headers()),
+        wait: directives::prefer_wait(request.headers()),
+        admitted: None,
+    };
+    let trace = api.tracer.as_ref().and_then(|tracer| traced(tracer, request, &arrival));
     let is_head = request.method() == http::Method::HEAD;
     let in_flight = InFlight::enter(&api.lasting.metrics.http_in_flight);
-    // A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
-    let answering = pin!(inner.call(request));
-    let answer = AssertUnwindSafe(answering).catch_unwind();
-    let answer = match &trace {
-        Some(trace) => trace.during(answer).await,
-        None => answer.await,
+    let mut response = {
+        // A defect must not break the connection or show its details. The panic hook has logged it.
+        let answering = pin!(admission::admit(live, router, &arrival, request));
+        let answer = AssertUnwindSafe(answering).catch_unwind();
+        let answer = match &trace {
+            Some(trace) => trace.during(answer).await,
+            None => answer.await,
+        };
+        answer.unwrap_or_else(defect)
     };
-    let mut response = answer.map_or_else(defect, |Ok(response)| response);
     drop(in_flight);
 
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
-        write_body(&mut response, problem, &request_id, is_head);
+        write_body(&mut response, problem, &arrival.request_id, is_head);
     }
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, request_id);
-    if let Some(wait) = wait {
+    headers.insert(REQUEST_ID, arrival.request_id);
+    if let Some(wait) = arrival.wait {
         headers.insert(PREFERENCE_APPLIED, header::value(format!("wait={wait}")));
     }
-    let took = clock::monotonic().saturating_duration_since(moment.monotonic);
-    api.lasting.routes[route as usize].answered(response.status().as_u16(), took.as_secs_f64());
+    let took = clock::monotonic().saturating_duration_since(arrival.moment.monotonic);
+    api.lasting.routes[arrival.route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {
-        log(&response, route, took);
+        log(&response, arrival.route, took);
     }
     if let Some(trace) = trace {
         trace.end(&answered(&response, problem.as_ref()), took);
@@ -82,11 +86,11 @@ fn write_body(response: &mut Response, problem: &Problem, request_id: &HeaderVal
     // Texts and numbers serialise without failing.
     let body = serde_json::to_vec(&problem.body(request_id.to_str().unwrap_or_default())).unwrap_or_default();
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    *response.body_mut() = if is_head { Body::empty() } else { Body::from(body) };
+    *response.body_mut() = whole(if is_head { Vec::new() } else { body });
 }
 
 fn defect(_: Box<dyn std::any::Any + Send>) -> Response {
-    Problem::new(Code::Internal, "a defect; see the gateway's log").into_response()
+    answer::from_router(Problem::new(Code::Internal, "a defect; see the gateway's log"))
 }
 
 /// The caller's id if it is 1 to 64 of `[A-Za-z0-9._-]`, else 128 random bits.
@@ -102,13 +106,9 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 fn random_id() -> HeaderValue {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut bits = fastrand::u128(..);
-    let id: [u8; 32] = std::array::from_fn(|_| {
-        let digit = DIGITS[(bits % 16) as usize];
-        bits /= 16;
-        digit
-    });
-    HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    let bits = fastrand::u128(..).to_le_bytes();
+    let digits = |byte: u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    header::written(|text| text.extend_from_slice(bits.map(digits).as_flattened()))
 }
 
 fn log(response: &Response, route: Route, took: std::time::Duration) {
@@ -129,21 +129,21 @@ fn log(response: &Response, route: Route, took: std::time::Duration) {
 }
 
 /// Begins the span of a request; pages have none.
-fn traced(tracer: &Tracer, request: &Request, route: Route) -> Option<RequestTrace> {
+fn traced(tracer: &Tracer, request: &Request, arrival: &Arrival) -> Option<RequestTrace> {
     if !route::needs_caller(request.uri().path()) {
         return None;
     }
-    let Arrival { moment, request_id, .. } = Arrival::of(request).ok()?;
+    let Arrival { moment, request_id, route, .. } = arrival;
     let asked = Asked {
         at: *moment,
         method: request.method().clone(),
-        route: (route != Route::Unmatched).then(|| route.pattern()),
+        route: (*route != Route::Unmatched).then(|| route.pattern()),
         request_id: request_id.clone(),
     };
     Some(tracer.request(request.headers(), asked))
 }
 
-/// What the span of a request says of its answer.
+/// The attributes of a request's span for its answer.
 fn answered<'a>(response: &'a Response, problem: Option<&Problem>) -> Answered<'a> {
     let logged = response.extensions().get::<Logged>();
     Answered {
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_harmless_id_is_taken_over() {
+    fn only_a_valid_request_id_is_kept() {
         let id_of = |id: &'static str| {
             request_id(&HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_static(id))]))
         };

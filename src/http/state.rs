@@ -1,15 +1,11 @@
-//! What the layers and handlers of the API work on: the accounts, callers and settings of one configuration.
+//! The state of the API: the accounts, callers and settings of one configuration.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::Request;
-use axum::response::Response;
 use http::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 
 use super::byes::Byes;
 use super::caller::{self, Caller};
@@ -27,17 +23,20 @@ use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
 use crate::shutdown::Shutdown;
 use crate::trace::{self, Tracer};
 
-/// Everything that answering a caller needs.
+/// Everything needed to answer a caller.
 pub struct Api {
     pub(super) lasting: Arc<Lasting>,
     pub(super) gateway: Arc<Gateway>,
-    pub(super) accounts: BTreeMap<AccountName, Arc<OpenAccount>>,
+    /// Sorted by name.
+    accounts: Vec<Arc<OpenAccount>>,
+    by_name: HashMap<AccountName, Arc<OpenAccount>>,
     pub(super) callers: Callers<Caller>,
     pub(super) hooks: Hooks,
     pub(super) request_timeout: Duration,
     pub(super) max_in_flight: usize,
     pub(super) log_requests: bool,
     pub(super) shows_balances: bool,
+    pub(super) replicas: u32,
     pub(super) tracer: Option<Tracer>,
     pub(super) drain_delay: Duration,
     pub(super) max_connection_age: Duration,
@@ -45,7 +44,7 @@ pub struct Api {
     replaced: CancellationToken,
 }
 
-/// What lives as long as the process, whatever its configuration is.
+/// State that outlives configurations.
 pub(super) struct Lasting {
     pub(super) service_accounts: Arc<ServiceAccounts>,
     pub(super) metrics: Arc<Metrics>,
@@ -67,9 +66,9 @@ pub struct ApiParts<'a> {
     pub gateway: Arc<Gateway>,
     /// Who may call.
     pub callers: Vec<CallerSettings>,
-    /// Which notifications are taken.
+    /// The hooks of providers' notifications.
     pub hooks: Vec<HookSettings>,
-    /// How callers are served.
+    /// Settings of the listeners and of requests.
     pub server: &'a ServerSettings,
     /// Makes callers' limits.
     pub limiter: &'a Limiter,
@@ -115,8 +114,11 @@ impl Api {
 
     fn assemble(lasting: Arc<Lasting>, before: Option<&Self>, parts: ApiParts<'_>) -> Self {
         let ApiParts { gateway, callers, hooks, server, limiter, tracer } = parts;
+        let accounts = open(&gateway, &lasting.metrics);
+        let by_name = |open: &Arc<OpenAccount>| (open.account.name().clone(), Arc::clone(open));
         Self {
-            accounts: open(&gateway, &lasting.metrics),
+            by_name: accounts.iter().map(by_name).collect(),
+            accounts,
             callers: caller::callers(
                 callers,
                 before.map(|before| &before.callers),
@@ -131,6 +133,7 @@ impl Api {
             max_in_flight: server.max_in_flight,
             log_requests: server.log_requests,
             shows_balances: server.shows_balances,
+            replicas: server.replicas,
             tracer,
             drain_delay: server.drain_delay,
             max_connection_age: server.max_connection_age,
@@ -148,20 +151,20 @@ impl Api {
         self.replaced.cancelled().await;
     }
 
-    /// Whether somebody reads who the request that is being answered is from, and what it got.
+    /// Whether a log line or a span needs the attributes of the current request.
     pub(super) fn is_noted(&self) -> bool {
         self.log_requests || self.tracer.is_some() && trace::is_current_recorded()
     }
 
-    /// Whose balances it serves.
+    /// The gateway of this API.
     #[must_use]
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
     }
 
-    /// The account of this name, if the caller may see it and it exists; the permission is asked first.
+    /// The account with this name, if the caller may read it and it exists; the permission is checked first.
     pub(super) fn visible_account(&self, caller: &Caller, name: &str) -> Option<&Arc<OpenAccount>> {
-        if caller.may_see(name) { self.accounts.get(name) } else { None }
+        if caller.may_see(name) { self.by_name.get(name) } else { None }
     }
 
     /// Logs that a caller asked for an account that does not exist for it.
@@ -171,18 +174,20 @@ impl Api {
 
     /// Every account that the caller may see, sorted by name.
     pub(super) fn visible_accounts(&self, caller: &Caller) -> impl Iterator<Item = &Arc<OpenAccount>> {
-        self.accounts.values().filter(|open| caller.may_see(open.account.name().as_str()))
+        self.accounts.iter().filter(|open| caller.may_see(open.account.name().as_str()))
     }
 }
 
-fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenAccount>> {
+fn open(gateway: &Gateway, metrics: &Metrics) -> Vec<Arc<OpenAccount>> {
+    let mut of_provider = HashMap::new();
     let open = |account: &Arc<Account>| {
-        let open = OpenAccount {
+        let name = account.provider();
+        let metrics = of_provider.entry(name.clone()).or_insert_with(|| metrics.provider(name));
+        Arc::new(OpenAccount {
             account: Arc::clone(account),
-            metrics: metrics.provider(account.provider()),
+            metrics: Arc::clone(metrics),
             cache_control: cache_control(account.limits()),
-        };
-        (account.name().clone(), Arc::new(open))
+        })
     };
     gateway.accounts().map(open).collect()
 }
@@ -190,20 +195,4 @@ fn open(gateway: &Gateway, metrics: &Metrics) -> BTreeMap<AccountName, Arc<OpenA
 /// `private, max-age=<fresh_for>, must-revalidate`.
 fn cache_control(limits: Limits) -> HeaderValue {
     header::value(format!("private, max-age={}, must-revalidate", limits.fresh_for.get().as_secs()))
-}
-
-/// What answers a request and cannot fail. The layers are functions from one to another, so that their futures need
-/// no box: a cached hit is not much more than its layers.
-pub(super) trait Answering:
-    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
-{
-}
-
-impl<S> Answering for S where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static
-{
 }

@@ -7,6 +7,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+use itoa::Buffer;
+
 use super::bucket::Bucket;
 use super::settings::LimitSettings;
 use crate::domain::{CallerName, RetryAfter};
@@ -122,8 +125,8 @@ impl Limit {
         format!("\"{name}\";q={burst};w={window}")
     }
 
-    /// `"caller";r=99;t=1`: what is left, and the seconds in which the next unit is there at the latest.
-    pub fn state(&self, name: &str, now: Instant) -> String {
+    /// Writes `"caller";r=99;t=1`: what is left, and the seconds in which the next unit is there at the latest.
+    pub fn write_state(&self, name: &str, now: Instant, text: &mut BytesMut) {
         let (whole, left) = (&*self.whole, self.whole.remaining(now));
         let (left, burst, wait) = match &self.shared {
             None => (left, whole.burst(), whole.interval()),
@@ -138,6 +141,8 @@ impl Limit {
             },
         };
         let next = if left >= burst { 0 } else { RetryAfter::from_wait(wait).as_secs() };
-        format!("\"{name}\";r={left};t={next}")
+        for part in ["\"", name, "\";r=", Buffer::new().format(left), ";t=", Buffer::new().format(next)] {
+            text.extend_from_slice(part.as_bytes());
+        }
     }
 }

@@ -200,7 +200,7 @@ impl<S: Answers> Conversation<S> {
     /// Begins one exchange. On HTTP/2 the future becomes a task of its own.
     fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<AnswerBody<S::Body>>, Infallible>> + use<S> {
         let mut exchange = Exchange::begin(&self.pace, !request.body().is_end_stream());
         // HTTP/1 does not come this far with it; there the connection ends, so it does here.
@@ -208,12 +208,11 @@ impl<S: Answers> Conversation<S> {
         if is_refused {
             self.refuse_head();
         }
-        let service = self.site.service.clone();
-        request.extensions_mut().insert(self.peer);
+        let (service, peer) = (self.site.service.clone(), self.peer);
         async move {
             let is_http1 = request.version() < Version::HTTP_2;
             let mut response =
-                if is_refused { refused_head() } else { service.answer(request).await.map(Some) };
+                if is_refused { refused_head() } else { service.answer(request, peer).await.map(Some) };
             if response.extensions().get::<OpenEnded>().is_some() {
                 exchange.open_end();
             }

@@ -21,6 +21,7 @@ use super::{
     peer::Peer,
     settings::ListenerSettings,
     tls::TlsSettings,
+    workers::Workers,
 };
 use crate::{
     live::Live,
@@ -44,6 +45,8 @@ pub struct Entrance {
     pub tls: Option<Live<TlsSettings>>,
     /// Where connections that are refused are counted, if they are.
     pub metrics: Option<Arc<Metrics>>,
+    /// Where connections are served.
+    pub workers: Workers,
 }
 
 /// How a listener ended.
@@ -57,6 +60,7 @@ pub struct Drained {
 /// Accepts connections and keeps those that are open; dropping it drops them.
 struct Acceptor<S> {
     site: Site<S>,
+    workers: Workers,
     connections: JoinSet<()>,
     logged: Option<Instant>,
 }
@@ -83,14 +87,12 @@ pub async fn serve<S: Answers>(
     settings: Live<ListenerSettings>,
     shutdown: Shutdown,
 ) -> Drained {
-    let Entrance { listener, tls, metrics } = entrance;
+    let Entrance { listener, tls, metrics, workers } = entrance;
     let site = Site { service, settings, tls, metrics, shutdown };
-    let mut acceptor = Acceptor { site, connections: JoinSet::new(), logged: None };
+    let mut acceptor = Acceptor { site, workers, connections: JoinSet::new(), logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {
-        if let Ok(stream) = TcpStream::from_std(stream) {
-            acceptor.admit(stream, peer);
-        }
+        acceptor.admit(stream, peer);
     }
     acceptor.drain().await
 }
@@ -106,7 +108,10 @@ impl<S: Answers> Acceptor<S> {
                 // Before the accept, so that `max_connections` counts open ones only.
                 Some(ended) = self.connections.join_next() => log_panic(ended),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.admit(stream, peer),
+                    // A stream that cannot leave the listener's runtime is closed.
+                    Ok((stream, peer)) => if let Ok(stream) = stream.into_std() {
+                        self.admit(stream, peer);
+                    },
                     Err(error) if is_of_the_connection(&error) => {}
                     Err(error) => self.pause(&error).await,
                 },
@@ -114,14 +119,23 @@ impl<S: Answers> Acceptor<S> {
         }
     }
 
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn admit(&mut self, stream: StdTcpStream, peer: SocketAddr) {
         if self.connections.len() >= self.site.settings.current().max_connections {
             self.site.refused(ConnectionRefusal::Limit);
             return;
         }
         // Matters for small answers; a socket that refuses it still works.
         let _ = stream.set_nodelay(true);
-        self.connections.spawn(connection::serve(stream, Instant::now(), Peer(peer), self.site.clone()));
+        let (accepted, peer, site) = (Instant::now(), Peer(peer), self.site.clone());
+        let place = self.workers.place();
+        let runtime = place.runtime().clone();
+        let serve = async move {
+            let _place = place;
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                connection::serve(stream, accepted, peer, site).await;
+            }
+        };
+        self.connections.spawn_on(serve, &runtime);
     }
 
     async fn pause(&mut self, error: &io::Error) {

@@ -13,8 +13,7 @@ use crate::http::state::Api;
 
 /// One unit for each balance that the request asks for, and at least one. A request that is refused as it stands
 /// costs one.
-pub(crate) fn of(api: &Api, caller: &Caller, request: &Request) -> usize {
-    let route = Route::of(request.uri().path());
+pub(crate) fn of(api: &Api, caller: &Caller, route: Route, request: &Request) -> usize {
     let parameters = match route {
         Route::Balances => balances::PARAMETERS,
         Route::Reconciliation => reconciliation::PARAMETERS,

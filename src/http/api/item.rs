@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
 use super::reply::{self, Served};
 use crate::domain::{Moment, rounded_up};
 use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
+use crate::http::answer::{self, Response};
 use crate::http::arrival::Arrival;
 use crate::http::caller::Caller;
 use crate::http::directives;
@@ -29,15 +29,14 @@ pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a
     }
 }
 
-/// What the request asks of freshness, and how long it waits: at most `longest`.
+/// The freshness demand of the request, and its deadline: at most `longest`.
 pub(crate) fn asked(
     arrival: &Arrival,
     headers: &HeaderMap,
     query: &Query<'_>,
     longest: Duration,
 ) -> Result<Asked, Problem> {
-    let wait =
-        directives::prefer_wait(headers).map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
+    let wait = arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
     Ok(Asked {
         arrived: arrival.moment,
         wish: directives::wish(headers, query.not_before()?),
@@ -53,12 +52,12 @@ pub(crate) struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// Finds the balance; its age is judged when all of a batch are there.
+    /// Looks the balance up; its age is checked again when the whole batch is ready.
     pub(crate) async fn look_up(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<Found, Refusal> {
         api.gateway.balance(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
     }
 
-    /// Looks up, counts, and writes what was found, or why nothing was.
+    /// Looks the balance up, counts the outcome, and writes the answer or the problem.
     pub(crate) async fn answer(
         &self,
         api: &Api,
@@ -70,7 +69,7 @@ impl Item<'_> {
         let outcome = self.count(&result, asked);
         let mut response = match &result {
             Ok((found, age)) => write(found, *age),
-            Err(refusal) => self.problem(*refusal).into_response(),
+            Err(refusal) => answer::from_router(self.problem(*refusal)),
         };
         if api.is_noted() {
             response.extensions_mut().insert(Logged {
@@ -86,7 +85,7 @@ impl Item<'_> {
         api.gateway.serve(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
     }
 
-    /// The age of what was found; `None` when it may not be served any more.
+    /// The age of the snapshot; `None` if it has expired.
     pub(crate) fn age(&self, found: &Found, now: Moment) -> Option<Duration> {
         found.age(self.open.account.limits(), now)
     }

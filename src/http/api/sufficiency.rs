@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::Request;
-use axum::response::Response;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
 use super::item::{self, Item};
 use crate::domain::{Amount, PlainDecimal, Snapshot, Wish, rounded_up};
 use crate::gateway::{Asked, Sufficiency};
+use crate::http::answer::{Response, whole};
 use crate::http::arrival::Arrival;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::state::OpenAccount;
 
-/// The answer, but for the balance itself.
+/// The answer without the balance.
 #[derive(Serialize)]
 struct Checked {
     sufficient: bool,
@@ -58,7 +57,7 @@ fn write(snapshot: &Snapshot, amount: PlainDecimal, age: Duration) -> Response {
     let mut body = serde_json::to_vec(&checked).unwrap_or_default();
     body.pop();
     let body = [&body, b",\"balance\":".as_slice(), snapshot.body(), b"}"].concat();
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(whole(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -12,17 +12,19 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::{BoxError, Service};
 
+use crate::server::peer::Peer;
 use crate::server::peer_timeouts::Exchange;
 
-/// What answers requests: a tower service that cannot fail.
+/// What answers requests. A tower service that cannot fail does; it finds the peer among a request's extensions.
 pub trait Answers: Clone + Send + Sync + 'static {
     /// The body of an answer.
     type Body: Body<Data: Buf + Send, Error: Into<BoxError>> + Send + Unpin + 'static;
 
-    /// Answers one request.
+    /// Answers one request of this peer.
     fn answer(
         self,
         request: Request<Incoming>,
+        peer: Peer,
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 }
 
@@ -43,7 +45,8 @@ where
 {
     type Body = B;
 
-    async fn answer(self, request: Request<Incoming>) -> Response<B> {
+    async fn answer(self, mut request: Request<Incoming>, peer: Peer) -> Response<B> {
+        request.extensions_mut().insert(peer);
         // Axum's services are always ready.
         let mut service = self;
         let Ok(response) = service.call(request).await;

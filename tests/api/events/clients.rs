@@ -30,10 +30,9 @@ impl Reader {
         let spawned = tokio::task::spawn_blocking(move || {
             let folder = Folder::new();
             let mut command = command(language, code, &folder, &url, &["ntxpay-br-demo"]);
-            (
-                command.stdout(Stdio::piped()).spawn().expect("tests/run installs what the examples need"),
-                folder,
-            )
+            // A group of its own, so that what it starts ends with it.
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+            (command.spawn().expect("tests/run installs what the examples need"), folder)
         });
         let (mut child, folder) = spawned.await.unwrap();
         let (send, lines) = channel();

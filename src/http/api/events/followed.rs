@@ -19,7 +19,7 @@ use crate::http::state::{Api, OpenAccount};
 /// The balances of one stream, in the order of `/v1/balances`.
 pub(super) struct Followed {
     pub(super) balances: Vec<FollowedBalance>,
-    /// Named accounts that are not there for this caller.
+    /// Named accounts that do not exist for this caller.
     not_found: BTreeSet<String>,
 }
 
@@ -44,7 +44,7 @@ impl Followed {
         let query = Query::parse(query, PARAMETERS)?;
         let Choice { items, not_found } = Choice::of(api, caller, &query)?.logged(api, caller, now);
         let followed = items.into_iter().filter_map(|item| {
-            let open = Arc::clone(api.accounts.get(item.open.account.name())?);
+            let open = Arc::clone(api.visible_account(caller, item.open.account.name().as_str())?);
             let index = open.account.balances().iter().position(|slot| std::ptr::eq(slot, item.slot))?;
             Some(FollowedBalance { open, index, last: None, problem: None })
         });

@@ -1,0 +1,98 @@
+//! What is counted: the configuration, the request, and how often it is sent.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// One kind of answer.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) accounts: usize,
+    pub(crate) callers: usize,
+    pub(crate) path: &'static str,
+    /// Further lines of the request's head, each with its line end.
+    pub(crate) fields: &'static str,
+    pub(crate) status: u16,
+    /// Whether the operations port is asked.
+    pub(crate) is_operations: bool,
+    pub(crate) connections: usize,
+    /// How often each connection asks.
+    pub(crate) rounds: usize,
+}
+
+const HIT: Scenario = Scenario {
+    name: "hit",
+    accounts: 1,
+    callers: 1,
+    path: "/v1/accounts/account-0/balance",
+    fields: "",
+    status: 200,
+    is_operations: false,
+    connections: 16,
+    rounds: 200,
+};
+
+/// Everything that is counted.
+pub(crate) const SCENARIOS: [Scenario; 6] = [
+    HIT,
+    Scenario { name: "not-modified", fields: "If-None-Match: *\r\n", status: 304, ..HIT },
+    Scenario { name: "hit-10000-accounts-1000-callers", accounts: 10_000, callers: 1_000, ..HIT },
+    Scenario { name: "read", fields: "Cache-Control: no-cache\r\n", rounds: 20, connections: 1, ..HIT },
+    Scenario { name: "batch-1000", accounts: 1_000, path: "/v1/balances", rounds: 5, connections: 1, ..HIT },
+    Scenario {
+        name: "metrics-10000-accounts",
+        accounts: 10_000,
+        path: "/metrics",
+        is_operations: true,
+        rounds: 2,
+        connections: 1,
+        ..HIT
+    },
+];
+
+impl Scenario {
+    /// Answers that are counted.
+    pub(crate) fn answers(&self) -> u64 {
+        (self.connections * self.rounds) as u64
+    }
+
+    /// The request of the last caller.
+    pub(crate) fn request(&self) -> Vec<u8> {
+        let Self { path, fields, .. } = self;
+        let key = key(self.callers - 1);
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Bearer {key}\r\n{fields}\r\n")
+            .into_bytes()
+    }
+
+    /// Nothing expires while it is counted.
+    pub(crate) fn configuration(&self, provider: &str) -> String {
+        let mut text = format!(
+            "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n\
+             [freshness]\nfresh_for = \"60s\"\n\
+             [providers.ntxpay-br]\nkind = \"ntxpay-br\"\nbase_url = \"{provider}\"\n\
+             budget = {{ requests = 100000, per = \"1m\" }}\n"
+        );
+        for account in 0..self.accounts {
+            // Writing to a string cannot fail.
+            let _ = write!(
+                text,
+                "[accounts.account-{account}]\nprovider = \"ntxpay-br\"\ntoken = {{ env = \"TOKEN\" }}\n"
+            );
+        }
+        for caller in 0..self.callers {
+            let digest = bytes::Bytes::from(Sha256::digest(key(caller)).to_vec());
+            let _ = write!(
+                text,
+                "[callers.caller-{caller}]\nkeys_sha256 = [\"{digest:x}\"]\naccounts = [\"*\"]\n\
+                 limit = {{ requests = 10000000, per = \"10s\", burst = 10000000 }}\n\
+                 forced = {{ requests = 10000000, per = \"10s\", burst = 10000000 }}\n"
+            );
+        }
+        text
+    }
+}
+
+/// As long as a real key.
+fn key(caller: usize) -> String {
+    format!("bgk_{caller:043}")
+}

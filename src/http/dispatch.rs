@@ -1,0 +1,36 @@
+//! From an admitted request to its handler. One balance is answered without the router, which would box every cached
+//! hit; everything else takes the router.
+
+use axum::Router;
+use axum::extract::Request;
+use http::Method;
+use tower::Service as _;
+
+use super::answer::{self, Response};
+use super::api::balance;
+use super::arrival::{Admitted, Arrival};
+use super::problem::Problem;
+use super::route::Route;
+
+/// Answers an admitted request of a caller.
+pub(super) async fn dispatch(
+    router: &Router,
+    arrival: &Arrival,
+    admitted: Admitted,
+    request: &mut Request,
+) -> Result<Response, Problem> {
+    // The router answers HEAD like GET, without the body.
+    if arrival.route == Route::Balance && request.method() == Method::GET {
+        return balance::answer(arrival, &admitted, request.uri(), request.headers()).await;
+    }
+    request.extensions_mut().insert(arrival.admitted_as(admitted));
+    Ok(through_router(router, request).await)
+}
+
+/// Lets the router choose the handler.
+pub(super) async fn through_router(router: &Router, request: &mut Request) -> Response {
+    let request = std::mem::take(request);
+    // Boxed, since it would make the future of every hit larger.
+    let Ok(response) = Box::pin(router.clone().call(request)).await;
+    answer::from_router(response)
+}

@@ -1,0 +1,122 @@
+//! The threads that serve connections. Each has a runtime of its own, so a connection never moves between cores.
+//!
+//! A single acceptor hands each new connection to the thread with the fewest: a few long-lived callers use every core.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Where connections are served.
+#[derive(Debug)]
+pub struct Workers(Vec<Worker>);
+
+/// One thread with its runtime.
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    connections: Arc<AtomicUsize>,
+    /// Ends the thread.
+    _stop: DropGuard,
+}
+
+/// The place of one connection at its worker, counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    runtime: Handle,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Workers {
+    /// Starts one thread for each core that this process may use. The threads end when the workers are dropped.
+    ///
+    /// # Errors
+    /// When the system refuses a thread, or the files of its runtime.
+    pub fn start() -> io::Result<Self> {
+        Self::of(thread::available_parallelism().map_or(1, NonZero::get))
+    }
+
+    fn of(threads: usize) -> io::Result<Self> {
+        (0..threads).map(Worker::start).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Takes a place at the worker with the fewest connections. Without a thread of its own that is the runtime of
+    /// the listener.
+    pub(super) fn place(&self) -> Place {
+        let open = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
+        let (runtime, connections) = match self.0.iter().min_by_key(open) {
+            Some(worker) => (worker.runtime.clone(), Arc::clone(&worker.connections)),
+            None => (Handle::current(), Arc::default()),
+        };
+        connections.fetch_add(1, Ordering::Relaxed);
+        Place { runtime, connections }
+    }
+
+    /// No threads: connections are served on the runtime of their listener.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Worker {
+    fn start(number: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (handle, stop) = (runtime.handle().clone(), CancellationToken::new());
+        let stopped = stop.clone();
+        thread::Builder::new()
+            .name(format!("connections-{number}"))
+            .spawn(move || runtime.block_on(stopped.cancelled()))?;
+        Ok(Self { runtime: handle, connections: Arc::default(), _stop: stop.drop_guard() })
+    }
+}
+
+impl Place {
+    /// The worker's runtime.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_goes_to_the_worker_with_the_fewest() {
+        let workers = Workers::of(2).unwrap();
+        let is_same = |a: &Place, b: &Place| Arc::ptr_eq(&a.connections, &b.connections);
+
+        let (first, second) = (workers.place(), workers.place());
+        let third = workers.place();
+
+        assert!(!is_same(&first, &second));
+        assert!(is_same(&first, &third));
+        drop((first, third));
+        assert!(!is_same(&workers.place(), &second));
+    }
+
+    #[tokio::test]
+    async fn a_task_runs_on_the_thread_of_its_worker() {
+        let workers = Workers::of(2).unwrap();
+        let mut names = Vec::new();
+
+        let places = [workers.place(), workers.place()];
+        for place in &places {
+            let name = place.runtime().spawn(async { thread::current().name().map(str::to_owned) });
+            names.push(name.await.unwrap());
+        }
+
+        assert_eq!(names, [Some("connections-0".to_owned()), Some("connections-1".to_owned())]);
+    }
+}

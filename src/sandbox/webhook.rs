@@ -22,7 +22,7 @@ pub const WEBHOOK_USER: &str = "sandbox";
 /// Between two changes while the amounts drift.
 const DRIFT_INTERVAL: Duration = Duration::from_secs(15);
 /// A balance that nobody has asked for in this time does not move: nobody would see it.
-const ATTENTION: Duration = Duration::from_secs(60);
+const ATTENTION: Duration = Duration::from_mins(1);
 /// The pauses before a notification that was not taken is sent again.
 const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
 /// The providers' own.

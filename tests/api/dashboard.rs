@@ -243,7 +243,7 @@ async fn a_thousand_balances_are_searched_filtered_and_sorted_quickly() {
         balances.join(", ")
     );
     let provider = "budget = { requests = 100000, per = \"1m\" }\ndeadline = \"4700ms\"\n".to_owned();
-    let gateway = Harness::start(Setup { further, provider, ..Setup::default() }).await;
+    let gateway = Harness::start(Setup { provider, further, ..Setup::default() }).await;
     for n in 0..995 {
         gateway.provider(Kind::Pluggo).set_field(
             &format!("X{n:03}"),

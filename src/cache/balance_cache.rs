@@ -260,3 +260,6 @@ impl BalanceCache {
 fn defect(priority: Priority, now: Moment) -> Answer {
     Answer { priority, sent_at: now.monotonic, turn: None, is_elsewhere: false, result: Err(Failure::DEFECT) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::byes::Byes;
 use super::caller::{self, Caller};
+use super::forced_log::ForcedLog;
 use super::header;
 use super::hooks::{HookSettings, Hooks};
 use super::places::Places;
@@ -53,6 +54,7 @@ pub(super) struct Lasting {
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
     pub(super) places: Places,
+    pub(super) forced_log: ForcedLog,
     pub(super) shutdown: Shutdown,
     /// Counts notifications that were not proven, per peer.
     pub(super) notification_throttle: AuthThrottle,
@@ -99,6 +101,7 @@ impl Api {
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
             places: Places::default(),
+            forced_log: ForcedLog::default(),
             shutdown,
             notification_throttle: AuthThrottle::default(),
             byes: Byes::default(),

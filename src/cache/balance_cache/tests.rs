@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
+use crate::cache::{Absence, Peek};
 use crate::domain::{
-    AccountName, Amount, Currency, FreshFor, MaxAge, ObservedAt, ProviderName, Reading, Selector, StoreTime,
-    Turn, Wish,
+    AccountName, Amount, Currency, FreshFor, Limits, MaxAge, ObservedAt, ProviderName, Reading, Selector,
+    StoreTime, Turn, Wish,
 };
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
@@ -24,8 +25,14 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The smallest step of the clock.
 const TICK: Duration = Duration::from_nanos(1);
 
-const NONE: Wish =
-    Wish { max_age: None, min_fresh: None, not_before: None, only_if_cached: false, stale_if_error: None };
+const NONE: Wish = Wish {
+    max_age: None,
+    min_fresh: None,
+    not_before: None,
+    only_if_cached: false,
+    stale_if_error: None,
+    is_certain: false,
+};
 const FORCED: Wish = Wish { max_age: Some(Duration::ZERO), ..NONE };
 
 thread_local! {
@@ -177,7 +184,7 @@ impl Balance {
     /// A caller who arrives now and waits for a read.
     fn ask(&self, wish: Wish) -> JoinHandle<Read> {
         let question = self.question(wish);
-        let priority = if question.demand.is_own() { Priority::Demanded } else { Priority::Plain };
+        let priority = question.demand.priority();
         let (cache, read) = (self.cache.clone(), self.read());
         tokio::spawn(async move { cache.read(&question, priority, read).await })
     }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::account::LIFE;
 use super::script::Action;
-use super::store::{Argument, Trouble};
+use super::store::Trouble;
 use super::{Shared, SharedAccount};
 use crate::domain::BalanceKey;
 use crate::domain::turn::micros;
@@ -18,6 +20,16 @@ pub enum Claim {
     Done,
     /// A replica has acted shortly before it came; ask again after this.
     After(Duration),
+}
+
+/// What the script is asked.
+#[derive(Serialize)]
+struct Ask {
+    /// How long ago the notification came.
+    since: u64,
+    pause: u64,
+    /// In milliseconds.
+    life: u64,
 }
 
 impl Shared {
@@ -38,8 +50,8 @@ impl Shared {
         pause: Duration,
     ) -> Result<Claim, Trouble> {
         let keys = [account.state_key.as_str()];
-        let arguments: [&dyn Argument; 3] = [&micros(since), &micros(pause), &LIFE];
-        let answered = self.store.run(Action::Notified, &keys, &arguments, &mut self.store.patience()).await;
+        let ask = Ask { since: micros(since), pause: micros(pause), life: LIFE };
+        let answered = self.store.run(Action::Notified, &keys, &ask, &mut self.store.wait()).await;
         let answer = account.checked(answered, None)?.answer;
         match answer.kind() {
             "ours" => Ok(Claim::Ours),

@@ -1,9 +1,11 @@
-//! `sandbox`: the gateway in front of four simulated providers, in one process, without files or network.
+//! `sandbox`: the gateway in front of five simulated providers, in one process, without files or network.
+
+mod declared;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tracing::level_filters::LevelFilter;
@@ -14,6 +16,7 @@ use crate::config::{self, Config};
 use crate::sandbox::{Credentials, Kind, SimulatedProvider, WEBHOOK_USER, Webhook};
 use crate::shutdown::Signals;
 use crate::telemetry;
+use declared::DeclaredProvider;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SandboxArguments {
@@ -29,6 +32,9 @@ pub(super) struct SandboxArguments {
     /// Younger balances are served without a refresh.
     #[arg(long, value_name = "DUR", default_value = "10s")]
     fresh_for: String,
+    /// A file with one `[kinds.NAME]`, to simulate its provider by its examples; a sample when left out.
+    #[arg(long, value_name = "FILE")]
+    kind: Option<PathBuf>,
     /// Print one line of JSON instead of text for people.
     #[arg(long)]
     json: bool,
@@ -70,7 +76,17 @@ async fn serve_sandbox(
         Ok(secret) => secret,
         Err(error) => return super::failed(&error),
     };
-    let config = match configuration(arguments, &key, &notifications, &providers) {
+    let declared = match declared::start(arguments.kind.as_deref()).await {
+        Ok(declared) => declared,
+        Err(error) if error.is_configuration() => {
+            super::complain(&error.to_string());
+            return ExitCode::from(2);
+        }
+        Err(error) => return super::failed(&error),
+    };
+    let config = configuration(arguments, &key, &notifications, &providers, &declared);
+    providers.push(declared.provider);
+    let config = match config {
         Ok(config) => config,
         Err(errors) => {
             super::complain(&errors.to_string());
@@ -102,8 +118,9 @@ fn configuration(
     key: &str,
     notifications: &str,
     providers: &[SimulatedProvider],
+    declared: &DeclaredProvider,
 ) -> Result<Config, config::ConfigErrors> {
-    let mut secrets = BTreeMap::new();
+    let mut secrets = declared.variables.clone();
     let mut text = format!(
         "[server]\napi = \"{}\"\nops = \"{}\"\nhooks = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
          [log]\nlevel = \"warn\"\n",
@@ -134,6 +151,7 @@ fn configuration(
              [accounts.{kind}-demo]\nprovider = \"{kind}\"\n{credentials}"
         );
     }
+    text.push_str(&declared.configuration);
     let _ = write!(
         text,
         "[callers.demo]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n\
@@ -147,7 +165,7 @@ fn configuration(
 /// at once.
 fn hook(kind: Kind, secret: &str) -> String {
     let proof = match kind {
-        Kind::Pluggo => return String::new(),
+        Kind::Pluggo | Kind::Declared => return String::new(),
         Kind::NtxpayMx => format!(
             "hmac = {{ header = \"X-NTXPay-Signature\", prefix = \"sha256=\", secret = {} }}\n\
              event_id = \"x-event-id\"\n",
@@ -163,7 +181,8 @@ fn hook(kind: Kind, secret: &str) -> String {
 /// Tells the simulated providers where the gateway listens.
 fn send_notifications(app: &App, secret: &str, providers: &[SimulatedProvider]) {
     let Some(address) = app.hooks_addr() else { return };
-    for provider in providers.iter().filter(|provider| provider.kind() != Kind::Pluggo) {
+    let has_notifications = |kind| !matches!(kind, Kind::Pluggo | Kind::Declared);
+    for provider in providers.iter().filter(|provider| has_notifications(provider.kind())) {
         let path = format!("/hooks/{}", provider.kind());
         provider.notify(Webhook { address, path, secret: secret.to_owned() });
     }
@@ -171,7 +190,7 @@ fn send_notifications(app: &App, secret: &str, providers: &[SimulatedProvider]) 
 
 fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json::Value {
     let urls: BTreeMap<_, _> =
-        providers.iter().map(|provider| (provider.kind().as_str(), provider.url())).collect();
+        providers.iter().map(|provider| (provider.kind_name(), provider.url())).collect();
     serde_json::json!({
         "api": app.api_addr().to_string(),
         "ops": app.ops_addr().to_string(),
@@ -182,7 +201,7 @@ fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json:
 
 fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
     let (api, ops) = (app.api_addr(), app.ops_addr());
-    let mut text = format!("The gateway answers on http://{api}, in front of four simulated providers.\n\n");
+    let mut text = format!("The gateway answers on http://{api}, in front of five simulated providers.\n\n");
     let mut line = |words: std::fmt::Arguments<'_>| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{words}");
@@ -193,14 +212,14 @@ fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
     for provider in providers {
         line(format_args!(
             "{:12} {} (account {}-demo)",
-            provider.kind().as_str(),
+            provider.kind_name(),
             provider.url(),
-            provider.kind()
+            provider.kind_name()
         ));
     }
     line(format_args!("\nOne balance of each account:"));
     for provider in providers {
-        let account = format!("{}-demo", provider.kind());
+        let account = format!("{}-demo", provider.kind_name());
         line(format_args!(
             "  curl -s -H 'Authorization: Bearer {key}' http://{api}/v1/accounts/{account}/balance"
         ));

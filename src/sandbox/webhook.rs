@@ -1,5 +1,5 @@
 //! Notifications that a balance has changed, as the providers send them: by Basic authentication for the Brazilian
-//! platform, by a signature for Mexico. `pluggo` documents none.
+//! platform, by a signature for Mexico. `pluggo` documents none, and a declared kind has none.
 
 use std::io;
 use std::net::SocketAddr;
@@ -95,7 +95,7 @@ fn request(kind: Kind, webhook: &Webhook, id: &str) -> String {
             let hex: Vec<String> = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
             format!("X-NTXPay-Signature: sha256={}\r\nx-event-id: {id}", hex.concat())
         }
-        Kind::NtxpayBr | Kind::Avista | Kind::Pluggo => {
+        Kind::NtxpayBr | Kind::Avista | Kind::Pluggo | Kind::Declared => {
             let pair = STANDARD.encode(format!("{WEBHOOK_USER}:{}", webhook.secret));
             format!("Authorization: Basic {pair}")
         }
@@ -115,7 +115,7 @@ fn body(kind: Kind, id: &str) -> String {
             "event": "transaction.cash_in.settled", "transactionId": id, "status": "settled",
             "currency": "MXN",
         }),
-        Kind::NtxpayBr | Kind::Avista | Kind::Pluggo => serde_json::json!({
+        Kind::NtxpayBr | Kind::Avista | Kind::Pluggo | Kind::Declared => serde_json::json!({
             "event": "cash_in", "status": "CONFIRMED", "transactionType": "PIX",
             "movementType": "CREDIT", "transactionId": id,
         }),

@@ -23,6 +23,7 @@ mod fault_matrix;
 mod harness;
 mod hooks;
 mod issuer;
+mod kinds;
 mod kubernetes;
 mod lifecycle;
 mod monitoring;

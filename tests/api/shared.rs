@@ -8,6 +8,7 @@ mod events;
 mod fleet;
 mod limits;
 mod limits_under_load;
+mod mapping;
 mod outages;
 mod partitions;
 mod processes;

@@ -15,7 +15,7 @@ use super::listeners::{Listener, Listeners};
 use super::marks::{IDLE_LIFE, Marks};
 use super::question::{Question, Terms};
 use crate::domain::{
-    Answer, BalanceKey, Clock, Demand, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
+    Answer, BalanceKey, Clock, Demand, DigestState, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
 };
 use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};
@@ -27,7 +27,7 @@ const MOST_ROUNDS: u32 = 4;
 /// The snapshots and held failures of every balance.
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
-    pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
+    pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>, DigestState>,
     /// When a balance was last invalidated; kept as long as a snapshot from before it may be stored.
     pub(super) marks: Marks,
     /// What several replicas know together, if they share anything.
@@ -61,7 +61,7 @@ impl BalanceCache {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
-            entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build(),
+            entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build_with_hasher(DigestState::default()),
             marks: Marks::default(),
             shared: None,
             clock,

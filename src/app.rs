@@ -39,7 +39,7 @@ use sharing::Sharing;
 use watches::Watches;
 
 pub use error::BuildError;
-pub use live::{LiveResult, StoreResult, read_once, try_store};
+pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
 
 /// For the last traces, out of what the drain has left: a collector that hangs must not hold up a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);

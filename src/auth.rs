@@ -1,5 +1,5 @@
-//! Who is calling: callers' keys, service-account tokens and the keys that verify them, the throttle of failed
-//! authentication, and the log of denied access.
+//! Authentication: callers' keys, service-account tokens and the keys that verify them, the throttle of failures, and
+//! the log of denied access.
 
 mod account_pattern;
 mod callers;

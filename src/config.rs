@@ -1,7 +1,7 @@
-//! The configuration: TOML text in, a checked [`Config`] out, or every mistake at once.
+//! The configuration: from TOML text to a checked [`Config`], or to every mistake at once.
 //!
-//! Each file reads one section, key by key, into the settings that the other modules own. Nothing here prints a
-//! value that could be a secret: a mistake names its key and what is expected, never what stood there.
+//! Each file reads one section, key by key, into the settings of another module. Nothing here prints a value that
+//! could be a secret: `found.rs` decides what a message may repeat.
 
 mod account;
 mod address;
@@ -54,24 +54,24 @@ use reading::{Outcome, Read, Reading};
 use section::Section;
 use source::Sources;
 
-/// Everything that `serve` is told, checked and complete.
+/// The checked and complete configuration of `serve`.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The two listeners and the limits of their connections.
     pub server: ServerSettings,
-    /// Every provider, also one without accounts, in the order of the file.
+    /// All providers, also those without accounts, in the order of the file.
     pub providers: Vec<ProviderConfig>,
-    /// Every account, also one that is switched off, in the order of the file.
+    /// All accounts, also disabled ones, in the order of the file.
     pub accounts: Vec<AccountConfig>,
-    /// Every caller, in the order of the file.
+    /// All callers, in the order of the file.
     pub callers: Vec<CallerSettings>,
-    /// Whose service-account tokens identify callers, if anybody's.
+    /// The issuer of service-account tokens, if configured.
     pub kubernetes: Option<KubernetesConfig>,
-    /// The store that several replicas share, if any.
+    /// The store that replicas share, if configured.
     pub shared: Option<SharedSettings>,
-    /// What is logged.
+    /// The log settings.
     pub log: LogSettings,
-    /// Where traces go; `None` when nothing is traced.
+    /// Where traces are exported to; `None` when tracing is off.
     pub tracing: Option<TraceSettings>,
     warnings: Vec<Remark>,
     masked: String,
@@ -80,7 +80,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// What is legal but unwise.
+    /// Warnings about legal but unwise settings.
     #[must_use]
     pub fn warnings(&self) -> &[Remark] {
         &self.warnings
@@ -92,7 +92,7 @@ impl Config {
         &self.masked
     }
 
-    /// What could not be read in a reload, and stays what it was.
+    /// Sources that a reload could not read, and that keep their old contents.
     #[must_use]
     pub fn unread(&self) -> &[Unread] {
         &self.unread
@@ -126,35 +126,35 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     load_as(path, Purpose::Start).map_err(|(errors, _)| errors)
 }
 
-/// Reads a configuration file without the files and variables that it names. What is returned cannot be served: it has
-/// nothing of what they hold.
+/// Reads a configuration file without the files and variables that it names. The result has placeholders for their
+/// contents, so it cannot be served.
 ///
 /// # Errors
-/// [`ConfigErrors`] with every mistake of the text itself.
+/// [`ConfigErrors`] with every mistake in the text.
 pub fn load_without_secrets(path: &Path) -> Result<Config, ConfigErrors> {
     load_as(path, Purpose::WithoutSecrets).map_err(|(errors, _)| errors)
 }
 
-/// What a configuration is read for.
+/// The purpose of reading a configuration.
 #[derive(Clone, Copy)]
 enum Purpose<'a> {
-    /// To start with it.
+    /// To start.
     Start,
-    /// To replace a configuration whose sources held this.
+    /// To replace a configuration whose sources had these contents.
     Reload(&'a Sources),
-    /// To check its text alone.
+    /// To check only its text.
     WithoutSecrets,
 }
 
-/// Likewise, for any purpose. With the mistakes come the sources that were named.
-#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+/// Reads a configuration file for any purpose. An error includes the named sources.
+#[expect(clippy::disallowed_methods, reason = "the configuration is the only reader of the environment")]
 fn load_as(path: &Path, purpose: Purpose<'_>) -> Result<Config, (ConfigErrors, Box<Sources>)> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| (ConfigErrors::unreadable(path, &error), Box::default()))?;
     parse_as(&text, path, &|name| std::env::var(name).ok(), purpose)
 }
 
-/// Reads a configuration text. `file` is only named in mistakes; `env` stands for the environment.
+/// Reads a configuration text. `file` is only named in messages; `env` looks up environment variables.
 ///
 /// # Errors
 /// [`ConfigErrors`] with every mistake.
@@ -184,7 +184,7 @@ fn parse_as(
     }
 }
 
-/// Reads every section before the first mistake is acted upon.
+/// Reads every section, so that all mistakes are reported together.
 fn read(mut root: Section<'_>) -> Read<Config> {
     let has_store = root.has("shared");
     let server = server::read(root.section("server"), has_store);

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod amount;
 pub mod answer;
+pub mod cause;
 pub mod currency;
 pub mod digest;
 pub mod error;
@@ -22,6 +23,7 @@ pub mod turn;
 pub use alerts::{AlertLevels, Level, Ratio, Threshold};
 pub use amount::{Amount, AmountError, MinorUnits};
 pub use answer::{Answer, Failure, Order};
+pub use cause::Cause;
 pub use currency::Currency;
 pub use digest::DigestState;
 pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, UpstreamError};

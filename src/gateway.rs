@@ -1,4 +1,4 @@
-//! The use cases: which accounts there are, and what one balance is for one caller. Knows no HTTP, inside or outside.
+//! The use cases on balances: find, batch, check, report, watch, follow. Independent of HTTP on both sides.
 
 mod account;
 mod asked;

@@ -1,5 +1,5 @@
-//! The API for callers and the operations side: two routers on two listeners. Everything here translates; the `gateway`
-//! decides what a balance is.
+//! The API for callers and the operations port: two routers on two listeners. This module translates between HTTP and
+//! the `gateway`, which decides about balances.
 
 mod admission;
 mod answer;
@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use hyper::body::Incoming;
 
@@ -58,6 +59,7 @@ pub fn api_service(live: &Live<Api>) -> ApiService {
         .route(Route::Balances.pattern(), get(balances::list))
         .route(Route::Reconciliation.pattern(), get(reconciliation::report))
         .route(Route::Events.pattern(), get(events::open))
+        .route(Route::Root.pattern(), get(async || Redirect::to(Route::Dashboard.pattern())))
         .route(Route::OpenApi.pattern(), get(openapi::show))
         .route(Route::Docs.pattern(), get(docs::show))
         .route(Route::DocsFile.pattern(), get(docs::file))
@@ -85,7 +87,7 @@ impl Answers for ApiService {
     }
 }
 
-/// Most requests have no body, and an empty one needs no box.
+/// Most requests have no body, and an empty body needs no box.
 fn body_of(body: Incoming) -> Body {
     if body.is_end_stream() { Body::empty() } else { Body::new(body) }
 }

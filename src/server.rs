@@ -1,5 +1,5 @@
-//! From sockets to requests: accepts connections, speaks HTTP/1 and HTTP/2 with or without TLS, and bounds every peer.
-//! It serves any service and knows nothing of balances.
+//! From sockets to requests: accepts connections, serves HTTP/1 and HTTP/2 with or without TLS, and limits every peer.
+//! It serves any service and is independent of balances.
 
 mod connection;
 mod listener;

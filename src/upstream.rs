@@ -6,8 +6,11 @@
 mod attempt;
 mod breaker;
 mod budget;
+mod cause;
+mod certificate;
 mod classify;
 mod client;
+mod connect;
 mod credentials;
 mod failure_log;
 mod gate;
@@ -17,9 +20,11 @@ mod provider;
 mod read;
 mod renewal;
 mod retry;
+mod retry_after;
 mod rotation;
 mod sharing;
 mod stop;
+mod tls;
 mod token;
 mod transport;
 
@@ -30,10 +35,12 @@ use jiff::Timestamp;
 
 pub use breaker::{BreakerSettings, BreakerState};
 pub use budget::BudgetSettings;
-pub use client::{ClientError, ClientSettings};
+pub use certificate::CertificateFacts;
+pub use client::ClientSettings;
 pub use credentials::{ClientCredentials, Credential};
 pub use jwks::{JwksClient, JwksError, JwksSettings};
-pub use provider::{Last, ProviderSettings, UpstreamProvider};
+pub use provider::{Last, LastFailure, ProviderSettings, UpstreamProvider};
+pub use tls::ClientError;
 pub use transport::{Response, Sending, Transport};
 
 use crate::domain::{AccountName, Currency, MaxAge, Selector, Snapshot};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::BuildError;
-use crate::auth::{FetchKeys, KeySource, KubernetesSettings};
+use crate::auth::{FetchKeys, Jwks, KeySource, KubernetesSettings};
 use crate::config::{Config, JwksConfig, KubernetesConfig};
 use crate::upstream::{ClientError, JwksClient, JwksSettings};
 
@@ -17,6 +17,19 @@ pub(super) fn settings(config: &Config) -> Result<Option<KubernetesSettings>, Bu
         JwksConfig::Url(settings) => KeySource::Fetched(fetch(settings).map_err(BuildError::Jwks)?),
     };
     Ok(Some(KubernetesSettings { issuer, audience, keys }))
+}
+
+/// Asks for the issuer's keys once; `None` when they are not asked for. The error says why they did not come.
+pub(super) async fn try_keys(config: &Config) -> Option<Result<(), String>> {
+    let Some(KubernetesConfig { jwks: JwksConfig::Url(settings), .. }) = config.kubernetes.clone() else {
+        return None;
+    };
+    let fetch = async {
+        let client = JwksClient::new(settings).map_err(|error| error.to_string())?;
+        let answer = client.fetch().await.map_err(|error| error.to_string())?;
+        Jwks::parse(&answer).map_err(|error| error.to_string())
+    };
+    Some(fetch.await.map(drop))
 }
 
 fn fetch(settings: JwksSettings) -> Result<FetchKeys, ClientError> {

@@ -1,4 +1,5 @@
-//! What `check --live` tries: each balance once (whether it works, never how much it is), and the shared store.
+//! What `check --live` tries: each balance once (whether it works, never how much it is), the issuer's keys, and the
+//! shared store.
 
 use std::time::Duration;
 
@@ -77,6 +78,23 @@ pub async fn try_store(config: &Config) -> Option<StoreResult> {
     let failures = shared::probe(settings).await;
     let took = clock::now().monotonic.saturating_duration_since(began);
     Some(StoreResult { store: settings.url.to_string(), failures, took })
+}
+
+/// How the issuer's keys came.
+#[derive(Debug)]
+pub struct IssuerResult {
+    /// Why there are none; `None` when they came.
+    pub failure: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Asks the issuer of service-account tokens for its keys; `None` where nobody asks for them.
+pub async fn try_issuer(config: &Config) -> Option<IssuerResult> {
+    let began = clock::monotonic();
+    let tried = super::kubernetes::try_keys(config).await?;
+    let took = clock::monotonic().saturating_duration_since(began);
+    Some(IssuerResult { failure: tried.err(), took })
 }
 
 fn describe(refusal: Refusal) -> String {

@@ -1,6 +1,6 @@
-//! Which accounts a caller may see.
+//! Patterns for the accounts of a caller.
 
-/// Which accounts a caller may see: a name in which each `*` stands for any text.
+/// A pattern for account names; each `*` matches any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountPattern(String);
 
@@ -12,7 +12,7 @@ impl AccountPattern {
         (!text.is_empty() && text.bytes().all(legal)).then(|| Self(text.to_owned()))
     }
 
-    /// Whether this account is among those meant.
+    /// Whether the pattern matches this account.
     #[must_use]
     pub fn matches(&self, account: &str) -> bool {
         let Some((prefix, rest)) = self.0.split_once('*') else { return self.0 == account };
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, account, expected) in [
             ("treasury-br", "treasury-br", true),
             ("treasury-br", "treasury-br-2", false),

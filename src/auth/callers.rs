@@ -1,4 +1,4 @@
-//! Finds the caller of a request: by its key, of which only the SHA-256 is kept, or by its service account's token.
+//! Finds the caller of a request by its key (only the SHA-256 is kept) or by its service-account token.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::service_accounts::ServiceAccounts;
 use crate::domain::DigestState;
 use crate::metrics::AuthFailure;
 
-/// What a request proves its caller with, to find the caller again after a reload. It holds no secret.
+/// The credential of a request without its secret, to find the caller again after a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// A key, by its SHA-256.
@@ -23,7 +23,7 @@ pub enum Credential {
     Token(Arc<str>),
 }
 
-/// Every caller, indexed by what identifies it. `C` is what the owner keeps of each caller.
+/// All callers, indexed by their identities. `C` is the state that the owner keeps for each caller.
 pub struct Callers<C> {
     by_digest: HashMap<[u8; 32], Arc<C>, DigestState>,
     by_subject: HashMap<String, Arc<C>>,
@@ -47,7 +47,7 @@ impl<C> Callers<C> {
         index
     }
 
-    /// Every caller; one with several keys occurs once for each.
+    /// All callers; a caller with several keys occurs once per key.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<C>> {
         self.by_digest.values().chain(self.by_subject.values())
     }
@@ -71,7 +71,7 @@ impl<C> Callers<C> {
         self.by_subject.get(&*subject).ok_or(AuthFailure::UnknownServiceAccount)
     }
 
-    /// What a request proves its caller with, if it does.
+    /// The credential of a request, if it has a valid one.
     #[must_use]
     pub fn credential(
         &self,

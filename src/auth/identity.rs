@@ -1,4 +1,4 @@
-//! How a caller proves who it is.
+//! The identity of a caller.
 
 use super::service_accounts::ServiceAccount;
 

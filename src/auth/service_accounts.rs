@@ -1,7 +1,7 @@
-//! Tokens of Kubernetes service accounts: whom to trust, replaceable at run time, and the keys of the issuer.
+//! Tokens of Kubernetes service accounts: the trusted issuer, replaceable at run time, and its keys.
 //!
-//! A signature costs 50 to 100 µs to verify, and a token is sent with every request for an hour: one that holds is
-//! remembered by its digest. What is remembered goes with the keys it was verified with.
+//! Verifying a signature costs 50 to 100 µs, and the same token is sent for an hour. So a valid token is remembered by
+//! its digest, and forgotten with the keys that verified it.
 
 mod jwks;
 mod service_account;
@@ -25,22 +25,22 @@ use crate::metrics::{AuthFailure, Metrics};
 use token::Token;
 use verified::VerifiedTokens;
 
-/// Between two fetches because of keys that are not known.
+/// Shortest time between two fetches because of unknown keys.
 const FETCH_INTERVAL: Duration = Duration::from_secs(10);
-/// Requests that may wait for a fetch: a twentieth of what may be in flight, since anybody can name an unknown key.
+/// Requests that may wait for a fetch: few, because any peer can send a token with an unknown key.
 const MOST_WAITING: usize = 1_000;
 
-/// Knows the service account of a token.
+/// Verifies tokens and returns their service accounts.
 pub struct ServiceAccounts {
     /// `None` when no tokens are accepted.
     trust: ArcSwapOption<Trust>,
-    /// When keys were last asked for; locked while they are.
+    /// When keys were last fetched; locked during a fetch.
     asked: Mutex<Option<Instant>>,
     waiting: Semaphore,
     metrics: Arc<Metrics>,
 }
 
-/// What a token is held against, and which did hold.
+/// The requirements for tokens, and the verified tokens.
 struct Trust {
     settings: KubernetesSettings,
     keys: Jwks,
@@ -48,7 +48,7 @@ struct Trust {
 }
 
 impl ServiceAccounts {
-    /// Nobody's tokens are accepted, nor keys asked for, before [`ServiceAccounts::replace`].
+    /// Accepts no token and fetches no keys before [`ServiceAccounts::replace`].
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
@@ -59,8 +59,8 @@ impl ServiceAccounts {
         })
     }
 
-    /// Accepts tokens by these settings from now on; `None` accepts none. Keys that must be asked for are, behind;
-    /// until they are there, those of the same issuer that are known stay. To be called within a runtime.
+    /// Accepts tokens by these settings; `None` accepts none. Keys are fetched in the background; until they arrive, known
+    /// keys of the same issuer stay. Call it within a runtime.
     pub fn replace(self: &Arc<Self>, settings: Option<KubernetesSettings>) {
         let old = self.trust.load_full();
         let is_of_issuer = |settings: &KubernetesSettings| {
@@ -80,13 +80,13 @@ impl ServiceAccounts {
         self.trust.store(trust);
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            // These keys have not been asked for, whatever was before.
+            // These keys were not fetched yet.
             *this.asked.lock().await = None;
             this.fetch().await;
         });
     }
 
-    /// The subject of a token, given also as its SHA-256. A text that is no token is an unknown key.
+    /// The subject of a token, passed with its SHA-256. A text that is not a token is an unknown key.
     pub(crate) fn subject(
         &self,
         token: &[u8],
@@ -104,12 +104,12 @@ impl ServiceAccounts {
         Ok(subject)
     }
 
-    /// Asks for the keys once more, since a token was signed with one that is not known, or waits while somebody
-    /// does. Returns at once when that was tried a moment ago, or too many wait.
+    /// Fetches the keys again, because a token names an unknown one, or waits for a running fetch. Returns at once if the
+    /// last fetch was recent, or too many requests wait.
     pub(crate) async fn fetch_again(self: &Arc<Self>) {
         let Ok(_place) = self.waiting.try_acquire() else { return };
         let this = Arc::clone(self);
-        // A task of its own: who leaves does not end what others wait for. It ends by itself, so waiting cannot fail.
+        // In its own task: a request that leaves does not end the fetch of others. It always ends, so waiting cannot fail.
         let _ = tokio::spawn(async move { this.fetch().await }).await;
     }
 
@@ -135,7 +135,7 @@ impl ServiceAccounts {
         };
         let settings = trust.settings.clone();
         let fetched = Arc::new(Trust { settings, keys, verified: VerifiedTokens::default() });
-        // Not if the settings were replaced meanwhile: these are the keys of the old ones.
+        // Not if the settings were replaced meanwhile: these keys belong to the old ones.
         self.trust.compare_and_swap(&Some(trust), Some(fetched));
     }
 }

@@ -1,5 +1,5 @@
-//! Bounds failed authentication per peer. A valid key is never refused because of its peer, so only failures are
-//! counted, and those that are refused count no further.
+//! Limits failed authentication per peer. A valid key is never refused because of its peer: only failures are counted,
+//! and refused failures are not.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,7 +12,7 @@ use crate::domain::RetryAfter;
 const FAILURES: usize = 20;
 /// …in any span of this length.
 const SPAN: Duration = Duration::from_secs(10);
-/// Peers that are remembered; each takes under 500 bytes.
+/// Most remembered peers; each takes under 500 bytes.
 const MOST_PEERS: usize = 20_000;
 
 /// The recent failures of each peer.
@@ -30,7 +30,7 @@ impl AuthThrottle {
         if peers.len() >= MOST_PEERS && !peers.contains_key(&peer) {
             peers.retain(|_, failures| failures.back().is_some_and(|last| !is_over(*last, now)));
             if peers.len() >= MOST_PEERS {
-                // A flood from that many networks: forgetting is better than growing, or than refusing everybody.
+                // A flood from that many networks: forgetting is better than growing, or than refusing all peers.
                 peers.clear();
             }
         }
@@ -51,7 +51,7 @@ fn is_over(failure: Instant, now: Instant) -> bool {
     now.saturating_duration_since(failure) >= SPAN
 }
 
-/// An IPv4 address, or the /64 that one IPv6 host can move in.
+/// An IPv4 address, or the /64 network of an IPv6 host.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::ConfigFile;
-use crate::app::{self, BuildError, LiveResult, StoreResult};
+use crate::app::{self, BuildError, IssuerResult, LiveResult, StoreResult};
 use crate::domain::{BalanceType, Currency};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArguments {
     #[command(flatten)]
     file: ConfigFile,
-    /// Also read each balance once, and try the shared store; prints status, currency and latency, never an amount.
+    /// Also read each balance once, fetch the issuer's keys, and try the shared store; prints status, currency and latency, never an amount.
     #[arg(long)]
     live: bool,
     /// Do not read secrets, certificates and CAs from files and environment variables. For CI, which does not have them.
@@ -35,17 +35,18 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     }
     let tried = super::runtime().map(|runtime| {
         runtime.block_on(async {
-            Ok::<_, BuildError>((app::read_once(&config).await?, app::try_store(&config).await))
+            let balances = app::read_once(&config).await?;
+            Ok::<_, BuildError>((balances, app::try_issuer(&config).await, app::try_store(&config).await))
         })
     });
     match tried {
-        Ok(Ok((results, store))) => report(&results, store.as_ref()),
+        Ok(Ok((results, issuer, store))) => report(&results, issuer.as_ref(), store.as_ref()),
         Ok(Err(error)) => super::failed(&error),
         Err(error) => super::failed(&error),
     }
 }
 
-fn report(results: &[LiveResult], store: Option<&StoreResult>) -> ExitCode {
+fn report(results: &[LiveResult], issuer: Option<&IssuerResult>, store: Option<&StoreResult>) -> ExitCode {
     let mut text = String::from("\n");
     for LiveResult { account, currency, r#type, failure, took } in results {
         let currency = currency.as_ref().map_or("-", Currency::as_str);
@@ -55,6 +56,10 @@ fn report(results: &[LiveResult], store: Option<&StoreResult>) -> ExitCode {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "live  {account}  {currency} {type}  {millis} ms  {status}");
     }
+    if let Some(IssuerResult { failure, took }) = issuer {
+        let status = failure.as_deref().unwrap_or("ok");
+        let _ = writeln!(text, "live  auth.kubernetes.jwks  {} ms  {status}", took.as_millis());
+    }
     if let Some(StoreResult { store, failures, took }) = store {
         let statuses = if failures.is_empty() { &["ok".to_owned()] } else { failures.as_slice() };
         for status in statuses {
@@ -63,6 +68,7 @@ fn report(results: &[LiveResult], store: Option<&StoreResult>) -> ExitCode {
     }
     let printed = super::print(&text);
     let has_failed = results.iter().any(|result| result.failure.is_some())
+        || issuer.is_some_and(|issuer| issuer.failure.is_some())
         || store.is_some_and(|store| !store.failures.is_empty());
     if has_failed { ExitCode::FAILURE } else { printed }
 }

@@ -1,4 +1,4 @@
-//! `[accounts.NAME]`: whose balances they are, and what proves it.
+//! `[accounts.NAME]`: an account, its provider and its credential.
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -24,16 +24,16 @@ const FOREIGN_FOR_TOKEN: [&str; 4] = ["api_key", "session_token", "secrets", "pa
 const FOREIGN_FOR_KEYS: [&str; 6] =
     ["token", "client_id", "client_secret", "certificate", "secrets", "parameters"];
 
-/// One account and what it authenticates with.
+/// One account with its credential.
 #[derive(Clone, Debug)]
 pub struct AccountConfig {
-    /// What it is.
+    /// The settings of the account.
     pub settings: AccountSettings,
-    /// What proves to the provider that we may see it.
+    /// The credential.
     pub credential: Credential,
 }
 
-/// The name of a provider, as an account has it.
+/// The name of a provider in an account.
 struct ProviderReference(String);
 
 impl Setting for ProviderReference {
@@ -89,7 +89,7 @@ fn read(
 
     let awaits_secret = credential.is_err() && section.awaits_secret();
     let before = || section.credential_before(written_name).filter(|before| fits(before, known)).cloned();
-    // None while an account waits for its first.
+    // None while a new account waits for its first secret.
     let credential = if awaits_secret { Ok(before()) } else { credential.map(Some) };
     if let Ok(Some(credential)) = &credential {
         section.keep_credential(written_name, credential);
@@ -102,7 +102,7 @@ fn read(
         lags: provider.settings.adapter.lag().is_some(),
         is_enabled: is_enabled? && provider.is_enabled && credential.is_some(),
         limits: provider.limits,
-        // The first credential is no newer one of another.
+        // The first credential replaces no other.
         identity: credential.as_ref().map(|credential| identity(provider, credential)).unwrap_or_default(),
         balances: balances?,
         watch: watch?.map(|interval| interval.0),
@@ -125,7 +125,7 @@ fn read_provider<'a>(
     known.ok_or_else(|| section.expected("provider", &expected))
 }
 
-/// Whether this kind of provider takes such a credential.
+/// Whether this kind of provider accepts such a credential.
 fn fits(credential: &Credential, adapter: Read<&Adapter>) -> bool {
     if let Ok(Adapter::Declared(kind)) = adapter {
         return kinds::values_fit(credential, kind);
@@ -138,7 +138,7 @@ fn fits(credential: &Credential, adapter: Read<&Adapter>) -> bool {
     adapter.is_ok_and(|adapter| adapter.scheme() == scheme)
 }
 
-/// Where the secrets of a declared kind go below its base URL, or beside it.
+/// The places that receive the secrets of a declared kind, below its base URL or on another host.
 fn paths_of(adapter: &Adapter) -> String {
     match adapter {
         Adapter::Declared(kind) => kind.destination(),
@@ -146,7 +146,7 @@ fn paths_of(adapter: &Adapter) -> String {
     }
 }
 
-/// Reads what an account of a declared kind gives. The keys of the built-in kinds are not for it.
+/// Reads an account of a declared kind. The keys of built-in kinds are mistakes there.
 fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<Credential> {
     let values = kinds::read_values(section, kind);
     let mut result = values;
@@ -159,7 +159,8 @@ fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<Credential>
     result
 }
 
-/// What decides whose balance the credential shows. What the secret sources hold enters as a digest only.
+/// The identity: the settings that decide whose balance the credential shows. Contents of secret sources enter as a
+/// digest only.
 fn identity(provider: &ProviderConfig, credential: &Credential) -> Vec<String> {
     if let Adapter::Declared(kind) = &provider.settings.adapter {
         let values = match credential {
@@ -173,7 +174,7 @@ fn identity(provider: &ProviderConfig, credential: &Credential) -> Vec<String> {
         return place.into_iter().map(str::to_owned).chain(values).collect();
     }
     let principal = match credential {
-        // The account's own name is in its keys already.
+        // The account's name is already in its cache keys.
         Credential::Static(Authorisation::Bearer(_) | Authorisation::Declared { .. })
         | Credential::Values(_) => None,
         Credential::Static(Authorisation::Keys { api_key, .. }) => Some(api_key),
@@ -191,7 +192,7 @@ fn digest(secret: &SecretString) -> String {
     })
 }
 
-/// Every credential that may be written, of which the provider's kind takes one.
+/// Reads every possible credential; the provider's kind accepts one of them.
 struct Written {
     token: Read<Option<Secret>>,
     client_id: Read<Option<Secret>>,
@@ -210,7 +211,7 @@ fn read_credential(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> R
         api_key: principal(section, "api_key"),
         session_token: section.optional("session_token"),
     };
-    // Known, so that what they are not for can be said.
+    // Read here, so that a message can name their purpose.
     section.value("secrets");
     section.value("parameters");
     let adapter = adapter?;
@@ -230,14 +231,14 @@ fn read_credential(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> R
         Scheme::Token if section.has("token") => read_static(section, written),
         Scheme::Token if TOKEN_KEYS.iter().any(|key| section.has(key)) => read_client(section, written),
         Scheme::Keys if KEYS_KEYS.iter().any(|key| section.has(key)) => read_keys(section, written),
-        // What is there instead has been reported.
+        // Another credential was found and reported.
         _ if has_foreign => Err(Reported),
         scheme => Err(section.wrong("", &format!("expected {}", expected(scheme)))),
     };
     credential.and_then(|credential| if has_foreign { Err(Reported) } else { Ok(credential) })
 }
 
-/// Reads what says who we are at the provider. Where it has changed, the other secrets are another client's.
+/// Reads the identifier of our client at the provider. After it changes, old secrets belong to another client.
 fn principal(section: &mut Section<'_>, key: &'static str) -> Read<Option<Secret>> {
     let secret: Read<Option<Secret>> = section.optional(key);
     if let Ok(secret) = &secret {

@@ -1,4 +1,4 @@
-//! Addresses of other services. None may hold a secret: a user or a password in one is refused.
+//! URLs of other services. A URL with a user or password is an error.
 
 use url::{Host, Url};
 
@@ -6,7 +6,7 @@ use super::reading::Read;
 use super::section::{Setting, Value};
 use super::setting::quoted;
 
-/// Where a provider's API is, without a slash at the end.
+/// The base URL of a provider's API, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BaseUrl(pub(super) String);
 
@@ -16,11 +16,11 @@ impl BaseUrl {
     }
 }
 
-/// Where one document is, under the rules of [`BaseUrl`].
+/// The URL of one document, under the rules of [`BaseUrl`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DocumentUrl(pub(super) String);
 
-/// A plain URL with https, or with http to this machine, where nobody listens in.
+/// Parses a URL with https, or with http to this machine, where nothing can be intercepted.
 fn safe_url(text: &str) -> Option<Url> {
     plain_url(text).filter(|url| url.scheme() == "https" || url.scheme() == "http" && is_loopback(url))
 }
@@ -34,12 +34,12 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// A URL of a host and perhaps a path, without anything else.
+/// Parses a URL with a host and an optional path only.
 fn plain_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let has_user = text.contains('@') || !url.username().is_empty() || url.password().is_some();
     let is_plain = !has_user && url.query().is_none() && url.fragment().is_none() && url.has_host();
-    // The parser drops line breaks and spaces silently; who wrote them meant something else.
+    // The parser drops line breaks and spaces silently; here they are an error.
     (is_plain && text.bytes().all(|byte| byte.is_ascii_graphic())).then_some(url)
 }
 
@@ -68,7 +68,7 @@ impl Setting for DocumentUrl {
     }
 }
 
-/// Where an OTLP collector is, without a slash at the end; often beside us, and asked without a secret.
+/// The URL of an OTLP collector, without a slash at the end. http is allowed, since no secret is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CollectorUrl(pub(super) String);
 
@@ -89,7 +89,7 @@ impl Setting for CollectorUrl {
     }
 }
 
-/// What comes after the base URL.
+/// A path below the base URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UrlPath(pub(super) String);
 
@@ -108,7 +108,7 @@ impl Setting for UrlPath {
     }
 }
 
-/// An HTTP proxy to `CONNECT` through.
+/// An HTTP proxy for `CONNECT`.
 #[derive(Clone, Debug)]
 pub(super) struct Proxy(pub(super) Url);
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_goes_anywhere_and_http_only_to_this_machine() {
+    fn https_is_allowed_anywhere_and_http_only_to_this_machine() {
         for (text, read) in [
             ("https://api.ntxpay.com", Some("https://api.ntxpay.com")),
             ("https://api.ntxpay.com/", Some("https://api.ntxpay.com")),

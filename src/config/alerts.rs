@@ -1,4 +1,4 @@
-//! `alerts` of a balance: when somebody should look at it.
+//! `alerts` of a balance: its alert levels.
 
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
@@ -56,7 +56,7 @@ pub(super) fn read(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> R
     Ok(levels)
 }
 
-/// The levels that are set, as a table; `None` when there are none.
+/// The configured levels as a table; `None` without any.
 pub(super) fn show(levels: &AlertLevels) -> Option<String> {
     let AlertLevels { critical, warning, high, blocked_ratio } = levels;
     let amounts = [("critical", critical), ("warning", warning), ("high", high)];

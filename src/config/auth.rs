@@ -1,4 +1,4 @@
-//! `[auth.kubernetes]`: whose service-account tokens identify callers.
+//! `[auth.kubernetes]`: the issuer whose service-account tokens identify callers.
 
 use super::address::DocumentUrl;
 use super::pem::Authority;
@@ -10,27 +10,27 @@ use super::source::{FilePath, Source, Unknown};
 use crate::auth::Jwks;
 use crate::upstream::JwksSettings;
 
-/// Whose tokens are accepted.
+/// The accepted issuer and audience.
 #[derive(Clone, Debug)]
 pub struct KubernetesConfig {
-    /// `iss` of every token.
+    /// The required `iss` of a token.
     pub issuer: String,
-    /// Among the `aud` of every token.
+    /// The required `aud` of a token.
     pub audience: String,
-    /// Where the keys come from.
+    /// The source of the keys.
     pub jwks: JwksConfig,
 }
 
-/// Where an issuer's keys come from.
+/// The source of an issuer's keys.
 #[derive(Clone, Debug)]
 pub enum JwksConfig {
-    /// They stood in a file.
+    /// The contents of a file.
     File(Jwks),
-    /// They are asked for.
+    /// A URL to fetch them from.
     Url(JwksSettings),
 }
 
-/// A name that is compared as it is.
+/// A name that is compared verbatim.
 struct Name(String);
 
 impl Setting for Name {
@@ -45,7 +45,7 @@ impl Setting for Name {
     }
 }
 
-/// The keys, and how their source is shown.
+/// The keys, and the shown text of their source.
 struct Keys(JwksConfig, String);
 
 impl Setting for Keys {
@@ -93,7 +93,7 @@ impl Unknown for Jwks {
     }
 }
 
-/// Reads the section; none without `[auth.kubernetes]`.
+/// Reads the section; `None` without `[auth.kubernetes]`.
 pub(super) fn read(mut root: Section<'_>) -> Read<Option<KubernetesConfig>> {
     let is_written = root.has("kubernetes");
     let mut section = root.section("kubernetes");

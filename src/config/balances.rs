@@ -1,4 +1,4 @@
-//! The balances of an account: which there are, where the kind of provider does not say, and their alerts.
+//! The balances of an account, for kinds with several, and their alerts.
 
 use super::alerts;
 use super::kinds;
@@ -66,7 +66,7 @@ fn judge_declared(item: &Value<'_>, selector: &Selector, kind: &Declared) -> Rea
     kinds::require_digits(item, kind, currency)
 }
 
-/// Reads the balances. A kind with one currency has no such list, and one balance whose alerts are the account's.
+/// Reads the balances. A kind with one currency has no list: it has one balance, and `alerts` belongs to the account.
 pub(super) fn read(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<Vec<BalanceSettings>> {
     let Some(currency) = adapter.map(Provider::only_currency).ok().flatten() else {
         return read_list(section, adapter);

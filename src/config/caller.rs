@@ -1,4 +1,4 @@
-//! `[callers.NAME]`: who may ask, for which accounts, and how often.
+//! `[callers.NAME]`: a caller, its accounts and its limits.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -19,12 +19,12 @@ use crate::limits::LimitSettings;
 
 const LIMIT: LimitSettings = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
 
-/// What tells the callers so far, and where each was first seen: the key path.
+/// The identities of the callers so far, each with the key path of its first occurrence.
 #[derive(Default)]
 struct Seen {
     digests: HashMap<[u8; 32], String>,
     service_accounts: HashMap<ServiceAccount, String>,
-    /// Whether there is `[auth.kubernetes]`.
+    /// Whether `[auth.kubernetes]` is configured.
     accepts_tokens: bool,
 }
 
@@ -36,7 +36,7 @@ impl Setting for KeyDigest {
     const EXPECTED: &'static str = "the SHA-256 of a key, 64 hex digits (see `balance-gateway new-key`)";
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        // A key may stand here in the place of its digest.
+        // A key may have been written instead of its digest.
         let DeValue::String(text) = value.toml() else { return Err(value.expected_hiding(Self::EXPECTED)) };
         parse_hex(text).map(Self).ok_or_else(|| {
             value.wrong(&format!("expected {}, not a text of {} characters", Self::EXPECTED, text.len()))
@@ -72,7 +72,7 @@ impl Setting for ServiceAccount {
     }
 }
 
-/// A pattern, and its text to show.
+/// A pattern and its text.
 struct Pattern(AccountPattern, String);
 
 impl Setting for Pattern {

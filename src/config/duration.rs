@@ -6,7 +6,7 @@ use super::reading::Read;
 use super::section::{Setting, Value};
 use super::setting::quoted;
 
-/// Far beyond anything sensible, and far below where adding it to a clock could overflow.
+/// Longer than any sensible duration, and short enough that adding it to a clock cannot overflow.
 const LONGEST_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 /// The units and their milliseconds, largest first.
 const UNITS: [(&str, u64); 4] = [("h", 60 * 60 * 1000), ("m", 60 * 1000), ("s", 1000), ("ms", 1)];
@@ -27,7 +27,7 @@ impl Setting for Pause {
     }
 }
 
-/// A pause between two repetitions: long enough that they are no burden.
+/// An interval that is long enough to cause little load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval(pub(super) Duration);
 
@@ -57,7 +57,7 @@ impl Setting for Duration {
     }
 }
 
-/// Reads numbers with their units, larger units first, each at most once.
+/// Parses numbers with units, larger units first, each at most once.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut units = UNITS.iter();
@@ -76,7 +76,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     }
 }
 
-/// The shortest text with one unit that says exactly this.
+/// The shortest exact text with one unit.
 pub(super) fn format(duration: Duration) -> String {
     let total = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let fits = |(_, milliseconds): &&(&str, u64)| total.is_multiple_of(*milliseconds);
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_with_units_are_read_and_shown() {
+    fn numbers_with_units_are_parsed_and_shown() {
         for (text, milliseconds, shown) in [
             ("250ms", 250, "250ms"),
             ("2500ms", 2500, "2500ms"),

@@ -1,10 +1,10 @@
-//! What is said about a configuration: mistakes, which stop it, and warnings, which do not.
+//! Messages about a configuration: mistakes, which reject it, and warnings, which do not.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// One remark about one key; shown as `key.path: text`.
+/// One message about one key; shown as `key.path: text`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
     path: String,
@@ -40,7 +40,7 @@ impl ConfigErrors {
         Self::new(file, vec![Remark::new(String::new(), text)])
     }
 
-    /// Text that is no TOML. The library's own display quotes the line, which could hold a secret.
+    /// The message for text that is not TOML. The library's own message quotes the line, which could hold a secret.
     pub(super) fn syntax(file: &Path, text: &str, errors: &[toml::de::Error]) -> Self {
         let remark = |error: &toml::de::Error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or(text);

@@ -1,4 +1,4 @@
-//! How a message names what was found in the configuration, so that it never repeats a secret.
+//! Names found values in messages, without repeating a secret.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use toml::de::DeValue;
 
 use super::setting::quoted;
 
-/// The longest text that a message repeats.
+/// Longest text that a message repeats.
 const LONGEST: usize = 80;
-/// Shorter runs of letters and digits are words; a generated secret has a longer one.
+/// Shortest run of letters and digits that counts as a generated secret.
 const SECRET_RUN: usize = 16;
 
-/// The value as it is written; of a list or a table only its form.
+/// The value as written; for a list or a table only its form.
 pub(super) fn shown(value: &DeValue<'_>) -> Cow<'static, str> {
     match value {
         DeValue::String(text) if may_be_secret(text) => {
@@ -27,7 +27,7 @@ pub(super) fn shown(value: &DeValue<'_>) -> Cow<'static, str> {
     }
 }
 
-/// What sort of value it is.
+/// The form of the value.
 pub(super) fn form(value: &DeValue<'_>) -> Cow<'static, str> {
     match value {
         DeValue::String(_) => "a text",
@@ -40,7 +40,7 @@ pub(super) fn form(value: &DeValue<'_>) -> Cow<'static, str> {
     .into()
 }
 
-/// The name of an environment variable, unless a secret seems to stand in its place.
+/// The name of an environment variable, unless it looks like a secret.
 pub(super) fn variable(name: &str) -> String {
     if may_be_secret(name) {
         "whose name is not shown, as it may be a secret".to_owned()
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_secret_is_not_shown() {
+    fn a_text_that_looks_like_a_secret_is_not_shown() {
         for text in [
             "https://user:pass@api.example",
             "https://api.example?key=1",

@@ -10,7 +10,7 @@ use crate::domain::{FreshFor, Limits, MaxAge};
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
 
-/// The limits that providers inherit. Each is known although the other may be a mistake.
+/// The limits that providers inherit. A mistake in one does not hide the other.
 #[derive(Clone, Copy)]
 pub(super) struct Freshness {
     fresh_for: Read<FreshFor>,
@@ -69,7 +69,7 @@ impl Freshness {
     }
 }
 
-/// What is written must be within `max_age`; what is not is cut to it.
+/// An explicit `fresh_for` must be within `max_age`; an inherited one is reduced to it.
 fn effective(
     section: &mut Section<'_>,
     written: Read<Option<FreshFor>>,

@@ -1,28 +1,28 @@
-//! `[log]`: what is logged.
+//! `[log]`: level and request lines.
 
 use super::reading::Read;
 use super::section::{Section, Setting, Value};
 use super::setting::quoted;
 
-/// What is logged.
+/// The log settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Less urgent events are left out.
+    /// Less urgent events are not logged.
     pub level: Level,
     /// One line per request, at every level.
     pub requests: bool,
 }
 
-/// How urgent an event must be.
+/// The least urgency of logged events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Something does not work.
+    /// Failures.
     Error,
-    /// Something needs a look.
+    /// Events that need attention.
     Warn,
-    /// Something happened.
+    /// Normal events.
     Info,
-    /// Everything.
+    /// All events.
     Debug,
 }
 

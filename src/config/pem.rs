@@ -1,4 +1,4 @@
-//! Certificates and private keys in PEM. The parser's own errors quote lines, so they are not passed on.
+//! Certificates and private keys in PEM. The parser's own errors quote lines, so they are never shown.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +12,10 @@ use super::secret::{MASK, Secret, text};
 use super::section::{Setting, Value};
 use super::source::{FilePath, Source};
 
-/// Characters of base64 in a line of PEM (RFC 7468).
+/// Base64 characters per line of PEM (RFC 7468).
 const LINE: usize = 64;
 
-/// A certificate that is sent to the provider as text: the CERTIFICATE blocks of a file, and nothing else of it.
+/// A certificate that is sent to the provider as text: only the CERTIFICATE blocks of a file.
 #[derive(Clone, Debug)]
 pub(super) struct SentCertificate(pub(super) SecretString);
 
@@ -39,7 +39,7 @@ impl Setting for SentCertificate {
     }
 }
 
-/// Our certificate with its chain, for mutual TLS. A private key may stand beside it: only certificates are taken.
+/// Our certificate with its chain, for mutual TLS. The file may also hold a private key, which is ignored.
 #[derive(Clone, Debug)]
 struct Certificate(SecretString);
 
@@ -111,7 +111,7 @@ impl Setting for Identity {
     }
 }
 
-/// Certificates to trust; no secret, so the file is named directly.
+/// Trusted certificates. They are not secret, so the key holds the file name directly.
 #[derive(Clone, Debug)]
 pub(super) struct Authority {
     pub(super) file: FilePath,
@@ -135,7 +135,7 @@ impl Setting for Authority {
     }
 }
 
-/// Reads the certificates. There must be one, and TLS must understand each.
+/// Parses the certificates. At least one is required, and TLS must accept each.
 fn certificates(pem: &[u8], source: &Source) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut roots = RootCertStore::empty();
     let mut certificates = Vec::new();
@@ -155,7 +155,7 @@ fn certificates(pem: &[u8], source: &Source) -> Result<Vec<CertificateDer<'stati
     Ok(certificates)
 }
 
-/// Whether a private key of any form stands among the blocks, an unreadable one too.
+/// Whether the blocks include a private key of any form, readable or not.
 fn holds_private_key(pem: &[u8]) -> bool {
     let text = String::from_utf8_lossy(pem);
     text.match_indices("-----BEGIN ").any(|(at, _)| {
@@ -164,7 +164,7 @@ fn holds_private_key(pem: &[u8]) -> bool {
     })
 }
 
-/// Certificates as text. It is made from what was understood, so that nothing else of a file can be in it.
+/// Certificates as text. It is rebuilt from the parsed certificates, so nothing else of the file can be in it.
 fn pem(certificates: &[CertificateDer<'_>]) -> String {
     let block = |certificate: &CertificateDer<'_>| {
         let base64 = STANDARD.encode(certificate);
@@ -174,7 +174,7 @@ fn pem(certificates: &[CertificateDer<'_>]) -> String {
     certificates.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
-/// What often goes wrong with PEM in a variable.
+/// A hint for a common mistake with PEM in a variable.
 fn hint(pem: &[u8]) -> &'static str {
     let is_one_line = !pem.trim_ascii_end().contains(&b'\n');
     if is_one_line && pem.windows(2).any(|pair| pair == br"\n") {

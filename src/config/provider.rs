@@ -1,4 +1,4 @@
-//! `[providers.NAME]`: where a provider is, and how it is asked.
+//! `[providers.NAME]`: the address of a provider, and how it is called.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -17,28 +17,28 @@ use crate::domain::{Limits, ProviderName};
 use crate::providers::{self, Adapter, Provider};
 use crate::upstream::{BreakerSettings, BudgetSettings, ClientSettings, ProviderSettings};
 
-/// Between the end of one read and the answer after the next: what a caller's request needs besides two reads.
+/// Time that a caller's request needs in addition to two reads.
 const MARGIN: Duration = Duration::from_millis(500);
 const MINUTE: Duration = Duration::from_mins(1);
 const CONCURRENCY: NonZeroU32 = NonZeroU32::MIN.saturating_add(31);
 const BREAKER: BreakerSettings = BreakerSettings { failures: 5, cooldown: Duration::from_secs(10) };
 
-/// One provider and what its accounts inherit.
+/// One provider, with settings that its accounts inherit.
 #[derive(Clone, Debug)]
 pub struct ProviderConfig {
-    /// How it is asked.
+    /// How it is called.
     pub settings: ProviderSettings,
-    /// How old its balances may be.
+    /// The freshness limits of its balances.
     pub limits: Limits,
-    /// False when it is switched off.
+    /// False when it is disabled.
     pub is_enabled: bool,
-    /// Where its API is, without a slash at the end; part of its accounts' identity.
+    /// The base URL without a slash at the end; part of its accounts' identity.
     pub base_url: String,
-    /// Where its balances are; part of its accounts' identity.
+    /// The URL of its balances; part of its accounts' identity.
     pub balance_path: String,
 }
 
-/// A provider as far as it could be read, so that its accounts can be checked although it has mistakes.
+/// A partly read provider, so that its accounts can be checked even if it has mistakes.
 pub(super) struct Known<'a> {
     pub(super) name: &'a str,
     pub(super) adapter: Read<Adapter>,
@@ -150,7 +150,7 @@ fn read(
     Ok(ProviderConfig { settings, limits: limits?, is_enabled: is_enabled?, base_url, balance_path })
 }
 
-/// Reads the paths of a built-in kind. Those of a declared kind stand in the kind.
+/// Reads the paths of a built-in kind. A declared kind has its own paths.
 fn read_paths(
     section: &mut Section<'_>,
     adapter: Result<&Adapter, &Reported>,
@@ -177,7 +177,7 @@ struct Times {
     deadline: Duration,
 }
 
-/// Reads the three deadlines, which nest, and within the caller's whole request.
+/// Reads the three time-outs. Each must fit into the next, and two reads into a caller's request.
 fn read_times(section: &mut Section<'_>, request_timeout: Read<Duration>) -> Read<Times> {
     let connect = section.or("connect_timeout", Duration::from_secs(1));
     let attempt = section.or("attempt_timeout", Duration::from_millis(2500));

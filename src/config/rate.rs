@@ -1,4 +1,4 @@
-//! How much in what time: budgets, callers' limits and breakers, and the share that one replica has of them.
+//! Rates: budgets, callers' limits and breakers, and the share of one replica.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use super::section::{Section, Setting, Value};
 use crate::limits::LimitSettings;
 use crate::upstream::{BreakerSettings, BudgetSettings};
 
-/// The span whose requests may come at once when `burst` is left out.
+/// The default `burst` is what this span allows.
 const BURST_SPAN: Duration = Duration::from_secs(10);
 
-/// In nanoseconds this is far below where `governor` would overflow, also for the share of a replica.
+/// In nanoseconds this is far below the overflow of `governor`, also for the share of a replica.
 const LONGEST_REFILL: Duration = Duration::from_hours(365 * 24);
 
-/// How many replicas there are, and whether each has to keep to its share.
+/// The number of replicas, and whether each must keep to its share.
 #[derive(Clone, Copy)]
 pub(super) struct Replicas {
     pub(super) count: NonZeroU32,
-    /// A shared store knows the sum: only while it is away anything is divided.
+    /// A shared store counts the total: shares apply only while it is unreachable.
     pub(super) has_store: bool,
 }
 
-/// What is divided among replicas.
+/// A rate that is divided among replicas.
 pub(super) trait Shared: Setting {
-    /// The share of one of so many.
+    /// The share of one of `count` replicas.
     fn divided(self, replicas: NonZeroU32) -> Self;
 
-    /// Whether there is less than one for each.
+    /// Whether a replica would have less than one.
     fn is_below(&self, replicas: NonZeroU32) -> bool;
 }
 
 impl Section<'_> {
-    /// Divides what was read under this key: the share is what counts and what is shown.
+    /// Divides the rate of this key: the share is used and shown.
     pub(super) fn share<T: Shared>(&mut self, key: &'static str, whole: T, replicas: Replicas) -> T {
         let Replicas { count, has_store } = replicas;
         if whole.is_below(count) {
@@ -110,7 +110,7 @@ impl Setting for LimitSettings {
     }
 }
 
-/// What ten seconds allow, rounded down, at least one.
+/// The default burst: what ten seconds allow, rounded down, at least one.
 fn default_burst(requests: u32, per: Duration) -> u32 {
     let allowed = u128::from(requests) * BURST_SPAN.as_millis() / per.as_millis().max(1);
     u32::try_from(allowed).unwrap_or(u32::MAX).max(1)
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_that_is_left_out_is_what_ten_seconds_allow() {
+    fn the_default_burst_is_what_ten_seconds_allow() {
         for (requests, per, burst) in [(600, 60, 100), (60, 60, 10), (5, 60, 1), (17, 60, 2), (100, 1, 1000)]
         {
             assert_eq!(default_burst(requests, Duration::from_secs(per)), burst);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_has_its_share_and_never_nothing() {
+    fn the_share_of_a_replica_is_at_least_one() {
         let limit = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
         for (replicas, requests, burst) in [(1, 600, 100), (7, 85, 14), (500, 1, 1), (1000, 1, 1)] {
             let share = limit.divided(NonZeroU32::new(replicas).unwrap());

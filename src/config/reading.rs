@@ -1,4 +1,4 @@
-//! What all parts of one reading share: the environment, the remarks so far, and the effective text.
+//! The state of one reading: the environment, the messages so far, and the effective text.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeSet;
@@ -12,34 +12,34 @@ use super::error::Remark;
 use super::source::{Sources, Unread};
 use crate::upstream::Credential;
 
-/// Stands for a mistake that has been reported.
+/// Marks a mistake that was reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reported;
 
-/// A value, or a mistake that has been reported.
+/// A value, or a reported mistake.
 pub(super) type Read<T> = Result<T, Reported>;
 
-/// What all parts of one reading share.
+/// The state that all parts of one reading share.
 pub(super) struct Reading<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     mistakes: RefCell<Vec<(usize, Remark)>>,
     warnings: RefCell<Vec<(usize, Remark)>>,
     masked: RefCell<String>,
     sources: RefCell<Sources>,
-    /// What the sources held before, in a reload.
+    /// The former contents of the sources, in a reload.
     before: Option<&'a Sources>,
-    /// False where a configuration is checked without the contents of files and variables.
+    /// False when a configuration is checked without the contents of files and variables.
     reads_sources: bool,
     unread: RefCell<Vec<Unread>>,
-    /// Paths below which no old secret is kept, since it would go to another place than before.
+    /// Paths below which no old secret is kept, because it would be sent to another place than before.
     moved: RefCell<BTreeSet<String>>,
 }
 
-/// What a reading leaves behind.
+/// The result of a reading.
 pub(super) struct Outcome {
-    /// In order of appearance.
+    /// Mistakes in order of appearance.
     pub(super) mistakes: Vec<Remark>,
-    /// Likewise.
+    /// Warnings in order of appearance.
     pub(super) warnings: Vec<Remark>,
     /// The effective text.
     pub(super) masked: String,
@@ -48,7 +48,7 @@ pub(super) struct Outcome {
 }
 
 impl<'a> Reading<'a> {
-    /// Begins a reading; one that reloads knows what the sources held before.
+    /// Begins a reading; a reload passes the former contents of the sources.
     pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>, purpose: Purpose<'a>) -> Self {
         let (before, reads_sources) = match purpose {
             Purpose::Start => (None, true),
@@ -73,7 +73,7 @@ impl<'a> Reading<'a> {
         self.reads_sources
     }
 
-    /// Notes where the secrets below a place go. When that has changed since the last load, none of them is kept.
+    /// Records the destination of the secrets below a place. If it changed since the last load, no old secret is kept.
     pub(super) fn note_destination(&self, place: &Place, part: &str, destination: String) {
         let key = format!("{}#{part}", place.path);
         let before = self.before.and_then(|before| before.destination(&key));
@@ -83,13 +83,13 @@ impl<'a> Reading<'a> {
         self.sources.borrow_mut().note_destination(key, destination);
     }
 
-    /// What a source held before this reload, if it may still be used.
+    /// The contents of a source before this reload, if they may still be used.
     fn kept(&self, key: &str) -> Option<&'a SecretSlice<u8>> {
         let has_moved = self.moved.borrow().iter().any(|path| key.starts_with(path));
         self.before.filter(|_| !has_moved)?.get(key)
     }
 
-    /// Ends it.
+    /// Ends the reading.
     pub(super) fn into_outcome(self) -> Outcome {
         let in_order = |remarks: RefCell<Vec<(usize, Remark)>>| {
             let mut remarks = remarks.into_inner();
@@ -105,12 +105,12 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// What the sources hold, to add to.
+    /// The contents of the sources so far.
     pub(super) fn sources(&self) -> RefMut<'_, Sources> {
         self.sources.borrow_mut()
     }
 
-    /// A source that is not understood: a mistake at start; in a reload it stays what it was, and a new account waits.
+    /// Handles an invalid source: a mistake at start. In a reload it keeps its old contents, and a new account waits.
     pub(super) fn unread(&self, place: &Place, file: Option<&Path>, problem: &str) -> Read<Vec<u8>> {
         let note = |instead: &str| {
             let problem = format!("{problem}; {instead}");
@@ -132,23 +132,23 @@ impl<'a> Reading<'a> {
         Err(Reported)
     }
 
-    /// What an account authenticated with before this reload.
+    /// The credential of an account before this reload.
     pub(super) fn credential_before(&self, account: &str) -> Option<&'a Credential> {
         let has_moved = self.moved.borrow().contains(&format!("accounts.{account}."));
         self.before.filter(|_| !has_moved)?.credential(account)
     }
 
-    /// Whether this is no reload.
+    /// Whether this is not a reload.
     pub(super) fn is_first(&self) -> bool {
         self.before.is_none()
     }
 
-    /// What a source held before this reload.
+    /// The contents of a source before this reload.
     pub(super) fn before(&self, place: &Place) -> Option<&'a SecretSlice<u8>> {
         self.kept(&place.path)
     }
 
-    /// Whether a source inside this place is waited for.
+    /// Whether a source below this place is not readable yet.
     pub(super) fn is_awaited(&self, place: &Place) -> bool {
         let inside = format!("{}.", place.path);
         let unread = self.unread.borrow();
@@ -160,18 +160,18 @@ impl<'a> Reading<'a> {
         (self.env)(name)
     }
 
-    /// Notes a mistake.
+    /// Reports a mistake.
     pub(super) fn report(&self, place: &Place, text: &str) -> Reported {
         self.mistakes.borrow_mut().push((place.at, Remark::new(place.path.clone(), text.to_owned())));
         Reported
     }
 
-    /// Notes what is legal but unwise.
+    /// Reports a warning.
     pub(super) fn warn(&self, place: &Place, text: &str) {
         self.warnings.borrow_mut().push((place.at, Remark::new(place.path.clone(), text.to_owned())));
     }
 
-    /// Notes the effective text of a section.
+    /// Records the effective text of a section.
     pub(super) fn show(&self, place: &Place, lines: &[(&str, Option<String>)]) {
         let mut masked = self.masked.borrow_mut();
         let gap = if masked.is_empty() { "" } else { "\n" };
@@ -186,7 +186,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// A key path and where in the text it stands.
+/// A key path and its position in the text.
 #[derive(Clone)]
 pub(super) struct Place {
     pub(super) path: String,
@@ -194,12 +194,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The account that it is about.
+    /// The account of this path, if it has one.
     fn account(&self) -> Option<&str> {
         self.path.strip_prefix("accounts.")?.split('.').next()
     }
 
-    /// The path of a key in here, as TOML writes it: a key that is not bare stands in quotes. `""` is this place.
+    /// The path of a key below this place, in TOML syntax with quotes where needed. `""` is this place.
     pub(super) fn join(&self, key: &str) -> String {
         let is_bare = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         let key = if is_bare { key.to_owned() } else { format!("\"{}\"", key.escape_debug()) };

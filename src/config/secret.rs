@@ -1,4 +1,4 @@
-//! Secrets: from a file or the environment, never from the text of the configuration.
+//! Secrets: from a file or the environment, never from the TOML text.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use super::reading::Read;
 use super::section::{Setting, Value};
 use super::source::{self, Source, without_newline};
 
-/// What is shown instead.
+/// Shown instead of a secret.
 pub(super) const MASK: &str = "\"***\"";
 
-/// A secret as it stands in its source, without one newline at the end. It travels in headers and bodies of requests,
-/// so it holds visible ASCII only.
+/// A secret from its source, without one newline at the end. It is sent in headers and bodies, so it holds visible
+/// ASCII only.
 #[derive(Clone, Debug)]
 pub(super) struct Secret(pub(super) SecretString);
 
@@ -31,7 +31,7 @@ impl Setting for Secret {
     }
 }
 
-/// Understands contents as visible ASCII. The error names the first other character and its place.
+/// Parses contents as visible ASCII. The error names the first other character and its place.
 pub(super) fn visible<'a>(contents: &'a [u8], source: &Source) -> Result<&'a str, String> {
     let text = text(contents, source)?;
     if text.get(..BEARER.len()).is_some_and(|start| start.eq_ignore_ascii_case(BEARER)) {
@@ -47,7 +47,7 @@ pub(super) fn visible<'a>(contents: &'a [u8], source: &Source) -> Result<&'a str
 
 const BEARER: &str = "Bearer ";
 
-/// A character that a person may not see, by its code and its name.
+/// The code and name of a character that may be invisible.
 fn name_of(c: char) -> String {
     let name: Cow<'_, str> = match c {
         '\0' => "NUL".into(),
@@ -72,7 +72,7 @@ fn name_of(c: char) -> String {
     format!("U+{:04X} ({name})", u32::from(c))
 }
 
-/// Understands contents as UTF-8.
+/// Parses contents as UTF-8.
 pub(super) fn text<'a>(contents: &'a [u8], source: &Source) -> Result<&'a str, String> {
     std::str::from_utf8(without_newline(contents))
         .map_err(|error| format!("expected UTF-8, but byte {} of {source} is not", error.valid_up_to() + 1))

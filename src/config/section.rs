@@ -1,6 +1,6 @@
-//! Walks the TOML tables key by key, so that every mistake has its exact path and none hides the next.
+//! Reads TOML tables key by key, so that every mistake has its exact path and hides no other.
 //!
-//! What is read is also noted as effective text in the same step: the two cannot differ.
+//! Reading a key also records its effective text, so the two cannot differ.
 
 use std::cell::RefMut;
 use std::path::Path;
@@ -14,9 +14,9 @@ use super::reading::{Place, Read, Reading, Reported};
 use super::source::Sources;
 use crate::upstream::Credential;
 
-/// What one key holds.
+/// The value of a key.
 pub(super) trait Setting: Sized {
-    /// Completes "expected …".
+    /// Completes the message "expected …".
     const EXPECTED: &'static str;
 
     /// Reads the value, or reports why it cannot.
@@ -40,7 +40,7 @@ impl<'a> Value<'a> {
         self.reading.report(&self.place, text)
     }
 
-    /// Reports what is legal but unwise.
+    /// Reports a warning.
     pub(super) fn warn(&self, text: &str) {
         self.reading.warn(&self.place, text);
     }
@@ -55,12 +55,12 @@ impl<'a> Value<'a> {
         self.reading.reads_sources()
     }
 
-    /// What the sources held, to add to.
+    /// The contents of the sources so far.
     pub(super) fn sources(&self) -> RefMut<'_, Sources> {
         self.reading.sources()
     }
 
-    /// Notes that a source is not understood: a mistake at start; in a reload, what it held until now is returned.
+    /// Reports an invalid source: a mistake at start. In a reload, its old contents are returned.
     pub(super) fn unread(&self, file: Option<&Path>, problem: &str) -> Read<Vec<u8>> {
         self.reading.unread(&self.place, file, problem)
     }
@@ -75,17 +75,17 @@ impl<'a> Value<'a> {
         self.toml
     }
 
-    /// Reports that something else stands here than what is expected, and names it.
+    /// Reports an unexpected value, and names it.
     pub(super) fn expected(&self, expected: &str) -> Reported {
         self.wrong(&format!("expected {expected}, not {}", found::shown(self.toml)))
     }
 
-    /// Likewise where a secret may stand by mistake: only the form of what was found is named.
+    /// Reports an unexpected value that may be a secret, and names only its form.
     pub(super) fn expected_hiding(&self, expected: &str) -> Reported {
         self.wrong(&format!("expected {expected}, not {}", found::form(self.toml)))
     }
 
-    /// Reads a text that `parse` understands.
+    /// Reads a text with `parse`.
     pub(super) fn text<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Read<T> {
         let text = if let DeValue::String(text) = self.toml { parse(text) } else { None };
         text.ok_or_else(|| self.expected(expected))
@@ -109,10 +109,10 @@ impl<'a> Value<'a> {
     }
 }
 
-/// One table, of which every key that is known gets asked for.
+/// One table. Every known key must be read before it is closed.
 pub(super) struct Section<'a> {
     place: Place,
-    /// `None` when it was left out: everything has its default then.
+    /// `None` for a missing table: every key has its default then.
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
     shown: Vec<(&'static str, Option<String>)>,
@@ -128,44 +128,44 @@ impl<'a> Section<'a> {
         Self { place, table, known: Vec::new(), shown: Vec::new(), reading }
     }
 
-    /// Whether the key is written.
+    /// Whether the key is present.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// What the key holds, if it is written.
+    /// The value of the key, if present.
     pub(super) fn value(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.known.push(key);
         let (_, value) = self.table?.get_key_value(key)?;
         Some(Value { place: self.place_of(key), toml: value.get_ref(), reading: self.reading })
     }
 
-    /// Reads a key that may be left out.
+    /// Reads an optional key.
     pub(super) fn optional<T: Setting>(&mut self, key: &'static str) -> Read<Option<T>> {
         let value = self.value(key).map(|value| T::read(&value)).transpose()?;
         self.shown.push((key, value.as_ref().map(T::show)));
         Ok(value)
     }
 
-    /// Reads a key that has a default.
+    /// Reads a key with a default.
     pub(super) fn or<T: Setting>(&mut self, key: &'static str, default: T) -> Read<T> {
         let value = self.optional(key)?.unwrap_or(default);
         self.show(key, &value);
         Ok(value)
     }
 
-    /// Reads a key that must be written.
+    /// Reads a required key.
     pub(super) fn required<T: Setting>(&mut self, key: &'static str) -> Read<T> {
         let value = self.optional(key)?;
         value.ok_or_else(|| self.wrong(key, &format!("missing, expected {}", T::EXPECTED)))
     }
 
-    /// Shows this as the key's effective value.
+    /// Records this as the key's effective value.
     pub(super) fn show(&mut self, key: &'static str, value: &impl Setting) {
         self.show_text(key, value.show());
     }
 
-    /// Shows this text as the key's effective value.
+    /// Records this text as the key's effective value.
     pub(super) fn show_text(&mut self, key: &'static str, text: String) {
         let shown = Some(text);
         match self.shown.iter_mut().find(|(name, _)| *name == key) {
@@ -174,18 +174,18 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Keeps what is not set out of the effective text.
+    /// Omits unset keys from the effective text.
     pub(super) fn hide_unset(&mut self) {
         self.shown.retain(|(_, value)| value.is_some());
     }
 
-    /// Opens a table that may be left out.
+    /// Opens an optional table.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let opened = self.value(key).and_then(|value| value.section(&format!("a table, [{key}]")).ok());
         opened.unwrap_or_else(|| Section::new(self.place_of(key), None, self.reading))
     }
 
-    /// Opens every table of a section that must be there, in order of appearance.
+    /// Opens every table of a required section, in order of appearance.
     pub(super) fn tables(&mut self, key: &'static str) -> Read<Vec<(&'a str, Section<'a>)>> {
         let expected = format!("tables of the form [{key}.NAME]");
         let value =
@@ -201,7 +201,7 @@ impl<'a> Section<'a> {
         Ok(opened.collect())
     }
 
-    /// Every entry of a table whose keys are free, in order of appearance.
+    /// Every entry of a table with free keys, in order of appearance.
     pub(super) fn entries(self) -> Vec<(&'a str, Value<'a>)> {
         let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
@@ -212,7 +212,7 @@ impl<'a> Section<'a> {
         entries.into_iter().map(entry).collect()
     }
 
-    /// Whether nothing was read before: in a reload, what does not go together may be on its way.
+    /// Whether this is the first load. In a reload, files that do not match may still be changing.
     pub(super) fn is_at_start(&self) -> bool {
         self.reading.is_first()
     }
@@ -222,32 +222,32 @@ impl<'a> Section<'a> {
         self.reading.reads_sources()
     }
 
-    /// Notes one part of where the secrets of this section go. When it has changed in a reload, none of them is kept.
+    /// Records one part of the destination of this section's secrets. If it changed in a reload, no old secret is kept.
     pub(super) fn note_destination(&self, part: &str, destination: String) {
         self.reading.note_destination(&self.place, part, destination);
     }
 
-    /// Whether a secret of this section is not there yet, in a reload.
+    /// Whether a secret of this section is not readable yet, in a reload.
     pub(super) fn awaits_secret(&self) -> bool {
         self.reading.is_awaited(&self.place)
     }
 
-    /// What an account authenticated with before this reload.
+    /// The credential of an account before this reload.
     pub(super) fn credential_before(&self, account: &str) -> Option<&'a Credential> {
         self.reading.credential_before(account)
     }
 
-    /// Notes what an account authenticates with.
+    /// Records the credential of an account.
     pub(super) fn keep_credential(&self, account: &str, credential: &Credential) {
         self.reading.sources().keep_credential(account, credential.clone());
     }
 
-    /// Notes that a source is not understood together with others: a mistake at start.
+    /// Reports sources that do not match each other: a mistake at start.
     pub(super) fn unread(&self, key: &str, file: &Path, problem: &str) -> Read<()> {
         self.reading.unread(&self.place_of(key), Some(file), problem).map(drop)
     }
 
-    /// What a source held before this reload, from now on again; what it holds now if it is new.
+    /// Restores the contents of a source from before this reload, and returns them; for a new source, its current ones.
     pub(super) fn keep_old(&self, key: &str, new: &[u8]) -> SecretSlice<u8> {
         let place = self.place_of(key);
         let kept = self.reading.before(&place).map_or(new, ExposeSecret::expose_secret);
@@ -255,30 +255,30 @@ impl<'a> Section<'a> {
         kept.to_vec().into()
     }
 
-    /// Reports a mistake at a key, written or not; `""` is the section itself.
+    /// Reports a mistake at a key, present or not; `""` is the section itself.
     pub(super) fn wrong(&self, key: &str, text: &str) -> Reported {
         self.reading.report(&self.place_of(key), text)
     }
 
-    /// Reports that something else stands at a key than what is expected, and names it.
+    /// Reports an unexpected value of a key, and names it.
     pub(super) fn expected(&self, key: &str, expected: &str) -> Reported {
         let found = self.table.and_then(|table| table.get(key)).map(|value| found::shown(value.get_ref()));
         let found = found.map(|found| format!(", not {found}")).unwrap_or_default();
         self.wrong(key, &format!("expected {expected}{found}"))
     }
 
-    /// Reports at a key what is legal but unwise.
+    /// Reports a warning at a key.
     pub(super) fn warn(&self, key: &str, text: &str) {
         self.reading.warn(&self.place_of(key), text);
     }
 
-    /// What has been read of an inline table so far, as one.
+    /// The keys read so far, as an inline table.
     pub(super) fn inline(&self) -> String {
         let keys = self.shown.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
         format!("{{ {} }}", keys.collect::<Vec<_>>().join(", "))
     }
 
-    /// Reports what is written but not known.
+    /// Reports unknown keys.
     pub(super) fn close(self) {
         for key in self.table.into_iter().flat_map(DeTable::keys) {
             let key: &str = key.get_ref();
@@ -290,7 +290,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// As [`Section::close`], and notes the section's effective text.
+    /// As [`Section::close`], and records the section's effective text.
     pub(super) fn close_and_show(self) {
         self.reading.show(&self.place, &self.shown);
         self.close();

@@ -15,7 +15,7 @@ use crate::http::ServerSettings;
 const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const OPS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
-/// The section, and what other sections are measured against.
+/// The section, and the values that other sections are checked against.
 pub(super) struct Server {
     pub(super) settings: Read<ServerSettings>,
     pub(super) request_timeout: Read<Duration>,
@@ -34,7 +34,7 @@ impl Setting for SocketAddr {
     }
 }
 
-/// `has_store` says whether the replicas share one.
+/// Reads the section; `has_store` tells whether replicas share a store.
 pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
     let api = section.or("api", API);
     let ops = section.or("ops", OPS);
@@ -70,6 +70,7 @@ pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
             max_connection_age: max_connection_age?,
+            replicas: replicas?.get(),
             log_requests: false,
             shows_balances: false,
         })
@@ -79,7 +80,7 @@ pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
 }
 
 impl Section<'_> {
-    /// Reads a number of things that may exist at once.
+    /// Reads a maximum number.
     fn count(&mut self, key: &'static str, default: u32) -> Read<usize> {
         let count = self.or(key, NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN))?;
         Ok(usize::try_from(count.get()).unwrap_or(usize::MAX))

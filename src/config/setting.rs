@@ -1,4 +1,4 @@
-//! How plain values are read and shown: switches, counts and lists.
+//! Reads and shows plain values: switches, counts and lists.
 
 use std::num::NonZeroU32;
 
@@ -68,7 +68,7 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
-/// A text as TOML, which takes JSON's escapes.
+/// A text as TOML; TOML accepts JSON's escapes.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

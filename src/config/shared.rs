@@ -20,10 +20,10 @@ use super::source::{Source, Unknown, without_newline};
 use crate::shared::{SharedKey, SharedSettings, StoreUrl};
 
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
-/// Either alphabet, with or without padding.
+/// Accepts both base64 alphabets, with or without padding.
 const ALPHABETS: [GeneralPurpose; 4] = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD];
 
-/// Where the store is: a secret, or a text that holds none.
+/// The URL of the store: a secret, or a text without a password.
 struct Url {
     url: StoreUrl,
     is_secret: bool,
@@ -112,7 +112,7 @@ impl Unknown for StoreUrl {
     }
 }
 
-/// What the name of every key in the store begins with.
+/// The prefix of every key in the store.
 struct Prefix(String);
 
 impl Setting for Prefix {

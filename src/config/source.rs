@@ -1,7 +1,7 @@
-//! What stands outside the text of the configuration: secrets, certificates and CAs in files or in the environment.
+//! Sources outside the TOML text: secrets, certificates and CAs in files or in the environment.
 //!
-//! At start whatever cannot be read is a mistake. In a reload it stays what it was, since a file that is being replaced
-//! must not take an account down; and a new account waits, switched off, until its secret is there.
+//! At start, an unreadable source is a mistake. In a reload it keeps its old contents, because a file that is being
+//! replaced must not disable an account. A new account stays disabled until its secret is readable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,41 +17,40 @@ use super::section::{Setting, Value};
 use super::setting::quoted;
 use crate::upstream::Credential;
 
-/// The permission of everybody who is neither the owner nor in the group.
+/// The read permission of users other than the owner and the group.
 const READABLE_BY_OTHERS: u32 = 0o004;
-/// What both ways to name a secret look like.
+/// The two forms of a secret.
 pub(super) const EXPECTED: &str =
     "{ file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only";
 
-/// What every key that names a file or a variable held when it was last understood, what each account made of it, and
-/// every file that was named.
+/// The last valid contents of every source by its key, the credential of each account, and every named file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
     contents: BTreeMap<String, SecretSlice<u8>>,
     credentials: BTreeMap<String, Credential>,
-    /// Where the secrets of a section go, and as whom.
+    /// The destinations of each section's secrets, with our client's identity.
     destinations: BTreeMap<String, String>,
     files: BTreeSet<PathBuf>,
 }
 
-/// A source that could not be understood in a reload.
+/// A source that was invalid in a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
     /// The key that names it.
     pub key: String,
     /// The file, unless it is a variable.
     pub file: Option<PathBuf>,
-    /// Why not, and what happens instead.
+    /// The problem, and what happens instead.
     pub problem: String,
 }
 
 impl Sources {
-    /// Every file that was named, whether it could be read or not.
+    /// Every named file, readable or not.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(PathBuf::as_path)
     }
 
-    /// The contents that the keys in this section had.
+    /// The contents of the sources in this section.
     pub(super) fn of_section<'a>(&'a self, section: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         let inside = move |key: &str| {
             key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -68,7 +67,7 @@ impl Sources {
         self.files.insert(file.to_owned());
     }
 
-    /// What the account of this name authenticates with.
+    /// The credential of the account with this name.
     pub(super) fn credential(&self, account: &str) -> Option<&Credential> {
         self.credentials.get(account)
     }
@@ -77,7 +76,7 @@ impl Sources {
         self.credentials.insert(account.to_owned(), credential);
     }
 
-    /// Where the secrets of a section went.
+    /// The destinations of a section's secrets.
     pub(super) fn destination(&self, key: &str) -> Option<&String> {
         self.destinations.get(key)
     }
@@ -91,7 +90,7 @@ impl Sources {
     }
 }
 
-/// Where a value stands.
+/// The source of a value.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     File(PathBuf),
@@ -112,8 +111,8 @@ impl Source {
         }
     }
 
-    /// Reads what stands there and understands it; the error says what is expected instead. In a reload, what is not
-    /// understood stays what it was.
+    /// Reads and parses the contents; the error says what is expected. In a reload, invalid contents are replaced by
+    /// the old ones.
     pub(super) fn understood<T: Unknown>(
         &self,
         value: &Value<'_>,
@@ -141,7 +140,7 @@ impl Source {
         }
     }
 
-    /// The bytes; the error never holds any of them.
+    /// The bytes; an error never contains any of them.
     fn contents(&self, value: &Value<'_>) -> Result<Vec<u8>, String> {
         let contents = match self {
             Self::File(file) => fs::read(file)
@@ -156,7 +155,7 @@ impl Source {
         Ok(contents)
     }
 
-    /// Warns of a file that everybody on this machine may read.
+    /// Warns about a file that every user of this machine may read.
     pub(super) fn warn_if_open(&self, value: &Value<'_>) {
         let Self::File(file) = self else { return };
         if !value.reads_sources() {
@@ -185,9 +184,9 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// What stands for contents that are not read, where a configuration is checked without them.
+/// A placeholder for contents, for a check without them.
 pub(super) trait Unknown {
-    /// The same for the same source.
+    /// It is the same for the same source.
     fn unknown(source: &Source) -> Self;
 }
 
@@ -209,12 +208,12 @@ impl Unknown for Vec<u8> {
     }
 }
 
-/// The text without the one newline that editors leave at the end.
+/// The text without one newline at its end, which editors add.
 pub(super) fn without_newline(contents: &[u8]) -> &[u8] {
     contents.strip_suffix(b"\n").map_or(contents, |line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// The path of a file; a relative one counts from the working directory.
+/// The path of a file; a relative one starts at the working directory.
 #[derive(Clone, Debug)]
 pub(super) struct FilePath(pub(super) PathBuf);
 
@@ -239,7 +238,7 @@ impl Setting for Variable {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        // A secret may stand in the place of a name.
+        // A secret may have been written instead of a name.
         match value.toml() {
             DeValue::String(text) if !text.is_empty() && text.bytes().all(legal) => {
                 Ok(Self(text.to_string()))

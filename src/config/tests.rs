@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Config, ConfigErrors};
 
-/// The least that is complete, with every section to add to.
+/// A minimal complete configuration, with every section to extend.
 const LEAST: &str = r#"
 [server]
 [freshness]
@@ -48,7 +48,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
     })
 }
 
-/// [`LEAST`] with this written under one of its headers, or in place of what is there.
+/// [`LEAST`] with a text inserted below a header, or in place of another text.
 #[track_caller]
 fn with(place: &str, text: &str) -> String {
     assert!(LEAST.contains(place), "{place}");
@@ -65,7 +65,7 @@ fn pluggo(account: &str) -> String {
         .replace("token = { env = \"TOKEN\" }", &format!("{keys}\n{account}"))
 }
 
-/// A folder of its own, removed at the end.
+/// A temporary folder, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -1,5 +1,5 @@
-//! `server.tls`: the certificate that callers see, its key, and perhaps whose clients alone may enter. Their files are
-//! named directly.
+//! `server.tls`: the certificate for callers, its key and, optionally, the authority of client certificates. The keys
+//! hold file names directly.
 
 use secrecy::{ExposeSecret, SecretSlice};
 
@@ -9,10 +9,10 @@ use super::section::{Section, Setting, Value};
 use super::source::{FilePath, Source};
 use crate::server::{TlsError, TlsSettings};
 
-/// The three files as one that TLS accepts.
+/// The checked TLS settings.
 #[derive(Clone, Debug)]
 pub(super) struct ListenerTls {
-    /// `None` where the files are not read.
+    /// `None` when the files are not read.
     pub(super) settings: Option<TlsSettings>,
     shown: String,
 }
@@ -63,8 +63,8 @@ impl Setting for ListenerTls {
     }
 }
 
-/// Tries the files together. In a reload those that do not go together are being replaced one after the other: all of
-/// them stay what they were.
+/// Checks that the files match. In a reload, files that do not match are still being replaced: all keep their old
+/// contents.
 fn together(
     section: &Section<'_>,
     certificate: &Authority,

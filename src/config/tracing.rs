@@ -1,4 +1,4 @@
-//! `[tracing]`: where traces go. Off unless it is written.
+//! `[tracing]`: where traces are exported to. Off without the section.
 
 use super::address::CollectorUrl;
 use super::reading::Read;

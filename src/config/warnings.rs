@@ -1,5 +1,4 @@
-//! What is unwise across sections: accounts that nobody may see, credentials that two share, limits that a
-//! provider's budget cannot keep.
+//! Warnings across sections: accounts without a caller, shared credentials, limits above a provider's budget.
 
 use std::collections::HashMap;
 
@@ -37,7 +36,7 @@ fn same_credentials(config: &Config) -> impl Iterator<Item = Remark> {
     })
 }
 
-/// A digest, so that no secret is kept for the comparison.
+/// Compared by digest, so that no secret is kept.
 fn fingerprint(credential: &Credential) -> [u8; 32] {
     let mut digest = Sha256::new();
     for part in credential.secrets() {

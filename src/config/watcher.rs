@@ -1,7 +1,7 @@
-//! Notices that the configuration, or a file that it names, has changed, and reads it anew.
+//! Detects changes of the configuration and of the files that it names, and reads them again.
 //!
-//! It compares contents and not events: a mounted Secret changes by the swap of a symbolic link, which a watch on the
-//! file does not see.
+//! It compares contents: Kubernetes changes a mounted Secret by swapping a symbolic link, which file events do not
+//! show.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,25 +11,25 @@ use sha2::{Digest, Sha256};
 use super::source::Sources;
 use super::{Config, ConfigErrors, Purpose, load_as};
 
-/// What reading anew brought.
+/// The result of reading again.
 #[derive(Debug)]
 pub enum Change {
-    /// A good configuration.
+    /// A valid configuration.
     Loaded(Box<Config>),
-    /// One with mistakes; the one before it stays.
+    /// A configuration with mistakes; the old one stays.
     Rejected(ConfigErrors),
 }
 
-/// Looks at a configuration file and the files that it names.
+/// Watches a configuration file and the files that it names.
 #[derive(Clone, Debug)]
 pub struct Watcher {
     path: PathBuf,
-    /// What the sources of the last good configuration held.
+    /// The contents of the sources of the last valid configuration.
     sources: Sources,
-    /// The files that the last configuration named, a rejected one too.
+    /// The files that the last configuration named, even if it was rejected.
     named: Sources,
     seen: [u8; 32],
-    /// What was seen at the last look, if it was new.
+    /// The digest at the last check, if it was new.
     settling: Option<[u8; 32]>,
     was_rejected: bool,
 }
@@ -50,22 +50,21 @@ impl Watcher {
         }
     }
 
-    /// Whether anything was written since the last reload and is no longer being written: two looks in a row see the
-    /// same.
+    /// Whether a file changed since the last reload and is complete: two checks in a row see the same contents.
     pub fn has_settled_change(&mut self) -> bool {
         let now = fingerprint(&self.path, &self.named);
         let before = self.settling.replace(now);
         now != self.seen && before == Some(now)
     }
 
-    /// Reads everything anew. `None` when it is what was rejected already.
+    /// Reads everything again. `None` if the contents were already rejected.
     pub fn reload(&mut self) -> Option<Change> {
         let seen = fingerprint(&self.path, &self.named);
         if self.was_rejected && seen == self.seen {
             return None;
         }
-        // What is written meanwhile differs from what was seen before, and is a change at the next look. Where other
-        // files are named than before, everything is read once more, so that they were seen before as well.
+        // A file written meanwhile differs from the digest, and is a change at the next check. If other files are
+        // named than before, everything is read once more, so that the digest covers them.
         let loaded = self.load(seen);
         let loaded = if fingerprint(&self.path, &self.named) == self.seen {
             loaded
@@ -92,17 +91,17 @@ impl Watcher {
         loaded.map_err(|(errors, _)| errors)
     }
 
-    /// Notes that what was loaded last cannot be put into force.
+    /// Records that the last loaded configuration cannot be applied.
     pub fn note_rejected(&mut self) {
         self.was_rejected = true;
     }
 }
 
-/// A digest of everything that is read.
+/// A digest of the contents of all files.
 fn fingerprint(path: &Path, sources: &Sources) -> [u8; 32] {
     let mut digest = Sha256::new();
     for file in std::iter::once(path).chain(sources.files()) {
-        // What cannot be read differs from everything that can.
+        // An unreadable file differs from every readable one.
         let contents = fs::read(file).map_err(|error| error.kind());
         digest.update(file.as_os_str().as_encoded_bytes());
         match contents {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::cause::Cause;
 use super::moment::rounded_up;
 
 /// An adapter could not parse a body: where and why, never the body itself.
@@ -102,8 +103,8 @@ impl ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
     /// DNS, connect, TLS, reset, or an answer cut short.
-    #[error("the provider could not be reached")]
-    Unreachable,
+    #[error("the provider could not be reached: {0}")]
+    Unreachable(Cause),
     /// No answer within the time of the attempt and of the read.
     #[error("the provider did not answer in time")]
     Timeout,
@@ -171,6 +172,8 @@ pub enum HoldRow {
     Outage,
     /// Refused credentials.
     Credentials,
+    /// New tokens that the provider does not accept yet.
+    NewToken,
     /// 429 without a readable `Retry-After`.
     Throttled,
 }
@@ -180,7 +183,7 @@ impl UpstreamError {
     #[must_use]
     pub fn kind(self) -> Option<ErrorKind> {
         match self {
-            Self::Unreachable => Some(ErrorKind::Connect),
+            Self::Unreachable(_) => Some(ErrorKind::Connect),
             Self::Timeout => Some(ErrorKind::Timeout),
             Self::Throttled(_) | Self::Unavailable(_) => Some(ErrorKind::Throttled),
             Self::Status(_) => Some(ErrorKind::Status),
@@ -197,7 +200,7 @@ impl UpstreamError {
         const SECOND: Duration = Duration::from_secs(1);
         let doubling = |row, first, most| Hold::Doubling { row, first: SECOND * first, most: SECOND * most };
         match self {
-            Self::Unreachable | Self::Timeout | Self::Status(_) => doubling(HoldRow::Outage, 1, 10),
+            Self::Unreachable(_) | Self::Timeout | Self::Status(_) => doubling(HoldRow::Outage, 1, 10),
             Self::Invalid(_) | Self::TooLarge => Hold::Fixed(SECOND * 5),
             Self::Refused => doubling(HoldRow::Credentials, 30, 10 * 60),
             Self::Throttled(None) => doubling(HoldRow::Throttled, 5, 60),
@@ -212,7 +215,7 @@ impl UpstreamError {
     #[must_use]
     pub fn is_retryable(self) -> bool {
         match self {
-            Self::Unreachable | Self::Timeout => true,
+            Self::Unreachable(_) | Self::Timeout => true,
             Self::Status(status) => matches!(status, 408 | 425 | 502 | 503 | 504),
             Self::Throttled(_)
             | Self::Unavailable(_)

@@ -1,4 +1,4 @@
-//! One account: its balances, their limits, and the way to its provider.
+//! One account: its balances, their limits, and its provider.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,40 +12,40 @@ use crate::domain::{
 };
 use crate::upstream::Upstream;
 
-/// What an account is made from.
+/// The settings of an account.
 #[derive(Clone, Debug)]
 pub struct AccountSettings {
-    /// Our name for it.
+    /// Its configured name.
     pub name: AccountName,
     /// Its provider's configured name.
     pub provider: ProviderName,
-    /// The provider's kind, for people.
+    /// The provider's kind.
     pub kind: Arc<str>,
-    /// Whether the provider's figures may lag behind, so that they prove nothing right before a payment.
+    /// Whether the provider's figures may be old, so that they prove nothing right before a payment.
     pub lags: bool,
-    /// False when the account or its provider is switched off.
+    /// False when the account or its provider is disabled.
     pub is_enabled: bool,
-    /// How old its balances may be.
+    /// The freshness limits of its balances.
     pub limits: Limits,
-    /// Whatever decides whose balance the credential shows.
+    /// The settings that decide whose balance the credential shows.
     pub identity: Vec<String>,
     /// Its balances; the first is the default.
     pub balances: Vec<BalanceSettings>,
-    /// How often they are read without a caller.
+    /// The interval of reads without a caller.
     pub watch: Option<Duration>,
 }
 
-/// What a balance is made from.
+/// The settings of a balance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BalanceSettings {
-    /// Which balance is meant.
+    /// Selects the balance.
     pub selector: Selector,
-    /// When somebody should look at it.
+    /// Its alert levels.
     pub alerts: AlertLevels,
 }
 
 impl AccountSettings {
-    /// What each of its balances is stored under, in their order.
+    /// The cache keys of its balances, in their order.
     #[must_use]
     pub fn balance_keys(&self) -> Vec<BalanceKey> {
         let identity: Vec<&str> = self.identity.iter().map(String::as_str).collect();
@@ -60,22 +60,22 @@ pub struct Account {
     settings: AccountSettings,
     balances: Vec<BalanceSlot>,
     pub(super) upstream: Arc<Upstream>,
-    /// The account of the same name and another identity that has taken its place.
+    /// Its successor after a reload: same name, other identity.
     pub(super) successor: SetOnce<Arc<Account>>,
 }
 
-/// One balance of an account: what it is, where it is stored, and whom to ask for it.
+/// One balance of an account, with its cache key and its provider.
 #[derive(Clone, Debug)]
 pub struct BalanceSlot {
-    /// Which balance is meant.
+    /// Selects the balance.
     pub selector: Selector,
-    /// When somebody should look at it.
+    /// Its alert levels.
     pub alerts: AlertLevels,
     pub(super) key: BalanceKey,
     pub(super) source: UpstreamBalance,
 }
 
-/// A balance at its provider: the account's way there, and its place in the account.
+/// A balance at its provider: the account's upstream, and the index of the balance.
 #[derive(Clone, Debug)]
 pub(super) struct UpstreamBalance {
     upstream: Arc<Upstream>,
@@ -90,10 +90,10 @@ impl BalanceSlot {
     }
 }
 
-/// Which configured balance a caller's words choose.
+/// The configured balance that a request selects.
 #[derive(Debug)]
 pub enum Selection<'a> {
-    /// This one.
+    /// This balance.
     Found(&'a BalanceSlot),
     /// The account has none of this currency.
     UnsupportedCurrency,
@@ -116,29 +116,29 @@ impl Account {
         Self { settings, balances, upstream, successor: SetOnce::new() }
     }
 
-    /// Whether settings mean the same balances at the same place, whatever proves that we may see them.
+    /// Whether settings describe the same balances of the same identity; the secrets may differ.
     #[must_use]
     pub fn has_identity_of(&self, settings: &AccountSettings) -> bool {
         self.settings.identity == settings.identity
     }
 
-    /// What it was made from.
+    /// Its settings.
     pub(super) fn settings(&self) -> &AccountSettings {
         &self.settings
     }
 
-    /// Its balance for these words of the configuration.
+    /// The slot of a configured balance.
     pub(super) fn slot(&self, selector: &Selector) -> Result<&BalanceSlot, Refusal> {
         self.balances.iter().find(|slot| slot.selector == *selector).ok_or(Refusal::Disabled)
     }
 
-    /// The way to its provider.
+    /// Its upstream.
     #[must_use]
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
 
-    /// Our name for it.
+    /// Its configured name.
     #[must_use]
     pub fn name(&self) -> &AccountName {
         &self.settings.name
@@ -162,19 +162,19 @@ impl Account {
         self.settings.lags
     }
 
-    /// False when the account or its provider is switched off.
+    /// False when the account or its provider is disabled.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.settings.is_enabled
     }
 
-    /// How old its balances may be.
+    /// The freshness limits of its balances.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.settings.limits
     }
 
-    /// How often its balances are read without a caller.
+    /// The interval of reads without a caller.
     #[must_use]
     pub fn watch(&self) -> Option<Duration> {
         self.settings.watch
@@ -186,8 +186,8 @@ impl Account {
         &self.balances
     }
 
-    /// The first configured balance that matches what is given. One that is asked without filters matches nothing
-    /// but the absence of both.
+    /// The first configured balance that matches the given currency and type. A balance without filters matches only
+    /// a request without both.
     #[must_use]
     pub fn select(&self, currency: Option<&str>, r#type: Option<&str>) -> Selection<'_> {
         let has_currency = |slot: &&BalanceSlot| {

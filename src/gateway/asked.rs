@@ -1,16 +1,16 @@
-//! What a caller asks of a balance.
+//! The demands of a request on balances.
 
 use std::time::Instant;
 
 use crate::domain::{Moment, Wish};
 
-/// What a caller asks, whichever balance it is.
+/// The demands of a request, for any balance.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// When the request came.
+    /// When the request arrived.
     pub arrived: Moment,
-    /// What it says about freshness.
+    /// Its freshness demand.
     pub wish: Wish,
-    /// Until when the caller waits.
+    /// The caller's deadline.
     pub deadline: Instant,
 }

@@ -1,4 +1,4 @@
-//! One balance for one caller: what is asked, what is found, and the way to the lookup that decides.
+//! Serves one balance to one caller.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl Gateway {
     /// when there is one.
     ///
     /// # Errors
-    /// [`Refusal`] when there is no snapshot that the caller may have.
+    /// [`Refusal`] when no snapshot may be served to the caller.
     pub async fn serve<F: Forced>(
         &self,
         account: &Account,
@@ -40,10 +40,10 @@ impl Gateway {
         }
     }
 
-    /// Finds one balance. Whoever hands it over judges its age by then.
+    /// Finds one balance. The code that writes the answer must check its age again.
     ///
     /// # Errors
-    /// [`Refusal`] when there is no snapshot that the caller may have.
+    /// [`Refusal`] when no snapshot may be served to the caller.
     pub async fn balance<F: Forced>(
         &self,
         account: &Account,
@@ -79,19 +79,19 @@ impl Gateway {
         let keys: Vec<_> = slots.iter().map(|slot| slot.key).collect();
         let here = self.cache.invalidate(&keys);
         let everywhere = self.cache.invalidate_everywhere(&keys).await;
-        // While the store cannot be asked, its clock is guessed; a later instant asks for more, an earlier for less.
+        // While the store is unreachable, its clock is estimated; a later instant demands more, an earlier one less.
         everywhere.map_or(here.wall, |everywhere| everywhere.rounded_up().timestamp())
     }
 }
 
 /// Waits for what is being found, unless an account of another identity takes this one's place meanwhile: what is read
-/// then is not what the name means any more, and who waits looks up again. What is found comes pinned: by value it
-/// would be stored twice.
+/// then is not what the name means any more, and who waits looks up again. `finding` is pinned by its owner: passed by
+/// value it would be stored twice.
 async fn unless_replaced<T>(
     account: &Account,
     mut finding: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Arc<Account>> {
-    // What is in memory is ready at once and needs no watch.
+    // A hit is ready at once and needs no watch.
     if let Poll::Ready(found) = poll!(finding.as_mut()) {
         return Ok(found);
     }

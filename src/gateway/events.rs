@@ -1,7 +1,7 @@
-//! Following balances: a subscription hears of every newer snapshot and of failed reads, whatever read brought them.
+//! Subscriptions to balances: a subscription receives every newer snapshot and every failure of a read.
 //!
-//! Each followed balance has one channel, however many subscriptions follow it. A subscription keeps the newest of each
-//! balance and no queue, so its memory is bounded by the number of its balances.
+//! Each followed balance has one channel for all subscriptions. A subscription keeps only the newest event of each
+//! balance, so the number of balances bounds its memory.
 
 mod channel;
 mod inbox;
@@ -18,7 +18,7 @@ use super::{Gateway, Refusal};
 use crate::domain::BalanceKey;
 use channel::{Channel, Follower};
 
-/// The channels of the balances that are followed now; clones share them.
+/// The channels of all followed balances; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Channels(Arc<Mutex<HashMap<BalanceKey, Weak<Channel>>>>);
 
@@ -41,7 +41,7 @@ impl Gateway {
         let balances: Vec<_> = balances.into_iter().collect();
         let inbox = Arc::new(Inbox::of(balances.len()));
         let follow = |(place, (account, slot)): (usize, (&Account, &BalanceSlot))| {
-            // Of an account that is switched off there is nothing to hear.
+            // A disabled account has no events.
             account.is_enabled().then(|| {
                 let limits = account.limits();
                 let refresh = refresh.clamp(limits.fresh_for.get(), limits.max_age.get());
@@ -65,7 +65,7 @@ impl Gateway {
 }
 
 impl Subscription {
-    /// Adds the current state of a balance, as it was looked up. What was heard since then counts for more.
+    /// Adds the looked-up state of a balance. Later events override it.
     pub fn add_current(&self, place: usize, current: Result<Arc<crate::domain::Snapshot>, Refusal>) {
         let Some(Some(follower)) = self.followed.get(place) else {
             if let Err(refusal) = current {
@@ -79,12 +79,12 @@ impl Subscription {
         }
     }
 
-    /// Notes what the subscriber knows already of a balance: the same snapshot is no event.
+    /// Records the snapshot that the subscriber already has: the same snapshot is no event.
     pub fn note_known(&self, place: usize, report: &Arc<Report>) {
         self.inbox.note_known(place, report);
     }
 
-    /// Where events arrive.
+    /// The received events.
     #[must_use]
     pub fn inbox(&self) -> &Arc<Inbox> {
         &self.inbox

@@ -1,6 +1,6 @@
 //! The units of a caller's forced limit.
 
-/// A unit of a caller's forced limit, taken for a read that its demand makes necessary. Dropped, it is spent.
+/// A unit of a caller's forced limit, taken for a forced read. Dropping it spends it.
 pub trait Forced {
     /// Gives the unit back: no read was made.
     fn give_back(self);

@@ -15,27 +15,27 @@ pub struct Found {
     pub via: Via,
 }
 
-/// How a balance was found: what `Cache-Status` says.
+/// How a balance was found, for `Cache-Status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
-    /// In memory; over `fresh_for`, the last read may have failed.
+    /// In the cache; if it is stale, the last read may have failed.
     Memory {
         /// Whether the last read failed or was refused.
         is_failing: bool,
     },
     /// A read brought it.
     Read {
-        /// Why memory did not do.
+        /// Why the cached snapshot was not used.
         absence: Absence,
-        /// Whether another caller began the read.
+        /// Whether another caller started the read.
         is_collapsed: bool,
     },
-    /// The last snapshot, because the caller's own read failed, was refused or took too long.
+    /// The last snapshot, because this caller's read failed, was refused or took too long.
     Fallback,
 }
 
 impl Found {
-    /// Its age; `None` when it may not be served any more.
+    /// Its age; `None` if it has expired.
     #[must_use]
     pub fn age(&self, limits: Limits, now: Moment) -> Option<Duration> {
         let age = self.snapshot.age_at(now);

@@ -1,7 +1,7 @@
-//! What one caller gets of one balance: from memory, from a read, or the last snapshot when a read fails; its age
-//! judged once more when it is handed over.
+//! One lookup for one caller: a cached snapshot, a read, or the last snapshot after a failed read. The age is checked
+//! again before the answer is written.
 //!
-//! Knows no account and no provider: the model tests have both in memory.
+//! It is independent of accounts and providers: the model tests simulate both.
 
 use std::time::{Duration, Instant};
 
@@ -14,32 +14,32 @@ use super::refusal::Refusal;
 use crate::cache::{Absence, BalanceCache, Peek, Question};
 use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, Priority, RetryAfter, UpstreamError};
 
-/// The way to read one balance.
+/// Reads one balance.
 pub trait Source: Clone + Send + Sync + 'static {
     /// One whole read.
     fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<Self>;
 
-    /// Counts a caller who got the failure that is held.
+    /// Counts a caller that gets a held failure.
     fn note_refused_by_hold(&self);
 }
 
-/// One balance, and where it may come from.
+/// One balance and its sources.
 #[derive(Debug)]
 pub struct Lookup<'a, S> {
     /// The snapshots in memory.
     pub cache: &'a BalanceCache,
-    /// Tells the time.
+    /// Reads the clock.
     pub clock: Clock,
     /// Which balance.
     pub key: BalanceKey,
     /// The balance's limits.
     pub limits: Limits,
-    /// Reads the balance when memory does not have it.
+    /// Reads the balance if the cache has no acceptable snapshot.
     pub source: &'a S,
 }
 
 impl<S: Source> Lookup<'_, S> {
-    /// Finds the balance, and once more if it passed the ceiling before it could be handed over.
+    /// Finds the balance, and looks it up again, once, if it expired before it could be served.
     ///
     /// # Errors
     /// Why no balance is served.
@@ -60,7 +60,7 @@ impl<S: Source> Lookup<'_, S> {
         Err(Refusal::Failed(UpstreamError::Timeout, None))
     }
 
-    /// Finds the balance; whoever hands it over judges its age.
+    /// Finds the balance; the caller of this function checks its age again.
     ///
     /// # Errors
     /// Why no balance is served.
@@ -73,12 +73,12 @@ impl<S: Source> Lookup<'_, S> {
         let question = Question { key, demand: asked.wish.demand(asked.arrived, limits), limits };
         match self.cache.peek(&question).await {
             Peek::Fresh(snapshot) => Ok(Found { snapshot, via: Via::Memory { is_failing: false } }),
-            // Boxed: whatever waits is large, and would make the future of every hit so.
+            // Boxed, because the future of a waiting request is large and would enlarge the future of every hit.
             peek => Box::pin(self.not_fresh(peek, question, asked.deadline, charge)).await,
         }
     }
 
-    /// What memory alone does not answer, or not for long.
+    /// A lookup that the cache alone cannot answer.
     async fn not_fresh<F: Forced>(
         &self,
         peek: Peek,
@@ -129,7 +129,7 @@ impl<S: Source> Lookup<'_, S> {
         }
     }
 
-    /// The last snapshot, for a caller who takes it when the read fails.
+    /// The last snapshot, for a caller that accepts it when the read fails.
     async fn last_resort(&self, question: &Question, refusal: Refusal) -> Result<Found, Refusal> {
         let snapshot = self.cache.fallback(question).await.ok_or(refusal)?;
         Ok(Found { snapshot, via: Via::Fallback })

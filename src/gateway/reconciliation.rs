@@ -1,32 +1,32 @@
-//! What a report says of one balance beyond the balance itself.
+//! Findings of the reconciliation report about one balance.
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 use crate::domain::{AlertLevels, Level, Percentage, Reading};
 
-/// What is found out about one balance.
+/// The findings about one balance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Whether there is anything to spend.
+    /// Whether any amount is available.
     pub status: Verdict,
-    /// 100 × blocked / total; `None` where the provider gives no total above zero.
+    /// 100 × blocked / total; `None` without a total above zero.
     pub blocked_percentage: Option<Percentage>,
     /// The alert levels that it has reached, the most urgent first.
     pub alerts: Vec<Level>,
 }
 
-/// Whether there is anything to spend.
+/// Whether any amount is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// There is.
+    /// Available is above zero.
     Ok,
-    /// Nothing is available, or less.
+    /// Available is zero or negative.
     Alert,
 }
 
 impl Verdict {
-    /// The verdict as it is shown.
+    /// The shown text.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Serialize for Verdict {
 }
 
 impl Finding {
-    /// Looks at what a provider said.
+    /// Evaluates a balance.
     #[must_use]
     pub fn of(reading: &Reading, levels: &AlertLevels) -> Self {
         let is_spendable = reading.available.value() > Decimal::ZERO;
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_spend_is_an_alert_and_a_share_needs_a_total() {
+    fn zero_available_is_an_alert_and_a_percentage_needs_a_total() {
         for (available, blocked, total, expected) in [
             ("0.01", None, None, r#"{"status":"OK","blocked_percentage":null,"alerts":["critical"]}"#),
             (

@@ -1,17 +1,17 @@
-//! Why no balance is served.
+//! Reasons for serving no balance.
 
 use crate::domain::{RetryAfter, UpstreamError};
 
 /// Why no balance is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Account or provider switched off.
+    /// The account or provider is disabled.
     Disabled,
-    /// Nothing acceptable in memory, and the caller wants nobody asked.
+    /// No acceptable snapshot in the cache, and the caller allows no read.
     NotCached,
     /// The caller's own deadline passed first.
     DeadlineExceeded,
-    /// The caller's limit of forced reads.
+    /// The caller's forced limit is used up.
     ForcedLimit(RetryAfter),
     /// The read failed, or was refused.
     Failed(UpstreamError, Option<RetryAfter>),

@@ -1,4 +1,4 @@
-//! The use cases: which accounts there are, and what one balance is for one caller. Knows neither HTTP in nor out.
+//! The accounts of one configuration, and the gateway that serves their balances.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use crate::cache::BalanceCache;
 use crate::domain::{AccountName, Clock, ProviderName};
 use crate::upstream::UpstreamProvider;
 
-/// Every account and what is known of its balances.
+/// All accounts with their balances.
 #[derive(Debug)]
 pub struct Gateway {
     pub(super) accounts: BTreeMap<AccountName, Arc<Account>>,
     pub(super) providers: BTreeMap<ProviderName, Arc<UpstreamProvider>>,
     pub(super) cache: BalanceCache,
-    /// Those of this configuration.
+    /// The accounts of this configuration.
     pub(super) channels: Channels,
     pub(super) clock: Clock,
 }
@@ -41,8 +41,8 @@ impl Gateway {
         }
     }
 
-    /// Makes the next gateway of a reload. An account with another identity does not find what was stored before, and
-    /// callers that wait for reads of the old one look up again.
+    /// Makes the next gateway in a reload. An account with another identity does not find old snapshots, and callers
+    /// that wait for its old reads look up again.
     #[must_use]
     pub fn reconfigured(
         &self,
@@ -55,14 +55,14 @@ impl Gateway {
             if let Some(new) = next.accounts.get(name)
                 && !new.has_identity_of(old.settings())
             {
-                // Only one gateway follows another, so nobody was there before.
+                // Each gateway has only one successor, so this cannot be set twice.
                 let _ = old.successor.set(Arc::clone(new));
             }
         }
         next
     }
 
-    /// Forgets that the credentials of an account were refused: they have changed.
+    /// Ends the hold of refused credentials, because they have changed.
     pub async fn forget_refusals(&self, account: &AccountName) {
         let Some(account) = self.accounts.get(account) else { return };
         for slot in account.balances() {
@@ -75,7 +75,7 @@ impl Gateway {
         self.providers.values()
     }
 
-    /// Finds an account. Ask only for one that the caller may see.
+    /// Finds an account. Check first that the caller may read it.
     #[must_use]
     pub fn account(&self, name: &str) -> Option<&Arc<Account>> {
         self.accounts.get(name)

@@ -1,4 +1,5 @@
-//! How the gateway is, for people and gauges: breakers, budgets, tokens, ages. No secret and no amount is in it.
+//! The state of the gateway for people and gauges: breakers, budgets, tokens, ages. It contains no secret, and amounts
+//! only for gauges.
 
 use std::sync::Arc;
 
@@ -7,9 +8,7 @@ use serde::Serialize;
 
 use super::account::BalanceSlot;
 use super::state::Gateway;
-use crate::domain::{
-    AccountName, BalanceType, Currency, ErrorKind, Level, Limits, ProviderName, Snapshot, rounded_up,
-};
+use crate::domain::{AccountName, BalanceType, Currency, Level, Limits, ProviderName, Snapshot, rounded_up};
 use crate::upstream::BreakerState;
 
 /// The state of everything.
@@ -28,27 +27,29 @@ pub struct ProviderStatus {
     pub provider: ProviderName,
     /// The breaker's state.
     pub breaker: BreakerState,
-    /// The same as a number: 0 closed, 1 half-open, 2 open.
+    /// The breaker's state as a number: 0 closed, 1 half-open, 2 open.
     #[serde(skip)]
     pub breaker_level: u8,
-    /// Calls that are under way.
+    /// Calls in flight.
     pub in_flight: u64,
-    /// When a balance last came.
+    /// When a balance was last read.
     pub last_success: Option<Timestamp>,
     /// When an attempt last failed.
     pub last_failure: Option<Timestamp>,
-    /// How it failed.
+    /// The kind of that failure.
     pub last_failure_kind: Option<&'static str>,
+    /// Which call it was and why it failed, down to the last cause.
+    pub last_failure_reason: Option<String>,
 }
 
 /// The state of one account.
 #[derive(Debug, Serialize)]
 pub struct AccountStatus {
-    /// Our name for it.
+    /// Its configured name.
     pub account: AccountName,
     /// Its provider.
     pub provider: ProviderName,
-    /// False when the account or its provider is switched off.
+    /// False when the account or its provider is disabled.
     pub enabled: bool,
     /// Outgoing calls allowed in any period.
     pub budget_limit: u32,
@@ -56,7 +57,7 @@ pub struct AccountStatus {
     pub budget_remaining: u32,
     /// When its token expires.
     pub token_expires_at: Option<Timestamp>,
-    /// Whether a newer credential was refused and the old one is in use.
+    /// Whether the provider refuses a newer credential and the old one is in use.
     pub credential_rejected: bool,
     /// Its balances as configured.
     pub balances: Vec<BalanceStatus>,
@@ -76,7 +77,7 @@ pub struct BalanceStatus {
     /// Its alert levels and whether they are reached, for gauges.
     #[serde(skip)]
     pub alerts: Vec<(Level, bool)>,
-    /// What it says while it may be served, for gauges.
+    /// Its amounts while it may be served, for gauges.
     #[serde(skip)]
     pub served: Option<Arc<Snapshot>>,
 }
@@ -92,8 +93,9 @@ impl Gateway {
                 breaker_level: breaker as u8,
                 in_flight: provider.in_flight(),
                 last_success: last.success,
-                last_failure: last.failure.map(|(at, _)| at),
-                last_failure_kind: last.failure.map(|(_, kind)| ErrorKind::as_str(kind)),
+                last_failure: last.failure.map(|failure| failure.at),
+                last_failure_kind: last.failure.map(|failure| failure.kind.as_str()),
+                last_failure_reason: last.failure.map(|failure| failure.to_string()),
             }
         };
         let mut accounts = Vec::with_capacity(self.accounts.len());

@@ -1,22 +1,22 @@
-//! Whether a balance is enough for a payment: exact, and only as true as the balance is new.
+//! Whether a balance covers a payment: an exact comparison.
 
 use std::cmp::Ordering;
 
 use crate::domain::{Amount, PlainDecimal};
 
-/// A balance held against what is to be paid.
+/// A balance compared with a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sufficiency {
-    /// Whether everything is there.
+    /// Whether the balance covers the payment.
     pub is_sufficient: bool,
-    /// What is to be paid, in the balance's currency.
+    /// The payment, in the balance's currency.
     pub amount: Amount,
-    /// What is missing; `None` where 96 bits cannot hold it.
+    /// The missing amount; `None` if 96 bits cannot hold it.
     pub shortfall: Option<Amount>,
 }
 
 impl Sufficiency {
-    /// Holds what is available against an amount.
+    /// Compares the available amount with a payment.
     #[must_use]
     pub fn of(available: Amount, amount: PlainDecimal) -> Self {
         let amount = amount.in_currency(available.currency());
@@ -54,7 +54,7 @@ mod tests {
             (most, most, "0.00"),
             ("79228162514264337593543950335", most, "0.00"),
             ("9999999999999999999999999998", most, "1.00"),
-            // With a cent it would have 30 digits.
+            // With cents it would have 30 digits.
             ("-0.01", most, "null"),
         ] {
             let held = held(available, amount);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_amount_comes_back_as_amounts_are_shown() {
+    fn the_amount_is_returned_in_the_format_of_amounts() {
         for (amount, shown) in [("150", "150.00"), ("99.995", "99.995"), ("007.5", "7.50")] {
             assert_eq!(held("0", amount).amount.to_string(), shown);
         }

@@ -1,4 +1,4 @@
-//! Balances that are read without a caller: at start, and then again and again.
+//! Watches: reads of balances without a caller, at start and then on an interval.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::{Account, BalanceSlot, Gateway};
 use crate::cache::Question;
 use crate::domain::{Demand, Priority};
 
-/// The first reads are spread over this, so that a start is no burst at the providers.
+/// First reads are spread over this time, so that a start causes no burst at the providers.
 const SPREAD: Duration = Duration::from_secs(10);
 
 impl Gateway {
-    /// Reads the balances that are watched, until `stop`.
+    /// Reads the watched balances, until `stop`.
     ///
     /// Each has its own place within the first seconds. The next read comes an interval after the last one ended, so
     /// they stay apart.
@@ -39,7 +39,7 @@ impl Gateway {
         stop.run_until_cancelled(join_all(watches)).await;
     }
 
-    /// How long ago a balance was last read.
+    /// Time since the last read of a balance.
     async fn age(&self, slot: &BalanceSlot) -> Option<Duration> {
         let last = self.cache.stored(&slot.key).await?;
         Some(last.requested_at().age_at((self.clock)()))
@@ -52,13 +52,13 @@ impl Gateway {
         let question = Question { key: slot.key, demand: Demand::refresh((self.clock)(), limits), limits };
         let source = slot.source.clone();
         let read = move |order| source.read(order);
-        // What it brings is stored, and how it failed is counted where it happened.
+        // The read itself stores its snapshot and counts its failure.
         let _ = self.cache.read(&question, Priority::Background, read).await;
     }
 }
 
-/// A random moment within one of so many equal parts of the first seconds. What was read before goes on in its rhythm,
-/// so that a reload is no burst either.
+/// A random moment within the part of this balance of the first seconds. A balance that was read before keeps its
+/// schedule, so that a reload causes no burst either.
 fn first_pause(place: usize, count: usize, interval: Duration, age: Option<Duration>) -> Duration {
     let part = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let step = SPREAD.min(interval) / part(count).max(1);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_goes_on_in_its_rhythm() {
+    fn a_balance_read_before_keeps_its_schedule() {
         let seconds = Duration::from_secs;
         for (age, least, most) in [(0, 300, 300), (60, 240, 240), (299, 1, 10), (400, 0, 10)] {
             let pause = first_pause(0, 1, seconds(300), Some(seconds(age)));

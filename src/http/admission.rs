@@ -1,5 +1,5 @@
-//! The layer between measuring and the handlers: the whole-request deadline, then the caller, its limit, its
-//! permission, and the body that no endpoint uses, in the contract's order of refusals.
+//! The layer between measurement and the handlers: request deadline, caller, limit, permission, and the unused body,
+//! in the documented order of refusals.
 
 use std::borrow::Cow;
 use std::pin::{Pin, pin};
@@ -31,10 +31,10 @@ use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// No endpoint takes a body; this much is read and ignored.
+/// No endpoint uses a body; this many bytes are read and ignored.
 const MOST_BODY: u64 = 4 * 1024;
 const MOST_BODY_BYTES: usize = 4 * 1024;
-/// For a handler to write what it has when the request's time is over.
+/// Time for a handler to write its answer after the request's deadline.
 const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 
 /// The layer: admits requests of known callers, takes the units that a request costs, and ends what takes longer
@@ -98,7 +98,7 @@ async fn identify(live: &Live<Api>, headers: &HeaderMap, arrived: Moment) -> Res
     if !matches!(identified, Err(AuthFailure::UnknownKey)) {
         return identified;
     }
-    // Without the keys by then, it is refused as it is now.
+    // Without the keys by then, the token is refused.
     let _ = Box::pin(tokio::time::timeout_at(deadline.into(), service_accounts.fetch_again())).await;
     Known::find(live.current(), headers, arrived)
 }
@@ -126,7 +126,7 @@ async fn answer_caller(
     let answer = in_time(&api, arrived, answering).await;
     match code_of(&answer) {
         Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
-        // Refused by another limit of the caller's: a refused request costs nothing.
+        // Another limit of the caller refused it: a refused request costs nothing.
         Some(Code::RateLimited) => caller.give_back(cost),
         _ => {}
     }
@@ -140,14 +140,14 @@ fn code_of(answer: &Result<Response, Problem>) -> Option<Code> {
     }
 }
 
-/// Waits for an answer as long as a whole request may take, and a little longer: a handler that waits until then
-/// may still have something to serve. The answer comes pinned: by value it would be stored twice.
+/// Waits for an answer slightly longer than the request time-out: a handler that waits until then may still have
+/// something to serve. `answer` is pinned by its owner: passed by value it would be stored twice.
 async fn in_time(
     api: &Api,
     arrived: Instant,
     mut answer: Pin<&mut impl Future<Output = Result<Response, Problem>>>,
 ) -> Result<Response, Problem> {
-    // A cached hit is ready at once and needs no timer, nor room for one.
+    // A cached hit is ready at once and needs no timer.
     if let Poll::Ready(answer) = poll!(answer.as_mut()) {
         return answer;
     }

@@ -1,4 +1,4 @@
-//! The endpoints under `/v1`, one file each, and what answers with balances share.
+//! The endpoints under `/v1`, one file each, and code shared by answers with balances.
 
 pub(super) mod accounts;
 pub(super) mod balance;

@@ -15,7 +15,7 @@ use crate::gateway::Forced;
 use crate::limits::{Limit, Limiter};
 use crate::metrics::{CallerMetrics, LimitPolicy, Metrics, StreamMetrics};
 
-/// One internal service.
+/// One caller of the API.
 pub(super) struct Caller {
     name: CallerName,
     accounts: Vec<AccountPattern>,
@@ -79,7 +79,7 @@ impl Caller {
         &self.name
     }
 
-    /// Whether the caller may see an account of this name, whether or not there is one.
+    /// Whether the caller may read an account with this name, existing or not.
     pub(super) fn may_see(&self, account: &str) -> bool {
         self.accounts.iter().any(|pattern| pattern.matches(account))
     }
@@ -93,7 +93,7 @@ impl Caller {
         Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
     }
 
-    /// The units that a request for so many balances costs.
+    /// The units that a request for this many balances costs.
     pub(super) fn units(&self, balances: usize) -> u32 {
         u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst())
     }
@@ -107,7 +107,7 @@ impl Caller {
         taken
     }
 
-    /// Gives units back: the request turned out to cost less.
+    /// Gives units back that the request did not need.
     pub(super) fn give_back(&self, units: u32) {
         self.limit.put_back(units);
     }

@@ -1,4 +1,4 @@
-//! What a request says about freshness: `Cache-Control`, `?not_before=` and `Prefer: wait`, by the contract's rules.
+//! Parses the freshness demands of a request: `Cache-Control`, `?not_before=` and `Prefer: wait`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -38,12 +38,12 @@ pub(super) fn wish(headers: &HeaderMap, not_before: Option<Timestamp>) -> Wish {
     wish
 }
 
-/// The seconds of the first `wait` of `Prefer`, if they can be read.
+/// The seconds of the first `wait` of `Prefer`, if readable.
 pub(super) fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
     let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
     let preferences = lines.flat_map(|line| members(line, ','));
     let mut waits = preferences.filter(|(name, _)| name.eq_ignore_ascii_case("wait"));
-    // What follows a semicolon are parameters of the preference.
+    // Parameters of the preference follow a semicolon.
     let argument = waits.next()?.1?;
     let number = argument.split(';').next().unwrap_or_default().trim();
     seconds(number).map(|wait| wait.as_secs())
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_directive_is_read_by_the_contracts_rules() {
+    fn every_directive_is_parsed_as_documented() {
         let none = Wish::default();
         let s = |n| Some(Duration::from_secs(n));
         for (lines, expected) in [

@@ -1,4 +1,4 @@
-//! Header values that this crate makes, and the one conditional header that every page and balance obeys.
+//! Header values made by this crate, and `If-None-Match`, which every page and balance supports.
 
 use std::cell::RefCell;
 

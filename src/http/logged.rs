@@ -1,4 +1,4 @@
-//! What the log line and the span of a request say beyond its status.
+//! Attributes of a request for its log line and its span.
 
 use crate::domain::{AccountName, CallerName};
 

@@ -28,7 +28,7 @@ use crate::trace::{Answered, Asked, RequestTrace, Tracer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
-/// The longest id that is taken from a caller.
+/// The longest accepted request id of a caller.
 const LONGEST_ID: usize = 64;
 
 /// The layer.
@@ -51,7 +51,7 @@ pub(super) async fn observe(
     let is_head = request.method() == http::Method::HEAD;
     let in_flight = InFlight::enter(&api.lasting.metrics.http_in_flight);
     let mut response = {
-        // A defect must not take the connection down, nor show anything of itself. The panic hook has logged it.
+        // A defect must not break the connection or show its details. The panic hook has logged it.
         let answering = pin!(admission::admit(live, router, &arrival, request));
         let answer = AssertUnwindSafe(answering).catch_unwind();
         let answer = match &trace {
@@ -143,7 +143,7 @@ fn traced(tracer: &Tracer, request: &Request, arrival: &Arrival) -> Option<Reque
     Some(tracer.request(request.headers(), asked))
 }
 
-/// What the span of a request says of its answer.
+/// The attributes of a request's span for its answer.
 fn answered<'a>(response: &'a Response, problem: Option<&Problem>) -> Answered<'a> {
     let logged = response.extensions().get::<Logged>();
     Answered {
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_harmless_id_is_taken_over() {
+    fn only_a_valid_request_id_is_kept() {
         let id_of = |id: &'static str| {
             request_id(&HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_static(id))]))
         };

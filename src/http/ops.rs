@@ -1,6 +1,7 @@
-//! The operations side: probes, metrics and the state for people. Never reachable through the API's port.
+//! The operations port: probes, metrics and the state for people. The api port never serves these paths.
 
 mod gauges;
+mod page;
 
 use std::sync::Arc;
 
@@ -11,15 +12,16 @@ use axum::{Json, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
+use crate::clock;
 use crate::gateway::Status;
 use crate::http::state::Api;
 use crate::live::Live;
 use crate::metrics::{Family, Metrics};
 use crate::shutdown::Shutdown;
 
-/// What the operations side shows.
+/// The sources of the operations port.
 pub struct Ops {
-    /// Whose state is shown.
+    /// The gateway whose state is shown.
     pub api: Live<Api>,
     /// The metrics page.
     pub metrics: Arc<Metrics>,
@@ -29,9 +31,10 @@ pub struct Ops {
     pub dropped_log_lines: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
-/// The routes of the operations side.
+/// The routes of the operations port.
 pub fn router(ops: Ops) -> Router {
     Router::new()
+        .route("/", get(overview))
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -39,7 +42,7 @@ pub fn router(ops: Ops) -> Router {
         .with_state(Arc::new(ops))
 }
 
-/// Ready while not draining; a provider's state has no say in it.
+/// Ready while not draining; the state of providers does not matter.
 async fn ready(State(ops): State<Arc<Ops>>) -> (StatusCode, &'static str) {
     if ops.shutdown.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -52,10 +55,22 @@ async fn status(State(ops): State<Arc<Ops>>) -> Json<Status> {
     Json(ops.api.current().gateway().status().await)
 }
 
+/// The state as a page for people.
+async fn overview(State(ops): State<Arc<Ops>>) -> Response {
+    let api = ops.api.current();
+    let instance = page::Instance {
+        is_draining: ops.shutdown.is_draining(),
+        replicas: api.replicas,
+        is_sharing: ops.metrics.is_sharing(),
+        rejected_reloads: ops.metrics.rejected_reloads(),
+    };
+    page::answer(&api.gateway().status().await, &instance, clock::now().wall)
+}
+
 async fn metrics(State(ops): State<Arc<Ops>>) -> Response {
     let api = ops.api.current();
     let status = api.gateway().status().await;
-    // Collecting a histogram spins while an observation is half done: not on a worker that serves callers.
+    // Collecting a histogram spins during a concurrent observation, so it must not run on a worker that serves callers.
     let page = tokio::task::spawn_blocking(move || {
         let mut samples = gauges::of(&status, api.shows_balances);
         #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]

@@ -2,5 +2,6 @@
 
 pub(super) mod dashboard;
 pub(super) mod docs;
+pub(super) mod html;
 pub mod openapi;
 mod page;

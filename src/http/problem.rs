@@ -1,4 +1,4 @@
-//! The one JSON shape of every error (RFC 9457), and the table of the contract's section 5.
+//! The JSON shape of every error (RFC 9457), and the table of error codes.
 //!
 //! A handler returns a [`Problem`]; the body is written by `observe.rs`, which knows the request's id.
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::domain::{AccountName, ProviderName, RetryAfter, UpstreamError};
 use crate::gateway::{Account, Refusal};
 
-/// What `disabled` tells its callers to wait: switching on takes a deployment.
+/// `Retry-After` of `disabled`: enabling takes a deployment.
 const DISABLED_RETRY: std::time::Duration = std::time::Duration::from_mins(1);
 
 macro_rules! codes {
@@ -65,7 +65,7 @@ codes! {
     Internal = "internal", INTERNAL_SERVER_ERROR, "An internal error";
 }
 
-/// Why a request is not answered with what it asked for.
+/// The error answer to a request.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     pub(super) code: Code,
@@ -101,13 +101,13 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..self }
     }
 
-    /// An account that does not exist, or that the caller may not see: nothing tells the two apart.
+    /// The problem of an account that does not exist or is forbidden; both look the same.
     pub(super) fn account_not_found(account: &str) -> Self {
         let problem = Self::new(Code::AccountNotFound, "no account of this name is open to this caller");
         Self { account: Some(Cow::Owned(account.to_owned())), ..problem }
     }
 
-    /// Why no balance of an account is served.
+    /// The problem of an account whose read failed.
     pub(super) fn refused(refusal: Refusal, account: &Account) -> Self {
         let problem = match refusal {
             Refusal::Disabled => Self::new(Code::Disabled, "the account or its provider is switched off")
@@ -160,10 +160,10 @@ impl Problem {
     }
 }
 
-/// The contract's table for failures of a read. A provider's own words are in none of it.
+/// The table of read failures. It never contains a provider's own text.
 fn failure(error: UpstreamError) -> (Code, Cow<'static, str>) {
     match error {
-        UpstreamError::Unreachable => (Code::ProviderUnreachable, "no connection, or it broke".into()),
+        UpstreamError::Unreachable(cause) => (Code::ProviderUnreachable, cause.to_string().into()),
         UpstreamError::Timeout => (Code::ProviderTimeout, "no usable answer in time".into()),
         UpstreamError::Throttled(_) | UpstreamError::Unavailable(_) => {
             (Code::ProviderBusy, "the provider asked us to slow down".into())
@@ -205,13 +205,13 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ParseError;
+    use crate::domain::{Cause, ParseError};
 
     #[test]
-    fn every_failure_of_a_read_has_its_row_of_the_contract() {
+    fn every_read_failure_has_its_documented_problem() {
         let invalid = ParseError { field: "netBalance", problem: "missing or null" };
         for (error, code, status) in [
-            (UpstreamError::Unreachable, "provider_unreachable", 502),
+            (UpstreamError::Unreachable(Cause::Closed), "provider_unreachable", 502),
             (UpstreamError::Timeout, "provider_timeout", 504),
             (UpstreamError::Throttled(None), "provider_busy", 503),
             (UpstreamError::Unavailable(DISABLED_RETRY), "provider_busy", 503),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_distinct_and_errors() {
+    fn codes_are_unique_and_their_statuses_are_errors() {
         let distinct: std::collections::HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
 
         assert_eq!(distinct.len(), Code::ALL.len());
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hint_is_the_same_in_header_and_body() {
+    fn retry_after_is_equal_in_header_and_body() {
         let problem = Problem::new(Code::Overloaded, "full").retry_after(RetryAfter::ONE_SECOND);
 
         let body = serde_json::to_value(problem.body("id-1")).unwrap();

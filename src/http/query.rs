@@ -1,4 +1,4 @@
-//! Reads a query string strictly: unknown parameters, and one given twice where one is meant, are errors.
+//! Parses a query string strictly: unknown parameters, and repeated single ones, are errors.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::problem::{Code, Problem};
 pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
-    /// Reads a query string in which only `known` parameters may stand.
+    /// Parses a query string that may contain only `known` parameters.
     pub(super) fn parse(query: Option<&'a str>, known: &[&str]) -> Result<Self, Problem> {
         let pairs: Vec<_> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
         match pairs.iter().find(|(name, _)| !known.contains(&name.as_ref())) {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_known_parameters_are_taken_and_only_once() {
+    fn only_known_parameters_are_accepted_and_only_once() {
         let read = |query| {
             let query = Query::parse(Some(query), &["currency", "type"])?;
             Ok::<_, Problem>((

@@ -10,6 +10,7 @@ pub(super) enum Route {
     Balances,
     Reconciliation,
     Events,
+    Root,
     OpenApi,
     Docs,
     DocsFile,
@@ -19,7 +20,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Accounts,
         Self::Balance,
         Self::Invalidate,
@@ -27,6 +28,7 @@ impl Route {
         Self::Balances,
         Self::Reconciliation,
         Self::Events,
+        Self::Root,
         Self::OpenApi,
         Self::Docs,
         Self::DocsFile,
@@ -44,6 +46,7 @@ impl Route {
             Self::Balances => "/v1/balances",
             Self::Reconciliation => "/v1/reconciliation",
             Self::Events => "/v1/events",
+            Self::Root => "/",
             Self::OpenApi => "/openapi.json",
             Self::Docs => "/docs",
             Self::DocsFile => "/docs/{file}",
@@ -53,7 +56,7 @@ impl Route {
         }
     }
 
-    /// The route of a path, whatever its method and whether or not it will be let in.
+    /// The route of a path, for any method, before any check.
     pub(super) fn of(path: &str) -> Self {
         match (path, account_path(path)) {
             ("/v1/accounts", _) => Self::Accounts,
@@ -63,6 +66,7 @@ impl Route {
             (_, Some((_, "balance"))) => Self::Balance,
             (_, Some((_, "invalidate"))) => Self::Invalidate,
             (_, Some((_, "sufficiency"))) => Self::Sufficiency,
+            ("/", _) => Self::Root,
             ("/openapi.json", _) => Self::OpenApi,
             ("/docs", _) => Self::Docs,
             ("/dashboard", _) => Self::Dashboard,
@@ -82,7 +86,7 @@ pub(super) fn needs_caller(path: &str) -> bool {
     path.strip_prefix("/v1").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The account that a path is about, still percent-encoded, and what is asked of it.
+/// The account in a path, still percent-encoded, and the rest of the path.
 pub(super) fn account_path(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix("/v1/accounts/").filter(|rest| !rest.is_empty())?;
     Some(rest.split_once('/').unwrap_or((rest, "")))
@@ -106,6 +110,8 @@ mod tests {
             ("/v1/balances", Route::Balances),
             ("/v1/reconciliation", Route::Reconciliation),
             ("/v1/events", Route::Events),
+            ("/", Route::Root),
+            ("//", Route::Unmatched),
             ("/openapi.json", Route::OpenApi),
             ("/docs", Route::Docs),
             ("/docs/", Route::Unmatched),

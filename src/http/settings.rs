@@ -1,4 +1,4 @@
-//! What the API side is made from.
+//! The settings of the api port and of callers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use crate::domain::CallerName;
 use crate::limits::LimitSettings;
 use crate::server::{ListenerSettings, TlsSettings};
 
-/// How callers are served.
+/// Settings of the listeners and of requests.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// Where callers connect.
     pub api: SocketAddr,
     /// Where probes and Prometheus connect.
     pub ops: SocketAddr,
-    /// What callers' connections are met with; `None` for plain text.
+    /// TLS for callers; `None` for plain text.
     pub tls: Option<TlsSettings>,
     /// A caller's whole request; also how long a client may take to read an answer.
     pub request_timeout: Duration,
     /// After SIGTERM: not ready, still serving, before the listener closes.
     pub drain_delay: Duration,
-    /// Then: how long requests in flight may take.
+    /// After that: time for requests in flight.
     pub drain_timeout: Duration,
     /// Connections at once; further ones are closed.
     pub max_connections: usize,
-    /// Requests at once; further ones are shed.
+    /// Requests in flight; further ones are shed.
     pub max_in_flight: usize,
     /// Time to send a request head.
     pub header_timeout: Duration,
@@ -33,24 +33,26 @@ pub struct ServerSettings {
     pub idle_timeout: Duration,
     /// Then a connection is closed after its answer, so that new replicas get load.
     pub max_connection_age: Duration,
+    /// How many replicas there are, for people.
+    pub replicas: u32,
     /// One log line per request.
     pub log_requests: bool,
     /// Amounts as gauges.
     pub shows_balances: bool,
 }
 
-/// Who may ask, for what, and how often.
+/// A caller, its accounts and its limits.
 #[derive(Clone, Debug)]
 pub struct CallerSettings {
     /// The configured name.
     pub name: CallerName,
-    /// What tells that it is asking.
+    /// How it authenticates.
     pub identity: Identity,
-    /// Which accounts it may see; none means nothing.
+    /// The accounts it may read; an empty list means none.
     pub accounts: Vec<AccountPattern>,
-    /// How many balances it may ask for.
+    /// The limit of requested balances.
     pub limit: LimitSettings,
-    /// How many of those may make a read necessary.
+    /// The limit of forced reads.
     pub forced: Option<LimitSettings>,
     /// Event streams open at once.
     pub streams: usize,

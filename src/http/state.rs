@@ -1,4 +1,4 @@
-//! What the layers and handlers of the API work on: the accounts, callers and settings of one configuration.
+//! The state of the API: the accounts, callers and settings of one configuration.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::metrics::{Metrics, ProviderMetrics, RouteMetrics};
 use crate::shutdown::Shutdown;
 use crate::trace::{self, Tracer};
 
-/// Everything that answering a caller needs.
+/// Everything needed to answer a caller.
 pub struct Api {
     pub(super) lasting: Arc<Lasting>,
     pub(super) gateway: Arc<Gateway>,
@@ -34,6 +34,7 @@ pub struct Api {
     pub(super) max_in_flight: usize,
     pub(super) log_requests: bool,
     pub(super) shows_balances: bool,
+    pub(super) replicas: u32,
     pub(super) tracer: Option<Tracer>,
     pub(super) drain_delay: Duration,
     pub(super) max_connection_age: Duration,
@@ -41,7 +42,7 @@ pub struct Api {
     replaced: CancellationToken,
 }
 
-/// What lives as long as the process, whatever its configuration is.
+/// State that outlives configurations.
 pub(super) struct Lasting {
     pub(super) service_accounts: Arc<ServiceAccounts>,
     pub(super) metrics: Arc<Metrics>,
@@ -61,7 +62,7 @@ pub struct ApiParts<'a> {
     pub gateway: Arc<Gateway>,
     /// Who may call.
     pub callers: Vec<CallerSettings>,
-    /// How callers are served.
+    /// Settings of the listeners and of requests.
     pub server: &'a ServerSettings,
     /// Makes callers' limits.
     pub limiter: &'a Limiter,
@@ -118,6 +119,7 @@ impl Api {
             max_in_flight: server.max_in_flight,
             log_requests: server.log_requests,
             shows_balances: server.shows_balances,
+            replicas: server.replicas,
             tracer,
             drain_delay: server.drain_delay,
             max_connection_age: server.max_connection_age,
@@ -135,18 +137,18 @@ impl Api {
         self.replaced.cancelled().await;
     }
 
-    /// Whether somebody reads who the request that is being answered is from, and what it got.
+    /// Whether a log line or a span needs the attributes of the current request.
     pub(super) fn is_noted(&self) -> bool {
         self.log_requests || self.tracer.is_some() && trace::is_current_recorded()
     }
 
-    /// Whose balances it serves.
+    /// The gateway of this API.
     #[must_use]
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
     }
 
-    /// The account of this name, if the caller may see it and it exists; the permission is asked first.
+    /// The account with this name, if the caller may read it and it exists; the permission is checked first.
     pub(super) fn visible_account(&self, caller: &Caller, name: &str) -> Option<&Arc<OpenAccount>> {
         if caller.may_see(name) { self.by_name.get(name) } else { None }
     }

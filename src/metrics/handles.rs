@@ -102,7 +102,7 @@ impl ProviderMetrics {
         self.mismatch.inc();
     }
 
-    /// Counts an answer without a readable timestamp of its own.
+    /// Counts an answer without a readable timestamp.
     pub fn observed_at_unreadable(&self) {
         self.observed_at_unreadable.inc();
     }

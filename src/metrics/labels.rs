@@ -151,21 +151,21 @@ labels! {
         Protocol = "protocol",
         /// A value that was planted, swapped or put back, or has another type.
         Invalid = "invalid",
-        /// An instant in the future of the store's clock.
+        /// A moment in the future of the store's clock.
         Skew = "skew",
     }
 }
 
 labels! {
-    /// What came of a notification.
+    /// The result of a notification.
     HookResult {
-        /// It was proven.
+        /// Its proof is valid.
         Accepted = "accepted",
-        /// It was proven, and known already.
+        /// Its proof is valid, and its event is known.
         Duplicate = "duplicate",
-        /// It was not proven, or too large.
+        /// Its proof is missing or wrong, or it is too large.
         Refused = "refused",
-        /// Its peer had too many refused.
+        /// Its peer had too many failures.
         Throttled = "throttled",
     }
 }

@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
 
@@ -36,6 +36,8 @@ const AGE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.
 #[derive(Debug)]
 pub struct Metrics {
     pub(super) registry: Registry,
+    /// `shared_state`, once there is a store.
+    pub(super) shared_state: OnceLock<IntGauge>,
     /// Separate, because `process_*` is conventionally without our prefix.
     process: Registry,
     /// `http_requests_in_flight`.
@@ -60,6 +62,15 @@ pub struct Metrics {
     pub config_last_reload_success: Gauge,
 }
 
+fn last_reload_success(registry: &Registry) -> Result<Gauge, MetricsError> {
+    let gauge = Gauge::new(
+        "config_last_reload_success_timestamp_seconds",
+        "When the configuration in force was loaded, in Unix seconds.",
+    )?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
 impl Metrics {
     /// Creates and registers every family. `revision` is the source revision of the build.
     ///
@@ -72,11 +83,6 @@ impl Metrics {
         let in_flight =
             IntGauge::new("http_requests_in_flight", "Requests of callers that are being answered.")?;
         registry.register(Box::new(in_flight.clone()))?;
-        let last_reload = Gauge::new(
-            "config_last_reload_success_timestamp_seconds",
-            "When the configuration in force was loaded, in Unix seconds.",
-        )?;
-        registry.register(Box::new(last_reload.clone()))?;
         let metrics = Self {
             http_requests: make.counters(
                 "http_requests_total",
@@ -158,8 +164,9 @@ impl Metrics {
                 &["result"],
             )?,
             http_in_flight: in_flight,
-            config_last_reload_success: last_reload,
+            config_last_reload_success: last_reload_success(&registry)?,
             registry: registry.clone(),
+            shared_state: OnceLock::new(),
             process: process::registry()?,
         };
         Self::start_at_zero(&metrics.auth_failures, &AuthFailure::OF_KEYS);
@@ -171,6 +178,12 @@ impl Metrics {
     /// Counts a reload.
     pub fn reloaded(&self, result: ReloadResult) {
         self.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// How many reloads were rejected since the start.
+    #[must_use]
+    pub fn rejected_reloads(&self) -> u64 {
+        self.config_reloads.with_label_values(&[ReloadResult::Rejected.as_str()]).get()
     }
 
     fn start_at_zero<L: Label>(counters: &IntCounterVec, labels: &[L]) {
@@ -201,7 +214,7 @@ impl Metrics {
             route,
             requests: self.http_requests.clone(),
             duration: self.http_duration.with_label_values(&[route]),
-            by_status: std::array::from_fn(|_| std::sync::OnceLock::new()),
+            by_status: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 

@@ -39,6 +39,12 @@ impl SharedMetrics {
 }
 
 impl Metrics {
+    /// Whether this replica shares with the others; `None` without a store.
+    #[must_use]
+    pub fn is_sharing(&self) -> Option<bool> {
+        self.shared_state.get().map(|state| state.get() > 0)
+    }
+
     /// Creates the metrics of the shared store.
     ///
     /// # Errors
@@ -50,6 +56,8 @@ impl Metrics {
             "1 while this replica shares with the others, 0 while it is alone.",
         )?;
         self.registry.register(Box::new(state.clone()))?;
+        // Registering fails the second time, so the place is empty.
+        let _ = self.shared_state.set(state.clone());
         let errors = make.counters(
             "shared_errors_total",
             "Operations in the shared store that were of no use.",

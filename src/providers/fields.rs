@@ -22,7 +22,7 @@ pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> Fields<'a> {
     /// Reads the text of a body that must be one JSON object.
     pub(super) fn parse(text: &'a str) -> Result<Self, ParseError> {
-        serde_json::from_str(text).map_err(|_| error("body", "not a JSON object"))
+        serde_json::from_str(text).map_err(|problem| error("body", no_object(text, &problem)))
     }
 
     /// The object in a field.
@@ -119,6 +119,16 @@ pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 /// The text of a JSON string; `None` for any other value.
 pub(super) fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw.get()).ok().map(|Name(text)| text)
+}
+
+/// Why a text is no JSON object. Half of one, and the page of a proxy, are told apart from what is merely wrong.
+fn no_object(text: &str, problem: &serde_json::Error) -> &'static str {
+    match text.trim_start().bytes().next() {
+        None => "not a JSON object: it is empty",
+        Some(b'<') => "not a JSON object: it looks like HTML",
+        Some(_) if problem.is_eof() => "not a JSON object: it ends too early",
+        Some(_) => "not a JSON object",
+    }
 }
 
 pub(super) fn error(field: &'static str, problem: &'static str) -> ParseError {

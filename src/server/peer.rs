@@ -1,7 +1,7 @@
-//! Where a connection comes from.
+//! The address of a connection's peer.
 
 use std::net::SocketAddr;
 
-/// Where a connection comes from; every request carries it as an extension.
+/// The peer of a connection; every request carries it as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);

@@ -1,8 +1,8 @@
-//! The bounds of one listener.
+//! The limits of one listener.
 
 use std::time::Duration;
 
-/// The bounds of one listener's connections.
+/// The limits of one listener's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenerSettings {
     /// From the accept or a head's first byte to its end.

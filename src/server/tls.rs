@@ -1,5 +1,5 @@
-//! TLS on the API's listener: what it shows and whom it asks for a certificate. A reload replaces it as a whole; the
-//! connections that are open keep what they were met with.
+//! TLS of a listener: its certificate, and the authority of client certificates. A reload replaces it as a whole; open
+//! connections keep theirs.
 
 use std::{fmt, io, sync::Arc};
 
@@ -11,23 +11,23 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// The parser's own words quote lines, which may be those of a key.
+/// The parser's own messages quote lines, which may belong to a key.
 const UNREADABLE: &str = "not readable as PEM";
 
-/// A certificate with its key, and perhaps whose clients alone may enter; complete and consistent.
+/// A checked certificate with its key and, optionally, the authority of client certificates.
 #[derive(Clone)]
 pub struct TlsSettings(Arc<ServerConfig>);
 
-/// What of the settings TLS does not accept, and why; never with what stood there.
+/// The part of the settings that TLS rejects, and why; never with its contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// No certificate that a server can show.
+    /// No usable server certificate.
     #[error("{0}")]
     Certificate(String),
-    /// No private key, or that of another certificate.
+    /// No private key, or the key of another certificate.
     #[error("{0}")]
     PrivateKey(String),
-    /// No authority that can vouch for clients.
+    /// No usable authority for client certificates.
     #[error("{0}")]
     ClientCa(String),
 }
@@ -37,7 +37,7 @@ impl TlsSettings {
     /// is no handshake without a certificate that it signed.
     ///
     /// # Errors
-    /// [`TlsError`] with what cannot be used.
+    /// [`TlsError`] with the rejected part.
     pub fn new(certificate: &[u8], private_key: &[u8], client_ca: Option<&[u8]>) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let chain = certificates(certificate).map_err(TlsError::Certificate)?;

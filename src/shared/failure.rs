@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{ParseError, UpstreamError};
+use crate::domain::{Cause, ParseError, UpstreamError};
 
 /// What is said of an answer that another replica could not read: where and why is in its log.
 const UNREADABLE: ParseError = ParseError { field: "body", problem: "unreadable, as another replica found" };
@@ -10,7 +10,7 @@ const UNREADABLE: ParseError = ParseError { field: "body", problem: "unreadable,
 /// The failure as text; what was told to wait in microseconds.
 pub(super) fn to_text(error: UpstreamError) -> String {
     match error {
-        UpstreamError::Unreachable => "unreachable".to_owned(),
+        UpstreamError::Unreachable(_) => "unreachable".to_owned(),
         UpstreamError::Timeout => "timeout".to_owned(),
         UpstreamError::Throttled(None) => "throttled".to_owned(),
         UpstreamError::Throttled(Some(wait)) => format!("throttled {}", wait.as_micros()),
@@ -31,7 +31,7 @@ pub(super) fn from_text(text: &str) -> Option<UpstreamError> {
     let (kind, detail) = text.split_once(' ').map_or((text, None), |(kind, detail)| (kind, Some(detail)));
     let wait = || detail.and_then(|micros| micros.parse().ok()).map(Duration::from_micros);
     Some(match kind {
-        "unreachable" => UpstreamError::Unreachable,
+        "unreachable" => UpstreamError::Unreachable(Cause::Elsewhere),
         "timeout" => UpstreamError::Timeout,
         "throttled" => UpstreamError::Throttled(wait()),
         "unavailable" => UpstreamError::Unavailable(wait()?),
@@ -55,7 +55,7 @@ mod tests {
     fn every_failure_comes_back_as_what_it_was() {
         let wait = Duration::from_millis(1500);
         for error in [
-            UpstreamError::Unreachable,
+            UpstreamError::Unreachable(Cause::Elsewhere),
             UpstreamError::Timeout,
             UpstreamError::Throttled(None),
             UpstreamError::Throttled(Some(wait)),

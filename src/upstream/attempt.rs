@@ -3,18 +3,23 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::time::{sleep_until, timeout_at};
+
 use super::credentials::Credentials;
 use super::gate::Terms;
 use super::provider::Call;
 use super::rotation::Rotation;
 use super::stop::Stop;
 use super::transport::Response;
-use super::{Balance, Operation, Sent, Upstream, classify, provider};
+use super::{Balance, Operation, Sent, Token, Upstream, classify, provider};
 use crate::domain::{BodyError, ObservedAt, ParseError, Reading, Snapshot, Turn, UpstreamError};
 use crate::providers::Authorisation;
 
 /// A provider whose parts do not add up is logged this often per account.
 const MISMATCH_LOG_INTERVAL: Duration = Duration::from_hours(1);
+/// Before each further attempt with a new token that the provider does not accept yet.
+const SETTLING_PAUSES: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 impl Upstream {
     /// One attempt with what authorises it now, and one more with what is there in its place after a 401 or 403: a new
@@ -27,12 +32,12 @@ impl Upstream {
         match &*self.credentials {
             Credentials::Client(rotation) => {
                 let token = self.live_token(rotation, terms).await?;
-                let attempt = self.attempt(balance, &token.authorisation(), terms).await;
-                if !is_refused(&attempt) {
+                let attempt = self.attempt_with(balance, &token, terms).await;
+                if !is_refused(&attempt) || attempt.as_ref().is_err_and(Stop::is_of_new_token) {
                     return attempt;
                 }
                 let renewed = self.token_after_refusal(rotation, &token, terms).await?;
-                self.attempt(balance, &renewed.authorisation(), terms).await
+                self.attempt_with(balance, &renewed, terms).await
             }
             Credentials::Static(rotation) => {
                 let now = || self.provider.now().monotonic;
@@ -52,6 +57,66 @@ impl Upstream {
                 attempt
             }
         }
+    }
+
+    /// One attempt with a token. A new one that the provider does not accept yet makes room for the one before it, or is
+    /// tried again after a while.
+    async fn attempt_with(&self, balance: &Balance, token: &Arc<Token>, terms: &Terms) -> Result<Sent, Stop> {
+        let attempt = self.noted_attempt(balance, token, terms).await;
+        let now = self.provider.now().monotonic;
+        if !is_refused(&attempt) || !self.tokens.is_settling(token, now) {
+            return attempt;
+        }
+        if let Some(before) = self.tokens.before(token, now) {
+            let attempt = self.noted_attempt(balance, &before, terms).await;
+            if !is_refused(&attempt) {
+                return attempt;
+            }
+            self.tokens.drop_refused(&before);
+        }
+        self.attempts_until_settled(balance, token, terms, attempt).await
+    }
+
+    /// Tries a new token again until the provider accepts it. One read does so; the others wait for it.
+    async fn attempts_until_settled(
+        &self,
+        balance: &Balance,
+        token: &Arc<Token>,
+        terms: &Terms,
+        mut attempt: Result<Sent, Stop>,
+    ) -> Result<Sent, Stop> {
+        let turn = timeout_at(terms.deadline.into(), self.tokens.asking.lock()).await;
+        let Ok(_turn) = turn else { return attempt.map_err(Stop::of_new_token) };
+        for pause in SETTLING_PAUSES {
+            self.not_held()?;
+            if token.was_accepted() {
+                return self.noted_attempt(balance, token, terms).await;
+            }
+            let resumes_at = self.provider.now().monotonic + pause;
+            if resumes_at + self.provider.settings.client.connect_timeout > terms.deadline {
+                break;
+            }
+            sleep_until(resumes_at.into()).await;
+            attempt = self.noted_attempt(balance, token, terms).await;
+            if !is_refused(&attempt) {
+                return attempt;
+            }
+        }
+        attempt.map_err(Stop::of_new_token)
+    }
+
+    /// One attempt with a token; whether the provider accepted it is noted.
+    async fn noted_attempt(
+        &self,
+        balance: &Balance,
+        token: &Arc<Token>,
+        terms: &Terms,
+    ) -> Result<Sent, Stop> {
+        let attempt = self.attempt(balance, &token.authorisation(), terms).await;
+        if attempt.is_ok() {
+            self.tokens.accepted(token);
+        }
+        attempt
     }
 
     /// The credential to use in the place of one that the provider refused: the newest where an older one was refused,

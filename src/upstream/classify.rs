@@ -2,15 +2,16 @@
 //! never by the words of an answer.
 
 use std::error::Error;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::header::{AGE, CONTENT_ENCODING, HeaderMap, RETRY_AFTER};
+use http::header::{AGE, CONTENT_ENCODING, HeaderMap};
 use jiff::Timestamp;
 
 use crate::domain::{ParseError, UpstreamError};
 
 use super::Operation;
 use super::breaker::Verdict;
+use super::{cause, retry_after};
 use crate::shared::Ending;
 
 /// Classifies a status; `Ok` for a success, whose body is worth reading.
@@ -23,23 +24,13 @@ pub(super) fn status(
     match (status, operation) {
         (200..=299, _) => Ok(()),
         (401 | 403, _) | (400, Operation::Token) => Err(UpstreamError::Refused),
-        (429, _) => Err(UpstreamError::Throttled(retry_after(headers, now))),
-        (503, _) => match retry_after(headers, now) {
+        (429, _) => Err(UpstreamError::Throttled(retry_after::read(headers, now))),
+        (503, _) => match retry_after::read(headers, now) {
             Some(told) => Err(UpstreamError::Unavailable(told)),
             None => Err(UpstreamError::Status(status)),
         },
         _ => Err(UpstreamError::Status(status)),
     }
-}
-
-/// Reads `Retry-After`: seconds or an HTTP date, the first of several. A date in the past is no wait.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    let instant = httpdate::parse_http_date(text).ok()?;
-    Some(instant.duration_since(SystemTime::from(now)).unwrap_or_default())
 }
 
 /// Reads `Age`, the first of several; an unreadable one is zero, a huge one saturates.
@@ -49,31 +40,27 @@ pub(super) fn age(headers: &HeaderMap) -> Duration {
     if is_number { Duration::from_secs(text.parse().unwrap_or(u64::MAX)) } else { Duration::ZERO }
 }
 
-/// We ask for no content-encoding, so that a small answer cannot unfold into a huge one.
-pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+/// The compression of an answer. We ask for none, so that a small answer cannot unfold into a huge one; a coding that
+/// changes nothing, or is none, is of no concern.
+pub(super) fn compression(headers: &HeaderMap) -> Option<&'static str> {
+    const COMPRESSIONS: [&str; 6] = ["gzip", "x-gzip", "deflate", "br", "zstd", "compress"];
+    let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = values.flat_map(|value| value.split(',')).map(str::trim);
+    codings.find_map(|coding| COMPRESSIONS.into_iter().find(|known| known.eq_ignore_ascii_case(coding)))
 }
 
 /// Classifies a failure of the transport.
-pub(super) fn transport(error: &reqwest::Error) -> UpstreamError {
-    if error.is_connect() {
-        return UpstreamError::Unreachable;
-    }
-    if error.is_timeout() {
-        return UpstreamError::Timeout;
-    }
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        // A failed handshake or record, which TLS 1.3 may tell only after it seemed complete, comes as an I/O error.
-        if source.is::<rustls::Error>() {
-            return UpstreamError::Unreachable;
+pub(super) fn transport(error: &(dyn Error + 'static)) -> UpstreamError {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    for source in chain {
+        if source.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
+            return UpstreamError::Timeout;
         }
         if is_not_http(source) {
             return UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
         }
-        cause = source.source();
     }
-    UpstreamError::Unreachable
+    UpstreamError::Unreachable(cause::of_chain(error))
 }
 
 /// Whether what came breaks the rules of HTTP/1.1, of its framing, or of HTTP/2.
@@ -97,7 +84,7 @@ fn is_not_http(source: &(dyn Error + 'static)) -> bool {
 /// attempt less than half of its usual time.
 pub(super) fn verdict(error: UpstreamError, was_given_time: bool) -> Verdict {
     match error {
-        UpstreamError::Unreachable | UpstreamError::Status(500..) => Verdict::Failed,
+        UpstreamError::Unreachable(_) | UpstreamError::Status(500..) => Verdict::Failed,
         UpstreamError::Timeout if was_given_time => Verdict::Failed,
         // 503 with Retry-After is no failure, and no answer below 500 either.
         UpstreamError::Timeout | UpstreamError::Unavailable(_) => Verdict::Unknown,
@@ -125,7 +112,10 @@ pub(super) fn ending(failed: Option<UpstreamError>, verdict: Verdict) -> Ending 
 
 #[cfg(test)]
 mod tests {
+    use http::header::RETRY_AFTER;
+
     use super::*;
+    use crate::domain::Cause;
 
     fn headers(lines: &[(http::HeaderName, &str)]) -> HeaderMap {
         lines.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
@@ -162,26 +152,6 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        for (text, expected) in [
-            ("0", Some(0)),
-            ("20", Some(20)),
-            (" 20 ", Some(20)),
-            ("99999999999999999999999", Some(u64::MAX)),
-            ("Sat, 21 Nov 2026 07:00:20 GMT", Some(20)),
-            ("Saturday, 21-Nov-26 07:00:20 GMT", Some(20)),
-            ("Sat, 21 Nov 2026 06:00:00 GMT", Some(0)),
-            ("-1", None),
-            ("1.5", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            let read = retry_after(&headers(&[(RETRY_AFTER, text)]), now());
-            assert_eq!(read, expected.map(Duration::from_secs), "{text:?}");
-        }
-    }
-
-    #[test]
     fn an_unreadable_age_is_zero() {
         for (text, seconds) in [("7", 7), ("0", 0), ("-7", 0), ("7.5", 0), ("7, 8", 0), ("", 0), ("x", 0)] {
             assert_eq!(age(&headers(&[(AGE, text)])).as_secs(), seconds, "{text:?}");
@@ -190,10 +160,36 @@ mod tests {
         assert_eq!(age(&headers(&[(AGE, "7"), (AGE, "8")])).as_secs(), 7);
     }
 
+    /// Issue 14, item 10.
+    #[test]
+    fn only_a_coding_that_compresses_is_told() {
+        for (values, expected) in [
+            (&["UTF-8"][..], None),
+            (&[""], None),
+            (&["none"], None),
+            (&["8bit"], None),
+            (&["identity, identity"], None),
+            (&["identity", "identity"], None),
+            (&["GZIP"], Some("gzip")),
+            (&["identity, x-gzip"], Some("x-gzip")),
+            (&["identity", "br"], Some("br")),
+            (&["deflate"], Some("deflate")),
+            (&["zstd"], Some("zstd")),
+            (&["compress"], Some("compress")),
+        ] {
+            let lines: Vec<_> = values.iter().map(|value| (CONTENT_ENCODING, *value)).collect();
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(name, value.parse().unwrap());
+            }
+            assert_eq!(compression(&headers), expected, "{values:?}");
+        }
+    }
+
     #[test]
     fn only_what_the_provider_did_counts_for_the_breaker() {
         for (error, given_time, expected) in [
-            (UpstreamError::Unreachable, false, Verdict::Failed),
+            (UpstreamError::Unreachable(Cause::Closed), false, Verdict::Failed),
             (UpstreamError::Timeout, true, Verdict::Failed),
             (UpstreamError::Timeout, false, Verdict::Unknown),
             (UpstreamError::Status(500), true, Verdict::Failed),

@@ -5,30 +5,36 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bytes::BytesMut;
-use http::header::{ACCEPT, CACHE_CONTROL, HeaderValue};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::clock;
-use crate::domain::{ParseError, UpstreamError};
-
+use super::connect::{Connector, Progress, Seen};
+use super::tls::{self, ClientError, Trust};
 use super::transport::{Response, Sending, Transport};
 use super::{Operation, classify};
+use crate::clock;
+use crate::domain::{Cause, ParseError, UpstreamError};
 
 /// A balance is some 300 bytes and a token a few kilobytes; anything over this is no answer of theirs.
-pub(super) const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 /// Common load balancers keep idle connections for 60 s or 75 s: half of it leaves no race.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection's DNS answer and route are followed anew after this.
+/// A connection follows changes of DNS and of routes after this.
 const MAX_LIFETIME: Duration = Duration::from_mins(5);
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")));
 
 /// What the client of one provider is made from.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// Time for DNS, TCP and TLS together.
+    /// Time for one address to accept a connection; likewise for the name before it and for TLS after it.
     pub connect_timeout: Duration,
     /// An HTTP proxy to `CONNECT` through, for https.
     pub proxy: Option<Url>,
@@ -44,7 +50,7 @@ impl ClientSettings {
     /// # Errors
     /// [`ClientError`] when it does not.
     pub fn check_identity(&self) -> Result<(), ClientError> {
-        tls_config(rustls::RootCertStore::empty(), self.identity.as_ref()).map(drop)
+        tls::config(Trust::PublicAnd(None), self.identity.as_ref()).map(drop)
     }
 
     /// Whether both show the same certificate, proven by the same key.
@@ -67,170 +73,175 @@ impl PartialEq for ClientSettings {
     }
 }
 
-/// Why a client cannot be made from its settings.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// A certificate or key that cannot be read.
-    #[error("not readable as PEM: {0}")]
-    Pem(#[from] rustls::pki_types::pem::Error),
-    /// A certificate or key that TLS does not accept.
-    #[error("not usable for TLS: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The HTTP client refuses its settings.
-    #[error("the HTTP client cannot be made: {0}")]
-    Http(#[from] reqwest::Error),
-}
-
 /// One provider's client, renewed every few minutes so that its connections follow DNS.
 #[derive(Debug)]
 pub(super) struct Client {
-    settings: ClientSettings,
-    tls: rustls::ClientConfig,
-    current: ArcSwap<Made>,
+    connector: Connector,
+    connect_timeout: Duration,
+    /// How long a connection may be silent after a ping.
+    patience: Duration,
+    current: ArcSwap<Connections>,
 }
 
 #[derive(Debug)]
-struct Made {
-    client: reqwest::Client,
+struct Connections {
+    client: legacy::Client<Connector, Full<Bytes>>,
     made_at: Instant,
+}
+
+/// How one exchange failed.
+enum Failure {
+    /// Below HTTP, or in its rules.
+    Transport(Box<dyn std::error::Error + Send + Sync>),
+    /// In what was answered.
+    Answer(UpstreamError),
 }
 
 impl Transport for Client {
     fn send(&self, operation: Operation, request: http::Request<Vec<u8>>, timeout: Duration) -> Sending<'_> {
-        Box::pin(self.attempt(operation, request, timeout))
+        let judge =
+            move |status, headers: &_| classify::status(operation, status, headers, clock::now().wall);
+        Box::pin(self.ask(request, timeout, judge))
     }
 }
 
 impl Client {
-    pub(super) fn new(settings: ClientSettings) -> Result<Self, ClientError> {
-        let tls = tls_config(roots(settings.extra_ca.as_deref(), true)?, settings.identity.as_ref())?;
-        let made = make(&settings, &tls)?;
-        Ok(Self { settings, tls, current: ArcSwap::from_pointee(made) })
+    /// Makes the client; `attempt_timeout` is the longest time that an answer may take.
+    pub(super) fn new(settings: &ClientSettings, attempt_timeout: Duration) -> Result<Self, ClientError> {
+        let trust = Trust::PublicAnd(settings.extra_ca.as_deref());
+        let tls = tls::config(trust, settings.identity.as_ref())?;
+        Ok(Self::over(tls, settings.proxy.clone(), settings.connect_timeout, attempt_timeout))
     }
 
-    async fn attempt(
+    /// Likewise, over this TLS configuration.
+    pub(super) fn over(
+        tls: Arc<rustls::ClientConfig>,
+        proxy: Option<Url>,
+        connect_timeout: Duration,
+        attempt_timeout: Duration,
+    ) -> Self {
+        let connector = Connector::new(tls, proxy, connect_timeout);
+        // A provider that is slow to answer may be slow to answer a ping.
+        let patience = attempt_timeout.max(connect_timeout);
+        let current = ArcSwap::from_pointee(connections(&connector, connect_timeout, patience));
+        Self { connector, connect_timeout, patience, current }
+    }
+
+    /// Makes one attempt, within `limit` from connecting to the last byte of the body. `judge` looks at the status
+    /// before the body is read.
+    pub(super) async fn ask(
         &self,
-        operation: Operation,
         mut request: http::Request<Vec<u8>>,
-        timeout: Duration,
+        limit: Duration,
+        judge: impl FnOnce(u16, &HeaderMap) -> Result<(), UpstreamError>,
     ) -> Result<Response, UpstreamError> {
         let headers = request.headers_mut();
         // A declared kind may choose a version by its own.
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(USER_AGENT, AGENT);
+        let mut request = request.map(Full::from);
+        let connection = capture_connection(&mut request);
+        let progress = Arc::new(Progress::default());
+        let exchange = Arc::clone(&progress).of(self.exchange(request, judge));
+        let ended = tokio::time::timeout(limit, exchange).await;
+        let failure = match ended {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(Failure::Answer(error))) => return Err(error),
+            Ok(Err(Failure::Transport(error))) => Some(error),
+            Err(_) => None,
+        };
+        // What was seen counts, whichever failure of it was noticed first.
+        if seen(&connection, &progress).is_some_and(|seen| seen.is_foreign()) {
+            return Err(NOT_HTTP);
+        }
+        let Some(error) = failure else { return Err(self.timed_out(&connection, &progress, limit)) };
+        tracing::debug!(error = &*error as &dyn std::error::Error, "a call to a provider failed");
+        Err(classify::transport(&*error))
+    }
+
+    async fn exchange(
+        &self,
+        request: http::Request<Full<Bytes>>,
+        judge: impl FnOnce(u16, &HeaderMap) -> Result<(), UpstreamError>,
+    ) -> Result<Response, Failure> {
         let client = self.renewed().client.clone();
-        let mut request = reqwest::Request::try_from(request).map_err(|error| classify::transport(&error))?;
-        *request.timeout_mut() = Some(timeout);
-        let response = client.execute(request).await.map_err(|error| log_transport(error, operation))?;
-        classify::status(operation, response.status().as_u16(), response.headers(), clock::now().wall)?;
-        if classify::is_encoded(response.headers()) {
-            return Err(UpstreamError::Invalid(ParseError {
-                field: "body",
-                problem: "an encoding nobody asked for",
-            }));
+        let response = client.request(request).await.map_err(|error| Failure::Transport(error.into()))?;
+        let (head, body) = response.into_parts();
+        judge(head.status.as_u16(), &head.headers).map_err(Failure::Answer)?;
+        if let Some(coding) = classify::compression(&head.headers) {
+            let error = ParseError { field: "Content-Encoding", problem: coding };
+            return Err(Failure::Answer(UpstreamError::Invalid(error)));
         }
-        let headers = response.headers().clone();
-        Ok(Response { headers, body: read_body(response, operation).await? })
+        Ok(Response { headers: head.headers, body: read_body(body).await? })
     }
 
-    /// The client in use, made anew when its connections are too old. The old one's calls finish undisturbed.
-    fn renewed(&self) -> Arc<Made> {
-        let made = self.current.load_full();
-        let now = clock::now().monotonic;
-        if now.saturating_duration_since(made.made_at) < MAX_LIFETIME {
-            return made;
+    /// No connection in the time that one may take is a provider that cannot be reached. A connection that did not
+    /// answer is not used again: HTTP/2 would carry the next attempt over it.
+    fn timed_out(
+        &self,
+        connection: &CaptureConnection,
+        progress: &Progress,
+        limit: Duration,
+    ) -> UpstreamError {
+        if let Some(connected) = &*connection.connection_metadata() {
+            connected.poison();
+        } else if progress.is_connecting() && limit >= self.connect_timeout {
+            return UpstreamError::Unreachable(Cause::ConnectTimeout);
         }
-        match make(&self.settings, &self.tls) {
-            Ok(fresh) => self.current.store(Arc::new(fresh)),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the connections to a provider are not renewed"
-                );
-            }
+        UpstreamError::Timeout
+    }
+
+    /// The connections in use, made anew when they are too old. Calls on the old ones finish undisturbed.
+    fn renewed(&self) -> Arc<Connections> {
+        let now = clock::monotonic();
+        let current = self.current.load_full();
+        if now.saturating_duration_since(current.made_at) < MAX_LIFETIME {
+            return current;
         }
-        self.current.load_full()
+        let fresh = Arc::new(connections(&self.connector, self.connect_timeout, self.patience));
+        self.current.store(Arc::clone(&fresh));
+        fresh
     }
 }
 
-async fn read_body(mut response: reqwest::Response, operation: Operation) -> Result<BytesMut, UpstreamError> {
-    let announced = response.content_length().unwrap_or(0);
-    if announced > MAX_BODY as u64 {
-        return Err(UpstreamError::TooLarge);
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| log_transport(error, operation))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(UpstreamError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
+const NOT_HTTP: UpstreamError = UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
 
-/// The chain of causes is lost with the classification, so it is logged here; never with the URL.
-fn log_transport(error: reqwest::Error, operation: Operation) -> UpstreamError {
-    let classified = classify::transport(&error);
-    let error = error.without_url();
-    tracing::debug!(?operation, error = &error as &dyn std::error::Error, "a call to a provider failed");
-    classified
-}
-
-fn make(settings: &ClientSettings, tls: &rustls::ClientConfig) -> Result<Made, ClientError> {
-    let mut builder = builder(tls.clone(), settings.connect_timeout);
-    if let Some(proxy) = &settings.proxy {
-        // For https alone, which goes through as CONNECT: a request for http would be handed over with its secrets.
-        builder = builder.proxy(reqwest::Proxy::https(proxy.clone())?);
-    }
-    Ok(Made { client: builder.build()?, made_at: clock::now().monotonic })
-}
-
-/// What every client of ours has in common: nothing from the environment, nothing asked that is not counted.
-pub(super) fn builder(tls: rustls::ClientConfig, connect_timeout: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .connect_timeout(connect_timeout)
+fn connections(connector: &Connector, connect_timeout: Duration, patience: Duration) -> Connections {
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         // A connection that has gone silent would be used on: HTTP/2 ends a timed-out call, not what carries it.
         .http2_keep_alive_interval(connect_timeout)
-        .http2_keep_alive_timeout(connect_timeout)
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .user_agent(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")))
+        .http2_keep_alive_timeout(patience)
+        .build(connector.clone());
+    Connections { client, made_at: clock::monotonic() }
 }
 
-/// The public authorities, or none, and those in PEM.
-pub(super) fn roots(pem: Option<&[u8]>, with_public: bool) -> Result<rustls::RootCertStore, ClientError> {
-    let mut roots = rustls::RootCertStore::empty();
-    if with_public {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+/// What was seen on the connection that carried the request, or else on the one that was made for it.
+fn seen(connection: &CaptureConnection, progress: &Progress) -> Option<Seen> {
+    let mut extras = http::Extensions::new();
+    if let Some(connected) = &*connection.connection_metadata() {
+        connected.get_extras(&mut extras);
     }
-    for certificate in CertificateDer::pem_slice_iter(pem.unwrap_or_default()) {
-        roots.add(certificate?)?;
-    }
-    Ok(roots)
+    extras.remove().or_else(|| progress.seen().cloned())
 }
 
-pub(super) fn tls_config(
-    roots: rustls::RootCertStore,
-    identity: Option<&(SecretString, SecretString)>,
-) -> Result<rustls::ClientConfig, ClientError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let chain: Result<Vec<_>, _> =
-                CertificateDer::pem_slice_iter(certificate.expose_secret().as_bytes()).collect();
-            let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())?;
-            builder.with_client_auth_cert(chain?, key)?
+async fn read_body(mut body: Incoming) -> Result<BytesMut, Failure> {
+    let too_large = || Failure::Answer(UpstreamError::TooLarge);
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::Transport(error.into()))?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        if bytes.len() + chunk.len() > MAX_BODY {
+            return Err(too_large());
         }
-    };
-    // A configuration handed to reqwest is taken as it is: without this line HTTP/2 would be off.
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+        bytes.extend_from_slice(&chunk);
+    }
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    Ok(BytesMut::from(String::from_utf8_lossy(bytes).as_bytes()))
 }

@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -210,25 +210,29 @@ pub(super) struct Issued {
 #[derive(Deserialize)]
 struct IssuedBody<'a> {
     #[serde(borrow)]
-    access_token: Cow<'a, str>,
+    access_token: Option<&'a RawValue>,
     #[serde(borrow)]
-    token_type: Option<Cow<'a, str>>,
+    token_type: Option<&'a RawValue>,
     #[serde(borrow)]
-    expires_in: &'a serde_json::value::RawValue,
+    expires_in: Option<&'a RawValue>,
 }
 
 /// Reads a token endpoint's answer (contract, section 5).
 pub(super) fn parse_issued(body: &[u8]) -> Result<Issued, ParseError> {
     let invalid = |field, problem| ParseError { field, problem };
-    let issued: IssuedBody<'_> =
-        serde_json::from_slice(body).map_err(|_| invalid("token", "not the documented object"))?;
-    if issued.access_token.is_empty() || !issued.access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let issued: IssuedBody<'_> = serde_json::from_slice(body)
+        .map_err(|_| invalid("token answer", "not a JSON object with each field once"))?;
+    let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+    let raw = issued.access_token.ok_or(invalid("access_token", "missing or null"))?;
+    let token = text(raw).ok_or(invalid("access_token", "not a string"))?;
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(invalid("access_token", "not visible ASCII"));
     }
-    if issued.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+    let is_bearer = |raw| text(raw).is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+    if issued.token_type.is_some_and(|raw| !is_bearer(raw)) {
         return Err(invalid("token_type", "not Bearer"));
     }
-    let raw = issued.expires_in.get();
+    let raw = issued.expires_in.ok_or(invalid("expires_in", "missing or null"))?.get();
     let digits = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(raw);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(invalid("expires_in", "not a whole number"));
@@ -237,7 +241,7 @@ pub(super) fn parse_issued(body: &[u8]) -> Result<Issued, ParseError> {
     if seconds == 0 {
         return Err(invalid("expires_in", "not above zero"));
     }
-    let authorisation = Authorisation::Bearer(issued.access_token.into_owned().into());
+    let authorisation = Authorisation::Bearer(token.into());
     Ok(Issued { authorisation, life: Duration::from_secs(seconds).min(LONGEST_LIFE) })
 }
 
@@ -281,14 +285,16 @@ mod tests {
             (r#"{"access_token":"a.b","expires_in":-1}"#, Err("expires_in")),
             (r#"{"access_token":"a.b","expires_in":"1e3"}"#, Err("expires_in")),
             (r#"{"access_token":"a.b","expires_in":null}"#, Err("expires_in")),
-            (r#"{"access_token":"a.b"}"#, Err("token")),
+            (r#"{"access_token":"a.b"}"#, Err("expires_in")),
+            (r#"{"expires_in":1}"#, Err("access_token")),
             (r#"{"access_token":"","expires_in":1}"#, Err("access_token")),
             (r#"{"access_token":"a b","expires_in":1}"#, Err("access_token")),
             (r#"{"access_token":"a\n","expires_in":1}"#, Err("access_token")),
             (r#"{"access_token":"a","token_type":"mac","expires_in":1}"#, Err("token_type")),
-            (r#"{"access_token":7,"expires_in":1}"#, Err("token")),
-            ("", Err("token")),
-            ("<html>", Err("token")),
+            (r#"{"access_token":7,"expires_in":1}"#, Err("access_token")),
+            (r#"{"access_token":"a","token_type":7,"expires_in":1}"#, Err("token_type")),
+            ("", Err("token answer")),
+            ("<html>", Err("token answer")),
         ] {
             let read = parse_issued(body.as_bytes());
 

@@ -15,6 +15,7 @@ struct State {
     failed_at: Option<Instant>,
     outages: u32,
     refusals: u32,
+    new_tokens: u32,
     throttles: u32,
 }
 
@@ -56,7 +57,7 @@ impl Holds {
     /// Ends a hold because of refused credentials, and its row: a secret changed.
     pub(super) fn end_refusals(&self) {
         let mut state = self.lock();
-        state.refusals = 0;
+        (state.refusals, state.new_tokens) = (0, 0);
         state.held.take_if(|(error, _)| *error == UpstreamError::Refused);
     }
 
@@ -78,6 +79,7 @@ impl State {
         match row {
             HoldRow::Outage => &mut self.outages,
             HoldRow::Credentials => &mut self.refusals,
+            HoldRow::NewToken => &mut self.new_tokens,
             HoldRow::Throttled => &mut self.throttles,
         }
     }
@@ -91,14 +93,14 @@ fn doubled(first: Duration, times: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::clock;
-    use crate::domain::ParseError;
+    use crate::domain::{Cause, ParseError};
 
     #[test]
     fn each_kind_is_held_as_long_as_the_contract_says() {
         let told = Some(Duration::from_secs(20));
         let invalid = ParseError { field: "body", problem: "not a JSON object" };
         for (error, seconds) in [
-            (UpstreamError::Unreachable, vec![1, 2, 4, 8, 10, 10]),
+            (UpstreamError::Unreachable(Cause::Closed), vec![1, 2, 4, 8, 10, 10]),
             (UpstreamError::Timeout, vec![1, 2]),
             (UpstreamError::Status(500), vec![1, 2]),
             (UpstreamError::Invalid(invalid), vec![5, 5]),

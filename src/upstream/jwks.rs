@@ -1,10 +1,14 @@
 //! Asks an issuer of tokens for its keys. Not a provider: no budget, no retry, no metrics; who asks decides how often.
 
+use std::fmt;
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::client::{self, ClientError, MAX_BODY};
+use super::client::Client;
+use super::tls::{self, ClientError, Trust};
+use crate::domain::UpstreamError;
 
 /// To connect, and for everything together; a request may wait for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,21 +29,39 @@ pub struct JwksSettings {
 #[derive(Debug)]
 pub struct JwksClient {
     settings: JwksSettings,
-    client: reqwest::Client,
+    client: Client,
 }
 
 /// Why the keys did not come.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum JwksError {
+    /// The request cannot be built.
+    Request(http::Error),
     /// The call failed.
-    #[error("the call failed")]
-    Transport(#[source] reqwest::Error),
-    /// Another status than a success; a redirect is not followed.
-    #[error("status {0}")]
-    Status(u16),
-    /// More than keys could be.
-    #[error("more than 64 KiB")]
-    TooLarge,
+    Call(UpstreamError),
+}
+
+impl fmt::Display for JwksError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(_) => f.write_str("the request cannot be built"),
+            Self::Call(UpstreamError::Unreachable(cause)) => cause.fmt(f),
+            Self::Call(UpstreamError::Timeout) => f.write_str("no answer in time"),
+            Self::Call(UpstreamError::Status(status)) => write!(f, "status {status}"),
+            Self::Call(UpstreamError::TooLarge) => f.write_str("more than 64 KiB"),
+            Self::Call(UpstreamError::Invalid(error)) => error.fmt(f),
+            Self::Call(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for JwksError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Request(error) => Some(error),
+            Self::Call(_) => None,
+        }
+    }
 }
 
 impl JwksClient {
@@ -48,37 +70,32 @@ impl JwksClient {
     /// # Errors
     /// [`ClientError`] when the CA cannot be used.
     pub fn new(settings: JwksSettings) -> Result<Self, ClientError> {
-        let tls = client::tls_config(client::roots(settings.ca.as_deref(), settings.ca.is_none())?, None)?;
-        let client = client::builder(tls, CONNECT_TIMEOUT).timeout(TIMEOUT).build()?;
+        let trust = settings.ca.as_deref().map_or(Trust::PublicAnd(None), Trust::Only);
+        let client = Client::over(tls::config(trust, None)?, None, CONNECT_TIMEOUT, TIMEOUT);
         Ok(Self { settings, client })
     }
 
-    /// Asks once.
+    /// Asks once. A redirect is not followed.
     ///
     /// # Errors
     /// [`JwksError`] when no whole answer came.
     pub async fn fetch(&self) -> Result<Vec<u8>, JwksError> {
-        let mut request = self.client.get(&self.settings.url);
-        if let Some(token) = &self.settings.token {
-            request = request.bearer_auth(token.expose_secret());
-        }
-        let mut response = request.send().await?;
-        if !response.status().is_success() {
-            return Err(JwksError::Status(response.status().as_u16()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(JwksError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        let request = self.request().map_err(JwksError::Request)?;
+        let judge = |status, _: &_| match status {
+            200..=299 => Ok(()),
+            _ => Err(UpstreamError::Status(status)),
+        };
+        let answer = self.client.ask(request, TIMEOUT, judge).await.map_err(JwksError::Call)?;
+        Ok(answer.body.to_vec())
     }
-}
 
-impl From<reqwest::Error> for JwksError {
-    fn from(error: reqwest::Error) -> Self {
-        Self::Transport(error.without_url())
+    fn request(&self) -> Result<http::Request<Vec<u8>>, http::Error> {
+        let mut request = http::Request::get(&self.settings.url).body(Vec::new())?;
+        if let Some(token) = &self.settings.token {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        Ok(request)
     }
 }

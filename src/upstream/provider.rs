@@ -1,6 +1,7 @@
 //! What all accounts of one provider share: its client, its slots, its breaker and its retry reserve; and one
 //! attempt, from admission to measurement.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,10 +11,11 @@ use tokio::sync::Semaphore;
 
 use super::breaker::{Breaker, BreakerSettings, BreakerState, Verdict};
 use super::budget::BudgetSettings;
-use super::client::{Client, ClientError, ClientSettings};
+use super::client::{Client, ClientSettings};
 use super::failure_log::FailureLog;
 use super::gate::{Gate, Terms};
 use super::retry::Reserve;
+use super::tls::ClientError;
 use super::transport::{Response, Transport};
 use super::{Operation, Stop, classify};
 use crate::clock;
@@ -72,8 +74,21 @@ pub struct UpstreamProvider {
 pub struct Last {
     /// When a balance last came.
     pub success: Option<Timestamp>,
-    /// When an attempt last failed, and how.
-    pub failure: Option<(Timestamp, ErrorKind)>,
+    /// The last attempt that failed.
+    pub failure: Option<LastFailure>,
+}
+
+/// One attempt that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct LastFailure {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What was asked for.
+    pub operation: Operation,
+    /// Its kind, as the metrics count it.
+    pub kind: ErrorKind,
+    /// Why, down to the last cause.
+    pub error: UpstreamError,
 }
 
 /// One call and what it is measured against.
@@ -93,6 +108,12 @@ pub(super) struct Sent {
     pub(super) instant: Option<StoreTime>,
 }
 
+impl fmt::Display for LastFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} call: {}", self.operation.as_str(), self.error)
+    }
+}
+
 impl UpstreamProvider {
     /// Makes the client and an empty state.
     ///
@@ -103,7 +124,7 @@ impl UpstreamProvider {
         shared: Option<Arc<SharedBreaker>>,
         metrics: Arc<ProviderMetrics>,
     ) -> Result<Self, ClientError> {
-        let client = Client::new(settings.client.clone())?;
+        let client = Client::new(&settings.client, settings.attempt_timeout)?;
         Ok(Self::over(Arc::new(client), clock::now, settings, shared, metrics))
     }
 
@@ -293,7 +314,10 @@ impl UpstreamProvider {
         match failed {
             None if operation == Operation::Balance => last.success = Some(now.wall),
             None => {}
-            Some(error) => last.failure = error.kind().map(|kind| (now.wall, kind)).or(last.failure),
+            Some(error) => {
+                let failure = |kind| LastFailure { at: now.wall, operation, kind, error };
+                last.failure = error.kind().map(failure).or(last.failure);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::Upstream;
 use super::credentials::Credentials;
 use super::gate::Terms;
 use super::stop::Stop;
-use crate::domain::{Answer, Failure, Hold, Priority, Ticket, UpstreamError};
+use crate::domain::{Answer, Failure, Hold, HoldRow, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::shared::{Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, Unit};
 
@@ -97,7 +97,7 @@ fn cloned(secrets: Vec<&SecretString>) -> Vec<SecretString> {
 /// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.
 fn shared_hold(stop: &Stop) -> Option<SharedHold> {
     let scope = match stop.error {
-        UpstreamError::Unreachable
+        UpstreamError::Unreachable(_)
         | UpstreamError::Timeout
         | UpstreamError::Busy
         | UpstreamError::Suspended
@@ -117,7 +117,8 @@ fn shared_hold(stop: &Stop) -> Option<SharedHold> {
         }
     };
     let (first, most) = match stop.hold {
-        Hold::None => return None,
+        // Each replica has tokens of its own.
+        Hold::None | Hold::Doubling { row: HoldRow::NewToken, .. } => return None,
         Hold::Fixed(length) | Hold::AsTold(length) => (length, length),
         Hold::Doubling { first, most, .. } => (first, most),
     };

@@ -33,6 +33,17 @@ impl Stop {
         Self { hold: Hold::AsTold(left), ..Self::refused(UpstreamError::Refused, left) }
     }
 
+    /// A new token that the provider did not accept in time.
+    pub(super) fn of_new_token(self) -> Self {
+        let [first, most] = [1, 5].map(Duration::from_secs);
+        Self { hold: Hold::Doubling { row: HoldRow::NewToken, first, most }, ..self }
+    }
+
+    /// Whether a new token was refused, which says nothing of the credentials.
+    pub(super) fn is_of_new_token(&self) -> bool {
+        matches!(self.hold, Hold::Doubling { row: HoldRow::NewToken, .. })
+    }
+
     /// Something that no provider can cause.
     pub(super) fn defect(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request to a provider cannot be built");
@@ -48,7 +59,10 @@ impl Stop {
     /// Whether the hold is that of the account: credentials, the token endpoint, 429, 503 with `Retry-After`.
     pub(super) fn concerns_account(&self) -> bool {
         let by_kind = match self.hold {
-            Hold::AsTold(_) | Hold::Doubling { row: HoldRow::Credentials | HoldRow::Throttled, .. } => true,
+            Hold::AsTold(_)
+            | Hold::Doubling { row: HoldRow::Credentials | HoldRow::NewToken | HoldRow::Throttled, .. } => {
+                true
+            }
             Hold::Doubling { row: HoldRow::Outage, .. } | Hold::Fixed(_) | Hold::None => false,
         };
         by_kind || self.operation == Some(Operation::Token)

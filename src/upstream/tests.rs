@@ -5,7 +5,9 @@
 
 mod bodies;
 mod bounds;
+mod causes;
 mod chance;
+mod endings;
 mod holds;
 mod reconfigured;
 mod request;
@@ -20,7 +22,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock;
-use crate::domain::{Answer, BalanceType, Failure, Order, Priority, ProviderName, UpstreamError};
+use crate::domain::{
+    Answer, BalanceType, Cause, Failure, Order, ParseError, Priority, ProviderName, UpstreamError,
+};
 use crate::metrics::{Metrics, Samples};
 use crate::providers;
 use crate::providers::{Adapter, Authorisation};

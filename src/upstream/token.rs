@@ -20,6 +20,10 @@ const SHORT_LIFE: Duration = Duration::from_mins(1);
 const MARGIN: Duration = Duration::from_secs(30);
 /// Renewals never follow each other faster.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Some providers accept a new token only after a moment. For so long a refusal is not one of the credentials.
+const SETTLING: Duration = Duration::from_secs(10);
+/// A new token that was refused is tried again after this, while the one before it lives.
+const NEXT_TRIAL: Duration = Duration::from_secs(1);
 
 /// A live token.
 #[derive(Debug)]
@@ -27,6 +31,9 @@ pub(super) struct Token {
     authorisation: Authorisation,
     pub(super) renew_at: Instant,
     pub(super) expires_at: Moment,
+    minted_at: Instant,
+    /// Whether the provider has answered a call with it.
+    was_accepted: AtomicBool,
     was_used: AtomicBool,
     first_use: Notify,
 }
@@ -37,6 +44,8 @@ impl Token {
             authorisation: issued.authorisation,
             renew_at: asked_at.monotonic + renewal_after(issued.life),
             expires_at: asked_at.later_by(issued.life),
+            minted_at: asked_at.monotonic,
+            was_accepted: AtomicBool::new(false),
             was_used: AtomicBool::new(false),
             first_use: Notify::new(),
         }
@@ -48,6 +57,11 @@ impl Token {
 
     pub(super) fn is_live(&self, now: Instant) -> bool {
         now < self.expires_at.monotonic
+    }
+
+    /// Whether the provider has accepted it.
+    pub(super) fn was_accepted(&self) -> bool {
+        self.was_accepted.load(Ordering::Acquire)
     }
 
     /// Waits until a balance was asked with it.
@@ -73,16 +87,72 @@ fn renewal_after(life: Duration) -> Duration {
 /// The token of one account, if it has one, and the turn to ask for the next.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    current: Mutex<Option<Arc<Token>>>,
+    state: Mutex<State>,
     /// Held while one read asks; the others wait here and then find its token.
     pub(super) asking: tokio::sync::Mutex<()>,
     refused_renewal: Mutex<Option<Instant>>,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Arc<Token>>,
+    /// The token before it, which the provider accepted; kept until the current one is accepted, too.
+    before: Option<Arc<Token>>,
+    /// When the current token is tried again, after the provider refused it.
+    next_trial: Option<Instant>,
+    /// Since when every new token was refused.
+    refused_since: Option<Instant>,
+}
+
+impl State {
+    /// The live token: the one before the current while that was just refused.
+    fn live(&self, now: Instant) -> Option<&Arc<Token>> {
+        let is_live = |token: &&Arc<Token>| token.is_live(now);
+        let before = self.before.as_ref().filter(is_live);
+        let is_refused = self.next_trial.is_some_and(|next_trial| now < next_trial);
+        before.filter(|_| is_refused).or_else(|| self.current.as_ref().filter(is_live))
+    }
+}
+
 impl Tokens {
     /// The live token.
     pub(super) fn live(&self, now: Instant) -> Option<Arc<Token>> {
-        self.current().as_ref().filter(|token| token.is_live(now)).cloned()
+        self.state().live(now).cloned()
+    }
+
+    /// Notes that the provider accepted this token.
+    pub(super) fn accepted(&self, token: &Arc<Token>) {
+        if token.was_accepted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut state = self.state();
+        if state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
+            (state.before, state.next_trial) = (None, None);
+        }
+        state.refused_since = None;
+    }
+
+    /// Notes that the provider refused this token. True when that says nothing of the credentials yet: it is new and was
+    /// never accepted, and the provider has not refused every new token for [`SETTLING`].
+    pub(super) fn is_settling(&self, token: &Arc<Token>, now: Instant) -> bool {
+        if token.was_accepted() {
+            return false;
+        }
+        let mut state = self.state();
+        let since = *state.refused_since.get_or_insert(now);
+        let is_new = now.saturating_duration_since(token.minted_at) < SETTLING;
+        let has_live = state.before.as_ref().is_some_and(|before| before.is_live(now));
+        is_new && (has_live || now.saturating_duration_since(since) < SETTLING)
+    }
+
+    /// The token to go on with in the place of a new one that was refused: the one before it, while that lives.
+    pub(super) fn before(&self, refused: &Arc<Token>, now: Instant) -> Option<Arc<Token>> {
+        let mut state = self.state();
+        let before = state.before.clone().filter(|before| before.is_live(now))?;
+        if state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, refused)) {
+            state.next_trial = Some(now + NEXT_TRIAL);
+        }
+        Some(before)
     }
 
     /// The live token, noted as used.
@@ -94,22 +164,26 @@ impl Tokens {
 
     /// Whether this is still the one in use.
     pub(super) fn is_current(&self, token: &Arc<Token>) -> bool {
-        self.current().as_ref().is_some_and(|current| Arc::ptr_eq(current, token))
+        self.state().current.as_ref().is_some_and(|current| Arc::ptr_eq(current, token))
     }
 
     /// Takes a new token into use.
     pub(super) fn store(&self, issued: Issued, asked_at: Moment) -> Arc<Token> {
         let token = Arc::new(Token::new(issued, asked_at));
-        *self.current() = Some(Arc::clone(&token));
+        let mut state = self.state();
+        let last = state.current.replace(Arc::clone(&token));
+        // One that was never accepted itself gives its place, but not that of the one before it.
+        state.before = last.filter(|last| last.was_accepted()).or_else(|| state.before.take());
+        state.next_trial = None;
         token
     }
 
     /// Drops the token that a call was refused with; a newer one stays.
     pub(super) fn drop_refused(&self, refused: &Arc<Token>) {
-        let mut current = self.current();
-        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, refused)) {
-            *current = None;
-        }
+        let mut state = self.state();
+        let is_refused = |token: &mut Arc<Token>| Arc::ptr_eq(token, refused);
+        state.current.take_if(is_refused);
+        state.before.take_if(is_refused);
     }
 
     /// Takes the turn of a renewal caused by a 401, or says how long none may be made.
@@ -127,11 +201,11 @@ impl Tokens {
 
     /// When the token expires, by the wall clock.
     pub(super) fn expiry(&self) -> Option<Timestamp> {
-        self.current().as_ref().map(|token| token.expires_at.wall)
+        self.state().current.as_ref().map(|token| token.expires_at.wall)
     }
 
-    fn current(&self) -> MutexGuard<'_, Option<Arc<Token>>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,5 +258,39 @@ mod tests {
         assert_eq!(tokens.take_refused_renewal(now), Ok(()));
         assert_eq!(tokens.take_refused_renewal(now + second * 4), Err(second * 6));
         assert_eq!(tokens.take_refused_renewal(now + second * 10), Ok(()));
+    }
+
+    /// Issue 14, item 15.
+    #[test]
+    fn a_new_token_that_is_refused_leaves_the_one_before_it_in_use() {
+        let (tokens, now) = (Tokens::default(), clock::now());
+        let later = |milliseconds| (now.later_by(Duration::from_millis(milliseconds))).monotonic;
+        let old = tokens.store(issued(60), now);
+        tokens.accepted(&old);
+        let new = tokens.store(issued(60), now);
+
+        assert!(tokens.is_settling(&new, later(0)));
+        assert!(Arc::ptr_eq(&tokens.before(&new, later(0)).unwrap(), &old));
+
+        assert!(Arc::ptr_eq(&tokens.live(later(999)).unwrap(), &old));
+        assert!(Arc::ptr_eq(&tokens.live(later(1000)).unwrap(), &new), "it is tried again");
+        assert!(!tokens.is_settling(&new, later(10_000)), "it is old enough to be refused");
+        tokens.accepted(&new);
+        assert!(tokens.before(&new, later(1000)).is_none());
+    }
+
+    #[test]
+    fn new_tokens_that_are_refused_for_ten_seconds_are_refused_credentials() {
+        let (tokens, now) = (Tokens::default(), clock::now());
+        let first = tokens.store(issued(60), now);
+        assert!(tokens.is_settling(&first, now.monotonic));
+
+        let later = now.later_by(SETTLING);
+        let second = tokens.store(issued(60), later);
+
+        assert!(!tokens.is_settling(&second, later.monotonic));
+        tokens.accepted(&second);
+        let third = tokens.store(issued(60), later);
+        assert!(tokens.is_settling(&third, later.monotonic), "the second was accepted");
     }
 }

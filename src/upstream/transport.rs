@@ -15,7 +15,8 @@ use crate::domain::UpstreamError;
 pub struct Response {
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its whole body.
+    /// Its whole body, without a byte order mark. Bytes that are no UTF-8 are U+FFFD, which no field that is read may
+    /// hold.
     pub body: BytesMut,
 }
 

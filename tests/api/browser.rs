@@ -70,6 +70,13 @@ impl Browser {
 
     /// Calls a method of the `DevTools` protocol.
     pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
+        let mut answer = self.answer(method, params).await;
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// Calls a method; the answer may be an error.
+    async fn answer(&self, method: &str, params: Value) -> Value {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answered, answer) = oneshot::channel();
         self.shared.waiting.lock().unwrap().insert(id, answered);
@@ -79,17 +86,21 @@ impl Browser {
         }
         self.input.lock().unwrap().write_all(format!("{message}\0").as_bytes()).unwrap();
         let answer = tokio::time::timeout(PATIENCE, answer).await.expect("the browser answers in time");
-        let mut answer = answer.expect("the browser runs; install the Debian package chromium");
-        assert!(answer.get("error").is_none(), "{method}: {answer}");
-        answer["result"].take()
+        answer.expect("the browser runs; install the Debian package chromium")
     }
 
     /// The value of an expression on the page.
     pub(crate) async fn value(&self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let mut answer = self.call("Runtime.evaluate", params).await;
-        assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
-        answer["result"]["value"].take()
+        let mut answer = self.answer("Runtime.evaluate", params.clone()).await;
+        // A page that refreshes itself gives way to the next one in the middle of a question.
+        while answer.get("error").is_some_and(|error| error.to_string().contains("context")) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            answer = self.answer("Runtime.evaluate", params.clone()).await;
+        }
+        let result = &mut answer["result"];
+        assert!(result.is_object() && result.get("exceptionDetails").is_none(), "{expression}: {answer}");
+        answer["result"]["result"]["value"].take()
     }
 
     /// The value of an expression that is a text.
@@ -101,7 +112,7 @@ impl Browser {
     pub(crate) async fn until(&self, condition: &str) {
         let end = Instant::now() + PATIENCE;
         while self.value(condition).await != true {
-            let page = self.text("document.body.innerText").await;
+            let page = self.text("document.body ? document.body.innerText : ''").await;
             assert!(Instant::now() < end, "timed out: {condition}, on the page {page}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

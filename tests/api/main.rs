@@ -29,6 +29,7 @@ mod mutual_tls;
 mod on_call;
 mod openapi;
 mod operations;
+mod operations_page;
 mod outages;
 mod pages;
 mod process;

@@ -11,6 +11,8 @@ use crate::process::run;
 
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const OF_AN_ACCOUNT: &str = "/v1/accounts/{account}/balance";
+/// The pattern of a path that the document does not have.
+const NO_OPERATION: &str = "";
 /// Headers of HTTP itself.
 const NOT_OURS: [&str; 3] = ["content-type", "content-length", "date"];
 /// A further account of a provider.
@@ -114,7 +116,7 @@ fn problems() -> Vec<Case> {
         Case::new("unsupported_type", Request::balance("/v1/accounts/pluggo-demo/balance?type=SAVINGS")),
         Case::new("unauthenticated", Request { key: None, ..Request::balance(BRAZIL) }),
         Case::new("account_not_found", Request::balance("/v1/accounts/unknown/balance")),
-        Case::new("not_found", Request::get("/dashboard/{file}", "/dashboard/unknown")),
+        Case::new("not_found", Request::get(NO_OPERATION, "/v1/unknown")),
         Case::new("method_not_allowed", Request { method: "PUT", ..Request::balance(BRAZIL) }),
         Case {
             request: Request {
@@ -191,6 +193,9 @@ fn masked_table(table: &str) -> String {
 /// Asserts that the document describes every part of an answer; returns the names of its headers.
 #[track_caller]
 fn described_headers(document: &Value, request: &Request, reply: &Reply) -> BTreeSet<String> {
+    if request.pattern == NO_OPERATION {
+        return BTreeSet::new();
+    }
     // An unsupported method is described with any operation of the path.
     let method = if request.method == "POST" { "post" } else { "get" };
     let answer = &document["paths"][request.pattern][method]["responses"][reply.status.to_string()];
@@ -248,11 +253,6 @@ fn successes() -> Vec<Request> {
             method: "POST",
             ..Request::get("/v1/accounts/{account}/invalidate", "/v1/accounts/ntxpay-br-demo/invalidate")
         },
-        Request::get("/openapi.json", "/openapi.json"),
-        Request::get("/docs", "/docs"),
-        Request::get("/docs/{file}", "/docs/style.css"),
-        Request::get("/dashboard", "/dashboard"),
-        Request::get("/dashboard/{file}", "/dashboard/script.js"),
     ]
 }
 
@@ -302,7 +302,8 @@ async fn every_operation_is_compared_with_a_real_answer() {
 
     let compared: BTreeSet<_> = successes()
         .iter()
-        .map(|request| format!("{} {}", request.method.to_ascii_lowercase(), request.pattern))
+        .map(|request| (request.method.replace("HEAD", "GET"), request.pattern))
+        .map(|(method, pattern)| format!("{} {pattern}", method.to_ascii_lowercase()))
         .collect();
     assert_eq!(documented, compared);
 }

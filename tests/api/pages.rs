@@ -43,9 +43,7 @@ async fn every_page_needs_no_key_loads_nothing_else_and_is_cached_by_etag() {
 async fn no_other_file_is_served_beside_the_pages() {
     let gateway = Harness::usual().await;
 
-    for path in
-        ["/dashboard/", "/dashboard/index.html", "/dashboard/%ff", "/docs/..", "/docs/style.css/x", "/"]
-    {
+    for path in ["/dashboard/", "/dashboard/index.html", "/dashboard/%ff", "/docs/style.css/x", "//"] {
         gateway.send("GET", path, None, &[]).await.assert_problem(404, "not_found");
     }
     let posted = gateway.send("POST", "/dashboard", None, &[]).await;

@@ -41,6 +41,17 @@ fn every_alert_says_what_it_means_and_how_bad_it_is() {
 }
 
 #[test]
+fn alerts_about_money_belong_to_the_treasury_and_no_others() {
+    for alert in alerts() {
+        let name = word(&alert["alert"]);
+        let is_about_money = !name.starts_with("BalanceGateway");
+
+        assert_eq!(alert["labels"].get("team").is_some(), is_about_money, "{name}");
+        assert!(!is_about_money || alert["labels"]["team"] == "treasury", "{name}");
+    }
+}
+
+#[test]
 fn the_runbook_is_about_the_alerts_in_their_order() {
     let alerts = alerts();
     let alerts: Vec<_> = alerts.iter().map(|alert| word(&alert["alert"])).collect();

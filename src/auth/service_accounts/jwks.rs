@@ -8,23 +8,23 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, P
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
-/// The keys for RS256 and ES256 that have a name. Cloning is cheap.
+/// The named keys for RS256 and ES256. Cloning is cheap.
 #[derive(Clone, Default)]
 pub struct Jwks(Arc<HashMap<String, Key>>);
 
-/// One key, and the one algorithm that it is for.
+/// One key and its algorithm.
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     pub(super) public: DecodingKey,
 }
 
-/// Why a text is no key set to verify tokens with.
+/// Why a text is not a usable key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
     /// Not JSON, or not of this form.
     #[error("expected a JSON Web Key Set")]
     Unreadable,
-    /// No key that could be used.
+    /// No usable key.
     #[error("expected at least one key for RS256 or ES256 with a kid")]
     Empty,
 }
@@ -35,15 +35,15 @@ struct Set {
 }
 
 impl Jwks {
-    /// Reads a key set; keys that are for something else, or unreadable, are left out.
+    /// Parses a key set; keys for other purposes and unreadable keys are skipped.
     ///
     /// # Errors
-    /// [`JwksError`] when nothing is left.
+    /// [`JwksError`] without a usable key.
     pub fn parse(text: &[u8]) -> Result<Self, JwksError> {
         let set: Set = serde_json::from_slice(text).map_err(|_| JwksError::Unreadable)?;
         let mut keys = HashMap::new();
         for (name, key) in set.keys.into_iter().filter_map(key) {
-            // The first of a name counts, so that a later one cannot take its place.
+            // The first key of a name counts, so that a later one cannot replace it.
             keys.entry(name).or_insert(key);
         }
         if keys.is_empty() { Err(JwksError::Empty) } else { Ok(Self(Arc::new(keys))) }

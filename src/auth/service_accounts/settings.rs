@@ -1,4 +1,4 @@
-//! Which service-account tokens are accepted, and where the keys that verify them come from.
+//! The settings of service-account tokens: issuer, audience and the source of keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use tower::BoxError;
 
 use super::jwks::Jwks;
 
-/// Asks for the issuer's keys once; the answer is a JSON Web Key Set.
+/// Fetches the issuer's keys once, as a JSON Web Key Set.
 pub type FetchKeys = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<u8>, BoxError>> + Send + Sync>;
 
-/// Whose tokens are accepted.
+/// The accepted issuer and audience.
 #[derive(Clone, Debug)]
 pub struct KubernetesSettings {
-    /// `iss` of every token.
+    /// The required `iss` of a token.
     pub issuer: String,
-    /// Among the `aud` of every token.
+    /// The required `aud` of a token.
     pub audience: String,
-    /// What tokens are verified with.
+    /// The keys that verify tokens.
     pub keys: KeySource,
 }
 
-/// Where the issuer's keys come from.
+/// The source of the issuer's keys.
 #[derive(Clone)]
 pub enum KeySource {
-    /// They are known.
+    /// Known keys.
     Known(Jwks),
-    /// They are asked for.
+    /// Keys to fetch.
     Fetched(FetchKeys),
 }
 

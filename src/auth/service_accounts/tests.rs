@@ -1,5 +1,5 @@
-//! What needs no signature: which reason comes first, when a token is valid, and when keys are asked for. Forged and
-//! good tokens are in `tests/api/kubernetes.rs`.
+//! Tests without signatures: the order of reasons, the validity of a token, and when keys are fetched. Valid and forged
+//! tokens are in `tests/api/kubernetes.rs`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,7 +21,7 @@ fn part(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(text)
 }
 
-/// A token that nobody signed.
+/// An unsigned token.
 fn token(header: &str, claims: &str) -> String {
     format!("{}.{}.{}", part(header), part(claims), part("no signature"))
 }
@@ -34,7 +34,7 @@ fn verified(not_before: f64, expires: f64) -> token::Verified {
     token::Verified { subject: "somebody".into(), not_before, expires }
 }
 
-/// Keys that are asked for, a count of how often, and what lets each answer go.
+/// A source of keys that counts its fetches and releases each answer on request.
 struct Issuer {
     accounts: Arc<ServiceAccounts>,
     asked: Arc<AtomicUsize>,
@@ -42,7 +42,7 @@ struct Issuer {
 }
 
 impl Issuer {
-    /// Answers in turn, the last one for ever; has been asked for the first.
+    /// Returns the answers in turn, then the last one for ever; the first fetch has started.
     async fn new(answers: &'static [Option<&'static str>]) -> Self {
         let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let (count, go) = (Arc::clone(&asked), Arc::clone(&answer));
@@ -74,7 +74,7 @@ impl Issuer {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Lets the next answer go, and waits until somebody who waits for it has it.
+    /// Releases the next answer, and waits until a waiting request has it.
     async fn answered(&self) {
         self.answer.notify_one();
         self.waited().await;
@@ -86,13 +86,13 @@ impl Issuer {
         waiting.await.expect("nobody waits for an answer that nobody gives");
     }
 
-    /// Lets time pass since the last fetch.
+    /// Advances the time since the last fetch.
     async fn some_time_later(&self) {
         let mut asked = self.accounts.asked.lock().await;
         *asked = asked.map(|asked| asked.checked_sub(FETCH_INTERVAL).unwrap());
     }
 
-    /// Why a token of this key is refused: it is not known, or did not sign.
+    /// The reason for refusing a token of this key: unknown key, or wrong signature.
     fn refusal(&self) -> AuthFailure {
         let token = token(r#"{"alg": "ES256", "kid": "ec"}"#, "{}");
         self.accounts.subject(token.as_bytes(), &[0; 32], now()).unwrap_err()
@@ -100,7 +100,7 @@ impl Issuer {
 }
 
 #[test]
-fn the_first_reason_in_order_is_told() {
+fn the_first_reason_in_order_is_returned() {
     let keys = Jwks::parse(KEYS.as_bytes()).unwrap();
     let expected = settings(KeySource::Known(keys.clone()));
     let two_parts = token("{}", "{}").rsplit_once('.').unwrap().0.to_owned();
@@ -132,7 +132,7 @@ fn the_first_reason_in_order_is_told() {
 }
 
 #[test]
-fn a_token_is_valid_from_nbf_to_exp_and_half_a_minute_around() {
+fn a_token_is_valid_from_nbf_to_exp_with_30_seconds_of_tolerance() {
     let seconds = now().as_duration().as_secs_f64();
     let token = verified(seconds, seconds + 100.0);
     for (after, reason) in [
@@ -174,7 +174,7 @@ fn the_memory_of_tokens_is_bounded_and_keeps_those_that_are_valid() {
 }
 
 #[test]
-fn a_key_set_is_what_tokens_can_be_verified_with() {
+fn a_key_set_keeps_only_keys_that_verify_tokens() {
     let key = |more: &str| KEYS.replace(r#""kid": "ec""#, more);
     for (text, read) in [
         (KEYS.to_owned(), Ok("ec")),
@@ -203,7 +203,7 @@ fn a_key_set_is_what_tokens_can_be_verified_with() {
 }
 
 #[tokio::test]
-async fn keys_are_asked_for_at_once_and_tokens_refused_until_they_come() {
+async fn keys_are_fetched_at_once_and_tokens_refused_until_they_arrive() {
     let issuer = Issuer::new(&[Some(KEYS)]).await;
     assert_eq!(issuer.refusal(), AuthFailure::UnknownKey);
 
@@ -213,7 +213,7 @@ async fn keys_are_asked_for_at_once_and_tokens_refused_until_they_come() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_asks_again_at_most_once_in_ten_seconds() {
+async fn an_unknown_key_causes_a_fetch_at_most_once_in_ten_seconds() {
     let issuer = Issuer::new(&[None, None, Some(KEYS)]).await;
     issuer.answered().await;
     for _ in 0..5 {
@@ -231,7 +231,7 @@ async fn an_unknown_key_asks_again_at_most_once_in_ten_seconds() {
 }
 
 #[tokio::test]
-async fn everybody_waits_for_one_fetch_and_who_leaves_does_not_end_it() {
+async fn all_requests_wait_for_one_fetch_and_a_leaving_one_does_not_end_it() {
     let issuer = Issuer::new(&[None, Some(KEYS)]).await;
     issuer.answered().await;
     issuer.some_time_later().await;
@@ -253,7 +253,7 @@ async fn everybody_waits_for_one_fetch_and_who_leaves_does_not_end_it() {
 }
 
 #[tokio::test]
-async fn too_many_that_would_wait_are_not_kept() {
+async fn too_many_waiting_requests_are_refused_at_once() {
     let issuer = Issuer::new(&[Some(KEYS)]).await;
     let _taken = issuer.accounts.waiting.try_acquire_many(u32::try_from(MOST_WAITING).unwrap()).unwrap();
 
@@ -263,7 +263,7 @@ async fn too_many_that_would_wait_are_not_kept() {
 }
 
 #[tokio::test]
-async fn keys_stay_when_a_fetch_fails_or_brings_none() {
+async fn keys_stay_when_a_fetch_fails_or_is_empty() {
     for bad in [&[Some(KEYS), None][..], &[Some(KEYS), Some("{\"keys\": []}")], &[Some(KEYS), Some("<html>")]]
     {
         let issuer = Issuer::new(bad).await;
@@ -277,7 +277,7 @@ async fn keys_stay_when_a_fetch_fails_or_brings_none() {
 }
 
 #[tokio::test]
-async fn replaced_settings_keep_the_issuers_keys_until_new_ones_come() {
+async fn replaced_settings_keep_the_issuers_keys_until_new_ones_arrive() {
     let issuer = Issuer::new(&[Some(KEYS), None]).await;
     issuer.answered().await;
     let old = issuer.accounts.trust.load_full().unwrap().settings.clone();

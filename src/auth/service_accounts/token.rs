@@ -1,7 +1,7 @@
-//! One token (RFC 7519, signed as RFC 7515 says): read, verified, and held against whom we trust.
+//! One token (RFC 7519, signed as in RFC 7515): parsed, verified, and checked against the trusted issuer.
 //!
-//! jsonwebtoken verifies the signature. The claims are judged here: their time is an argument, and each refusal has
-//! its own reason, in the order in which the reasons are listed.
+//! jsonwebtoken verifies the signature. This file checks the claims: the time is an argument, and each refusal has its
+//! own reason, in the documented order.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use super::jwks::Jwks;
 use super::settings::KubernetesSettings;
 use crate::metrics::AuthFailure;
 
-/// For clocks that differ, in seconds.
+/// Tolerance for clocks that differ, in seconds.
 const LEEWAY: f64 = 30.0;
 const ALGORITHMS: [(&str, Algorithm); 2] = [("RS256", Algorithm::RS256), ("ES256", Algorithm::ES256)];
 
-/// A token that can be read, and is not yet believed.
+/// A parsed token that is not verified yet.
 pub(super) struct Token<'a> {
-    /// The first two parts as they came.
+    /// The first two parts, verbatim.
     signed: &'a str,
     signature: &'a str,
     header: Map<String, Value>,
     claims: Map<String, Value>,
 }
 
-/// A token that its issuer signed for us: whose it is, and from when to when in Unix seconds.
+/// A token that the issuer signed for us: its subject, and its validity in Unix seconds.
 #[derive(Clone, Debug)]
 pub(super) struct Verified {
     pub(super) subject: Arc<str>,
@@ -37,7 +37,7 @@ pub(super) struct Verified {
 }
 
 impl<'a> Token<'a> {
-    /// Reads the three parts; whatever has another number of them is no token.
+    /// Parses the three parts; a text with another number of parts is not a token.
     pub(super) fn parse(text: &'a [u8]) -> Result<Self, AuthFailure> {
         if text.split(|byte| *byte == b'.').count() != 3 {
             return Err(AuthFailure::Unknown);
@@ -50,11 +50,11 @@ impl<'a> Token<'a> {
         let (header, claims) = signed.split_once('.')?;
         URL_SAFE_NO_PAD.decode(signature).ok()?;
         let (header, claims) = (object(header)?, object(claims)?);
-        // Extensions that must be understood; we know none.
+        // Critical extensions; we support none.
         (!header.contains_key("crit")).then_some(Self { signed, signature, header, claims })
     }
 
-    /// Asks whether the issuer signed it, for us.
+    /// Checks that the issuer signed it, for our audience.
     pub(super) fn verify(&self, keys: &Jwks, expected: &KubernetesSettings) -> Result<Verified, AuthFailure> {
         let told = text(&self.header, "alg");
         let allowed = ALGORITHMS.into_iter().find(|(name, _)| *name == told);
@@ -77,13 +77,13 @@ impl<'a> Token<'a> {
         let moment = |name| self.claims.get(name).and_then(Value::as_f64);
         Ok(Verified {
             subject: text(&self.claims, "sub").into(),
-            // Without one the token is not valid at any time.
+            // Without it, the token is never valid.
             not_before: moment("nbf").unwrap_or(f64::INFINITY),
             expires: moment("exp").unwrap_or(f64::NEG_INFINITY),
         })
     }
 
-    /// Whether the audience is the one named, or one of several.
+    /// Whether the audience is ours, or ours is one of several.
     fn is_for(&self, audience: &str) -> bool {
         match self.claims.get("aud") {
             Some(Value::String(one)) => one == audience,
@@ -94,7 +94,7 @@ impl<'a> Token<'a> {
 }
 
 impl Verified {
-    /// Whose it is, if it is valid at this moment.
+    /// The subject, if the token is valid at this moment.
     pub(super) fn at(&self, now: Timestamp) -> Result<Arc<str>, AuthFailure> {
         let now = now.as_duration().as_secs_f64();
         if now >= self.expires + LEEWAY {
@@ -111,7 +111,7 @@ fn object(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-/// A member that is a text, or an empty text, which is nobody's name.
+/// A text member, or an empty text, which matches no name.
 fn text<'a>(object: &'a Map<String, Value>, name: &str) -> &'a str {
     object.get(name).and_then(Value::as_str).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The tokens that were verified, by their digest: a token comes with every request until it expires.
+//! Verified tokens by their digest: callers send the same token until it expires.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::token::Verified;
 
-/// Each takes some 200 bytes. A pod has one token, and a new one about once an hour.
+/// Most remembered tokens; each takes about 200 bytes. A pod has one token, and a new one about once an hour.
 const MOST_TOKENS: usize = 10_000;
 
-/// Tokens whose signature, issuer and audience hold; their time is looked at with every request.
+/// Tokens with verified signature, issuer and audience; their time is checked with every request.
 #[derive(Debug, Default)]
 pub(super) struct VerifiedTokens(Mutex<HashMap<[u8; 32], Verified>>);
 
@@ -19,7 +19,7 @@ impl VerifiedTokens {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    /// Remembers a token. When there are too many, those whose time is over are forgotten, or else all.
+    /// Remembers a token. If there are too many, expired ones are forgotten, or else all.
     pub(super) fn keep(&self, digest: [u8; 32], verified: Verified, now: Timestamp) {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= MOST_TOKENS && !tokens.contains_key(&digest) {

@@ -1,4 +1,4 @@
-//! What a configuration means: defaults, inheritance, shares.
+//! Effective values: defaults, inheritance, shares.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::providers::Authorisation;
 use crate::upstream::Credential;
 
 #[test]
-fn everything_but_three_sections_may_be_left_out() {
+fn only_three_sections_are_required() {
     let bare = LEAST.replace("[server]\n", "").replace("[freshness]\n", "").replace("[metrics]\n[log]\n", "");
 
     let config = parse(&bare).unwrap();
@@ -22,7 +22,7 @@ fn everything_but_three_sections_may_be_left_out() {
 }
 
 #[test]
-fn a_provider_inherits_its_limits_and_cuts_what_it_inherits() {
+fn a_provider_inherits_limits_and_reduces_them_to_its_max_age() {
     for (freshness, provider, fresh_for, max_age) in [
         ("", "", 10, 60),
         ("fresh_for = \"20s\"\nmax_age = \"40s\"", "", 20, 40),
@@ -70,7 +70,7 @@ fn endpoints_join_base_and_path_with_one_slash() {
 }
 
 #[test]
-fn the_budget_left_out_is_the_one_of_the_kind() {
+fn the_default_budget_depends_on_the_kind() {
     let mexico = "kind = \"ntxpay-mx\"\nbase_url = \"https://mx.example\"";
 
     let config = parse(&with("kind = \"avista\"", mexico)).unwrap();
@@ -80,7 +80,7 @@ fn the_budget_left_out_is_the_one_of_the_kind() {
 }
 
 #[test]
-fn an_account_is_off_when_it_or_its_provider_is() {
+fn an_account_is_disabled_with_its_provider() {
     for (place, is_enabled) in [("[log]", true), ("[accounts.a]", false), ("[providers.p]", false)] {
         let text = if place == "[log]" { LEAST.to_owned() } else { with(place, "enabled = false") };
 
@@ -111,7 +111,7 @@ fn balances_are_the_ones_listed_or_the_only_one() {
 }
 
 #[test]
-fn alerts_are_those_of_the_account_or_of_each_of_its_balances() {
+fn alerts_belong_to_the_account_or_to_each_balance() {
     let all = "{ critical = \"500.00\", warning = \"2000.00\", high = \"10000\", blocked_ratio = \"0.5\" }";
     let levels = AlertLevels {
         critical: Threshold::parse("500.00"),
@@ -145,7 +145,7 @@ fn alerts_are_those_of_the_account_or_of_each_of_its_balances() {
 }
 
 #[test]
-fn an_account_is_watched_only_when_it_says_so() {
+fn an_account_is_watched_only_when_configured() {
     for (text, watch) in [("", None), ("watch = \"5m\"", Some(300)), ("watch = \"1s\"", Some(1))] {
         let config = parse(&with("[accounts.a]", text)).unwrap();
 
@@ -155,13 +155,13 @@ fn an_account_is_watched_only_when_it_says_so() {
 }
 
 #[test]
-fn amounts_become_gauges_only_when_that_is_wanted() {
+fn amounts_become_gauges_only_when_configured() {
     assert!(!parse(LEAST).unwrap().server.shows_balances);
     assert!(parse(&with("[metrics]", "balances = true")).unwrap().server.shows_balances);
 }
 
 #[test]
-fn an_identity_is_the_place_and_whom_the_credential_names() {
+fn an_identity_is_the_url_and_the_client_of_the_credential() {
     let identity = |text: &str| parse(text).unwrap().accounts.remove(0).settings.identity;
     let client = |id: &str| {
         let secret = "client_secret = { env = \"TOKEN\" }";
@@ -204,7 +204,7 @@ fn one_newline_at_the_end_of_a_file_is_dropped() {
 }
 
 #[test]
-fn the_request_log_is_told_to_the_server() {
+fn the_request_log_setting_reaches_the_server() {
     let config = parse(&with("[log]", "requests = true\nlevel = \"debug\"")).unwrap();
 
     assert!(config.server.log_requests && config.log.requests);
@@ -212,7 +212,7 @@ fn the_request_log_is_told_to_the_server() {
 }
 
 #[test]
-fn nothing_is_traced_unless_it_is_written() {
+fn tracing_is_off_by_default() {
     let text = with("[log]", "level = \"info\"\n[tracing]\notlp = \"http://collector:4318/\"");
     let (off, on) = (parse(LEAST).unwrap(), parse(&text).unwrap());
 
@@ -224,7 +224,7 @@ fn nothing_is_traced_unless_it_is_written() {
 }
 
 #[test]
-fn with_a_shared_store_nothing_is_divided_and_the_share_is_kept_for_when_it_is_away() {
+fn with_a_shared_store_shares_apply_only_while_it_is_unreachable() {
     let shared = "[shared]\nurl = { env = \"STORE\" }\nkey = { env = \"SHARED_KEY\" }";
     let text = with("[server]", "replicas = 7").replace("[log]", shared);
 
@@ -247,7 +247,7 @@ fn with_a_shared_store_nothing_is_divided_and_the_share_is_kept_for_when_it_is_a
 }
 
 #[test]
-fn a_store_without_a_password_may_stand_in_the_text_and_keys_in_either_alphabet() {
+fn a_store_url_without_a_password_may_be_text_and_keys_may_use_either_alphabet() {
     let folder = Folder::new();
     let (standard, url_safe) = (format!("{}/+8=", "A".repeat(40)), format!("{}_-8", "A".repeat(40)));
     for (file, key) in [("1", standard), ("2", url_safe)] {

@@ -1,4 +1,4 @@
-//! `config/gateway.toml`: complete, true, and ready to run.
+//! `config/gateway.toml`: complete, correct, and ready to run.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn read(text: &str) -> Result<Config, ConfigErrors> {
     parse(text, Path::new("config/gateway.toml"), &|name| (name == "NTXPAY_TOKEN").then(|| "t".to_owned()))
 }
 
-/// The example with its examples switched on and its files in this folder.
+/// The example with its commented lines switched on and its files in this folder.
 fn uncommented(folder: &Folder) -> String {
     let (certificate, key) = certificate();
     for name in ["ca.pem", "client.pem", "ntxpay/client.pem", "tls.crt"] {
@@ -54,8 +54,8 @@ fn the_example_runs_with_the_one_secret_it_asks_for() {
 }
 
 #[test]
-fn its_values_are_the_defaults() {
-    // What has no default: the kind, the reference, the credential, and who may ask for what.
+fn the_example_shows_the_defaults() {
+    // Keys without a default: kind, references, credentials and callers.
     let needed = [
         "[providers.",
         "[accounts.",
@@ -75,7 +75,7 @@ fn its_values_are_the_defaults() {
 }
 
 #[test]
-fn its_commented_examples_are_legal() {
+fn the_commented_examples_are_valid() {
     let folder = Folder::new();
 
     let config = read(&uncommented(&folder)).unwrap_or_else(|errors| panic!("{errors}"));
@@ -87,10 +87,10 @@ fn its_commented_examples_are_legal() {
 }
 
 #[test]
-fn it_mentions_every_key_there_is() {
+fn the_example_mentions_every_key() {
     let folder = Folder::new();
     let text = uncommented(&folder);
-    // Each section names its keys when it meets one that it does not know.
+    // The message about an unknown key lists all keys of a section.
     let spoilt: Vec<String> = text
         .lines()
         .map(|line| {

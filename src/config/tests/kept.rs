@@ -1,4 +1,4 @@
-//! What a reload keeps of secrets and certificates that it cannot read, and where it must not.
+//! Reloads with unreadable secrets and certificates: when the old ones are kept, and when they must not be.
 
 use std::path::Path;
 
@@ -90,7 +90,7 @@ fn an_old_secret_is_not_sent_to_another_provider_address_or_client() {
     }
 }
 
-/// The same kind: the token with which an issuer's keys are asked for.
+/// The same for the token that fetches an issuer's keys.
 #[test]
 fn an_old_token_is_not_sent_to_another_issuer() {
     let folder = Folder::new();
@@ -113,9 +113,9 @@ fn an_old_token_is_not_sent_to_another_issuer() {
     assert!(moved.unwrap_err().contains("auth.kubernetes.jwks.token: expected a readable file"));
 }
 
-/// Issue 14, item 29: so that a leaked caller key can be revoked whatever else is malformed.
+/// Issue 14, item 29: a leaked caller key can be revoked even if other files are malformed.
 #[test]
-fn what_is_readable_but_malformed_keeps_the_old_one_and_blocks_nothing() {
+fn a_malformed_source_keeps_its_old_contents_and_blocks_nothing() {
     let folder = Folder::new();
     let (pem, key) = certificate();
     let path = folder.0.display().to_string();

@@ -1,4 +1,4 @@
-//! Each mistake has its exact line, and all come at once.
+//! Each mistake has its exact line, and all are reported at once.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ fn assert_mistakes(text: &str, expected: &[&str]) {
     assert_eq!(errors.lines().collect::<Vec<_>>(), expected, "{text}");
 }
 
-/// Where something is written, what, and the mistake. `\n` is a line break; the words in capitals are spelled out
-/// in the test, STORE and KEY being the two lines that `[shared]` cannot do without.
+/// Place, inserted text, and mistake. `\n` is a line break. The test expands words in capitals; STORE and KEY are the
+/// two required lines of `[shared]`.
 const WRONG: &str = r#"
 [server] | api = "localhost:1" | server.api: ADDRESS, not "localhost:1"
 [server] | ops = 9090 | server.ops: ADDRESS, not 9090
@@ -143,7 +143,7 @@ fn with_store(text: &str) -> String {
 }
 
 #[test]
-fn a_value_that_cannot_be_is_named_with_its_key() {
+fn an_invalid_value_is_named_with_its_key() {
     for line in WRONG.lines().skip(1) {
         let parts: Vec<String> =
             line.split('|').map(|part| with_store(&part.trim_matches(' ').replace("\\n", "\n"))).collect();
@@ -406,7 +406,7 @@ fn every_mistake_is_listed_at_once_in_order_of_appearance() {
 }
 
 #[test]
-fn text_that_is_no_toml_is_named_by_its_line_only() {
+fn malformed_toml_is_named_by_its_line_only() {
     for (text, expected) in [
         (
             "[server]\napi = s3cr3t\n",
@@ -420,7 +420,7 @@ fn text_that_is_no_toml_is_named_by_its_line_only() {
 }
 
 #[test]
-fn pem_is_looked_at_when_it_is_read() {
+fn pem_is_checked_when_it_is_read() {
     let folder = Folder::new();
     let (certificate, key) = certificate();
     let certificate = folder.file("tls.crt", certificate);
@@ -473,7 +473,7 @@ fn pem_is_looked_at_when_it_is_read() {
 }
 
 #[test]
-fn the_listeners_certificate_key_and_authority_are_tried() {
+fn the_listeners_certificate_key_and_client_ca_are_checked() {
     let folder = Folder::new();
     let (certificate, key) = certificate();
     let (_, other_key) = super::certificate();
@@ -528,7 +528,7 @@ fn the_listeners_certificate_key_and_authority_are_tried() {
 }
 
 #[test]
-fn service_accounts_need_an_issuer_and_are_told_apart() {
+fn service_accounts_need_an_issuer_and_are_unique() {
     let folder = Folder::new();
     let jwks = folder.file("jwks.json", super::JWKS);
     let empty = folder.file("empty.json", "{\"keys\": []}");
@@ -577,7 +577,7 @@ fn service_accounts_need_an_issuer_and_are_told_apart() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_a_mistake_too() {
+fn a_missing_file_is_a_mistake() {
     let error = super::super::load(Path::new("/nowhere/g.toml")).unwrap_err();
 
     let expected = "/nowhere/g.toml: expected a readable file: No such file or directory (os error 2)";

@@ -1,4 +1,4 @@
-//! No secret is ever shown, and none holds what a person cannot see.
+//! No secret is ever shown, and none contains invisible characters.
 
 use std::path::Path;
 
@@ -145,7 +145,7 @@ fn a_secret_with_an_invisible_character_is_refused_with_its_name_and_place() {
     assert!(errors.ends_with(&format!("expected UTF-8, but byte 4 of the file {file} is not")), "{errors}");
 }
 
-/// Every kind of secret that is sent, not the static token alone.
+/// Every kind of sent secret, not only the fixed token.
 #[test]
 fn client_ids_secrets_and_keys_are_visible_ascii_too() {
     let folder = Folder::new();
@@ -197,9 +197,9 @@ fn a_certificate_file_with_a_private_key_is_refused() {
     }
 }
 
-/// Issue 14, item 9: only the CERTIFICATE blocks travel.
+/// Issue 14, item 9: only the CERTIFICATE blocks are sent.
 #[test]
-fn of_a_certificate_file_only_its_certificates_are_sent() {
+fn only_the_certificates_of_a_certificate_file_are_sent() {
     let folder = Folder::new();
     let [(first, _), (second, _)] = [certificate(), certificate()];
     let [first, second] = [first, second].map(|pem| pem.replace("\r\n", "\n").trim().to_owned());
@@ -225,7 +225,7 @@ fn pem_on_one_line_is_refused_with_a_hint() {
     assert!(errors.contains("its line breaks are written as \\n; they must be real line breaks"), "{errors}");
 }
 
-/// Issue 14, item 23: for CI, where neither the files nor the variables are there.
+/// Issue 14, item 23: for CI, which has neither the files nor the variables.
 #[test]
 fn a_configuration_is_checked_without_its_secrets() {
     let folder = Folder::new();

@@ -60,7 +60,7 @@ fn each_unwise_setting_is_named() {
 }
 
 #[test]
-fn a_shared_store_changes_when_too_little_for_each_is_unwise() {
+fn a_share_below_one_is_a_warning_also_with_a_shared_store() {
     let shared = "[shared]\nurl = \"redis://store\"\nkey = { env = \"SHARED_KEY\" }";
     let few =
         "below server.replicas: while the store is away, together they allow more, as each has at least 1";
@@ -88,7 +88,7 @@ fn two_accounts_with_one_credential_are_named() {
 }
 
 #[test]
-fn a_secret_that_others_can_read_is_named() {
+fn a_secret_readable_by_others_is_named() {
     let folder = Folder::new();
     let file = folder.file("token", "t0k3n");
     for (mode, is_open) in [(0o600, false), (0o640, false), (0o644, true)] {

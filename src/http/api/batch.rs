@@ -1,4 +1,4 @@
-//! Many balances in one answer: which are meant, reading them in parallel, and what failed.
+//! Many balances in one answer: selects them, reads them in parallel, and collects failures.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ pub(crate) fn longest_wait(api: &Api) -> Duration {
     api.request_timeout.saturating_sub(MARGIN)
 }
 
-/// What came of each balance, in the order of the answer.
+/// The results, in the order of the answer.
 pub(crate) struct Batch<'a> {
     items: Vec<(Item<'a>, Served)>,
-    /// Named accounts that are not there for this caller.
+    /// Named accounts that do not exist for this caller.
     not_found: BTreeSet<String>,
 }
 
@@ -73,12 +73,12 @@ impl<'a> Batch<'a> {
         Ok(Self { items: items.into_iter().zip(results).collect(), not_found })
     }
 
-    /// The balances that are served.
+    /// The served balances.
     pub(crate) fn found(&self) -> impl Iterator<Item = (&Item<'a>, &Found)> {
         self.items.iter().filter_map(|(item, result)| Some((item, &result.as_ref().ok()?.0)))
     }
 
-    /// The balances that are not, sorted.
+    /// The failed balances, sorted.
     pub(crate) fn missing(&self) -> Vec<Missing<'_>> {
         let failed = self.items.iter().filter_map(|(item, result)| {
             let account = item.open.account.name().as_str();
@@ -94,7 +94,7 @@ impl<'a> Batch<'a> {
         missing
     }
 
-    /// The headers of every batch: never stored, and as old as its oldest balance.
+    /// The headers of a batch: `no-store`, and the age of its oldest balance.
     pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let ages = self.items.iter().filter_map(|(_, result)| Some(result.as_ref().ok()?.1));
@@ -155,13 +155,13 @@ impl<'a> Choice<'a> {
         self
     }
 
-    /// Everything that was asked for, whether or not it exists.
+    /// All requested balances and accounts, existing or not.
     pub(crate) fn len(&self) -> usize {
         self.items.len() + self.not_found.len()
     }
 }
 
-/// Reads all in parallel. What passed the ceiling while others were waited for is looked up again, once.
+/// Reads all in parallel. A balance that expired during the wait for others is looked up again, once.
 async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], asked: &Asked) -> Vec<Served> {
     let mut results = join_all(items.iter().map(|item| item.look_up(api, caller, asked))).await;
     let now = clock::now();

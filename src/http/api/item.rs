@@ -29,7 +29,7 @@ pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a
     }
 }
 
-/// What the request asks of freshness, and how long it waits: at most `longest`.
+/// The freshness demand of the request, and its deadline: at most `longest`.
 pub(crate) fn asked(
     arrival: &Arrival,
     headers: &HeaderMap,
@@ -52,12 +52,12 @@ pub(crate) struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// Finds the balance; its age is judged when all of a batch are there.
+    /// Looks the balance up; its age is checked again when the whole batch is ready.
     pub(crate) async fn look_up(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<Found, Refusal> {
         api.gateway.balance(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
     }
 
-    /// Looks up, counts, and writes what was found, or why nothing was.
+    /// Looks the balance up, counts the outcome, and writes the answer or the problem.
     pub(crate) async fn answer(
         &self,
         api: &Api,
@@ -85,7 +85,7 @@ impl Item<'_> {
         api.gateway.serve(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
     }
 
-    /// The age of what was found; `None` when it may not be served any more.
+    /// The age of the snapshot; `None` if it has expired.
     pub(crate) fn age(&self, found: &Found, now: Moment) -> Option<Duration> {
         found.age(self.open.account.limits(), now)
     }

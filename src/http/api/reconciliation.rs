@@ -1,4 +1,4 @@
-//! `GET /v1/reconciliation`: every balance, read anew, with what there is to say about it and the sums; as JSON or CSV.
+//! `GET /v1/reconciliation`: every balance, read again, with its findings, and sums; as JSON or CSV.
 
 pub(crate) mod content_negotiation;
 mod csv;
@@ -18,7 +18,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use content_negotiation::Form;
 
-/// The sum of one currency over the balances that are there.
+/// The sum of one currency over the served balances.
 #[derive(Serialize)]
 struct SumItem {
     currency: Currency,

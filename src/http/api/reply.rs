@@ -19,10 +19,10 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// `Cache-Control` of an answer that a cache must ask about each time.
 const NOT_KEPT: &str = "private, max-age=0, must-revalidate";
 
-/// What is served of a balance and how old it is, or why nothing is.
+/// A served balance with its age, or a problem.
 pub(crate) type Served = Result<(Found, Duration), Refusal>;
 
-/// Answers with the balance, or with 304 where the caller has this very body.
+/// Answers with the balance, or with 304 if the caller already has this body.
 pub(crate) fn balance(
     found: &Found,
     limits: Limits,
@@ -38,7 +38,7 @@ pub(crate) fn balance(
         response
     } else {
         let mut response = Response::new(whole(found.snapshot.body().clone()));
-        // Room for these headers and for those of the layers: growing would hash each of them again.
+        // Room for all headers, including those of the layers: growing would hash each again.
         response.headers_mut().reserve(16);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
@@ -53,7 +53,7 @@ pub(crate) fn balance(
     response
 }
 
-/// RFC 9211, as the contract spells it.
+/// `Cache-Status` (RFC 9211).
 fn cache_status(via: Via, limits: Limits, age: Duration) -> HeaderValue {
     if let (Via::Memory { .. }, Some(ttl)) = (via, limits.fresh_for.get().checked_sub(age))
         && let Some(hit) = seconds::fresh_hit(ttl.as_secs())
@@ -89,7 +89,7 @@ fn cache_status(via: Via, limits: Limits, age: Duration) -> HeaderValue {
     header::value(text)
 }
 
-/// Writes `hit` with the time that is left of `fresh_for`, negative once it has passed.
+/// Writes `hit` with the rest of `fresh_for`, negative once stale.
 fn write_hit(text: &mut String, limits: Limits, age: Duration) {
     let fresh_for = limits.fresh_for.get();
     // Writing to a string cannot fail.
@@ -104,12 +104,12 @@ fn is_over_fresh_for(limits: Limits, age: Duration) -> bool {
     age > limits.fresh_for.get()
 }
 
-/// Whether a cache of the caller's may keep the answer: some ignore `Age` and would keep it over the ceiling.
+/// Whether the caller's own cache may keep the answer. Some caches ignore `Age` and would keep it over the ceiling.
 fn may_be_kept(via: Via, limits: Limits, age: Duration) -> bool {
     via != Via::Fallback && !is_over_fresh_for(limits, age)
 }
 
-/// What a caller got, for the metrics.
+/// The outcome, for the metrics.
 pub(crate) fn outcome(result: &Served, limits: Limits, arrived: Moment) -> Outcome {
     match result {
         Ok((Found { snapshot, via: Via::Memory { .. } }, _)) => {
@@ -140,7 +140,7 @@ mod tests {
     };
 
     #[test]
-    fn cache_status_is_spelled_as_the_contract_says() {
+    fn cache_status_is_written_as_documented() {
         let read = |absence, is_collapsed| Via::Read { absence, is_collapsed };
         let memory = |is_failing| Via::Memory { is_failing };
         for (via, milliseconds, expected) in [
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entity_tag_is_compared_weakly_and_rubbish_is_ignored() {
+    fn an_entity_tag_is_compared_weakly_and_a_malformed_one_is_ignored() {
         let etag = HeaderValue::from_static("\"abc\"");
         let given = |value: &'static str| {
             HeaderMap::from_iter([(http::header::IF_NONE_MATCH, HeaderValue::from_static(value))])

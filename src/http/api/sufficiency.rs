@@ -15,7 +15,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::state::OpenAccount;
 
-/// The answer, but for the balance itself.
+/// The answer without the balance.
 #[derive(Serialize)]
 struct Checked {
     sufficient: bool,

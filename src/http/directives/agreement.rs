@@ -1,4 +1,4 @@
-//! A second implementation of HTTP's age arithmetic, which knows nothing of ours, judges as we do.
+//! Compares our age arithmetic with an independent implementation of HTTP caching.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{CACHE_CONTROL, wish};
 use crate::domain::{FreshFor, Limits, MaxAge, Moment};
 
-/// A provider's answer with this `Age`, to be judged so long after it came; it was sent in no time.
+/// A provider's answer with this `Age`, evaluated this long after its arrival.
 #[derive(Clone, Copy, Debug)]
 struct Stored {
     age: u64,
@@ -19,7 +19,7 @@ struct Stored {
 }
 
 fn stored() -> impl Strategy<Value = Stored> {
-    // At no time at all after the arrival both sides of a demand are the same instant, which HTTP does not know.
+    // At the very instant of arrival both sides of a demand are equal; HTTP has no such case.
     (0_u64..60, 1_u64..120_000, 1_u64..=60, 1_u64..=60).prop_map(|(age, since, one, other)| {
         let [fresh_for, max_age] = [one.min(other), one.max(other)].map(Duration::from_secs);
         let limits =
@@ -37,7 +37,7 @@ fn request(directives: &str) -> Request<()> {
     Request::get("/").header(CACHE_CONTROL, directives).body(()).unwrap()
 }
 
-/// Our judgement, and the age that it rests on.
+/// Our result, and the age behind it.
 fn ours(stored: Stored, directives: &str) -> (bool, Duration) {
     let received = some_moment();
     let requested_at = received.earlier_by(Duration::from_secs(stored.age));
@@ -47,7 +47,7 @@ fn ours(stored: Stored, directives: &str) -> (bool, Duration) {
     (demand.accepts(requested_at, None) && age < stored.limits.max_age.get(), age)
 }
 
-/// The other's judgement, of an answer that is fresh for `lifetime`.
+/// The other implementation's result, for an answer that is fresh for `lifetime`.
 fn theirs(stored: Stored, lifetime: Duration, directives: &str) -> (bool, Duration) {
     let response = Response::builder()
         .header(CACHE_CONTROL, format!("max-age={}", lifetime.as_secs()))
@@ -76,7 +76,7 @@ proptest! {
         prop_assert_eq!(ours(stored, &directives), theirs(stored, ceiling, &directives));
     }
 
-    /// What is left is counted of `fresh_for`; with none to be left the other's lifetime ends an instant earlier.
+    /// `min-fresh` counts from `fresh_for`. With zero left, the other implementation's lifetime ends an instant earlier.
     #[test]
     fn of_min_fresh(stored in stored(), left in 1_u64..130) {
         let directives = format!("min-fresh={left}");

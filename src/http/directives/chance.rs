@@ -1,4 +1,4 @@
-//! What chance writes into the headers and the query: it never hides what a caller asks.
+//! Random headers and queries: noise never hides a demand of a caller.
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
@@ -14,7 +14,7 @@ fn header(name: HeaderName, value: &str) -> HeaderMap {
     HeaderMap::from_iter([(name, HeaderValue::try_from(value).unwrap())])
 }
 
-/// A list without quotes, which could keep what follows from being a member of its own.
+/// A list without quotes: an open quote would swallow the following members.
 const NOISE: &str = "[ -!#-~]{0,60}";
 
 proptest! {

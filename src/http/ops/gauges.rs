@@ -1,10 +1,10 @@
-//! The gauges that mirror the state at the moment of a scrape. What is not known has no sample.
+//! Gauges of the state at the moment of a scrape. An unknown value has no sample.
 
 use crate::domain::{Amount, BalanceType, Currency, Level, Snapshot};
 use crate::gateway::{AccountStatus, BalanceStatus, Status};
 use crate::metrics::{Family, Samples};
 
-/// Every gauge; those with amounts only when they are to be shown.
+/// All gauges; amounts only if configured.
 pub(super) fn of(status: &Status, shows_balances: bool) -> Samples {
     let mut samples = Samples::default();
     for provider in &status.providers {
@@ -69,7 +69,7 @@ fn labels(balance: &BalanceStatus) -> (&str, &str) {
     (currency, balance.r#type.as_ref().map_or("", BalanceType::as_str))
 }
 
-/// The nearest double: reading a decimal text rounds correctly, which `Decimal`'s own conversion does not.
+/// The nearest double. Parsing decimal text rounds correctly; `Decimal`'s own conversion does not.
 fn nearest(amount: Amount) -> Option<f64> {
     amount.to_string().parse().ok()
 }

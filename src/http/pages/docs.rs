@@ -1,6 +1,5 @@
-//! `GET /docs`: the OpenAPI document for people. The page is written here, so that it needs no script and no viewer.
+//! `GET /docs`: the OpenAPI document for people. The page is rendered here, so it needs no script and no viewer.
 
-mod html;
 mod schema;
 
 use std::sync::LazyLock;
@@ -9,12 +8,12 @@ use axum::response::Response;
 use http::{HeaderMap, Uri};
 use serde_json::Value;
 
+use super::html::Html;
 use super::openapi;
 use super::page;
 use crate::http::problem::{Code, Problem};
-use html::Html;
 
-/// The page's policy also allows pictures in its own text.
+/// The page's policy also allows inline pictures.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -149,7 +148,7 @@ impl<'a> Docs<'a> {
         page.raw("</table>\n</section>\n");
     }
 
-    /// What a reference stands for.
+    /// Resolves a reference.
     fn resolved<'v>(&'v self, value: &'v Value) -> &'v Value {
         let pointer = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
         pointer.and_then(|pointer| self.0.pointer(pointer)).unwrap_or(value)
@@ -187,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_the_document_names_is_on_the_page() {
+    fn the_page_shows_every_part_of_the_document() {
         let document = serde_json::to_value(openapi::document()).unwrap();
         let names = |part: &str| document["components"][part].as_object().unwrap().keys().cloned();
         let paths = document["paths"].as_object().unwrap().keys().cloned();

@@ -1,4 +1,4 @@
-//! A page or a file of one: the same for everybody, open without a key, and closed to everything from outside.
+//! A page or one of its files: equal for all, without a key, and loading nothing from other hosts.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ pub(crate) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 pub(crate) const SVG: &str = "image/svg+xml";
 pub(crate) const JSON: &str = "application/json";
 
-/// What a page may load, run and ask: its own files and this API, nothing else.
+/// A page may load, run and request only its own files and this API.
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::domain::{Hold, UpstreamError};
-use crate::upstream::{classify, credentials};
+use crate::upstream::{classify, credentials, retry_after};
 
 /// Documented answers of token endpoints.
 const ANSWERS: [&str; 3] = [
@@ -82,7 +82,7 @@ proptest! {
     ) {
         let Some(headers) = headers(RETRY_AFTER, value.as_bytes()) else { return Ok(()) };
 
-        let told = classify::retry_after(&headers, now());
+        let told = retry_after::read(&headers, now());
 
         let held = match UpstreamError::Throttled(told).hold() {
             Hold::AsTold(held) => held,
@@ -102,7 +102,7 @@ proptest! {
         let headers = headers(RETRY_AFTER, httpdate::fmt_http_date(date).as_bytes()).unwrap();
 
         let until_then = date.duration_since(SystemTime::from(now())).unwrap_or_default();
-        prop_assert_eq!(classify::retry_after(&headers, now()), Some(until_then));
+        prop_assert_eq!(retry_after::read(&headers, now()), Some(until_then));
     }
 
     #[test]

@@ -45,9 +45,9 @@ async fn each_outcome_is_held_as_long_and_as_far_as_the_contract_says() {
         (Garbage, "Invalid", 5, OfBalance),
         (ChunkedInvalid, "Invalid", 5, OfBalance),
         (EndlessHeaders, "Invalid", 5, OfBalance),
-        (Reset, "Unreachable", 1, OfBalance),
-        (Close, "Unreachable", 1, OfBalance),
-        (CutBody, "Unreachable", 1, OfBalance),
+        (Reset, "Unreachable(Closed)", 1, OfBalance),
+        (Close, "Unreachable(CutShort)", 1, OfBalance),
+        (CutBody, "Unreachable(CutShort)", 1, OfBalance),
     ] {
         let account = Account::new(Kind::Pluggo).await;
         account.queue([Fault::on_balance(fault.clone())]);
@@ -85,7 +85,7 @@ async fn nobody_at_the_door_is_unreachable() {
 
     let failure = account.upstream.read(0, Order::alone(Priority::Plain)).await.result.unwrap_err();
 
-    assert_eq!(failure.error, UpstreamError::Unreachable);
+    assert_eq!(failure.error, UpstreamError::Unreachable(Cause::ConnectionRefused));
     assert_eq!((failure.is_held, wait_seconds(&failure)), (true, 1));
 }
 
@@ -204,7 +204,10 @@ async fn a_connection_that_ends_is_not_used_again_behind_our_back() {
         account.read(0).await.unwrap();
         account.queue([Fault::on_balance(fault)]);
 
-        assert_eq!(account.error(0).await, UpstreamError::Unreachable);
+        assert!(matches!(
+            account.error(0).await,
+            UpstreamError::Unreachable(Cause::Closed | Cause::CutShort)
+        ));
         assert_eq!(account.calls(), [("balance", Some(200)), ("balance", None)]);
     }
 }
@@ -222,5 +225,5 @@ async fn the_last_success_and_failure_are_known() {
 
     assert!(before.success.is_none() && before.failure.is_none());
     assert!(after.success.is_some());
-    assert_eq!(after.failure.map(|(_, kind)| kind), Some(crate::domain::ErrorKind::Throttled));
+    assert_eq!(after.failure.map(|failure| failure.kind), Some(crate::domain::ErrorKind::Throttled));
 }

@@ -7,6 +7,14 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
+#[track_caller]
+fn unreachable(answer: &Answer) -> Cause {
+    match answer.result.as_ref().unwrap_err().error {
+        UpstreamError::Unreachable(cause) => cause,
+        error => panic!("{error:?}"),
+    }
+}
+
 /// The server side of TLS, with a certificate that is the CA at the same time and is returned.
 fn acceptor(wants_certificate: bool, protocol: &[u8]) -> (TlsAcceptor, Vec<u8>) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -68,6 +76,7 @@ async fn a_connection_that_has_gone_silent_is_not_used_again() {
     let setup = Setup::with(Kind::NtxpayMx, |settings| {
         settings.client.extra_ca = Some(ca);
         settings.client.connect_timeout = SECOND;
+        settings.attempt_timeout = SECOND;
         settings.retries = 1;
     });
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
@@ -89,7 +98,7 @@ async fn a_certificate_that_is_missing_is_no_connection() {
 
     let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
 
-    assert_eq!(answer.result.unwrap_err().error, UpstreamError::Unreachable);
+    assert_eq!(unreachable(&answer), Cause::ClientCertificateDemanded);
 }
 
 #[tokio::test]
@@ -100,7 +109,7 @@ async fn a_server_that_nobody_vouches_for_is_no_connection() {
 
     let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
 
-    assert_eq!(answer.result.unwrap_err().error, UpstreamError::Unreachable);
+    assert_eq!(unreachable(&answer), Cause::SelfSigned);
 }
 
 #[tokio::test]
@@ -123,7 +132,7 @@ async fn a_proxy_is_asked_to_connect_and_sees_no_secret() {
     let seen = String::from_utf8_lossy(&seen[..length]);
     assert!(seen.starts_with("CONNECT provider.example:443 HTTP/1.1\r\n"), "{seen}");
     assert!(!seen.contains("s3cr3t"));
-    assert_eq!(read.await.unwrap().result.unwrap_err().error, UpstreamError::Unreachable);
+    assert_eq!(unreachable(&read.await.unwrap()), Cause::Closed);
 }
 
 /// Only a provider on this machine may be asked without TLS, and that leads through no proxy.

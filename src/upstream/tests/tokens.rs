@@ -93,22 +93,76 @@ async fn reads_that_are_refused_together_share_one_renewal() {
     assert_eq!(account.calls().iter().filter(|call| **call == TOKEN).count(), 2);
 }
 
+/// Issue 14, item 15: some providers accept a new token only after a moment.
 #[tokio::test]
-async fn a_renewed_token_that_is_refused_holds_the_account_for_thirty_seconds() {
+async fn a_new_token_that_is_refused_is_tried_again_in_the_same_read() {
     let account = account().await;
     account.queue([refuse().times(2)]);
+
+    assert!(account.read(0).await.is_ok());
+
+    assert_eq!(account.calls(), [TOKEN, REFUSED, REFUSED, GOOD]);
+}
+
+/// Issue 14, item 15: what fails so is held for a second, doubling to five.
+#[tokio::test]
+async fn a_new_token_that_stays_refused_holds_the_account_for_a_second() {
+    let account = account().await;
+    account.queue([refuse().times(100)]);
 
     let failure = account.read(0).await.unwrap_err();
 
     assert_eq!((failure.error, failure.is_held), (UpstreamError::Refused, true));
-    assert_eq!(wait_seconds(&failure), 30);
-    assert_eq!(account.error(1).await, UpstreamError::Refused);
-    assert_eq!(account.calls(), [TOKEN, REFUSED, TOKEN, REFUSED]);
+    assert_eq!(wait_seconds(&failure), 1);
+    assert_eq!(account.error(1).await, UpstreamError::Refused, "it holds the account");
+    assert_eq!(account.calls(), [TOKEN, REFUSED, REFUSED, REFUSED, REFUSED]);
+}
+
+/// Issue 14, item 15: a token call each time would be a storm.
+#[tokio::test]
+async fn a_renewed_token_that_is_refused_leaves_the_one_before_it_in_use() {
+    let account = account().await;
+    account.provider.set_token_life(4);
+    account.read(0).await.unwrap();
+    account.provider.wait_for_calls(3).await;
+    until_idle(&account).await;
+    account.queue([refuse()]);
+
+    account.read(0).await.unwrap();
+    account.read(0).await.unwrap();
+
+    let calls = account.provider.calls();
+    let used: Vec<_> = calls.iter().map(|call| call.header("authorization").unwrap_or_default()).collect();
+    assert_eq!(account.calls(), [TOKEN, GOOD, TOKEN, REFUSED, GOOD, GOOD]);
+    assert_eq!((used[4], used[5]), (used[1], used[1]), "with the token before it");
+    assert_ne!(used[3], used[1]);
+}
+
+#[tokio::test]
+async fn refused_credentials_hold_the_account_for_thirty_seconds() {
+    let account = account().await;
+    account.read(0).await.unwrap();
+    let token = account.upstream.tokens.live(clock::monotonic()).unwrap();
+    let before = clock::monotonic().checked_sub(SECOND * 10).unwrap();
+    assert!(account.upstream.tokens.is_settling(&never_accepted(), before), "since ten seconds");
+    account.queue([refuse().times(100)]);
+
+    let failure = account.read(0).await.unwrap_err();
+
+    assert!(token.was_accepted());
+    assert_eq!((failure.error, wait_seconds(&failure)), (UpstreamError::Refused, 30));
+    assert_eq!(account.calls(), [TOKEN, GOOD, REFUSED, TOKEN, REFUSED]);
+}
+
+fn never_accepted() -> Arc<Token> {
+    let issued = credentials::Issued { authorisation: Authorisation::Bearer("t".into()), life: SECOND * 60 };
+    Tokens::default().store(issued, clock::now())
 }
 
 #[tokio::test]
 async fn a_refusal_soon_after_a_renewal_holds_only_until_the_next_may_be_made() {
     let account = account().await;
+    account.read(0).await.unwrap();
     account.queue([refuse()]);
     account.read(0).await.unwrap();
     tokio::time::sleep(SECOND).await;
@@ -119,7 +173,7 @@ async fn a_refusal_soon_after_a_renewal_holds_only_until_the_next_may_be_made() 
     assert_eq!((failure.error, failure.is_held), (UpstreamError::Refused, true));
     assert!((5..=9).contains(&wait_seconds(&failure)), "{}", wait_seconds(&failure));
     assert_eq!(account.error(1).await, UpstreamError::Refused, "it holds the account");
-    assert_eq!(account.calls(), [TOKEN, REFUSED, TOKEN, GOOD, REFUSED]);
+    assert_eq!(account.calls(), [TOKEN, GOOD, REFUSED, TOKEN, GOOD, REFUSED]);
 }
 
 #[tokio::test]

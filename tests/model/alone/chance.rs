@@ -5,7 +5,7 @@ use fastrand::Rng;
 use super::clock::{GATEWAYS, Ms, SECOND};
 use super::log::Ages;
 use super::schedule::{Action, Asks, BALANCES, Call, Ending, Lag, NotBefore, Reply, Schedule, Step};
-use balance_gateway::domain::{ParseError, Priority, UpstreamError};
+use balance_gateway::domain::{Cause, ParseError, Priority, UpstreamError};
 
 /// Longest time of one read, and of one request.
 const DEADLINE: Ms = 10 * SECOND;
@@ -172,7 +172,7 @@ impl Chance {
     fn error(&mut self) -> UpstreamError {
         let invalid = ParseError { field: "body", problem: "not a JSON object" };
         self.one_of(&[
-            UpstreamError::Unreachable,
+            UpstreamError::Unreachable(Cause::Closed),
             UpstreamError::Throttled(None),
             UpstreamError::Status(500),
             UpstreamError::Refused,

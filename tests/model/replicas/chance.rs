@@ -8,7 +8,7 @@ use crate::alone::clock::{Ms, SECOND};
 use crate::alone::log::Ages;
 use crate::alone::schedule::{Asks, NotBefore};
 use crate::store::Weather;
-use balance_gateway::domain::{ParseError, UpstreamError};
+use balance_gateway::domain::{Cause, ParseError, UpstreamError};
 
 /// Longest time of one read.
 pub(crate) const DEADLINE: Ms = 10 * SECOND;
@@ -174,7 +174,7 @@ impl Chance {
     fn failure(&mut self) -> Ending {
         let invalid = ParseError { field: "body", problem: "not a JSON object" };
         let (error, is_said) = [
-            (UpstreamError::Unreachable, false),
+            (UpstreamError::Unreachable(Cause::Closed), false),
             (UpstreamError::Timeout, false),
             (UpstreamError::Throttled(None), true),
             (UpstreamError::Status(500), true),

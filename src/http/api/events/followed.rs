@@ -19,7 +19,7 @@ use crate::http::state::{Api, OpenAccount};
 /// The balances of one stream, in the order of `/v1/balances`.
 pub(super) struct Followed {
     pub(super) balances: Vec<FollowedBalance>,
-    /// Named accounts that are not there for this caller.
+    /// Named accounts that do not exist for this caller.
     not_found: BTreeSet<String>,
 }
 

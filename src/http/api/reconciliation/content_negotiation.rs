@@ -1,18 +1,18 @@
-//! Which form of an answer a caller wants: `Accept` by RFC 9110, for the one path that has two.
+//! Chooses JSON or CSV by `Accept` (RFC 9110), for the one path that offers both.
 
 use http::HeaderMap;
 use http::header::ACCEPT;
 
 use crate::http::directives::split;
 
-/// The forms of an answer, the one that is ours to choose first.
+/// The forms of an answer, the preferred one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Json,
     Csv,
 }
 
-/// How far a range names a form; a more specific one decides.
+/// How specifically a media range matches a form; the most specific one decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Precision {
     Anything,
@@ -28,7 +28,7 @@ impl Form {
         }
     }
 
-    /// How far `type/subtype` names this form, if it does.
+    /// How specifically `type/subtype` matches this form, if it does.
     fn named_by(self, range: &str) -> Option<Precision> {
         let (main, sub) = self.media_type();
         match range.split_once('/')? {
@@ -42,8 +42,8 @@ impl Form {
     }
 }
 
-/// The form that the caller wants most, JSON where both are equal; `None` when it wants neither. A request that says
-/// nothing readable takes anything.
+/// The form with the highest weight, JSON if equal; `None` if neither is acceptable. A request without a readable
+/// `Accept` accepts any form.
 pub(crate) fn negotiate(headers: &HeaderMap) -> Option<Form> {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let ranges: Vec<_> = lines.flat_map(|line| split(line, ',')).filter_map(range).collect();
@@ -69,7 +69,7 @@ fn range(member: &str) -> Option<(&str, u16)> {
         let (name, value) = parameter.split_once('=')?;
         name.trim_end().eq_ignore_ascii_case("q").then_some(value.trim_start())
     });
-    // One that cannot be read is as if it were not there.
+    // An unreadable range is ignored.
     Some((range, weight.and_then(thousandths).unwrap_or(1000)))
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_heavier_form_is_chosen_and_json_of_equals() {
+    fn the_form_with_the_higher_weight_is_chosen_and_json_if_equal() {
         const JSON: Option<Form> = Some(Form::Json);
         const CSV: Option<Form> = Some(Form::Csv);
         for (lines, expected) in [

@@ -1,5 +1,5 @@
-//! The report as CSV (RFC 4180). No cell can become a formula: names, codes and currencies are of letters and digits,
-//! amounts are numbers, and nothing that a provider wrote gets here.
+//! The report as CSV (RFC 4180). No cell can become a formula: names, codes and currencies consist of letters and
+//! digits, amounts are numbers, and no text of a provider is included.
 
 use std::borrow::Cow;
 
@@ -33,14 +33,14 @@ const COLUMNS: [&str; 15] = [
 
 type Row = [String; COLUMNS.len()];
 
-/// The value of `Content-Disposition`: the name says the day, which has no column.
+/// The value of `Content-Disposition`: the file name has the day, which has no column.
 pub(crate) fn file_name(report_date: Timestamp) -> String {
     let day = snapshot::milliseconds(report_date);
     let day: String = day.chars().take("YYYY-MM-DD".len()).filter(char::is_ascii_digit).collect();
     format!("attachment; filename=\"reconciliation_{day}.csv\"")
 }
 
-/// Writes the balances, then what is missing.
+/// Writes the balances, then the failures.
 pub(crate) fn write(batch: &Batch<'_>) -> Result<Vec<u8>, Problem> {
     let missing = batch.missing();
     let found = batch.found().map(|(item, found)| balance(item, found));
@@ -100,8 +100,8 @@ fn type_of(r#type: Option<&BalanceType>) -> String {
     r#type.map_or("", BalanceType::as_str).to_owned()
 }
 
-/// A name as it is, and what a caller made up in its place percent-encoded, as in the caller's query: `=1+1` would be
-/// a formula to a spreadsheet.
+/// A configured name verbatim; any other text percent-encoded, as in the query: `=1+1` would be a formula in a
+/// spreadsheet.
 fn harmless(account: &str) -> Cow<'_, str> {
     match AccountName::parse(account) {
         Ok(_) => account.into(),
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_account_name_cannot_become_a_formula() {
+    fn a_text_that_is_no_account_name_cannot_become_a_formula() {
         for (account, cell) in [
             ("treasury-br", "treasury-br"),
             ("=1+1", "%3D1%2B1"),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_end_with_a_line_feed_behind_a_carriage_return() {
+    fn rows_end_with_crlf() {
         let mut row = Row::default();
         row[0] = "a".to_owned();
         row[11] = "high \"x\", y".to_owned();

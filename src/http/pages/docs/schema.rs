@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::html::Html;
 use super::{items, text};
+use crate::http::pages::html::Html;
 
 /// The name of the schema that a reference leads to.
 pub(crate) fn name_of(schema: &Value) -> Option<&str> {

@@ -1,4 +1,4 @@
-//! The answers of an operation: what it is for, and one answer with problems per status.
+//! The answers of an operation: its successes, and one answer with problems per status.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use utoipa::openapi::{Content as Described, ContentBuilder, Object, Ref, RefOr, 
 
 use super::headers::{self as header, Header};
 use super::operations::{Answer, Content, Operation};
-use super::{needs_key, schemas};
+use super::schemas;
 use crate::http::problem::Code;
 
 /// On every answer.
@@ -18,9 +18,8 @@ const CALLER: &[&Header] = &[&header::RATE_LIMIT_POLICY, &header::RATE_LIMIT];
 
 /// All answers of an operation.
 pub(crate) fn of(operation: &Operation) -> Responses {
-    let caller: &[&Header] = if needs_key(operation.route) { CALLER } else { &[] };
-    let common = [ALWAYS, operation.headers, caller].concat();
-    // Who is not known has no limit that could be shown.
+    let common = [ALWAYS, operation.headers, CALLER].concat();
+    // An unknown caller has no limit to show.
     let unknown = [ALWAYS, operation.headers].concat();
     let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
     for code in operation.problems.iter().copied().flatten() {
@@ -49,18 +48,12 @@ fn describe(answer: &Answer, common: &[&Header]) -> ResponseBuilder {
             let table = ContentBuilder::new().schema(Some(text)).example(Some(Value::from(csv))).build();
             described.content("application/json", json(schema, example)).content("text/csv", table)
         }
-        Content::AnyJson => {
-            described.content("application/json", Described::new(Some(Object::with_type(Type::Object))))
-        }
         Content::Events(example) => {
             let text = RefOr::<Schema>::from(Object::with_type(Type::String));
             let events =
                 ContentBuilder::new().schema(Some(text)).example(Some(Value::from(*example))).build();
             described.content("text/event-stream", events)
         }
-        Content::Text(types) => types.iter().fold(described, |described, content_type| {
-            described.content(*content_type, Described::new(Some(Object::with_type(Type::String))))
-        }),
     }
 }
 

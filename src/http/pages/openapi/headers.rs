@@ -1,4 +1,4 @@
-//! What an answer says in its head.
+//! Response headers.
 
 use serde_json::Value;
 use utoipa::openapi::header::HeaderBuilder;
@@ -14,7 +14,7 @@ pub(crate) struct Header {
 pub(crate) const REQUEST_ID: Header = Header {
     name: "X-Request-Id",
     example: "5f0c1d6e4b7a49f2a3d8c0b19e7f6a52",
-    description: "The id of the request: the caller's where it is usable, else the gateway's. Its log lines carry it.",
+    description: "The id of the request: the caller's if it is usable, otherwise the gateway's. Log lines contain it.",
 };
 pub(crate) const RATE_LIMIT_POLICY: Header = Header {
     name: "RateLimit-Policy",
@@ -24,22 +24,22 @@ pub(crate) const RATE_LIMIT_POLICY: Header = Header {
 pub(crate) const RATE_LIMIT: Header = Header {
     name: "RateLimit",
     example: "\"caller\";r=99;t=1",
-    description: "What is left of them: `r` units; the next one is there in `t` seconds at the latest.",
+    description: "What is left of the limits: `r` units; the next one is available in at most `t` seconds.",
 };
 pub(crate) const PREFERENCE_APPLIED: Header = Header {
     name: "Preference-Applied",
     example: "wait=2",
-    description: "The `Prefer: wait` of the request, where it had one.",
+    description: "The `Prefer: wait` of the request, if it had one.",
 };
 pub(crate) const CACHE_CONTROL: Header = Header {
     name: "Cache-Control",
     example: "private, max-age=10, must-revalidate",
-    description: "How long the answer may be kept: a single balance while it is fresh, pages as long as they are asked for again, all else not at all (`no-store`).",
+    description: "How long the answer may be cached: a single balance while it is fresh, everything else not at all (`no-store`).",
 };
 pub(crate) const AGE: Header = Header {
     name: "Age",
     example: "3",
-    description: "Whole seconds, rounded up, since the provider was asked; of several balances that of the oldest.",
+    description: "Whole seconds, rounded up, since the read was sent; for several balances, the oldest one's.",
 };
 pub(crate) const ETAG: Header = Header {
     name: "ETag",
@@ -54,23 +54,18 @@ pub(crate) const CACHE_STATUS: Header = Header {
 pub(crate) const RETRY_AFTER: Header = Header {
     name: "Retry-After",
     example: "1",
-    description: "Whole seconds, where waiting helps: whoever waits so long is let in, or the provider is asked again. Equal to `retry_after` in the body.",
+    description: "Whole seconds to wait before a retry. Exact, and equal to `retry_after` in the body.",
 };
 pub(crate) const WWW_AUTHENTICATE: Header =
     Header { name: "WWW-Authenticate", example: "Bearer", description: "How to authenticate." };
 pub(crate) const ALLOW: Header =
-    Header { name: "Allow", example: "GET,HEAD", description: "The methods that are allowed here." };
+    Header { name: "Allow", example: "GET,HEAD", description: "The methods of this path." };
 pub(crate) const VARY: Header =
     Header { name: "Vary", example: "accept", description: "The request headers that choose the answer." };
-pub(crate) const CONTENT_SECURITY_POLICY: Header = Header {
-    name: "Content-Security-Policy",
-    example: crate::http::pages::page::POLICY,
-    description: "What the page may load, run and ask: its own files and this API.",
-};
-pub(crate) const CONTENT_TYPE_OPTIONS: Header = Header {
-    name: "X-Content-Type-Options",
-    example: "nosniff",
-    description: "Forbids browsers to guess the content's type.",
+pub(crate) const CONTENT_DISPOSITION: Header = Header {
+    name: "Content-Disposition",
+    example: "attachment; filename=\"reconciliation_20261121.csv\"",
+    description: "On CSV only: a file name with the UTC day of the report, which has no column.",
 };
 pub(crate) const X_ACCEL_BUFFERING: Header = Header {
     name: "X-Accel-Buffering",
@@ -78,8 +73,8 @@ pub(crate) const X_ACCEL_BUFFERING: Header = Header {
     description: "Tells a proxy such as nginx to pass each event on at once.",
 };
 
-/// Every header that an answer may have beside those of HTTP itself.
-pub(crate) const ALL: [&Header; 15] = [
+/// Every header of an answer, except those of HTTP itself.
+pub(crate) const ALL: [&Header; 14] = [
     &REQUEST_ID,
     &RATE_LIMIT_POLICY,
     &RATE_LIMIT,
@@ -92,8 +87,7 @@ pub(crate) const ALL: [&Header; 15] = [
     &WWW_AUTHENTICATE,
     &ALLOW,
     &VARY,
-    &CONTENT_SECURITY_POLICY,
-    &CONTENT_TYPE_OPTIONS,
+    &CONTENT_DISPOSITION,
     &X_ACCEL_BUFFERING,
 ];
 

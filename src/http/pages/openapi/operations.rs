@@ -1,8 +1,7 @@
-//! What can be asked: one entry per route and method.
+//! Operations: one entry per route and method.
 
 mod accounts;
 mod balances;
-mod pages;
 
 use utoipa::openapi::HttpMethod;
 
@@ -13,7 +12,7 @@ use crate::http::route::Route;
 
 /// Every operation, in the order of the documentation.
 pub(crate) fn all() -> impl Iterator<Item = &'static Operation> {
-    balances::ALL.iter().chain(&accounts::ALL).chain(&pages::ALL)
+    balances::ALL.iter().chain(&accounts::ALL)
 }
 
 /// One route and method.
@@ -37,7 +36,6 @@ pub(crate) struct Operation {
 pub(crate) enum Tag {
     Balances,
     Accounts,
-    Pages,
 }
 
 impl Tag {
@@ -45,7 +43,6 @@ impl Tag {
         match self {
             Self::Balances => "Balances",
             Self::Accounts => "Accounts",
-            Self::Pages => "Pages",
         }
     }
 }
@@ -73,15 +70,11 @@ pub(crate) enum Content {
         example: &'static str,
         csv: &'static str,
     },
-    /// A JSON object that is described elsewhere.
-    AnyJson,
     /// Server-sent events, and a text of some.
     Events(&'static str),
-    /// A text of one of these types.
-    Text(&'static [&'static str]),
 }
 
-/// What every request of a caller may meet.
+/// Problems of every request of a caller.
 const ALWAYS: &[Code] = &[
     Code::InvalidRequest,
     Code::Unauthenticated,
@@ -92,11 +85,11 @@ const ALWAYS: &[Code] = &[
     Code::DeadlineExceeded,
     Code::Internal,
 ];
-/// What a path with an account may meet besides.
+/// Additional problems of a path with an account.
 const ACCOUNT: &[Code] = &[Code::AccountNotFound];
-/// What choosing one of an account's balances may meet.
+/// Problems of selecting a balance of an account.
 const CHOICE: &[Code] = &[Code::UnsupportedCurrency, Code::UnsupportedType];
-/// Why a balance may not be there.
+/// Problems of reading a balance.
 const READ: &[Code] = &[
     Code::Disabled,
     Code::ProviderUnreachable,

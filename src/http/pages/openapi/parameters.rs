@@ -1,11 +1,15 @@
-//! What a request may say: in its path, its query and its head.
+//! Request parameters: in path, query and headers.
 
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter as Described, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat};
 use utoipa::openapi::{Ref, RefOr, Required, Schema, Type};
 
 use super::schemas::{CURRENCY_PATTERN, NAME_PATTERN, TYPE_PATTERN};
+
+/// A plain decimal above zero. It has no look-ahead, which not every language of generated clients knows; with at most
+/// 28 characters, whatever it matches is accepted.
+const POSITIVE_PATTERN: &str = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)$";
 
 /// A parameter of some operations.
 pub(crate) struct Parameter {
@@ -26,7 +30,7 @@ enum Place {
     Head,
 }
 
-/// What a value looks like.
+/// The form of a value.
 #[derive(Clone, Copy)]
 enum Form {
     Text,
@@ -43,15 +47,7 @@ pub(crate) const ACCOUNT: Parameter = Parameter {
     name: "account",
     schema: Form::Pattern(NAME_PATTERN),
     example: Some("ntxpay-br-demo"),
-    description: "An account's name, as in `/v1/accounts`. One that the caller may not see is answered like one that does not exist.",
-};
-pub(crate) const FILE: Parameter = Parameter {
-    component: "File",
-    place: Place::Path,
-    name: "file",
-    schema: Form::Text,
-    example: Some("style.css"),
-    description: "The name of a file that the page needs.",
+    description: "The name of an account, as in `/v1/accounts`. An account that the caller may not see is answered like an unknown one.",
 };
 pub(crate) const CURRENCY: Parameter = Parameter {
     component: "Currency",
@@ -59,7 +55,7 @@ pub(crate) const CURRENCY: Parameter = Parameter {
     name: "currency",
     schema: Form::Pattern(CURRENCY_PATTERN),
     example: None,
-    description: "Chooses the first of the account's balances in this currency; exact and case-sensitive. Left out: the first of all.",
+    description: "Chooses the account's first balance in this currency; exact and case-sensitive. Without it: the first balance.",
 };
 pub(crate) const TYPE: Parameter = Parameter {
     component: "Type",
@@ -67,7 +63,7 @@ pub(crate) const TYPE: Parameter = Parameter {
     name: "type",
     schema: Form::Pattern(TYPE_PATTERN),
     example: None,
-    description: "Chooses the first of the account's balances of this type, as `FIAT` or `CRYPTO`.",
+    description: "Chooses the account's first balance of this type, such as `FIAT` or `CRYPTO`.",
 };
 pub(crate) const NOT_BEFORE: Parameter = Parameter {
     component: "NotBefore",
@@ -75,7 +71,7 @@ pub(crate) const NOT_BEFORE: Parameter = Parameter {
     name: "not_before",
     schema: Form::Instant,
     example: None,
-    description: "The provider must have been asked after this instant (RFC 3339), as `invalidate` returns it. It may be passed on to other replicas.",
+    description: "The read must have been sent after this instant (RFC 3339), as `invalidate` returns it. It is valid on every replica.",
 };
 pub(crate) const ACCOUNTS: Parameter = Parameter {
     component: "Accounts",
@@ -83,7 +79,7 @@ pub(crate) const ACCOUNTS: Parameter = Parameter {
     name: "account",
     schema: Form::Texts,
     example: None,
-    description: "Only these accounts; may be repeated. Left out: every account that the caller may see and that is switched on.",
+    description: "Only these accounts; may be repeated. Without it: every enabled account that the caller may see.",
 };
 pub(crate) const PROVIDER: Parameter = Parameter {
     component: "Provider",
@@ -107,7 +103,7 @@ pub(crate) const AMOUNT: Parameter = Parameter {
     name: "amount",
     schema: Form::Amount,
     example: Some("150.00"),
-    description: "What is to be paid: a plain decimal above 0 of at most 28 digits, without sign, exponent or separators.",
+    description: "The amount to pay: a plain decimal above 0 of at most 28 digits, without sign, exponent or separators.",
 };
 pub(crate) const CACHE_CONTROL: Parameter = Parameter {
     component: "CacheControl",
@@ -115,7 +111,7 @@ pub(crate) const CACHE_CONTROL: Parameter = Parameter {
     name: "Cache-Control",
     schema: Form::Text,
     example: None,
-    description: "What the caller demands of freshness: `no-cache` or `max-age=0` for a read sent after this request arrived, `max-age=N`, `min-fresh=N`, `only-if-cached`, and `stale-if-error[=N]` beside one of them. Without a demand a balance is at most 60 seconds old. Other directives are ignored.",
+    description: "The caller's demand on freshness: `no-cache` or `max-age=0` for a read sent after this request arrived, `max-age=N`, `min-fresh=N`, `only-if-cached`, and with any of them `stale-if-error[=N]`. Without a demand, a balance is at most 60 seconds old. Other directives are ignored.",
 };
 pub(crate) const PREFER: Parameter = Parameter {
     component: "Prefer",
@@ -123,7 +119,7 @@ pub(crate) const PREFER: Parameter = Parameter {
     name: "Prefer",
     schema: Form::Text,
     example: None,
-    description: "`wait=N` (RFC 7240): the caller's own deadline in seconds. The read goes on, and its result is kept for the next request.",
+    description: "`wait=N` (RFC 7240): the caller's own deadline in seconds. After it, the read continues and its result is cached for the next request.",
 };
 pub(crate) const IF_NONE_MATCH: Parameter = Parameter {
     component: "IfNoneMatch",
@@ -131,7 +127,7 @@ pub(crate) const IF_NONE_MATCH: Parameter = Parameter {
     name: "If-None-Match",
     schema: Form::Text,
     example: None,
-    description: "The `ETag` of an earlier answer: 304 where the body is still the same.",
+    description: "The `ETag` of an earlier answer: 304 if the body is still the same.",
 };
 pub(crate) const REQUEST_ID: Parameter = Parameter {
     component: "RequestId",
@@ -139,13 +135,12 @@ pub(crate) const REQUEST_ID: Parameter = Parameter {
     name: "X-Request-Id",
     schema: Form::Text,
     example: None,
-    description: "Taken over where it is 1 to 64 of `A-Z a-z 0-9 . _ -`; else the gateway makes one.",
+    description: "Used if it has 1 to 64 characters of `A-Z a-z 0-9 . _ -`; otherwise the gateway makes one.",
 };
 
 /// Every parameter.
-pub(crate) const ALL: [&Parameter; 13] = [
+pub(crate) const ALL: [&Parameter; 12] = [
     &ACCOUNT,
-    &FILE,
     &CURRENCY,
     &TYPE,
     &NOT_BEFORE,
@@ -191,14 +186,7 @@ impl Form {
             Self::Pattern(pattern) => text().pattern(Some(pattern)).into(),
             Self::Instant => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).into(),
             Self::Seconds => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).into(),
-            Self::Amount => {
-                // 28 digits, and one sign more where there is a point.
-                let whole = text().pattern(Some("^[0-9]*[1-9][0-9]*$")).max_length(Some(28));
-                let decimal = text()
-                    .pattern(Some(r"^([0-9]*[1-9][0-9]*\.[0-9]+|[0-9]+\.[0-9]*[1-9][0-9]*)$"))
-                    .max_length(Some(29));
-                AnyOfBuilder::new().item(whole).item(decimal).into()
-            }
+            Self::Amount => text().pattern(Some(POSITIVE_PATTERN)).max_length(Some(28)).into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The bodies of the answers. `tests/api/openapi.rs` holds them against real ones, field by field.
+//! The bodies of the answers. `tests/api/openapi.rs` compares them with real ones, field by field.
 
 use utoipa::openapi::schema::{
     AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType,
@@ -9,9 +9,9 @@ use crate::http::problem::Code;
 
 /// Names of accounts and providers.
 pub(crate) const NAME_PATTERN: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
-/// ISO 4217 codes, and what stands for a currency that is not in it.
+/// ISO 4217 codes, and the codes of currencies outside it.
 pub(crate) const CURRENCY_PATTERN: &str = "^[A-Z0-9]{2,10}$";
-/// What providers call the kinds of their balances.
+/// The providers' names for types of balances.
 pub(crate) const TYPE_PATTERN: &str = "^[A-Z0-9_]{1,32}$";
 /// An exact decimal with at least the currency's ISO 4217 digits; never an exponent, never `-0`.
 const AMOUNT_PATTERN: &str = r"^-?[0-9]+(\.[0-9]+)?$";
@@ -22,7 +22,7 @@ pub(crate) fn all() -> Vec<(&'static str, RefOr<Schema>)> {
         ("Balance", balance()),
         ("Batch", batch()),
         ("BalanceError", balance_error()),
-        ("Accounts", accounts()),
+        ("AccountList", accounts()),
         ("Sufficiency", sufficiency()),
         ("Reconciliation", reconciliation()),
         ("ReconciledBalance", reconciled_balance()),
@@ -31,7 +31,7 @@ pub(crate) fn all() -> Vec<(&'static str, RefOr<Schema>)> {
     ]
 }
 
-/// A reference to one of them.
+/// A reference to a schema.
 pub(crate) fn reference(name: &str) -> Ref {
     Ref::from_schema_name(name)
 }
@@ -39,7 +39,7 @@ pub(crate) fn reference(name: &str) -> Ref {
 fn balance() -> RefOr<Schema> {
     let reported = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("The provider's money fields under its own names, their text verbatim."))
+        .description(Some("The provider's money fields under its own names, with their original text."))
         .additional_properties(Some(ObjectBuilder::new().schema_type(Type::String)));
     object(
         "One balance: the same fields for every provider. A field that the provider does not report is null; zero is `0.00`.",
@@ -47,15 +47,15 @@ fn balance() -> RefOr<Schema> {
             ("account", name("Our name for the account.").into()),
             ("provider", name("Our name for the provider.").into()),
             ("currency", currency("The currency of all amounts.").into()),
-            ("type", optional(text("The configured type, as `FIAT` or `CRYPTO`."))),
-            ("available", money("What can be spent now.")),
-            ("blocked", optional_money("Held by operations in progress.")),
+            ("type", optional(text("The configured type, such as `FIAT` or `CRYPTO`."))),
+            ("available", money("The amount that can be spent now.")),
+            ("blocked", optional_money("Blocked by operations in progress.")),
             ("reserved", optional_money("Set aside.")),
             ("processing", optional_money("Being processed.")),
             ("total", optional_money("The provider's own total, never computed.")),
             ("reported", reported.into()),
             ("observed_at", optional(instant("The provider's own timestamp."))),
-            ("fetched_at", instant("When the provider was asked, by the gateway's clock.").into()),
+            ("fetched_at", instant("When the read was sent, by the gateway's clock.").into()),
         ],
     )
     .into()
@@ -63,10 +63,10 @@ fn balance() -> RefOr<Schema> {
 
 fn batch() -> RefOr<Schema> {
     object(
-        "Every balance that was asked for: as it is, or why it is not there.",
+        "Every requested balance, or the reason why it is missing.",
         vec![
             ("balances", list("Sorted by account, currency and type.", reference("Balance"))),
-            ("errors", list("Likewise sorted.", reference("BalanceError"))),
+            ("errors", list("Sorted the same way.", reference("BalanceError"))),
             ("complete", flag("True when `errors` is empty.")),
         ],
     )
@@ -75,7 +75,7 @@ fn batch() -> RefOr<Schema> {
 
 fn balance_error() -> RefOr<Schema> {
     object(
-        "One balance that is not served, or an account that does not exist.",
+        "A balance that cannot be served, or an unknown account.",
         vec![
             ("account", text("The account's name.").into()),
             ("currency", optional(text("As configured."))),
@@ -90,8 +90,8 @@ fn accounts() -> RefOr<Schema> {
     let configured = object(
         "A balance of the account; the first is the default.",
         vec![
-            ("currency", optional(text("Null where only an answer tells it."))),
-            ("type", optional(text("As `FIAT` or `CRYPTO`."))),
+            ("currency", optional(text("Null if only an answer shows it."))),
+            ("type", optional(text("Such as `FIAT` or `CRYPTO`."))),
         ],
     );
     let account = object(
@@ -99,11 +99,14 @@ fn accounts() -> RefOr<Schema> {
         vec![
             ("account", name("Our name for it.").into()),
             ("provider", name("Our name for its provider.").into()),
-            ("kind", text("The kind of the provider's interface.").into()),
+            ("kind", text("The kind of the provider's API.").into()),
             ("balances", list("As configured.", configured)),
-            ("fresh_for_seconds", whole("Younger balances are served as they are.").into()),
-            ("max_age_seconds", whole("Older balances are never served.").into()),
-            ("enabled", flag("False when it or its provider is switched off.")),
+            (
+                "fresh_for_seconds",
+                whole("Balances younger than this are served from memory without a refresh.").into(),
+            ),
+            ("max_age_seconds", whole("Balances older than this are never served.").into()),
+            ("enabled", flag("False if the account or its provider is switched off.")),
         ],
     );
     object("The accounts that the caller may see.", vec![("accounts", list("Sorted by name.", account))])
@@ -115,14 +118,9 @@ fn sufficiency() -> RefOr<Schema> {
         "Whether a balance that was read after the request arrived covers an amount.",
         vec![
             ("sufficient", flag("Whether `available` is at least `amount`; always exact.")),
-            ("amount", money("The amount asked for, padded.")),
-            ("available", money("What can be spent now.")),
-            (
-                "shortfall",
-                optional_money(
-                    "What is missing, else zero. Null where it has more digits than 96 bits hold.",
-                ),
-            ),
+            ("amount", money("The requested amount, padded.")),
+            ("available", money("The amount that can be spent now.")),
+            ("shortfall", optional_money("The missing amount, or zero. Null if it needs more than 96 bits.")),
             ("balance", reference("Balance").into()),
         ],
     )
@@ -131,21 +129,21 @@ fn sufficiency() -> RefOr<Schema> {
 
 fn reconciliation() -> RefOr<Schema> {
     let sum = object(
-        "What answered, in one currency.",
+        "The sum of one currency.",
         vec![
             ("currency", currency("The currency.").into()),
-            ("available", optional_money("The exact sum. Null where it has more digits than 96 bits hold.")),
-            ("balances", whole("How many balances were added.").into()),
+            ("available", optional_money("The exact sum. Null if it needs more than 96 bits.")),
+            ("balances", whole("The number of balances in the sum.").into()),
         ],
     );
     object(
-        "Every balance with its state, sums, and what is missing.",
+        "Every balance with its status, the sums, and the missing balances.",
         vec![
             ("report_date", instant("When the request arrived.").into()),
             ("complete", flag("True when `errors` is empty.")),
             ("balances", list("Sorted by account, currency and type.", reference("ReconciledBalance"))),
-            ("sums", list("Per currency, over what answered.", sum)),
-            ("errors", list("What did not answer.", reference("BalanceError"))),
+            ("sums", list("Per currency, over the balances that were read.", sum)),
+            ("errors", list("The missing balances.", reference("BalanceError"))),
         ],
     )
     .into()
@@ -159,7 +157,7 @@ fn reconciled_balance() -> RefOr<Schema> {
         "high_blocked",
     ]));
     let added = object(
-        "What reconciliation adds.",
+        "The fields that reconciliation adds.",
         vec![
             ("status", text("`OK` when `available` is above zero.").enum_values(Some(["OK", "ALERT"])).into()),
             (
@@ -169,7 +167,7 @@ fn reconciled_balance() -> RefOr<Schema> {
                         .pattern(Some(AMOUNT_PATTERN)),
                 ),
             ),
-            ("alerts", list("The configured levels that the balance has passed.", alert)),
+            ("alerts", list("The configured alert levels that the balance has reached.", alert)),
         ],
     );
     AllOfBuilder::new().item(reference("Balance")).item(added).into()
@@ -177,8 +175,8 @@ fn reconciled_balance() -> RefOr<Schema> {
 
 fn invalidated() -> RefOr<Schema> {
     object(
-        "From when on a provider must have been asked.",
-        vec![("not_before", instant("May be passed on as `not_before`, to this replica or another.").into())],
+        "The moment of the invalidation.",
+        vec![("not_before", instant("Pass it as `not_before` to this replica or another.").into())],
     )
     .into()
 }
@@ -186,24 +184,24 @@ fn invalidated() -> RefOr<Schema> {
 fn problem() -> RefOr<Schema> {
     let codes = Code::ALL.iter().map(|code| code.as_str());
     let always = object(
-        "Why there is no answer (RFC 9457). `code` is stable; texts may change. A provider's own words are never in it.",
+        "An error (RFC 9457). `code` is stable; texts may change. It never contains a provider's own text.",
         vec![
             ("type", text("`urn:balance-gateway:problem:` and the code.").into()),
-            ("title", text("What the code means.").into()),
-            ("status", whole("The answer's status; in a list, the one it would have alone.").into()),
-            ("detail", text("More about this case.").into()),
+            ("title", text("The meaning of the code.").into()),
+            ("status", whole("The HTTP status; in a list, the status that it would have alone.").into()),
+            ("detail", text("Details of this case.").into()),
             ("code", text("For programs.").enum_values(Some(codes)).into()),
             ("request_id", text("As in `X-Request-Id`.").into()),
         ],
     );
     always
-        .property("account", text("The account that it is about."))
+        .property("account", text("The account concerned."))
         .property("provider", text("Its provider."))
-        .property("retry_after", whole("Seconds to wait, where that helps.").minimum(Some(1)))
+        .property("retry_after", whole("Seconds to wait before a retry.").minimum(Some(1)))
         .into()
 }
 
-/// An object whose fields are always there.
+/// An object whose fields are always present.
 fn object(description: &str, fields: Vec<(&str, RefOr<Schema>)>) -> ObjectBuilder {
     let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(description));
     fields.into_iter().fold(object, |object, (name, schema)| object.property(name, schema).required(name))

@@ -14,13 +14,16 @@ pub(crate) const ALL: [Operation; 2] = [
         id: "listAccounts",
         tag: Tag::Accounts,
         summary: "The accounts",
-        description: "The accounts that the caller may see, as they are configured. Asks no provider.",
+        description: "The accounts that the caller may see, as configured. No provider is called.",
         parameters: &[&parameter::PREFER, &parameter::REQUEST_ID],
         headers: &[],
         answers: &[Answer {
             status: "200",
             description: "The accounts.",
-            content: Content::Json { schema: "Accounts", example: include_str!("../examples/accounts.json") },
+            content: Content::Json {
+                schema: "AccountList",
+                example: include_str!("../examples/accounts.json"),
+            },
             headers: &[&header::CACHE_CONTROL],
         }],
         problems: &[ALWAYS],
@@ -31,7 +34,7 @@ pub(crate) const ALL: [Operation; 2] = [
         id: "invalidate",
         tag: Tag::Accounts,
         summary: "After a payment",
-        description: "For a caller that has just paid: from now on reads of the account, or of the chosen balance, need a snapshot from after this moment. If that read fails, a request without a demand of its own still gets the last snapshot within 60 seconds, labelled `stale-if-error`; one that passes the returned `not_before` on never does.",
+        description: "For a caller that has just paid: from now on, the account (or the chosen balance) is only served from reads after this moment. If such a read fails, a request without a demand still gets the last balance within 60 seconds, labelled `stale-if-error`. A request with the returned `not_before` never gets an older one.",
         parameters: &[
             &parameter::ACCOUNT,
             &parameter::CURRENCY,

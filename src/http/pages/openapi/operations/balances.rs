@@ -8,7 +8,7 @@ use crate::http::openapi::parameters as parameter;
 use crate::http::problem::Code;
 use crate::http::route::Route;
 
-/// What the answers with one balance say.
+/// Headers of answers with one balance.
 const SINGLE: &[&Header] = &[&header::CACHE_CONTROL, &header::AGE, &header::ETAG, &header::CACHE_STATUS];
 
 pub(crate) const ALL: [Operation; 5] = [
@@ -18,7 +18,7 @@ pub(crate) const ALL: [Operation; 5] = [
         id: "showBalance",
         tag: Tag::Balances,
         summary: "One balance",
-        description: "Served from memory while it is fresh; served at once and refreshed behind it while it is at most 60 seconds old; otherwise read from the provider, whose call concurrent requests share. `Cache-Control` asks for more, and costs a unit of the caller's `forced` limit where it makes a read necessary.",
+        description: "A fresh balance is served from memory. An older one, up to 60 seconds, is served at once while a refresh runs in the background. Otherwise the gateway reads it from the provider, and concurrent requests share that call. With `Cache-Control` a caller can demand a newer balance; if that causes a read, it costs one unit of the caller's `forced` limit.",
         parameters: &[
             &parameter::ACCOUNT,
             &parameter::CURRENCY,
@@ -42,7 +42,7 @@ pub(crate) const ALL: [Operation; 5] = [
             },
             Answer {
                 status: "304",
-                description: "The caller has this very body.",
+                description: "The caller already has this body.",
                 content: Content::Nothing,
                 headers: SINGLE,
             },
@@ -55,7 +55,7 @@ pub(crate) const ALL: [Operation; 5] = [
         id: "checkSufficiency",
         tag: Tag::Balances,
         summary: "Before a payment",
-        description: "Whether the balance covers an amount; for the check right before a payment. Always answered from a read that was sent after the request arrived: `Cache-Control` is ignored, and a failed read is its problem, never an older balance.\n\nA balance says what was so when the provider was asked. Another payment may still spend the money first.",
+        description: "Whether the balance covers an amount: the check right before a payment. The gateway always sends a new read after the request arrived. It ignores `Cache-Control`, and a failed read is an error, never an older balance.\n\nA balance was true at the moment of the read. Another payment may still spend the money first.",
         parameters: &[
             &parameter::ACCOUNT,
             &parameter::AMOUNT,
@@ -67,7 +67,7 @@ pub(crate) const ALL: [Operation; 5] = [
         headers: &[],
         answers: &[Answer {
             status: "200",
-            description: "The comparison, and the balance that it was made on.",
+            description: "The comparison and the balance that it used.",
             content: Content::Json {
                 schema: "Sufficiency",
                 example: include_str!("../examples/sufficiency.json"),
@@ -82,7 +82,7 @@ pub(crate) const ALL: [Operation; 5] = [
         id: "listBalances",
         tag: Tag::Balances,
         summary: "All balances",
-        description: "Every balance that the caller may see, or those of the named accounts, read in parallel. What is not there is an item of `errors`, with the problem that it would have alone. Costs one unit of the caller's limit per balance.",
+        description: "Every balance that the caller may see, or those of the named accounts, read in parallel. A balance that cannot be served is an item of `errors` with the problem that it would have alone. Costs one unit of the caller's limit per balance.",
         parameters: &[
             &parameter::ACCOUNTS,
             &parameter::PROVIDER,
@@ -94,7 +94,7 @@ pub(crate) const ALL: [Operation; 5] = [
         headers: &[],
         answers: &[Answer {
             status: "200",
-            description: "What is there, and why the rest is not.",
+            description: "The balances, and the reason for each missing one.",
             content: Content::Json { schema: "Batch", example: include_str!("../examples/balances.json") },
             headers: &[&header::CACHE_CONTROL, &header::AGE],
         }],
@@ -106,7 +106,7 @@ pub(crate) const ALL: [Operation; 5] = [
         id: "reconcile",
         tag: Tag::Balances,
         summary: "The reconciliation report",
-        description: "Every balance, read after the request arrived, with its state, its alerts and the sums per currency over what answered. A request that says `max-age`, `min-fresh`, `only-if-cached` or `not_before` gets what suffices for that: `max-age=60` is for dashboards. `Accept: text/csv` gives a table (RFC 4180) without sums. Costs one unit of the caller's limit per balance.",
+        description: "Every balance, read after the request arrived, with its status, its alerts, and exact sums per currency. With `max-age`, `min-fresh`, `only-if-cached` or `not_before`, a cached balance that satisfies the demand is enough: use `max-age=60` for dashboards. `Accept: text/csv` returns a table (RFC 4180) without sums. Costs one unit of the caller's limit per balance.",
         parameters: &[
             &parameter::ACCOUNTS,
             &parameter::NOT_BEFORE,
@@ -123,7 +123,7 @@ pub(crate) const ALL: [Operation; 5] = [
                 example: include_str!("../examples/reconciliation.json"),
                 csv: include_str!("../examples/reconciliation.csv"),
             },
-            headers: &[&header::CACHE_CONTROL, &header::AGE],
+            headers: &[&header::CACHE_CONTROL, &header::AGE, &header::CONTENT_DISPOSITION],
         }],
         problems: &[ALWAYS, &[Code::NotAcceptable]],
     },

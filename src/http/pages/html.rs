@@ -1,4 +1,4 @@
-//! Writes HTML; every text is escaped on its way in.
+//! Writes HTML; every text is escaped.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 pub(crate) struct Html(String);
 
 impl Html {
-    /// Adds markup as it is.
+    /// Adds markup verbatim.
     pub(crate) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
@@ -42,7 +42,7 @@ impl Html {
         self.raw("<section id=\"").text(name).raw("\">\n").element("h2", name).raw("\n")
     }
 
-    /// Adds paragraphs, which blank lines part; what stands between back-ticks is code.
+    /// Adds paragraphs, separated by blank lines; text between back-ticks is code.
     pub(crate) fn prose(&mut self, text: &str) -> &mut Self {
         for paragraph in text.split("\n\n") {
             self.raw("<p>");

@@ -61,7 +61,9 @@ impl BalanceCache {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
-            entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build_with_hasher(DigestState::default()),
+            entries: moka::future::Cache::builder()
+                .time_to_idle(IDLE_LIFE)
+                .build_with_hasher(DigestState::default()),
             marks: Marks::default(),
             shared: None,
             clock,

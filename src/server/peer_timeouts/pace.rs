@@ -190,7 +190,8 @@ impl Drop for Exchange {
                 // Answers that began in the same microsecond are as good as each other.
                 // On HTTP/1 it is the only one.
                 let is_oldest = unread.front() == Some(&answered);
-                let index = if is_oldest { Some(0) } else { unread.iter().position(|began| *began == answered) };
+                let index =
+                    if is_oldest { Some(0) } else { unread.iter().position(|began| *began == answered) };
                 index.and_then(|index| unread.remove(index));
             });
         }

@@ -9,6 +9,8 @@ mod byes;
 mod caller;
 mod directives;
 mod dispatch;
+mod forced;
+mod forced_log;
 mod header;
 mod logged;
 mod observe;

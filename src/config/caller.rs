@@ -19,6 +19,41 @@ use crate::limits::LimitSettings;
 
 const LIMIT: LimitSettings = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
 
+/// What `Cache-Control` of a caller's requests does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CacheControl {
+    Obeyed,
+    Ignored,
+}
+
+impl CacheControl {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Obeyed => "obeyed",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+impl Setting for CacheControl {
+    const EXPECTED: &'static str = "\"obeyed\" or \"ignored\"";
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        let known = [Self::Obeyed, Self::Ignored];
+        value.text(Self::EXPECTED, |text| known.into_iter().find(|known| known.as_str() == text))
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
+
+/// The forced limit of a caller that has none of its own.
+fn tenth(limit: LimitSettings) -> LimitSettings {
+    let tenth = |whole: u32| (whole / 10).max(1);
+    LimitSettings { requests: tenth(limit.requests), burst: tenth(limit.burst), ..limit }
+}
+
 /// The identities of the callers so far, each with the key path of its first occurrence.
 #[derive(Default)]
 struct Seen {
@@ -113,10 +148,14 @@ fn read(
     let accounts: Read<Vec<Pattern>> = section.or("accounts", Vec::new());
     let limit = section.or("limit", LIMIT);
     let limit = limit.and_then(|whole| Ok(section.share("limit", whole, replicas?)));
-    let forced: Read<Option<LimitSettings>> = section.optional("forced");
+    let given: Read<Option<LimitSettings>> = section.optional("forced");
+    let has_own_forced = matches!(given, Ok(Some(_)));
+    let cache_control = section.or("cache_control", CacheControl::Obeyed);
     let streams = section.or("streams", NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN));
-    let forced =
-        forced.and_then(|whole| whole.map(|whole| Ok(section.share("forced", whole, replicas?))).transpose());
+    let forced = given.and_then(|given| match given {
+        Some(whole) => Ok(section.share("forced", whole, replicas?)),
+        None => limit.map(tenth).inspect(|forced| section.show("forced", forced)),
+    });
 
     Ok(CallerSettings {
         name: name?,
@@ -124,6 +163,8 @@ fn read(
         accounts: accounts?.into_iter().map(|pattern| pattern.0).collect(),
         limit: limit?,
         forced: forced?,
+        has_own_forced,
+        obeys_cache_control: cache_control? == CacheControl::Obeyed,
         streams: usize::try_from(streams?.get()).unwrap_or(usize::MAX),
     })
 }

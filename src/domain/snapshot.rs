@@ -133,6 +133,16 @@ impl Snapshot {
         self.requested_at.age_at(now).max(by_asker)
     }
 
+    /// By how much the wall clocks of both replicas and the other clocks disagree on its age.
+    #[must_use]
+    pub fn age_difference_at(&self, now: Moment) -> Duration {
+        let by_wall = now.wall.duration_since(self.fetched_at);
+        let by_asker = Duration::try_from(by_wall).unwrap_or_default();
+        // A snapshot from the future by the wall clock disagrees by at least that.
+        let ahead = Duration::try_from(-by_wall).unwrap_or_default();
+        by_asker.abs_diff(self.requested_at.age_at(now)).max(ahead)
+    }
+
     /// When it was requested by the clock of the replica that asked: what its body says.
     #[must_use]
     pub fn fetched_at(&self) -> Timestamp {

@@ -59,6 +59,13 @@ impl StoreTime {
         Self(u64::try_from(instant.as_microsecond()).unwrap_or(0))
     }
 
+    /// The highest number that the store gives by now: where its clock was set back, numbers run ahead of it. The scripts
+    /// have the same bound.
+    #[must_use]
+    pub fn latest_number(self) -> u64 {
+        self.0.saturating_add(micros(Duration::from_hours(1)))
+    }
+
     /// The next whole millisecond.
     #[must_use]
     pub fn rounded_up(self) -> Self {

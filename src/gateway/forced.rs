@@ -1,20 +1,22 @@
 //! The units of a caller's forced limit.
 
+use crate::domain::UpstreamError;
+
 /// A unit of a caller's forced limit, taken for a forced read. Dropping it spends it.
 pub trait Forced {
-    /// Gives the unit back: no read was made.
-    fn give_back(self);
+    /// Gives the unit back: the read was refused, so that the provider was not asked.
+    fn give_back(self, error: UpstreamError);
 }
 
 /// A caller without such a limit.
 impl Forced for () {
-    fn give_back(self) {}
+    fn give_back(self, _: UpstreamError) {}
 }
 
 impl<F: Forced> Forced for Option<F> {
-    fn give_back(self) {
+    fn give_back(self, error: UpstreamError) {
         if let Some(unit) = self {
-            unit.give_back();
+            unit.give_back(error);
         }
     }
 }

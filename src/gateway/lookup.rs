@@ -12,7 +12,7 @@ use super::forced::Forced;
 use super::found::{Found, Via};
 use super::refusal::Refusal;
 use crate::cache::{Absence, BalanceCache, Peek, Question};
-use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, Priority, RetryAfter, UpstreamError};
+use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, RetryAfter, UpstreamError};
 
 /// Reads one balance.
 pub trait Source: Clone + Send + Sync + 'static {
@@ -109,10 +109,10 @@ impl<S: Source> Lookup<'_, S> {
         };
         if let Some(failure) = held {
             self.source.note_refused_by_hold();
-            unit.give_back();
+            unit.give_back(failure.error);
             return self.last_resort(&question, self.failed(failure)).await;
         }
-        let priority = if demand.is_own() { Priority::Demanded } else { Priority::Plain };
+        let priority = demand.priority();
         let Ok(read) = timeout_at(deadline.into(), self.cache.read(&question, priority, read)).await else {
             return self.last_resort(&question, Refusal::DeadlineExceeded).await;
         };
@@ -122,7 +122,7 @@ impl<S: Source> Lookup<'_, S> {
             }
             Err(failure) => {
                 if failure.is_refusal() {
-                    unit.give_back();
+                    unit.give_back(failure.error);
                 }
                 self.last_resort(&question, self.failed(failure)).await
             }

@@ -11,7 +11,6 @@ use super::header;
 use super::settings::CallerSettings;
 use crate::auth::{AccountPattern, Callers};
 use crate::domain::{CallerName, RetryAfter};
-use crate::gateway::Forced;
 use crate::limits::{Limit, Limiter};
 use crate::metrics::{CallerMetrics, LimitPolicy, Metrics, StreamMetrics};
 
@@ -20,7 +19,8 @@ pub(super) struct Caller {
     name: CallerName,
     accounts: Vec<AccountPattern>,
     limit: Arc<Limit>,
-    forced: Option<Arc<Limit>>,
+    forced: Arc<Limit>,
+    obeys_cache_control: bool,
     policy: HeaderValue,
     metrics: CallerMetrics,
     streams: Streams,
@@ -51,15 +51,8 @@ impl Caller {
         let name = &settings.name;
         let made = |policy, settings, before| limiter.limit((name, policy), settings, before, now);
         let limit = made(LimitPolicy::Caller, settings.limit, before.map(|before| &before.limit))?;
-        let forced = match settings.forced {
-            Some(forced) => {
-                let before = before.and_then(|before| before.forced.as_ref());
-                Some(made(LimitPolicy::Forced, forced, before)?)
-            }
-            None => None,
-        };
-        let policies = [Some(limit.policy("caller")), forced.as_ref().map(|forced| forced.policy("forced"))];
-        let policies: Vec<_> = policies.into_iter().flatten().collect();
+        let forced = made(LimitPolicy::Forced, settings.forced, before.map(|before| &before.forced))?;
+        let policies = [limit.policy("caller"), forced.policy("forced")];
         Some(Self {
             policy: header::value(policies.join(", ")),
             metrics: metrics.caller(&settings.name),
@@ -72,6 +65,7 @@ impl Caller {
             accounts: settings.accounts,
             limit,
             forced,
+            obeys_cache_control: settings.obeys_cache_control,
         })
     }
 
@@ -113,12 +107,23 @@ impl Caller {
     }
 
     /// Takes a unit of the forced limit.
-    pub(super) fn charge_forced(&self, now: Instant) -> Result<ForcedUnit<'_>, RetryAfter> {
-        if let Some(Err(retry_after)) = self.forced.as_ref().map(|forced| forced.take(1, now)) {
-            self.metrics.limited(LimitPolicy::Forced);
-            return Err(retry_after);
-        }
-        Ok(ForcedUnit { caller: self, is_spent: true })
+    pub(super) fn charge_forced(&self, now: Instant) -> Result<(), RetryAfter> {
+        self.forced.take(1, now).inspect_err(|_| self.metrics.limited(LimitPolicy::Forced))
+    }
+
+    /// Gives a unit of the forced limit back.
+    pub(super) fn give_forced_back(&self) {
+        self.forced.put_back(1);
+    }
+
+    /// Counts a unit of the forced limit that is spent.
+    pub(super) fn note_forced_read(&self) {
+        self.metrics.forced_read();
+    }
+
+    /// Whether `Cache-Control` of its requests demands anything.
+    pub(super) fn obeys_cache_control(&self) -> bool {
+        self.obeys_cache_control
     }
 
     /// `RateLimit-Policy`, the same for every answer.
@@ -130,34 +135,9 @@ impl Caller {
     pub(super) fn state(&self, now: Instant) -> HeaderValue {
         header::written(|text| {
             self.limit.write_state("caller", now, text);
-            if let Some(forced) = &self.forced {
-                text.extend_from_slice(b", ");
-                forced.write_state("forced", now, text);
-            }
+            text.extend_from_slice(b", ");
+            self.forced.write_state("forced", now, text);
         })
-    }
-}
-
-/// A unit of the forced limit that was taken for one read. It counts as spent unless it is given back.
-pub(super) struct ForcedUnit<'a> {
-    caller: &'a Caller,
-    is_spent: bool,
-}
-
-impl Forced for ForcedUnit<'_> {
-    fn give_back(mut self) {
-        self.is_spent = false;
-        if let Some(forced) = &self.caller.forced {
-            forced.put_back(1);
-        }
-    }
-}
-
-impl Drop for ForcedUnit<'_> {
-    fn drop(&mut self) {
-        if self.is_spent {
-            self.caller.metrics.forced_read();
-        }
     }
 }
 

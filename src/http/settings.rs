@@ -52,8 +52,12 @@ pub struct CallerSettings {
     pub accounts: Vec<AccountPattern>,
     /// The limit of requested balances.
     pub limit: LimitSettings,
-    /// The limit of forced reads.
-    pub forced: Option<LimitSettings>,
+    /// How many of those may make a read necessary.
+    pub forced: LimitSettings,
+    /// Whether the configuration says so, and not the default: a tenth of `limit`.
+    pub has_own_forced: bool,
+    /// Whether `Cache-Control` of its requests demands anything. Some HTTP libraries add it on their own.
+    pub obeys_cache_control: bool,
     /// Event streams open at once.
     pub streams: usize,
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::byes::Byes;
 use super::caller::{self, Caller};
+use super::forced_log::ForcedLog;
 use super::header;
 use super::places::Places;
 use super::route::Route;
@@ -51,6 +52,7 @@ pub(super) struct Lasting {
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
     pub(super) places: Places,
+    pub(super) forced_log: ForcedLog,
     pub(super) shutdown: Shutdown,
     /// The goodbyes of event streams in a drain.
     pub(super) byes: Byes,
@@ -93,6 +95,7 @@ impl Api {
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
             places: Places::default(),
+            forced_log: ForcedLog::default(),
             shutdown,
             byes: Byes::default(),
         };

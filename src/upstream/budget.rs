@@ -103,12 +103,13 @@ impl Budget {
         self.settings.requests.saturating_sub(self.current(now).counted())
     }
 
-    /// The share of a priority: 60, 80 or 100 % of the requests, rounded down, at least one.
+    /// The share of a priority: 60, 80, 90 or 100 % of the requests, rounded down, at least one.
     pub(super) fn share(&self, priority: Priority) -> u32 {
         let percent: u64 = match priority {
             Priority::Background => 60,
             Priority::Plain => 80,
-            Priority::Demanded => 100,
+            Priority::Demanded => 90,
+            Priority::Certain => 100,
         };
         u32::try_from(u64::from(self.settings.requests) * percent / 100).unwrap_or(u32::MAX).max(1)
     }
@@ -153,7 +154,8 @@ mod tests {
         for (requests, priority, share) in [
             (50, Priority::Background, 30),
             (50, Priority::Plain, 40),
-            (50, Priority::Demanded, 50),
+            (50, Priority::Demanded, 45),
+            (50, Priority::Certain, 50),
             (1, Priority::Background, 1),
             (3, Priority::Plain, 2),
         ] {
@@ -169,7 +171,7 @@ mod tests {
     #[test]
     fn a_call_counts_until_the_span_after_its_end() {
         let budget = budget(1);
-        drop(budget.grant(Priority::Demanded, clock::now().monotonic).unwrap());
+        drop(budget.grant(Priority::Certain, clock::now().monotonic).unwrap());
         let ended = clock::now().monotonic;
 
         let wait = budget.grant(Priority::Demanded, ended).unwrap_err();

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use balance_gateway::sandbox::{Fault, FaultKind, Kind};
+use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, KEY, Reply, Setup, digest, record};
+use crate::process::Site;
 
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
 /// The key of a caller that may read only the accounts of the NTX brand.
@@ -389,6 +390,61 @@ async fn a_refused_read_gives_its_forced_unit_back() {
     held.assert_problem(503, "provider_busy");
     assert_eq!(units(&held, "ratelimit", "forced")["r"], 4, "the provider was not asked");
     assert_eq!(gateway.count("forced_reads_total{caller=\"all\"}").await, 1);
+}
+
+#[tokio::test]
+async fn a_caller_whose_cache_control_is_ignored_demands_only_by_other_means() {
+    let gateway = with_caller("cache_control = \"ignored\"\n").await;
+    let path = "/v1/accounts/ntxpay-br-demo/balance";
+    let cold = gateway.get_with(path, &[("cache-control", "only-if-cached")]).await;
+
+    let mut hits = Vec::new();
+    for directive in ["no-cache", "max-age=0", "min-fresh=600", "no-cache, stale-if-error"] {
+        hits.push(gateway.get_with(path, &[("cache-control", directive)]).await);
+    }
+    let not_before = gateway.get(&format!("{path}?not_before=9999-12-31T23:59:59Z")).await;
+    let enough = gateway.get("/v1/accounts/ntxpay-br-demo/sufficiency?amount=1").await;
+    let report = gateway
+        .get_with("/v1/reconciliation?account=ntxpay-br-demo", &[("cache-control", "max-age=60")])
+        .await;
+
+    assert_eq!(cold.header("cache-status"), "balance-gateway; fwd=uri-miss; fwd-status=200; stored");
+    for hit in hits {
+        assert!(hit.header("cache-status").starts_with("balance-gateway; hit; "), "{hit:?}");
+    }
+    assert_eq!(not_before.header("cache-status"), "balance-gateway; fwd=request; fwd-status=200; stored");
+    assert_eq!((enough.status, report.status), (200, 200));
+    assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forced_reads_leave_a_tenth_of_the_budget_and_are_told() {
+    let site = Site::with_provider("", "budget = { requests = 20, per = \"1m\" }").await;
+    let gateway = site.serve().await;
+    let path = "/v1/accounts/treasury/balance";
+    let mut forced = 0;
+    let refused = loop {
+        let reply = gateway.get_with(path, &[("cache-control", "no-cache")]).await;
+        if reply.status != 200 {
+            break reply;
+        }
+        forced += 1;
+    };
+
+    let again = gateway.get_with(path, &[("cache-control", "max-age=0")]).await;
+    let enough = gateway.get_with("/v1/accounts/treasury/sufficiency?amount=1", &[]).await;
+    let not_before = gateway.get_with(&format!("{path}?not_before=9999-12-31T23:59:59Z"), &[]).await;
+
+    // One call was for the token; the last two of twenty are not for headers.
+    assert_eq!(forced, 17);
+    refused.assert_problem(503, "budget_exhausted");
+    again.assert_problem(503, "budget_exhausted");
+    assert_eq!((enough.status, not_before.status), (200, 200));
+    let told = gateway.lines_of("budget_spent_by_forced_reads");
+    assert_eq!(told.len(), 1, "once a minute: {told:?}");
+    assert_eq!((&told[0]["level"], &told[0]["account"]), (&json!("WARN"), &json!("treasury")));
+    // The first of the reads was no forced one: nothing was stored.
+    assert_eq!(told[0]["callers"], "all (16)");
 }
 
 #[tokio::test]

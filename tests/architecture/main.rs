@@ -7,6 +7,8 @@ mod circles;
 mod rules;
 mod source;
 
+use std::path::Path;
+
 use source::{Source, sources};
 
 #[test]
@@ -27,6 +29,15 @@ fn every_row_of_the_import_table_is_used() {
 }
 
 #[test]
+fn the_documented_import_table_is_the_enforced_one() {
+    let document = include_str!("../../docs/architecture.md");
+
+    let missing: Vec<_> = rules::documented_rows().filter(|row| !document.contains(row)).collect();
+
+    assert!(missing.is_empty(), "docs/architecture.md lacks\n{}", missing.join("\n"));
+}
+
+#[test]
 fn no_two_files_import_each_other_in_a_circle() {
     let circles = circles::find(&sources());
 
@@ -42,6 +53,23 @@ fn every_source_begins_with_what_it_is() {
         .collect();
 
     assert!(silent.is_empty(), "{silent:?}");
+}
+
+#[test]
+fn every_source_is_declared_by_its_parent() {
+    let orphans: Vec<_> = source::files("src").into_iter().filter(|path| !is_declared(path)).collect();
+
+    assert!(orphans.is_empty(), "{orphans:?}");
+}
+
+/// Whether the parent of a file under `src` has a `mod` line for it; the roots need none.
+fn is_declared(path: &Path) -> bool {
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let folder = path.parent().unwrap();
+    let is_root = folder.ends_with("src");
+    let parent = if is_root { folder.join("lib.rs") } else { folder.with_extension("rs") };
+    let declares = |text: String| text.lines().any(|line| line.trim().ends_with(&format!("mod {name};")));
+    is_root && matches!(name, "lib" | "main") || std::fs::read_to_string(parent).is_ok_and(declares)
 }
 
 #[test]

@@ -40,6 +40,19 @@ const WITHOUT_FLOATS: [&str; 2] = ["domain", "providers"];
 /// Where time is an argument: no clock is read there.
 const WITHOUT_CLOCKS: [&str; 1] = ["domain"];
 
+/// The rows as `docs/architecture.md` shows them.
+pub(crate) fn documented_rows() -> impl Iterator<Item = String> {
+    let list = |names: &[&str], quote: &str, none: &str| match names {
+        [] => none.to_owned(),
+        names => names.iter().map(|name| format!("{quote}{name}{quote}")).collect::<Vec<_>>().join(", "),
+    };
+    TABLE.into_iter().filter(|(room, ..)| *room != "lib").map(move |(room, allowed, crates)| {
+        let allowed =
+            if allowed == EVERYTHING { "everything".to_owned() } else { list(allowed, "`", "nothing") };
+        format!("| `{room}` | {allowed} | {} |", list(crates, "", "–"))
+    })
+}
+
 /// The rules that a file breaks.
 pub(crate) fn violations(source: &Source) -> Vec<String> {
     let (path, room) = (source.path.display(), source.room());

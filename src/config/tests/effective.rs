@@ -51,12 +51,31 @@ fn budgets_and_limits_are_divided_among_replicas() {
     let config = parse(&text).unwrap();
 
     let caller = &config.callers[0];
-    let forced = caller.forced.unwrap();
+    let forced = caller.forced;
     assert_eq!(config.providers[0].settings.budget.requests, 42);
     assert_eq!((caller.limit.requests, caller.limit.burst), (85, 14));
     assert_eq!((forced.requests, forced.burst), (8, 1));
     assert!(config.masked().contains("\nbudget = { requests = 42, per = \"1m\" }\n"), "{}", config.masked());
     assert!(config.masked().contains("\nforced = { requests = 8, per = \"1m\", burst = 1 }\n"));
+}
+
+#[test]
+fn a_forced_limit_that_is_left_out_is_a_tenth_of_the_limit() {
+    for (limit, replicas, requests, burst) in [
+        ("", 1, 60, 10),
+        ("limit = { requests = 45, per = \"10s\", burst = 9 }", 1, 4, 1),
+        ("limit = { requests = 9, per = \"1m\" }", 1, 1, 1),
+        ("limit = { requests = 600, per = \"1m\" }", 2, 30, 5),
+    ] {
+        let text = with("[server]", &format!("replicas = {replicas}"))
+            .replace("[callers.c]", &format!("[callers.c]\n{limit}"));
+
+        let config = parse(&text).unwrap();
+
+        let forced = config.callers[0].forced;
+        assert_eq!((forced.requests, forced.burst), (requests, burst), "{limit} {replicas}");
+        assert!(!config.callers[0].has_own_forced);
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn the_commented_examples_are_valid() {
 
     assert_eq!(config.providers.len(), 3);
     assert_eq!(config.accounts.len(), 4);
-    assert!(config.callers[0].forced.is_some());
+    assert!(config.callers[0].has_own_forced);
     assert!(config.server.tls.is_some() && config.kubernetes.is_some() && config.shared.is_some());
 }
 

@@ -97,8 +97,8 @@ pub struct Demand {
     pub(super) mark: Option<Mark>,
     /// What the shared store said on arrival; what has a turn is judged by it alone.
     pub(super) ticket: Option<Ticket>,
-    /// Whether the caller asked for more than everybody gets.
-    pub(super) is_own: bool,
+    /// What a read for it ranks as.
+    pub(super) priority: Priority,
     /// Whether the provider must not be asked.
     pub(super) only_if_cached: bool,
     /// The oldest snapshot that will do when the read fails.
@@ -238,7 +238,13 @@ impl Demand {
     /// Whether the caller asked for more than everybody gets.
     #[must_use]
     pub fn is_own(&self) -> bool {
-        self.is_own
+        self.priority > Priority::Plain
+    }
+
+    /// What a read for it ranks as.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.priority
     }
 
     /// Whether the provider must not be asked.
@@ -261,8 +267,10 @@ pub enum Priority {
     Background,
     /// A caller without a demand waits.
     Plain,
-    /// A caller with a demand waits.
+    /// A caller with a demand of its `Cache-Control` waits. HTTP libraries add such demands on their own.
     Demanded,
+    /// A caller that must have a newer balance waits: `sufficiency`, `not_before`, or reconciliation's own demand.
+    Certain,
 }
 
 #[cfg(test)]
@@ -339,9 +347,9 @@ mod tests {
     fn who_says_nothing_of_age_may_be_given_a_new_read() {
         let none = Wish::default();
         let new = Some(Duration::ZERO);
-        assert_eq!(none.or_new(), Wish { max_age: new, ..none });
+        assert_eq!(none.or_new(), Wish { max_age: new, is_certain: true, ..none });
         let on_error = Wish { stale_if_error: Some(seconds(30)), ..none };
-        assert_eq!(on_error.or_new(), Wish { max_age: new, ..on_error });
+        assert_eq!(on_error.or_new(), Wish { max_age: new, is_certain: true, ..on_error });
         for wish in [
             Wish { max_age: Some(seconds(60)), ..none },
             Wish { min_fresh: Some(seconds(1)), ..none },
@@ -349,6 +357,24 @@ mod tests {
             Wish { only_if_cached: true, ..none },
         ] {
             assert_eq!(wish.or_new(), wish);
+        }
+    }
+
+    #[test]
+    fn only_a_demand_of_headers_leaves_room_in_the_budget() {
+        let none = Wish::default();
+        let now = start();
+        for (wish, priority) in [
+            (none, Priority::Plain),
+            (Wish { max_age: Some(seconds(60)), ..none }, Priority::Plain),
+            (Wish { max_age: Some(seconds(0)), ..none }, Priority::Demanded),
+            (Wish { min_fresh: Some(seconds(1)), ..none }, Priority::Demanded),
+            (Wish { not_before: Some(now.wall), ..none }, Priority::Certain),
+            (Wish { not_before: Some(now.wall), max_age: Some(seconds(0)), ..none }, Priority::Certain),
+            (none.or_new(), Priority::Certain),
+            (Wish { max_age: Some(seconds(5)), ..none }.or_new(), Priority::Demanded),
+        ] {
+            assert_eq!(wish.demand(now, LIMITS).priority(), priority, "{wish:?}");
         }
     }
 

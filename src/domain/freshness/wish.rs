@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::demand::{Demand, Limits};
+use super::demand::{Demand, Limits, Priority};
 use crate::domain::moment::Moment;
 
 /// Added to a caller's `not_before`, since it may come from another replica's clock.
@@ -23,6 +23,8 @@ pub struct Wish {
     pub only_if_cached: bool,
     /// When the read fails: the last snapshot up to this age will do.
     pub stale_if_error: Option<Duration>,
+    /// The endpoint itself demands a new read, whatever the headers say.
+    pub is_certain: bool,
 }
 
 impl Wish {
@@ -33,7 +35,7 @@ impl Wish {
             || self.min_fresh.is_some()
             || self.not_before.is_some()
             || self.only_if_cached;
-        Self { max_age: if says_something { self.max_age } else { Some(Duration::ZERO) }, ..self }
+        if says_something { self } else { Self { max_age: Some(Duration::ZERO), is_certain: true, ..self } }
     }
 
     /// Applies the wish to a balance with these limits.
@@ -55,7 +57,13 @@ impl Wish {
             since,
             mark: None,
             ticket: None,
-            is_own: allowed.is_some() || since.is_some() || self.only_if_cached,
+            priority: if since.is_some() || self.is_certain {
+                Priority::Certain
+            } else if allowed.is_some() || self.only_if_cached {
+                Priority::Demanded
+            } else {
+                Priority::Plain
+            },
             only_if_cached: self.only_if_cached,
             fallback: self.stale_if_error.filter(|_| since.is_none()).map(|age| age.min(ceiling)),
         }

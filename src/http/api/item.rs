@@ -5,12 +5,13 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::reply::{self, Served};
-use crate::domain::{Moment, rounded_up};
+use crate::domain::{Moment, Wish, rounded_up};
 use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
 use crate::http::answer::{self, Response};
 use crate::http::arrival::Arrival;
 use crate::http::caller::Caller;
 use crate::http::directives;
+use crate::http::forced::ForcedUnit;
 use crate::http::logged::Logged;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
@@ -36,10 +37,15 @@ pub(crate) fn asked(
     query: &Query<'_>,
     longest: Duration,
 ) -> Result<Asked, Problem> {
+    let not_before = query.not_before()?;
     let wait = arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
     Ok(Asked {
         arrived: arrival.moment,
-        wish: directives::wish(headers, query.not_before()?),
+        wish: if arrival.caller()?.obeys_cache_control() {
+            directives::wish(headers, not_before)
+        } else {
+            Wish { not_before, ..Wish::default() }
+        },
         deadline: arrival.moment.monotonic + wait,
     })
 }
@@ -54,7 +60,8 @@ pub(crate) struct Item<'a> {
 impl Item<'_> {
     /// Looks the balance up; its age is checked again when the whole batch is ready.
     pub(crate) async fn look_up(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<Found, Refusal> {
-        api.gateway.balance(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
+        let charge = |now| ForcedUnit::take(api, caller, self.open, now);
+        api.gateway.balance(&self.open.account, self.slot, asked, charge).await
     }
 
     /// Looks the balance up, counts the outcome, and writes the answer or the problem.
@@ -82,7 +89,8 @@ impl Item<'_> {
     }
 
     async fn serve(&self, api: &Api, caller: &Caller, asked: &Asked) -> Served {
-        api.gateway.serve(&self.open.account, self.slot, asked, |now| caller.charge_forced(now)).await
+        let charge = |now| ForcedUnit::take(api, caller, self.open, now);
+        api.gateway.serve(&self.open.account, self.slot, asked, charge).await
     }
 
     /// The age of the snapshot; `None` if it has expired.

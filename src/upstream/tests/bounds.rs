@@ -232,12 +232,12 @@ async fn a_failing_token_endpoint_counts_for_the_breaker() {
 
 #[tokio::test]
 async fn each_priority_has_its_share_of_the_budget() {
-    let setup = Setup::with(Kind::NtxpayMx, |settings| settings.budget.requests = 5);
+    let setup = Setup::with(Kind::NtxpayMx, |settings| settings.budget.requests = 10);
     let account = setup.start(Kind::NtxpayMx).await;
     let read = |priority| account.upstream.read(0, priority);
 
     let mut served = Vec::new();
-    for priority in [Priority::Background, Priority::Plain, Priority::Demanded] {
+    for priority in [Priority::Background, Priority::Plain, Priority::Demanded, Priority::Certain] {
         let mut count = 0;
         let failure = loop {
             match read(Order::alone(priority)).await.result {
@@ -250,10 +250,10 @@ async fn each_priority_has_its_share_of_the_budget() {
         served.push(count);
     }
 
-    assert_eq!(served, [3, 1, 1]);
-    assert_eq!(account.provider.calls().len(), 5);
-    assert_eq!((account.upstream.budget_limit(), account.upstream.budget_remaining()), (5, 0));
-    assert_eq!(account.counted("reads_refused_total"), ["{provider=\"p\",reason=\"budget\"} 3"]);
+    assert_eq!(served, [6, 2, 1, 1]);
+    assert_eq!(account.provider.calls().len(), 10);
+    assert_eq!((account.upstream.budget_limit(), account.upstream.budget_remaining()), (10, 0));
+    assert_eq!(account.counted("reads_refused_total"), ["{provider=\"p\",reason=\"budget\"} 4"]);
 }
 
 #[tokio::test]

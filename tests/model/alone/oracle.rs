@@ -182,6 +182,7 @@ impl Oracle {
             Priority::Background => Seen::BackgroundRead,
             Priority::Plain => Seen::PlainRead,
             Priority::Demanded => Seen::DemandedRead,
+            Priority::Certain => Seen::CertainRead,
         });
         Ok(())
     }

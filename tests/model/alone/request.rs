@@ -73,6 +73,7 @@ pub(crate) fn wish(asks: &Asks, not_before: Option<Timestamp>) -> Wish {
         not_before,
         only_if_cached: asks.only_if_cached,
         stale_if_error: seconds(asks.stale_if_error),
+        is_certain: false,
     }
 }
 

@@ -82,7 +82,13 @@ impl Caller {
     }
 
     pub(super) fn priority(&self) -> Priority {
-        if self.pass.is_own { Priority::Demanded } else { Priority::Plain }
+        if self.arrival.not_before.is_some() {
+            Priority::Certain
+        } else if self.pass.is_own {
+            Priority::Demanded
+        } else {
+            Priority::Plain
+        }
     }
 
     /// Whether it was waiting for this long already, so that no read's end escaped it.

@@ -189,7 +189,7 @@ impl Oracle {
         }
         let tick = self.now.tick;
         let caller = self.caller(by);
-        let expected = if caller.pass.is_own { Priority::Demanded } else { Priority::Plain };
+        let expected = caller.priority();
         if priority != expected {
             return Err(format!("it is {priority:?}, the caller's is {expected:?}"));
         }

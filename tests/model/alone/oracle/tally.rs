@@ -32,6 +32,7 @@ pub(crate) enum Seen {
     BackgroundRead,
     PlainRead,
     DemandedRead,
+    CertainRead,
     OlderAnswer,
     CeilingPassedAfterArrival,
     OwnWriteRead,
@@ -40,7 +41,7 @@ pub(crate) enum Seen {
 
 impl Seen {
     /// All that the schedules must reach.
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Hit,
         Self::StaleWhileFailing,
         Self::LastSnapshot,
@@ -60,6 +61,7 @@ impl Seen {
         Self::BackgroundRead,
         Self::PlainRead,
         Self::DemandedRead,
+        Self::CertainRead,
         Self::OlderAnswer,
         Self::CeilingPassedAfterArrival,
         Self::OwnWriteRead,

@@ -84,9 +84,8 @@ impl Gateway {
     }
 }
 
-/// Waits for what is being found, unless an account of another identity takes this one's place meanwhile: what is read
-/// then is not what the name means any more, and who waits looks up again. `finding` is pinned by its owner: passed by
-/// value it would be stored twice.
+/// Waits for a lookup, unless a reload replaces the account by one with another identity: then the result belongs to the
+/// old account, and the request looks up again. The owner pins `finding`: passed by value it would be stored twice.
 async fn unless_replaced<T>(
     account: &Account,
     mut finding: Pin<&mut impl Future<Output = T>>,

@@ -6,6 +6,7 @@ mod error;
 mod kubernetes;
 mod lasting;
 mod live;
+mod record;
 mod reload;
 mod sharing;
 mod watches;
@@ -40,6 +41,7 @@ use watches::Watches;
 
 pub use error::BuildError;
 pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
+pub use record::{RecordError, record};
 
 /// Longest wait for the last traces: a hanging collector must not delay a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);

@@ -16,7 +16,7 @@ use super::question::{Question, Terms};
 use moka::ops::compute::Op;
 
 use crate::domain::{
-    Answer, BalanceKey, Clock, Demand, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
+    Answer, BalanceKey, Clock, Demand, DigestState, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
 };
 use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};
@@ -28,7 +28,7 @@ const MOST_ROUNDS: u32 = 4;
 /// The snapshots and held failures of every balance.
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
-    pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
+    pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>, DigestState>,
     /// Time of the last invalidation of each balance; kept while an older snapshot may still be cached.
     pub(super) marks: Marks,
     /// Time of the last change of each balance's credentials.
@@ -64,7 +64,9 @@ impl BalanceCache {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
-            entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build(),
+            entries: moka::future::Cache::builder()
+                .time_to_idle(IDLE_LIFE)
+                .build_with_hasher(DigestState::default()),
             marks: Marks::default(),
             changed_credentials: Marks::default(),
             shared: None,

@@ -1,4 +1,4 @@
-//! The composition root: configuration in, running gateway out. The only file that knows every module.
+//! The composition root: builds and runs a gateway from a configuration. Only this module knows every other.
 
 mod assembly;
 mod build_info;
@@ -6,6 +6,7 @@ mod error;
 mod kubernetes;
 mod lasting;
 mod live;
+mod record;
 mod reload;
 mod sharing;
 mod watches;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
@@ -40,22 +42,28 @@ use watches::Watches;
 
 pub use error::BuildError;
 pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
+pub use record::{RecordError, record};
 
-/// For the last traces, out of what the drain has left: a collector that hangs must not hold up a restart.
+/// Longest wait for the last traces: a hanging collector must not delay a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
-/// The reloading task, or what it would end with where nothing reloads.
+/// Longest wait for a reload that still runs when the last connection has closed.
+const LAST_RELOAD_TIMEOUT: Duration = Duration::from_secs(1);
+/// The reloading task, or its result if nothing reloads.
 type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 
-/// A gateway that is bound and may run.
+/// A gateway with bound listeners, ready to run.
 pub struct App {
     api: Entrance,
     ops: Entrance,
+    /// For notifications, where `server.hooks` is set.
+    hooks: Option<Entrance>,
     api_addr: SocketAddr,
     ops_addr: SocketAddr,
+    hooks_addr: Option<SocketAddr>,
     service: Live<Api>,
     service_accounts: Arc<ServiceAccounts>,
     lasting: Lasting,
-    /// What they start with.
+    /// Their first configuration.
     kubernetes: Option<KubernetesSettings>,
     operations: Ops,
     config: Config,
@@ -65,10 +73,10 @@ pub struct App {
 }
 
 impl App {
-    /// Binds both listeners and makes everything behind them; nothing is served and nobody is asked yet.
+    /// Binds the listeners and builds everything behind them. Nothing is served and no call is made yet.
     ///
     /// # Errors
-    /// [`BuildError`] when an address is taken, or a certificate cannot be used.
+    /// [`BuildError`] when an address is in use, or a certificate is not usable.
     pub fn build(
         config: Config,
         dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
@@ -85,9 +93,11 @@ impl App {
         let settings = &config.server;
         let bind = |addr| server::bind(addr).map_err(|error| BuildError::Bind(addr, error));
         let (api, ops) = (bind(settings.api)?, bind(settings.ops)?);
+        let hooks = settings.hooks.map(bind).transpose()?;
         let parts = ApiParts {
             gateway: Arc::new(gateway),
             callers: config.callers.clone(),
+            hooks: config.hooks.clone(),
             server: settings,
             limiter: &Limiter::new(shared.cloned()),
             tracer: lasting.tracer.clone(),
@@ -103,10 +113,12 @@ impl App {
             dropped_log_lines: Arc::new(dropped_log_lines),
         };
         reload::note_success(&metrics);
+        metrics.set_certificate_expiries(config.own_expiries());
         let bound = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted);
         Ok(Self {
             api_addr: bound(&api, settings.api),
             ops_addr: bound(&ops, settings.ops),
+            hooks_addr: hooks.as_ref().zip(settings.hooks).map(|(hooks, wanted)| bound(hooks, wanted)),
             api: Entrance {
                 listener: api,
                 tls: settings.tls.clone().map(Live::new),
@@ -114,6 +126,12 @@ impl App {
                 workers: Workers::start().map_err(BuildError::Workers)?,
             },
             ops: Entrance { listener: ops, tls: None, metrics: None, workers: Workers::none() },
+            hooks: hooks.map(|listener| Entrance {
+                listener,
+                tls: settings.hooks_tls.clone().map(Live::new),
+                metrics: Some(Arc::clone(&metrics)),
+                workers: Workers::none(),
+            }),
             service,
             service_accounts,
             lasting,
@@ -137,16 +155,22 @@ impl App {
         Self { reloading: Some((watcher, hangups, Box::new(set_log_level))), ..self }
     }
 
-    /// Where callers connect: the real port.
+    /// The bound address of the api port.
     #[must_use]
     pub fn api_addr(&self) -> SocketAddr {
         self.api_addr
     }
 
-    /// Where probes and Prometheus connect: the real port.
+    /// The bound address of the operations port.
     #[must_use]
     pub fn ops_addr(&self) -> SocketAddr {
         self.ops_addr
+    }
+
+    /// Where providers send notifications, if anywhere: the real port.
+    #[must_use]
+    pub fn hooks_addr(&self) -> Option<SocketAddr> {
+        self.hooks_addr
     }
 
     /// The handle that begins the drain.
@@ -155,19 +179,20 @@ impl App {
         self.shutdown.clone()
     }
 
-    /// Serves until a drain has begun and is over. The operations side answers to the end.
+    /// Serves until a drain ends. The operations port answers to the end.
     pub async fn run(self) {
         let limits = Live::new(ListenerSettings::from(&self.config.server));
         let server = Live::new(self.config.server.clone());
         let tls = self.api.tls.clone();
-        // Ready without the issuer's keys: callers with keys of their own need not wait for them.
+        // Ready without the issuer's keys: callers with caller keys need not wait for them.
         self.service_accounts.replace(self.kubernetes);
         let operations = ops::router(self.operations).with_state(());
         let operations = server::serve(self.ops, operations, limits.clone(), self.shutdown.until_cut());
         let operations = tokio::spawn(operations);
-        tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
+        let hooks_addr = self.hooks_addr.map(tracing::field::display);
+        tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, hooks = hooks_addr, "ready");
 
-        // Ready without the store: until it is there, each replica goes on alone.
+        // Ready without the store: until it is reachable, each replica works alone.
         self.lasting.sharing.start();
         let stop_sharing = self.lasting.sharing.end();
         let stop_watching = CancellationToken::new();
@@ -183,6 +208,11 @@ impl App {
             clock::now().monotonic + settings.drain_timeout
         });
         let service = http::api_service(&self.service);
+        let hooks_tls = self.hooks.as_ref().and_then(|hooks| hooks.tls.clone());
+        let hooks = self.hooks.map(|hooks| {
+            let service = http::hooks_service(&self.service);
+            tokio::spawn(server::serve(hooks, service, limits.clone(), self.shutdown.clone()))
+        });
         let reloads = match self.reloading {
             None => Reloading::Left(std::future::ready(Ok(self.lasting))),
             Some((file_watcher, hangups, set_log_level)) => {
@@ -193,6 +223,7 @@ impl App {
                     api: self.service,
                     listener: limits.clone(),
                     tls,
+                    hooks_tls,
                     service_accounts: self.service_accounts,
                     lasting: self.lasting,
                     server,
@@ -204,11 +235,18 @@ impl App {
             }
         };
         let drained = server::serve(self.api, service, limits, self.shutdown.clone()).await;
+        let drained_hooks = match hooks {
+            Some(hooks) => hooks.await.map_or(0, |drained| drained.cut),
+            None => 0,
+        };
 
-        // Reloads have ended with the beginning of the drain. Neither task fails but by a panic, which is logged.
-        if let (Ok(end), Ok(Lasting { tracer, sharing, .. })) = (stages.await, reloads.await) {
+        // Reloads end when the drain begins; one that blocks in a file does not keep the process. Each task can fail only
+        // by a panic, which is logged.
+        let end = stages.await;
+        let reloads = timeout(LAST_RELOAD_TIMEOUT, reloads).await;
+        if let (Ok(end), Ok(Ok(Lasting { tracer, sharing, .. }))) = (end, reloads) {
             if let Some(tracer) = tracer {
-                // Traces that the collector does not accept in time are lost.
+                // Traces that the collector does not accept in time are dropped.
                 let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
                 let _ = tokio::time::timeout_at(end.into(), tracer.flush()).await;
             }
@@ -219,11 +257,12 @@ impl App {
         stop_sharing.cancel();
         self.shutdown.begin_cut();
         let _ = operations.await;
-        if drained.cut > 0 {
+        let cut = drained.cut + drained_hooks;
+        if cut > 0 {
             tracing::warn!(
                 target: targets::LIFECYCLE,
                 event = "cut",
-                connections = drained.cut,
+                connections = cut,
                 "connections were cut after drain_timeout"
             );
         }

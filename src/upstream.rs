@@ -18,6 +18,8 @@ mod hold;
 mod jwks;
 mod provider;
 mod read;
+mod read_whole;
+mod record;
 mod renewal;
 mod retry;
 mod retry_after;
@@ -27,6 +29,7 @@ mod stop;
 mod tls;
 mod token;
 mod transport;
+mod whole;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -51,6 +54,7 @@ use gate::Gate;
 use hold::Holds;
 use stop::Stop;
 use token::{Token, Tokens};
+use whole::WholeAnswers;
 
 /// What an account's way to its provider is made from.
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ pub struct UpstreamSettings {
     pub max_age: MaxAge,
     /// The account in the shared store, if there is one.
     pub shared: Option<Arc<SharedAccount>>,
+    /// False when nothing may be asked for it.
+    pub is_enabled: bool,
 }
 
 /// One account's way to its provider.
@@ -77,12 +83,15 @@ pub struct Upstream {
     credentials: Arc<Credentials>,
     balances: Vec<Balance>,
     max_age: MaxAge,
-    tokens: Arc<Tokens>,
+    tokens: Arc<Tokens<Self>>,
     gate: Gate,
     shared: Option<Arc<SharedAccount>>,
     /// Holds that concern every balance of the account.
     holds: Arc<Holds>,
     mismatch_logged: Arc<Mutex<Option<Instant>>>,
+    is_enabled: bool,
+    /// Where one answer holds every balance, and there are several.
+    whole: Option<Arc<WholeAnswers>>,
 }
 
 /// A snapshot and when the request that brought it was really sent, whatever `Age` its answer carried.
@@ -102,7 +111,10 @@ impl Upstream {
     #[must_use]
     pub fn new(settings: UpstreamSettings) -> Self {
         let balance = |selector| Balance { selector, first_currency: OnceLock::new(), holds: Arc::default() };
+        let is_whole =
+            settings.provider.settings.adapter.answers_all_balances() && settings.selectors.len() > 1;
         Self {
+            whole: is_whole.then(Arc::default),
             account: settings.account,
             gate: Gate::new(
                 settings.provider.settings.budget,
@@ -117,6 +129,7 @@ impl Upstream {
             tokens: Arc::default(),
             holds: Arc::default(),
             mismatch_logged: Arc::default(),
+            is_enabled: settings.is_enabled,
         }
     }
 
@@ -140,6 +153,7 @@ impl Upstream {
             && Arc::ptr_eq(&self.provider, &settings.provider)
             && selectors.eq(&settings.selectors)
             && self.max_age == settings.max_age
+            && self.is_enabled == settings.is_enabled
             && self.shared.as_ref().map(Arc::as_ptr) == settings.shared.as_ref().map(Arc::as_ptr)
         {
             return Arc::clone(self);
@@ -148,6 +162,11 @@ impl Upstream {
         next.gate = self.gate.resized(next.provider.settings.budget, next.shared.clone());
         next.holds = Arc::clone(&self.holds);
         next.mismatch_logged = Arc::clone(&self.mismatch_logged);
+        let old = self.balances.iter().map(|balance| &balance.selector);
+        let has_same_balances = old.eq(next.balances.iter().map(|balance| &balance.selector));
+        if keeps_identity && has_same_balances && next.whole.is_some() {
+            next.whole.clone_from(&self.whole);
+        }
         for balance in &mut next.balances {
             let Some(old) = self.balances.iter().find(|old| old.selector == balance.selector) else {
                 continue;
@@ -164,8 +183,9 @@ impl Upstream {
             next.credentials = Arc::clone(&self.credentials);
         }
         let next = Arc::new(next);
-        // The renewals of the old way end with it.
-        if let Some(token) = next.tokens.live(now) {
+        // Tokens that reads under way still bring are renewed on the new way, too.
+        next.tokens.renew_on(&next);
+        if let Some(token) = next.tokens.live(now).filter(|_| next.is_enabled && !self.is_enabled) {
             next.renew_ahead(token);
         }
         next

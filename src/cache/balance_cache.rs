@@ -1,58 +1,61 @@
-//! The balances that are known, judged and coalesced: one path for hit, miss, expired, forced, invalidated and
-//! background refresh. moka makes many callers share one read; whether what it brought will do is judged here.
+//! The cache of balances: one code path for hit, miss, expired, forced, invalidated and background refresh. moka makes
+//! callers share one read; this file decides whether its result is acceptable.
 //!
-//! A read is one detached task: a caller who hangs up changes nothing for the others. moka's own expiry is a bound
-//! on memory alone.
+//! A read is a detached task: a caller that leaves does not affect the others. moka's own expiry only bounds memory.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use futures_util::FutureExt;
-use moka::ops::compute::Op;
 
 use super::entry::Entry;
 use super::listeners::{Listener, Listeners};
 use super::marks::{IDLE_LIFE, Marks};
 use super::question::{Question, Terms};
+use moka::ops::compute::Op;
+
 use crate::domain::{
-    Answer, BalanceKey, Clock, Demand, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
+    Answer, BalanceKey, Clock, Demand, DigestState, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
 };
 use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};
 
-/// A caller needs the read that runs and the next one, and two more where a refusal was not for its priority or what
-/// came was over the ceiling.
+/// Most rounds of one lookup: the running read and the next one, plus two for a refusal at another priority and for a
+/// result over the ceiling.
 const MOST_ROUNDS: u32 = 4;
 
 /// The snapshots and held failures of every balance.
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
-    pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
-    /// When a balance was last invalidated; kept as long as a snapshot from before it may be stored.
+    pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>, DigestState>,
+    /// Time of the last invalidation of each balance; kept while an older snapshot may still be cached.
     pub(super) marks: Marks,
-    /// What several replicas know together, if they share anything.
+    /// Time of the last change of each balance's credentials.
+    pub(super) changed_credentials: Marks,
+    /// The shared store, if configured.
     pub(super) shared: Option<Arc<Shared>>,
     pub(super) clock: Clock,
     pub(super) reads: Reads,
-    /// Those who follow a balance.
+    /// Listeners to balances, for event streams.
     pub(super) listeners: Listeners,
 }
 
-/// How one round ended.
+/// The result of one round.
 struct Round {
     /// The question in the store's terms.
     question: Question,
     entry: Arc<Entry>,
-    /// Whether this caller's read brought the entry.
+    /// Whether this caller's read made the entry.
     is_own: bool,
 }
 
-/// What a read brought for one caller.
+/// The result of a read for one caller.
 #[derive(Debug)]
 pub struct Read {
-    /// The snapshot, or why there is none.
+    /// The snapshot, or why the read failed.
     pub result: Result<Arc<Snapshot>, Failure>,
-    /// Whether another caller began the read that decided.
+    /// Whether another caller started the read.
     pub is_collapsed: bool,
 }
 
@@ -61,8 +64,11 @@ impl BalanceCache {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
-            entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build(),
+            entries: moka::future::Cache::builder()
+                .time_to_idle(IDLE_LIFE)
+                .build_with_hasher(DigestState::default()),
             marks: Marks::default(),
+            changed_credentials: Marks::default(),
             shared: None,
             clock,
             reads: Reads::default(),
@@ -70,14 +76,14 @@ impl BalanceCache {
         }
     }
 
-    /// The same cache, whose reads are traced from now on, or no longer.
+    /// The same cache with another tracer, or without one.
     #[must_use]
     pub fn traced(&self, tracer: Option<Tracer>) -> Self {
         Self { reads: self.reads.traced(tracer), ..self.clone() }
     }
 
-    /// Shares a running read that will do, or the failure that is held, or begins a read. `read` may be called
-    /// more than once, and goes on when the caller leaves.
+    /// Joins an acceptable running read, returns a held failure, or starts a read. `read` may be called more than once, and
+    /// continues when the caller leaves.
     pub async fn read<F, R>(&self, question: &Question, priority: Priority, read: R) -> Read
     where
         R: Fn(Order) -> F + Clone + Send + 'static,
@@ -98,17 +104,17 @@ impl BalanceCache {
             if own_reads == 2 {
                 break;
             }
-            // What another replica has is not looked up again where it does not do, by a clock of ours.
+            // If the answer of another replica was not acceptable by our clock, it is not looked up again.
             if let Some(turn) = entry.snapshot().and_then(|snapshot| snapshot.turn()) {
                 question.demand = question.demand.above(turn);
             }
         }
-        // An own read that does not do was over the ceiling before it could be served; it is tried again once.
+        // If the own read is not acceptable, it expired before it could be served; it is tried again once.
         let failure = Failure { error: UpstreamError::Timeout, retry_at: None, is_held: false };
         Read { result: Err(failure), is_collapsed: false }
     }
 
-    /// Begins a refresh behind an answer, unless one runs or a failure says when it is worth trying again.
+    /// Starts a background refresh, unless one runs or a failure defers the next try.
     pub async fn refresh_behind<F, R>(&self, question: &Question, read: R)
     where
         R: Fn(Order) -> F + Clone + Send + 'static,
@@ -123,7 +129,7 @@ impl BalanceCache {
             let (cache, origin) = (self.clone(), Origin::current());
             tokio::spawn(async move {
                 let mut question = cache.with_ticket(question).await;
-                // This replica's clock found it stale; the store's clock may still call it fresh.
+                // Stale by this replica's clock; it may still be fresh by the store's clock.
                 if let Some(turn) = refreshing.stale_turn() {
                     question.demand = question.demand.above(turn);
                 }
@@ -133,7 +139,7 @@ impl BalanceCache {
         }
     }
 
-    /// The last snapshot, for when a read failed: at most `oldest` old and within the ceiling.
+    /// The last snapshot, as a fall-back after a failed read: at most `oldest` old and within the ceiling.
     pub async fn fallback(&self, question: &Question) -> Option<Arc<Snapshot>> {
         let now = (self.clock)();
         let was_invalidated = self.marks.get(&question.key, now.monotonic).is_some();
@@ -146,7 +152,7 @@ impl BalanceCache {
         (age <= oldest && age < ceiling.get()).then(|| Arc::clone(snapshot))
     }
 
-    /// From now on, reads of this balance need a snapshot from after this moment, which is returned.
+    /// Invalidates a balance: later reads need a snapshot from after the returned moment.
     #[must_use]
     pub fn invalidate(&self, keys: &[BalanceKey]) -> Moment {
         let now = (self.clock)();
@@ -154,23 +160,61 @@ impl BalanceCache {
         now
     }
 
-    /// Forgets that a read failed because of refused credentials; what else is known stays.
+    /// Forgets a failure because of refused credentials, also that of a read which ends at the same time; everything else
+    /// stays.
     pub async fn forget_refusal(&self, key: &BalanceKey) {
-        let entry = self.entries.entry_by_ref(key);
-        entry
-            .and_compute_with(|entry| async move {
-                let forgotten = entry.and_then(|entry| entry.into_value().without_refusal());
-                forgotten.map_or(Op::Nop, |entry| Op::Put(Arc::new(entry)))
-            })
-            .await;
+        // Before the look: a read that stores its entry after the look finds the mark.
+        self.changed_credentials.invalidate(&[*key], (self.clock)().monotonic);
+        if let Some(entry) = self.entries.get(key).await {
+            entry.forget_refusal();
+        }
     }
 
-    /// The stored snapshot of a balance, whatever its age.
+    /// Drops what is stored of these balances; what reads under way still bring is too old for everybody.
+    pub async fn remove(&self, keys: &[BalanceKey]) {
+        self.marks.invalidate(keys, (self.clock)().monotonic);
+        for key in keys {
+            self.entries.invalidate(key).await;
+        }
+    }
+
+    /// Stores, behind, what a read of another balance brought along at this instant; never over a younger snapshot.
+    pub fn fill(&self, snapshots: Vec<(BalanceKey, Arc<Snapshot>)>, sent_at: Instant) {
+        if snapshots.is_empty() {
+            return;
+        }
+        let cache = self.clone();
+        tokio::spawn(async move {
+            for (key, snapshot) in snapshots {
+                cache.fill_one(key, snapshot, sent_at).await;
+            }
+        });
+    }
+
+    async fn fill_one(&self, key: BalanceKey, snapshot: Arc<Snapshot>, sent_at: Instant) {
+        let (listeners, clock) = (&self.listeners, self.clock);
+        let filled = |entry: Option<moka::Entry<BalanceKey, Arc<Entry>>>| async move {
+            let before = entry.map(moka::Entry::into_value);
+            let requested_at = |snapshot: &Arc<Snapshot>| snapshot.requested_at().monotonic;
+            let stored = before.as_ref().and_then(|before| before.snapshot()).map(requested_at);
+            if stored.is_some_and(|stored| stored >= requested_at(&snapshot)) {
+                return Op::Nop;
+            }
+            let priority = Priority::Background;
+            let answer = Answer { priority, sent_at, turn: None, is_elsewhere: false, result: Ok(snapshot) };
+            let entry = Entry::after(before.as_deref(), answer, None, clock());
+            listeners.stored(&key, &entry);
+            Op::Put(Arc::new(entry))
+        };
+        self.entries.entry_by_ref(&key).and_compute_with(filled).await;
+    }
+
+    /// The stored snapshot of a balance, at any age.
     pub async fn stored(&self, key: &BalanceKey) -> Option<Arc<Snapshot>> {
         self.entries.get(key).await?.snapshot().cloned()
     }
 
-    /// Sets the listener that hears from now on what is stored of a balance.
+    /// Sets the listener to the stored state of a balance.
     pub fn listen(&self, key: BalanceKey, listener: Weak<dyn Listener>) {
         self.listeners.set(key, listener);
     }
@@ -186,8 +230,8 @@ impl BalanceCache {
         Question { demand: question.demand.and_after(mark), ..question }
     }
 
-    /// One round: a stored answer, a read that runs, or a new read. The whole round is a task of its own, so that a
-    /// caller who leaves stops neither the look-up in the store nor the read.
+    /// One round: a stored answer, a running read, or a new read. The round has its own task, so that a leaving caller
+    /// stops neither the look-up in the store nor the read.
     async fn round<F, R>(
         &self,
         question: Question,
@@ -203,7 +247,7 @@ impl BalanceCache {
         let (cache, clock) = (self.clone(), self.clock);
         let round = tokio::spawn(async move {
             let question = match terms {
-                // A replica may invalidate the balance while the store is asked.
+                // Another replica may invalidate the balance during the look-up in the store.
                 Terms::OfThisReplica if cache.shared.is_some() => {
                     cache.marked(cache.with_ticket(question).await)
                 }
@@ -213,6 +257,10 @@ impl BalanceCache {
             let init = cache.read_once(question, priority, origin, read);
             let entry = cache.entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
             let is_own = entry.is_fresh();
+            let changed = cache.changed_credentials.get(&question.key, clock().monotonic);
+            if changed.is_some_and(|changed| entry.value().was_sent_by(changed.at)) {
+                entry.value().forget_refusal();
+            }
             Round { question, entry: entry.into_value(), is_own }
         });
         round.await.unwrap_or_else(|_| Round {
@@ -234,12 +282,13 @@ impl BalanceCache {
         R: FnOnce(Order) -> F + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let (clock, order) = (self.clock, Order { priority, ticket: question.demand.ticket() });
+        let (clock, order) =
+            (self.clock, Order { priority, ticket: question.demand.ticket(), demand: Some(question.demand) });
         let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
         let shared = self.shared.clone();
         async move {
             let trace = reads.begin(question.key, origin, clock());
-            // A panic must end this read alone; were it passed on, each waiter would start the next.
+            // A panic must end only this read; if it were passed on, each waiter would start another read.
             let reading = AssertUnwindSafe(async { read(order).await }).catch_unwind();
             let answer = match &trace {
                 Some(trace) => trace.during(reading).await,
@@ -255,7 +304,7 @@ impl BalanceCache {
                 shared.publish_alone(&question.key, Arc::clone(snapshot), question.limits.max_age);
             }
             let entry = entry.with_trace(trace);
-            // Before anybody finds it in memory, so that listeners hear of reads in their order.
+            // Before the entry is visible in the cache, so that listeners receive reads in their order.
             listeners.stored(&question.key, &entry);
             Arc::new(entry)
         }

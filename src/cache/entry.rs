@@ -1,4 +1,4 @@
-//! What is stored of one balance: the last snapshot, and how the last read ended. Judged with `now` passed in.
+//! The cache entry of one balance: the last snapshot, and the result of the last read. Time is an argument.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use super::question::Question;
 use crate::domain::{Answer, Demand, Failure, Moment, ParseError, Priority, Snapshot, Turn, UpstreamError};
 use crate::trace::ReadTrace;
 
-/// What those who waited for an answer get that is too old for them by its own `Age`.
+/// The error for waiters whose answer is too old by its own `Age`.
 const TOO_OLD: Failure = Failure {
     error: UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" }),
     retry_at: None,
@@ -20,9 +20,11 @@ pub(super) struct Entry {
     /// The youngest snapshot so far; a failed read carries it forward.
     snapshot: Option<Arc<Snapshot>>,
     last: LastRead,
-    /// Whether a refresh behind runs; given back when it ends, however it ends.
+    /// Whether a background refresh runs; cleared when it ends in any way.
     is_refreshing: AtomicBool,
-    /// The span of the last read, for those who waited for it.
+    /// Whether the credentials changed after a read failed because of them.
+    is_refusal_forgotten: AtomicBool,
+    /// The span of the last read, for links from its waiters.
     trace: Option<ReadTrace>,
 }
 
@@ -34,16 +36,16 @@ struct LastRead {
     /// Whether another replica made it.
     is_elsewhere: bool,
     failure: Option<Failure>,
-    /// Whether its answer was older than its request, by an `Age` of its own.
+    /// Whether its answer carried an `Age`, so that it was older than its request.
     has_age: bool,
 }
 
-/// A refresh behind that runs. Dropped, it lets the next one begin: the read may have brought nothing.
+/// A running background refresh. Dropping it allows the next one.
 #[derive(Debug)]
 pub(super) struct Refreshing(Arc<Entry>);
 
 impl Refreshing {
-    /// The turn of the snapshot that is to be replaced, if it has one.
+    /// The turn of the snapshot that the refresh replaces, if it has one.
     pub(super) fn stale_turn(&self) -> Option<Turn> {
         self.0.snapshot.as_ref()?.turn()
     }
@@ -85,11 +87,12 @@ impl Entry {
             snapshot,
             last: LastRead { priority, sent_at, turn, is_elsewhere, failure, has_age },
             is_refreshing: AtomicBool::new(false),
+            is_refusal_forgotten: AtomicBool::new(false),
             trace: None,
         }
     }
 
-    /// The same with the span of its read.
+    /// The entry with the span of its read.
     pub(super) fn with_trace(self, trace: Option<ReadTrace>) -> Self {
         Self { trace, ..self }
     }
@@ -99,15 +102,14 @@ impl Entry {
         self.trace.as_ref()
     }
 
-    /// The same without a failure because of refused credentials; `None` where there is none.
-    pub(super) fn without_refusal(&self) -> Option<Self> {
-        let failure = self.last.failure?;
-        (failure.error == UpstreamError::Refused).then(|| Self {
-            snapshot: self.snapshot.clone(),
-            last: LastRead { failure: None, ..self.last },
-            is_refreshing: AtomicBool::new(false),
-            trace: self.trace.clone(),
-        })
+    /// Forgets a failure because of refused credentials: they have changed.
+    pub(super) fn forget_refusal(&self) {
+        self.is_refusal_forgotten.store(true, Ordering::Release);
+    }
+
+    /// Whether the last read was sent at this instant or before.
+    pub(super) fn was_sent_by(&self, instant: Instant) -> bool {
+        self.last.sent_at <= instant
     }
 
     pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
@@ -127,10 +129,11 @@ impl Entry {
 
     /// How the last read failed, if it did.
     pub(super) fn failure(&self) -> Option<Failure> {
-        self.last.failure
+        let is_forgotten = self.is_refusal_forgotten.load(Ordering::Acquire);
+        self.last.failure.filter(|failure| !(is_forgotten && failure.error == UpstreamError::Refused))
     }
 
-    /// What answers the question without a read: an acceptable snapshot, or a failure that is still held.
+    /// The answer without a read: an acceptable snapshot, or a held failure.
     pub(super) fn settled(&self, question: &Question, now: Moment) -> Option<Result<Arc<Snapshot>, Failure>> {
         let within = |snapshot: &&Arc<Snapshot>| {
             question.demand.accepts(snapshot.requested_at(), snapshot.turn())
@@ -139,10 +142,10 @@ impl Entry {
         if let Some(snapshot) = self.snapshot.as_ref().filter(within) {
             return Some(Ok(Arc::clone(snapshot)));
         }
-        self.last.failure.filter(|failure| failure.holds_at(now.monotonic)).map(Err)
+        self.failure().filter(|failure| failure.holds_at(now.monotonic)).map(Err)
     }
 
-    /// What a caller gets who waited until this entry was stored; `None` to go round once more.
+    /// The answer for a caller that waited for this entry; `None` means one more round.
     pub(super) fn judge(
         &self,
         question: &Question,
@@ -155,15 +158,15 @@ impl Entry {
         if !question.demand.may_join(self.last.sent_at, self.last.turn) {
             return None;
         }
-        match self.last.failure {
-            // Refused for a smaller share of the budget than this caller has.
+        match self.failure() {
+            // Refused at a smaller share of the budget than this caller may use.
             Some(failure)
                 if failure.error == UpstreamError::BudgetExhausted && self.last.priority < priority =>
             {
                 None
             }
             Some(failure) => Some(Err(failure)),
-            // It passed the ceiling before it could be served, or a wall clock moved meanwhile.
+            // It expired before it could be served, or a wall clock moved meanwhile.
             None if !self.last.has_age => None,
             None => {
                 let snapshot = self.snapshot.as_ref()?;
@@ -175,24 +178,24 @@ impl Entry {
         }
     }
 
-    /// Begins a refresh behind an answer; `None` when one runs, is not needed, or is not worth trying yet.
+    /// Begins a background refresh; `None` if one runs, is not needed, or is deferred by a failure.
     pub(super) fn begin_refresh(self: Arc<Self>, question: &Question, now: Moment) -> Option<Refreshing> {
         let is_wanted = self.needs_read(question, Priority::Background, now);
-        // Made only when the flag is taken: dropping one gives the flag back.
+        // Created only with the flag set: dropping it clears the flag.
         (is_wanted && !self.is_refreshing.swap(true, Ordering::Relaxed)).then(|| Refreshing(self))
     }
 
-    /// Whether nothing here answers the question. Where nobody waits, a failure that is not held also says when it is
-    /// worth trying again.
+    /// Whether the question needs a read. For a read without a waiting caller, a failure that is not held also defers the
+    /// next try.
     pub(super) fn needs_read(&self, question: &Question, priority: Priority, now: Moment) -> bool {
-        let retry_at = self.last.failure.and_then(|failure| failure.retry_at);
+        let retry_at = self.failure().and_then(|failure| failure.retry_at);
         let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);
         (is_worth_it || priority > Priority::Background) && self.settled(question, now).is_none()
     }
 }
 
-/// Whether a snapshot comes no later than another in the shared store's order. One that is found again is the same: it
-/// gets no younger by a clock that was set back meanwhile.
+/// Whether a snapshot is not later than another in the shared store's order. The same snapshot found again does not get
+/// younger when a clock is set back.
 fn is_behind(snapshot: &Snapshot, other: &Snapshot) -> bool {
     snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.number <= other.number)
 }

@@ -1,9 +1,11 @@
-//! `sandbox`: the gateway in front of four simulated providers, in one process, without files or network.
+//! `sandbox`: the gateway in front of five simulated providers, in one process, without files or network.
+
+mod declared;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tracing::level_filters::LevelFilter;
@@ -11,9 +13,10 @@ use tracing::level_filters::LevelFilter;
 use super::{new_key, serve};
 use crate::app::App;
 use crate::config::{self, Config};
-use crate::sandbox::{Credentials, Kind, SimulatedProvider};
+use crate::sandbox::{Credentials, Kind, SimulatedProvider, WEBHOOK_USER, Webhook};
 use crate::shutdown::Signals;
 use crate::telemetry;
+use declared::DeclaredProvider;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SandboxArguments {
@@ -29,6 +32,9 @@ pub(super) struct SandboxArguments {
     /// Younger balances are served without a refresh.
     #[arg(long, value_name = "DUR", default_value = "10s")]
     fresh_for: String,
+    /// A file with one `[kinds.NAME]`, to simulate its provider by its examples; a sample when left out.
+    #[arg(long, value_name = "FILE")]
+    kind: Option<PathBuf>,
     /// Print one line of JSON instead of text for people.
     #[arg(long)]
     json: bool,
@@ -41,11 +47,7 @@ pub(super) fn run(arguments: &SandboxArguments) -> ExitCode {
         Err(error) => return super::failed(&error),
     };
     let dropped = telemetry.dropped_lines();
-    let runtime = match super::runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return super::failed(&error),
-    };
-    runtime.block_on(serve_sandbox(arguments, dropped))
+    super::block_on(serve_sandbox(arguments, dropped)).unwrap_or_else(|error| super::failed(&error))
 }
 
 async fn serve_sandbox(
@@ -66,7 +68,21 @@ async fn serve_sandbox(
             Err(error) => return super::failed(&error),
         }
     }
-    let config = match configuration(arguments, &key, &providers) {
+    let notifications = match new_key::fresh() {
+        Ok(secret) => secret,
+        Err(error) => return super::failed(&error),
+    };
+    let declared = match declared::start(arguments.kind.as_deref()).await {
+        Ok(declared) => declared,
+        Err(error) if error.is_configuration() => {
+            super::complain(&error.to_string());
+            return ExitCode::from(2);
+        }
+        Err(error) => return super::failed(&error),
+    };
+    let config = configuration(arguments, &key, &notifications, &providers, &declared);
+    providers.push(declared.provider);
+    let config = match config {
         Ok(config) => config,
         Err(errors) => {
             super::complain(&errors.to_string());
@@ -81,6 +97,7 @@ async fn serve_sandbox(
         Ok(app) => app,
         Err(error) => return super::failed(&error),
     };
+    send_notifications(&app, &notifications, &providers);
     let text = if arguments.json {
         format!("{}\n", as_json(&app, &key, &providers))
     } else {
@@ -95,11 +112,13 @@ async fn serve_sandbox(
 fn configuration(
     arguments: &SandboxArguments,
     key: &str,
+    notifications: &str,
     providers: &[SimulatedProvider],
+    declared: &DeclaredProvider,
 ) -> Result<Config, config::ConfigErrors> {
-    let mut secrets = BTreeMap::new();
+    let mut secrets = declared.variables.clone();
     let mut text = format!(
-        "[server]\napi = \"{}\"\nops = \"{}\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
+        "[server]\napi = \"{}\"\nops = \"{}\"\nhooks = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
          [log]\nlevel = \"warn\"\n",
         arguments.api,
         arguments.ops,
@@ -120,13 +139,15 @@ fn configuration(
         } else {
             secret("client_id", client_id) + &secret("client_secret", client_secret)
         };
+        let hook = hook(kind, secret("hook", notifications.to_owned()).trim_start_matches("hook = "));
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n\
+            "{hook}[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n\
              [accounts.{kind}-demo]\nprovider = \"{kind}\"\n{credentials}"
         );
     }
+    text.push_str(&declared.configuration);
     let _ = write!(
         text,
         "[callers.demo]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n\
@@ -136,9 +157,36 @@ fn configuration(
     config::parse(&text, Path::new("sandbox"), &|variable| secrets.get(variable).cloned())
 }
 
+/// How the notifications of a kind are proven; nothing for a kind without any. The simulated balances show a change
+/// at once.
+fn hook(kind: Kind, secret: &str) -> String {
+    let proof = match kind {
+        Kind::Pluggo | Kind::Declared => return String::new(),
+        Kind::NtxpayMx => format!(
+            "hmac = {{ header = \"X-NTXPay-Signature\", prefix = \"sha256=\", secret = {} }}\n\
+             event_id = \"x-event-id\"\n",
+            secret.trim_end()
+        ),
+        Kind::NtxpayBr | Kind::Avista => {
+            format!("basic = {{ user = \"{WEBHOOK_USER}\", password = {} }}\n", secret.trim_end())
+        }
+    };
+    format!("[hooks.{kind}]\naccounts = [\"{kind}-demo\"]\n{proof}settle = \"0s\"\n")
+}
+
+/// Tells the simulated providers where the gateway listens.
+fn send_notifications(app: &App, secret: &str, providers: &[SimulatedProvider]) {
+    let Some(address) = app.hooks_addr() else { return };
+    let has_notifications = |kind| !matches!(kind, Kind::Pluggo | Kind::Declared);
+    for provider in providers.iter().filter(|provider| has_notifications(provider.kind())) {
+        let path = format!("/hooks/{}", provider.kind());
+        provider.notify(Webhook { address, path, secret: secret.to_owned() });
+    }
+}
+
 fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json::Value {
     let urls: BTreeMap<_, _> =
-        providers.iter().map(|provider| (provider.kind().as_str(), provider.url())).collect();
+        providers.iter().map(|provider| (provider.kind_name(), provider.url())).collect();
     serde_json::json!({
         "api": app.api_addr().to_string(),
         "ops": app.ops_addr().to_string(),
@@ -149,7 +197,7 @@ fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json:
 
 fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
     let (api, ops) = (app.api_addr(), app.ops_addr());
-    let mut text = format!("The gateway answers on http://{api}, in front of four simulated providers.\n\n");
+    let mut text = format!("The gateway answers on http://{api}, in front of five simulated providers.\n\n");
     let mut line = |words: std::fmt::Arguments<'_>| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{words}");
@@ -160,14 +208,14 @@ fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
     for provider in providers {
         line(format_args!(
             "{:12} {} (account {}-demo)",
-            provider.kind().as_str(),
+            provider.kind_name(),
             provider.url(),
-            provider.kind()
+            provider.kind_name()
         ));
     }
     line(format_args!("\nOne balance of each account:"));
     for provider in providers {
-        let account = format!("{}-demo", provider.kind());
+        let account = format!("{}-demo", provider.kind_name());
         line(format_args!(
             "  curl -s -H 'Authorization: Bearer {key}' http://{api}/v1/accounts/{account}/balance"
         ));

@@ -5,6 +5,7 @@
 use std::cell::RefMut;
 use std::path::Path;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretSlice};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -48,6 +49,11 @@ impl<'a> Value<'a> {
     /// Looks up an environment variable.
     pub(super) fn env(&self, name: &str) -> Option<String> {
         self.reading.env(name)
+    }
+
+    /// Notes when the first certificate here expires.
+    pub(super) fn note_expiry(&self, not_after: Timestamp) {
+        self.reading.note_expiry(&self.place.path, not_after);
     }
 
     /// Whether the contents of files and variables are read.
@@ -210,6 +216,11 @@ impl<'a> Section<'a> {
             (name, Value { place: self.place_of(name), toml: value.get_ref(), reading: self.reading })
         };
         entries.into_iter().map(entry).collect()
+    }
+
+    /// The account whose first body is recorded, if this reading is for that.
+    pub(super) fn recorded_account(&self) -> Option<&'a str> {
+        self.reading.recorded_account()
     }
 
     /// Whether this is the first load. In a reload, files that do not match may still be changing.

@@ -17,8 +17,10 @@ use super::{
     credentials::Credentials,
     fault::Fault,
     kind::Kind,
+    script::Script,
     server,
     state::{State, Timestamp},
+    webhook::{Webhook, notify},
 };
 
 /// A running simulated provider; dropping it stops the server and closes its connections.
@@ -27,6 +29,7 @@ pub struct SimulatedProvider {
     state: Arc<State>,
     address: SocketAddr,
     tasks: TaskTracker,
+    stopped: CancellationToken,
     stop: DropGuard,
 }
 
@@ -54,7 +57,7 @@ impl SimulatedProvider {
         let tasks = TaskTracker::new();
         let accept = server::accept(listener, Arc::clone(&state), stop.clone(), tasks.clone());
         tasks.spawn(accept);
-        Ok(Self { state, address, tasks, stop: stop.drop_guard() })
+        Ok(Self { state, address, tasks, stopped: stop.clone(), stop: stop.drop_guard() })
     }
 
     /// Stops the provider and returns once its port is closed and every connection has ended.
@@ -100,6 +103,16 @@ impl SimulatedProvider {
         if let Some(balance) = changing.book.find_or_add(Some(currency), r#type) {
             balance.fields.set(field, raw_json);
         }
+        drop(changing);
+        self.state.changed.notify_one();
+    }
+
+    /// Sends notifications from now on, until the provider stops.
+    pub fn notify(&self, webhook: Webhook) {
+        let (state, stopped) = (Arc::clone(&self.state), self.stopped.clone());
+        self.tasks.spawn(async move {
+            stopped.run_until_cancelled(notify(state, webhook)).await;
+        });
     }
 
     /// Removes a field of a balance, if it is there.
@@ -115,6 +128,20 @@ impl SimulatedProvider {
     /// Sets the provider's timestamp to raw JSON text; `None` means the current time again.
     pub fn set_timestamp(&self, raw_json: Option<String>) {
         self.state.lock().settings.timestamp = raw_json.map_or(Timestamp::Now, Timestamp::Fixed);
+    }
+
+    /// Sets what a declared kind answers from now on.
+    pub fn set_script(&self, script: Script) {
+        self.state.lock().script = script;
+    }
+
+    /// Returns the name of its kind; for a declared kind, the name in the script.
+    #[must_use]
+    pub fn kind_name(&self) -> String {
+        match self.state.kind {
+            Kind::Declared => self.state.lock().script.name.clone(),
+            kind => kind.as_str().to_owned(),
+        }
     }
 
     /// Queues a fault behind the waiting ones.

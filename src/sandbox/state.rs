@@ -13,6 +13,7 @@ use super::{
     fault::{FaultKind, FaultQueue},
     http::Head,
     kind::Kind,
+    script::Script,
 };
 
 /// One simulated provider, shared by its connections.
@@ -22,6 +23,8 @@ pub(super) struct State {
     pub(super) credentials: Credentials,
     /// Notified of every logged call.
     pub(super) arrivals: Notify,
+    /// Told when a balance has been set.
+    pub(super) changed: Notify,
     /// Notified to answer the delayed calls.
     pub(super) impatience: watch::Sender<()>,
     // A std mutex fits: critical sections are short and never await.
@@ -36,6 +39,8 @@ pub(super) struct Changing {
     pub(super) faults: FaultQueue,
     pub(super) tokens: Tokens,
     pub(super) settings: Settings,
+    /// What a declared kind answers.
+    pub(super) script: Script,
     /// The accepted client secrets.
     pub(super) secrets: Vec<String>,
     pub(super) random: fastrand::Rng,
@@ -69,6 +74,7 @@ impl State {
         Self {
             kind,
             arrivals: Notify::new(),
+            changed: Notify::new(),
             impatience: watch::Sender::new(()),
             changing: Mutex::new(Changing {
                 book: Book::of(kind),
@@ -76,6 +82,7 @@ impl State {
                 faults: FaultQueue::default(),
                 tokens: Tokens::default(),
                 settings: Settings::default(),
+                script: Script::default(),
                 secrets: vec![credentials.client_secret.clone()],
                 random: fastrand::Rng::new(),
             }),
@@ -90,8 +97,11 @@ impl State {
 
     /// Logs a call whose head was received, and takes its fault.
     pub(super) fn enter_call(&self, head: &Head) -> (CallId, Option<FaultKind>) {
-        let operation = self.kind.operation(&head.path);
         let mut changing = self.lock();
+        let operation = match self.kind {
+            Kind::Declared => changing.script.operation(&head.path),
+            kind => kind.operation(&head.path),
+        };
         let fault = changing.faults.take(operation);
         let call = Call::new(head, operation, fault.as_ref().map(FaultKind::name));
         let id = changing.calls.enter(call);

@@ -92,7 +92,7 @@ impl Setup {
                 secret: credentials.client_secret.into(),
                 certificate: None,
             }),
-            Kind::NtxpayBr | Kind::Avista | Kind::NtxpayMx => {
+            Kind::NtxpayBr | Kind::Avista | Kind::NtxpayMx | Kind::Declared => {
                 Credential::Static(Authorisation::Bearer(credentials.token.into()))
             }
         };
@@ -110,7 +110,15 @@ impl Setup {
         let provider = Arc::new(UpstreamProvider::new(self.settings, None, handles).unwrap());
         let account = AccountName::parse("a").unwrap();
         let (selectors, max_age) = (self.selectors, MaxAge::CEILING);
-        let settings = UpstreamSettings { account, provider, credential, selectors, max_age, shared: None };
+        let settings = UpstreamSettings {
+            account,
+            provider,
+            credential,
+            selectors,
+            max_age,
+            shared: None,
+            is_enabled: true,
+        };
         (metrics, Arc::new(Upstream::new(settings)))
     }
 }
@@ -121,7 +129,7 @@ fn selectors(kind: Kind) -> Vec<Selector> {
         r#type: BalanceType::parse(r#type),
     };
     match kind {
-        Kind::NtxpayBr | Kind::Avista => vec![Selector::of(Currency::BRL)],
+        Kind::NtxpayBr | Kind::Avista | Kind::Declared => vec![Selector::of(Currency::BRL)],
         Kind::NtxpayMx => vec![Selector::of(Currency::MXN)],
         Kind::Pluggo => vec![of("BRL", ""), of("USD", ""), of("BTC", "CRYPTO")],
     }

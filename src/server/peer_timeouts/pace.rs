@@ -188,7 +188,10 @@ impl Drop for Exchange {
         if let Some(answered) = self.answered {
             pace.change_unread(|unread| {
                 // Answers that began in the same microsecond are as good as each other.
-                let index = unread.iter().position(|began| *began == answered);
+                // On HTTP/1 it is the only one.
+                let is_oldest = unread.front() == Some(&answered);
+                let index =
+                    if is_oldest { Some(0) } else { unread.iter().position(|began| *began == answered) };
                 index.and_then(|index| unread.remove(index));
             });
         }

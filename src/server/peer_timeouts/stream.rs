@@ -1,4 +1,4 @@
-//! The stream under hyper, which watches its peer's pace.
+//! The stream under hyper, which applies the peer time-outs.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use super::{
     pace::{Pace, Protocol},
 };
 
-/// A balance with its head is some 800 bytes.
+/// A balance with its head has about 800 bytes.
 const SMALL_ANSWER: usize = 2 * 1024;
 
 /// How HTTP/2's preface begins; no method of HTTP/1.1 does.
@@ -113,7 +113,7 @@ impl<T> Paced<T> {
     fn poll_late_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let Some(deadline) = self.read_deadline() else { return Poll::Pending };
         let error = ready!(self.poll_late(cx, deadline));
-        // A peer that never sent a byte is not late with a head, it is only there.
+        // A peer that never sent a byte is idle, not late with a head.
         let is_late = self.has_read && !self.pace.is_busy() && self.awaits_head();
         self.pace.is_late.fetch_or(is_late, Ordering::AcqRel);
         Poll::Ready(error)

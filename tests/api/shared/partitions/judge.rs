@@ -25,6 +25,8 @@ pub(super) struct Seen {
     read: Instant,
     /// Nothing that was requested before may be in it.
     not_before: Option<Instant>,
+    /// Whether the caller had no demand.
+    is_plain: bool,
     reply: Result<Reply, String>,
 }
 
@@ -48,7 +50,13 @@ pub(super) async fn ask(gateway: Arc<Gateway>, seed: u64, is_over: Arc<AtomicBoo
         let demand: &[_] = if is_demanding { &[("cache-control", "no-cache")] } else { &[] };
         let asked = Instant::now();
         let reply = get(&gateway, PATH, demand).await;
-        answers.push(Seen { asked, read: Instant::now(), not_before: is_demanding.then_some(asked), reply });
+        answers.push(Seen {
+            asked,
+            read: Instant::now(),
+            not_before: is_demanding.then_some(asked),
+            is_plain: !is_demanding,
+            reply,
+        });
         tokio::time::sleep(Duration::from_millis(rng.u64(50..150))).await;
     }
     answers
@@ -73,6 +81,7 @@ pub(super) async fn invalidate(
                     asked,
                     read: Instant::now(),
                     not_before: None,
+                    is_plain: true,
                     reply: Err(error.to_string()),
                 });
                 continue;
@@ -80,10 +89,10 @@ pub(super) async fn invalidate(
         };
         // The gateway that was told serves nothing from before; nor does another one that is given the instant.
         let reply = get(one, PATH, &[]).await;
-        answers.push(Seen { asked, read: Instant::now(), not_before: Some(asked), reply });
+        answers.push(Seen { asked, read: Instant::now(), not_before: Some(asked), is_plain: true, reply });
         let Some(instant) = marked.json()["not_before"].as_str().map(str::to_owned) else { continue };
         let reply = get(other, &format!("{PATH}?not_before={instant}"), &[]).await;
-        answers.push(Seen { asked, read: Instant::now(), not_before: Some(asked), reply });
+        answers.push(Seen { asked, read: Instant::now(), not_before: Some(asked), is_plain: false, reply });
     }
     answers
 }
@@ -136,7 +145,10 @@ fn judge(seen: &Seen, calls: &[Call]) -> Result<Duration, (bool, String)> {
     if age > MAX_AGE + SLACK {
         return Err((false, format!("an answer is {age:?} old: {reply:?}")));
     }
-    if let Some(not_before) = seen.not_before.filter(|not_before| call.instant < *not_before) {
+    // A caller without a demand may get an invalidated balance when the read fails.
+    let is_last_resort = seen.is_plain && reply.header("cache-status").contains("stale-if-error");
+    let not_before = seen.not_before.filter(|_| !is_last_resort);
+    if let Some(not_before) = not_before.filter(|not_before| call.instant < *not_before) {
         let earlier = not_before.duration_since(call.instant);
         let waited = seen.read.duration_since(seen.asked);
         return Err((

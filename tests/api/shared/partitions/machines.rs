@@ -208,7 +208,15 @@ impl Machines {
         let mut command = host.command("env");
         command.args(faked(&clock)).arg(BINARY).args(["serve", "--config", &config]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Gateway::run(command).await
+        let gateway = Gateway::run(command).await;
+        eventually("the provider is reached through the forwarder", || async {
+            gateway
+                .get(&gateway.api, "/v1/accounts/treasury/balance")
+                .await
+                .is_ok_and(|reply| reply.status == 200)
+        })
+        .await;
+        gateway
     }
 
     pub(super) async fn until_sharing(&self) {

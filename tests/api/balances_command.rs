@@ -81,7 +81,7 @@ async fn every_error_says_what_to_do() {
             here.clone(),
             ["--key", KEY].as_slice(),
             1,
-            "Too many requests (429 rate_limited): the caller's limit is spent; retry in ",
+            "Too many requests (429 rate_limited): rate limit exceeded for this caller; retry in ",
         ),
         (here.clone(), &["--key", "wrong"], 1, "the gateway does not know this key (401)"),
         (here.clone(), &["--key", "two\nlines"], 2, "the key has characters that cannot be sent"),

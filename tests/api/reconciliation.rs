@@ -203,13 +203,15 @@ async fn the_reports_own_demand_counts_for_stale_if_error_and_the_forced_limit()
     assert_eq!(gateway.get(BRAZIL).await.json()["complete"], true);
     let forced = "forced_reads_total{caller=\"all\"}";
     assert_eq!(gateway.count(forced).await, 0, "nothing was cached");
-    gateway.provider(KIND).queue(Fault::on_balance(FaultKind::status(400)).times(2));
+    gateway.provider(KIND).queue(Fault::on_balance(FaultKind::status(400)));
 
     let served = gateway.get_with(BRAZIL, &[("cache-control", "stale-if-error")]).await.json();
-    let failed = gateway.get(BRAZIL).await.json();
+    let held = gateway.get(BRAZIL).await.json();
 
     assert_eq!((&served["complete"], served["balances"].as_array().unwrap().len()), (&json!(true), 1));
-    assert_eq!(errors(&failed), [("ntxpay-br-demo", "provider_error")]);
+    assert_eq!(errors(&held), [("ntxpay-br-demo", "provider_error")]);
+    assert_eq!(gateway.count(forced).await, 1, "a read that the hold refuses gives its unit back");
+    gateway.until(BRAZIL, "a read after the hold", |reply| reply.json()["complete"] == true).await;
     assert_eq!(gateway.count(forced).await, 2);
     let refused = gateway.get(BRAZIL).await.json();
     assert_eq!(errors(&refused), [("ntxpay-br-demo", "rate_limited")]);

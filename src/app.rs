@@ -52,8 +52,11 @@ type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 pub struct App {
     api: Entrance,
     ops: Entrance,
+    /// For notifications, where `server.hooks` is set.
+    hooks: Option<Entrance>,
     api_addr: SocketAddr,
     ops_addr: SocketAddr,
+    hooks_addr: Option<SocketAddr>,
     service: Live<Api>,
     service_accounts: Arc<ServiceAccounts>,
     lasting: Lasting,
@@ -87,9 +90,11 @@ impl App {
         let settings = &config.server;
         let bind = |addr| server::bind(addr).map_err(|error| BuildError::Bind(addr, error));
         let (api, ops) = (bind(settings.api)?, bind(settings.ops)?);
+        let hooks = settings.hooks.map(bind).transpose()?;
         let parts = ApiParts {
             gateway: Arc::new(gateway),
             callers: config.callers.clone(),
+            hooks: config.hooks.clone(),
             server: settings,
             limiter: &Limiter::new(shared.cloned()),
             tracer: lasting.tracer.clone(),
@@ -109,6 +114,7 @@ impl App {
         Ok(Self {
             api_addr: bound(&api, settings.api),
             ops_addr: bound(&ops, settings.ops),
+            hooks_addr: hooks.as_ref().zip(settings.hooks).map(|(hooks, wanted)| bound(hooks, wanted)),
             api: Entrance {
                 listener: api,
                 tls: settings.tls.clone().map(Live::new),
@@ -116,6 +122,12 @@ impl App {
                 workers: Workers::start().map_err(BuildError::Workers)?,
             },
             ops: Entrance { listener: ops, tls: None, metrics: None, workers: Workers::none() },
+            hooks: hooks.map(|listener| Entrance {
+                listener,
+                tls: settings.hooks_tls.clone().map(Live::new),
+                metrics: Some(Arc::clone(&metrics)),
+                workers: Workers::none(),
+            }),
             service,
             service_accounts,
             lasting,
@@ -151,6 +163,12 @@ impl App {
         self.ops_addr
     }
 
+    /// Where providers send notifications, if anywhere: the real port.
+    #[must_use]
+    pub fn hooks_addr(&self) -> Option<SocketAddr> {
+        self.hooks_addr
+    }
+
     /// The handle that begins the drain.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
@@ -167,7 +185,8 @@ impl App {
         let operations = ops::router(self.operations).with_state(());
         let operations = server::serve(self.ops, operations, limits.clone(), self.shutdown.until_cut());
         let operations = tokio::spawn(operations);
-        tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
+        let hooks_addr = self.hooks_addr.map(tracing::field::display);
+        tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, hooks = hooks_addr, "ready");
 
         // Ready without the store: until it is reachable, each replica works alone.
         self.lasting.sharing.start();
@@ -185,6 +204,11 @@ impl App {
             clock::now().monotonic + settings.drain_timeout
         });
         let service = http::api_service(&self.service);
+        let hooks_tls = self.hooks.as_ref().and_then(|hooks| hooks.tls.clone());
+        let hooks = self.hooks.map(|hooks| {
+            let service = http::hooks_service(&self.service);
+            tokio::spawn(server::serve(hooks, service, limits.clone(), self.shutdown.clone()))
+        });
         let reloads = match self.reloading {
             None => Reloading::Left(std::future::ready(Ok(self.lasting))),
             Some((file_watcher, hangups, set_log_level)) => {
@@ -195,6 +219,7 @@ impl App {
                     api: self.service,
                     listener: limits.clone(),
                     tls,
+                    hooks_tls,
                     service_accounts: self.service_accounts,
                     lasting: self.lasting,
                     server,
@@ -206,6 +231,10 @@ impl App {
             }
         };
         let drained = server::serve(self.api, service, limits, self.shutdown.clone()).await;
+        let drained_hooks = match hooks {
+            Some(hooks) => hooks.await.map_or(0, |drained| drained.cut),
+            None => 0,
+        };
 
         // Reloads ended when the drain began. Each task can fail only by a panic, which is logged.
         if let (Ok(end), Ok(Lasting { tracer, sharing, .. })) = (stages.await, reloads.await) {
@@ -221,11 +250,12 @@ impl App {
         stop_sharing.cancel();
         self.shutdown.begin_cut();
         let _ = operations.await;
-        if drained.cut > 0 {
+        let cut = drained.cut + drained_hooks;
+        if cut > 0 {
             tracing::warn!(
                 target: targets::LIFECYCLE,
                 event = "cut",
-                connections = drained.cut,
+                connections = cut,
                 "connections were cut after drain_timeout"
             );
         }

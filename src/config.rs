@@ -13,6 +13,7 @@ mod duration;
 mod error;
 mod found;
 mod freshness;
+mod hooks;
 mod kinds;
 mod log;
 mod pem;
@@ -47,7 +48,7 @@ pub use provider::ProviderConfig;
 pub use source::Unread;
 pub use watcher::{Change, Watcher};
 
-use crate::http::{CallerSettings, ServerSettings};
+use crate::http::{CallerSettings, HookSettings, ServerSettings};
 use crate::shared::SharedSettings;
 use crate::trace::TraceSettings;
 use kinds::Kinds;
@@ -66,6 +67,8 @@ pub struct Config {
     pub accounts: Vec<AccountConfig>,
     /// All callers, in the order of the file.
     pub callers: Vec<CallerSettings>,
+    /// All hooks, in the order of the file.
+    pub hooks: Vec<HookSettings>,
     /// The issuer of service-account tokens, if configured.
     pub kubernetes: Option<KubernetesConfig>,
     /// The store that replicas share, if configured.
@@ -222,6 +225,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let accepts_tokens = !matches!(kubernetes, Ok(None));
     let callers = root.tables("callers");
     let callers = callers.and_then(|tables| caller::read_all(tables, server.replicas, accepts_tokens));
+    let hooks = read_hooks(&mut root, &server);
     let shows_balances = read_metrics(root.section("metrics"));
     let log = log::read(root.section("log"));
     let (is_traced, tracing) = (root.has("tracing"), root.section("tracing"));
@@ -238,6 +242,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         providers: providers?,
         accounts: accounts?,
         callers: callers?,
+        hooks: hooks?,
         kubernetes: kubernetes?,
         shared: shared?,
         log,
@@ -247,6 +252,19 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         sources: Sources::default(),
         unread: Vec::new(),
     })
+}
+
+/// Without a listener, hooks would hear of nothing.
+fn read_hooks(root: &mut Section<'_>, server: &server::Server) -> Read<Vec<HookSettings>> {
+    if !root.has("hooks") {
+        // Named among the keys that there are.
+        root.section("hooks");
+        return Ok(Vec::new());
+    }
+    if server.settings.as_ref().is_ok_and(|settings| settings.hooks.is_none()) {
+        root.wrong("hooks", "expected server.hooks, the address on which notifications arrive");
+    }
+    root.tables("hooks").and_then(hooks::read_all)
 }
 
 /// The one account of this name.

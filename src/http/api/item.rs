@@ -33,15 +33,15 @@ pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a
 /// The freshness demand of the request, and its deadline: at most `longest`.
 pub(crate) fn asked(
     arrival: &Arrival,
-    headers: &HeaderMap,
-    query: &Query<'_>,
+    caller: &Caller,
+    (headers, query): (&HeaderMap, &Query<'_>),
     longest: Duration,
 ) -> Result<Asked, Problem> {
     let not_before = query.not_before()?;
     let wait = arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
     Ok(Asked {
         arrived: arrival.moment,
-        wish: if arrival.caller()?.obeys_cache_control() {
+        wish: if caller.obeys_cache_control() {
             directives::wish(headers, not_before)
         } else {
             Wish { not_before, ..Wish::default() }

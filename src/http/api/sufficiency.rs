@@ -32,7 +32,7 @@ pub(crate) async fn check(request: Request) -> Result<Response, Problem> {
     let open: &OpenAccount = arrival.account()?;
     let item = Item { open, slot: item::select(open, &query)? };
     let amount = amount(&query)?;
-    let asked = item::asked(arrival, request.headers(), &query, api.request_timeout)?;
+    let asked = item::asked(arrival, arrival.caller()?, (request.headers(), &query), api.request_timeout)?;
     if open.account.lags() {
         let detail = "the provider's figures may lag behind, so they prove nothing right before a payment";
         return Err(Problem::new(Code::ProviderLags, detail).about(&open.account));

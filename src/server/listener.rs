@@ -21,6 +21,7 @@ use super::{
     peer::Peer,
     settings::ListenerSettings,
     tls::TlsSettings,
+    wire,
     workers::Workers,
 };
 use crate::{
@@ -124,8 +125,7 @@ impl<S: Answers> Acceptor<S> {
             self.site.refused(ConnectionRefusal::Limit);
             return;
         }
-        // Matters for small answers; a socket that refuses it still works.
-        let _ = stream.set_nodelay(true);
+        wire::prepare(&stream);
         let (accepted, peer, site) = (Instant::now(), Peer(peer), self.site.clone());
         let place = self.workers.place();
         let runtime = place.runtime().clone();

@@ -27,7 +27,7 @@ pub(crate) async fn answer(
     let (api, caller, open) = (&admitted.api, &admitted.caller, admitted.account()?);
     let query = Query::parse(uri.query(), &["currency", "type", "not_before"])?;
     let item = Item { open, slot: select(open, &query)? };
-    let asked = asked(arrival, headers, &query, api.request_timeout)?;
+    let asked = asked(arrival, caller, (headers, &query), api.request_timeout)?;
     let write = |found: &Found, age| {
         reply::balance(found, open.account.limits(), open.cache_control.clone(), age, headers)
     };

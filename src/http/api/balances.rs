@@ -19,7 +19,8 @@ pub(crate) async fn list(request: Request) -> Result<Response, Problem> {
     let arrival = Arrival::of(&request)?;
     let api = arrival.api()?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
-    let asked = item::asked(arrival, request.headers(), &query, batch::longest_wait(api))?;
+    let asked =
+        item::asked(arrival, arrival.caller()?, (request.headers(), &query), batch::longest_wait(api))?;
     let batch = Batch::read(api, arrival, &query, &asked).await?;
     Ok(write(&batch, arrival))
 }
@@ -40,8 +41,7 @@ fn write(batch: &Batch<'_>, arrival: &Arrival) -> Response {
     ]
     .concat();
     let mut response = Response::new(Body::from(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    batch.write_headers(headers);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    batch.mark(&mut response);
     response
 }

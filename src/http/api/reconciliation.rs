@@ -42,7 +42,8 @@ async fn answer(request: Request) -> Result<Response, Problem> {
     let form = content_negotiation::negotiate(request.headers())
         .ok_or_else(|| Problem::new(Code::NotAcceptable, "application/json or text/csv can be had"))?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
-    let asked = item::asked(arrival, request.headers(), &query, batch::longest_wait(api))?;
+    let asked =
+        item::asked(arrival, arrival.caller()?, (request.headers(), &query), batch::longest_wait(api))?;
     let asked = Asked { wish: asked.wish.or_new(), ..asked };
     let batch = Batch::read(api, arrival, &query, &asked).await?;
     let (body, content_type) = match form {
@@ -57,7 +58,7 @@ async fn answer(request: Request) -> Result<Response, Problem> {
     {
         headers.insert(CONTENT_DISPOSITION, file_name);
     }
-    batch.write_headers(headers);
+    batch.mark(&mut response);
     Ok(response)
 }
 

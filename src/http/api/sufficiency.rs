@@ -32,7 +32,7 @@ pub(crate) async fn check(request: Request) -> Result<Response, Problem> {
     let open: &OpenAccount = arrival.account()?;
     let item = Item { open, slot: item::select(open, &query)? };
     let amount = amount(&query)?;
-    let asked = item::asked(arrival, request.headers(), &query, api.request_timeout)?;
+    let asked = item::asked(arrival, arrival.caller()?, (request.headers(), &query), api.request_timeout)?;
     let asked = Asked { wish: Wish::default().or_new(), ..asked };
     let write = |found: &crate::gateway::Found, age| write(&found.snapshot, amount, age);
     Ok(item.answer(api, arrival.caller()?, &asked, write).await)

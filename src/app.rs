@@ -1,4 +1,4 @@
-//! The composition root: configuration in, running gateway out. The only file that knows every module.
+//! The composition root: builds and runs a gateway from a configuration. Only this module knows every other.
 
 mod assembly;
 mod build_info;
@@ -43,12 +43,12 @@ pub use error::BuildError;
 pub use files::raise_open_files;
 pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
 
-/// For the last traces, out of what the drain has left: a collector that hangs must not hold up a restart.
+/// Longest wait for the last traces: a hanging collector must not delay a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
-/// The reloading task, or what it would end with where nothing reloads.
+/// The reloading task, or its result if nothing reloads.
 type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 
-/// A gateway that is bound and may run.
+/// A gateway with bound listeners, ready to run.
 pub struct App {
     api: Entrance,
     ops: Entrance,
@@ -57,7 +57,7 @@ pub struct App {
     service: Live<Api>,
     service_accounts: Arc<ServiceAccounts>,
     lasting: Lasting,
-    /// What they start with.
+    /// Their first configuration.
     kubernetes: Option<KubernetesSettings>,
     operations: Ops,
     config: Config,
@@ -67,10 +67,10 @@ pub struct App {
 }
 
 impl App {
-    /// Binds both listeners and makes everything behind them; nothing is served and nobody is asked yet.
+    /// Binds the listeners and builds everything behind them. Nothing is served and no call is made yet.
     ///
     /// # Errors
-    /// [`BuildError`] when an address is taken, or a certificate cannot be used.
+    /// [`BuildError`] when an address is in use, or a certificate is not usable.
     pub fn build(
         config: Config,
         dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
@@ -140,13 +140,13 @@ impl App {
         Self { reloading: Some((watcher, hangups, Box::new(set_log_level))), ..self }
     }
 
-    /// Where callers connect: the real port.
+    /// The bound address of the api port.
     #[must_use]
     pub fn api_addr(&self) -> SocketAddr {
         self.api_addr
     }
 
-    /// Where probes and Prometheus connect: the real port.
+    /// The bound address of the operations port.
     #[must_use]
     pub fn ops_addr(&self) -> SocketAddr {
         self.ops_addr
@@ -158,19 +158,19 @@ impl App {
         self.shutdown.clone()
     }
 
-    /// Serves until a drain has begun and is over. The operations side answers to the end.
+    /// Serves until a drain ends. The operations port answers to the end.
     pub async fn run(self) {
         let limits = Live::new(ListenerSettings::from(&self.config.server));
         let server = Live::new(self.config.server.clone());
         let tls = self.api.tls.clone();
-        // Ready without the issuer's keys: callers with keys of their own need not wait for them.
+        // Ready without the issuer's keys: callers with caller keys need not wait for them.
         self.service_accounts.replace(self.kubernetes);
         let operations = ops::router(self.operations).with_state(());
         let operations = server::serve(self.ops, operations, limits.clone(), self.shutdown.until_cut());
         let operations = tokio::spawn(operations);
         tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
 
-        // Ready without the store: until it is there, each replica goes on alone.
+        // Ready without the store: until it is reachable, each replica works alone.
         self.lasting.sharing.start();
         let stop_sharing = self.lasting.sharing.end();
         let stop_watching = CancellationToken::new();
@@ -208,10 +208,10 @@ impl App {
         };
         let drained = server::serve(self.api, service, limits, self.shutdown.clone()).await;
 
-        // Reloads have ended with the beginning of the drain. Neither task fails but by a panic, which is logged.
+        // Reloads ended when the drain began. Each task can fail only by a panic, which is logged.
         if let (Ok(end), Ok(Lasting { tracer, sharing, .. })) = (stages.await, reloads.await) {
             if let Some(tracer) = tracer {
-                // Traces that the collector does not accept in time are lost.
+                // Traces that the collector does not accept in time are dropped.
                 let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
                 let _ = tokio::time::timeout_at(end.into(), tracer.flush()).await;
             }

@@ -1,5 +1,4 @@
-//! The balances that are cached, judged and coalesced: one path for hit, miss, expired, forced, invalidated and
-//! background refresh.
+//! The cache of balances: one code path for hit, miss, expired, forced, invalidated and background refresh.
 
 mod balance_cache;
 mod entry;

@@ -28,6 +28,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -40,20 +41,20 @@ pub use lease::{HoldScope, SharedHold};
 pub use probe::probe;
 pub use read::{Errand, Outcome, Reader};
 pub use settings::SharedSettings;
-pub use store::Trouble;
+pub use store::{StoreWait, Trouble};
 pub use units::{Taken, UnitSettings, Units};
 pub use url::StoreUrl;
 
 use crate::domain::{
     AccountName, BalanceKey, CallerName, Clock, MaxAge, ProviderName, Snapshot, Standing, StoreTime, Ticket,
 };
-use crate::metrics::{LimitPolicy, SharedMetrics};
+use crate::metrics::{LimitPolicy, SharedError, SharedMetrics};
 
 use account::LIFE;
 use keyring::Keyring;
 use lease::LiveLease;
 use script::Action;
-use store::{Argument, Store};
+use store::Store;
 
 /// What is told of an invalidation: the balance, and its mark.
 type OnMark = Box<dyn Fn(BalanceKey, u64) + Send + Sync>;
@@ -73,7 +74,8 @@ pub struct Shared {
     /// Each account by its name.
     accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
     /// Each provider's breaker by its name.
-    breakers: Mutex<HashMap<ProviderName, Weak<SharedBreaker>>>,
+    /// Those of a reload that is refused are among them until they are dropped.
+    breakers: Mutex<Vec<(ProviderName, Weak<SharedBreaker>)>>,
     on_mark: OnceLock<OnMark>,
     on_end: OnceLock<OnEnd>,
     /// Invalidations of this replica, to be told again to a store that may have lost them.
@@ -174,19 +176,21 @@ impl Shared {
         settings: SharedBreakerSettings,
     ) -> Arc<SharedBreaker> {
         let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = breakers.get(provider).and_then(Weak::upgrade);
-        if let Some(breaker) = before.filter(|breaker| breaker.settings == settings) {
+        breakers.retain(|(_, breaker)| breaker.strong_count() > 0);
+        let mut known =
+            breakers.iter().filter(|(name, _)| name == provider).filter_map(|(_, it)| it.upgrade());
+        if let Some(breaker) = known.find(|breaker| breaker.settings == settings) {
             return breaker;
         }
         let breaker = Arc::new(SharedBreaker::new(self, provider.as_str(), settings));
-        breakers.insert(provider.clone(), Arc::downgrade(&breaker));
+        breakers.push((provider.clone(), Arc::downgrade(&breaker)));
         breaker
     }
 
     /// Every breaker that is in use.
     fn breakers(&self) -> Vec<Arc<SharedBreaker>> {
         let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        breakers.values().filter_map(Weak::upgrade).collect()
+        breakers.iter().filter_map(|(_, breaker)| breaker.upgrade()).collect()
     }
 
     /// One limit of a caller in the store. A limit of other numbers is another one.
@@ -224,7 +228,7 @@ impl Shared {
     }
 
     /// Where the reads of a balance stand after this call began; `None` when the store is of no use now.
-    pub async fn ticket(&self, key: &BalanceKey) -> Option<Standing> {
+    pub async fn ticket(&self, key: &BalanceKey, max_age: MaxAge) -> Option<Standing> {
         if !self.is_sharing() {
             return None;
         }
@@ -232,7 +236,7 @@ impl Shared {
         let looked = self.look(&account, index).await.ok()?;
         // A store that has lost something does not know of all.
         let last = account.balances[index].note_number(looked.last);
-        let is_believed = account.known().clock.is_believed((self.store.clock)().monotonic);
+        let is_believed = account.is_clock_trusted(max_age);
         Some(Standing { last, now: looked.now, is_believed })
     }
 
@@ -275,21 +279,19 @@ impl Shared {
         self.own_marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn mark(&self, keys: &[BalanceKey]) -> Result<StoreTime, Away> {
+    async fn mark(&self, keys: &[BalanceKey]) -> Result<StoreTime, Trouble> {
         let places: Vec<_> = keys.iter().filter_map(|key| self.find(key)).collect();
-        let (account, _) = places.first().ok_or(Away)?;
+        let (account, _) = places.first().ok_or(Trouble(SharedError::Connect))?;
         let balances: Vec<_> = places.iter().map(|(account, index)| &account.balances[*index]).collect();
-        let (channel, names) = (self.channel.as_str(), balances.iter().map(|balance| balance.name.as_str()));
-        let known: Vec<(&str, u64)> =
-            names.zip(balances.iter().map(|balance| balance.note_number(0))).collect();
-        let mut arguments: Vec<&dyn Argument> = vec![&channel, &LIFE];
-        for (name, highest) in &known {
-            arguments.extend([name as &dyn Argument, highest]);
-        }
+        let ask = InvalidateAsk {
+            channel: &self.channel,
+            life: LIFE,
+            balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
+            highest: balances.iter().map(|balance| balance.note_number(0)).collect(),
+        };
         let mut in_store = vec![account.state_key.as_str()];
         in_store.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
-        let answered =
-            self.store.run(Action::Invalidate, &in_store, &arguments, &mut self.store.patience()).await;
+        let answered = self.store.run(Action::Invalidate, &in_store, &ask, &mut self.store.wait()).await;
         let answered = account.checked(answered, None)?;
         Ok(StoreTime::from_micros(answered.answer.number(0)?))
     }
@@ -297,8 +299,8 @@ impl Shared {
     async fn look(&self, account: &SharedAccount, index: usize) -> Result<Looked, Trouble> {
         let balance = &account.balances[index];
         let keys = [account.state_key.as_str(), &balance.snapshot_key];
-        let arguments: [&dyn Argument; 2] = [&balance.name.as_str(), &false];
-        let answered = self.store.run(Action::Look, &keys, &arguments, &mut self.store.patience()).await;
+        let ask = LookAsk { balance: &balance.name, wants_snapshot: false };
+        let answered = self.store.run(Action::Look, &keys, &ask, &mut self.store.wait()).await;
         let answer = account.checked(answered, None)?.answer;
         Ok(Looked { last: answer.number(0)?, mark: answer.number(1)?, now: answer.now })
     }
@@ -325,14 +327,30 @@ impl Shared {
         self.behind(async move {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             // What is not deleted is found again.
-            let _ = shared.store.run(Action::Forget, &keys, &[], &mut shared.store.patience()).await;
+            let _ = shared.store.run(Action::Forget, &keys, &ForgetAsk {}, &mut shared.store.wait()).await;
         });
     }
 
-    /// Gives up every lease of this replica, and lets the store be told what has just ended, before this replica does.
+    /// Waits until the reads that run have ended, for a tier that another one replaces: each keeps its lease.
+    pub async fn finish_reads(&self) {
+        let finished = async {
+            while !self.leases().is_empty() {
+                tokio::time::sleep(FINISH_INTERVAL).await;
+            }
+        };
+        // No read takes longer: the configuration does not allow it.
+        let _ = tokio::time::timeout(MaxAge::CEILING.get(), finished).await;
+        self.tasks.close();
+        let _ = tokio::time::timeout(self.settings.timeout, self.tasks.wait()).await;
+    }
+
+    /// Gives up every lease and all units of this replica, and tells the store what has just ended.
     pub async fn leave(&self) {
         let leases = std::mem::take(&mut *self.leases());
-        futures_util::future::join_all(leases.iter().map(|(token, lease)| lease.give_up(token))).await;
+        let leases = leases.iter().map(|(token, lease)| lease.give_up(token));
+        let units: Vec<_> = self.all_units();
+        let units = units.iter().map(|units| units.give_back());
+        futures_util::join!(futures_util::future::join_all(leases), futures_util::future::join_all(units));
         self.tasks.close();
         // What is not told by then is found out: a lease is over after a deadline.
         let _ = tokio::time::timeout(self.settings.timeout, self.tasks.wait()).await;
@@ -376,6 +394,23 @@ impl Shared {
     }
 }
 
+#[derive(Serialize)]
+struct LookAsk<'a> {
+    balance: &'a str,
+    wants_snapshot: bool,
+}
+
+#[derive(Serialize)]
+struct InvalidateAsk<'a> {
+    channel: &'a str,
+    life: u64,
+    balances: Vec<&'a str>,
+    highest: Vec<u64>,
+}
+
+#[derive(Serialize)]
+struct ForgetAsk {}
+
 /// What is known of a balance in the store.
 struct Looked {
     last: u64,
@@ -389,6 +424,8 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// How often a tier that is replaced looks for reads that run.
+const FINISH_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a connection may say nothing, and how often it is asked to.
 const SILENCE: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(1);

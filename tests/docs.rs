@@ -21,6 +21,27 @@ fn every_relative_link_leads_to_a_file_and_an_anchor() {
 }
 
 #[test]
+fn every_named_file_exists() {
+    let mut missing = Vec::new();
+    for file in markdown_files(root()) {
+        let text = read(&file);
+        let named = text.split('`').skip(1).step_by(2).filter(|name| is_path(name));
+        let absent = named.filter(|name| !root().join(name).exists());
+        missing
+            .extend(absent.map(|name| format!("{}: {name}", file.strip_prefix(root()).unwrap().display())));
+    }
+
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
+}
+
+/// Whether a piece of code names a file or folder of this repository, without a placeholder.
+fn is_path(code: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    ["src/", "tests/", "config/", "docs/", "benches/"].iter().any(|folder| code.starts_with(folder))
+        && code.chars().all(is_name)
+}
+
+#[test]
 fn every_document_is_linked_from_the_readme() {
     let readme = read(&root().join("README.md"));
     let linked: BTreeSet<_> = links(&readme).iter().map(|link| (*link).to_owned()).collect();

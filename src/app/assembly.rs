@@ -1,4 +1,5 @@
-//! Makes the gateway of a configuration, and in a reload the next one out of the one before: what did not change is kept.
+//! Builds the gateway of a configuration. A reload builds the next gateway from the current one and keeps unchanged
+//! parts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::upstream::{ProviderSettings, Upstream, UpstreamProvider, UpstreamSett
 
 type Providers = BTreeMap<ProviderName, Arc<UpstreamProvider>>;
 
-/// Makes every provider and account of a configuration.
+/// Builds every provider and account of a configuration.
 pub(super) fn gateway(
     config: &Config,
     metrics: &Metrics,
@@ -33,7 +34,7 @@ pub(super) fn gateway(
     Ok(Gateway::new(accounts.collect(), providers, cache, clock::now))
 }
 
-/// The next gateway, out of the one before and its configuration. Nothing has changed when it fails.
+/// Builds the next gateway from the current one and its configuration. A failure changes nothing.
 pub(super) async fn reconfigured(
     (gateway, before): (&Gateway, &Config),
     config: &Config,
@@ -50,7 +51,9 @@ pub(super) async fn reconfigured(
     // Nothing fails from here on.
     for provider in &providers {
         let is_enabled = |config| self::provider(config, provider.name()).map(|it| it.is_enabled);
-        if is_enabled(config) != is_enabled(before) {
+        let is_configured_alike =
+            old_providers.get(provider.name()).is_none_or(|old| old.is_configured_like(provider));
+        if is_enabled(config) != is_enabled(before) || !is_configured_alike {
             provider.reset_breaker();
         }
     }
@@ -82,8 +85,8 @@ fn make_provider(
     made.map(Arc::new).map_err(|error| BuildError::Client(name.clone(), error))
 }
 
-/// A provider under its new settings. A certificate and a key that do not belong together are being replaced one after
-/// the other: the pair in use is kept.
+/// A provider with new settings. If certificate and key do not match, they are still being replaced: the current pair
+/// is kept.
 fn reconfigured_provider(
     old: &Arc<UpstreamProvider>,
     provider: &ProviderConfig,
@@ -133,7 +136,7 @@ fn upstream_settings(
     })
 }
 
-/// Whether the account shows the provider something else than before: its credential, or our certificate.
+/// Whether the account authenticates differently than before: another credential, or another client certificate.
 fn has_new_secret(account: &AccountConfig, config: &Config, before: &Config) -> bool {
     let mut accounts = before.accounts.iter();
     let same = accounts.find(|it| it.settings.name == account.settings.name);

@@ -1,6 +1,6 @@
-//! What this build is.
+//! Version and revision of this build.
 
-/// The source revision, when the build was told.
+/// The source revision, if the build knows it.
 pub(super) const REVISION: &str = match option_env!("BALANCE_GATEWAY_REVISION") {
     Some(revision) => revision,
     None => "unknown",

@@ -10,10 +10,10 @@ use crate::upstream::ClientError;
 /// Why a gateway cannot be built from a valid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A provider's client cannot be made.
+    /// A provider's HTTP client cannot be built.
     #[error("providers.{0}: {1}")]
     Client(ProviderName, #[source] ClientError),
-    /// The keys of service-account tokens cannot be asked for.
+    /// The keys of service-account tokens cannot be fetched.
     #[error("auth.kubernetes.jwks: {0}")]
     Jwks(#[source] ClientError),
     /// A listen address cannot be bound.
@@ -22,10 +22,10 @@ pub enum BuildError {
     /// The threads that serve connections cannot be started.
     #[error("cannot start the threads of connections: {0}")]
     Workers(#[source] std::io::Error),
-    /// Nothing can be sent to the collector.
+    /// The exporter of traces cannot start.
     #[error("tracing: {0}")]
     Tracing(#[from] TraceError),
-    /// A defect in the metrics.
+    /// Our own defect in the metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] MetricsError),
 }

@@ -1,4 +1,4 @@
-//! Brings together who verifies tokens, in `http`, and who asks for the keys, in `upstream`.
+//! Connects `auth`, which verifies tokens, with `upstream`, which fetches the keys.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::auth::{FetchKeys, Jwks, KeySource, KubernetesSettings};
 use crate::config::{Config, JwksConfig, KubernetesConfig};
 use crate::upstream::{ClientError, JwksClient, JwksSettings};
 
-/// What verifying tokens needs of the configuration; nobody is asked yet.
+/// The settings for verifying tokens; no call is made yet.
 pub(super) fn settings(config: &Config) -> Result<Option<KubernetesSettings>, BuildError> {
     let Some(KubernetesConfig { issuer, audience, jwks }) = config.kubernetes.clone() else {
         return Ok(None);
@@ -19,7 +19,7 @@ pub(super) fn settings(config: &Config) -> Result<Option<KubernetesSettings>, Bu
     Ok(Some(KubernetesSettings { issuer, audience, keys }))
 }
 
-/// Asks for the issuer's keys once; `None` when they are not asked for. The error says why they did not come.
+/// Fetches the issuer's keys once; `None` if they are not fetched. The error says why the fetch failed.
 pub(super) async fn try_keys(config: &Config) -> Option<Result<(), String>> {
     let Some(KubernetesConfig { jwks: JwksConfig::Url(settings), .. }) = config.kubernetes.clone() else {
         return None;

@@ -1,14 +1,14 @@
-//! What outlives every configuration.
+//! State that outlives configurations.
 
 use super::sharing::Sharing;
 use crate::cache::BalanceCache;
 use crate::clock;
 use crate::trace::Tracer;
 
-/// What outlives every configuration: a reload takes it over from the configuration before.
+/// State that outlives configurations: a reload passes it on to the next one.
 pub(super) struct Lasting {
     pub(super) tracer: Option<Tracer>,
-    /// What is stored, shared with other replicas by `sharing` and traced by `tracer`.
+    /// The cache, shared with other replicas by `sharing` and traced by `tracer`.
     pub(super) cache: BalanceCache,
     pub(super) sharing: Sharing,
 }
@@ -24,8 +24,8 @@ impl Lasting {
         Self { tracer, cache, sharing }
     }
 
-    /// The cache under another tracer and, where it changed, another shared tier. A new tier begins with an empty cache,
-    /// but for the invalidations made here.
+    /// The cache with another tracer and, if it changed, another shared store. With a new store the cache starts empty,
+    /// except for the invalidations made here.
     pub(super) fn next_cache(&self, tracer: Option<Tracer>, sharing: Option<&Sharing>) -> BalanceCache {
         let cache = self.cache.traced(tracer);
         match sharing.map(Sharing::shared) {

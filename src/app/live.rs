@@ -1,5 +1,4 @@
-//! What `check --live` tries: each balance once (whether it works, never how much it is), the issuer's keys, and the
-//! shared store.
+//! The trials of `check --live`: each balance once (without its amount), the issuer's keys, and the shared store.
 
 use std::time::Duration;
 
@@ -15,25 +14,25 @@ use super::assembly;
 use super::build_info::{REVISION, VERSION};
 use super::error::BuildError;
 
-/// How one live read went.
+/// The result of one live read.
 #[derive(Debug)]
 pub struct LiveResult {
     /// The account.
     pub account: AccountName,
-    /// The currency that came back, or the configured one.
+    /// The returned or configured currency.
     pub currency: Option<Currency>,
     /// The configured type.
     pub r#type: Option<BalanceType>,
-    /// Why there is no balance; `None` when it came.
+    /// Why the read failed; `None` on success.
     pub failure: Option<String>,
-    /// How long it took.
+    /// The duration.
     pub took: Duration,
 }
 
 /// Reads every balance of every enabled account, one after the other.
 ///
 /// # Errors
-/// [`BuildError`] when a provider's client cannot be made.
+/// [`BuildError`] when a provider's HTTP client cannot be built.
 pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
     let metrics = Metrics::new(VERSION, REVISION)?;
     let gateway = assembly::gateway(config, &metrics, None, BalanceCache::new(clock::now))?;
@@ -60,18 +59,18 @@ pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
     Ok(results)
 }
 
-/// What was found of the shared store.
+/// The result of trying the shared store.
 #[derive(Debug)]
 pub struct StoreResult {
-    /// Where it is, without user and password.
+    /// Its address, without user and password.
     pub store: String,
-    /// What is wrong; nothing when it can be used.
+    /// The problems; empty if it is usable.
     pub failures: Vec<String>,
-    /// How long it took.
+    /// The duration.
     pub took: Duration,
 }
 
-/// Tries the shared store and every right that is needed there; `None` without one.
+/// Tries the shared store and every required right; `None` without a store.
 pub async fn try_store(config: &Config) -> Option<StoreResult> {
     let settings = config.shared.as_ref()?;
     let began = clock::now().monotonic;
@@ -80,16 +79,16 @@ pub async fn try_store(config: &Config) -> Option<StoreResult> {
     Some(StoreResult { store: settings.url.to_string(), failures, took })
 }
 
-/// How the issuer's keys came.
+/// The result of fetching the issuer's keys.
 #[derive(Debug)]
 pub struct IssuerResult {
-    /// Why there are none; `None` when they came.
+    /// Why the fetch failed; `None` on success.
     pub failure: Option<String>,
-    /// How long it took.
+    /// The duration.
     pub took: Duration,
 }
 
-/// Asks the issuer of service-account tokens for its keys; `None` where nobody asks for them.
+/// Fetches the keys of the issuer of service-account tokens; `None` if they are not fetched.
 pub async fn try_issuer(config: &Config) -> Option<IssuerResult> {
     let began = clock::monotonic();
     let tried = super::kubernetes::try_keys(config).await?;

@@ -1,4 +1,4 @@
-//! Puts a changed configuration into force while the gateway serves: whole or not at all.
+//! Applies a changed configuration while the gateway serves: as a whole or not at all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,16 +22,16 @@ use crate::shutdown::{Hangups, Shutdown};
 use crate::telemetry::targets;
 use crate::trace::Tracer;
 
-/// How often the files are looked at. What is being written is read when two looks in a row see the same.
+/// Interval of checking the files. A file is read when two checks in a row see the same contents.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Changes what is logged.
+/// Changes the log level.
 pub(super) type SetLogLevel = Box<dyn Fn(Level) + Send + Sync>;
 
-/// What a reload needs of the running gateway.
+/// The parts of the running gateway that a reload needs.
 pub(super) struct Reloader {
     pub(super) watcher: Watcher,
-    /// What is in force.
+    /// The configuration in force.
     pub(super) config: Config,
     pub(super) api: Live<Api>,
     pub(super) listener: Live<ListenerSettings>,
@@ -39,7 +39,7 @@ pub(super) struct Reloader {
     pub(super) service_accounts: Arc<ServiceAccounts>,
     pub(super) lasting: Lasting,
     pub(super) server: Live<ServerSettings>,
-    /// What the listeners were bound with.
+    /// The settings that the listeners were bound with.
     pub(super) started: ServerSettings,
     pub(super) watches: Watches,
     pub(super) metrics: Arc<Metrics>,
@@ -47,7 +47,7 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns what the last configuration left.
+    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns the state of the last configuration.
     pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) -> Lasting {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -61,7 +61,7 @@ impl Reloader {
         }
     }
 
-    /// Reads files on a thread that may block.
+    /// Reads files on a blocking thread.
     async fn look(self, is_asked: bool) -> Self {
         let mut watcher = self.watcher.clone();
         let looked = tokio::task::spawn_blocking(move || {
@@ -105,7 +105,7 @@ impl Reloader {
         let trusted = kubernetes::settings(&config)?;
         let changed = config.changes_since(&self.config);
         let has_changed = |section: &str| changed.iter().any(|changed| changed == section);
-        // Another store, or the same under other keys, knows nothing of what is stored here.
+        // Another store, or the same store with other keys, does not have the state of the cache.
         let replicas = |config: &Config| config.shared.as_ref().map(|shared| shared.replicas);
         let sharing = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
             Some(self.lasting.sharing.reconfigured(&config, &self.metrics)?)
@@ -119,10 +119,7 @@ impl Reloader {
         let gateway = Arc::new(gateway);
         self.lasting.cache = cache;
         if let Some(sharing) = sharing {
-            if let Some(before) = self.lasting.sharing.shared() {
-                before.leave().await;
-            }
-            self.lasting.sharing.stop();
+            self.lasting.sharing.retire();
             sharing.start();
             self.lasting.sharing = sharing;
         }
@@ -165,7 +162,7 @@ impl Reloader {
     }
 }
 
-/// The keys that a running gateway cannot change.
+/// The configuration keys that need a restart.
 fn needs_restart(started: &ServerSettings, now: &ServerSettings) -> impl Iterator<Item = &'static str> {
     let keys = [
         ("server.api", started.api != now.api),
@@ -175,7 +172,7 @@ fn needs_restart(started: &ServerSettings, now: &ServerSettings) -> impl Iterato
     keys.into_iter().filter_map(|(key, has_changed)| has_changed.then_some(key))
 }
 
-/// Notes in the metrics that a configuration is in force from now on.
+/// Records in the metrics that a configuration is in force.
 pub(super) fn note_success(metrics: &Metrics) {
     metrics.config_last_reload_success.set(unix_seconds());
 }

@@ -1,4 +1,4 @@
-//! The shared tier of the configuration in force, and the task that keeps its link.
+//! The shared store of the configuration in force, and the task that keeps the connection to it.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use crate::config::Config;
 use crate::metrics::{Metrics, MetricsError, SharedMetrics};
 use crate::shared::Shared;
 
-/// The shared tier, if there is one.
+/// The shared store, if configured.
 #[derive(Default)]
 pub(super) struct Sharing {
     shared: Option<Arc<Shared>>,
-    /// Made with the first tier; another one counts on.
+    /// Created with the first store; later stores use the same metrics.
     metrics: Option<Arc<SharedMetrics>>,
-    /// Ends whatever is started here.
+    /// Ends everything that is started here.
     end: CancellationToken,
-    /// Ends the link.
+    /// Ends the connection.
     stop: CancellationToken,
 }
 
 impl Sharing {
-    /// The tier of a configuration; nobody is asked yet.
+    /// The store of a configuration; no connection is made yet.
     pub(super) fn of(config: &Config, metrics: &Metrics) -> Result<Self, MetricsError> {
         Self::default().reconfigured(config, metrics)
     }
 
-    /// The tier of another configuration, with the counts of this one.
+    /// The store of another configuration, with the metrics of this one.
     pub(super) fn reconfigured(&self, config: &Config, metrics: &Metrics) -> Result<Self, MetricsError> {
         let Some(settings) = &config.shared else {
             let metrics = self.metrics.clone();
@@ -41,24 +41,30 @@ impl Sharing {
         Ok(Self { shared, metrics: Some(metrics), stop: self.end.child_token(), end: self.end.clone() })
     }
 
-    /// The tier itself.
+    /// The store.
     pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
         self.shared.as_ref()
     }
 
-    /// Begins to keep the link.
+    /// Starts to keep the connection.
     pub(super) fn start(&self) {
         if let Some(shared) = &self.shared {
             tokio::spawn(Arc::clone(shared).run(self.stop.clone()));
         }
     }
 
-    /// Ends the link of this tier.
-    pub(super) fn stop(&self) {
-        self.stop.cancel();
+    /// Ends the link of this tier, which another one replaces, once the reads that run have ended.
+    pub(super) fn retire(&self) {
+        let (shared, stop) = (self.shared.clone(), self.stop.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            if let Some(shared) = shared {
+                shared.finish_reads().await;
+            }
+            stop.cancel();
+        }));
     }
 
-    /// What ends the link of this tier and of every one after it.
+    /// The token that ends the connection to this store and to every later one.
     pub(super) fn end(&self) -> CancellationToken {
         self.end.clone()
     }

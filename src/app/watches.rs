@@ -8,21 +8,21 @@ use crate::gateway::Gateway;
 
 /// The running watches.
 pub(super) struct Watches {
-    /// Ends whatever is started here.
+    /// Ends everything that is started here.
     end: CancellationToken,
-    /// Stops those that run now.
+    /// Stops the running watches.
     stop: CancellationToken,
 }
 
 impl Watches {
-    /// Starts the watches of a gateway; they and their successors run until `end`.
+    /// Starts the watches of a gateway. They, or the watches of later gateways, run until `end`.
     pub(super) fn start(gateway: &Arc<Gateway>, end: CancellationToken) -> Self {
         let mut watches = Self { stop: end.child_token(), end };
         watches.restart(gateway);
         watches
     }
 
-    /// Starts those of another gateway in their place.
+    /// Replaces them by the watches of another gateway.
     pub(super) fn restart(&mut self, gateway: &Arc<Gateway>) {
         self.stop.cancel();
         self.stop = self.end.child_token();

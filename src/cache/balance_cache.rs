@@ -1,8 +1,7 @@
-//! The balances that are known, judged and coalesced: one path for hit, miss, expired, forced, invalidated and
-//! background refresh. moka makes many callers share one read; whether what it brought will do is judged here.
+//! The cache of balances: one code path for hit, miss, expired, forced, invalidated and background refresh. moka makes
+//! callers share one read; this file decides whether its result is acceptable.
 //!
-//! A read is one detached task: a caller who hangs up changes nothing for the others. moka's own expiry is a bound
-//! on memory alone.
+//! A read is a detached task: a caller that leaves does not affect the others. moka's own expiry only bounds memory.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
@@ -20,39 +19,39 @@ use crate::domain::{
 use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};
 
-/// A caller needs the read that runs and the next one, and two more where a refusal was not for its priority or what
-/// came was over the ceiling.
+/// Most rounds of one lookup: the running read and the next one, plus two for a refusal at another priority and for a
+/// result over the ceiling.
 const MOST_ROUNDS: u32 = 4;
 
 /// The snapshots and held failures of every balance.
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
     pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
-    /// When a balance was last invalidated; kept as long as a snapshot from before it may be stored.
+    /// Time of the last invalidation of each balance; kept while an older snapshot may still be cached.
     pub(super) marks: Marks,
-    /// What several replicas know together, if they share anything.
+    /// The shared store, if configured.
     pub(super) shared: Option<Arc<Shared>>,
     pub(super) clock: Clock,
     pub(super) reads: Reads,
-    /// Those who follow a balance.
+    /// Listeners to balances, for event streams.
     pub(super) listeners: Listeners,
 }
 
-/// How one round ended.
+/// The result of one round.
 struct Round {
     /// The question in the store's terms.
     question: Question,
     entry: Arc<Entry>,
-    /// Whether this caller's read brought the entry.
+    /// Whether this caller's read made the entry.
     is_own: bool,
 }
 
-/// What a read brought for one caller.
+/// The result of a read for one caller.
 #[derive(Debug)]
 pub struct Read {
-    /// The snapshot, or why there is none.
+    /// The snapshot, or why the read failed.
     pub result: Result<Arc<Snapshot>, Failure>,
-    /// Whether another caller began the read that decided.
+    /// Whether another caller started the read.
     pub is_collapsed: bool,
 }
 
@@ -70,14 +69,14 @@ impl BalanceCache {
         }
     }
 
-    /// The same cache, whose reads are traced from now on, or no longer.
+    /// The same cache with another tracer, or without one.
     #[must_use]
     pub fn traced(&self, tracer: Option<Tracer>) -> Self {
         Self { reads: self.reads.traced(tracer), ..self.clone() }
     }
 
-    /// Shares a running read that will do, or the failure that is held, or begins a read. `read` may be called
-    /// more than once, and goes on when the caller leaves.
+    /// Joins an acceptable running read, returns a held failure, or starts a read. `read` may be called more than once, and
+    /// continues when the caller leaves.
     pub async fn read<F, R>(&self, question: &Question, priority: Priority, read: R) -> Read
     where
         R: Fn(Order) -> F + Clone + Send + 'static,
@@ -98,17 +97,17 @@ impl BalanceCache {
             if own_reads == 2 {
                 break;
             }
-            // What another replica has is not looked up again where it does not do, by a clock of ours.
+            // If the answer of another replica was not acceptable by our clock, it is not looked up again.
             if let Some(turn) = entry.snapshot().and_then(|snapshot| snapshot.turn()) {
                 question.demand = question.demand.above(turn);
             }
         }
-        // An own read that does not do was over the ceiling before it could be served; it is tried again once.
+        // If the own read is not acceptable, it expired before it could be served; it is tried again once.
         let failure = Failure { error: UpstreamError::Timeout, retry_at: None, is_held: false };
         Read { result: Err(failure), is_collapsed: false }
     }
 
-    /// Begins a refresh behind an answer, unless one runs or a failure says when it is worth trying again.
+    /// Starts a background refresh, unless one runs or a failure defers the next try.
     pub async fn refresh_behind<F, R>(&self, question: &Question, read: R)
     where
         R: Fn(Order) -> F + Clone + Send + 'static,
@@ -123,7 +122,7 @@ impl BalanceCache {
             let (cache, origin) = (self.clone(), Origin::current());
             tokio::spawn(async move {
                 let mut question = cache.with_ticket(question).await;
-                // This replica's clock found it stale; the store's clock may still call it fresh.
+                // Stale by this replica's clock; it may still be fresh by the store's clock.
                 if let Some(turn) = refreshing.stale_turn() {
                     question.demand = question.demand.above(turn);
                 }
@@ -133,7 +132,7 @@ impl BalanceCache {
         }
     }
 
-    /// The last snapshot, for when a read failed: at most `oldest` old and within the ceiling.
+    /// The last snapshot, as a fall-back after a failed read: at most `oldest` old and within the ceiling.
     pub async fn fallback(&self, question: &Question) -> Option<Arc<Snapshot>> {
         let now = (self.clock)();
         let was_invalidated = self.marks.get(&question.key, now.monotonic).is_some();
@@ -146,7 +145,7 @@ impl BalanceCache {
         (age <= oldest && age < ceiling.get()).then(|| Arc::clone(snapshot))
     }
 
-    /// From now on, reads of this balance need a snapshot from after this moment, which is returned.
+    /// Invalidates a balance: later reads need a snapshot from after the returned moment.
     #[must_use]
     pub fn invalidate(&self, keys: &[BalanceKey]) -> Moment {
         let now = (self.clock)();
@@ -154,7 +153,7 @@ impl BalanceCache {
         now
     }
 
-    /// Forgets that a read failed because of refused credentials; what else is known stays.
+    /// Forgets a failure because of refused credentials; everything else stays.
     pub async fn forget_refusal(&self, key: &BalanceKey) {
         let entry = self.entries.entry_by_ref(key);
         entry
@@ -165,12 +164,12 @@ impl BalanceCache {
             .await;
     }
 
-    /// The stored snapshot of a balance, whatever its age.
+    /// The stored snapshot of a balance, at any age.
     pub async fn stored(&self, key: &BalanceKey) -> Option<Arc<Snapshot>> {
         self.entries.get(key).await?.snapshot().cloned()
     }
 
-    /// Sets the listener that hears from now on what is stored of a balance.
+    /// Sets the listener to the stored state of a balance.
     pub fn listen(&self, key: BalanceKey, listener: Weak<dyn Listener>) {
         self.listeners.set(key, listener);
     }
@@ -186,8 +185,8 @@ impl BalanceCache {
         Question { demand: question.demand.and_after(mark), ..question }
     }
 
-    /// One round: a stored answer, a read that runs, or a new read. The whole round is a task of its own, so that a
-    /// caller who leaves stops neither the look-up in the store nor the read.
+    /// One round: a stored answer, a running read, or a new read. The round has its own task, so that a leaving caller
+    /// stops neither the look-up in the store nor the read.
     async fn round<F, R>(
         &self,
         question: Question,
@@ -203,7 +202,7 @@ impl BalanceCache {
         let (cache, clock) = (self.clone(), self.clock);
         let round = tokio::spawn(async move {
             let question = match terms {
-                // A replica may invalidate the balance while the store is asked.
+                // Another replica may invalidate the balance during the look-up in the store.
                 Terms::OfThisReplica if cache.shared.is_some() => {
                     cache.marked(cache.with_ticket(question).await)
                 }
@@ -217,7 +216,7 @@ impl BalanceCache {
         });
         round.await.unwrap_or_else(|_| Round {
             question,
-            entry: Arc::new(Entry::after(None, defect(priority, clock()), clock())),
+            entry: Arc::new(Entry::after(None, defect(priority, clock()), None, clock())),
             is_own: true,
         })
     }
@@ -236,9 +235,10 @@ impl BalanceCache {
     {
         let (clock, order) = (self.clock, Order { priority, ticket: question.demand.ticket() });
         let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
+        let shared = self.shared.clone();
         async move {
             let trace = reads.begin(question.key, origin, clock());
-            // A panic must end this read alone; were it passed on, each waiter would start the next.
+            // A panic must end only this read; if it were passed on, each waiter would start another read.
             let reading = AssertUnwindSafe(async { read(order).await }).catch_unwind();
             let answer = match &trace {
                 Some(trace) => trace.during(reading).await,
@@ -249,8 +249,12 @@ impl BalanceCache {
                 reads.end(&question.key, trace, &answer, clock());
             }
             let before = stored.get(&question.key).await;
-            let entry = Entry::after(before.as_deref(), answer, clock()).with_trace(trace);
-            // Before anybody finds it in memory, so that listeners hear of reads in their order.
+            let entry = Entry::after(before.as_deref(), answer, Some(&question.demand), clock());
+            if let (Some(shared), Some(snapshot)) = (&shared, entry.kept_alone()) {
+                shared.publish_alone(&question.key, Arc::clone(snapshot), question.limits.max_age);
+            }
+            let entry = entry.with_trace(trace);
+            // Before the entry is visible in the cache, so that listeners receive reads in their order.
             listeners.stored(&question.key, &entry);
             Arc::new(entry)
         }

@@ -1,14 +1,14 @@
-//! What is stored of one balance: the last snapshot, and how the last read ended. Judged with `now` passed in.
+//! The cache entry of one balance: the last snapshot, and the result of the last read. Time is an argument.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::question::Question;
-use crate::domain::{Answer, Failure, Moment, ParseError, Priority, Snapshot, Turn, UpstreamError};
+use crate::domain::{Answer, Demand, Failure, Moment, ParseError, Priority, Snapshot, Turn, UpstreamError};
 use crate::trace::ReadTrace;
 
-/// What those who waited for an answer get that is too old for them by its own `Age`.
+/// The error for waiters whose answer is too old by its own `Age`.
 const TOO_OLD: Failure = Failure {
     error: UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" }),
     retry_at: None,
@@ -20,9 +20,9 @@ pub(super) struct Entry {
     /// The youngest snapshot so far; a failed read carries it forward.
     snapshot: Option<Arc<Snapshot>>,
     last: LastRead,
-    /// Whether a refresh behind runs; given back when it ends, however it ends.
+    /// Whether a background refresh runs; cleared when it ends in any way.
     is_refreshing: AtomicBool,
-    /// The span of the last read, for those who waited for it.
+    /// The span of the last read, for links from its waiters.
     trace: Option<ReadTrace>,
 }
 
@@ -34,16 +34,16 @@ struct LastRead {
     /// Whether another replica made it.
     is_elsewhere: bool,
     failure: Option<Failure>,
-    /// Whether its answer was older than its request, by an `Age` of its own.
+    /// Whether its answer carried an `Age`, so that it was older than its request.
     has_age: bool,
 }
 
-/// A refresh behind that runs. Dropped, it lets the next one begin: the read may have brought nothing.
+/// A running background refresh. Dropping it allows the next one.
 #[derive(Debug)]
 pub(super) struct Refreshing(Arc<Entry>);
 
 impl Refreshing {
-    /// The turn of the snapshot that is to be replaced, if it has one.
+    /// The turn of the snapshot that the refresh replaces, if it has one.
     pub(super) fn stale_turn(&self) -> Option<Turn> {
         self.0.snapshot.as_ref()?.turn()
     }
@@ -56,8 +56,8 @@ impl Drop for Refreshing {
 }
 
 impl Entry {
-    /// What is stored after a read that ended now, given what was stored before.
-    pub(super) fn after(before: Option<&Self>, answer: Answer, now: Moment) -> Self {
+    /// What is stored after a read for this demand that ended now, given what was stored before.
+    pub(super) fn after(before: Option<&Self>, answer: Answer, demand: Option<&Demand>, now: Moment) -> Self {
         let Answer { priority, sent_at, turn, is_elsewhere, result } = answer;
         let (brought, failure) = match result {
             Ok(snapshot) => (Some(snapshot), None),
@@ -70,6 +70,15 @@ impl Entry {
             // before, which the store's order tells.
             (Some(carried), Some(brought)) if has_age && age(&carried) < age(&brought) => Some(carried),
             (Some(carried), Some(brought)) if is_behind(&brought, &carried) => Some(carried),
+            // Read alone while the store was away, and younger than what another replica read.
+            (Some(carried), Some(brought))
+                if is_elsewhere
+                    && carried.turn().is_none()
+                    && age(&carried) < age(&brought)
+                    && demand.is_some_and(|demand| demand.accepts(carried.requested_at(), None)) =>
+            {
+                Some(carried)
+            }
             (carried, brought) => brought.or(carried),
         };
         Self {
@@ -80,7 +89,7 @@ impl Entry {
         }
     }
 
-    /// The same with the span of its read.
+    /// The entry with the span of its read.
     pub(super) fn with_trace(self, trace: Option<ReadTrace>) -> Self {
         Self { trace, ..self }
     }
@@ -90,7 +99,7 @@ impl Entry {
         self.trace.as_ref()
     }
 
-    /// The same without a failure because of refused credentials; `None` where there is none.
+    /// The entry without a failure because of refused credentials; `None` if it has no such failure.
     pub(super) fn without_refusal(&self) -> Option<Self> {
         let failure = self.last.failure?;
         (failure.error == UpstreamError::Refused).then(|| Self {
@@ -105,6 +114,12 @@ impl Entry {
         self.snapshot.as_ref()
     }
 
+    /// A snapshot of this replica alone that stayed, though another replica brought an older one.
+    pub(super) fn kept_alone(&self) -> Option<&Arc<Snapshot>> {
+        let has_brought = self.last.is_elsewhere && self.last.failure.is_none();
+        self.snapshot.as_ref().filter(|snapshot| has_brought && snapshot.turn().is_none())
+    }
+
     /// Whether another replica made the last read.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.last.is_elsewhere
@@ -115,7 +130,7 @@ impl Entry {
         self.last.failure
     }
 
-    /// What answers the question without a read: an acceptable snapshot, or a failure that is still held.
+    /// The answer without a read: an acceptable snapshot, or a held failure.
     pub(super) fn settled(&self, question: &Question, now: Moment) -> Option<Result<Arc<Snapshot>, Failure>> {
         let within = |snapshot: &&Arc<Snapshot>| {
             question.demand.accepts(snapshot.requested_at(), snapshot.turn())
@@ -127,7 +142,7 @@ impl Entry {
         self.last.failure.filter(|failure| failure.holds_at(now.monotonic)).map(Err)
     }
 
-    /// What a caller gets who waited until this entry was stored; `None` to go round once more.
+    /// The answer for a caller that waited for this entry; `None` means one more round.
     pub(super) fn judge(
         &self,
         question: &Question,
@@ -141,14 +156,14 @@ impl Entry {
             return None;
         }
         match self.last.failure {
-            // Refused for a smaller share of the budget than this caller has.
+            // Refused at a smaller share of the budget than this caller may use.
             Some(failure)
                 if failure.error == UpstreamError::BudgetExhausted && self.last.priority < priority =>
             {
                 None
             }
             Some(failure) => Some(Err(failure)),
-            // It passed the ceiling before it could be served, or a wall clock moved meanwhile.
+            // It expired before it could be served, or a wall clock moved meanwhile.
             None if !self.last.has_age => None,
             None => {
                 let snapshot = self.snapshot.as_ref()?;
@@ -160,15 +175,15 @@ impl Entry {
         }
     }
 
-    /// Begins a refresh behind an answer; `None` when one runs, is not needed, or is not worth trying yet.
+    /// Begins a background refresh; `None` if one runs, is not needed, or is deferred by a failure.
     pub(super) fn begin_refresh(self: Arc<Self>, question: &Question, now: Moment) -> Option<Refreshing> {
         let is_wanted = self.needs_read(question, Priority::Background, now);
-        // Made only when the flag is taken: dropping one gives the flag back.
+        // Created only with the flag set: dropping it clears the flag.
         (is_wanted && !self.is_refreshing.swap(true, Ordering::Relaxed)).then(|| Refreshing(self))
     }
 
-    /// Whether nothing here answers the question. Where nobody waits, a failure that is not held also says when it is
-    /// worth trying again.
+    /// Whether the question needs a read. For a read without a waiting caller, a failure that is not held also defers the
+    /// next try.
     pub(super) fn needs_read(&self, question: &Question, priority: Priority, now: Moment) -> bool {
         let retry_at = self.last.failure.and_then(|failure| failure.retry_at);
         let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);
@@ -176,8 +191,8 @@ impl Entry {
     }
 }
 
-/// Whether a snapshot comes no later than another in the shared store's order. One that is found again is the same: it
-/// gets no younger by a clock that was set back meanwhile.
+/// Whether a snapshot is not later than another in the shared store's order. The same snapshot found again does not get
+/// younger when a clock is set back.
 fn is_behind(snapshot: &Snapshot, other: &Snapshot) -> bool {
     snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.number <= other.number)
 }

@@ -1,6 +1,6 @@
-//! Listeners to what the cache stores of a balance: event streams follow balances through them.
+//! Listeners to the stored state of balances, for event streams.
 //!
-//! The cache holds listeners weakly: a listener that its owner drops hears nothing more.
+//! The cache holds listeners weakly: dropping a listener ends its notifications.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,12 +9,12 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use super::entry::Entry;
 use crate::domain::{BalanceKey, Failure, Snapshot};
 
-/// Hears of one balance.
+/// A listener to one balance.
 pub trait Listener: Send + Sync {
-    /// A read has ended: the youngest snapshot so far, and how the read failed if it did.
+    /// Called after a read, with the youngest snapshot so far, and with the failure if it failed.
     fn stored(&self, snapshot: Option<&Arc<Snapshot>>, failure: Option<Failure>);
 
-    /// A read of another replica has ended; its number in the shared store's order.
+    /// Called after a read of another replica, with its number in the shared store's order.
     fn ended_elsewhere(&self, number: u64);
 }
 
@@ -30,14 +30,14 @@ impl Listeners {
         listeners.insert(key, listener);
     }
 
-    /// Tells the balance's listener what is stored of it now.
+    /// Passes the stored state to the listener of the balance.
     pub(super) fn stored(&self, key: &BalanceKey, entry: &Entry) {
         if let Some(listener) = self.of(key) {
             listener.stored(entry.snapshot(), entry.failure());
         }
     }
 
-    /// Tells the balance's listener that a read of another replica has ended.
+    /// Tells the listener of the balance that a read of another replica has ended.
     pub(super) fn ended_elsewhere(&self, key: &BalanceKey, number: u64) {
         if let Some(listener) = self.of(key) {
             listener.ended_elsewhere(number);

@@ -1,4 +1,4 @@
-//! What memory alone says to a question: the way of a hit.
+//! The answer from the cache alone: the path of a hit.
 
 use std::sync::Arc;
 
@@ -6,40 +6,40 @@ use super::balance_cache::BalanceCache;
 use super::question::Question;
 use crate::domain::{Demand, Failure, Snapshot};
 
-/// What memory alone says to a question.
+/// The answer from the cache alone.
 #[derive(Debug)]
 pub enum Peek {
     /// An acceptable snapshot, younger than `fresh_for`.
     Fresh(Arc<Snapshot>),
-    /// An acceptable snapshot over `fresh_for`; a refresh is worth while.
+    /// An acceptable stale snapshot; a refresh should run.
     Stale {
         /// The snapshot.
         snapshot: Arc<Snapshot>,
         /// Whether the last read failed or was refused.
         is_failing: bool,
     },
-    /// Nothing acceptable.
+    /// No acceptable snapshot.
     Absent {
-        /// Why not.
+        /// The reason.
         absence: Absence,
-        /// The failure because of which nobody is asked now.
+        /// The failure that is held now.
         held: Option<Failure>,
     },
 }
 
-/// Why memory holds nothing acceptable: the reason to forward, in RFC 9211's words.
+/// Why the cache has no acceptable snapshot: the `fwd` reasons of RFC 9211.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
     /// Nothing is stored.
     UriMiss,
-    /// Something is stored, but over the ceiling or invalidated.
+    /// The stored snapshot has expired or was invalidated.
     Stale,
-    /// What is stored would do for a caller without a demand.
+    /// The stored snapshot is acceptable only without a demand.
     Request,
 }
 
 impl BalanceCache {
-    /// Looks into memory; nobody is asked and nothing is waited for.
+    /// Looks into the cache, without a read and without waiting.
     pub async fn peek(&self, question: &Question) -> Peek {
         let question = &self.judged_here(*question);
         let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);

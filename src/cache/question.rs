@@ -1,23 +1,23 @@
-//! What is asked of the cache.
+//! Questions to the cache.
 
 use crate::domain::{BalanceKey, Demand, Limits};
 
 /// One question to the cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
-    /// Which balance.
+    /// The balance.
     pub key: BalanceKey,
-    /// What the caller needs.
+    /// The freshness demand.
     pub demand: Demand,
     /// The balance's limits.
     pub limits: Limits,
 }
 
-/// In whose terms a question is put.
+/// The clock that a question refers to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Terms {
-    /// By this replica's clock: the store is asked first where replicas share.
+    /// This replica's clock: with a shared store, the store is asked first.
     OfThisReplica,
-    /// By the store's clock and numbers, where the store answered.
+    /// The store's clock and order, after the store answered.
     OfTheStore,
 }

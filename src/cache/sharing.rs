@@ -1,4 +1,4 @@
-//! A cache whose balances are shared with other replicas: their invalidations, and demands in the store's terms.
+//! The cache with a shared store: invalidations of all replicas, and demands by the store's clock.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::domain::{Answer, BalanceKey, Limits, Priority, StoreTime};
 use crate::shared::Shared;
 
 impl BalanceCache {
-    /// An empty cache that shares what it knows with other replicas. What was invalidated here stays so.
+    /// An empty cache with a shared store. Invalidations made here stay.
     #[must_use]
     pub fn sharing(&self, shared: &Arc<Shared>) -> Self {
         let (clock, marks) = (self.clock, self.marks.without_numbers());
@@ -20,13 +20,13 @@ impl BalanceCache {
         cache
     }
 
-    /// The same cache, which shares nothing from now on.
+    /// The same cache without a shared store.
     #[must_use]
     pub fn alone(&self) -> Self {
         Self { shared: None, ..self.clone() }
     }
 
-    /// Stores what the read of this number brought to another replica, or a later one; the provider is not asked.
+    /// Stores the result of the read with this number, or a later one, of another replica, without calling the provider.
     pub async fn adopt(&self, key: BalanceKey, number: u64, limits: Limits) {
         let Some(shared) = &self.shared else { return };
         let is_newer = |entry: &Arc<Entry>| {
@@ -48,15 +48,15 @@ impl BalanceCache {
         let stored = entries.clone();
         let init = async move {
             let before = stored.get(&key).await;
-            let entry = Entry::after(before.as_deref(), answer, clock());
+            let entry = Entry::after(before.as_deref(), answer, None, clock());
             listeners.stored(&key, &entry);
             Arc::new(entry)
         };
         entries.entry_by_ref(&key).or_insert_with_if(init, is_newer).await;
     }
 
-    /// Invalidates balances for every replica, where they share: the instant of the store's clock that all of them go
-    /// by, or that it says by now at the latest. What was marked here stays marked where the store cannot be asked.
+    /// Invalidates balances at every replica. Returns the instant of the store's clock that applies to all, or an estimate
+    /// that is not too early. If the store is unreachable, the invalidation applies at this replica.
     pub async fn invalidate_everywhere(&self, keys: &[BalanceKey]) -> Option<StoreTime> {
         match self.shared.as_ref()?.invalidate(keys).await {
             Ok(marked) => {
@@ -67,20 +67,20 @@ impl BalanceCache {
         }
     }
 
-    /// The question as it stands where a caller's instant is of the store's clock and not of ours.
+    /// The question with the caller's instant read by the store's clock instead of ours.
     pub(super) fn judged_here(&self, question: Question) -> Question {
         let Some(shared) = &self.shared else { return question };
         let demand = question.demand.of_the_stores_clock(question.limits, shared.is_sharing());
         Question { demand, ..question }
     }
 
-    /// The question in the store's terms, where replicas share and the store answers.
+    /// The question by the store's clock, if replicas share and the store answers.
     pub(super) async fn with_ticket(&self, question: Question) -> Question {
         let Some(shared) = &self.shared else { return question };
         let demand = if question.demand.takes_any(question.limits) {
             question.demand.with_any_turn()
         } else {
-            match shared.ticket(&question.key).await {
+            match shared.ticket(&question.key, question.limits.max_age).await {
                 Some(standing) => question.demand.with_ticket(standing),
                 None => question.demand,
             }

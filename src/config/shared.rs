@@ -131,7 +131,10 @@ impl Setting for Prefix {
 }
 
 pub(super) fn read(mut section: Section<'_>, replicas: Read<Replicas>) -> Read<SharedSettings> {
-    let url = section.required("url");
+    let url: Read<Url> = section.required("url");
+    if url.as_ref().is_ok_and(|url| url.url.shows_password()) {
+        section.warn("url", "the password travels unencrypted to another machine; use rediss://");
+    }
     let ca: Read<Option<Authority>> = section.optional("ca");
     let keys = section.required("key");
     let prefix = section.or("prefix", Prefix("balance-gateway".to_owned()));

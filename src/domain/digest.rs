@@ -1,11 +1,11 @@
-//! Hashes keys that are digests already, or parts of one: their first bytes are as good as any hash of them.
+//! A hasher for keys that are digests: their first bytes already are a good hash.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Builds the hasher of a map whose keys are digests. Keys that others may choose freely do not belong in one.
+/// Builds the hasher of a map whose keys are digests. Do not use it for keys that callers can choose.
 pub type DigestState = BuildHasherDefault<DigestHasher>;
 
-/// Takes the first eight bytes of what is written last.
+/// Uses the first eight bytes of the last write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DigestHasher(u64);
 
@@ -14,7 +14,7 @@ impl Hasher for DigestHasher {
         self.0 = digest.first_chunk().map_or(0, |first| u64::from_ne_bytes(*first));
     }
 
-    /// A digest's length, which is always the same.
+    /// The length of a digest is constant, so it is ignored.
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {

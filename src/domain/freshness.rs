@@ -1,7 +1,7 @@
-//! How old a snapshot may be: the ceiling, what a caller asks, and the one judgement over both.
+//! How old a snapshot may be: the ceiling, the demands of callers, and the one decision about both.
 //!
 //! Every demand becomes one instant, `not_before`, never later than the arrival. Age counts from when the
-//! upstream request was *sent*, not from when its answer came.
+//! upstream request was *sent*, not from when its answer arrived.
 
 mod demand;
 mod wish;

@@ -100,8 +100,8 @@ impl Snapshot {
         Self { reading, requested_at, fetched_at, turn: None, body, etag }
     }
 
-    /// The snapshot that another replica made this body from. `requested_at` is what our clocks say of the moment,
-    /// `turn` what the store does.
+    /// Restores a snapshot of another replica from its body. `requested_at` is the moment by our clocks, `turn` by the
+    /// store's.
     ///
     /// # Errors
     /// [`Unrestorable`] when the body is not one that [`Snapshot::new`] makes.
@@ -126,20 +126,30 @@ impl Snapshot {
         self.turn
     }
 
-    /// What has passed since it was requested, by the larger of all clocks that saw it: the replica's that asked, too.
+    /// The time since it was requested: the largest by all clocks, including the clock of the replica that read it.
     #[must_use]
     pub fn age_at(&self, now: Moment) -> Duration {
         let by_asker = Duration::try_from(now.wall.duration_since(self.fetched_at)).unwrap_or_default();
         self.requested_at.age_at(now).max(by_asker)
     }
 
-    /// When it was requested by the clock of the replica that asked: what its body says.
+    /// By how much the wall clocks of both replicas and the other clocks disagree on its age.
+    #[must_use]
+    pub fn age_difference_at(&self, now: Moment) -> Duration {
+        let by_wall = now.wall.duration_since(self.fetched_at);
+        let by_asker = Duration::try_from(by_wall).unwrap_or_default();
+        // A snapshot from the future by the wall clock disagrees by at least that.
+        let ahead = Duration::try_from(-by_wall).unwrap_or_default();
+        by_asker.abs_diff(self.requested_at.age_at(now)).max(ahead)
+    }
+
+    /// `fetched_at` of its body: the request time by the clock of the replica that read it.
     #[must_use]
     pub fn fetched_at(&self) -> Timestamp {
         self.fetched_at
     }
 
-    /// What the adapter understood.
+    /// The parsed answer of the provider.
     #[must_use]
     pub fn reading(&self) -> &Reading {
         &self.reading
@@ -151,8 +161,8 @@ impl Snapshot {
         self.reading.available.currency()
     }
 
-    /// When the upstream request was sent, less any `Age` of its answer, by our clocks. Demands count from here, and
-    /// [`Snapshot::age_at`] from the earliest that anybody says.
+    /// When the upstream request was sent, less any `Age` of its answer, by our clocks. Demands count from here;
+    /// [`Snapshot::age_at`] counts from the earliest moment of any clock.
     #[must_use]
     pub fn requested_at(&self) -> Moment {
         self.requested_at

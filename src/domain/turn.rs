@@ -1,7 +1,7 @@
-//! Where a read stands in the order that a shared store gives to the reads of several replicas.
+//! Turns: the order that a shared store gives to the reads of all replicas.
 //!
-//! The store numbers the reads of a balance one after the other and says when each began by its own clock, so that
-//! who asks for a read after his arrival needs no clock of ours to be sure of it.
+//! The store numbers the reads of a balance and records the start of each by its own clock. So a caller that demands a
+//! read after its arrival does not depend on the clocks of replicas.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use jiff::Timestamp;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreTime(u64);
 
-/// The place of one read, and of the snapshot that it brought.
+/// The place of a read, and of its snapshot, in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// Its number; a later read of the balance has a higher one.
     pub number: u64,
-    /// When it may have been sent at the earliest; of a snapshot, less any `Age` of its answer.
+    /// The earliest moment at which it may have been sent; for a snapshot, less any `Age` of its answer.
     pub instant: StoreTime,
 }
 
-/// What a turn must be at least for one who came at some moment; `default` takes any.
+/// The minimum turn for a caller, by its arrival; `default` accepts any turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticket {
     /// The number must be above this one.
@@ -29,19 +29,19 @@ pub struct Ticket {
     pub since: StoreTime,
 }
 
-/// Where the reads of a balance stand in the store.
+/// The state of the order of a balance in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The number of the last read.
     pub last: u64,
     /// The store's clock.
     pub now: StoreTime,
-    /// Whether instants of that clock can be compared.
+    /// Whether instants of that clock are comparable.
     pub is_believed: bool,
 }
 
 impl StoreTime {
-    /// The instant so many microseconds after 1970.
+    /// The instant this many microseconds after 1970.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
@@ -53,10 +53,17 @@ impl StoreTime {
         self.0
     }
 
-    /// The same instant of a caller's words; what is before 1970 is 1970.
+    /// The instant of a caller's timestamp; an instant before 1970 becomes 1970.
     #[must_use]
     pub fn of(instant: Timestamp) -> Self {
         Self(u64::try_from(instant.as_microsecond()).unwrap_or(0))
+    }
+
+    /// The highest number that the store gives by now: where its clock was set back, numbers run ahead of it. The scripts
+    /// have the same bound.
+    #[must_use]
+    pub fn latest_number(self) -> u64 {
+        self.0.saturating_add(micros(Duration::from_hours(1)))
     }
 
     /// The next whole millisecond.
@@ -65,7 +72,7 @@ impl StoreTime {
         Self(self.0.div_ceil(1000).saturating_mul(1000))
     }
 
-    /// The instant as a time stamp.
+    /// The instant as a timestamp.
     #[must_use]
     pub fn timestamp(self) -> Timestamp {
         i64::try_from(self.0)
@@ -80,7 +87,7 @@ impl StoreTime {
         Self(self.0.saturating_sub(micros(length)))
     }
 
-    /// What has passed from `earlier` until this instant; zero where it is later.
+    /// The time from `earlier` until this instant; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
@@ -88,14 +95,14 @@ impl StoreTime {
 }
 
 impl Ticket {
-    /// Whether a read, or a snapshot, of this turn will do.
+    /// Whether a read or a snapshot of this turn is acceptable.
     #[must_use]
     pub fn accepts(self, turn: Turn) -> bool {
         turn.number > self.above && turn.instant >= self.since
     }
 }
 
-/// Whole microseconds, rounded up; the longest for what is longer.
+/// Whole microseconds, rounded up; saturates.
 #[must_use]
 pub fn micros(length: Duration) -> u64 {
     u64::try_from(length.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)

@@ -82,8 +82,8 @@ impl Gateway {
     }
 }
 
-/// Waits for what is being found, unless an account of another identity takes this one's place meanwhile: what is read
-/// then is not what the name means any more, and who waits looks up again.
+/// Waits for a lookup, unless a reload replaces the account by one with another identity: then the result belongs to the
+/// old account, and the request looks up again.
 async fn unless_replaced<T>(account: &Account, finding: impl Future<Output = T>) -> Result<T, Arc<Account>> {
     let mut finding = pin!(finding);
     // A hit is ready at once and needs no watch.

@@ -16,8 +16,8 @@ const SPREAD: Duration = Duration::from_secs(10);
 impl Gateway {
     /// Reads the watched balances, until `stop`.
     ///
-    /// Each has its own place within the first seconds. The next read comes an interval after the last one ended, so
-    /// they stay apart.
+    /// Each balance has its own moment within the first seconds. The next read starts one interval after the last one
+    /// ended, so they stay apart.
     pub async fn watch(&self, stop: &CancellationToken) {
         let balances: Vec<_> = self
             .accounts()
@@ -45,8 +45,7 @@ impl Gateway {
         Some(last.requested_at().age_at((self.clock)()))
     }
 
-    /// Reads a balance for which nobody waits, unless a snapshot younger than `fresh_for` is there, or a failure is
-    /// held.
+    /// Reads a balance without a caller, unless a fresh snapshot is cached or a failure is held.
     async fn refresh(&self, account: &Account, slot: &BalanceSlot) {
         let limits = account.limits();
         let question = Question { key: slot.key, demand: Demand::refresh((self.clock)(), limits), limits };

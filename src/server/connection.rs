@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its end: which protocol it speaks, its answers, and how it leaves.
+//! One connection from its first byte to its end: protocol, answers and shutdown.
 //!
 //! hyper's own header timeout would also cut idle connections and costs a timer per request; `pace` has both bounds.
 
@@ -52,15 +52,15 @@ const MAX_STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 16 * 1024;
 /// HTTP/2 only: the same for all requests of a connection. 64 KiB less one is the protocol's least.
 const CONNECTION_WINDOW: u32 = 64 * 1024;
-/// HTTP/2 only: a dead peer is found after two of these, long before `idle_timeout`.
+/// HTTP/2 only: a dead peer is detected after two of these, long before `idle_timeout`.
 const PING: Duration = Duration::from_secs(20);
 /// After accepting has stopped, for a connection without a byte: more than a first request needs to follow its
 /// handshake, little of `drain_timeout`.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
-/// How long a refused peer is listened to: closing on unread bytes would reset it, and the refusal would be lost.
+/// How long a refused peer is read from: closing with unread bytes would reset the connection and lose the refusal.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What all connections of one listener have in common.
+/// The shared state of all connections of one listener.
 #[derive(Clone, Debug)]
 pub(super) struct Site<S> {
     pub(super) service: S,
@@ -109,7 +109,7 @@ impl<S: Answers> Conversation<S> {
         let transport = match &self.site.tls {
             None => Either::Left(stream),
             Some(tls) => {
-                // Boxed, since it would make every connection's task larger.
+                // Boxed, because it would enlarge the task of every connection.
                 let handshake = Box::pin(self.shake_hands(tls.current(), stream, accepted));
                 Either::Right(handshake.await?)
             }
@@ -126,7 +126,7 @@ impl<S: Answers> Conversation<S> {
         accepted: Instant,
     ) -> Option<Box<TlsStream<TcpStream>>> {
         let deadline = accepted + self.pace.header_timeout();
-        // A peer that never sends a byte is no failed handshake, it is only there.
+        // A peer that never sends a byte is idle, not a failed handshake.
         let has_begun = matches!(timeout_at(deadline, stream.peek(&mut [0])).await, Ok(Ok(1..)));
         if !has_begun {
             return None;
@@ -151,7 +151,7 @@ impl<S: Answers> Conversation<S> {
             .header_read_timeout(None)
             .max_header_size(MAX_HEAD_BYTES as usize)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
-        // A head that has begun is waited for: its answer will say goodbye.
+        // Waits for a head that has begun: its answer will close the connection.
         let may_close = || !self.pace.reads_head();
         let ended =
             self.drive(Pin::new(&mut connection), http1::Connection::graceful_shutdown, may_close).await;
@@ -174,9 +174,9 @@ impl<S: Answers> Conversation<S> {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
         let connection = std::pin::pin!(connection);
-        // GOAWAY lets the requests through that are on their way.
+        // GOAWAY still accepts requests that are on their way.
         let ended = self.drive(connection, http2::Connection::graceful_shutdown, || true).await;
-        // What the peer sent, not how the connection ended: a broken rule, or too much of what is costly.
+        // Only faults of the peer count: a violation of the protocol, or too many costly frames.
         let is_broken_rule = |error: &h2::Error| error.is_library();
         let cause = ended.as_ref().err().and_then(Error::source).and_then(|error| error.downcast_ref());
         self.end(cause.is_some_and(is_broken_rule));
@@ -248,7 +248,7 @@ impl<S: Answers> Conversation<S> {
         }
     }
 
-    /// Counts the connection, once.
+    /// Counts the connection once.
     fn refuse_head(&self) {
         if self.pace.refuse_head() {
             self.site.refused(ConnectionRefusal::Head);

@@ -1,7 +1,7 @@
-//! Accepts connections, bounds their number, and ends them when the process is to stop.
+//! Accepts connections, limits their number, and ends them at shutdown.
 //!
-//! Own instead of `axum::serve`, which has no header timeout, waits a whole second when file descriptors run out, and
-//! resets what the kernel has accepted when it stops.
+//! It replaces `axum::serve`, which has no header timeout, waits a whole second when file descriptors run out, and
+//! resets accepted connections when it stops.
 
 use std::{
     io,
@@ -30,11 +30,11 @@ use crate::{
     shutdown::Shutdown,
 };
 
-/// Connections that may wait to be accepted: Linux's own ceiling by default.
+/// Connections that may wait to be accepted: the default maximum of Linux.
 const BACKLOG: u32 = 4096;
-/// Out of file descriptors, most likely: some may be free a little later.
+/// Pause after a failed accept, most likely out of file descriptors: some may be free a little later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// Between two log lines about failed accepts.
+/// Shortest time between two log lines about failed accepts.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where connections come in.
@@ -42,9 +42,9 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Entrance {
     /// The bound socket.
     pub listener: TcpListener,
-    /// What connections are met with; `None` for plain text.
+    /// TLS; `None` for plain text.
     pub tls: Option<Live<TlsSettings>>,
-    /// Where connections that are refused are counted, if they are.
+    /// Counts refused connections, if configured.
     pub metrics: Option<Arc<Metrics>>,
     /// Where connections are served.
     pub workers: Workers,
@@ -54,11 +54,11 @@ pub struct Entrance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "connections that were cut are worth a log line"]
 pub struct Drained {
-    /// Connections that had not ended in time.
+    /// Connections that were cut.
     pub cut: usize,
 }
 
-/// Accepts connections and keeps those that are open; dropping it drops them.
+/// Accepts connections and owns the open ones; dropping it drops them.
 struct Acceptor<S> {
     site: Site<S>,
     workers: Workers,
@@ -66,10 +66,10 @@ struct Acceptor<S> {
     logged: Option<Instant>,
 }
 
-/// Binds the address; one that was left a moment ago may be taken again.
+/// Binds the address, also shortly after another process used it.
 ///
 /// # Errors
-/// When the address is taken, or not ours to take.
+/// When the address is in use or not permitted.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -167,10 +167,11 @@ impl<S: Answers> Acceptor<S> {
     }
 }
 
-/// Takes what the kernel has accepted and closes the listener right after: whatever would come in between is reset.
+/// Takes the connections that the kernel has accepted, and closes the listener right after: a connection in between is
+/// reset.
 fn close(listener: TcpListener) -> Vec<(StdTcpStream, SocketAddr)> {
     let mut waiting = Vec::new();
-    // A listener that cannot leave the runtime is closed all the same.
+    // A listener that cannot leave the runtime is closed, too.
     let Ok(listener) = listener.into_std() else { return waiting };
     for _ in 0..BACKLOG {
         match listener.accept() {
@@ -191,7 +192,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-/// A panic is a defect of ours that would otherwise end one connection unseen.
+/// Logs a panic, our own defect, which would otherwise end one connection silently.
 fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()

@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::Shared;
 use super::balance::SharedBalance;
 use super::calls::Known;
-use super::store::{Answered, Store, Trouble};
-use crate::domain::BalanceKey;
+use super::store::{Answered, Store, StoreWait, Trouble};
+use crate::domain::{BalanceKey, StoreTime};
 use crate::metrics::{SharedError, SharedOperation};
 
 /// Whatever is not written for so long is forgotten: longer than anything of ours counts. In milliseconds.
@@ -62,6 +62,12 @@ impl SharedAccount {
         self.shared.is_sharing()
     }
 
+    /// How long one read may wait for the store.
+    #[must_use]
+    pub fn store_wait(&self) -> StoreWait {
+        self.store().wait()
+    }
+
     /// How many replicas there are, for what each may do alone.
     #[must_use]
     pub fn replicas(&self) -> u32 {
@@ -82,7 +88,13 @@ impl SharedAccount {
     ) -> Result<Answered, Trouble> {
         match &answered {
             Ok(Answered { answer, sent, received }) => {
-                self.known().clock.note(answer.now, sent.monotonic, *received);
+                let mut known = self.known();
+                if let Some(since) = known.clock.note(answer.now, sent.monotonic, *received) {
+                    known.doubted_since = Some(since);
+                    known.untold += 1;
+                    drop(known);
+                    self.forget_numbers_after(answer.now);
+                }
             }
             Err(Trouble(SharedError::Invalid)) => {
                 let mut keys = vec![self.state_key.clone(), self.calls_key.clone()];
@@ -93,6 +105,13 @@ impl SharedAccount {
             Err(_) => self.known().untold += 1,
         }
         answered
+    }
+
+    /// Forgets numbers that this clock cannot have given: the store was set back by more than numbers run ahead of it.
+    pub(super) fn forget_numbers_after(&self, now: StoreTime) {
+        for balance in &self.balances {
+            balance.forget_numbers_above(now.latest_number());
+        }
     }
 
     pub(super) fn protocol_error(&self, operation: SharedOperation) -> Trouble {

@@ -56,6 +56,15 @@ impl SharedBalance {
         self.highest.fetch_max(number, Ordering::AcqRel).max(number)
     }
 
+    /// Forgets numbers above this one.
+    pub(super) fn forget_numbers_above(&self, latest: u64) {
+        for number in [&self.newest, &self.highest] {
+            let forget = |number| (number > latest).then_some(0);
+            // Nothing is above it, mostly.
+            let _ = number.fetch_update(Ordering::AcqRel, Ordering::Acquire, forget);
+        }
+    }
+
     /// Notes a snapshot; false when a newer one was seen before.
     pub(super) fn note_snapshot(&self, number: u64) -> bool {
         self.newest.fetch_max(number, Ordering::AcqRel) <= number

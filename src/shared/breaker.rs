@@ -4,10 +4,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
+use super::Shared;
 use super::account::{LIFE, random_name};
 use super::script::Action;
-use super::store::{Answered, Argument, Trouble};
-use super::{Away, Shared};
+use super::store::{Answered, StoreWait, Trouble};
 use crate::domain::turn::micros;
 
 /// How long who may not leave is told to wait while another replica probes.
@@ -31,6 +33,18 @@ pub struct SharedBreaker {
     pub(super) name: String,
     key: String,
     seen: Mutex<Seen>,
+}
+
+#[derive(Serialize)]
+struct BreakerAsk<'a> {
+    event: &'a str,
+    failures: u32,
+    cooldown: u64,
+    attempt: u64,
+    probe: &'a str,
+    channel: &'a str,
+    provider: &'a str,
+    life: u64,
 }
 
 /// What this replica was told last.
@@ -84,16 +98,18 @@ impl SharedBreaker {
     ///
     /// # Errors
     /// The time to wait.
-    pub async fn admit(self: &Arc<Self>) -> Result<SharedAdmission, Duration> {
+    pub async fn admit(self: &Arc<Self>, wait: Option<&mut StoreWait>) -> Result<SharedAdmission, Duration> {
         let admitted = |probe| SharedAdmission { breaker: Arc::clone(self), probe };
         if !self.is_open() {
             return Ok(admitted(None));
         }
-        if let Some(wait) = self.wait((self.shared.store.clock)().monotonic) {
-            return Err(wait);
+        if let Some(left) = self.wait((self.shared.store.clock)().monotonic) {
+            return Err(left);
         }
+        // A read that does without the store leaves without a probe.
+        let Some(wait) = wait else { return Ok(admitted(None)) };
         let probe = random_name();
-        match self.tell("probe", &probe).await {
+        match self.tell("probe", &probe, wait).await {
             Ok(Told::Granted) => Ok(admitted(Some(probe))),
             Ok(Told::Open(left)) => Err(left),
             Ok(Told::HalfOpen) => Err(PROBING),
@@ -104,12 +120,14 @@ impl SharedBreaker {
     /// Closes it for every replica: what failed may have had a cause that is gone.
     pub fn reset(self: &Arc<Self>) {
         *self.seen() = Seen::default();
-        self.tell_behind("reset", String::new());
+        if self.shared.is_sharing() {
+            self.tell_behind("reset", String::new());
+        }
     }
 
     /// Learns how it is, before this replica shares.
-    pub(super) async fn catch_up(&self) -> Result<(), Away> {
-        self.tell("look", "").await.map(|_| ()).map_err(Away::from)
+    pub(super) async fn catch_up(&self) -> Result<(), Trouble> {
+        self.tell("look", "", &mut self.shared.store.wait()).await.map(|_| ())
     }
 
     /// Notes what another replica caused: open for so long, or closed.
@@ -128,23 +146,23 @@ impl SharedBreaker {
         let breaker = Arc::clone(self);
         self.shared.behind(async move {
             // What is not told is told by the next.
-            let _ = breaker.tell(what, &probe).await;
+            let _ = breaker.tell(what, &probe, &mut breaker.shared.store.wait()).await;
         });
     }
 
-    async fn tell(&self, what: &str, probe: &str) -> Result<Told, Trouble> {
+    async fn tell(&self, what: &str, probe: &str, wait: &mut StoreWait) -> Result<Told, Trouble> {
         let store = &self.shared.store;
-        let arguments: [&dyn Argument; 8] = [
-            &what,
-            &self.settings.failures,
-            &micros(self.settings.cooldown),
-            &micros(self.settings.attempt),
-            &probe,
-            &self.shared.channel.as_str(),
-            &self.name.as_str(),
-            &LIFE,
-        ];
-        let answered = store.run(Action::Breaker, &[&self.key], &arguments, &mut store.patience()).await?;
+        let ask = BreakerAsk {
+            event: what,
+            failures: self.settings.failures,
+            cooldown: micros(self.settings.cooldown),
+            attempt: micros(self.settings.attempt),
+            probe,
+            channel: &self.shared.channel,
+            provider: &self.name,
+            life: LIFE,
+        };
+        let answered = store.run(Action::Breaker, &[&self.key], &ask, wait).await?;
         let Answered { answer, received, .. } = &answered;
         let told = match answer.kind() {
             "granted" => return Ok(Told::Granted),

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::Away;
 use super::account::{LIFE, MOST_TRIES, SharedAccount, random_name};
-use super::clock::ClockWatch;
+use super::clock::{ClockWatch, Expected};
 use super::script::Action;
-use super::store::{Answered, Argument, Patience, Trouble};
+use super::store::{Answered, StoreWait, Trouble};
 use crate::domain::turn::micros;
 use crate::domain::{Moment, StoreTime};
 use crate::metrics::SharedOperation;
@@ -28,6 +30,8 @@ pub(super) struct Known {
     /// Counts what the store may not know.
     pub(super) untold: u64,
     pub(super) clock: ClockWatch,
+    /// The store's instant since when its clock may have been set, until an epoch that began later is known.
+    pub(super) doubted_since: Option<StoreTime>,
     /// Calls of this replica, and until when each counts.
     own: VecDeque<(String, Instant)>,
     /// Calls that are asked for just now.
@@ -65,25 +69,16 @@ impl SharedAccount {
     ///
     /// # Errors
     /// [`Away`] when the store is of no use now.
-    pub async fn take(self: &Arc<Self>, allowance: Allowance) -> Result<Result<Unit, Duration>, Away> {
-        let mut patience = self.store().patience();
+    pub async fn take(
+        self: &Arc<Self>,
+        allowance: Allowance,
+        wait: &mut StoreWait,
+    ) -> Result<Result<Unit, Duration>, Away> {
         for _ in 0..MOST_TRIES {
-            self.catch_up(&mut patience).await?;
-            let (call, known, new_epoch) = (random_name(), self.known().epoch.clone(), random_name());
+            self.catch_up(wait).await?;
             let asking = self.asking();
-            let arguments: [&dyn Argument; 10] = [
-                &known.as_str(),
-                &new_epoch.as_str(),
-                &allowance.requests,
-                &allowance.share,
-                &micros(allowance.span()),
-                &micros(allowance.per),
-                &asking.own,
-                &allowance.own_share,
-                &call.as_str(),
-                &LIFE,
-            ];
-            let answered = self.store().run(Action::Take, &self.keys(), &arguments, &mut patience).await;
+            let (ask, call) = self.take_ask(&asking, allowance);
+            let answered = self.store().run(Action::Take, &self.keys(), &ask, wait).await;
             let answered = self.checked(answered, None);
             let answered = answered.inspect_err(|_| self.abandon_call(&call))?;
             let Answered { answer, sent, .. } = answered;
@@ -98,6 +93,36 @@ impl SharedAccount {
             }
         }
         Err(Away)
+    }
+
+    /// What the scripts need to take a call, and the call's name.
+    pub(super) fn take_ask(&self, asking: &Asking<'_>, allowance: Allowance) -> (TakeAsk, String) {
+        let (call, epoch) = (random_name(), self.known().epoch.clone());
+        let ask = TakeAsk {
+            epoch,
+            clock: self.clock_ask(StoreTime::default()),
+            requests: allowance.requests,
+            share: allowance.share,
+            own_share: allowance.own_share,
+            span: micros(allowance.span()),
+            per: micros(allowance.per),
+            own: asking.own,
+            call: call.clone(),
+        };
+        (ask, call)
+    }
+
+    /// What the scripts need to judge the store's clock and to begin an epoch.
+    fn clock_ask(&self, doubted_since: StoreTime) -> ClockAsk {
+        let Expected { from, to, elapsed } = self.known().clock.expected(self.now(), self.store().timeout);
+        ClockAsk {
+            new_epoch: random_name(),
+            doubted_since: doubted_since.as_micros(),
+            expected_from: from,
+            expected_to: to,
+            elapsed,
+            life: LIFE,
+        }
     }
 
     /// Gives up a call that may have been granted, though nobody was told.
@@ -181,37 +206,76 @@ impl SharedAccount {
 
     /// Tells the store that a call has ended. What is not told counts as long as the longest attempt.
     pub(super) async fn tell_end(&self, call: &str, per: Duration) {
-        let (store, arguments) = (self.store(), [&call as &dyn Argument, &micros(per)]);
-        let _ = store.run(Action::Ended, &self.keys(), &arguments, &mut store.patience()).await;
+        let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: LIFE });
+        let _ = store.run(Action::Ended, &self.keys(), &ask, &mut store.wait()).await;
     }
 
     /// Tells a store that may have lost them what calls of this replica count, before anything is taken from it.
-    pub(super) async fn catch_up(&self, patience: &mut Patience) -> Result<(), Trouble> {
+    pub(super) async fn catch_up(&self, wait: &mut StoreWait) -> Result<(), Trouble> {
         let (generation, now) = (self.store().generation(), self.now());
-        let told;
-        let own: Vec<(String, u64)> = {
+        let (told, doubted_since);
+        let (calls, left): (Vec<String>, Vec<u64>) = {
             let mut known = self.known();
             told = (generation, known.untold);
             if known.told == told {
                 return Ok(());
             }
+            doubted_since = known.doubted_since;
             known.own.retain(|(_, until)| *until > now);
             let left = |until: &Instant| micros(until.saturating_duration_since(now));
-            known.own.iter().map(|(call, until)| (call.clone(), left(until))).collect()
+            known.own.iter().map(|(call, until)| (call.clone(), left(until))).unzip()
         };
-        let new_epoch = random_name();
-        let calls: Vec<&str> = own.iter().map(|(call, _)| call.as_str()).collect();
-        let (new_epoch, count) = (new_epoch.as_str(), u64::try_from(own.len()).unwrap_or(0));
-        let mut arguments: Vec<&dyn Argument> = vec![&new_epoch, &LIFE, &count];
-        for (call, (_, left)) in calls.iter().zip(&own) {
-            arguments.extend([call as &dyn Argument, left]);
-        }
-        let answered = self.store().run(Action::Restore, &self.keys(), &arguments, patience).await;
+        let clock = self.clock_ask(doubted_since.unwrap_or_default());
+        let ask = RestoreAsk { clock, calls, left };
+        let answered = self.store().run(Action::Restore, &self.keys(), &ask, wait).await;
         let answered = self.checked(answered, None)?;
         self.note_epoch(answered.answer.text(0)?);
-        self.known().told = told;
+        let mut known = self.known();
+        known.told = told;
+        known.doubted_since.take_if(|since| Some(*since) == doubted_since);
         Ok(())
     }
+}
+
+/// What the scripts need to judge the store's clock and to begin an epoch.
+#[derive(Serialize)]
+struct ClockAsk {
+    new_epoch: String,
+    doubted_since: u64,
+    expected_from: u64,
+    expected_to: u64,
+    elapsed: u64,
+    life: u64,
+}
+
+/// What the scripts need to take a call.
+#[derive(Serialize)]
+pub(super) struct TakeAsk {
+    epoch: String,
+    #[serde(flatten)]
+    clock: ClockAsk,
+    requests: u32,
+    share: u32,
+    own_share: u32,
+    span: u64,
+    per: u64,
+    own: u32,
+    call: String,
+}
+
+#[derive(Serialize)]
+struct EndedAsk<'a> {
+    call: &'a str,
+    per: u64,
+    life: u64,
+}
+
+#[derive(Serialize)]
+struct RestoreAsk {
+    #[serde(flatten)]
+    clock: ClockAsk,
+    calls: Vec<String>,
+    left: Vec<u64>,
 }
 
 /// A call that is asked for just now.

@@ -14,6 +14,7 @@ use secrecy::ExposeSecret;
 
 use super::settings::SharedSettings;
 use super::url::{StoreUrl, Topology};
+use crate::domain::StoreTime;
 
 /// Connecting may take longer than an operation: nobody waits for it.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -67,6 +68,12 @@ impl Commands {
     /// Runs one command.
     pub(super) async fn query(&self, command: &Cmd) -> RedisResult<Value> {
         self.0.query(command).await
+    }
+
+    /// Asks what time it is there.
+    pub(super) async fn time(&self) -> RedisResult<StoreTime> {
+        let (seconds, micros): (u64, u64) = redis::from_redis_value(self.query(&redis::cmd("TIME")).await?)?;
+        Ok(StoreTime::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros)))
     }
 
     /// Asks for a sign of life.
@@ -162,7 +169,21 @@ fn cluster(settings: &SharedSettings) -> RedisResult<redis::cluster::ClusterClie
     }
 }
 
+/// Asks the sentinels where the master is. The login is for the servers and for the sentinels; sentinels that have no
+/// password refuse one, and are then asked without it.
 async fn find_master(settings: &SharedSettings, master: &str) -> RedisResult<Client> {
+    let found = ask_sentinels(settings, master, true).await;
+    if found.is_ok() || !settings.url.has_password() {
+        return found;
+    }
+    match ask_sentinels(settings, master, false).await {
+        // They do want a password, and the first answer says what is wrong with this one.
+        Err(error) if error.code() == Some("NOAUTH") => found,
+        asked => asked,
+    }
+}
+
+async fn ask_sentinels(settings: &SharedSettings, master: &str, with_login: bool) -> RedisResult<Client> {
     let url = &settings.url;
     let sentinels = url.hosts.iter().map(|host| address(url, host));
     let mut builder = SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?;
@@ -171,6 +192,14 @@ async fn find_master(settings: &SharedSettings, master: &str) -> RedisResult<Cli
     }
     if let Some(password) = &url.password {
         builder = builder.set_client_to_redis_password(password.expose_secret());
+    }
+    if with_login {
+        if let Some(user) = &url.user {
+            builder = builder.set_client_to_sentinel_username(user);
+        }
+        if let Some(password) = &url.password {
+            builder = builder.set_client_to_sentinel_password(password.expose_secret());
+        }
     }
     if url.is_tls {
         builder = builder

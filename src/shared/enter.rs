@@ -3,20 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio::sync::watch;
 
-use super::account::{LIFE, MOST_TRIES, SharedAccount, random_name};
-use super::calls::Allowance;
-use super::lease::{Lease, LiveLease};
+use super::account::{MOST_TRIES, SharedAccount, random_name};
+use super::calls::{Allowance, TakeAsk};
+use super::lease::{Grant, Lease, LiveLease};
 use super::script::Action;
-use super::store::{Answered, Argument, Patience, Trouble};
-use super::{Away, Shared, failure};
+use super::store::{Answered, StoreWait, Trouble};
+use super::{Away, LookAsk, Shared, failure};
 use crate::domain::turn::micros;
-use crate::domain::{Failure, MaxAge, Snapshot, StoreTime, Ticket, Turn};
+use crate::domain::{Failure, MaxAge, Moment, Snapshot, StoreTime, Ticket, Turn};
 use crate::metrics::{SharedError, SharedOperation};
 
 /// Nothing is held longer.
 const LONGEST_HOLD: Duration = Duration::from_mins(10);
+/// Where a replica did not watch the store's clock, its own wall clock may differ from that by so much.
+const MOST_DIFFERENCE: Duration = Duration::from_secs(1);
 /// Later than any snapshot: what is stored will not do.
 const NEVER: StoreTime = StoreTime::from_micros(1 << 53);
 
@@ -39,6 +42,24 @@ pub(super) struct Entry<'a> {
     pub(super) credential: &'a str,
     /// How many calls may leave.
     pub(super) allowance: Allowance,
+}
+
+/// What is asked of the script.
+#[derive(Serialize)]
+struct EnterAsk<'a> {
+    #[serde(flatten)]
+    take: TakeAsk,
+    balance: &'a str,
+    above: u64,
+    since: u64,
+    max_age: u64,
+    joined: u64,
+    expired: &'a str,
+    lease: &'a str,
+    may_read: bool,
+    credential: &'a str,
+    longest_hold: u64,
+    highest: u64,
 }
 
 /// What came of it.
@@ -70,12 +91,14 @@ pub(super) struct Running {
 impl SharedAccount {
     /// Enters a read: finds what another replica brought, joins the one that runs, or begins one. A store that takes
     /// nothing is still looked into.
-    pub(super) async fn enter(self: &Arc<Self>, entry: &Entry<'_>) -> Result<Entered, Away> {
-        let mut patience = self.store().patience();
-        match self.try_enter(entry, &mut patience).await {
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        entry: &Entry<'_>,
+        wait: &mut StoreWait,
+    ) -> Result<Entered, Away> {
+        match self.try_enter(entry, wait).await {
             Err(Trouble(SharedError::Refused)) => {
-                let found = self.find(entry.balance, entry.ticket, entry.max_age, &mut patience).await?;
-                Ok(Entered::Found(found))
+                Ok(Entered::Found(self.find(entry.balance, entry.ticket, entry.max_age, wait).await?))
             }
             entered => Ok(entered?),
         }
@@ -84,30 +107,31 @@ impl SharedAccount {
     async fn try_enter(
         self: &Arc<Self>,
         entry: &Entry<'_>,
-        patience: &mut Patience,
+        wait: &mut StoreWait,
     ) -> Result<Entered, Trouble> {
         let balance = &self.balances[entry.balance];
         let mut ticket = entry.ticket;
         for _ in 0..MOST_TRIES {
-            self.catch_up(patience).await?;
-            // What is older has no known age; the read that runs is waited for all the same.
-            let believed_since = self.known().clock.believed_since(self.now());
-            ticket.since = ticket.since.max(believed_since.unwrap_or(NEVER));
-            let (token, call, ends) = (random_name(), random_name(), balance.ends());
-            let answered = self.run_enter(entry, ticket, &token, &call, patience).await;
-            let answered = answered.inspect_err(|_| self.abandon(entry.balance, &token, &call))?;
+            self.catch_up(wait).await?;
+            // By a doubtful clock no snapshot has a known age; a read that runs is waited for all the same.
+            if !self.is_clock_trusted(entry.max_age) {
+                ticket.since = NEVER;
+            }
+            let (lease, ends, asking) = (random_name(), balance.ends(), self.asking());
+            let (take, call) = self.take_ask(&asking, entry.allowance);
+            let ask = self.enter_ask(entry, ticket, take, &lease);
+            let keys = [self.state_key.as_str(), &self.calls_key, &balance.snapshot_key];
+            let answered = self.store().run(Action::Enter, &keys, &ask, wait).await;
+            let answered = self.checked(answered, Some(entry.balance));
+            let answered = answered.inspect_err(|_| self.abandon(entry.balance, &lease, &call))?;
+            drop(asking);
             self.note_oddity(entry.balance, answered.answer.text(0)?);
             let Answered { answer, sent, received } = &answered;
             match answer.kind() {
                 // The answer itself may have shown that the clock was set.
-                "found" if !self.known().clock.is_believed(*received) => {}
+                "found" if !self.is_clock_trusted(entry.max_age) => {}
                 "found" => {
-                    let found = self.opened(entry.balance, &answered, 1)?;
-                    // Over the ceiling by the clock of either replica, it is a miss.
-                    let is_within = |snapshot: &Arc<Snapshot>| {
-                        snapshot.age_at((self.store().clock)()) < entry.max_age.get()
-                    };
-                    if let Some(snapshot) = found.filter(is_within) {
+                    if let Some(snapshot) = self.opened((entry.balance, entry.max_age), &answered, 1)? {
                         return Ok(Entered::Found(snapshot));
                     }
                     ticket.since = NEVER;
@@ -137,16 +161,17 @@ impl SharedAccount {
                 "granted" => {
                     self.note_counted(answer.number(2)?);
                     let unit = self.unit(call, *sent, answer.now, answer.text(3)?, entry.allowance);
-                    let (number, credential) = (answer.number(1)?, entry.credential.to_owned());
+                    let number = answer.number(1)?;
                     balance.note_number(number);
-                    return Ok(Entered::Granted(Lease::new(
-                        Arc::clone(self),
-                        entry.balance,
-                        token,
+                    return Ok(Entered::Granted(Lease::new(Grant {
+                        account: Arc::clone(self),
+                        balance: entry.balance,
+                        token: lease,
                         number,
-                        credential,
-                        unit,
-                    )));
+                        epoch: answer.text(3)?.to_owned(),
+                        credential: entry.credential.to_owned(),
+                        first: unit,
+                    })));
                 }
                 "epoch" => self.known().untold += 1,
                 _ => return Err(self.protocol_error(SharedOperation::Lease)),
@@ -172,7 +197,7 @@ impl SharedAccount {
         ticket: Ticket,
         max_age: MaxAge,
     ) -> Option<Arc<Snapshot>> {
-        self.find(balance, ticket, max_age, &mut self.store().patience()).await.ok()
+        self.find(balance, ticket, max_age, &mut self.store().wait()).await.ok()
     }
 
     /// The snapshot that another replica brought, if it will do.
@@ -181,12 +206,12 @@ impl SharedAccount {
         place: usize,
         ticket: Ticket,
         max_age: MaxAge,
-        patience: &mut Patience,
+        wait: &mut StoreWait,
     ) -> Result<Arc<Snapshot>, Trouble> {
         let balance = &self.balances[place];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let arguments: [&dyn Argument; 2] = [&balance.name.as_str(), &true];
-        let answered = self.store().run(Action::Look, &keys, &arguments, patience).await;
+        let ask = LookAsk { balance: &balance.name, wants_snapshot: true };
+        let answered = self.store().run(Action::Look, &keys, &ask, wait).await;
         let answered = self.checked(answered, Some(place))?;
         let answer = &answered.answer;
         let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));
@@ -194,66 +219,65 @@ impl SharedAccount {
             && number > answer.number(1)?
             && instant <= answer.now
             && answer.now.since(instant) < max_age.get()
-            && self.known().clock.believed_since(self.now()).is_some_and(|since| instant >= since);
-        let found = if will_do { self.opened(place, &answered, 2)? } else { None };
-        let is_within = |snapshot: &Arc<Snapshot>| snapshot.age_at((self.store().clock)()) < max_age.get();
-        found.filter(is_within).ok_or(Trouble(SharedError::Refused))
+            && self.is_clock_trusted(max_age);
+        let found = if will_do { self.opened((place, max_age), &answered, 2)? } else { None };
+        found.ok_or(Trouble(SharedError::Refused))
     }
 
-    /// The snapshot whose number, instant and value stand at this place of an answer; what cannot be opened is counted
-    /// and deleted.
+    /// Whether the ages of stored snapshots can be told by the store's clock.
+    pub(super) fn is_clock_trusted(&self, max_age: MaxAge) -> bool {
+        self.known().clock.is_trusted(self.now(), max_age)
+    }
+
+    /// The snapshot whose number, instant and value stand at this place of an answer, unless a clock of either replica
+    /// puts it over the ceiling. One that cannot be opened is counted and deleted.
     fn opened(
         &self,
-        balance: usize,
+        (balance, max_age): (usize, MaxAge),
         answered: &Answered,
         place: usize,
     ) -> Result<Option<Arc<Snapshot>>, Trouble> {
         let balance = &self.balances[balance];
-        let snapshot = balance.opened(answered, place)?;
-        if snapshot.is_none() {
+        let Some(snapshot) = balance.opened(answered, place)? else {
             self.store().metrics.failed(SharedOperation::Lookup, SharedError::Invalid);
             self.shared.forget(vec![balance.snapshot_key.clone()]);
-        }
-        Ok(snapshot.map(Arc::new))
+            return Ok(None);
+        };
+        let now = (self.store().clock)();
+        let is_within = snapshot.age_at(now) < max_age.get();
+        Ok((is_within && self.has_known_age(&snapshot, now)).then(|| Arc::new(snapshot)))
     }
 
-    async fn run_enter(
-        &self,
-        entry: &Entry<'_>,
+    /// Whether the store's clock tells the snapshot's age. This replica did not watch that clock before it joined: then
+    /// the wall clocks of both replicas must say the same.
+    fn has_known_age(&self, snapshot: &Snapshot, now: Moment) -> bool {
+        let watched_since = self.known().clock.watched_since();
+        snapshot.turn().is_some_and(|turn| turn.instant >= watched_since)
+            || snapshot.age_difference_at(now) <= MOST_DIFFERENCE
+    }
+
+    fn enter_ask<'a>(
+        &'a self,
+        entry: &'a Entry<'_>,
         ticket: Ticket,
-        token: &str,
-        call: &str,
-        patience: &mut Patience,
-    ) -> Result<Answered, Trouble> {
-        let (balance, allowance) = (&self.balances[entry.balance], entry.allowance);
-        let known = self.known().epoch.clone();
-        let (new_epoch, asking) = (random_name(), self.asking());
-        let arguments: [&dyn Argument; 21] = [
-            &balance.name.as_str(),
-            &ticket.above,
-            &ticket.since.as_micros(),
-            &micros(entry.max_age.get()),
-            &entry.joined.unwrap_or(0),
-            &entry.expired.unwrap_or_default(),
-            &token,
-            &entry.may_read,
-            &known.as_str(),
-            &new_epoch.as_str(),
-            &allowance.requests,
-            &allowance.share,
-            &micros(allowance.span()),
-            &micros(allowance.per),
-            &asking.own,
-            &allowance.own_share,
-            &call,
-            &entry.credential,
-            &LIFE,
-            &micros(LONGEST_HOLD),
-            &balance.note_number(0),
-        ];
-        let keys = [self.state_key.as_str(), &self.calls_key, &balance.snapshot_key];
-        let answered = self.store().run(Action::Enter, &keys, &arguments, patience).await;
-        self.checked(answered, Some(entry.balance))
+        take: TakeAsk,
+        lease: &'a str,
+    ) -> EnterAsk<'a> {
+        let balance = &self.balances[entry.balance];
+        EnterAsk {
+            take,
+            balance: &balance.name,
+            above: ticket.above,
+            since: ticket.since.as_micros(),
+            max_age: micros(entry.max_age.get()),
+            joined: entry.joined.unwrap_or(0),
+            expired: entry.expired.unwrap_or_default(),
+            lease,
+            may_read: entry.may_read,
+            credential: entry.credential,
+            longest_hold: micros(LONGEST_HOLD),
+            highest: balance.note_number(0),
+        }
     }
 
     fn note_oddity(&self, balance: usize, oddity: &str) {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
+use super::Shared;
 use super::account::SharedAccount;
 use super::calls::Unit;
 use super::failure;
 use super::script::Action;
-use super::store::Argument;
 use crate::domain::turn::micros;
-use crate::domain::{Failure, MaxAge, Snapshot, Turn};
+use crate::domain::{BalanceKey, Failure, MaxAge, Snapshot, Turn};
 
 /// The right to read one balance. Dropped without an end, it is given up.
 pub(super) struct Lease {
@@ -18,10 +20,38 @@ pub(super) struct Lease {
     token: String,
     /// Its number.
     pub(super) number: u64,
+    /// The epoch of the grant: its instant is of that clock.
+    epoch: String,
     credential: String,
     /// The first call, which came with it.
     pub(super) unit: Option<Unit>,
     has_ended: bool,
+}
+
+#[derive(Serialize)]
+struct PublishAsk<'a> {
+    balance: &'a str,
+    lease: &'a str,
+    turn: u64,
+    instant: u64,
+    epoch: &'a str,
+    max_age: u64,
+    channel: &'a str,
+    credential: &'a str,
+}
+
+#[derive(Serialize)]
+struct FailAsk<'a> {
+    balance: &'a str,
+    lease: &'a str,
+    turn: u64,
+    failure: &'a str,
+    scope: &'a str,
+    first: u64,
+    most: u64,
+    doubles: bool,
+    channel: &'a str,
+    credential: &'a str,
 }
 
 /// How a failed read is held for every replica.
@@ -56,18 +86,23 @@ impl HoldScope {
     }
 }
 
+/// What the store granted.
+pub(super) struct Grant {
+    pub(super) account: Arc<SharedAccount>,
+    pub(super) balance: usize,
+    pub(super) token: String,
+    pub(super) number: u64,
+    pub(super) epoch: String,
+    pub(super) credential: String,
+    pub(super) first: Unit,
+}
+
 impl Lease {
-    pub(super) fn new(
-        account: Arc<SharedAccount>,
-        balance: usize,
-        token: String,
-        number: u64,
-        credential: String,
-        unit: Unit,
-    ) -> Self {
+    pub(super) fn new(grant: Grant) -> Self {
+        let Grant { account, balance, token, number, epoch, credential, first } = grant;
         let live = LiveLease { account: Arc::clone(&account), balance, number };
         account.shared.leases().insert(token.clone(), live);
-        Self { account, balance, token, number, credential, unit: Some(unit), has_ended: false }
+        Self { account, balance, token, number, epoch, credential, unit: Some(first), has_ended: false }
     }
 
     /// The place of the read, before it has brought anything.
@@ -87,22 +122,24 @@ impl Lease {
         balance.note_snapshot(turn.number);
         let (account, token, credential) =
             (Arc::clone(&self.account), self.token.clone(), self.credential.clone());
+        let epoch = self.epoch.clone();
         let shared = Arc::clone(&account.shared);
         shared.behind(async move {
-            let arguments: [&dyn Argument; 8] = [
-                &balance.name.as_str(),
-                &token.as_str(),
-                &turn.number,
-                &turn.instant.as_micros(),
-                &sealed.as_slice(),
-                &micros(max_age.get()),
-                &account.shared.channel.as_str(),
-                &credential.as_str(),
-            ];
+            let ask = PublishAsk {
+                balance: &balance.name,
+                lease: &token,
+                turn: turn.number,
+                instant: turn.instant.as_micros(),
+                epoch: &epoch,
+                max_age: micros(max_age.get()),
+                channel: &account.shared.channel,
+                credential: &credential,
+            };
             let keys = [account.state_key.as_str(), &account.calls_key, &balance.snapshot_key];
-            let (store, mut patience) = (account.store(), account.store().patience());
-            // Who waits for what nobody tells waits until its deadline.
-            let _ = account.checked(store.run(Action::Publish, &keys, &arguments, &mut patience).await, None);
+            let store = account.store();
+            let answered = store.run_with(Action::Publish, &keys, &ask, &sealed, &mut store.wait()).await;
+            // Waiters whom no message reaches wait until the lease's deadline.
+            let _ = account.checked(answered, None);
         });
     }
 
@@ -125,20 +162,56 @@ impl Lease {
         shared.behind(async move {
             let scope = hold.map_or("", |hold| hold.scope.as_str());
             let [first, most] = hold.map_or([0, 0], |hold| [micros(hold.first), micros(hold.most)]);
-            let arguments: [&dyn Argument; 10] = [
-                &balance.name.as_str(),
-                &token.as_str(),
-                &number,
-                &failure.as_str(),
-                &scope,
-                &first,
-                &most,
-                &(most > first),
-                &account.shared.channel.as_str(),
-                &credential.as_str(),
-            ];
-            let (store, mut patience) = (account.store(), account.store().patience());
-            let answered = store.run(Action::Fail, &account.keys(), &arguments, &mut patience).await;
+            let ask = FailAsk {
+                balance: &balance.name,
+                lease: &token,
+                turn: number,
+                failure: &failure,
+                scope,
+                first,
+                most,
+                doubles: most > first,
+                channel: &account.shared.channel,
+                credential: &credential,
+            };
+            let store = account.store();
+            let answered = store.run(Action::Fail, &account.keys(), &ask, &mut store.wait()).await;
+            let _ = account.checked(answered, None);
+        });
+    }
+}
+
+impl Shared {
+    /// Publishes a snapshot that this replica read while the store was away: other replicas have an older one.
+    ///
+    /// Its instant is what the store's clock says after the snapshot was read, less its age: never later than the truth.
+    /// The instant is its number, too, so that every mark that was made since is above it.
+    pub fn publish_alone(self: &Arc<Self>, key: &BalanceKey, snapshot: Arc<Snapshot>, max_age: MaxAge) {
+        let Some((account, index)) = self.find(key) else { return };
+        let shared = Arc::clone(self);
+        self.behind(async move {
+            let Ok(looked) = shared.look(&account, index).await else { return };
+            if !account.is_clock_trusted(max_age) {
+                return;
+            }
+            let instant = looked.now.earlier_by(snapshot.age_at((shared.store.clock)()));
+            let turn = Turn { number: instant.as_micros(), instant };
+            let balance = &account.balances[index];
+            let Some(sealed) = balance.seal.close(snapshot.body(), turn) else { return };
+            let epoch = account.known().epoch.clone();
+            let ask = PublishAsk {
+                balance: &balance.name,
+                lease: "",
+                turn: turn.number,
+                instant: turn.instant.as_micros(),
+                epoch: &epoch,
+                max_age: micros(max_age.get()),
+                channel: &shared.channel,
+                credential: "",
+            };
+            let keys = [account.state_key.as_str(), &account.calls_key, &balance.snapshot_key];
+            let store = &shared.store;
+            let answered = store.run_with(Action::Publish, &keys, &ask, &sealed, &mut store.wait()).await;
             let _ = account.checked(answered, None);
         });
     }
@@ -161,21 +234,20 @@ impl LiveLease {
     pub(super) async fn give_up(&self, token: &str) {
         let Self { account, balance, number } = self;
         let (store, balance) = (account.store(), &account.balances[*balance]);
-        let none = "";
-        let arguments: [&dyn Argument; 10] = [
-            &balance.name.as_str(),
-            &token,
-            number,
-            &none,
-            &none,
-            &0_u64,
-            &0_u64,
-            &false,
-            &account.shared.channel.as_str(),
-            &none,
-        ];
-        // Who waits for what nobody tells waits until its deadline.
-        let _ = store.run(Action::Fail, &account.keys(), &arguments, &mut store.patience()).await;
+        let ask = FailAsk {
+            balance: &balance.name,
+            lease: token,
+            turn: *number,
+            failure: "",
+            scope: "",
+            first: 0,
+            most: 0,
+            doubles: false,
+            channel: &account.shared.channel,
+            credential: "",
+        };
+        // Waiters whom no message reaches wait until the lease's deadline.
+        let _ = store.run(Action::Fail, &account.keys(), &ask, &mut store.wait()).await;
     }
 }
 

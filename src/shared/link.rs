@@ -1,9 +1,10 @@
 //! The link to the store: connects, listens, catches up with what was missed, and does so again when it breaks.
 
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use redis::{RedisError, RedisResult, Value};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -12,13 +13,15 @@ use super::balance::SharedBalance;
 use super::breaker::SharedBreaker;
 use super::connection::{self, Commands, Connected};
 use super::store::{Trouble, trouble_of};
-use super::{Away, PING_INTERVAL, SILENCE, Shared};
+use super::{PING_INTERVAL, SILENCE, Shared};
 use crate::domain::turn::micros;
 use crate::domain::{BalanceKey, MaxAge, StoreTime};
 use crate::metrics::{SharedError, SharedOperation};
 
-/// Numbers run ahead of our clock by less: clocks differ, and the store's may have been set back.
-const MOST_AHEAD: Duration = Duration::from_hours(2);
+/// Look-ups that run at once while this replica catches up.
+const AT_ONCE: usize = 128;
+/// An operation that times out while this replica catches up is tried so often.
+const TRIES: usize = 5;
 /// Reconnects are spread over it, so that a store that comes back is not stormed.
 const SPREAD: Duration = Duration::from_secs(1);
 
@@ -69,14 +72,17 @@ impl Shared {
         ping_events: impl Fn() -> F,
     ) -> Result<(), Trouble> {
         self.store.connected(commands.clone());
+        let said = timeout(connection::CONNECT_TIMEOUT, commands.time()).await;
+        let said = said.map_err(|_| Trouble(SharedError::Timeout))?.map_err(|error| trouble_of(&error))?;
+        self.note_time(said);
+        let (catching_up, listening) = (self.catch_up(), self.listen(messages));
         let broken = watch_over(ping_events, commands);
-        let catching_up = self.catch_up();
-        let listening = self.listen(messages);
-        let (mut catching_up, mut listening) = (std::pin::pin!(catching_up), std::pin::pin!(listening));
+        let (mut catching_up, mut listening, mut broken) = (pin!(catching_up), pin!(listening), pin!(broken));
         let missed = tokio::select! {
             biased;
-            caught_up = &mut catching_up => caught_up.map_err(|Away| Trouble(SharedError::Timeout))?,
+            caught_up = &mut catching_up => caught_up?,
             ended = &mut listening => return ended,
+            ended = &mut broken => return ended,
         };
         self.store.begin_sharing();
         for (key, number) in missed {
@@ -86,7 +92,7 @@ impl Shared {
         let ended = tokio::select! {
             biased;
             ended = &mut listening => ended,
-            ended = broken => ended,
+            ended = &mut broken => ended,
             () = self.store.trouble.notified() => Ok(()),
         };
         tracing::warn!(event = "shared_lost", store = %self.settings.url, "the shared store is away; going on alone");
@@ -99,29 +105,16 @@ impl Shared {
         self.silenced.notify_waiters();
     }
 
-    /// Reads the marks that were missed and how breakers are, and writes again the own ones that the store may have lost.
-    /// Returns the last read of each balance.
-    async fn catch_up(&self) -> Result<Vec<(BalanceKey, u64)>, Away> {
-        let mut last_reads = Vec::new();
+    /// Reads the marks that this replica missed and the state of the breakers, and writes again its own invalidations,
+    /// which the store may have lost. Returns the last read of each balance.
+    async fn catch_up(&self) -> Result<Vec<(BalanceKey, u64)>, Trouble> {
         let names: Vec<String> = {
             let balances = self.balances.read().unwrap_or_else(PoisonError::into_inner);
             balances.keys().cloned().collect()
         };
-        for name in names {
-            let Some((account, index)) = self.find_by_name(&name) else { continue };
-            let looked = self.look(&account, index).await?;
-            let since = looked.now.since(StoreTime::from_micros(looked.mark));
-            if looked.mark > 0 && since < MaxAge::CEILING.get() {
-                let balance = &account.balances[index];
-                let highest = balance.note_number(0);
-                // A store that counts from below says nothing of what is above.
-                let mark = if looked.last < highest { looked.mark.max(highest) } else { looked.mark };
-                self.tell_mark(balance.key, mark);
-            }
-            last_reads.push((account.balances[index].key, looked.last));
-        }
+        let last_reads = at_once(names, |name| self.catch_up_with(name)).await?;
         for breaker in self.breakers() {
-            breaker.catch_up().await?;
+            patiently(|| breaker.catch_up()).await?;
         }
         let now = (self.store.clock)().monotonic;
         let own: Vec<BalanceKey> = {
@@ -131,12 +124,48 @@ impl Shared {
             keys.sort_unstable_by_key(|key| *key.as_bytes());
             keys
         };
-        // One that is configured no more is nobody's matter.
-        for key in own.into_iter().filter(|key| self.find(key).is_some()) {
-            let mark = self.mark(&[key]).await?;
+        // A removed balance needs no mark.
+        let configured = own.into_iter().filter(|key| self.find(key).is_some()).collect();
+        at_once(configured, |key| async move {
+            let mark = patiently(|| async move { self.mark(&[key]).await }).await?;
             self.tell_mark(key, mark.as_micros());
+            Ok(())
+        })
+        .await?;
+        Ok(last_reads.into_iter().flatten().collect())
+    }
+
+    /// Reads the mark of one balance. Where the store does not answer in time, the balance counts as invalidated: one
+    /// slow look-up costs one balance, not the whole link. Returns its last read.
+    async fn catch_up_with(&self, name: String) -> Result<Option<(BalanceKey, u64)>, Trouble> {
+        let Some((account, index)) = self.find_by_name(&name) else { return Ok(None) };
+        let balance = &account.balances[index];
+        match patiently(|| self.look(&account, index)).await {
+            Ok(looked) => {
+                let since = looked.now.since(StoreTime::from_micros(looked.mark));
+                if looked.mark > 0 && since < MaxAge::CEILING.get() {
+                    let highest = balance.note_number(0);
+                    // A store that counts from below says nothing of what is above.
+                    let mark = if looked.last < highest { looked.mark.max(highest) } else { looked.mark };
+                    self.tell_mark(balance.key, mark);
+                }
+                Ok(Some((balance.key, looked.last)))
+            }
+            Err(Trouble(SharedError::Timeout)) => {
+                self.tell_mark(balance.key, balance.note_number(0));
+                Ok(None)
+            }
+            Err(trouble) => Err(trouble),
         }
-        Ok(last_reads)
+    }
+
+    /// Notes what time it is in the store. Numbers beyond what that clock can have given are of another store.
+    fn note_time(&self, said: StoreTime) {
+        self.store.note_said(said, (self.store.clock)().monotonic);
+        let balances = self.balances.read().unwrap_or_else(PoisonError::into_inner);
+        for account in balances.values().filter_map(|place| place.account.upgrade()) {
+            account.forget_numbers_after(said);
+        }
     }
 
     pub(super) fn tell_mark(&self, key: BalanceKey, mark: u64) {
@@ -163,9 +192,9 @@ impl Shared {
         let words: Vec<&str> = message.split(' ').collect();
         let [what, name, number] = words.as_slice() else { return };
         let Ok(number) = number.parse() else { return };
-        // Whoever says more than the store can is not the store.
-        let latest = StoreTime::of((self.store.clock)().wall).as_micros().saturating_add(micros(MOST_AHEAD));
-        if number > latest {
+        // The store itself gives no number beyond this.
+        let Some(now) = self.store.latest() else { return };
+        if number > now.latest_number() {
             return;
         }
         match *what {
@@ -191,9 +220,9 @@ impl Shared {
         }
     }
 
-    fn with_breaker(&self, name: &str, then: impl FnOnce(&SharedBreaker)) {
-        if let Some(breaker) = self.breakers().into_iter().find(|breaker| breaker.name == name) {
-            then(&breaker);
+    fn with_breaker(&self, name: &str, then: impl Fn(&SharedBreaker)) {
+        for breaker in self.breakers().iter().filter(|breaker| breaker.name == name) {
+            then(breaker);
         }
     }
 }
@@ -212,4 +241,25 @@ async fn watch_over<F: Future<Output = RedisResult<Value>>>(
         events.map_err(|error| trouble_of(&error))?;
         commands.map_err(|error| trouble_of(&error))?;
     }
+}
+
+/// Runs the operation on each, many at once.
+async fn at_once<T, R, F: Future<Output = Result<R, Trouble>>>(
+    all: Vec<T>,
+    operation: impl Fn(T) -> F,
+) -> Result<Vec<R>, Trouble> {
+    futures_util::stream::iter(all).map(operation).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Runs the operation again while the store does not answer in time.
+async fn patiently<T, F: Future<Output = Result<T, Trouble>>>(
+    operation: impl Fn() -> F,
+) -> Result<T, Trouble> {
+    for _ in 1..TRIES {
+        match operation().await {
+            Err(Trouble(SharedError::Timeout)) => {}
+            ended => return ended,
+        }
+    }
+    operation().await
 }

@@ -7,6 +7,7 @@ use super::account::SharedAccount;
 use super::calls::{Allowance, Unit};
 use super::enter::{Entered, Entry};
 use super::lease::{Lease, SharedHold};
+use super::store::StoreWait;
 use crate::domain::{Answer, Failure, MaxAge, Priority, Ticket, Turn, UpstreamError};
 
 /// The read that runs, the one that is joined or begun after it, and one more whose holder died.
@@ -23,14 +24,15 @@ pub trait Reader: Sync {
     /// How many calls may leave.
     fn allowance(&self) -> Allowance;
 
-    /// Counts who was refused because a failure is held.
-    fn note_held(&self);
+    /// Counts a read that was refused because of this failure.
+    fn note_refused(&self, failure: &Failure);
 
     /// Counts who was refused because the budget is spent.
     fn note_spent(&self);
 
-    /// Reads for every replica: with the number of the read, and the first call.
-    fn read(&self, number: u64, first: Unit) -> impl Future<Output = Outcome> + Send;
+    /// Reads for every replica: with the number of the read, the first call, and how long it may still wait for the
+    /// store.
+    fn read(&self, number: u64, first: Unit, wait: StoreWait) -> impl Future<Output = Outcome> + Send;
 
     /// Reads for this replica alone.
     fn read_alone(&self) -> impl Future<Output = Answer> + Send;
@@ -66,6 +68,7 @@ impl SharedAccount {
     pub async fn read(self: &Arc<Self>, errand: Errand, reader: &impl Reader) -> Answer {
         let Errand { balance, priority, ticket, max_age, deadline } = errand;
         let (mut joined, mut expired): (Option<Turn>, Option<String>) = (None, None);
+        let mut wait = self.store().wait();
         for _ in 0..MOST_ROUNDS {
             let (closed, credential) = (reader.closed(), reader.credential());
             let entry = Entry {
@@ -78,7 +81,7 @@ impl SharedAccount {
                 credential: &credential,
                 allowance: reader.allowance(),
             };
-            let Ok(entered) = self.enter(&entry).await else { break };
+            let Ok(entered) = self.enter(&entry, &mut wait).await else { break };
             let failed = |failure| elsewhere(priority, self.now(), joined, Err(failure));
             match entered {
                 Entered::Found(snapshot) => {
@@ -87,13 +90,13 @@ impl SharedAccount {
                 }
                 Entered::Failed(failure) => {
                     if joined.is_none() {
-                        reader.note_held();
+                        reader.note_refused(&failure);
                     }
                     return failed(failure);
                 }
                 Entered::Closed => match closed {
                     Some(failure) => {
-                        reader.note_held();
+                        reader.note_refused(&failure);
                         // Whoever comes next looks again: another replica may bring it meanwhile.
                         return failed(Failure { is_held: false, ..failure });
                     }
@@ -114,7 +117,7 @@ impl SharedAccount {
                     Ok(false) => expired = Some(running.token),
                     Err(_) => break,
                 },
-                Entered::Granted(lease) => return self.read_leased(lease, max_age, reader).await,
+                Entered::Granted(lease) => return self.read_leased(lease, max_age, wait, reader).await,
             }
         }
         reader.read_alone().await
@@ -124,11 +127,12 @@ impl SharedAccount {
         self: &Arc<Self>,
         mut lease: Lease,
         max_age: MaxAge,
+        wait: StoreWait,
         reader: &impl Reader,
     ) -> Answer {
         let turn = lease.turn();
         let Some(first) = lease.unit.take() else { return reader.read_alone().await };
-        let Outcome { answer, hold, unused } = reader.read(lease.number, first).await;
+        let Outcome { answer, hold, unused } = reader.read(lease.number, first, wait).await;
         if let Some(unused) = unused {
             self.ended(unused, Duration::ZERO);
         }

@@ -53,33 +53,57 @@ impl Action {
 }
 
 /// Every script, ready to be run.
-pub(super) struct Scripts([Script; 11]);
+pub(super) struct Scripts {
+    look: Script,
+    enter: Script,
+    take: Script,
+    ended: Script,
+    publish: Script,
+    fail: Script,
+    invalidate: Script,
+    restore: Script,
+    forget: Script,
+    breaker: Script,
+    units: Script,
+}
 
 impl Scripts {
     pub(super) fn new() -> Self {
         let common = include_str!("lua/common.lua");
         let account = include_str!("lua/account.lua");
-        // A look-up works where nothing can be written, and what frees memory or ends something where there is none.
+        // A look-up works on a read-only store. What frees memory, or ends something, works on a full one.
         let make = |flags: &str, parts: &[&str]| {
             Script::new(&format!("#!lua flags={flags}\n{common}\n{}", parts.concat()))
         };
-        Self([
-            make("no-writes", &[include_str!("lua/look.lua")]),
-            make("", &[account, include_str!("lua/enter.lua")]),
-            make("", &[account, include_str!("lua/take.lua")]),
-            make("allow-oom", &[account, include_str!("lua/ended.lua")]),
-            make("allow-oom", &[account, include_str!("lua/publish.lua")]),
-            make("allow-oom", &[account, include_str!("lua/fail.lua")]),
-            make("allow-oom", &[include_str!("lua/invalidate.lua")]),
-            make("", &[account, include_str!("lua/restore.lua")]),
-            make("allow-oom", &[include_str!("lua/forget.lua")]),
-            make("allow-oom", &[include_str!("lua/breaker.lua")]),
-            make("", &[include_str!("lua/units.lua")]),
-        ])
+        Self {
+            look: make("no-writes", &[include_str!("lua/look.lua")]),
+            enter: make("", &[account, include_str!("lua/enter.lua")]),
+            take: make("", &[account, include_str!("lua/take.lua")]),
+            ended: make("allow-oom", &[account, include_str!("lua/ended.lua")]),
+            publish: make("allow-oom", &[account, include_str!("lua/publish.lua")]),
+            fail: make("allow-oom", &[account, include_str!("lua/fail.lua")]),
+            invalidate: make("allow-oom", &[include_str!("lua/invalidate.lua")]),
+            restore: make("", &[account, include_str!("lua/restore.lua")]),
+            forget: make("allow-oom", &[include_str!("lua/forget.lua")]),
+            breaker: make("allow-oom", &[include_str!("lua/breaker.lua")]),
+            units: make("", &[include_str!("lua/units.lua")]),
+        }
     }
 
     pub(super) fn of(&self, action: Action) -> &Script {
-        &self.0[action as usize]
+        match action {
+            Action::Look => &self.look,
+            Action::Enter => &self.enter,
+            Action::Take => &self.take,
+            Action::Ended => &self.ended,
+            Action::Publish => &self.publish,
+            Action::Fail => &self.fail,
+            Action::Invalidate => &self.invalidate,
+            Action::Restore => &self.restore,
+            Action::Forget => &self.forget,
+            Action::Breaker => &self.breaker,
+            Action::Units => &self.units,
+        }
     }
 }
 

@@ -1,17 +1,19 @@
 //! Runs scripts in the store: each within its time, few at once, none while the store is away; measured.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+use serde::Serialize;
 use tokio::sync::{Notify, Semaphore};
 
 use super::connection::Commands;
 use super::script::{Action, Answer, Scripts};
-use crate::domain::{Clock, Moment};
+use crate::domain::turn::micros;
+use crate::domain::{Clock, Moment, StoreTime};
 use crate::metrics::{SharedError, SharedMetrics};
 
 /// Operations at once; beyond, the store is taken for slow.
@@ -25,7 +27,7 @@ pub struct Trouble(pub(super) SharedError);
 
 /// How long one request may still wait for the store.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience(pub(super) Duration);
+pub struct StoreWait(pub(super) Duration);
 
 /// An answer, and our moments around it.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(super) struct Answered {
 
 /// The store, as far as it can be reached.
 pub(super) struct Store {
-    timeout: Duration,
+    pub(super) timeout: Duration,
     pub(super) clock: Clock,
     scripts: Scripts,
     commands: ArcSwapOption<Commands>,
@@ -46,6 +48,8 @@ pub(super) struct Store {
     is_sharing: AtomicBool,
     /// Which connection this is: another one may be to a store that has lost something.
     generation: AtomicU64,
+    /// What its clock said last, and when by ours.
+    said: Mutex<Option<(StoreTime, Instant)>>,
     /// Told when the connection is of no use any more.
     pub(super) trouble: Notify,
     pub(super) metrics: Arc<SharedMetrics>,
@@ -62,6 +66,7 @@ impl Store {
             failures_in_a_row: AtomicU32::new(0),
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
+            said: Mutex::default(),
             trouble: Notify::new(),
             metrics,
         }
@@ -76,9 +81,20 @@ impl Store {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// As long as one request may wait in all, apart from its ticket.
-    pub(super) fn patience(&self) -> Patience {
-        Patience(self.timeout)
+    /// The wait of one request in all, apart from its first look-up; or that of one operation.
+    pub(super) fn wait(&self) -> StoreWait {
+        StoreWait(self.timeout)
+    }
+
+    /// What the store's clock says now at the latest, as far as this replica knows.
+    pub(super) fn latest(&self) -> Option<StoreTime> {
+        let (said, at) = (*self.said.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let since = (self.clock)().monotonic.saturating_duration_since(at);
+        Some(StoreTime::from_micros(said.as_micros().saturating_add(micros(since))))
+    }
+
+    pub(super) fn note_said(&self, said: StoreTime, received: Instant) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((said, received));
     }
 
     /// Takes a new connection into use; sharing begins when it has been caught up with.
@@ -102,87 +118,77 @@ impl Store {
         self.commands.store(None);
     }
 
-    /// Runs a script. What it may wait is taken from `patience`.
+    /// Runs a script on one packed argument, within `wait`, which it uses up.
     pub(super) async fn run(
         &self,
         action: Action,
         keys: &[&str],
-        arguments: &[&dyn Argument],
-        patience: &mut Patience,
+        ask: &impl Serialize,
+        wait: &mut StoreWait,
     ) -> Result<Answered, Trouble> {
+        self.run_with(action, keys, ask, &[], wait).await
+    }
+
+    /// Likewise, with bytes that the packed argument cannot hold.
+    pub(super) async fn run_with(
+        &self,
+        action: Action,
+        keys: &[&str],
+        ask: &impl Serialize,
+        bytes: &[u8],
+        wait: &mut StoreWait,
+    ) -> Result<Answered, Trouble> {
+        let generation = self.generation();
         let commands = self.commands.load_full().ok_or(Trouble(SharedError::Connect))?;
+        let longest = wait.0.min(self.timeout);
+        if longest.is_zero() {
+            // The request has waited long enough; that says nothing of the store.
+            return Err(Trouble(SharedError::Timeout));
+        }
         // That too many ask at once says nothing of the store.
         let _slot = self.slots.try_acquire().map_err(|_| {
             self.metrics.failed(action.operation(), SharedError::Timeout);
             Trouble(SharedError::Timeout)
         })?;
-        let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.bytes()).collect();
+        // Texts and numbers serialise without failing.
+        let arguments = [serde_json::to_vec(ask).unwrap_or_default(), bytes.to_vec()];
         let running = commands.run(self.scripts.of(action), keys, &arguments);
         let sent = (self.clock)();
-        let (result, is_away) = match tokio::time::timeout(patience.0.min(self.timeout), running).await {
+        let (result, is_away) = match tokio::time::timeout(longest, running).await {
             Ok(Ok(value)) => (Answer::read(value), false),
             Ok(Err(error)) => (Err(trouble_of(&error)), is_away(&error)),
-            Err(_) => (Err(Trouble(SharedError::Timeout)), true),
+            Err(_) => (Err(Trouble(SharedError::Timeout)), longest == self.timeout),
         };
         let received = (self.clock)().monotonic;
         let took = received.saturating_duration_since(sent.monotonic);
-        patience.0 = patience.0.saturating_sub(took);
+        wait.0 = wait.0.saturating_sub(took);
         self.metrics.operated(action.operation(), took);
         match result {
             Ok(answer) => {
+                self.note_said(answer.now, received);
                 self.failures_in_a_row.store(0, Ordering::Relaxed);
                 Ok(Answered { answer, sent, received })
             }
             Err(trouble) => {
                 self.metrics.failed(action.operation(), trouble.0);
-                if is_away {
-                    self.note_failure();
+                // While this replica catches up, it asks again by itself.
+                if is_away && self.is_sharing() {
+                    self.note_failure(generation);
                 }
                 Err(trouble)
             }
         }
     }
 
-    fn note_failure(&self) {
+    /// Counts a failure over this connection. What a connection before it left behind says nothing of the present one.
+    fn note_failure(&self, generation: u64) {
+        if generation != self.generation() {
+            return;
+        }
         if self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILURES {
             self.end_sharing();
             self.trouble.notify_one();
         }
-    }
-}
-
-/// What a script is given.
-pub(super) trait Argument: Sync {
-    fn bytes(&self) -> Vec<u8>;
-}
-
-impl Argument for &str {
-    fn bytes(&self) -> Vec<u8> {
-        self.as_bytes().to_vec()
-    }
-}
-
-impl Argument for &[u8] {
-    fn bytes(&self) -> Vec<u8> {
-        self.to_vec()
-    }
-}
-
-impl Argument for u64 {
-    fn bytes(&self) -> Vec<u8> {
-        self.to_string().into_bytes()
-    }
-}
-
-impl Argument for u32 {
-    fn bytes(&self) -> Vec<u8> {
-        self.to_string().into_bytes()
-    }
-}
-
-impl Argument for bool {
-    fn bytes(&self) -> Vec<u8> {
-        vec![if *self { b'1' } else { b'0' }]
     }
 }
 

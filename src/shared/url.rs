@@ -92,6 +92,15 @@ impl StoreUrl {
         }
     }
 
+    /// Whether its password travels unencrypted to another machine.
+    #[must_use]
+    pub fn shows_password(&self) -> bool {
+        let is_here = |host: &str| {
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        };
+        self.has_password() && !self.is_tls && !self.hosts.iter().all(|(host, _)| is_here(host))
+    }
+
     /// Whether it holds what must not stand in a configuration's text.
     #[must_use]
     pub fn has_password(&self) -> bool {
@@ -187,6 +196,21 @@ mod tests {
                 (shown.to_owned(), format!("StoreUrl({shown})"))
             );
             assert_eq!(url.has_password(), password.is_some());
+        }
+    }
+
+    #[test]
+    fn a_password_is_shown_only_to_another_machine_without_tls() {
+        for (text, is_shown) in [
+            ("redis://:p@store", true),
+            ("redis-sentinel://:p@127.0.0.1,store/main", true),
+            ("rediss://:p@store", false),
+            ("redis://store", false),
+            ("redis://:p@127.0.0.1:7", false),
+            ("redis://:p@[::1]", false),
+            ("redis://:p@localhost", false),
+        ] {
+            assert_eq!(StoreUrl::parse(text).unwrap().shows_password(), is_shown, "{text}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, BudgetSettings, Grant};
 use crate::domain::{Clock, Priority, StoreTime};
-use crate::shared::{Allowance, SharedAccount, Unit};
+use crate::shared::{Allowance, SharedAccount, StoreWait, Unit};
 
 /// On what terms a read is made.
 #[derive(Debug)]
@@ -15,21 +15,22 @@ pub(super) struct Terms {
     pub(super) deadline: Instant,
     /// Its number in the shared store's order, if it has one.
     pub(super) number: Option<u64>,
-    /// Whether the store is asked for each call.
-    pub(super) asks_store: bool,
+    /// How long the read may still wait for the store; `None` for a read that does without it.
+    pub(super) store_wait: tokio::sync::Mutex<Option<StoreWait>>,
     /// The call that came with the number.
     pub(super) first: Mutex<Option<Unit>>,
 }
 
 impl Terms {
     /// The terms of what is none of the shared store's reads, whose calls it counts all the same.
-    pub(super) fn counted(priority: Priority, deadline: Instant) -> Self {
-        Self { priority, deadline, number: None, asks_store: true, first: Mutex::default() }
+    pub(super) fn counted(priority: Priority, deadline: Instant, wait: Option<StoreWait>) -> Self {
+        let store_wait = tokio::sync::Mutex::new(wait);
+        Self { priority, deadline, number: None, store_wait, first: Mutex::default() }
     }
 
     /// The terms of a read that does without the store: it was of no use just now.
     pub(super) fn alone(priority: Priority, deadline: Instant) -> Self {
-        Self { asks_store: false, ..Self::counted(priority, deadline) }
+        Self::counted(priority, deadline, None)
     }
 
     /// The call that came with the read, if it may still leave.
@@ -92,6 +93,11 @@ impl Gate {
         }
     }
 
+    /// How long one read may wait for the store, where replicas share.
+    pub(super) fn store_wait(&self) -> Option<StoreWait> {
+        self.shared.as_ref().map(|shared| shared.store_wait())
+    }
+
     pub(super) fn limit(&self) -> u32 {
         self.current().limit()
     }
@@ -127,11 +133,14 @@ impl Gate {
         let per = self.budget.settings.per;
         let unit = match terms.take_first(account, now) {
             Some(unit) => Some(unit),
-            None if account.is_sharing() && terms.asks_store => {
+            None if account.is_sharing() => match &mut *terms.store_wait.lock().await {
                 // Boxed: nearly no read comes here.
-                let taken = Box::pin(account.take(self.allowance(terms.priority, attempt))).await;
-                taken.ok().transpose()?
-            }
+                Some(wait) => {
+                    let taken = Box::pin(account.take(self.allowance(terms.priority, attempt), wait)).await;
+                    taken.ok().transpose()?
+                }
+                None => None,
+            },
             None => None,
         };
         let now = (self.clock)().monotonic;

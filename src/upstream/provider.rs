@@ -172,9 +172,6 @@ impl UpstreamProvider {
             return Ok(Arc::clone(self));
         }
         let fresh = Self::new(settings, shared, Arc::clone(&self.metrics))?;
-        if self.settings != fresh.settings {
-            fresh.reset_breaker();
-        }
         let keeps_slots = fresh.settings.max_concurrency == self.settings.max_concurrency;
         Ok(Arc::new(Self {
             slots: if keeps_slots { Arc::clone(&self.slots) } else { fresh.slots },
@@ -208,10 +205,17 @@ impl UpstreamProvider {
             && ours.token_endpoint == others.token_endpoint
     }
 
+    /// Whether both have the same settings.
+    #[must_use]
+    pub fn is_configured_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+
     /// Closes the breaker: what failed may have had a cause that is gone.
     pub fn reset_breaker(&self) {
         self.breaker.reset();
-        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.is_open()) {
+        // At every replica, open or not: a row of failures that the store counts ends, too.
+        if let Some(shared) = &self.shared {
             shared.reset();
         }
     }
@@ -266,10 +270,14 @@ impl UpstreamProvider {
         })?;
         let shared = match &self.shared {
             // Boxed: only a probe waits there.
-            Some(shared) => Some(Box::pin(shared.admit()).await.map_err(|wait| {
-                self.metrics.refused(ReadRefusal::Breaker);
-                Stop::refused(UpstreamError::Suspended, wait)
-            })?),
+            Some(shared) => {
+                Some(Box::pin(shared.admit(call.terms.store_wait.lock().await.as_mut())).await.map_err(
+                    |wait| {
+                        self.metrics.refused(ReadRefusal::Breaker);
+                        Stop::refused(UpstreamError::Suspended, wait)
+                    },
+                )?)
+            }
             None => None,
         };
         let permit = call.gate.permit(call.terms, self.settings.attempt_timeout).await.map_err(|wait| {

@@ -95,7 +95,7 @@ impl Upstream {
             if rotation.is_trial_due(now) && account.not_held().is_ok() {
                 let deadline = now + account.provider.settings.deadline;
                 let newest = rotation.choose(now);
-                let terms = Terms::counted(Priority::Background, deadline);
+                let terms = Terms::counted(Priority::Background, deadline, account.gate.store_wait());
                 let result = account.ask_token(rotation, &newest, &terms).await;
                 if let Err(stop) = result {
                     account.hold_if_throttled(&stop);
@@ -170,7 +170,9 @@ impl Upstream {
             return Err(Stop::refused(UpstreamError::Busy, RETRY_PAUSES.0));
         }
         let deadline = now + self.provider.settings.deadline;
-        let result = self.mint(rotation, &Terms::counted(Priority::Background, deadline)).await;
+        let result = self
+            .mint(rotation, &Terms::counted(Priority::Background, deadline, self.gate.store_wait()))
+            .await;
         if let Err(stop) = &result {
             tracing::warn!(
                 account = %self.account,

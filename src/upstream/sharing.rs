@@ -10,7 +10,9 @@ use super::gate::Terms;
 use super::stop::Stop;
 use crate::domain::{Answer, Failure, Hold, HoldRow, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
-use crate::shared::{Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, Unit};
+use crate::shared::{
+    Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, StoreWait, Unit,
+};
 
 /// One balance of the account, for somebody.
 struct Asking<'a> {
@@ -64,20 +66,22 @@ impl Reader for Asking<'_> {
         self.upstream.gate.allowance(self.priority, self.upstream.provider.settings.attempt_timeout)
     }
 
-    fn note_held(&self) {
-        self.upstream.note_refused_by_hold();
+    fn note_refused(&self, failure: &Failure) {
+        let is_suspended = failure.error == UpstreamError::Suspended;
+        let reason = if is_suspended { ReadRefusal::Breaker } else { ReadRefusal::Hold };
+        self.upstream.provider.metrics.refused(reason);
     }
 
     fn note_spent(&self) {
         self.upstream.provider.metrics.refused(ReadRefusal::Budget);
     }
 
-    async fn read(&self, number: u64, first: Unit) -> Outcome {
+    async fn read(&self, number: u64, first: Unit, wait: StoreWait) -> Outcome {
         let terms = Terms {
             priority: self.priority,
             deadline: self.upstream.provider.now().monotonic + self.upstream.provider.settings.deadline,
             number: Some(number),
-            asks_store: true,
+            store_wait: tokio::sync::Mutex::new(Some(wait)),
             first: Mutex::new(Some(first)),
         };
         let (answer, stop) = self.upstream.read_on(&self.upstream.balances[self.index], &terms).await;

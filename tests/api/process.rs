@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{self, KEY, Reply, digest, eventually, record};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
 
 /// A temporary folder, removed on drop.
 pub(crate) struct Folder(pub(crate) PathBuf);

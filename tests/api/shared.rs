@@ -8,6 +8,7 @@ mod fleet;
 mod limits;
 mod limits_under_load;
 mod outages;
+mod partitions;
 mod processes;
 mod reads;
 mod redis;

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read clocks and their own switches")]
 
 mod alone;
+mod joining;
 mod replicas;
 mod seeds;
 mod store;

@@ -255,7 +255,7 @@ async fn many_callers_share_one_read() {
 }
 
 #[tokio::test]
-async fn only_the_leader_has_not_waited_for_another() {
+async fn only_the_leader_is_not_collapsed() {
     let mut balance = Balance::new();
     let callers = balance.ask_all(NONE, 5);
 
@@ -304,7 +304,7 @@ async fn a_leader_that_leaves_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_read_that_nobody_waits_for_any_more_is_stored() {
+async fn a_read_without_waiters_is_stored() {
     let mut balance = Balance::new();
     let leader = balance.ask(NONE);
     let read = balance.next_read().await;
@@ -362,7 +362,7 @@ async fn a_demand_that_the_running_read_satisfies_joins_it() {
 }
 
 #[tokio::test]
-async fn a_forced_read_is_the_newest_for_everybody() {
+async fn a_forced_read_is_served_to_all_later_callers() {
     let mut balance = Balance::known().await;
     advance(SECOND);
 
@@ -436,7 +436,7 @@ async fn an_acceptable_snapshot_is_shared_without_a_read() {
 }
 
 #[tokio::test]
-async fn a_snapshot_at_the_ceiling_is_read_anew() {
+async fn a_snapshot_at_the_ceiling_is_read_again() {
     let mut balance = Balance::known().await;
     advance(MAX_AGE);
 
@@ -477,7 +477,7 @@ async fn a_snapshot_exactly_as_old_as_fresh_for_is_refreshed() {
 
 /// A read may end between a caller's look at a stale snapshot and the refresh that it begins.
 #[tokio::test]
-async fn a_refresh_that_came_too_late_does_not_keep_the_next_one_away() {
+async fn a_late_refresh_does_not_prevent_the_next_one() {
     let balance = Balance::known().await;
     balance.refresh_behind().await;
     assert_eq!(balance.sent().await, 1);
@@ -514,7 +514,7 @@ async fn a_caller_joins_the_refresh_that_runs() {
 }
 
 #[tokio::test]
-async fn no_refresh_begins_before_a_failure_is_worth_trying_again() {
+async fn no_refresh_starts_while_a_failure_defers_it() {
     for is_held in [true, false] {
         let mut balance = Balance::known().await;
         advance(FRESH_FOR + TICK);
@@ -603,7 +603,7 @@ async fn a_hold_does_not_keep_an_acceptable_snapshot_back() {
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_read_that_fails_share_its_hold() {
+async fn waiters_of_a_failed_read_share_its_hold() {
     let mut balance = Balance::new();
     let leader = balance.ask(FORCED);
     let read = balance.next_read().await;
@@ -622,7 +622,7 @@ async fn those_who_wait_for_a_read_that_fails_share_its_hold() {
 }
 
 #[tokio::test]
-async fn a_holds_end_lets_one_read_out() {
+async fn the_end_of_a_hold_starts_one_read() {
     let mut balance = Balance::failed(held(SECOND * 5)).await;
     advance(SECOND * 5);
 
@@ -636,7 +636,7 @@ async fn a_holds_end_lets_one_read_out() {
 }
 
 #[tokio::test]
-async fn a_failure_that_is_not_held_is_shared_by_those_who_waited_only() {
+async fn a_failure_that_is_not_held_is_shared_by_its_waiters_only() {
     let mut balance = Balance::new();
     let callers = balance.ask_all(NONE, 3);
     balance.next_read().await.fail(refused(UpstreamError::Busy));
@@ -693,7 +693,7 @@ async fn a_wall_clock_that_steps_during_a_read_is_no_age_of_its_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_old_by_its_age_is_invalid_for_those_who_waited() {
+async fn an_answer_that_is_too_old_by_its_age_is_invalid_for_its_waiters() {
     let mut balance = Balance::new();
     let callers = balance.ask_all(FORCED, 3);
 
@@ -770,7 +770,7 @@ async fn a_refresh_after_an_invalidation_is_from_after_it() {
 }
 
 #[tokio::test]
-async fn only_who_allows_it_gets_the_last_snapshot_after_an_error() {
+async fn only_callers_that_allow_it_get_the_last_snapshot_after_an_error() {
     let within = |seconds| Wish { stale_if_error: Some(SECOND * seconds), ..FORCED };
     let balance = Balance::known().await;
     let known_at = now();
@@ -800,7 +800,7 @@ async fn an_invalidation_leaves_the_last_snapshot_to_those_without_a_demand() {
 }
 
 #[tokio::test]
-async fn nobody_gets_a_last_snapshot_at_the_ceiling() {
+async fn no_caller_gets_a_last_snapshot_at_the_ceiling() {
     let balance = Balance::known().await;
     advance(SECOND);
     balance.invalidate();
@@ -816,7 +816,7 @@ async fn nobody_gets_a_last_snapshot_at_the_ceiling() {
 }
 
 #[tokio::test]
-async fn a_smaller_share_of_the_budget_refuses_nobody_with_a_larger_one() {
+async fn a_refusal_at_a_smaller_share_of_the_budget_does_not_apply_to_a_larger_one() {
     let mut balance = Balance::new();
     let plain = balance.ask_all(NONE, 2);
     let refusal = balance.next_read().await;
@@ -840,7 +840,7 @@ async fn a_smaller_share_of_the_budget_refuses_nobody_with_a_larger_one() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_whole_budget_is_everybodys() {
+async fn a_refusal_of_the_whole_budget_applies_to_all_waiters() {
     let mut balance = Balance::new();
     let demanded = balance.ask(max_age(5));
     let refusal = balance.next_read().await;
@@ -857,7 +857,7 @@ async fn a_refusal_of_the_whole_budget_is_everybodys() {
 }
 
 #[tokio::test]
-async fn a_read_that_panics_is_a_defect_for_those_who_waited_alone() {
+async fn a_read_that_panics_is_a_defect_for_its_waiters_only() {
     let mut balance = Balance::new();
     let callers = balance.ask_all(NONE, 3);
 
@@ -886,7 +886,7 @@ async fn a_read_that_panics_leaves_the_last_snapshot() {
 }
 
 #[tokio::test]
-async fn reads_that_come_over_the_ceiling_end_in_a_time_out() {
+async fn reads_that_expire_before_they_are_served_end_in_a_time_out() {
     let mut balance = Balance::new();
     let caller = balance.ask(NONE);
 
@@ -903,7 +903,7 @@ async fn reads_that_come_over_the_ceiling_end_in_a_time_out() {
 }
 
 #[test]
-fn what_is_found_again_in_the_store_gets_no_younger_and_what_is_older_replaces_nothing() {
+fn a_snapshot_found_again_in_the_store_gets_no_younger_and_an_older_one_replaces_nothing() {
     let now = now();
     let found = |number, age: Duration| {
         let turn = Turn { number, instant: StoreTime::from_micros(number) };
@@ -912,10 +912,10 @@ fn what_is_found_again_in_the_store_gets_no_younger_and_what_is_older_replaces_n
         let result = Ok(Arc::new(snapshot));
         Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_elsewhere: true, result }
     };
-    let first = Entry::after(None, found(7, SECOND * 50), now);
+    let first = Entry::after(None, found(7, SECOND * 50), None, now);
 
     for (number, age, kept) in [(7, 5, 50), (6, 5, 50), (8, 5, 5)] {
-        let next = Entry::after(Some(&first), found(number, SECOND * age), now);
+        let next = Entry::after(Some(&first), found(number, SECOND * age), None, now);
         assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * kept, "{number}");
     }
 }

@@ -1,7 +1,7 @@
-//! How old a snapshot may be: the ceiling, what a caller asks, and the one judgement over both.
+//! How old a snapshot may be: the ceiling, the demands of callers, and the one decision about both.
 //!
 //! Every demand becomes one instant, `not_before`, never later than the arrival. Age counts from when the
-//! upstream request was *sent*, not from when its answer came.
+//! upstream request was *sent*, not from when its answer arrived.
 
 use std::time::{Duration, Instant};
 
@@ -10,20 +10,20 @@ use jiff::Timestamp;
 use crate::domain::moment::Moment;
 use crate::domain::turn::{Standing, StoreTime, Ticket, Turn};
 
-/// A mark in the store's order is the instant of its making, rounded up by less.
+/// A mark's number is the instant of the invalidation, rounded up by less than this.
 const MARK_ROUNDING: Duration = Duration::from_millis(1);
 
 /// The oldest age that may ever be served: above zero and at most 60 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MaxAge(Duration);
 
-/// An age that is no legal ceiling.
+/// An age outside the allowed range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected whole seconds, from 1s to 60s")]
 pub struct AgeError;
 
 impl MaxAge {
-    /// What the providers advise as the longest time to keep a balance.
+    /// The longest time that the providers advise to keep a balance.
     pub const CEILING: Self = Self(Duration::from_mins(1));
 
     /// Takes whole seconds from 1 s to 60 s.
@@ -41,7 +41,7 @@ impl MaxAge {
     }
 }
 
-/// The age up to which a snapshot is served without a refresh behind it: 1 s to 60 s.
+/// The age up to which a snapshot is served without a background refresh: 1 s to 60 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FreshFor(Duration);
 
@@ -68,45 +68,45 @@ fn whole_seconds(age: Duration) -> Option<Duration> {
 /// The two limits of one balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Younger snapshots are served as they are.
+    /// Younger snapshots are served without a refresh.
     pub fresh_for: FreshFor,
-    /// Older ones never.
+    /// Older snapshots are never served.
     pub max_age: MaxAge,
 }
 
-/// An invalidation of a balance: nothing from before it may be served.
+/// An invalidation of a balance: no older snapshot may be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// When we knew of it.
+    /// When this replica learnt of it.
     pub at: Instant,
     /// Its place in the shared store's order, if it has one.
     pub number: Option<u64>,
 }
 
-/// What one caller needs of one balance.
+/// The freshness demand of one caller for one balance.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand {
     pub(super) arrived: Moment,
     /// The earliest acceptable `requested_at`; never later than the arrival.
     pub(super) not_before: Instant,
-    /// The same without an instant of somebody's clock, as an age on arrival.
+    /// The same as an age on arrival, without `since`.
     pub(super) oldest: Duration,
-    /// An instant of somebody's clock before which nothing may have been requested.
+    /// The earliest acceptable request time by another clock, from `?not_before=`.
     pub(super) since: Option<Timestamp>,
-    /// Nothing from before it.
+    /// The invalidation that a snapshot must be newer than.
     pub(super) mark: Option<Mark>,
-    /// What the shared store said on arrival; what has a turn is judged by it alone.
+    /// The order of the shared store on arrival; it alone decides about snapshots with a turn.
     pub(super) ticket: Option<Ticket>,
-    /// What a read for it ranks as.
+    /// The priority of a read for it.
     pub(super) priority: Priority,
-    /// Whether the provider must not be asked.
+    /// Whether no call may be made.
     pub(super) only_if_cached: bool,
-    /// The oldest snapshot that will do when the read fails.
+    /// The oldest acceptable fall-back when the read fails.
     pub(super) fallback: Option<Duration>,
 }
 
 impl Demand {
-    /// The demand of a refresh behind an answer: younger than `fresh_for`, not equal to it.
+    /// The demand of a background refresh: younger than `fresh_for`, not equal to it.
     #[must_use]
     pub fn refresh(now: Moment, limits: Limits) -> Self {
         let younger = limits.fresh_for.get().saturating_sub(Duration::from_nanos(1));
@@ -119,11 +119,11 @@ impl Demand {
         Self { mark, ..self }
     }
 
-    /// The same demand where its instant is of a shared store's clock: what has no place in the store's order must have
-    /// been requested after the arrival; unless it `is_sharing`, everything must.
+    /// The same demand with `since` read by the store's clock. A snapshot without a turn must then be requested after the
+    /// arrival; unless the replica `is_sharing`, every snapshot must.
     #[must_use]
     pub fn of_the_stores_clock(self, limits: Limits, is_sharing: bool) -> Self {
-        // An instant of long ago asks for nothing, whatever minute our clocks are apart.
+        // An instant long ago demands nothing, even if our clocks differ by a minute.
         let oldest = limits.max_age.get() + MaxAge::CEILING.get();
         let is_recent = |since: Timestamp| self.arrived.earlier_by(oldest).wall < since;
         if !self.since.is_some_and(is_recent) {
@@ -133,7 +133,7 @@ impl Demand {
         Self { not_before: self.arrived.monotonic, oldest, ..self }
     }
 
-    /// The same demand in the shared store's terms, as they stood after the arrival.
+    /// The same demand with the order of the shared store, as read after the arrival.
     #[must_use]
     pub fn with_ticket(self, standing: Standing) -> Self {
         let Standing { last, now, is_believed } = standing;
@@ -141,42 +141,42 @@ impl Demand {
         let is_lonely_mark = self.mark.is_some_and(|mark| mark.number.is_none());
         let is_after_arrival = self.oldest.is_zero() || since >= now || is_lonely_mark || !is_believed;
         let above = if is_after_arrival { last } else { 0 };
-        // The instant counts as well: an answer that carries an `Age` is of before its turn.
+        // The instant counts, too: an answer with an `Age` is older than its turn.
         let since = if is_after_arrival { now } else { since.max(now.earlier_by(self.oldest)) };
         Self { ticket: Some(Ticket { above, since }), ..self }
     }
 
-    /// The same demand of one whom this turn has not satisfied, and will not.
+    /// The same demand, excluding this turn and all earlier ones.
     #[must_use]
     pub fn above(self, turn: Turn) -> Self {
         let ticket = self.ticket.map(|ticket| Ticket { above: ticket.above.max(turn.number), ..ticket });
         Self { ticket, ..self }
     }
 
-    /// Whether every read of another replica will do that is within the ceiling.
+    /// Whether every read of another replica within the ceiling is acceptable.
     #[must_use]
     pub fn takes_any(&self, limits: Limits) -> bool {
         let is_lonely_mark = self.mark.is_some_and(|mark| mark.number.is_none());
         self.oldest >= limits.max_age.get() && self.since.is_none() && !is_lonely_mark
     }
 
-    /// The same demand of one who takes any turn.
+    /// The same demand, accepting any turn.
     #[must_use]
     pub fn with_any_turn(self) -> Self {
         Self { ticket: Some(Ticket::default()), ..self }
     }
 
-    /// What the shared store said on arrival, and what is known of invalidations that it may have lost.
+    /// The minimum turn, including invalidations that the store may have lost.
     #[must_use]
     pub fn ticket(&self) -> Option<Ticket> {
         let mark = self.mark.and_then(|mark| mark.number).unwrap_or(0);
         self.ticket.map(|ticket| Ticket { above: ticket.above.max(mark), ..ticket })
     }
 
-    /// Whether a snapshot of this moment, or this turn, will do.
+    /// Whether a snapshot of this moment, or this turn, is acceptable.
     ///
-    /// What was requested after the arrival always does, by the monotonic clock alone: a wall clock that steps
-    /// back during the read must not send the caller round for ever.
+    /// A snapshot requested after the arrival by the monotonic clock always is: otherwise a wall clock that steps back
+    /// during the read would repeat the lookup for ever.
     #[must_use]
     pub fn accepts(&self, requested_at: Moment, turn: Option<Turn>) -> bool {
         let (mark, is_marked) = self.marked(turn);
@@ -193,7 +193,7 @@ impl Demand {
             return mark.is_none_or(|mark| requested_at.monotonic >= mark);
         }
         let not_before = match (turn, self.since) {
-            // The instant of a caller's words is one of the clock that the turn is of.
+            // `since` and the turn are instants of the same clock.
             (Some(turn), Some(since)) if turn.instant < StoreTime::of(since) => return false,
             (Some(_), _) => self.arrived.earlier_by(self.oldest).monotonic,
             (None, _) => self.not_before,
@@ -203,7 +203,7 @@ impl Demand {
         self.arrived.monotonic.checked_sub(age).is_some_and(|requested| requested >= not_before)
     }
 
-    /// Whether a read that began at this instant, in this turn, may be shared.
+    /// Whether a running read with this start and turn may be joined.
     #[must_use]
     pub fn may_join(&self, started_at: Instant, turn: Option<Turn>) -> bool {
         let (mark, is_marked) = self.marked(turn);
@@ -215,12 +215,12 @@ impl Demand {
             }
     }
 
-    /// The mark as far as our clock must tell what is after it, and whether the store's order says that this turn is
-    /// not.
+    /// The moment of the mark if our clock must decide, and whether the store's order already decides that this turn is
+    /// before it.
     fn marked(&self, turn: Option<Turn>) -> (Option<Instant>, bool) {
         let Some(mark) = self.mark else { return (None, false) };
         match (mark.number, turn) {
-            // An answer that carries an `Age` may be of before the mark, though its turn is not.
+            // An answer with an `Age` may be older than the mark, although its turn is not.
             (Some(number), Some(turn)) => {
                 let is_older = StoreTime::from_micros(number).since(turn.instant) > MARK_ROUNDING;
                 (is_older.then_some(mark.at), turn.number <= number)
@@ -229,41 +229,41 @@ impl Demand {
         }
     }
 
-    /// When the caller came.
+    /// When the request arrived.
     #[must_use]
     pub fn arrived(&self) -> Moment {
         self.arrived
     }
 
-    /// Whether the caller asked for more than everybody gets.
+    /// Whether the caller demands more than the ceiling.
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.priority > Priority::Plain
     }
 
-    /// What a read for it ranks as.
+    /// The priority of a read for it.
     #[must_use]
     pub fn priority(&self) -> Priority {
         self.priority
     }
 
-    /// Whether the provider must not be asked.
+    /// Whether no call may be made.
     #[must_use]
     pub fn only_if_cached(&self) -> bool {
         self.only_if_cached
     }
 
-    /// The oldest snapshot that will do when the read fails.
+    /// The oldest acceptable fall-back when the read fails.
     #[must_use]
     pub fn fallback(&self) -> Option<Duration> {
         self.fallback
     }
 }
 
-/// Who is behind a read; decides which share of the outgoing budget it may use. Later ones may use more.
+/// The priority of a read decides which share of the outgoing budget it may use. Later variants may use more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// A refresh behind an answer, or a renewal ahead of time: nobody waits.
+    /// A background refresh, or a renewal ahead of time: no caller waits.
     Background,
     /// A caller without a demand waits.
     Plain,
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn each_wish_becomes_the_instant_the_contract_says() {
+    fn each_wish_becomes_the_documented_instant() {
         let now = start();
         let not_before = |ago: i64| now.wall.checked_sub(SignedDuration::from_secs(ago)).ok();
         let none = Wish::default();
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_of_age_may_be_given_a_new_read() {
+    fn a_request_without_an_age_may_demand_a_new_read() {
         let none = Wish::default();
         let new = Some(Duration::ZERO);
         assert_eq!(none.or_new(), Wish { max_age: new, is_certain: true, ..none });

@@ -1,4 +1,4 @@
-//! What a request says about freshness, and the demand that it becomes for one balance.
+//! The freshness wish of a request, and the demand that it becomes for one balance.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use jiff::{SignedDuration, Timestamp};
 use super::demand::{Demand, Limits, Priority};
 use crate::domain::moment::Moment;
 
-/// Added to a caller's `not_before`, since it may come from another replica's clock.
+/// Added to a caller's `not_before`, because it may come from another replica's clock.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 
-/// What a request says about freshness, before it is applied to a balance.
+/// The freshness wish of a request, before it is applied to a balance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// At most this old on arrival; zero means read after it.
     pub max_age: Option<Duration>,
     /// At least this much of `fresh_for` left on arrival.
     pub min_fresh: Option<Duration>,
-    /// Read after this instant of somebody's wall clock.
+    /// Read after this instant of another wall clock.
     pub not_before: Option<Timestamp>,
-    /// Never ask the provider.
+    /// Never call the provider.
     pub only_if_cached: bool,
-    /// When the read fails: the last snapshot up to this age will do.
+    /// When the read fails, the last snapshot up to this age is acceptable.
     pub stale_if_error: Option<Duration>,
-    /// The endpoint itself demands a new read, whatever the headers say.
+    /// The endpoint itself demands a new read, for any headers.
     pub is_certain: bool,
 }
 
 impl Wish {
-    /// The same wish, or a read after the arrival where nothing is said of how old a balance may be.
+    /// The same wish, or a read after the arrival if the request allows no age.
     #[must_use]
     pub fn or_new(self) -> Self {
         let says_something = self.max_age.is_some()
@@ -71,7 +71,7 @@ impl Wish {
 }
 
 impl Demand {
-    /// The demand of a caller without one: the ceiling alone.
+    /// The demand without a wish: only the ceiling.
     #[must_use]
     pub fn none(arrived: Moment, limits: Limits) -> Self {
         Wish::default().demand(arrived, limits)

@@ -1,4 +1,4 @@
-//! Real sockets; time passes only where a bound is what is tested.
+//! Tests on real sockets; time passes only in tests of time-outs.
 
 mod http2;
 mod tls;

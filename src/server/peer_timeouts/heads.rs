@@ -1,4 +1,4 @@
-//! Whether the bytes so far end inside a head: hyper does not tell what it still holds.
+//! Tells whether the bytes so far end inside a head: hyper does not tell what it has buffered.
 
 /// The bytes that every HTTP/2 connection begins with.
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
@@ -20,11 +20,11 @@ pub(super) enum Heads {
 #[derive(Debug)]
 pub(super) struct Frames {
     head: [u8; FRAME_HEAD],
-    /// How much of the frame's head is there.
+    /// Received bytes of the frame's head.
     len: usize,
-    /// How much of the frame's payload is not.
+    /// Missing bytes of the frame's payload.
     missing: usize,
-    /// Fields have begun, and no frame has said yet that they are all.
+    /// Header fields have begun and have not ended.
     has_open_fields: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The stream under hyper, which watches its peer's pace.
+//! The stream under hyper, which applies the peer time-outs.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::server::wire::Wire;
 
-/// A balance with its head is some 800 bytes.
+/// A balance with its head has about 800 bytes.
 const SMALL_ANSWER: usize = 2 * 1024;
 
 /// Bytes of one read on HTTP/1: half of hyper's first buffer.
@@ -186,7 +186,7 @@ impl<T: Wire> Paced<T> {
         }
         let Some(deadline) = self.read_deadline() else { return Poll::Pending };
         let error = ready!(self.poll_late(cx, deadline));
-        // A peer that never sent a byte is not late with a head, it is only there.
+        // A peer that never sent a byte is idle, not late with a head.
         let is_late = self.has_read && !self.pace.is_busy() && self.awaits_head();
         self.pace.is_late.fetch_or(is_late, Ordering::AcqRel);
         if self.pace.unread_since().is_some() {

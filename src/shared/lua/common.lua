@@ -1,4 +1,5 @@
--- What every script begins with. Times are microseconds of the store's clock.
+-- What every script begins with. Times are microseconds of the store's clock. ARGV: 1 what is asked, as JSON.
+local ask = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
@@ -7,7 +8,7 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
--- A stored number; whatever is none, or is after `most`, is 0.
+-- A stored number. Anything else, or a number above `most`, is 0.
 local function number(stored, most)
   local value = tonumber(stored or '')
   if value == nil or value ~= value or value < 0 or value > most then
@@ -16,10 +17,10 @@ local function number(stored, most)
   return math.floor(value)
 end
 
--- Turns and marks are an order: where the clock was set back they run ahead of it, by less than they are kept.
+-- The bound of turns and marks: where the clock was set back, they run ahead of it.
 local latest = now + 3600 * 1000000
 
--- What a replica understands as an answer of ours, and of this version.
+-- An answer that a replica of this version understands.
 local function answer(kind, ...)
   return { 'balance-gateway/1', text(now), kind, ... }
 end

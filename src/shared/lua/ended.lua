@@ -1,3 +1,10 @@
--- A call has ended. KEYS: 1 the account's state, 2 its calls. ARGV: 1 call, 2 per.
-ended(ARGV[1], tonumber(ARGV[2]))
+-- A call has ended. KEYS: 1 the account's state, 2 its calls.
+-- Asked: call, per (how long it still counts; 0 for a call that never left), life in milliseconds.
+if ask.per > 0 then
+  -- A log that began again while the call ran does not hold it.
+  redis.call('ZADD', calls, text(now + ask.per), ask.call)
+  redis.call('PEXPIRE', calls, ask.life)
+else
+  redis.call('ZADD', calls, 'XX', text(now), ask.call)
+end
 return answer('ended')

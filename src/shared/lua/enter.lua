@@ -1,32 +1,30 @@
--- Enters a read: a snapshot that will do, the read that runs, the failure that is held, or the right to read.
+-- Enters a read: finds a snapshot, the read that runs or a failure that is held, or grants the right to read.
 -- KEYS: 1 the account's state, 2 its calls, 3 the balance's snapshot.
--- ARGV: 1 balance, 2 above, 3 since, 4 max age, 5 the read that was waited for, 6 the lease that is over,
--- 7 lease to take, 8 whether it may read, 9 epoch as known, 10 epoch to begin, 11 requests, 12 share, 13 span, 14 per,
--- 15 own calls, 16 own share, 17 call, 18 credential, 19 life in milliseconds, 20 longest hold,
--- 21 the highest turn that is known to whoever asks.
-local balance, credential = ARGV[1], ARGV[18]
-local max_age, joined = tonumber(ARGV[4]), tonumber(ARGV[5])
+-- Asked, besides what `take` and `trusted_epoch` need: balance, above, since, max_age, joined (the read that was waited
+-- for), expired (the lease that is over), lease (to take), may_read, epoch (as known), credential, longest_hold,
+-- highest (the highest turn that the replica knows).
+local balance = ask.balance
 local oddity = ''
 
 local mark = number(redis.call('HGET', state, 'm' .. balance), latest)
-local above, since = math.max(tonumber(ARGV[2]), mark), tonumber(ARGV[3])
+local above = math.max(ask.above, mark)
 
-local snapshot = redis.call('HMGET', KEYS[3], 'n', 't', 'v')
+local snapshot = redis.call('HMGET', KEYS[3], 'n', 't', 'v', 'e')
 if snapshot[1] and snapshot[2] and snapshot[3] then
-  local turn, instant = tonumber(snapshot[1]) or 0, tonumber(snapshot[2]) or 0
+  local turn, instant = number(snapshot[1], latest), tonumber(snapshot[2]) or 0
   if instant > now then
     oddity = 'skew'
-  elseif now - instant >= max_age then
+  elseif turn == 0 or now - instant >= ask.max_age then
     oddity = 'old'
-  elseif turn > above and instant >= since then
+  elseif turn > above and instant >= ask.since and snapshot[4] == redis.call('HGET', state, 'epoch') then
     return answer('found', oddity, snapshot[1], snapshot[2], snapshot[3])
   end
 end
 
-if joined > 0 then
+if ask.joined > 0 then
   local failure = redis.call('HGET', state, 'f' .. balance)
   local kind = string.match(failure or '', '^%d+ %d+ (.+)$')
-  if failure and is_failure('f' .. balance, kind) and number(string.match(failure, '^(%d+) '), latest) >= joined then
+  if failure and is_failure('f' .. balance, kind) and number(string.match(failure, '^(%d+) '), latest) >= ask.joined then
     return answer('failed', oddity, failure)
   end
 end
@@ -34,45 +32,40 @@ end
 local lease = redis.call('HGET', state, 'l' .. balance)
 if lease then
   local turn, granted, token = string.match(lease, '^(%d+) (%d+) (%x+)$')
-  if token and token ~= ARGV[6] and number(granted, now) > 0 and number(turn, latest) > 0 then
+  if token and token ~= ask.expired and number(granted, now) > 0 and number(turn, latest) > 0 then
     return answer('running', oddity, turn, granted, token)
   end
 end
 
-for _, field in ipairs({ 'ha', 'hc' .. credential, 'hb' .. balance }) do
+for _, field in ipairs({ 'ha', 'hc' .. ask.credential, 'hb' .. balance }) do
   local hold = redis.call('HGET', state, field)
   if hold then
     local ends, failure = string.match(hold, '^(%d+) (.+)$')
-    ends = number(ends, now + tonumber(ARGV[20]))
+    ends = number(ends, now + ask.longest_hold)
     if ends > now and is_failure(field, failure) then
       return answer('held', oddity, text(ends - now), failure)
     end
   end
 end
 
-if ARGV[8] == '0' then
+if not ask.may_read then
   return answer('closed', oddity)
 end
 
-local known, began = epoch()
-if not known then
-  known, began = begin_epoch(ARGV[10])
-end
-if known ~= ARGV[9] and tonumber(ARGV[15]) > 0 then
+local known, began = trusted_epoch()
+if known ~= ask.epoch and ask.own > 0 then
+  keep()
   return answer('epoch', oddity, known)
 end
 
 local last = number(redis.call('HGET', state, 'n' .. balance), latest)
-local wait, count = take({
-  epoch = ARGV[10], began = began, requests = tonumber(ARGV[11]), share = tonumber(ARGV[12]), span = tonumber(ARGV[13]),
-  per = tonumber(ARGV[14]), own = tonumber(ARGV[15]), own_share = tonumber(ARGV[16]), call = ARGV[17],
-})
-keep(ARGV[19])
+local wait, count = take(began)
+keep()
 if wait then
   return answer('spent', oddity, text(wait), text(count))
 end
--- Above whatever anybody knows, also where the store has lost it or its clock was set back.
-local turn = math.max(last, above, tonumber(ARGV[21])) + 1
+-- Above every turn that anybody knows, also where the store has lost it or its clock was set back.
+local turn = math.max(last, above, number(ask.highest, latest)) + 1
 turn = math.max(turn, now)
-redis.call('HSET', state, 'n' .. balance, text(turn), 'l' .. balance, text(turn) .. ' ' .. text(now) .. ' ' .. ARGV[7])
+redis.call('HSET', state, 'n' .. balance, text(turn), 'l' .. balance, text(turn) .. ' ' .. text(now) .. ' ' .. ask.lease)
 return answer('granted', oddity, text(turn), text(count), known)

@@ -1,3 +1,3 @@
--- What cannot be understood is deleted. KEYS: whatever it is.
+-- Deletes what cannot be understood. KEYS: whatever it is.
 redis.call('DEL', unpack(KEYS))
 return answer('forgotten')

@@ -1,10 +1,13 @@
--- What is known of a balance; nothing is changed. KEYS: 1 the account's state, 2 the snapshot.
--- ARGV: 1 the balance, 2 whether the snapshot is wanted.
-local balance = ARGV[1]
-local fields = redis.call('HMGET', KEYS[1], 'n' .. balance, 'm' .. balance)
+-- Looks at one balance and changes nothing. KEYS: 1 the account's state, 2 the snapshot.
+-- Asked: balance, wants_snapshot.
+local balance = ask.balance
+local fields = redis.call('HMGET', KEYS[1], 'n' .. balance, 'm' .. balance, 'epoch')
 local last, mark = number(fields[1], latest), number(fields[2], latest)
-if ARGV[2] == '0' then
+if not ask.wants_snapshot then
   return answer('look', text(last), text(mark))
 end
-local snapshot = redis.call('HMGET', KEYS[2], 'n', 't', 'v')
+local snapshot = redis.call('HMGET', KEYS[2], 'n', 't', 'v', 'e')
+if not fields[3] or snapshot[4] ~= fields[3] then
+  snapshot = {}
+end
 return answer('look', text(last), text(mark), snapshot[1] or '', snapshot[2] or '', snapshot[3] or '')

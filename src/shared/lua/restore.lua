@@ -1,12 +1,10 @@
--- A replica writes back what it knows of itself, before it takes from what may have been lost.
+-- A replica writes its own calls back, before it takes from a log that may have lost them.
 -- KEYS: 1 the account's state, 2 its calls.
--- ARGV: 1 epoch to begin, 2 life in milliseconds, 3 how many calls, then each call and how long it counts on.
-local known = epoch()
-if not known then
-  known = begin_epoch(ARGV[1])
+-- Asked: what `trusted_epoch` needs, life in milliseconds, calls and, in the same order, left (how long each counts).
+local known = trusted_epoch()
+for place, call in ipairs(ask.calls) do
+  -- The latest instant stays.
+  redis.call('ZADD', calls, 'GT', text(now + ask.left[place]), call)
 end
-for place = 4, 3 + 2 * tonumber(ARGV[3]), 2 do
-  redis.call('ZADD', calls, 'NX', text(now + tonumber(ARGV[place + 1])), ARGV[place])
-end
-keep(ARGV[2])
+keep()
 return answer('restored', known)

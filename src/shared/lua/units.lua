@@ -1,7 +1,8 @@
 -- A caller's bucket: a replica gives units back, tells those that it let through unpaid, and takes what it needs.
--- KEYS: 1 the bucket, which knows when it will be full. ARGV: 1 requests, 2 per in nanoseconds, 3 burst, 4 given back, 5 owed, 6 needed.
-local interval = tonumber(ARGV[2]) / 1000 / tonumber(ARGV[1])
-local span = tonumber(ARGV[3]) * interval
+-- KEYS: 1 the bucket, which knows when it will be full.
+-- Asked: requests, per in nanoseconds, burst, back (units given back), owed, missing.
+local interval = ask.per / 1000 / ask.requests
+local span = ask.burst * interval
 local stored = redis.call('HGET', KEYS[1], 'full')
 -- At most a whole burst is owed, and a microsecond for rounding.
 local full_at = number(stored, now + 2 * span + 1)
@@ -10,11 +11,11 @@ if stored and full_at == 0 then
   oddity = 'invalid'
 end
 
-full_at = math.max(math.max(full_at, now) - tonumber(ARGV[4]) * interval, now)
-full_at = math.min(full_at + tonumber(ARGV[5]) * interval, now + 2 * span)
+full_at = math.max(math.max(full_at, now) - ask.back * interval, now)
+full_at = math.min(full_at + ask.owed * interval, now + 2 * span)
 -- A thousandth of a unit makes up for rounding.
 local there = math.max(math.floor((now + span - full_at) / interval + 0.001), 0)
-local taken = math.min(tonumber(ARGV[6]), there)
+local taken = math.min(ask.missing, there)
 full_at = full_at + taken * interval
 
 -- A full bucket is forgotten: one that is not there is full.

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -11,12 +12,22 @@ use super::demand::{Demand, SPAN};
 use super::{ASLEEP, KEPT, Units, WOKEN};
 use crate::metrics::{SharedError, SharedOperation};
 use crate::shared::script::Action;
-use crate::shared::store::{Answered, Argument, Trouble};
+use crate::shared::store::{Answered, Trouble};
 use crate::shared::{Away, Shared};
 
 /// A store that had too little is asked again after this time at most, or at least, however small the burst is.
 const PAUSE: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+
+#[derive(Serialize)]
+struct UnitsAsk {
+    requests: u32,
+    per: u64,
+    burst: u32,
+    back: u64,
+    owed: u64,
+    missing: u64,
+}
 
 impl Shared {
     /// Keeps the units of whoever asks, until it is dropped.
@@ -25,8 +36,7 @@ impl Shared {
         loop {
             self.units_woken.notified().await;
             while keepers.try_join_next().is_some() {}
-            let all = self.units.lock().unwrap_or_else(PoisonError::into_inner);
-            for units in all.iter().filter_map(std::sync::Weak::upgrade) {
+            for units in self.all_units() {
                 if units.keeper.compare_exchange(WOKEN, KEPT, SeqCst, SeqCst).is_ok() {
                     keepers.spawn(units.keep());
                 }
@@ -35,7 +45,21 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The units of every caller.
+    pub(in crate::shared) fn all_units(&self) -> Vec<Arc<Units>> {
+        let all = self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(std::sync::Weak::upgrade).collect()
+    }
+}
+
 impl Units {
+    /// Gives all units back that this replica holds.
+    pub(in crate::shared) async fn give_back(&self) {
+        // Units that cannot be given back come back by themselves.
+        let _ = self.exchange(0).await;
+    }
+
     /// Holds as many units as will be needed soon, and gives all back when nobody asks any more.
     async fn keep(self: Arc<Self>) {
         let mut demand = Demand::new(self.now());
@@ -106,9 +130,8 @@ impl Units {
         let store = &self.shared.store;
         let settings = &self.settings;
         let per = u64::try_from(settings.per.as_nanos()).unwrap_or(u64::MAX);
-        let arguments: [&dyn Argument; 6] =
-            [&settings.requests, &per, &settings.burst, &back, &owed, &missing];
-        let answered = store.run(Action::Units, &[&self.key], &arguments, &mut store.patience()).await;
+        let ask = UnitsAsk { requests: settings.requests, per, burst: settings.burst, back, owed, missing };
+        let answered = store.run(Action::Units, &[&self.key], &ask, &mut store.wait()).await;
         if answered.as_ref().is_err_and(|error| *error == Trouble(SharedError::Invalid)) {
             self.shared.forget(vec![self.key.clone()]);
         }

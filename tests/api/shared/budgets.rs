@@ -127,3 +127,21 @@ async fn the_breaker_opens_by_what_all_replicas_were_answered_and_one_probe_clos
     }
     assert_eq!(fleet.reads(), 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_the_breaker_refuses_is_counted_as_such() {
+    let lines = "retries = 0\nbreaker = { failures = 1, cooldown = \"60s\" }";
+    let fleet = Fleet::with(2, &with_provider(lines)).await;
+    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::status(500)));
+    assert_eq!(fleet.replicas[0].balance(KIND).await.status, 502);
+    let refused = "reads_refused_total{provider=\"ntxpay-br\",reason=\"breaker\"}";
+
+    // The hold of the balance comes first, and lasts a second.
+    eventually("the breaker refuses reads", || async {
+        join_all(fleet.replicas.iter().map(|replica| replica.balance(KIND))).await;
+        fleet.replicas[0].count(refused).await > 0 && fleet.replicas[1].count(refused).await > 0
+    })
+    .await;
+
+    assert_eq!(fleet.reads(), 1);
+}

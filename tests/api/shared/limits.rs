@@ -203,3 +203,18 @@ async fn a_reload_brings_and_takes_the_shared_limit() {
     change(&section, "").await;
     assert_eq!((ask().await.header("ratelimit-policy"), drain(&ask).await), (r#""caller";q=2;w=2400"#, 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_shuts_down_gives_its_units_back() {
+    let mut fleet = fleet(SLOW).await;
+    let used = 6;
+    use_up(&fleet.replicas[0], used).await;
+    let used = u64::try_from(used).unwrap();
+    eventually("it holds units ahead of need", || async { missing(&fleet.store) > used }).await;
+
+    let mut leaving = fleet.replicas.remove(0);
+    leaving.begin_shutdown();
+    leaving.ended().await;
+
+    assert_eq!(missing(&fleet.store), used);
+}

@@ -216,3 +216,25 @@ async fn an_invalidation_is_heard_by_every_process() {
     }
     println!("heard, and read anew, by all three within {slowest:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_whose_wall_clock_is_hours_off_hears_invalidations() {
+    for hours in [-5, 5] {
+        let ground = Ground::new(2, "").await;
+        let (one, off) = (ground.replica(0).await, ground.replica(hours * 3600).await);
+        ground.site.provider.set_field("BRL", None, "netBalance", "1.00");
+        assert_eq!(off.get(&off.api, PATH).await.unwrap().json()["available"], "1.00");
+        ground.site.provider.set_field("BRL", None, "netBalance", "2.00");
+
+        let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
+        assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
+        let told = Instant::now();
+        eventually("the invalidation is heard", || async {
+            off.get(&off.api, PATH).await.unwrap().json()["available"] == "2.00"
+        })
+        .await;
+
+        // A refresh behind an answer would come after ten seconds.
+        assert!(told.elapsed() < Duration::from_secs(5), "{hours} h: {:?}", told.elapsed());
+    }
+}

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use balance_gateway::sandbox::{Fault, FaultKind};
 use futures_util::future::join_all;
 
-use super::fleet::{Fleet, KIND};
-use crate::harness::KEY as CALLER;
+use super::fleet::{Fleet, KIND, sharing};
+use super::redis::RedisServer;
+use crate::harness::{KEY as CALLER, Setup, eventually};
 
 const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
 
@@ -15,7 +16,7 @@ async fn what_one_replica_read_is_found_by_the_others() {
     let fleet = Fleet::of(3).await;
 
     let first = fleet.replicas[0].balance(KIND).await;
-    crate::harness::eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
     let others = [fleet.replicas[1].balance(KIND).await, fleet.replicas[2].balance(KIND).await];
 
     assert_eq!((first.status, fleet.reads()), (200, 1));
@@ -102,5 +103,58 @@ async fn a_demand_that_waits_for_nothing_still_begins_its_read() {
     let reply = fleet.replicas[0].get_with(PATH, &demand).await;
 
     assert_eq!(reply.status, 504, "{reply:?}");
-    crate::harness::eventually("the read is made", || async { fleet.reads() == 1 }).await;
+    eventually("the read is made", || async { fleet.reads() == 1 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_joins_later_takes_the_stored_snapshot() {
+    let store = RedisServer::start().await;
+    let setup = sharing(&Setup::default(), &store.url(), 2);
+    let mut fleet = Fleet::on(store, 1, &setup).await;
+    let first = fleet.replicas[0].balance(KIND).await;
+    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+
+    let later = fleet.replicas[0].beside(&setup);
+    fleet.replicas.push(later);
+    fleet.until_sharing(1.0).await;
+    let found = fleet.replicas[1].balance(KIND).await;
+
+    assert_eq!((found.status, &found.body), (200, &first.body));
+    assert_eq!(fleet.reads(), 1, "a roll-out costs no call");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_carries_an_age_replaces_no_younger_snapshot() {
+    let fleet = Fleet::of(3).await;
+    let young = fleet.replicas[0].balance(KIND).await;
+    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    let age = FaultKind::Headers { headers: vec![("age".to_owned(), "30".to_owned())] };
+    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(age));
+
+    // It brings what is too old for its own demand, and publishes it all the same.
+    fleet.replicas[1].new_balance(KIND).await;
+    eventually("its read has ended", || async { !fleet.store.has_lease() }).await;
+    let found = fleet.replicas[2].balance(KIND).await;
+
+    assert_eq!((fleet.reads(), &found.body), (2, &young.body));
+    assert!(found.header("age").parse::<u64>().unwrap() < 20, "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_with_the_shipped_timeout_answer_every_request() {
+    let store = RedisServer::start().await;
+    let setup = sharing(&Setup::default(), &store.url(), 3);
+    let shipped = setup.further.replace("timeout = \"500ms\"", "timeout = \"30ms\"");
+    assert_ne!(shipped, setup.further);
+    let fleet = Fleet::on(store, 3, &Setup { further: shipped, ..setup }).await;
+
+    for round in 0..20 {
+        let asked = fleet.replicas.iter().map(|replica| replica.balance(KIND));
+        for reply in join_all(asked).await {
+            assert_eq!(reply.status, 200, "round {round}: {reply:?}");
+        }
+    }
+
+    // A loaded machine may keep a replica from sharing for a moment.
+    assert!(fleet.reads() <= 3, "{}", fleet.reads());
 }

@@ -12,6 +12,8 @@ use crate::process::{Folder, free_address};
 pub(super) struct RedisServer {
     address: String,
     arguments: Vec<String>,
+    /// What its clients log in with, if they must.
+    password: Option<&'static str>,
     child: Mutex<Child>,
     folder: Folder,
 }
@@ -23,27 +25,35 @@ impl RedisServer {
 
     /// Likewise, with further arguments.
     pub(super) async fn with(arguments: &[&str]) -> Self {
-        Self::run(Folder::new(), arguments).await
+        Self::run(Folder::new(), arguments, None).await
+    }
+
+    /// Likewise, with a password.
+    pub(super) async fn with_password(password: &'static str) -> Self {
+        Self::run(Folder::new(), &["--requirepass", password], Some(password)).await
     }
 
     /// A sentinel that watches over this server under this name, and needs nobody to agree.
     pub(super) async fn sentinel_of(master: &Self, name: &str) -> Self {
         let (folder, address) = (Folder::new(), master.address.replace(':', " "));
+        let login = master.password.map_or_else(String::new, |password| {
+            format!("requirepass {password}\nsentinel auth-pass {name} {password}\n")
+        });
         let config = folder.write(
             "sentinel.conf",
             &format!(
                 "sentinel monitor {name} {address} 1\nsentinel down-after-milliseconds {name} 500\n\
-                 sentinel failover-timeout {name} 2000\n"
+                 sentinel failover-timeout {name} 2000\n{login}"
             ),
         );
-        Self::run(folder, &[&config, "--sentinel"]).await
+        Self::run(folder, &[&config, "--sentinel"], master.password).await
     }
 
-    async fn run(folder: Folder, arguments: &[&str]) -> Self {
+    async fn run(folder: Folder, arguments: &[&str], password: Option<&'static str>) -> Self {
         let address = free_address();
         let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
         let child = Mutex::new(spawn(&address, &folder, &arguments));
-        let server = Self { address, arguments, child, folder };
+        let server = Self { address, arguments, password, child, folder };
         server.until_ready().await;
         server
     }
@@ -54,7 +64,8 @@ impl RedisServer {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        let login = self.password.map_or_else(String::new, |password| format!(":{password}@"));
+        format!("redis://{login}{}", self.address)
     }
 
     /// Kills it; what it held is lost.

@@ -91,7 +91,10 @@ async fn whatever_is_of_another_type_is_deleted_and_done_without() {
 
     assert_eq!(fleet.replicas[1].balance(KIND).await.status, 200);
     assert_eq!(fleet.replicas[1].new_balance(KIND).await.status, 200);
-    assert!(fleet.count("shared_errors_total{operation=\"lease\",kind=\"invalid\"}").await > 0);
+    let refused = async |operation: &str| {
+        fleet.count(&format!("shared_errors_total{{operation=\"{operation}\",kind=\"invalid\"}}")).await
+    };
+    assert!(refused("lease").await + refused("budget").await > 0);
     eventually("they share again", || async {
         let before = fleet.reads();
         fleet.replicas[0].new_balance(KIND).await;

@@ -93,3 +93,20 @@ async fn replicas_follow_the_sentinels_to_another_master() {
     assert_eq!(fleet.replicas[1].balance(Kind::Avista).await.status, 200);
     assert_eq!(fleet.replicas[0].calls(Kind::Avista, Operation::Balance).len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_log_in_at_sentinels_and_servers_with_one_password() {
+    let master = RedisServer::with_password("s3nt1nel-p4ss").await;
+    let sentinel = RedisServer::sentinel_of(&master, "main").await;
+    let url = format!("redis-sentinel://:s3nt1nel-p4ss@{}/main", sentinel.address());
+    let mut setup = sharing(&Setup::default(), "URL", 2);
+    setup.further = setup.further.replace("\"URL\"", "{ env = \"STORE_URL\" }");
+    setup.secrets.push(("STORE_URL", url));
+
+    let fleet = Fleet::on(master, 2, &setup).await;
+
+    assert_eq!(fleet.replicas[0].balance(KIND).await.status, 200);
+    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    assert_eq!(fleet.replicas[1].balance(KIND).await.status, 200);
+    assert_eq!(fleet.reads(), 1);
+}

@@ -19,6 +19,8 @@ pub(crate) const CALM_DELAY: u64 = 2;
 pub(crate) struct Chance {
     rng: Rng,
     is_calm: bool,
+    /// Whether the network is calm, every read succeeds and the budget is ample; wall clocks may step.
+    is_well: bool,
     /// Whether every read succeeds.
     is_kind: bool,
 }
@@ -28,7 +30,8 @@ impl Chance {
         let mut rng = Rng::with_seed(seed);
         let is_calm = rng.u32(0..4) == 0;
         let is_kind = rng.u32(0..3) == 0;
-        Self { rng, is_calm, is_kind }
+        let is_well = !is_calm && rng.u32(0..4) == 0;
+        Self { rng, is_calm, is_well, is_kind: is_kind || is_well }
     }
 
     pub(crate) fn schedule(mut self, seed: u64) -> Schedule {
@@ -37,8 +40,10 @@ impl Chance {
         Schedule {
             seed,
             is_calm: self.is_calm,
+            is_well: self.is_well,
             skews: [0; REPLICAS + 1].map(|_| self.skew()),
-            links: [0; REPLICAS].map(|_| if self.is_calm || self.happens(80) { 0 } else { self.time(60) }),
+            links: [0; REPLICAS]
+                .map(|_| if self.is_calm || self.is_well || self.happens(80) { 0 } else { self.time(60) }),
             weathers: [(); REPLICAS].map(|()| self.weather()),
             ages: self.ages(),
             budget: self.budget(),
@@ -63,12 +68,12 @@ impl Chance {
     }
 
     fn budget(&mut self) -> Terms {
-        let requests = if self.happens(25) { self.rng.u32(3..8) } else { 1000 };
+        let requests = if !self.is_well && self.happens(25) { self.rng.u32(3..8) } else { 1000 };
         Terms { requests, per: [5, 20][self.rng.usize(0..2)] * SECOND }
     }
 
     fn weather(&mut self) -> Weather {
-        if self.is_calm {
+        if self.is_calm || self.is_well {
             return Weather { delay: CALM_DELAY, loss: 0 };
         }
         match self.rng.u32(0..100) {
@@ -108,6 +113,9 @@ impl Chance {
 
     fn step(&mut self) -> Step {
         let after = self.pause();
+        if self.is_well {
+            return Step { after, action: self.step_when_well() };
+        }
         let action = match self.rng.u32(0..100) {
             0..=67 => Action::Call(self.call()),
             68..=79 => Action::Invalidate { replica: self.replica(), balance: self.balance() },
@@ -125,6 +133,20 @@ impl Chance {
             _ => Action::WriteProtect(self.happens(50)),
         };
         Step { after, action }
+    }
+
+    fn step_when_well(&mut self) -> Action {
+        match self.rng.u32(0..100) {
+            0..=29 => Action::Poll {
+                replica: self.replica(),
+                balance: self.balance(),
+                every: [50, 100, 400][self.rng.usize(0..3)],
+                times: self.rng.u32(20..300),
+            },
+            30..=79 => Action::Call(self.call()),
+            80..=89 => Action::Invalidate { replica: self.replica(), balance: self.balance() },
+            _ => Action::StepClock { whose: self.replica(), by: self.clock_step(30) },
+        }
     }
 
     fn clock_step(&mut self, seconds: Ms) -> Ms {
@@ -154,32 +176,30 @@ impl Chance {
     }
 
     fn reply(&mut self) -> Reply {
-        let wait = if self.happens(80) { 0 } else { self.time(2) };
         let takes = match self.rng.u32(0..100) {
             0..=9 => 0,
             10..=79 => self.time(3),
             _ => self.time(6),
         };
-        let calls = if self.happens(85) { vec![takes] } else { vec![self.time(2), takes] };
         let ending = match self.rng.u32(0..100) {
             0..=69 => Ending::Success { age: 0 },
             _ if self.is_kind => Ending::Success { age: 0 },
-            70..=79 => Ending::Success { age: self.time(20) },
+            70..=79 => Ending::Success { age: self.rng.i64(0..=20) * SECOND },
             80..=97 => self.failure(),
             _ => Ending::Panic,
         };
-        Reply { wait, calls, ending }
+        Reply { takes, ending }
     }
 
     fn failure(&mut self) -> Ending {
         let invalid = ParseError { field: "body", problem: "not a JSON object" };
-        let (error, is_said) = [
-            (UpstreamError::Unreachable(Cause::Closed), false),
-            (UpstreamError::Timeout, false),
-            (UpstreamError::Throttled(None), true),
-            (UpstreamError::Status(500), true),
-            (UpstreamError::Invalid(invalid), true),
-        ][self.rng.usize(0..5)];
-        Ending::Failure { error, held_for: [1, 2, 5][self.rng.usize(0..3)] * SECOND, is_said }
+        let errors = [
+            UpstreamError::Unreachable(Cause::Closed),
+            UpstreamError::Timeout,
+            UpstreamError::Throttled(None),
+            UpstreamError::Status(500),
+            UpstreamError::Invalid(invalid),
+        ];
+        Ending::Failure(errors[self.rng.usize(0..errors.len())])
     }
 }

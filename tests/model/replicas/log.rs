@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::schedule::Call;
 use crate::alone::clock::{self, Ms};
-use balance_gateway::domain::Priority;
+use balance_gateway::domain::{Priority, UpstreamError};
 use balance_gateway::gateway::{Refusal, Via};
 
 /// One thing that happened.
@@ -36,21 +36,22 @@ pub(crate) enum What {
         replica: usize,
         balance: usize,
         priority: Priority,
-        number: Option<u64>,
     },
     /// A call of the read was received by the provider.
     Called {
         call: usize,
         read: usize,
     },
-    /// The provider has answered it: with an amount, of this `Age`.
+    /// The provider has answered it: with an amount, of this `Age`; or it failed.
     Replied {
         call: usize,
-        brought: Option<(String, Ms)>,
+        brought: Result<(String, Ms), UpstreamError>,
     },
-    /// Nothing more comes of the read.
+    /// Nothing more comes of the read: its number in the store's order, and how it failed.
     Ended {
         read: usize,
+        number: Option<u64>,
+        error: Option<UpstreamError>,
     },
     /// An invalidation came.
     Invalidating {

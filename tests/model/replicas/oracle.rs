@@ -2,6 +2,8 @@
 //! reads, in whole milliseconds, with nothing of the code under test but the names of its answers.
 
 mod answer;
+mod holds;
+mod liveness;
 mod reads;
 mod tally;
 
@@ -32,6 +34,8 @@ pub(crate) struct Oracle<'a> {
     told: Vec<(usize, usize, u64)>,
     /// The last invalidation of each balance that a replica knows of.
     known: [[Option<Ms>; BALANCES]; REPLICAS],
+    /// What each replica served stale, and since when.
+    stale: BTreeMap<(usize, usize), (String, Ms)>,
     tally: Tally,
 }
 
@@ -77,6 +81,7 @@ pub(crate) fn judge(schedule: &Schedule, events: &[Event]) -> Result<Tally, (usi
         invalidations: Vec::new(),
         told: Vec::new(),
         known: [[None; BALANCES]; REPLICAS],
+        stale: BTreeMap::new(),
         tally: Tally::default(),
     };
     for (index, event) in events.iter().enumerate() {
@@ -95,14 +100,13 @@ impl Oracle<'_> {
                 Ok(())
             }
             What::Answered { caller, given } => self.answer(*caller, given),
-            What::Begun { read, by, replica, balance, priority, number } => {
+            What::Begun { read, by, replica, balance, priority } => {
                 let begun = Read {
                     by: *by,
                     replica: *replica,
                     balance: *balance,
                     priority: *priority,
-                    number: *number,
-                    begun: self.now,
+                    first_call: None,
                     ended: None,
                 };
                 self.begin(*read, begun)
@@ -110,13 +114,10 @@ impl Oracle<'_> {
             What::Called { call, read } => self.request(*call, *read),
             What::Replied { call, brought } => {
                 let request = &mut self.requests[*call];
-                (request.replied, request.brought) = (Some(self.now), brought.clone());
+                (request.replied, request.brought) = (Some(self.now), brought.clone().ok());
                 Ok(())
             }
-            What::Ended { read } => {
-                self.reads[*read].ended = Some(self.now);
-                Ok(())
-            }
+            What::Ended { read, number, error } => self.finish(*read, *number, *error),
             What::Invalidating { invalidation, replica, balance } => {
                 let (replica, balance, at) = (*replica, *balance, self.now);
                 assert_eq!(*invalidation, self.invalidations.len(), "they come in order");

@@ -1,273 +1,191 @@
-//! The provider in memory, and a replica's way to it: through the shared store where the replicas share.
-//!
-//! What the way does with its budget is what `upstream` does, whose own reads its sockets' clock.
+//! The provider in memory, and each replica's way to it: the upstream that ships, over a transport without sockets.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use http::header::{AGE, HeaderMap};
 
 use super::chance::DEADLINE;
 use super::log::{Log, What};
 use super::schedule::{BALANCES, Ending, Reply, Terms};
 use crate::alone::clock;
 use balance_gateway::domain::{
-    AccountName, Amount, Answer, Clock, Currency, Failure, MaxAge, Moment, ObservedAt, Order, Priority,
-    ProviderName, Reading, Snapshot, StoreTime, Turn, UpstreamError,
+    AccountName, Amount, Answer, BodyError, Clock, Currency, MaxAge, ObservedAt, Order, ParseError,
+    ProviderName, Reading, Selector, UpstreamError,
 };
 use balance_gateway::gateway::Source;
-use balance_gateway::shared::{
-    Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, Unit,
+use balance_gateway::metrics::{Metrics, Operation};
+use balance_gateway::providers::{
+    Adapter, Authorisation, Provider as AdapterOfAProvider, RequestError, Scheme,
 };
+use balance_gateway::shared::{Shared, SharedBreakerSettings};
+use balance_gateway::upstream::{
+    BreakerSettings, BudgetSettings, ClientSettings, Credential, ProviderSettings, Response, Sending,
+    Transport, Upstream, UpstreamProvider, UpstreamSettings,
+};
+
+/// Failures in a row that open the breaker, and for how long.
+const BREAKER: BreakerSettings = BreakerSettings { failures: 6, cooldown: Duration::from_secs(5) };
 
 #[derive(Debug)]
 pub(crate) struct Provider {
     pub(crate) log: Log,
     replies: Vec<Reply>,
-    begun: AtomicUsize,
+    reads: AtomicUsize,
     ended: AtomicUsize,
     calls: AtomicUsize,
+    /// The read of each replica and balance that runs, or ran last.
+    current: Mutex<Vec<[Option<usize>; BALANCES]>>,
 }
 
-/// One replica's way to the account.
+/// One replica's way to the provider.
 #[derive(Debug)]
-pub(crate) struct Way {
-    pub(crate) replica: usize,
-    pub(crate) clock: Clock,
-    pub(crate) provider: Arc<Provider>,
-    pub(crate) account: Arc<SharedAccount>,
-    pub(crate) terms: Terms,
-    pub(crate) max_age: MaxAge,
-    pub(crate) known: Mutex<Known>,
-}
-
-/// What a replica knows by itself.
-#[derive(Debug, Default)]
-pub(crate) struct Known {
-    in_flight: u32,
-    ended: Vec<Instant>,
-    holds: [Option<(UpstreamError, Instant)>; BALANCES],
+struct Wire {
+    replica: usize,
+    provider: Arc<Provider>,
 }
 
 /// One caller's way to one balance.
 #[derive(Clone, Debug)]
 pub(crate) struct Asking {
-    pub(crate) way: Arc<Way>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) replica: usize,
     pub(crate) balance: usize,
     pub(crate) caller: usize,
 }
 
-/// A read on somebody's behalf.
-struct Reads<'a> {
-    asking: &'a Asking,
-    priority: Priority,
-}
-
-/// The right to make one call, until its end.
-struct Permit<'a> {
-    way: &'a Way,
-    unit: Option<Unit>,
-}
-
 impl Provider {
-    pub(crate) fn new(replies: Vec<Reply>) -> Self {
+    pub(crate) fn new(replies: Vec<Reply>, replicas: usize) -> Self {
         let zero = || AtomicUsize::new(0);
-        Self { log: Log::default(), replies, begun: zero(), ended: zero(), calls: zero() }
+        let current = Mutex::new(vec![[None; BALANCES]; replicas]);
+        Self { log: Log::default(), replies, reads: zero(), ended: zero(), calls: zero(), current }
     }
 
     /// Whether a read runs.
     pub(crate) fn is_reading(&self) -> bool {
-        self.begun.load(Ordering::Relaxed) > self.ended.load(Ordering::Relaxed)
+        self.reads.load(Ordering::Relaxed) > self.ended.load(Ordering::Relaxed)
     }
+
+    fn current(&self) -> MutexGuard<'_, Vec<[Option<usize>; BALANCES]>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The upstream of one replica.
+pub(crate) fn upstream(
+    provider: &Arc<Provider>,
+    (replica, clock): (usize, Clock),
+    (shared, metrics): (&Arc<Shared>, &Metrics),
+    terms: Terms,
+    max_age: MaxAge,
+) -> Arc<Upstream> {
+    let (name, account) = (ProviderName::parse("p").unwrap(), AccountName::parse("a").unwrap());
+    let deadline = clock::duration(DEADLINE);
+    let settings = ProviderSettings {
+        name: name.clone(),
+        adapter: Adapter::BuiltIn(&Words),
+        balance_endpoint: "http://provider/balance".to_owned(),
+        token_endpoint: String::new(),
+        client: ClientSettings {
+            connect_timeout: Duration::from_millis(1),
+            proxy: None,
+            extra_ca: None,
+            identity: None,
+        },
+        attempt_timeout: deadline,
+        deadline,
+        retries: 1,
+        max_concurrency: 32,
+        budget: BudgetSettings { requests: terms.requests, per: clock::duration(terms.per) },
+        breaker: BREAKER,
+    };
+    let breaker = SharedBreakerSettings {
+        failures: BREAKER.failures,
+        cooldown: BREAKER.cooldown,
+        attempt: settings.attempt_timeout,
+    };
+    let wire = Arc::new(Wire { replica, provider: Arc::clone(provider) });
+    let handles = metrics.provider(&name);
+    let provider = Arc::new(UpstreamProvider::over(
+        wire,
+        clock,
+        settings,
+        Some(shared.breaker(&name, breaker)),
+        handles,
+    ));
+    let keys: Vec<_> = (0..BALANCES).map(super::world::key).collect();
+    Arc::new(Upstream::new(UpstreamSettings {
+        shared: Some(shared.account(&account, &keys)),
+        account,
+        provider,
+        credential: Credential::Static(Authorisation::Bearer("the only one".into())),
+        selectors: (0..BALANCES).map(super::world::selector).collect(),
+        max_age,
+    }))
 }
 
 impl Source for Asking {
     fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let asking = self.clone();
         async move {
-            let (way, balance, priority) = (&asking.way, asking.balance, order.priority);
-            let reads = Reads { asking: &asking, priority };
-            match order.ticket {
-                Some(ticket) if way.account.is_sharing() => {
-                    let (max_age, deadline) = (way.max_age, clock::duration(DEADLINE));
-                    let errand = Errand { balance, priority, ticket, max_age, deadline };
-                    way.account.read(errand, &reads).await
-                }
-                _ => reads.read_alone().await,
-            }
+            let Self { upstream, provider, replica, balance, caller } = asking;
+            let read = provider.reads.fetch_add(1, Ordering::Relaxed);
+            provider.current()[replica][balance] = Some(read);
+            let priority = order.priority;
+            provider.log.write(What::Begun { read, by: caller, replica, balance, priority });
+            let mut running = Running { provider: &provider, read, how: None };
+            let answer = upstream.read(balance, order).await;
+            running.how = Some((answer.turn.map(|turn| turn.number), answer.result.as_ref().err().copied()));
+            drop(running);
+            answer
         }
     }
 
     fn note_refused_by_hold(&self) {}
 }
 
-impl Reader for Reads<'_> {
-    fn closed(&self) -> Option<Failure> {
-        let way = &self.asking.way;
-        let (error, until) = way.known().holds[self.asking.balance]?;
-        let is_held = (way.clock)().monotonic < until;
-        is_held.then_some(Failure { error, retry_at: Some(until), is_held: true })
-    }
-
-    fn credential(&self) -> String {
-        self.asking.way.account.credential_name(&[b"the only one"])
-    }
-
-    fn allowance(&self) -> Allowance {
-        self.asking.way.allowance(self.priority)
-    }
-
-    fn note_held(&self) {}
-
-    fn note_spent(&self) {}
-
-    async fn read(&self, number: u64, first: Unit) -> Outcome {
-        let mut unused = Some(first);
-        let (answer, is_said) = self.read_once(Some(number), &mut unused).await;
-        let hold = match answer.result {
-            Err(Failure { is_held: true, retry_at: Some(until), .. }) if is_said => {
-                let first = until.saturating_duration_since((self.asking.way.clock)().monotonic);
-                Some(SharedHold { scope: HoldScope::Balance, first, most: first })
-            }
-            _ => None,
-        };
-        Outcome { answer, hold, unused }
-    }
-
-    async fn read_alone(&self) -> Answer {
-        if let Some(failure) = self.closed() {
-            return ended(self.priority, (self.asking.way.clock)().monotonic, Err(failure));
-        }
-        self.read_once(None, &mut None).await.0
-    }
-}
-
-impl Reads<'_> {
-    /// One read; with a failure comes whether the provider itself has said it.
-    async fn read_once(&self, number: Option<u64>, first: &mut Option<Unit>) -> (Answer, bool) {
-        let Asking { way, balance, caller } = self.asking;
-        let (provider, priority, now) = (&way.provider, self.priority, way.clock);
-        let read = provider.begun.fetch_add(1, Ordering::Relaxed);
-        let (by, replica) = (*caller, way.replica);
-        provider.log.write(What::Begun { read, by, replica, balance: *balance, priority, number });
-        let _running = Running { provider, read };
-        let reply = &provider.replies[read % provider.replies.len()];
-        clock::sleep(reply.wait).await;
-        let mut sent = now();
-        let mut last = None;
-        for (index, takes) in reply.calls.iter().enumerate() {
-            let permit = match way.permit(first, priority).await {
-                Ok(permit) => permit,
-                Err(_) if last.is_some() => break,
-                Err(wait) => {
-                    let retry_at = Some(now().monotonic + wait);
-                    let failure = Failure { error: UpstreamError::BudgetExhausted, retry_at, is_held: false };
-                    return (ended(priority, now().monotonic, Err(failure)), false);
-                }
-            };
-            sent = now();
+impl Transport for Wire {
+    fn send(&self, _: Operation, request: http::Request<Vec<u8>>, timeout: Duration) -> Sending<'_> {
+        let balance =
+            (0..BALANCES).find(|balance| request.uri().query() == Some(super::world::CODES[*balance]));
+        let balance = balance.expect("every balance has its own query");
+        Box::pin(async move {
+            let Self { replica, provider } = self;
             let call = provider.calls.fetch_add(1, Ordering::Relaxed);
+            let read = provider.current()[*replica][balance].expect("a read makes the call");
             provider.log.write(What::Called { call, read });
-            clock::sleep(*takes).await;
-            let is_last = index + 1 == reply.calls.len();
-            let age = match reply.ending {
-                Ending::Success { age } if is_last => Some(age),
-                _ => None,
-            };
-            let brought = age.map(|age| (amount(call), age));
-            provider.log.write(What::Replied { call, brought: brought.clone() });
-            last = Some((brought, permit.instant()));
-        }
-        let brought = last.and_then(|(brought, instant)| Some((brought?, instant)));
-        if let Some(((amount, age), instant)) = brought {
-            way.known().holds[*balance] = None;
-            let age = clock::duration(age);
-            let turn = number
-                .zip(instant)
-                .map(|(number, instant)| Turn { number, instant: instant.earlier_by(age) });
-            let snapshot = snapshot(&amount, sent.earlier_by(age)).with_turn(turn);
-            return (ended(priority, sent.monotonic, Ok(Arc::new(snapshot))), false);
-        }
-        let (error, held_for, is_said) = match reply.ending {
-            Ending::Failure { error, held_for, is_said } => (error, held_for, is_said),
-            // Without the hook of a panic, which would print a report for each.
-            Ending::Panic => std::panic::resume_unwind(Box::new("a read that panics")),
-            Ending::Success { .. } => (UpstreamError::Timeout, 0, false),
-        };
-        let until = now().monotonic + clock::duration(held_for);
-        way.known().holds[*balance] = Some((error, until));
-        let failure = Failure { error, retry_at: Some(until), is_held: true };
-        (ended(priority, sent.monotonic, Err(failure)), is_said)
-    }
-}
-
-impl Way {
-    async fn permit(&self, first: &mut Option<Unit>, priority: Priority) -> Result<Permit<'_>, Duration> {
-        let unit = match first.take() {
-            Some(unit) if unit.is_good((self.clock)().monotonic) => Some(unit),
-            late => {
-                if let Some(unit) = late {
-                    self.account.ended(unit, Duration::ZERO);
-                }
-                if self.account.is_sharing() {
-                    self.account.take(self.allowance(priority)).await.ok().transpose()?
-                } else {
-                    None
-                }
+            let reply = &provider.replies[call % provider.replies.len()];
+            let takes = clock::duration(reply.takes);
+            tokio::time::sleep(takes.min(timeout)).await;
+            if reply.ending == Ending::Panic && takes < timeout {
+                let brought = Err(UpstreamError::Defect);
+                provider.log.write(What::Replied { call, brought });
+                // Without the hook of a panic, which would print a report for each.
+                std::panic::resume_unwind(Box::new("a read that panics"));
             }
-        };
-        let counted = self.counted();
-        if unit.is_none() && counted >= share(self.alone(), priority) {
-            return Err(clock::duration(self.terms.per));
-        }
-        self.known().in_flight += 1;
-        let unit = unit.unwrap_or_else(|| self.account.alone(self.allowance(priority)));
-        Ok(Permit { way: self, unit: Some(unit) })
-    }
-
-    fn allowance(&self, priority: Priority) -> Allowance {
-        Allowance {
-            requests: self.terms.requests,
-            share: share(self.terms.requests, priority),
-            own_share: share(self.alone(), priority),
-            per: clock::duration(self.terms.per),
-            attempt: clock::duration(DEADLINE),
-        }
-    }
-
-    /// What a replica may do alone.
-    fn alone(&self) -> u32 {
-        (self.terms.requests / self.account.replicas()).max(1)
-    }
-
-    fn counted(&self) -> u32 {
-        let (now, per) = ((self.clock)().monotonic, clock::duration(self.terms.per));
-        let mut known = self.known();
-        known.ended.retain(|ended| now.saturating_duration_since(*ended) < per);
-        known.in_flight + u32::try_from(known.ended.len()).unwrap()
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+            let result = if takes < timeout { outcome(call, reply) } else { Err(UpstreamError::Timeout) };
+            provider.log.write(What::Replied { call, brought: result.clone() });
+            let (amount, age) = result?;
+            let mut headers = HeaderMap::new();
+            if age > 0 {
+                headers.insert(AGE, (age / clock::SECOND).into());
+            }
+            Ok(Response { headers, body: amount.as_bytes().into() })
+        })
     }
 }
 
-impl Permit<'_> {
-    fn instant(&self) -> Option<StoreTime> {
-        self.unit.as_ref()?.instant
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        let now = (self.way.clock)().monotonic;
-        let mut known = self.way.known();
-        known.in_flight -= 1;
-        known.ended.push(now);
-        drop(known);
-        let (account, per) = (&self.way.account, clock::duration(self.way.terms.per));
-        if let Some(unit) = self.unit.take() {
-            account.ended(unit, per);
+/// What comes of a call: another amount for each, with digits that a float would lose now and then.
+fn outcome(call: usize, reply: &Reply) -> Result<(String, clock::Ms), UpstreamError> {
+    match reply.ending {
+        Ending::Success { age } => {
+            let decimals = ["00", "90", "12345678"][call % 3];
+            Ok((format!("{call}.{decimals}"), age))
         }
+        Ending::Failure(error) => Err(error),
+        Ending::Panic => Err(UpstreamError::Defect),
     }
 }
 
@@ -275,41 +193,68 @@ impl Drop for Permit<'_> {
 struct Running<'a> {
     provider: &'a Provider,
     read: usize,
+    how: Option<(Option<u64>, Option<balance_gateway::domain::Failure>)>,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.provider.ended.fetch_add(1, Ordering::Relaxed);
-        self.provider.log.write(What::Ended { read: self.read });
+        let (number, error) = match self.how {
+            Some((number, failure)) => (number, failure.map(|failure| failure.error)),
+            None => (None, Some(UpstreamError::Defect)),
+        };
+        self.provider.log.write(What::Ended { read: self.read, number, error });
     }
 }
 
-/// 60, 80 or 100 % of the requests, at least one.
-fn share(requests: u32, priority: Priority) -> u32 {
-    let percent = [60, 80, 100][priority as usize];
-    (requests * percent / 100).max(1)
-}
+/// The adapter of the model: the body is the amount.
+struct Words;
 
-fn ended(priority: Priority, sent_at: Instant, result: Result<Arc<Snapshot>, Failure>) -> Answer {
-    Answer { priority, sent_at, turn: None, is_elsewhere: false, result }
-}
+impl AdapterOfAProvider for Words {
+    fn kind(&self) -> &'static str {
+        "model"
+    }
 
-fn snapshot(amount: &str, requested_at: Moment) -> Snapshot {
-    let reading = Reading {
-        available: Amount::parse(amount, Currency::BRL).unwrap(),
-        blocked: None,
-        reserved: None,
-        processing: None,
-        total: None,
-        reported: Vec::new(),
-        observed_at: ObservedAt::Undocumented,
-    };
-    let (account, provider) = (AccountName::parse("a").unwrap(), ProviderName::parse("p").unwrap());
-    Snapshot::new(&account, &provider, None, requested_at, reading)
-}
+    fn default_base_url(&self) -> Option<&'static str> {
+        None
+    }
 
-/// Another amount for each call; with digits that a float would lose, now and then.
-fn amount(call: usize) -> String {
-    let decimals = ["00", "90", "12345678"][call % 3];
-    format!("{call}.{decimals}")
+    fn scheme(&self) -> Scheme {
+        Scheme::Token
+    }
+
+    fn only_currency(&self) -> Option<Currency> {
+        None
+    }
+
+    fn reports_total(&self) -> bool {
+        false
+    }
+
+    fn request(
+        &self,
+        endpoint: &str,
+        selector: &Selector,
+        _: &Authorisation,
+    ) -> Result<http::Request<Vec<u8>>, RequestError> {
+        let currency = selector.currency.as_ref().map_or("", Currency::as_str);
+        let request = http::Request::get(format!("{endpoint}?{currency}")).body(Vec::new());
+        Ok(request.expect("a currency's code makes a URL"))
+    }
+
+    fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {
+        let unreadable = || BodyError::Invalid(ParseError { field: "body", problem: "no amount" });
+        let text = std::str::from_utf8(body).map_err(|_| unreadable())?;
+        let currency = selector.currency.ok_or_else(unreadable)?;
+        let available = Amount::parse(text, currency).map_err(|_| unreadable())?;
+        Ok(Reading {
+            available,
+            blocked: None,
+            reserved: None,
+            processing: None,
+            total: None,
+            reported: Vec::new(),
+            observed_at: ObservedAt::Undocumented,
+        })
+    }
 }

@@ -10,7 +10,6 @@ use super::log::Event;
 use super::schedule::{Action, Schedule};
 use super::world::{Change, World};
 use crate::alone::clock::{self, SECOND};
-use balance_gateway::metrics::Metrics;
 
 pub(crate) fn play(schedule: &Schedule, change: Option<Change>) -> Vec<Event> {
     fastrand::seed(schedule.seed);
@@ -21,19 +20,20 @@ pub(crate) fn play(schedule: &Schedule, change: Option<Change>) -> Vec<Event> {
 
 async fn drive(schedule: Schedule, change: Option<Change>) -> Vec<Event> {
     super::clock::begin(schedule.skews).await;
-    let metrics = Metrics::new("", "").unwrap().shared().unwrap();
-    let world = Arc::new(World::new(&schedule, change, &metrics));
+    let world = Arc::new(World::new(&schedule, change));
     let stop = CancellationToken::new();
     world.link(schedule.links, &stop);
     // Until whoever links at once has done so.
     clock::sleep(SECOND).await;
-    let (mut tasks, mut callers, mut invalidations) = (JoinSet::new(), 0, 0);
+    let (mut tasks, mut invalidations) = (JoinSet::new(), 0);
     for step in schedule.steps {
         clock::sleep(step.after).await;
         match step.action {
             Action::Call(call) => {
-                tasks.spawn(Arc::clone(&world).call(callers, call));
-                callers += 1;
+                tasks.spawn(Arc::clone(&world).call(call));
+            }
+            Action::Poll { replica, balance, every, times } => {
+                tasks.spawn(Arc::clone(&world).poll(replica, balance, every, times));
             }
             Action::Invalidate { replica, balance } => {
                 tasks.spawn(Arc::clone(&world).invalidate(invalidations, replica, balance));

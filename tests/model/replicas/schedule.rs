@@ -18,6 +18,8 @@ pub(crate) struct Schedule {
     pub(crate) seed: u64,
     /// Nothing is lost and no clock moves: then the replicas must be as one.
     pub(crate) is_calm: bool,
+    /// The network is calm, every read succeeds and the budget is ample; wall clocks may step.
+    pub(crate) is_well: bool,
     /// How far each wall clock is off, the store's last.
     pub(crate) skews: [Ms; REPLICAS + 1],
     /// When each replica begins to link.
@@ -26,7 +28,7 @@ pub(crate) struct Schedule {
     pub(crate) ages: Ages,
     pub(crate) budget: Terms,
     pub(crate) steps: Vec<Step>,
-    /// How the reads end, in the order in which they begin; from the first again when there are more.
+    /// How the calls end, in the order in which they begin; from the first again when there are more.
     pub(crate) replies: Vec<Reply>,
 }
 
@@ -48,6 +50,13 @@ pub(crate) struct Step {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     Call(Call),
+    /// Plain callers, one after the other.
+    Poll {
+        replica: usize,
+        balance: usize,
+        every: Ms,
+        times: u32,
+    },
     Invalidate {
         replica: usize,
         balance: usize,
@@ -86,13 +95,10 @@ pub(crate) struct Call {
     pub(crate) wait: Ms,
 }
 
-/// How one read goes.
+/// How one call goes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reply {
-    /// The wait for a slot.
-    pub(crate) wait: Ms,
-    /// How long each call takes.
-    pub(crate) calls: Vec<Ms>,
+    pub(crate) takes: Ms,
     pub(crate) ending: Ending,
 }
 
@@ -102,12 +108,7 @@ pub(crate) enum Ending {
     Success {
         age: Ms,
     },
-    /// The last call failed, and for so long nobody is asked; at other replicas, too, where the provider said so.
-    Failure {
-        error: UpstreamError,
-        held_for: Ms,
-        is_said: bool,
-    },
+    Failure(UpstreamError),
     Panic,
 }
 
@@ -119,8 +120,8 @@ impl Schedule {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { is_calm, skews, links, weathers, ages, budget, steps, replies, .. } = self;
-        writeln!(f, "calm: {is_calm}, clocks off by {skews:?} ms, links from {links:?} ms")?;
+        let Self { is_calm, is_well, skews, links, weathers, ages, budget, steps, replies, .. } = self;
+        writeln!(f, "calm: {is_calm}, well: {is_well}, clocks off by {skews:?} ms, links from {links:?} ms")?;
         writeln!(f, "{weathers:?}\n{ages:?} {budget:?}")?;
         steps.iter().try_for_each(|step| writeln!(f, "{step:?}"))?;
         replies.iter().try_for_each(|reply| writeln!(f, "{reply:?}"))

@@ -1,31 +1,36 @@
 //! The replicas, the store between them, and one caller's way from the request's arrival to its answer.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::SecretBox;
 use tokio_util::sync::CancellationToken;
 
+use super::chance::DEADLINE;
 use super::clock::{CLOCKS, REPLICAS, store};
 use super::log::{Given, What};
-use super::provider::{Asking, Known, Provider, Way};
+use super::provider::{Asking, Provider, upstream};
 use super::schedule::{Action, BALANCES, Call, Schedule};
 use crate::alone::clock;
+use crate::alone::clock::Ms;
 use crate::alone::request::wish;
-use crate::alone::schedule::NotBefore;
+use crate::alone::schedule::{Asks, NotBefore};
 use crate::store::{Server, Told};
 use balance_gateway::cache::BalanceCache;
 use balance_gateway::domain::{AccountName, BalanceKey, Currency, Limits, Selector, StoreTime};
 use balance_gateway::gateway::Lookup;
 use balance_gateway::gateway::{Asked, Found, Refusal};
-use balance_gateway::metrics::SharedMetrics;
+use balance_gateway::metrics::Metrics;
 use balance_gateway::shared::{Shared, SharedSettings, StoreUrl};
+use balance_gateway::upstream::Upstream;
 
 pub(crate) struct World {
     replicas: Vec<Replica>,
     pub(crate) server: Arc<Server>,
     pub(crate) provider: Arc<Provider>,
     limits: Limits,
+    callers: AtomicUsize,
     /// What the last invalidation of each balance returned: its number here, and the instant of the answer.
     invalidated: Mutex<[Option<(usize, jiff::Timestamp)>; BALANCES]>,
 }
@@ -33,31 +38,25 @@ pub(crate) struct World {
 struct Replica {
     cache: BalanceCache,
     shared: Arc<Shared>,
-    way: Arc<Way>,
+    upstream: Arc<Upstream>,
 }
 
 /// A change to the text of a script: what stands there, and what is put in its place.
 pub(crate) type Change = (&'static str, &'static str);
 
 impl World {
-    pub(crate) fn new(schedule: &Schedule, change: Option<Change>, metrics: &Arc<SharedMetrics>) -> Self {
-        let provider = Arc::new(Provider::new(schedule.replies.clone()));
+    pub(crate) fn new(schedule: &Schedule, change: Option<Change>) -> Self {
+        let provider = Arc::new(Provider::new(schedule.replies.clone(), REPLICAS));
+        let metrics = Metrics::new("", "").unwrap();
+        let of_store = metrics.shared().unwrap();
         let limits = schedule.ages.limits();
         let replica = |index: usize| {
             let clock = CLOCKS[index];
-            let shared = Shared::new(settings(), clock, Arc::clone(metrics)).unwrap();
-            let account = AccountName::parse("a").unwrap();
-            let way = Way {
-                replica: index,
-                clock,
-                provider: Arc::clone(&provider),
-                account: shared.account(&account, &[key(0), key(1)]),
-                terms: schedule.budget,
-                max_age: limits.max_age,
-                known: Mutex::new(Known::default()),
-            };
+            let shared = Shared::new(settings(), clock, Arc::clone(&of_store)).unwrap();
+            let (of_replica, in_store) = ((index, clock), (&shared, &metrics));
+            let upstream = upstream(&provider, of_replica, in_store, schedule.budget, limits.max_age);
             let cache = BalanceCache::new(clock).sharing(&shared);
-            Replica { cache, shared, way: Arc::new(way) }
+            Replica { cache, shared, upstream }
         };
         Self {
             replicas: (0..REPLICAS).map(replica).collect(),
@@ -69,16 +68,13 @@ impl World {
             ),
             provider: Arc::clone(&provider),
             limits,
+            callers: AtomicUsize::new(0),
             invalidated: Mutex::default(),
         }
     }
 
     /// Keeps every replica's link until it is stopped.
-    pub(crate) fn link(
-        self: &Arc<Self>,
-        links: [crate::alone::clock::Ms; REPLICAS],
-        stop: &CancellationToken,
-    ) {
+    pub(crate) fn link(self: &Arc<Self>, links: [Ms; REPLICAS], stop: &CancellationToken) {
         for (replica, after) in links.into_iter().enumerate() {
             let (world, stop) = (Arc::clone(self), stop.clone());
             tokio::spawn(async move {
@@ -104,7 +100,7 @@ impl World {
     pub(crate) async fn happen(self: &Arc<Self>, action: Action) {
         let server = &self.server;
         match action {
-            Action::Call(_) | Action::Invalidate { .. } => {}
+            Action::Call(_) | Action::Poll { .. } | Action::Invalidate { .. } => {}
             Action::StepClock { whose, by } => super::clock::step(whose, by),
             Action::Freeze(length) => clock::freeze(length).await,
             Action::Weather { replica, weather } => server.set_weather(replica, weather),
@@ -146,9 +142,20 @@ impl World {
         self.write(What::Invalidated { invalidation, mark: mark.map(StoreTime::as_micros) });
     }
 
-    pub(crate) async fn call(self: Arc<Self>, caller: usize, call: Call) {
-        let Replica { cache, way, .. } = &self.replicas[call.replica];
-        let arrived = (way.clock)();
+    /// Asks again and again, without a demand.
+    pub(crate) async fn poll(self: Arc<Self>, replica: usize, balance: usize, every: Ms, times: u32) {
+        for _ in 0..times {
+            let call = Call { replica, balance, asks: Asks::default(), wait: 2 * DEADLINE };
+            Arc::clone(&self).call(call).await;
+            clock::sleep(every).await;
+        }
+    }
+
+    pub(crate) async fn call(self: Arc<Self>, call: Call) {
+        let caller = self.callers.fetch_add(1, Ordering::Relaxed);
+        let Replica { cache, upstream, .. } = &self.replicas[call.replica];
+        let now = CLOCKS[call.replica];
+        let arrived = now();
         let invalidated = self.invalidated.lock().unwrap_or_else(PoisonError::into_inner)[call.balance]
             .filter(|_| call.asks.not_before == Some(NotBefore::Invalidation));
         let not_before = match call.asks.not_before {
@@ -158,9 +165,15 @@ impl World {
         };
         let after = invalidated.map(|(invalidation, _)| invalidation);
         self.write(What::Arrived { caller, call: call.clone(), after });
-        let source = Asking { way: Arc::clone(way), balance: call.balance, caller };
+        let source = Asking {
+            upstream: Arc::clone(upstream),
+            provider: Arc::clone(&self.provider),
+            replica: call.replica,
+            balance: call.balance,
+            caller,
+        };
         let lookup =
-            Lookup { cache, clock: way.clock, key: key(call.balance), limits: self.limits, source: &source };
+            Lookup { cache, clock: now, key: key(call.balance), limits: self.limits, source: &source };
         let asked = Asked {
             arrived,
             wish: wish(&call.asks, not_before),
@@ -182,9 +195,15 @@ fn given(result: Result<(Found, std::time::Duration), Refusal>) -> Given {
     Given::Served { amount, age: age.as_millis().try_into().unwrap(), via: found.via }
 }
 
-fn key(balance: usize) -> BalanceKey {
-    let selector = Selector::of([Currency::BRL, Currency::parse("MXN").unwrap()][balance]);
-    BalanceKey::new(&AccountName::parse("a").unwrap(), &[], &selector)
+/// The currency of each balance.
+pub(crate) const CODES: [&str; BALANCES] = ["BRL", "MXN"];
+
+pub(crate) fn selector(balance: usize) -> Selector {
+    Selector::of(Currency::parse(CODES[balance]).unwrap())
+}
+
+pub(crate) fn key(balance: usize) -> BalanceKey {
+    BalanceKey::new(&AccountName::parse("a").unwrap(), &[], &selector(balance))
 }
 
 fn settings() -> SharedSettings {

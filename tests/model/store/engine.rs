@@ -80,6 +80,13 @@ impl Engine {
             let redis = self.lua.create_table()?;
             redis.set("call", command)?;
             globals.set("redis", redis)?;
+            let decode = scope.create_function(|lua, text: mlua::LuaString| {
+                let value = serde_json::from_slice(&text.as_bytes()).map_err(mlua::Error::external)?;
+                decoded(lua, &value)
+            })?;
+            let cjson = self.lua.create_table()?;
+            cjson.set("decode", decode)?;
+            globals.set("cjson", cjson)?;
             from_lua(&script.call(())?)
         })
     }
@@ -103,6 +110,28 @@ fn word(value: &mlua::Value) -> mlua::Result<Vec<u8>> {
         mlua::Value::Number(number) => Ok(number.to_string().into_bytes()),
         other => Err(mlua::Error::runtime(format!("ERR argument is {}", other.type_name()))),
     }
+}
+
+/// What `cjson.decode` makes of JSON: every number is a float.
+fn decoded(lua: &Lua, value: &serde_json::Value) -> mlua::Result<mlua::Value> {
+    use serde_json::Value;
+    Ok(match value {
+        Value::String(text) => mlua::Value::String(lua.create_string(text)?),
+        Value::Number(number) => mlua::Value::Number(number.as_f64().unwrap_or_default()),
+        Value::Bool(is_true) => mlua::Value::Boolean(*is_true),
+        Value::Array(items) => {
+            let items = items.iter().map(|item| decoded(lua, item)).collect::<mlua::Result<Vec<_>>>()?;
+            mlua::Value::Table(lua.create_sequence_from(items)?)
+        }
+        Value::Object(fields) => {
+            let table = lua.create_table()?;
+            for (name, value) in fields {
+                table.set(name.as_str(), decoded(lua, value)?)?;
+            }
+            mlua::Value::Table(table)
+        }
+        Value::Null => return Err(mlua::Error::runtime("nothing of ours is null")),
+    })
 }
 
 fn into_lua(lua: &Lua, answer: &Value) -> mlua::Result<mlua::Value> {

@@ -154,7 +154,7 @@ impl Keyspace {
 
     fn add(&mut self, key: &Text, rest: &[Text]) -> Result<Value, Refused> {
         let (condition, pairs) = match rest {
-            [condition, pairs @ ..] if [b"XX".as_slice(), b"NX"].contains(&condition.as_slice()) => {
+            [condition, pairs @ ..] if [b"XX".as_slice(), b"GT"].contains(&condition.as_slice()) => {
                 (Some(condition.as_slice()), pairs)
             }
             pairs => (None, pairs),
@@ -162,14 +162,14 @@ impl Keyspace {
         let sorted = self.sorted(key)?;
         for pair in pairs.chunks(2) {
             let [score, member] = pair else { return Err("ERR wrong number of arguments".to_owned()) };
-            let is_there = sorted.contains_key(member);
+            let (score, stored) = (number(score)?, sorted.get(member));
             let may_add = match condition {
-                Some(b"XX") => is_there,
-                Some(_) => !is_there,
+                Some(b"XX") => stored.is_some(),
+                Some(_) => stored.is_none_or(|stored| *stored < score),
                 None => true,
             };
             if may_add {
-                sorted.insert(member.clone(), number(score)?);
+                sorted.insert(member.clone(), score);
             }
         }
         self.drop_if_empty(key);

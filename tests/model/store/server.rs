@@ -244,6 +244,11 @@ impl Server {
                     (kind, "the script failed", refused).into()
                 })
             }
+            [name] if name == b"TIME" => {
+                let now = self.state().tick((self.clock)());
+                let part = |number: u64| Value::BulkString(number.to_string().into_bytes());
+                Ok(Value::Array(vec![part(now / 1_000_000), part(now % 1_000_000)]))
+            }
             other => panic!("unknown command {:?}", other.first().map(|name| text(name))),
         }
     }

@@ -7,7 +7,7 @@ use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::chance::DEADLINE;
 use crate::replicas::log::Given;
 use crate::replicas::schedule::{Action, Ending};
-use balance_gateway::domain::UpstreamError;
+use balance_gateway::domain::{Priority, UpstreamError};
 use balance_gateway::gateway::{Refusal, Via};
 
 /// "At most 60 seconds."
@@ -29,12 +29,13 @@ impl Oracle<'_> {
                 let request = self.brought(amount, caller.call.balance)?;
                 let asked = self.reads[request.read].replica;
                 self.may_have(id, &caller, &request, *age, *via)?;
+                self.is_refreshed(id, &caller, amount, self.now - request.requested_at(), *via)?;
                 self.note_served(&caller, asked, *via);
                 Ok(())
             }
             Given::Refused(refusal) => {
                 self.tally.note(Seen::Refused);
-                self.may_refuse(*refusal).map_err(|rule| format!("caller {id}: {rule}"))
+                self.may_refuse(&caller, *refusal).map_err(|rule| format!("caller {id}: {rule}"))
             }
         }
     }
@@ -93,13 +94,17 @@ impl Oracle<'_> {
     }
 
     /// A store that is slow, gone or wrong is never why a request fails.
-    fn may_refuse(&self, refusal: Refusal) -> Verdict {
+    fn may_refuse(&mut self, caller: &Caller, refusal: Refusal) -> Verdict {
         let Refusal::Failed(error, _) = refusal else {
             return match refusal {
                 Refusal::DeadlineExceeded => Ok(()),
                 other => Err(format!("{other:?} has no cause")),
             };
         };
+        if error == UpstreamError::BudgetExhausted {
+            self.is_spent(Priority::Plain)?;
+        }
+        self.may_be_held(caller.call.balance, error)?;
         let schedule = self.schedule;
         let may_spend = schedule.budget.requests < 100;
         let is_over_the_ceiling = schedule.ages.max_age < 2 * DEADLINE
@@ -108,11 +113,12 @@ impl Oracle<'_> {
                 .iter()
                 .any(|step| matches!(step.action, Action::Freeze(_) | Action::StepClock { .. }));
         let has_cause = |ending: &Ending| match (ending, error) {
-            (Ending::Failure { error: said, .. }, error) => {
+            // A row of failures opens the breaker.
+            (Ending::Failure(_), UpstreamError::Suspended) | (Ending::Panic, UpstreamError::Defect) => true,
+            (Ending::Failure(said), error) => {
                 *said == error
                     || matches!((said, error), (UpstreamError::Invalid(_), UpstreamError::Invalid(_)))
             }
-            (Ending::Panic, UpstreamError::Defect) => true,
             (Ending::Success { age }, UpstreamError::Invalid(_) | UpstreamError::Timeout) => *age > 0,
             _ => false,
         };

@@ -23,11 +23,15 @@ pub(crate) enum Seen {
     LonelyMark,
     Linked,
     Broken,
+    // Rules of time.
+    AfterAHold,
+    Stale,
+    Spent,
 }
 
 impl Seen {
     /// All that the schedules must reach.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::OwnMemory,
         Self::OwnRead,
         Self::MemoryFromElsewhere,
@@ -43,6 +47,9 @@ impl Seen {
         Self::LonelyMark,
         Self::Linked,
         Self::Broken,
+        Self::AfterAHold,
+        Self::Stale,
+        Self::Spent,
     ];
 }
 

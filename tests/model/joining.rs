@@ -1,0 +1,78 @@
+//! How long a replica with many balances takes to join, in simulated time.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use balance_gateway::domain::{AccountName, BalanceKey, Currency, Moment, Selector};
+use balance_gateway::metrics::Metrics;
+use balance_gateway::shared::{Shared, SharedSettings, StoreUrl};
+use jiff::Timestamp;
+use secrecy::SecretBox;
+use tokio::runtime::Builder;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{Server, Told, Weather};
+
+const BALANCES: usize = 5_000;
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+fn now() -> Moment {
+    Moment { monotonic: Instant::now().into_std(), wall: Timestamp::now() }
+}
+
+fn settings() -> SharedSettings {
+    SharedSettings {
+        url: StoreUrl::parse("redis://simulated").unwrap(),
+        ca: None,
+        keys: vec![Arc::new(SecretBox::new(Box::new([7; 32])))],
+        prefix: "p".to_owned(),
+        timeout: Duration::from_millis(30),
+        replicas: NonZeroU32::MIN,
+    }
+}
+
+/// Joins with many balances over a way that takes up to a millisecond, of which some in a hundred messages get lost.
+fn join(lost_in_hundred: u32) -> Duration {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let metrics = Metrics::new("", "").unwrap().shared().unwrap();
+        let shared = Shared::new(settings(), now, metrics).unwrap();
+        let _accounts: Vec<_> = (0..BALANCES)
+            .map(|number| {
+                let name = AccountName::parse(&format!("a{number}")).unwrap();
+                let key = BalanceKey::new(&name, &[], &Selector::of(Currency::BRL));
+                shared.account(&name, &[key])
+            })
+            .collect();
+        let weather = Weather { delay: 1, loss: lost_in_hundred };
+        let clock = || u64::try_from(Timestamp::now().as_microsecond()).unwrap();
+        let server = Server::new(clock, 1, vec![weather], Vec::new());
+        let (stop, begun) = (CancellationToken::new(), Instant::now());
+        let link = server.link(0, Arc::clone(&shared), |_: Told| {}, stop.clone());
+        tokio::spawn(link);
+        while !shared.is_sharing() {
+            assert!(begun.elapsed() < Duration::from_mins(1), "it never joins");
+            sleep(MILLISECOND).await;
+        }
+        stop.cancel();
+        begun.elapsed()
+    })
+}
+
+#[test]
+fn a_replica_with_five_thousand_balances_joins_within_a_second() {
+    let took = join(0);
+
+    println!("it joined after {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_lost_look_up_costs_one_balance_and_not_the_whole() {
+    let took = join(1);
+
+    println!("it joined after {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

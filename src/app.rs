@@ -7,6 +7,7 @@ mod files;
 mod kubernetes;
 mod lasting;
 mod live;
+mod record;
 mod reload;
 mod sharing;
 mod watches;
@@ -42,6 +43,7 @@ use watches::Watches;
 pub use error::BuildError;
 pub use files::raise_open_files;
 pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
+pub use record::{RecordError, record};
 
 /// Longest wait for the last traces: a hanging collector must not delay a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);

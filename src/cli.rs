@@ -8,6 +8,7 @@ mod openapi;
 mod report;
 mod sandbox;
 mod serve;
+mod try_kind;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ struct Arguments {
 enum Command {
     /// Run the service.
     Serve(ConfigFile),
-    /// Run the gateway in front of four simulated providers, to try it out; needs no files and no network.
+    /// Run the gateway in front of five simulated providers, to try it out; needs no files and no network.
     Sandbox(sandbox::SandboxArguments),
     /// Validate a configuration and print it with secrets masked.
     Check(check::CheckArguments),
@@ -40,6 +41,8 @@ enum Command {
     NewKey,
     /// Print the balances of a running gateway as a table.
     Balances(balances::BalancesArguments),
+    /// Read a recorded body with a kind of provider, offline, or record the first one.
+    Try(try_kind::TryArguments),
     /// Write the reconciliation report of a running gateway to a file or to standard output.
     Report(report::ReportArguments),
     /// Print the OpenAPI document.
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::NewKey => new_key::run(),
         Command::Balances(arguments) => balances::run(&arguments),
+        Command::Try(arguments) => try_kind::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Openapi => openapi::run(),
     }

@@ -41,6 +41,7 @@ use toml::de::DeTable;
 pub use account::AccountConfig;
 pub use auth::{JwksConfig, KubernetesConfig};
 pub use error::{ConfigErrors, Remark};
+pub use kinds::{KindFile, load_mapping, parse_kind};
 pub use log::{Level, LogSettings};
 pub use provider::ProviderConfig;
 pub use source::Unread;
@@ -144,6 +145,16 @@ enum Purpose<'a> {
     Reload(&'a Sources),
     /// To check only its text.
     WithoutSecrets,
+    /// To record the first body of this account: of its kind only the request is needed.
+    Recording(&'a str),
+}
+
+/// Reads what is needed to record a body of one account: no other account, and of its kind neither mapping nor examples.
+///
+/// # Errors
+/// [`ConfigErrors`] with every mistake.
+pub fn load_to_record(path: &Path, account: &str) -> Result<Config, ConfigErrors> {
+    load_as(path, Purpose::Recording(account)).map_err(|(errors, _)| errors)
 }
 
 /// Reads a configuration file for any purpose. An error includes the named sources.
@@ -198,6 +209,10 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let providers =
         root.tables("providers").map(|tables| provider::read_all(tables, &server, freshness, declared));
     let accounts = root.tables("accounts").and_then(|tables| {
+        let tables = match root.recorded_account() {
+            Some(account) => only(&root, tables, account)?,
+            None => tables,
+        };
         if tables.is_empty() {
             root.wrong("accounts", "expected at least one account");
         }
@@ -232,6 +247,18 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         sources: Sources::default(),
         unread: Vec::new(),
     })
+}
+
+/// The one account of this name.
+fn only<'a>(
+    root: &Section<'_>,
+    tables: Vec<(&'a str, Section<'a>)>,
+    account: &str,
+) -> Read<Vec<(&'a str, Section<'a>)>> {
+    let names: Vec<&str> = tables.iter().map(|(name, _)| *name).collect();
+    let expected = format!("expected an account {account}, among {}", names.join(", "));
+    let found: Vec<_> = tables.into_iter().filter(|(name, _)| *name == account).collect();
+    if found.is_empty() { Err(root.wrong("accounts", &expected)) } else { Ok(found) }
 }
 
 fn read_metrics(mut section: Section<'_>) -> Read<bool> {

@@ -6,6 +6,9 @@
 //! [`Credentials`], answers `GET /api/balance` (also `/balance`), and for the NTX kinds
 //! `POST /api/auth/token` (`/oauth/token` too, for the Brazilian ones).
 //!
+//! A provider of a kind that a configuration declares knows nothing by itself: a [`Script`] says which requests it
+//! answers, and how.
+//!
 //! # Control over HTTP
 //!
 //! Every Rust method is also available on the server's own port, under `/_sandbox`. Control calls
@@ -32,6 +35,8 @@
 //! with another currency adds a balance (type `FIAT` unless `type` says otherwise), while `GET` and
 //! `DELETE` of a missing one are 404. The provider's timestamp (`consultedAt`, or `timestamp`
 //! of `pluggo`) is set and removed like a field, but is common to all balances.
+//!
+//! A provider of a declared kind has whole bodies in the place of fields: `GET` shows the first, `PUT` replaces them all.
 //!
 //! **Settings.** `{"token_life_seconds": null, "drift": false, "require_certificate": false,
 //! "timestamp": null}`. `token_life_seconds` null is the documented life (1800, Mexico 600,
@@ -90,6 +95,7 @@ mod kind;
 mod ntxpay;
 mod pluggo;
 mod provider;
+mod script;
 mod server;
 mod state;
 
@@ -98,3 +104,4 @@ pub use credentials::Credentials;
 pub use fault::{Fault, FaultKind, On};
 pub use kind::Kind;
 pub use provider::SimulatedProvider;
+pub use script::{LIFE, Route, Script, TOKEN, UNTIL};

@@ -18,6 +18,8 @@ mod hold;
 mod jwks;
 mod provider;
 mod read;
+mod read_whole;
+mod record;
 mod renewal;
 mod retry;
 mod retry_after;
@@ -27,6 +29,7 @@ mod stop;
 mod tls;
 mod token;
 mod transport;
+mod whole;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -51,6 +54,7 @@ use gate::Gate;
 use hold::Holds;
 use stop::Stop;
 use token::{Token, Tokens};
+use whole::WholeAnswers;
 
 /// What an account's way to its provider is made from.
 #[derive(Clone, Debug)]
@@ -83,6 +87,8 @@ pub struct Upstream {
     /// Holds that concern every balance of the account.
     holds: Arc<Holds>,
     mismatch_logged: Arc<Mutex<Option<Instant>>>,
+    /// Where one answer holds every balance, and there are several.
+    whole: Option<Arc<WholeAnswers>>,
 }
 
 /// A snapshot and when the request that brought it was really sent, whatever `Age` its answer carried.
@@ -102,7 +108,10 @@ impl Upstream {
     #[must_use]
     pub fn new(settings: UpstreamSettings) -> Self {
         let balance = |selector| Balance { selector, first_currency: OnceLock::new(), holds: Arc::default() };
+        let is_whole =
+            settings.provider.settings.adapter.answers_all_balances() && settings.selectors.len() > 1;
         Self {
+            whole: is_whole.then(Arc::default),
             account: settings.account,
             gate: Gate::new(
                 settings.provider.settings.budget,
@@ -148,6 +157,11 @@ impl Upstream {
         next.gate = self.gate.resized(next.provider.settings.budget, next.shared.clone());
         next.holds = Arc::clone(&self.holds);
         next.mismatch_logged = Arc::clone(&self.mismatch_logged);
+        let old = self.balances.iter().map(|balance| &balance.selector);
+        let has_same_balances = old.eq(next.balances.iter().map(|balance| &balance.selector));
+        if keeps_identity && has_same_balances && next.whole.is_some() {
+            next.whole.clone_from(&self.whole);
+        }
         for balance in &mut next.balances {
             let Some(old) = self.balances.iter().find(|old| old.selector == balance.selector) else {
                 continue;

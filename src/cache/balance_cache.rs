@@ -5,6 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use moka::ops::compute::Op;
@@ -164,6 +165,37 @@ impl BalanceCache {
             .await;
     }
 
+    /// Stores, behind, what a read of another balance brought along at this instant; never over a younger snapshot.
+    pub fn fill(&self, snapshots: Vec<(BalanceKey, Arc<Snapshot>)>, sent_at: Instant) {
+        if snapshots.is_empty() {
+            return;
+        }
+        let cache = self.clone();
+        tokio::spawn(async move {
+            for (key, snapshot) in snapshots {
+                cache.fill_one(key, snapshot, sent_at).await;
+            }
+        });
+    }
+
+    async fn fill_one(&self, key: BalanceKey, snapshot: Arc<Snapshot>, sent_at: Instant) {
+        let (listeners, clock) = (&self.listeners, self.clock);
+        let filled = |entry: Option<moka::Entry<BalanceKey, Arc<Entry>>>| async move {
+            let before = entry.map(moka::Entry::into_value);
+            let requested_at = |snapshot: &Arc<Snapshot>| snapshot.requested_at().monotonic;
+            let stored = before.as_ref().and_then(|before| before.snapshot()).map(requested_at);
+            if stored.is_some_and(|stored| stored >= requested_at(&snapshot)) {
+                return Op::Nop;
+            }
+            let priority = Priority::Background;
+            let answer = Answer { priority, sent_at, turn: None, is_elsewhere: false, result: Ok(snapshot) };
+            let entry = Entry::after(before.as_deref(), answer, None, clock());
+            listeners.stored(&key, &entry);
+            Op::Put(Arc::new(entry))
+        };
+        self.entries.entry_by_ref(&key).and_compute_with(filled).await;
+    }
+
     /// The stored snapshot of a balance, at any age.
     pub async fn stored(&self, key: &BalanceKey) -> Option<Arc<Snapshot>> {
         self.entries.get(key).await?.snapshot().cloned()
@@ -233,7 +265,8 @@ impl BalanceCache {
         R: FnOnce(Order) -> F + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let (clock, order) = (self.clock, Order { priority, ticket: question.demand.ticket() });
+        let (clock, order) =
+            (self.clock, Order { priority, ticket: question.demand.ticket(), demand: Some(question.demand) });
         let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
         let shared = self.shared.clone();
         async move {

@@ -1,9 +1,11 @@
-//! `sandbox`: the gateway in front of four simulated providers, in one process, without files or network.
+//! `sandbox`: the gateway in front of five simulated providers, in one process, without files or network.
+
+mod declared;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tracing::level_filters::LevelFilter;
@@ -14,6 +16,7 @@ use crate::config::{self, Config};
 use crate::sandbox::{Credentials, Kind, SimulatedProvider};
 use crate::shutdown::Signals;
 use crate::telemetry;
+use declared::DeclaredProvider;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SandboxArguments {
@@ -29,6 +32,9 @@ pub(super) struct SandboxArguments {
     /// Younger balances are served without a refresh.
     #[arg(long, value_name = "DUR", default_value = "10s")]
     fresh_for: String,
+    /// A file with one `[kinds.NAME]`, to simulate its provider by its examples; a sample when left out.
+    #[arg(long, value_name = "FILE")]
+    kind: Option<PathBuf>,
     /// Print one line of JSON instead of text for people.
     #[arg(long)]
     json: bool,
@@ -66,7 +72,17 @@ async fn serve_sandbox(
             Err(error) => return super::failed(&error),
         }
     }
-    let config = match configuration(arguments, &key, &providers) {
+    let declared = match declared::start(arguments.kind.as_deref()).await {
+        Ok(declared) => declared,
+        Err(error) if error.is_configuration() => {
+            super::complain(&error.to_string());
+            return ExitCode::from(2);
+        }
+        Err(error) => return super::failed(&error),
+    };
+    let config = configuration(arguments, &key, &providers, &declared);
+    providers.push(declared.provider);
+    let config = match config {
         Ok(config) => config,
         Err(errors) => {
             super::complain(&errors.to_string());
@@ -96,8 +112,9 @@ fn configuration(
     arguments: &SandboxArguments,
     key: &str,
     providers: &[SimulatedProvider],
+    declared: &DeclaredProvider,
 ) -> Result<Config, config::ConfigErrors> {
-    let mut secrets = BTreeMap::new();
+    let mut secrets = declared.variables.clone();
     let mut text = format!(
         "[server]\napi = \"{}\"\nops = \"{}\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
          [log]\nlevel = \"warn\"\n",
@@ -127,6 +144,7 @@ fn configuration(
              [accounts.{kind}-demo]\nprovider = \"{kind}\"\n{credentials}"
         );
     }
+    text.push_str(&declared.configuration);
     let _ = write!(
         text,
         "[callers.demo]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n\
@@ -138,7 +156,7 @@ fn configuration(
 
 fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json::Value {
     let urls: BTreeMap<_, _> =
-        providers.iter().map(|provider| (provider.kind().as_str(), provider.url())).collect();
+        providers.iter().map(|provider| (provider.kind_name(), provider.url())).collect();
     serde_json::json!({
         "api": app.api_addr().to_string(),
         "ops": app.ops_addr().to_string(),
@@ -149,7 +167,7 @@ fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json:
 
 fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
     let (api, ops) = (app.api_addr(), app.ops_addr());
-    let mut text = format!("The gateway answers on http://{api}, in front of four simulated providers.\n\n");
+    let mut text = format!("The gateway answers on http://{api}, in front of five simulated providers.\n\n");
     let mut line = |words: std::fmt::Arguments<'_>| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{words}");
@@ -160,14 +178,14 @@ fn for_people(app: &App, key: &str, providers: &[SimulatedProvider]) -> String {
     for provider in providers {
         line(format_args!(
             "{:12} {} (account {}-demo)",
-            provider.kind().as_str(),
+            provider.kind_name(),
             provider.url(),
-            provider.kind()
+            provider.kind_name()
         ));
     }
     line(format_args!("\nOne balance of each account:"));
     for provider in providers {
-        let account = format!("{}-demo", provider.kind());
+        let account = format!("{}-demo", provider.kind_name());
         line(format_args!(
             "  curl -s -H 'Authorization: Bearer {key}' http://{api}/v1/accounts/{account}/balance"
         ));

@@ -42,6 +42,9 @@ pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<
         return read(section, Ok(kind));
     }
     let Some(value) = section.value("balances") else {
+        if section.recorded_account().is_some() {
+            return Ok(vec![BalanceSettings::default()]);
+        }
         return Err(section.wrong("balances", &format!("missing, expected a list of {EXPECTED}")));
     };
     let balances = read_list(section, Ok(kind))?;

@@ -2,6 +2,7 @@
 //! refused.
 
 mod account;
+mod alone;
 mod currencies;
 mod examples;
 mod kind;
@@ -16,6 +17,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 pub(super) use account::{read_values, values_fit};
+pub use alone::{KindFile, load_mapping, parse_kind};
 pub(super) use currencies::require_digits;
 
 use super::reading::Read;

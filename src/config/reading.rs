@@ -31,6 +31,8 @@ pub(super) struct Reading<'a> {
     /// False when a configuration is checked without the contents of files and variables.
     reads_sources: bool,
     unread: RefCell<Vec<Unread>>,
+    /// The account whose first body is recorded.
+    recorded_account: Option<&'a str>,
     /// Paths below which no old secret is kept, because it would be sent to another place than before.
     moved: RefCell<BTreeSet<String>>,
 }
@@ -51,7 +53,7 @@ impl<'a> Reading<'a> {
     /// Begins a reading; a reload passes the former contents of the sources.
     pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>, purpose: Purpose<'a>) -> Self {
         let (before, reads_sources) = match purpose {
-            Purpose::Start => (None, true),
+            Purpose::Start | Purpose::Recording(_) => (None, true),
             Purpose::Reload(before) => (Some(before), true),
             Purpose::WithoutSecrets => (None, false),
         };
@@ -63,9 +65,18 @@ impl<'a> Reading<'a> {
             sources: RefCell::default(),
             before,
             reads_sources,
+            recorded_account: match purpose {
+                Purpose::Recording(account) => Some(account),
+                Purpose::Start | Purpose::Reload(_) | Purpose::WithoutSecrets => None,
+            },
             unread: RefCell::default(),
             moved: RefCell::default(),
         }
+    }
+
+    /// The account whose first body is recorded, if this reading is for that.
+    pub(super) fn recorded_account(&self) -> Option<&'a str> {
+        self.recorded_account
     }
 
     /// Whether the contents of files and variables are read.

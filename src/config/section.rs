@@ -212,6 +212,11 @@ impl<'a> Section<'a> {
         entries.into_iter().map(entry).collect()
     }
 
+    /// The account whose first body is recorded, if this reading is for that.
+    pub(super) fn recorded_account(&self) -> Option<&'a str> {
+        self.reading.recorded_account()
+    }
+
     /// Whether this is the first load. In a reload, files that do not match may still be changing.
     pub(super) fn is_at_start(&self) -> bool {
         self.reading.is_first()

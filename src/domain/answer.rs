@@ -4,24 +4,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::error::{RetryAfter, UpstreamError};
-use super::freshness::Priority;
+use super::freshness::{Demand, Priority};
 use super::snapshot::Snapshot;
 use super::turn::{Ticket, Turn};
 
 /// The purpose of a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Order {
     /// Its priority.
     pub priority: Priority,
     /// Which reads of other replicas are acceptable, too; `None` if only a read of this replica is.
     pub ticket: Option<Ticket>,
+    /// The demand that an answer for another balance must meet to be shared; `None` accepts only a new read.
+    pub demand: Option<Demand>,
 }
 
 impl Order {
     /// A read of this replica alone.
     #[must_use]
     pub fn alone(priority: Priority) -> Self {
-        Self { priority, ticket: None }
+        Self { priority, ticket: None, demand: None }
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::SetOnce;
 use super::lookup::Source;
 use super::refusal::Refusal;
 use crate::domain::{
-    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Order, ProviderName, Selector,
+    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Order, ProviderName, Selector, Snapshot,
 };
 use crate::upstream::Upstream;
 
@@ -80,6 +80,8 @@ pub struct BalanceSlot {
 pub(super) struct UpstreamBalance {
     upstream: Arc<Upstream>,
     index: usize,
+    /// The keys of all balances of the account, in their order.
+    keys: Arc<[BalanceKey]>,
 }
 
 impl BalanceSlot {
@@ -106,11 +108,12 @@ impl Account {
     #[must_use]
     pub fn new(settings: AccountSettings, upstream: Arc<Upstream>) -> Self {
         let keys = settings.balance_keys();
+        let all: Arc<[BalanceKey]> = keys.as_slice().into();
         let slot = |(index, (balance, key)): (usize, (&BalanceSettings, BalanceKey))| BalanceSlot {
             key,
             selector: balance.selector.clone(),
             alerts: balance.alerts,
-            source: UpstreamBalance { upstream: Arc::clone(&upstream), index },
+            source: UpstreamBalance { upstream: Arc::clone(&upstream), index, keys: Arc::clone(&all) },
         };
         let balances = settings.balances.iter().zip(keys).enumerate().map(slot).collect();
         Self { settings, balances, upstream, successor: SetOnce::new() }
@@ -208,8 +211,13 @@ impl Account {
 
 impl Source for UpstreamBalance {
     fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
-        let Self { upstream, index } = self.clone();
+        let Self { upstream, index, .. } = self.clone();
         async move { upstream.read(index, order).await }
+    }
+
+    fn brought_along(&self, answer: &Answer) -> Vec<(BalanceKey, Arc<Snapshot>)> {
+        let others = self.upstream.brought_along(self.index, answer);
+        others.into_iter().filter_map(|(index, snapshot)| Some((*self.keys.get(index)?, snapshot))).collect()
     }
 
     fn note_refused_by_hold(&self) {

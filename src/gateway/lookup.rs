@@ -3,6 +3,7 @@
 //!
 //! It is independent of accounts and providers: the model tests simulate both.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
@@ -12,12 +13,17 @@ use super::forced::Forced;
 use super::found::{Found, Via};
 use super::refusal::Refusal;
 use crate::cache::{Absence, BalanceCache, Peek, Question};
-use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, RetryAfter, UpstreamError};
+use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, RetryAfter, Snapshot, UpstreamError};
 
 /// Reads one balance.
 pub trait Source: Clone + Send + Sync + 'static {
     /// One whole read.
     fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<Self>;
+
+    /// The other balances that the answer of a read brought along.
+    fn brought_along(&self, _: &Answer) -> Vec<(BalanceKey, Arc<Snapshot>)> {
+        Vec::new()
+    }
 
     /// Counts a caller that gets a held failure.
     fn note_refused_by_hold(&self);
@@ -87,8 +93,15 @@ impl<S: Source> Lookup<'_, S> {
         charge: impl FnOnce(Instant) -> Result<F, RetryAfter>,
     ) -> Result<Found, Refusal> {
         let demand = question.demand;
-        let source = self.source.clone();
-        let read = move |order| source.read(order);
+        let (source, cache) = (self.source.clone(), self.cache.clone());
+        let read = move |order| {
+            let (source, cache) = (source.clone(), cache.clone());
+            async move {
+                let answer = source.read(order).await;
+                cache.fill(source.brought_along(&answer), answer.sent_at);
+                answer
+            }
+        };
         let (absence, held) = match peek {
             Peek::Fresh(snapshot) => return Ok(Found { snapshot, via: Via::Memory { is_failing: false } }),
             Peek::Stale { snapshot, is_failing } => {

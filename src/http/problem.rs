@@ -49,6 +49,7 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
     NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, "There is no such form of the answer";
     ContentTooLarge = "content_too_large", PAYLOAD_TOO_LARGE, "The request body is too large";
+    ProviderLags = "provider_lags", UNPROCESSABLE_ENTITY, "The provider's figures may be old";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     ProviderUnreachable = "provider_unreachable", BAD_GATEWAY, "The provider could not be reached";
     ProviderError = "provider_error", BAD_GATEWAY, "The provider answered with an error";

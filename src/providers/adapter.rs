@@ -40,11 +40,6 @@ pub trait Provider: Send + Sync {
         false
     }
 
-    /// A header that says how many seconds to wait, where `Retry-After` is missing.
-    fn wait_header(&self) -> Option<&HeaderName> {
-        None
-    }
-
     /// Builds the request for one balance.
     ///
     /// # Errors
@@ -69,6 +64,10 @@ impl fmt::Debug for dyn Provider {
         f.write_str(self.kind())
     }
 }
+
+/// A request's extension: the header of the answer that says how many seconds to wait, where `Retry-After` is missing.
+#[derive(Clone, Debug)]
+pub struct WaitHeader(pub HeaderName);
 
 /// What authenticates us at a kind of provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

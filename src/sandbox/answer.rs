@@ -8,7 +8,7 @@ use super::{
     fault::FaultKind,
     http::{Request, Response, reason},
     kind::Kind,
-    ntxpay, pluggo,
+    ntxpay, pluggo, script,
     state::State,
 };
 
@@ -73,6 +73,9 @@ pub(super) fn answer_wrong_method(allowed: &str) -> Response {
 }
 
 fn answer_normally(state: &State, request: &Request) -> Response {
+    if state.kind == Kind::Declared {
+        return script::answer(state, request);
+    }
     let head = &request.head;
     let operation = state.kind.operation(&head.path);
     let is_pluggo = state.kind == Kind::Pluggo;

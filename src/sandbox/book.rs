@@ -71,6 +71,7 @@ impl Book {
             Kind::NtxpayBr => vec![brazilian("48734.90", "0.00", "48734.90")],
             Kind::Avista => vec![brazilian("20150.35", "150.10", "20000.25")],
             Kind::NtxpayMx => vec![mexican()],
+            Kind::Declared => Vec::new(),
             Kind::Pluggo => vec![
                 pluggo("BRL", "FIAT", ["1250.75", "120.0", "80.0", "45.5"]),
                 pluggo("USD", "FIAT", ["310.20", "0.00", "25.00", "0.00"]),

@@ -1,6 +1,6 @@
 //! The sandbox's clock. A provider has its own clock, so this does not use the gateway's.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -13,6 +13,11 @@ pub(super) fn now() -> Instant {
 /// The wall clock in the format of the providers: UTC, milliseconds, `Z`.
 pub(super) fn timestamp() -> String {
     format!("{:.3}", wall())
+}
+
+/// The wall clock so much later, spelled likewise.
+pub(super) fn timestamp_after(wait: Duration) -> String {
+    format!("{:.3}", wall().saturating_add(wait).unwrap_or(Timestamp::MAX))
 }
 
 /// The value of a `Date` header.

@@ -10,6 +10,7 @@ use super::{
     book::{Fields, quote},
     fault::Fault,
     http::{Head, Request, Response},
+    kind::Kind,
     state::{Settings, State, Timestamp},
 };
 
@@ -66,6 +67,10 @@ pub(super) fn answer(state: &State, request: &Request) -> Response {
 fn show_balance(state: &State, head: &Head) -> Result<Response, ControlError> {
     let (currency, r#type) = filters(head);
     let changing = state.lock();
+    if state.kind == Kind::Declared {
+        let body = changing.script.balance().ok_or(ControlError::UnknownBalance)?;
+        return Ok(Response::json(200, body));
+    }
     let balance =
         changing.book.find(currency.as_deref(), r#type.as_deref()).ok_or(ControlError::UnknownBalance)?;
     Ok(show_fields(&balance.fields))
@@ -73,6 +78,11 @@ fn show_balance(state: &State, head: &Head) -> Result<Response, ControlError> {
 
 fn change_balance(state: &State, request: &Request) -> Result<Response, ControlError> {
     let (currency, r#type) = filters(&request.head);
+    if state.kind == Kind::Declared {
+        let body: Box<RawValue> = parse(&request.body)?;
+        state.lock().script.set_balance(body.get());
+        return Ok(Response::json(200, body.get()));
+    }
     let values: BTreeMap<String, Box<RawValue>> = parse(&request.body)?;
     let mut changing = state.lock();
     let changing = &mut *changing;
@@ -193,7 +203,7 @@ fn answer_error(status: u16, reason: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::kind::Kind, *};
+    use super::*;
 
     fn ask(state: &State, method: &str, target: &str, body: &str) -> (u16, String) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));

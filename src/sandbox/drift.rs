@@ -30,7 +30,8 @@ impl Moving {
             Kind::NtxpayBr | Kind::Avista => {
                 Self { available: "netBalance", blocked: "blockedBalance", total: Some("grossBalance") }
             }
-            Kind::Pluggo => Self { available: "balance", blocked: "blocked", total: None },
+            // It has no balances in the book.
+            Kind::Pluggo | Kind::Declared => Self { available: "balance", blocked: "blocked", total: None },
             Kind::NtxpayMx => {
                 Self { available: "availableCentavos", blocked: "pendingCentavos", total: None }
             }

@@ -15,10 +15,12 @@ pub enum Kind {
     Pluggo,
     /// NTX Pay, Mexico, which counts in centavos.
     NtxpayMx,
+    /// Any kind that a configuration declares: see [`Script`](super::Script).
+    Declared,
 }
 
 impl Kind {
-    /// Every kind, in the order of the documentation.
+    /// Every kind that is known by itself, in the order in which the documentation lists them.
     pub const ALL: [Self; 4] = [Self::NtxpayBr, Self::Avista, Self::Pluggo, Self::NtxpayMx];
 
     /// Returns the name of the kind in configurations.
@@ -29,6 +31,7 @@ impl Kind {
             Self::Avista => "avista",
             Self::Pluggo => "pluggo",
             Self::NtxpayMx => "ntxpay-mx",
+            Self::Declared => "declared",
         }
     }
 
@@ -37,12 +40,14 @@ impl Kind {
         match self {
             Self::NtxpayBr | Self::Avista => Some("consultedAt"),
             Self::Pluggo => Some("timestamp"),
-            Self::NtxpayMx => None,
+            Self::NtxpayMx | Self::Declared => None,
         }
     }
 
     pub(super) fn operation(self, path: &str) -> Operation {
         match (self, path) {
+            // Its script knows.
+            (Self::Declared, _) => Operation::Other,
             (_, "/api/balance" | "/balance") => Operation::Balance,
             (Self::NtxpayBr | Self::Avista | Self::NtxpayMx, "/api/auth/token")
             | (Self::NtxpayBr | Self::Avista, "/oauth/token") => Operation::Token,

@@ -17,6 +17,7 @@ use super::{
     credentials::Credentials,
     fault::Fault,
     kind::Kind,
+    script::Script,
     server,
     state::{State, Timestamp},
 };
@@ -115,6 +116,20 @@ impl SimulatedProvider {
     /// Sets the provider's timestamp to raw JSON text; `None` means the current time again.
     pub fn set_timestamp(&self, raw_json: Option<String>) {
         self.state.lock().settings.timestamp = raw_json.map_or(Timestamp::Now, Timestamp::Fixed);
+    }
+
+    /// Sets what a declared kind answers from now on.
+    pub fn set_script(&self, script: Script) {
+        self.state.lock().script = script;
+    }
+
+    /// Returns the name of its kind; for a declared kind, the name in the script.
+    #[must_use]
+    pub fn kind_name(&self) -> String {
+        match self.state.kind {
+            Kind::Declared => self.state.lock().script.name.clone(),
+            kind => kind.as_str().to_owned(),
+        }
     }
 
     /// Queues a fault behind the waiting ones.

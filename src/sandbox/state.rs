@@ -13,6 +13,7 @@ use super::{
     fault::{FaultKind, FaultQueue},
     http::Head,
     kind::Kind,
+    script::Script,
 };
 
 /// One simulated provider, shared by its connections.
@@ -36,6 +37,8 @@ pub(super) struct Changing {
     pub(super) faults: FaultQueue,
     pub(super) tokens: Tokens,
     pub(super) settings: Settings,
+    /// What a declared kind answers.
+    pub(super) script: Script,
     /// The accepted client secrets.
     pub(super) secrets: Vec<String>,
     pub(super) random: fastrand::Rng,
@@ -76,6 +79,7 @@ impl State {
                 faults: FaultQueue::default(),
                 tokens: Tokens::default(),
                 settings: Settings::default(),
+                script: Script::default(),
                 secrets: vec![credentials.client_secret.clone()],
                 random: fastrand::Rng::new(),
             }),
@@ -90,8 +94,11 @@ impl State {
 
     /// Logs a call whose head was received, and takes its fault.
     pub(super) fn enter_call(&self, head: &Head) -> (CallId, Option<FaultKind>) {
-        let operation = self.kind.operation(&head.path);
         let mut changing = self.lock();
+        let operation = match self.kind {
+            Kind::Declared => changing.script.operation(&head.path),
+            kind => kind.operation(&head.path),
+        };
         let fault = changing.faults.take(operation);
         let call = Call::new(head, operation, fault.as_ref().map(FaultKind::name));
         let id = changing.calls.enter(call);

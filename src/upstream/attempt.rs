@@ -11,8 +11,11 @@ use super::provider::Call;
 use super::rotation::Rotation;
 use super::stop::Stop;
 use super::transport::Response;
+use super::whole::WholeAnswer;
 use super::{Balance, Operation, Sent, Token, Upstream, classify, provider};
-use crate::domain::{BodyError, ObservedAt, ParseError, Reading, Snapshot, Turn, UpstreamError};
+use crate::domain::{
+    BodyError, Failure, Moment, ObservedAt, ParseError, Reading, Snapshot, Turn, UpstreamError,
+};
 use crate::providers::Authorisation;
 
 /// A provider whose parts do not add up is logged this often per account.
@@ -160,6 +163,7 @@ impl Upstream {
                     problem: "older than max_age",
                 }));
             }
+            self.note_whole(&answer.body, sent.at, age, terms);
             let reading =
                 settings.adapter.parse(&answer.body, &balance.selector).map_err(|error| match error {
                     BodyError::Invalid(error) => UpstreamError::Invalid(error),
@@ -188,6 +192,36 @@ impl Upstream {
             Ok((snapshot.with_turn(turn), sent.at.monotonic))
         };
         self.provider.attempt(call, understand).await
+    }
+
+    /// Where one answer holds every balance: notes what it says of each. One that it does not hold fails alone.
+    fn note_whole(&self, body: &[u8], sent_at: Moment, age: Duration, terms: &Terms) {
+        // What the shared store orders is ordered balance by balance.
+        let Some(whole) = self.whole.as_ref().filter(|_| terms.number.is_none()) else { return };
+        let (settings, now) = (&self.provider.settings, self.provider.now().monotonic);
+        let read = |balance: &Balance| match settings.adapter.parse(body, &balance.selector) {
+            Ok(reading) => {
+                balance.holds.end(sent_at.monotonic);
+                let r#type = balance.selector.r#type.as_ref();
+                let requested_at = sent_at.earlier_by(age);
+                Ok(Arc::new(Snapshot::new(&self.account, &settings.name, r#type, requested_at, reading)))
+            }
+            Err(error) => {
+                let error = match error {
+                    BodyError::Invalid(error) => UpstreamError::Invalid(error),
+                    BodyError::Status(status) => UpstreamError::Status(status),
+                };
+                let retry_at = match error {
+                    UpstreamError::Invalid(_) => {
+                        balance.holds.begin(error, error.hold(), sent_at.monotonic, now)
+                    }
+                    _ => None,
+                };
+                Err(Failure { error, retry_at, is_held: retry_at.is_some() })
+            }
+        };
+        let balances = self.balances.iter().map(read).collect();
+        whole.note(WholeAnswer::new(sent_at.monotonic, now, balances));
     }
 
     /// Counts what is odd but served as it is.

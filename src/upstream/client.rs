@@ -18,9 +18,10 @@ use url::Url;
 use super::connect::{Connector, Progress, Seen};
 use super::tls::{self, ClientError, Trust};
 use super::transport::{Response, Sending, Transport};
-use super::{Operation, classify};
+use super::{Operation, classify, retry_after};
 use crate::clock;
 use crate::domain::{Cause, ParseError, UpstreamError};
+use crate::providers::WaitHeader;
 
 /// A balance is some 300 bytes and a token a few kilobytes; anything over this is no answer of theirs.
 const MAX_BODY: usize = 64 * 1024;
@@ -135,15 +136,16 @@ impl Client {
         limit: Duration,
         judge: impl FnOnce(u16, &HeaderMap) -> Result<(), UpstreamError>,
     ) -> Result<Response, UpstreamError> {
+        let wait = request.extensions_mut().remove::<WaitHeader>();
         let headers = request.headers_mut();
         // A declared kind may choose a version by its own.
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert(USER_AGENT, AGENT);
+        headers.entry(USER_AGENT).or_insert(AGENT);
         let mut request = request.map(Full::from);
         let connection = capture_connection(&mut request);
         let progress = Arc::new(Progress::default());
-        let exchange = Arc::clone(&progress).of(self.exchange(request, judge));
+        let exchange = Arc::clone(&progress).of(self.exchange(request, wait, judge));
         let ended = tokio::time::timeout(limit, exchange).await;
         let failure = match ended {
             Ok(Ok(response)) => return Ok(response),
@@ -163,11 +165,13 @@ impl Client {
     async fn exchange(
         &self,
         request: http::Request<Full<Bytes>>,
+        wait: Option<WaitHeader>,
         judge: impl FnOnce(u16, &HeaderMap) -> Result<(), UpstreamError>,
     ) -> Result<Response, Failure> {
         let client = self.renewed().client.clone();
         let response = client.request(request).await.map_err(|error| Failure::Transport(error.into()))?;
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
+        retry_after::take_own(&mut head.headers, wait.as_ref());
         judge(head.status.as_u16(), &head.headers).map_err(Failure::Answer)?;
         if let Some(coding) = classify::compression(&head.headers) {
             let error = ParseError { field: "Content-Encoding", problem: coding };

@@ -120,7 +120,8 @@ impl Credentials {
     pub(super) fn is_like(&self, credential: &Credential) -> bool {
         matches!(
             (self, credential),
-            (Self::Static(_), Credential::Static(_)) | (Self::Client(_), Credential::Client(_))
+            (Self::Static(_), Credential::Static(_))
+                | (Self::Client(_), Credential::Client(_) | Credential::Values(_))
         )
     }
 

@@ -23,7 +23,10 @@ impl Upstream {
                 // Boxed: whatever waits for the store is large.
                 Box::pin(self.read_shared(shared, index, order.priority, ticket)).await
             }
-            _ => self.read_alone(index, order.priority).await,
+            _ => match &self.whole {
+                Some(whole) => Box::pin(self.read_whole(whole, index, order)).await,
+                None => self.read_alone(index, order.priority).await,
+            },
         }
     }
 
@@ -42,7 +45,10 @@ impl Upstream {
 
     /// The failure because of which this replica asks nobody now.
     pub(super) fn held(&self, balance: &Balance, now: Instant) -> Option<Failure> {
-        let (error, until) = self.holds.held(now).or_else(|| balance.holds.held(now))?;
+        let (error, until) = {
+            let of_answers = || self.whole.as_ref().and_then(|whole| whole.holds.held(now));
+            self.holds.held(now).or_else(|| balance.holds.held(now)).or_else(of_answers)?
+        };
         Some(Failure { error, retry_at: Some(until), is_held: true })
     }
 
@@ -62,6 +68,9 @@ impl Upstream {
             Ok((snapshot, sent_at)) => {
                 self.holds.end(sent_at);
                 balance.holds.end(sent_at);
+                if let Some(whole) = &self.whole {
+                    whole.holds.end(sent_at);
+                }
                 (ended(terms.priority, sent_at, Ok(Arc::new(snapshot))), None)
             }
             Err(stop) => {
@@ -73,7 +82,12 @@ impl Upstream {
     }
 
     fn hold(&self, balance: &Balance, stop: &Stop, now: Instant) -> Failure {
-        let holds = if stop.concerns_account() { &self.holds } else { &balance.holds };
+        let holds = match &self.whole {
+            _ if stop.concerns_account() => &self.holds,
+            // No answer came, for any of the balances.
+            Some(whole) if !matches!(stop.error, UpstreamError::Invalid(_)) => &whole.holds,
+            _ => &balance.holds,
+        };
         let held_until = holds.begin(stop.error, stop.hold, stop.sent_at.unwrap_or(now), now);
         Failure {
             error: stop.error,

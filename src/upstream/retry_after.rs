@@ -5,9 +5,22 @@ use std::time::{Duration, SystemTime};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use jiff::Timestamp;
 
+use crate::providers::WaitHeader;
+
 /// The throttler of `NestJS` has one such header for each of its limits.
 const NAMED: &str = "retry-after-";
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Takes the provider's own header with whole seconds in the place of a `Retry-After` that is missing.
+pub(super) fn take_own(headers: &mut HeaderMap, own: Option<&WaitHeader>) {
+    if let Some(WaitHeader(name)) = own
+        && !headers.contains_key(RETRY_AFTER)
+        && let Some(seconds) = headers.get(name).cloned()
+        && seconds.as_bytes().iter().all(u8::is_ascii_digit)
+    {
+        headers.insert(RETRY_AFTER, seconds);
+    }
+}
 
 /// Reads the wait: `Retry-After`, else the longest `Retry-After-<name>`, else `RateLimit-Reset`. Of a header that comes
 /// several times the first counts.
@@ -81,6 +94,26 @@ mod tests {
     }
 
     /// Issue 14, item 11.
+    #[test]
+    fn a_header_of_the_providers_own_stands_in_first() {
+        let wait = WaitHeader(HeaderName::from_static("x-wait-seconds"));
+        for (lines, expected) in [
+            (&[("x-wait-seconds", "7"), ("ratelimit-reset", "30")][..], Some(7)),
+            (&[("x-wait-seconds", "7"), ("retry-after", "9")], Some(9)),
+            (&[("x-wait-seconds", "soon")], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, text) in lines {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(text));
+            }
+            take_own(&mut headers, Some(&wait));
+
+            let told = read(&headers, "2026-11-21T07:00:00Z".parse().unwrap());
+            assert_eq!(told, expected.map(Duration::from_secs), "{lines:?}");
+        }
+    }
+
     #[test]
     fn other_headers_stand_in_where_it_is_missing() {
         for (lines, expected) in [

@@ -92,7 +92,7 @@ impl Setup {
                 secret: credentials.client_secret.into(),
                 certificate: None,
             }),
-            Kind::NtxpayBr | Kind::Avista | Kind::NtxpayMx => {
+            Kind::NtxpayBr | Kind::Avista | Kind::NtxpayMx | Kind::Declared => {
                 Credential::Static(Authorisation::Bearer(credentials.token.into()))
             }
         };
@@ -121,7 +121,7 @@ fn selectors(kind: Kind) -> Vec<Selector> {
         r#type: BalanceType::parse(r#type),
     };
     match kind {
-        Kind::NtxpayBr | Kind::Avista => vec![Selector::of(Currency::BRL)],
+        Kind::NtxpayBr | Kind::Avista | Kind::Declared => vec![Selector::of(Currency::BRL)],
         Kind::NtxpayMx => vec![Selector::of(Currency::MXN)],
         Kind::Pluggo => vec![of("BRL", ""), of("USD", ""), of("BTC", "CRYPTO")],
     }

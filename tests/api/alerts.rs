@@ -36,7 +36,7 @@ fn set_available(gateway: &Harness, kind: Kind, available: &str) {
     let (currency, field, raw) = match kind {
         Kind::NtxpayBr | Kind::Avista => ("BRL", "netBalance", available.to_owned()),
         Kind::Pluggo => ("BRL", "balance", available.to_owned()),
-        Kind::NtxpayMx => {
+        Kind::NtxpayMx | Kind::Declared => {
             let centavos: i64 = available.replace('.', "").parse().unwrap();
             ("MXN", "availableCentavos", centavos.to_string())
         }

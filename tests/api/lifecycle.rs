@@ -412,7 +412,7 @@ fn new_key_prints_the_digest_for_the_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sandbox_serves_the_four_demo_accounts() {
+async fn the_sandbox_serves_the_five_demo_accounts() {
     // A key of its own, not recorded as a secret: this command prints it.
     let key = "bgk_key-of-the-sandbox";
     let arguments = ["sandbox", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--key", key, "--json"];
@@ -432,10 +432,31 @@ async fn the_sandbox_serves_the_four_demo_accounts() {
         let held = gateway.client.get(format!("{url}/_sandbox/balance")).send().await.unwrap();
         assert_eq!(held.status(), 200);
     }
+    let declared = gateway.get(&gateway.api, "/v1/accounts/sample-demo/balance").await.unwrap();
+    assert_eq!((declared.status, &declared.json()["available"]), (200, &"48734.91".into()), "{declared:?}");
+    assert!(line["providers"]["sample"].as_str().unwrap().starts_with("http://127.0.0.1:"));
     let batch = gateway.get(&gateway.api, "/v1/balances").await.unwrap().json();
-    assert_eq!((&batch["complete"], batch["balances"].as_array().unwrap().len()), (&true.into(), 6));
+    assert_eq!((&batch["complete"], batch["balances"].as_array().unwrap().len()), (&true.into(), 8));
     gateway.signal("TERM");
     assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sandbox_simulates_the_provider_of_any_kind() {
+    for (kind, available) in [("stripe", "48734.91"), ("xendit", "4873490.12"), ("efi", "48734.91")] {
+        let file = format!("config/kinds/{kind}.toml");
+        let key = "bgk_key-of-the-sandbox";
+        let addresses = ["--api", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--json"];
+        let arguments = [&["sandbox", "--key", key, "--kind", &file], addresses.as_slice()].concat();
+
+        let mut gateway = Gateway::start(&arguments).await;
+        gateway.key = key;
+        let path = format!("/v1/accounts/{kind}-demo/balance");
+        let reply = gateway.get(&gateway.api, &path).await.unwrap();
+
+        assert_eq!((reply.status, &reply.json()["available"]), (200, &available.into()), "{reply:?}");
+        assert!(gateway.find("api").unwrap()["providers"][kind].is_string());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -470,7 +491,7 @@ fn the_command_line_explains_itself() {
 
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
-    for command in ["serve", "sandbox", "check", "new-key"] {
+    for command in ["serve", "sandbox", "check", "new-key", "try"] {
         assert!(help.contains(command), "{help}");
         assert_eq!(run(&[command, "--help"]).0, Some(0));
     }

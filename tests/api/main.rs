@@ -23,6 +23,7 @@ mod failures;
 mod fault_matrix;
 mod harness;
 mod issuer;
+mod kinds;
 mod kubernetes;
 mod lifecycle;
 mod monitoring;

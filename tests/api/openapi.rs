@@ -145,6 +145,16 @@ fn problems() -> Vec<Case> {
             ..Case::new("disabled", Request::balance("/v1/accounts/off-itself/balance"))
         },
         Case {
+            setup: Setup { secrets: vec![("PAYPAL", "s3cret".to_owned())], ..with(LAGGING) },
+            ..Case::new(
+                "provider_lags",
+                Request::get(
+                    "/v1/accounts/{account}/sufficiency",
+                    "/v1/accounts/paypal-br/sufficiency?amount=1",
+                ),
+            )
+        },
+        Case {
             setup: Setup { server: "max_in_flight = 1\n".into(), ..Setup::default() },
             meanwhile: Some(Request::balance(BRAZIL)),
             faults: vec![FaultKind::Delay { ms: 300 }],
@@ -155,6 +165,21 @@ fn problems() -> Vec<Case> {
         Case::new("not_cached", headers(&[("cache-control", "only-if-cached")])),
     ]
 }
+
+/// An account whose provider says that its figures lag.
+const LAGGING: &str = concat!(
+    include_str!("../../config/kinds/paypal.toml"),
+    r#"
+[providers.paypal]
+kind = "paypal"
+base_url = "http://127.0.0.1:1"
+budget = { requests = 30, per = "1m" }
+[accounts.paypal-br]
+provider = "paypal"
+secrets = { client_id = { env = "PAYPAL" }, client_secret = { env = "PAYPAL" } }
+balances = [{ currency = "BRL" }]
+"#
+);
 
 /// Longer than the limit of a request body.
 const LARGE: &str = match std::str::from_utf8(&[b'x'; 4097]) {

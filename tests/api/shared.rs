@@ -7,6 +7,7 @@ mod encrypted;
 mod fleet;
 mod limits;
 mod limits_under_load;
+mod mapping;
 mod outages;
 mod partitions;
 mod processes;

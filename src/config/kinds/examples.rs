@@ -11,7 +11,7 @@ use super::super::setting::quoted;
 use super::super::source::FilePath;
 use super::texts::table;
 use crate::domain::{Amount, BodyError, Currency, ObservedAt, Selector};
-use crate::providers::declared::{CurrencyRule, Mapping, MappingReader, Row, Understood};
+use crate::providers::declared::{CurrencyRule, Declared, Mapping, MappingReader, Row, Understood};
 
 /// Every role, in the order of the answer.
 pub(super) const ROLES: [&str; 5] = ["available", "blocked", "reserved", "processing", "total"];
@@ -69,7 +69,7 @@ fn read_one(value: &Value<'_>) -> Read<(Example, String)> {
     let currency: Read<Option<Currency>> = section.optional("currency");
     let amounts: Vec<Read<_>> = ROLES
         .into_iter()
-        .map(|role| Ok(section.optional::<AmountText>(role)?.map(|text| (role, text.0))))
+        .map(|role| Ok(section.optional::<WrittenText>(role)?.map(|text| (role, text.0))))
         .collect();
     let observed_at: Read<Option<Instant>> = section.optional("observed_at");
     let is_refused = section.or("refused", false);
@@ -89,6 +89,21 @@ fn read_one(value: &Value<'_>) -> Read<(Example, String)> {
         is_refused: is_refused?,
     };
     if is_contradictory { Err(Reported) } else { Ok((example, shown)) }
+}
+
+/// The body of each example that the kind reads, with the currency that it is read in.
+pub(super) fn bodies(section: &mut Section<'_>, kind: &Declared) -> Read<Vec<(Currency, String)>> {
+    let mapping = &kind.declaration().mapping;
+    let Some(value) = section.value("examples") else { return Ok(Vec::new()) };
+    let mut bodies = Vec::new();
+    for item in value.items(EXPECTED)? {
+        let (example, _) = read_one(&item)?;
+        if !example.is_refused {
+            let currency = currency_of(&item, &example, mapping)?;
+            bodies.push((currency, String::from_utf8_lossy(&example.body).into_owned()));
+        }
+    }
+    Ok(bodies)
 }
 
 /// Reads the example's body and compares what comes out. `None` for a body that is refused, as it should be.
@@ -244,9 +259,10 @@ impl Proof {
     }
 }
 
-/// A file that holds a recorded body. It is watched like every file that is named.
+/// A recorded body. Its file is watched like every file that is named.
 struct BodyFile {
-    path: FilePath,
+    source: &'static str,
+    name: String,
     contents: Vec<u8>,
 }
 
@@ -255,26 +271,36 @@ impl Setting for BodyFile {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let mut section = value.section(Self::EXPECTED)?;
-        let path: Read<FilePath> = section.required("file");
+        let path: Read<Option<FilePath>> = section.optional("file");
+        let variable: Read<Option<WrittenText>> = section.optional("env");
         section.close();
-        let path = path?;
-        value.sources().name(&path.0);
-        let contents = fs::read(&path.0).map_err(|error| {
-            value.wrong(&format!("expected a readable file, but {}: {error}", path.0.display()))
-        })?;
+        let (source, name, contents) = match (path?, variable?) {
+            (Some(FilePath(path)), None) => {
+                value.sources().name(&path);
+                let unreadable = |error| format!("expected a readable file, but {}: {error}", path.display());
+                let contents = fs::read(&path).map_err(|error| value.wrong(&unreadable(error)))?;
+                ("file", path.to_string_lossy().into_owned(), contents)
+            }
+            (None, Some(WrittenText(name))) => {
+                let contents =
+                    value.env(&name).ok_or_else(|| value.wrong("expected a variable that is set"))?;
+                ("env", name, contents.into_bytes())
+            }
+            _ => return Err(value.expected(Self::EXPECTED)),
+        };
         value.sources().keep(value.path(), contents.clone());
-        Ok(Self { path, contents })
+        Ok(Self { source, name, contents })
     }
 
     fn show(&self) -> String {
-        table(std::iter::once(("file", self.path.show())))
+        table(std::iter::once((self.source, quoted(&self.name))))
     }
 }
 
-/// An amount as it is written.
-struct AmountText(String);
+/// A text as it is written.
+struct WrittenText(String);
 
-impl Setting for AmountText {
+impl Setting for WrittenText {
     const EXPECTED: &'static str = "an amount in quotes, such as \"48734.91\"";
 
     fn read(value: &Value<'_>) -> Read<Self> {

@@ -17,10 +17,11 @@ pub(super) fn read(name: &str, section: &mut Section<'_>) -> Read<Arc<Declared>>
     let named = judge_name(name, section);
     let half = request::read(section);
     let judged = half.as_ref().map_or_else(|reported| Err(*reported), |half| rules::judge(section, half));
-    let mapping = mapping::read(section);
+    let is_recorded = section.recorded_account().is_some();
+    let mapping = if is_recorded { mapping::read_currency_alone(section) } else { mapping::read(section) };
     let lag: Read<Option<Duration>> = section.optional("lags");
     let digest = digest(&section.inline());
-    let examples = examples::read(section, mapping.as_ref().ok());
+    let examples = if is_recorded { Ok(()) } else { examples::read(section, mapping.as_ref().ok()) };
     named.and(judged).and(examples)?;
     let declaration = declaration(name, digest, half?, mapping?, lag?);
     Ok(Arc::new(Declared::new(declaration)))

@@ -4,7 +4,7 @@ use super::super::reading::Read;
 use super::super::section::Section;
 use super::parts::{WrittenPart, WrittenRole, WrittenUnits};
 use super::texts::Conditions;
-use crate::providers::declared::{CurrencyRule, Digits, Mapping, Part, Pointer, Role, Rows, Units};
+use crate::providers::declared::{Case, CurrencyRule, Digits, Mapping, Part, Pointer, Role, Rows, Units};
 
 /// What roles inherit from their kind.
 struct Inherited<'k> {
@@ -33,6 +33,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     }
 
     let (rows, conditions) = (rows?, conditions?);
+    if rows.is_none() {
+        let parts = [&blocked, &reserved, &processing].into_iter().flatten().flatten();
+        let in_parts = parts.flat_map(WrittenPart::roles);
+        let single = available.iter().chain(total.iter().flatten());
+        if single.chain(in_parts).any(|role| role.conditions.is_some() && role.rows.is_none()) {
+            return Err(section.wrong("where", "expected only beside rows, also in a single amount"));
+        }
+    }
     let inherited = Inherited { rows: rows.as_ref(), conditions: conditions.as_ref() };
     let part = |part: Option<WrittenPart>| part.map(|part| inherited.part(part));
     let mapping = Mapping {
@@ -52,6 +60,48 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     };
     judge(section, &mapping)?;
     Ok(mapping)
+}
+
+/// A mapping that is not there yet: its provider is only requested. A currency that is written is used in the request.
+pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
+    const KEYS: [&str; 15] = [
+        "success",
+        "status",
+        "absent",
+        "units",
+        "digits",
+        "rows",
+        "where",
+        "available",
+        "blocked",
+        "reserved",
+        "processing",
+        "total",
+        "report",
+        "observed_at",
+        "examples",
+    ];
+    let currency: Read<Option<CurrencyRule>> = section.optional("currency");
+    for key in KEYS {
+        section.value(key);
+    }
+    let unknown = CurrencyRule::At { at: Pointer::default(), case: Case::Upper, only: None };
+    let available = Role { at: Pointer::default(), rows: None, currency: None, is_optional: false };
+    Ok(Mapping {
+        status: None,
+        success: Vec::new(),
+        absent: Vec::new(),
+        currency: currency?.unwrap_or(unknown),
+        units: Units::Major,
+        rows: None,
+        available,
+        blocked: None,
+        reserved: None,
+        processing: None,
+        total: None,
+        report: Vec::new(),
+        observed_at: None,
+    })
 }
 
 fn read_units(section: &mut Section<'_>) -> Read<Units> {

@@ -66,6 +66,16 @@ pub(super) enum WrittenPart {
     Sum(Vec<WrittenRole>),
 }
 
+impl WrittenPart {
+    /// Every amount in it.
+    pub(super) fn roles(&self) -> &[WrittenRole] {
+        match self {
+            Self::One(role) => std::slice::from_ref(role),
+            Self::Sum(roles) => roles,
+        }
+    }
+}
+
 impl Setting for WrittenPart {
     const EXPECTED: &'static str =
         "a JSON pointer, { at, rows, where, currency, optional } or { sum = [\"/a\", \"/b\"] }";

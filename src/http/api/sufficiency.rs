@@ -33,6 +33,10 @@ pub(crate) async fn check(request: Request) -> Result<Response, Problem> {
     let item = Item { open, slot: item::select(open, &query)? };
     let amount = amount(&query)?;
     let asked = item::asked(arrival, arrival.caller()?, (request.headers(), &query), api.request_timeout)?;
+    if open.account.lags() {
+        let detail = "the provider's figures may lag behind, so they prove nothing right before a payment";
+        return Err(Problem::new(Code::ProviderLags, detail).about(&open.account));
+    }
     let asked = Asked { wish: Wish::default().or_new(), ..asked };
     let write = |found: &crate::gateway::Found, age| write(&found.snapshot, amount, age);
     Ok(item.answer(api, arrival.caller()?, &asked, write).await)

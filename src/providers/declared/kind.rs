@@ -13,7 +13,7 @@ use super::token::{IssuedToken, TokenTemplate};
 use super::units::Units;
 use super::values::AccountValues;
 use crate::domain::{BodyError, Currency, ParseError, Reading, Selector};
-use crate::providers::{Authorisation, Provider, RequestError, Scheme};
+use crate::providers::{Authorisation, Provider, RequestError, Scheme, WaitHeader};
 
 /// What a configuration says of a kind.
 #[derive(Clone, Debug)]
@@ -157,10 +157,6 @@ impl Provider for Declared {
         !self.names("currency") && !self.names("type")
     }
 
-    fn wait_header(&self) -> Option<&HeaderName> {
-        self.declaration.wait.as_ref()
-    }
-
     fn request(
         &self,
         endpoint: &str,
@@ -171,7 +167,11 @@ impl Provider for Declared {
             return Err(RequestError::Credential);
         };
         let filling = Filling { values, token: token.as_ref(), selector: Some(selector) };
-        self.declaration.request.fill(endpoint, &filling)
+        let mut request = self.declaration.request.fill(endpoint, &filling)?;
+        if let Some(name) = &self.declaration.wait {
+            request.extensions_mut().insert(WaitHeader(name.clone()));
+        }
+        Ok(request)
     }
 
     fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {

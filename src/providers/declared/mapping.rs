@@ -151,6 +151,31 @@ impl Part {
 }
 
 impl Mapping {
+    /// Every pointer that is read, from the body, with `[*]` for the rows of an array.
+    #[must_use]
+    pub fn pointers(&self) -> Vec<String> {
+        let below = |rows: Option<&Rows>, at: &Pointer| match rows {
+            Some(rows) => format!("{}[*]{at}", rows.array),
+            None => at.to_string(),
+        };
+        let mut pointers: Vec<String> =
+            self.status.iter().chain(&self.absent).chain(&self.observed_at).map(Pointer::to_string).collect();
+        pointers.extend(self.success.iter().map(|condition| condition.at.to_string()));
+        pointers.extend(self.report.iter().map(|at| below(self.rows.as_ref(), at)));
+        let parts = self.parts();
+        for role in parts.iter().flat_map(|(_, part)| part.roles()) {
+            let rows = role.rows.as_ref();
+            let conditions =
+                rows.into_iter().flat_map(|rows| &rows.conditions).map(|condition| &condition.at);
+            let own = std::iter::once(&role.at).chain(&role.currency).chain(conditions);
+            pointers.extend(own.map(|at| below(rows, at)));
+            if let CurrencyRule::At { at, .. } = &self.currency {
+                pointers.push(below(rows, at));
+            }
+        }
+        pointers
+    }
+
     /// Every part with its name, in the order of the answer.
     #[must_use]
     pub fn parts(&self) -> Vec<(&'static str, Part)> {

@@ -17,6 +17,7 @@ const SUCCESS: u16 = 200;
 /// A mapping, made ready.
 #[derive(Debug)]
 pub struct MappingReader {
+    mapping: Mapping,
     shape: Shape,
     status: Option<Slot>,
     success: Vec<Check>,
@@ -139,7 +140,14 @@ impl MappingReader {
             parts,
             report,
             shape,
+            mapping: mapping.clone(),
         }
+    }
+
+    /// The mapping that it reads by.
+    #[must_use]
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
     pub(super) fn rule(&self) -> &CurrencyRule {
@@ -300,7 +308,7 @@ impl MappingReader {
     }
 }
 
-/// The place of a row, before anyone wants to read it.
+/// The place of a row, without its name.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     array: usize,
@@ -308,7 +316,7 @@ struct Place {
     count: usize,
 }
 
-/// What one body holds, for one currency.
+/// The values of one body, for one currency.
 struct Found<'f, 'a> {
     values: &'f Values<'a>,
     chosen: &'f [Chosen<'a>],

@@ -1,6 +1,6 @@
 //! The requests of a declared kind: templates filled with what an account gives.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serializer as _;
@@ -139,7 +139,13 @@ pub(super) fn add_body(
     request: &mut Request<Vec<u8>>,
 ) -> Result<(), RequestError> {
     let (media_type, bytes) = match body {
-        BodyTemplate::Empty => return Ok(()),
+        BodyTemplate::Empty => {
+            // The HTTP client leaves it out, and some servers insist on it (411).
+            if request.method() == Method::POST {
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            return Ok(());
+        }
         BodyTemplate::Form(members) => {
             ("application/x-www-form-urlencoded", form(&filled(members, filling)?))
         }
@@ -248,5 +254,6 @@ mod tests {
         let empty = post(BodyTemplate::Empty);
         assert_eq!((empty.method(), empty.body().len()), (&Method::POST, 0));
         assert!(!empty.headers().contains_key(CONTENT_TYPE));
+        assert_eq!(empty.headers()[CONTENT_LENGTH], "0");
     }
 }

@@ -1,4 +1,4 @@
-//! The one row, in an array, whose members equal what is asked for. The order of rows never matters.
+//! Finds the one row of an array whose currency and conditions match. The order of rows never matters.
 
 use serde_json::value::RawValue;
 
@@ -9,7 +9,7 @@ use super::shape::{Shape, Slot, Unreadable, Values};
 use crate::domain::{Currency, ParseError};
 use crate::providers::fields::{error, unquoted};
 
-/// An array, and what is read of its rows.
+/// An array, and the members that are read of its rows.
 #[derive(Debug)]
 pub(super) struct Array {
     pointer: Pointer,
@@ -33,7 +33,7 @@ pub(super) struct Chosen<'a> {
 }
 
 impl<'a> Chosen<'a> {
-    /// The chosen row: its number, how many there are, and what it says.
+    /// The chosen row: its number, the number of rows, and its values.
     pub(super) fn row(&self, selection: usize) -> Option<(usize, usize, &Values<'a>)> {
         let row = (*self.by_selection.get(selection)?)?;
         Some((row, self.rows.len(), self.rows.get(row)?))
@@ -51,7 +51,7 @@ impl Array {
         &self.pointer
     }
 
-    /// What is read of each row.
+    /// The members that are read of each row.
     pub(super) fn shape(&mut self) -> &mut Shape {
         &mut self.row
     }

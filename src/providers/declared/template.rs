@@ -28,7 +28,7 @@ enum Piece {
 }
 
 impl Template {
-    /// Reads a template; `{{` and `}}` stand for braces. `None` for a brace without its partner, and for what is no name.
+    /// Reads a template; `{{` and `}}` stand for braces. `None` for a brace without its partner, or an invalid name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mut pieces, mut literal, mut rest) = (Vec::new(), String::new(), text);

@@ -197,7 +197,7 @@ fn balance(kind: Kind, amount: &str) -> String {
             format!(r#"{{"grossBalance":1.00,"blockedBalance":0.00,"netBalance":{amount}}}"#)
         }
         Kind::Pluggo => format!(r#"{{"code":200,"content":{{"currency":"BRL","balance":{amount}}}}}"#),
-        Kind::NtxpayMx => {
+        Kind::NtxpayMx | Kind::Declared => {
             let amount = amount.replace("1.00", "100");
             format!(r#"{{"availableCentavos":{amount},"pendingCentavos":0,"currency":"MXN"}}"#)
         }

@@ -30,10 +30,10 @@ fn of_provider(provider: &ProviderStatus, now: Timestamp) -> Option<String> {
     if provider.breaker_level > 0 {
         return Some(format!("{name}: the breaker is open. Reads fail until a probe succeeds."));
     }
-    let (failed_at, kind) = (provider.last_failure?, provider.last_failure_kind?);
+    let (failed_at, reason) = (provider.last_failure?, provider.last_failure_reason.as_ref()?);
     let has_recovered = provider.last_success.is_some_and(|success| success > failed_at);
     (!has_recovered)
-        .then(|| format!("{name}: the last call failed {} ({kind}).", time::relative(failed_at, now)))
+        .then(|| format!("{name}: the last call failed {}: {reason}.", time::relative(failed_at, now)))
 }
 
 fn of_account(account: &AccountStatus, now: Timestamp) -> Vec<String> {

@@ -23,8 +23,8 @@ pub(super) fn providers(page: &mut Html, providers: &[ProviderStatus], now: Time
     begin(page, "Providers", &["Provider", "Breaker", "In flight", "Last success", "Last failure"]);
     for provider in providers {
         let ago = |moment: Option<Timestamp>| moment.map(|moment| time::relative(moment, now));
-        let failure = ago(provider.last_failure)
-            .map(|ago| format!("{}, {ago}", provider.last_failure_kind.unwrap_or_default()));
+        let reason = provider.last_failure_reason.as_deref().unwrap_or_default();
+        let failure = ago(provider.last_failure).map(|ago| format!("{ago}: {reason}"));
         let (breaker, tone) = match provider.breaker_level {
             0 => ("closed", Tone::Good),
             1 => ("half-open", Tone::Bad),

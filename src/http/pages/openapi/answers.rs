@@ -101,6 +101,7 @@ fn headers_of(code: Code) -> &'static [&'static Header] {
         | Code::NotFound
         | Code::NotAcceptable
         | Code::ContentTooLarge
+        | Code::ProviderLags
         | Code::DeadlineExceeded
         | Code::NotCached
         | Code::Internal => &[],

@@ -74,7 +74,7 @@ pub(crate) const ALL: [Operation; 5] = [
             },
             headers: &[&header::CACHE_CONTROL, &header::AGE],
         }],
-        problems: &[ALWAYS, ACCOUNT, CHOICE, READ],
+        problems: &[ALWAYS, ACCOUNT, CHOICE, READ, &[Code::ProviderLags]],
     },
     Operation {
         route: Route::Balances,

@@ -1,0 +1,34 @@
+//! What `try --save` does: one call for the first balance of an account, whose body is kept as it came.
+
+use super::assembly;
+use super::build_info::{REVISION, VERSION};
+use super::error::BuildError;
+use crate::cache::BalanceCache;
+use crate::clock;
+use crate::config::Config;
+use crate::domain::{AccountName, UpstreamError};
+use crate::metrics::Metrics;
+
+/// Why no body was recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The provider's client cannot be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// No body came.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+/// Requests the account's first balance once.
+///
+/// # Errors
+/// [`RecordError`] when no body came with a success status.
+pub async fn record(config: &Config, account: &AccountName) -> Result<Vec<u8>, RecordError> {
+    let metrics = Metrics::new(VERSION, REVISION).map_err(BuildError::from)?;
+    let gateway = assembly::gateway(config, &metrics, None, BalanceCache::new(clock::now))?;
+    match gateway.account(account.as_str()) {
+        Some(account) => Ok(account.upstream().record().await?),
+        None => Err(UpstreamError::Defect.into()),
+    }
+}

@@ -1,0 +1,47 @@
+//! Records the first body of an account: one call, saved as it came.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::app;
+use crate::cli::{complain, failed, print, runtime};
+use crate::config;
+
+/// Only the owner reads and writes.
+const MODE: u32 = 0o600;
+
+pub(super) fn run(path: &Path, account: &str, file: &Path) -> ExitCode {
+    let config = match config::load_to_record(path, account) {
+        Ok(config) => config,
+        Err(errors) => {
+            complain(&errors.to_string());
+            return ExitCode::from(2);
+        }
+    };
+    let Some(chosen) = config.accounts.first() else { return refused("there is no such account") };
+    if file.exists() {
+        return refused(&format!("{} exists and is not touched", file.display()));
+    }
+    let recorded = runtime().map(|runtime| runtime.block_on(app::record(&config, &chosen.settings.name)));
+    match recorded {
+        Ok(Ok(body)) => save(file, &body),
+        Ok(Err(error)) => refused(&error.to_string()),
+        Err(error) => failed(&error),
+    }
+}
+
+fn save(file: &Path, body: &[u8]) -> ExitCode {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create_new(true).mode(MODE).open(file);
+    match opened.and_then(|mut opened| opened.write_all(body)) {
+        Ok(()) => print(&format!("saved        {}, {} bytes\n", file.display(), body.len())),
+        Err(error) => refused(&format!("{}: {error}", file.display())),
+    }
+}
+
+fn refused(text: &str) -> ExitCode {
+    complain(&format!("balance-gateway: {text}"));
+    ExitCode::FAILURE
+}

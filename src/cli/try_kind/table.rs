@@ -1,0 +1,159 @@
+//! What `try` prints. The number of a row is shown for the reader only: nothing depends on it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::figures;
+use crate::clock;
+use crate::domain::{AccountName, ProviderName, Reading, Selector, Snapshot};
+use crate::providers::declared::{Condition, Expected, MappingReader, Taken, Understood, Units};
+
+/// The column in which values begin.
+const MARGIN: usize = 13;
+/// An amount above this is rarely a balance.
+const HUGE: i64 = 1_000_000_000_000;
+
+pub(super) fn head(kind: &str, body: &Path, length: usize) -> String {
+    line("kind", kind) + &line("body", &format!("{}, {length} bytes", body.display()))
+}
+
+pub(super) fn line(name: &str, text: &str) -> String {
+    format!("{name:MARGIN$}{text}\n")
+}
+
+/// Whether each condition of success holds.
+pub(super) fn success(mapping: &MappingReader, body: &[u8]) -> String {
+    let conditions = &mapping.mapping().success;
+    let mut text = String::new();
+    for (at, (Condition { at: pointer, expected }, holds)) in
+        conditions.iter().zip(mapping.judge_success(body)).enumerate()
+    {
+        let name = if at == 0 { "success" } else { "" };
+        let told = match holds {
+            Some(true) => "holds",
+            Some(false) => "does not hold",
+            None => "cannot be read",
+        };
+        text += &line(name, &format!("{:40} {told}", format!("{pointer} = {}", shown(expected))));
+    }
+    text
+}
+
+/// A value as the configuration writes it.
+fn shown(expected: &Expected) -> String {
+    match expected {
+        Expected::Text(text) => Value::from(text.as_str()).to_string(),
+        Expected::Number(number) => number.clone(),
+        Expected::Boolean(boolean) => boolean.to_string(),
+    }
+}
+
+/// Where each role was found, and what it became.
+pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String {
+    let currency = understood.reading.available.currency();
+    let unit = mapping.mapping().units.describe(currency);
+    let rows: Vec<[String; 5]> = understood
+        .taken
+        .iter()
+        .map(|taken| {
+            let amount = taken.amount.map_or(String::new(), |amount| format!("{amount} {currency}"));
+            let role = taken.role.unwrap_or("report").to_owned();
+            let unit = if taken.amount.is_some() { unit.clone() } else { String::new() };
+            [role, place(taken), taken.text.clone(), unit, amount]
+        })
+        .collect();
+    let head = ["role", "from", "text", "units", "amount"].map(str::to_owned);
+    let all: Vec<&[String; 5]> = std::iter::once(&head).chain(&rows).collect();
+    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let [from_width, text_width, unit_width, amount_width] = [1, 2, 3, 4].map(width);
+    let role_width = MARGIN - 1;
+    let mut text = String::new();
+    for [role, from, read, units, amount] in all {
+        let row = format!(
+            "{role:role_width$} {from:from_width$}  {read:>text_width$}  {units:unit_width$}  {amount:>amount_width$}"
+        );
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", row.trim_end());
+    }
+    text + &sums(understood)
+}
+
+/// A sum in the place of its parts.
+fn sums(understood: &Understood) -> String {
+    let mut text = String::new();
+    for (role, figure) in figures(&understood.reading) {
+        let parts = understood.taken.iter().filter(|taken| taken.role == Some(role)).count();
+        if parts > 1
+            && let Some(figure) = figure
+        {
+            text += &line(role, &format!("sum of {parts}: {figure} {}", figure.currency()));
+        }
+    }
+    text
+}
+
+/// The pointer with the number of its row.
+fn place(taken: &Taken) -> String {
+    match &taken.row {
+        Some(row) => {
+            let member = taken.name.strip_prefix(&row.array).unwrap_or(&taken.name);
+            format!("{}[{}]{member}", row.array, row.number)
+        }
+        None => taken.name.clone(),
+    }
+}
+
+/// Members that look like money and that no role reads.
+pub(super) fn unused(members: &[String]) -> String {
+    if members.is_empty() { String::new() } else { line("unused", &members.join(", ")) }
+}
+
+/// What looks odd, though it is legal.
+pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> String {
+    let reading = &understood.reading;
+    let currency = reading.available.currency();
+    let amounts: Vec<_> =
+        figures(reading).into_iter().filter_map(|(role, figure)| Some((role, figure?))).collect();
+    let mut odd = Vec::new();
+    for (role, amount) in &amounts {
+        if currency.exponent().is_some_and(|digits| amount.significant_decimals() > u32::from(digits)) {
+            odd.push(format!("{role} has more decimals than {currency} has"));
+        }
+        if amount.value().abs() > HUGE.into() {
+            odd.push(format!("{role} is above 10^12: is the unit right?"));
+        }
+    }
+    if amounts.iter().all(|(_, amount)| amount.value().is_zero()) {
+        odd.push("every amount is 0: this body proves nothing".to_owned());
+    }
+    let blocks = reading.blocked.is_some_and(|blocked| !blocked.value().is_zero());
+    if blocks && reading.total.is_some_and(|total| total.value() == reading.available.value()) {
+        odd.push("available equals total although something is blocked".to_owned());
+    }
+    let is_major = matches!(mapping.mapping().units, Units::Major | Units::MajorWith(_));
+    let is_whole = |taken: &&Taken| {
+        taken.amount.is_some_and(|amount| !amount.value().is_zero()) && !taken.text.contains('.')
+    };
+    let whole = understood.taken.iter().filter(is_whole);
+    if is_major && currency.exponent() != Some(0) {
+        odd.extend(
+            whole.map(|taken| format!("{} is a whole number under major: is the unit right?", place(taken))),
+        );
+    }
+    odd.iter().map(|odd| line("odd", odd)).collect()
+}
+
+/// What callers get of it, without what does not come from the body.
+pub(super) fn answer(reading: &Reading, selector: &Selector) -> String {
+    let names = (AccountName::parse("a"), ProviderName::parse("p"));
+    let (Ok(account), Ok(provider)) = names else { return String::new() };
+    let snapshot =
+        Snapshot::new(&account, &provider, selector.r#type.as_ref(), clock::now(), reading.clone());
+    let body: Map<String, Value> = serde_json::from_slice(snapshot.body()).unwrap_or_default();
+    let hidden = ["account", "provider", "fetched_at"];
+    let body: Map<String, Value> =
+        body.into_iter().filter(|(name, _)| !hidden.contains(&name.as_str())).collect();
+    line("answer", &Value::Object(body).to_string())
+}

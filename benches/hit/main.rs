@@ -24,7 +24,7 @@ use scenario::{SCENARIOS, Scenario};
 /// Requests before the count begins: every balance is cached and every buffer has its size.
 const WARM_UP_ROUNDS: usize = 25;
 /// Lines of a profile.
-const PROFILE_LINES: usize = 400;
+const PROFILE_LINES: usize = 40;
 
 fn main() -> ExitCode {
     match run() {

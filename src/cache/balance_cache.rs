@@ -15,7 +15,7 @@ use super::listeners::{Listener, Listeners};
 use super::marks::{IDLE_LIFE, Marks};
 use super::question::{Question, Terms};
 use crate::domain::{
-    Answer, BalanceKey, Clock, Demand, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
+    Answer, BalanceKey, Clock, Demand, DigestState, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
 };
 use crate::shared::Shared;
 use crate::trace::{Origin, Reads, Tracer};
@@ -27,7 +27,7 @@ const MOST_ROUNDS: u32 = 4;
 /// The snapshots and held failures of every balance.
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
-    pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>>,
+    pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>, DigestState>,
     /// Time of the last invalidation of each balance; kept while an older snapshot may still be cached.
     pub(super) marks: Marks,
     /// The shared store, if configured.
@@ -61,7 +61,9 @@ impl BalanceCache {
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
-            entries: moka::future::Cache::builder().time_to_idle(IDLE_LIFE).build(),
+            entries: moka::future::Cache::builder()
+                .time_to_idle(IDLE_LIFE)
+                .build_with_hasher(DigestState::default()),
             marks: Marks::default(),
             shared: None,
             clock,

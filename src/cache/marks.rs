@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use crate::domain::{BalanceKey, Mark, MaxAge};
+use crate::domain::{BalanceKey, DigestState, Mark, MaxAge};
 
 /// Entries idle for this long belong to removed accounts: each scrape of the metrics reads the entries of all others.
 pub(super) const IDLE_LIFE: Duration = Duration::from_hours(24);
 
 /// The marks of all balances; a mark is kept while an older snapshot may still be cached.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Marks(Arc<RwLock<HashMap<BalanceKey, Mark>>>);
+pub(super) struct Marks(Arc<RwLock<HashMap<BalanceKey, Mark, DigestState>>>);
 
 impl Marks {
     /// Marks balances now.
@@ -57,7 +57,7 @@ impl Marks {
         (now.saturating_duration_since(mark.at) < MaxAge::CEILING.get()).then_some(mark)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<BalanceKey, Mark>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<BalanceKey, Mark, DigestState>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Serves one balance to one caller.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -31,7 +31,8 @@ impl Gateway {
         charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<(Found, Duration), Refusal> {
         let lookup = self.lookup(account, slot)?;
-        match unless_replaced(account, lookup.serve(asked, charge)).await {
+        let finding = pin!(lookup.serve(asked, charge));
+        match unless_replaced(account, finding).await {
             Ok(served) => served,
             Err(successor) => {
                 Box::pin(self.serve(&successor, successor.slot(&slot.selector)?, asked, charge)).await
@@ -51,7 +52,8 @@ impl Gateway {
         charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<Found, Refusal> {
         let lookup = self.lookup(account, slot)?;
-        match unless_replaced(account, lookup.find(asked, charge)).await {
+        let finding = pin!(lookup.find(asked, charge));
+        match unless_replaced(account, finding).await {
             Ok(found) => found,
             Err(successor) => {
                 Box::pin(self.balance(&successor, successor.slot(&slot.selector)?, asked, charge)).await
@@ -83,9 +85,11 @@ impl Gateway {
 }
 
 /// Waits for a lookup, unless a reload replaces the account by one with another identity: then the result belongs to the
-/// old account, and the request looks up again.
-async fn unless_replaced<T>(account: &Account, finding: impl Future<Output = T>) -> Result<T, Arc<Account>> {
-    let mut finding = pin!(finding);
+/// old account, and the request looks up again. The owner pins `finding`: passed by value it would be stored twice.
+async fn unless_replaced<T>(
+    account: &Account,
+    mut finding: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Arc<Account>> {
     // A hit is ready at once and needs no watch.
     if let Poll::Ready(found) = poll!(finding.as_mut()) {
         return Ok(found);

@@ -2,7 +2,7 @@
 //! in the documented order of refusals.
 
 use std::borrow::Cow;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -63,7 +63,8 @@ async fn admitted(
 ) -> Result<Response, Problem> {
     let now = arrival.moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
-        return in_time(&live.current(), now, answer_anybody(router, request)).await;
+        let answering = pin!(answer_anybody(router, request));
+        return in_time(&live.current(), now, answering).await;
     }
     let mut known = match identify(live, request.headers(), arrival.moment).await {
         Ok(known) => known,
@@ -123,7 +124,8 @@ async fn answer_caller(
     caller.charge(cost, arrived).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "rate limit exceeded for this caller").retry_after(retry_after)
     })?;
-    let answer = in_time(&api, arrived, let_in(live, known, router, arrival, request)).await;
+    let answering = pin!(let_in(live, known, router, arrival, request));
+    let answer = in_time(&api, arrived, answering).await;
     match code_of(&answer) {
         Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
         // Another limit of the caller refused it: a refused request costs nothing.
@@ -141,13 +143,12 @@ fn code_of(answer: &Result<Response, Problem>) -> Option<Code> {
 }
 
 /// Waits for an answer slightly longer than the request time-out: a handler that waits until then may still have
-/// something to serve.
+/// something to serve. `answer` is pinned by its owner: passed by value it would be stored twice.
 async fn in_time(
     api: &Api,
     arrived: Instant,
-    answer: impl Future<Output = Result<Response, Problem>>,
+    mut answer: Pin<&mut impl Future<Output = Result<Response, Problem>>>,
 ) -> Result<Response, Problem> {
-    let mut answer = pin!(answer);
     // A cached hit is ready at once and needs no timer.
     if let Poll::Ready(answer) = poll!(answer.as_mut()) {
         return answer;

@@ -115,10 +115,7 @@ impl Oracle<'_> {
         let has_cause = |ending: &Ending| match (ending, error) {
             // A row of failures opens the breaker.
             (Ending::Failure(_), UpstreamError::Suspended) | (Ending::Panic, UpstreamError::Defect) => true,
-            (Ending::Failure(said), error) => {
-                *said == error
-                    || matches!((said, error), (UpstreamError::Invalid(_), UpstreamError::Invalid(_)))
-            }
+            (Ending::Failure(said), error) => std::mem::discriminant(said) == std::mem::discriminant(&error),
             (Ending::Success { age }, UpstreamError::Invalid(_) | UpstreamError::Timeout) => *age > 0,
             _ => false,
         };

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,8 @@ pub use record::{RecordError, record};
 
 /// Longest wait for the last traces: a hanging collector must not delay a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a reload that still runs when the last connection has closed.
+const LAST_RELOAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// The reloading task, or its result if nothing reloads.
 type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 
@@ -54,8 +57,11 @@ type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 pub struct App {
     api: Entrance,
     ops: Entrance,
+    /// For notifications, where `server.hooks` is set.
+    hooks: Option<Entrance>,
     api_addr: SocketAddr,
     ops_addr: SocketAddr,
+    hooks_addr: Option<SocketAddr>,
     service: Live<Api>,
     service_accounts: Arc<ServiceAccounts>,
     lasting: Lasting,
@@ -90,9 +96,11 @@ impl App {
         let settings = &config.server;
         let bind = |addr| server::bind(addr).map_err(|error| BuildError::Bind(addr, error));
         let (api, ops) = (bind(settings.api)?, bind(settings.ops)?);
+        let hooks = settings.hooks.map(bind).transpose()?;
         let parts = ApiParts {
             gateway: Arc::new(gateway),
             callers: config.callers.clone(),
+            hooks: config.hooks.clone(),
             server: settings,
             limiter: &Limiter::new(shared.cloned()),
             tracer: lasting.tracer.clone(),
@@ -108,10 +116,12 @@ impl App {
             dropped_log_lines: Arc::new(dropped_log_lines),
         };
         reload::note_success(&metrics);
+        metrics.set_certificate_expiries(config.own_expiries());
         let bound = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted);
         Ok(Self {
             api_addr: bound(&api, settings.api),
             ops_addr: bound(&ops, settings.ops),
+            hooks_addr: hooks.as_ref().zip(settings.hooks).map(|(hooks, wanted)| bound(hooks, wanted)),
             api: Entrance {
                 listener: api,
                 tls: settings.tls.clone().map(Live::new),
@@ -119,6 +129,12 @@ impl App {
                 workers: Workers::start().map_err(BuildError::Workers)?,
             },
             ops: Entrance { listener: ops, tls: None, metrics: None, workers: Workers::none() },
+            hooks: hooks.map(|listener| Entrance {
+                listener,
+                tls: settings.hooks_tls.clone().map(Live::new),
+                metrics: Some(Arc::clone(&metrics)),
+                workers: Workers::none(),
+            }),
             service,
             service_accounts,
             lasting,
@@ -154,6 +170,12 @@ impl App {
         self.ops_addr
     }
 
+    /// Where providers send notifications, if anywhere: the real port.
+    #[must_use]
+    pub fn hooks_addr(&self) -> Option<SocketAddr> {
+        self.hooks_addr
+    }
+
     /// The handle that begins the drain.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
@@ -170,7 +192,8 @@ impl App {
         let operations = ops::router(self.operations).with_state(());
         let operations = server::serve(self.ops, operations, limits.clone(), self.shutdown.until_cut());
         let operations = tokio::spawn(operations);
-        tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, "ready");
+        let hooks_addr = self.hooks_addr.map(tracing::field::display);
+        tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, hooks = hooks_addr, "ready");
 
         // Ready without the store: until it is reachable, each replica works alone.
         self.lasting.sharing.start();
@@ -188,6 +211,11 @@ impl App {
             clock::now().monotonic + settings.drain_timeout
         });
         let service = http::api_service(&self.service);
+        let hooks_tls = self.hooks.as_ref().and_then(|hooks| hooks.tls.clone());
+        let hooks = self.hooks.map(|hooks| {
+            let service = http::hooks_service(&self.service);
+            tokio::spawn(server::serve(hooks, service, limits.clone(), self.shutdown.clone()))
+        });
         let reloads = match self.reloading {
             None => Reloading::Left(std::future::ready(Ok(self.lasting))),
             Some((file_watcher, hangups, set_log_level)) => {
@@ -198,6 +226,7 @@ impl App {
                     api: self.service,
                     listener: limits.clone(),
                     tls,
+                    hooks_tls,
                     service_accounts: self.service_accounts,
                     lasting: self.lasting,
                     server,
@@ -209,9 +238,16 @@ impl App {
             }
         };
         let drained = server::serve(self.api, service, limits, self.shutdown.clone()).await;
+        let drained_hooks = match hooks {
+            Some(hooks) => hooks.await.map_or(0, |drained| drained.cut),
+            None => 0,
+        };
 
-        // Reloads ended when the drain began. Each task can fail only by a panic, which is logged.
-        if let (Ok(end), Ok(Lasting { tracer, sharing, .. })) = (stages.await, reloads.await) {
+        // Reloads end when the drain begins; one that blocks in a file does not keep the process. Each task can fail only
+        // by a panic, which is logged.
+        let end = stages.await;
+        let reloads = timeout(LAST_RELOAD_TIMEOUT, reloads).await;
+        if let (Ok(end), Ok(Ok(Lasting { tracer, sharing, .. }))) = (end, reloads) {
             if let Some(tracer) = tracer {
                 // Traces that the collector does not accept in time are dropped.
                 let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
@@ -224,11 +260,12 @@ impl App {
         stop_sharing.cancel();
         self.shutdown.begin_cut();
         let _ = operations.await;
-        if drained.cut > 0 {
+        let cut = drained.cut + drained_hooks;
+        if cut > 0 {
             tracing::warn!(
                 target: targets::LIFECYCLE,
                 event = "cut",
-                connections = drained.cut,
+                connections = cut,
                 "connections were cut after drain_timeout"
             );
         }

@@ -12,3 +12,5 @@ pub use balance_cache::{BalanceCache, Read};
 pub use listeners::Listener;
 pub use peek::{Absence, Peek};
 pub use question::Question;
+
+pub use crate::shared::Claim;

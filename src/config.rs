@@ -13,6 +13,7 @@ mod duration;
 mod error;
 mod found;
 mod freshness;
+mod hooks;
 mod kinds;
 mod log;
 mod pem;
@@ -36,6 +37,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use jiff::Timestamp;
 use toml::de::DeTable;
 
 pub use account::AccountConfig;
@@ -47,11 +49,11 @@ pub use provider::ProviderConfig;
 pub use source::Unread;
 pub use watcher::{Change, Watcher};
 
-use crate::http::{CallerSettings, ServerSettings};
+use crate::http::{CallerSettings, HookSettings, ServerSettings};
 use crate::shared::SharedSettings;
 use crate::trace::TraceSettings;
 use kinds::Kinds;
-use reading::{Outcome, Read, Reading};
+use reading::{Expiries, Outcome, Read, Reading};
 use section::Section;
 use source::Sources;
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub accounts: Vec<AccountConfig>,
     /// All callers, in the order of the file.
     pub callers: Vec<CallerSettings>,
+    /// All hooks, in the order of the file.
+    pub hooks: Vec<HookSettings>,
     /// The issuer of service-account tokens, if configured.
     pub kubernetes: Option<KubernetesConfig>,
     /// The store that replicas share, if configured.
@@ -78,6 +82,7 @@ pub struct Config {
     masked: String,
     sources: Sources,
     unread: Vec<Unread>,
+    expiries: Expiries,
 }
 
 impl Config {
@@ -91,6 +96,23 @@ impl Config {
     #[must_use]
     pub fn masked(&self) -> &str {
         &self.masked
+    }
+
+    /// Certificates that have expired, or expire within 30 days.
+    #[must_use]
+    pub fn expiring(&self, now: Timestamp) -> Vec<Remark> {
+        warnings::expiring(&self.expiries, now)
+    }
+
+    /// When each certificate that the gateway itself shows expires, by its key; trusted ones are left out.
+    pub fn own_expiries(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        let own = |key: &str| {
+            let name = key.strip_suffix(".certificate")?;
+            let is_pair =
+                matches!(name, "server.tls" | "server.hooks_tls") || name.ends_with(".client_identity");
+            if is_pair { Some(name.len()) } else { Some(key.len()).filter(|_| name.starts_with("accounts.")) }
+        };
+        self.expiries.iter().filter_map(move |(key, at)| Some((&key[..own(key)?], *at)))
     }
 
     /// Sources that a reload could not read, and that keep their old contents.
@@ -185,11 +207,11 @@ fn parse_as(
     }
     let reading = Reading::new(env, purpose);
     let config = read(Section::root(document.get_ref(), &reading));
-    let Outcome { mistakes, warnings, masked, sources, unread } = reading.into_outcome();
+    let Outcome { mistakes, warnings, masked, sources, unread, expiries } = reading.into_outcome();
     match config {
         Ok(config) if mistakes.is_empty() => {
             let warnings = warnings.into_iter().chain(warnings::across(&config)).collect();
-            Ok(Config { warnings, masked, sources, unread, ..config })
+            Ok(Config { warnings, masked, sources, unread, expiries, ..config })
         }
         _ => Err((ConfigErrors::new(file, mistakes), Box::new(sources))),
     }
@@ -222,6 +244,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
     let accepts_tokens = !matches!(kubernetes, Ok(None));
     let callers = root.tables("callers");
     let callers = callers.and_then(|tables| caller::read_all(tables, server.replicas, accepts_tokens));
+    let hooks = read_hooks(&mut root, &server);
     let shows_balances = read_metrics(root.section("metrics"));
     let log = log::read(root.section("log"));
     let (is_traced, tracing) = (root.has("tracing"), root.section("tracing"));
@@ -238,6 +261,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         providers: providers?,
         accounts: accounts?,
         callers: callers?,
+        hooks: hooks?,
         kubernetes: kubernetes?,
         shared: shared?,
         log,
@@ -246,7 +270,21 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         masked: String::new(),
         sources: Sources::default(),
         unread: Vec::new(),
+        expiries: Expiries::default(),
     })
+}
+
+/// Without a listener, hooks would hear of nothing.
+fn read_hooks(root: &mut Section<'_>, server: &server::Server) -> Read<Vec<HookSettings>> {
+    if !root.has("hooks") {
+        // Named among the keys that there are.
+        root.section("hooks");
+        return Ok(Vec::new());
+    }
+    if server.settings.as_ref().is_ok_and(|settings| settings.hooks.is_none()) {
+        root.wrong("hooks", "expected server.hooks, the address on which notifications arrive");
+    }
+    root.tables("hooks").and_then(hooks::read_all)
 }
 
 /// The one account of this name.

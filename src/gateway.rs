@@ -7,10 +7,13 @@ mod events;
 mod forced;
 mod found;
 mod lookup;
+mod notifications;
+mod notify;
 mod reconciliation;
 mod refusal;
 mod state;
 mod status;
+mod subscribe;
 mod sufficiency;
 mod watch;
 

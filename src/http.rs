@@ -12,6 +12,7 @@ mod dispatch;
 mod forced;
 mod forced_log;
 mod header;
+mod hooks;
 mod logged;
 mod observe;
 pub mod ops;
@@ -32,6 +33,9 @@ use axum::response::Redirect;
 use axum::routing::{get, post};
 use hyper::body::Incoming;
 
+pub use hooks::{
+    Digest, Encoding, HmacSettings, HookSettings, ProofSettings, SecretHeader, Template, hooks_service,
+};
 pub use settings::{CallerSettings, ServerSettings};
 pub use state::{Api, ApiParts};
 

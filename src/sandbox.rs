@@ -9,6 +9,9 @@
 //! A provider of a kind that a configuration declares knows nothing by itself: a [`Script`] says which requests it
 //! answers, and how.
 //!
+//! With [`SimulatedProvider::notify`] it sends notifications: after each change of a balance, and every 15 seconds
+//! while its amounts drift and somebody asks for them.
+//!
 //! # Control over HTTP
 //!
 //! Every Rust method is also available on the server's own port, under `/_sandbox`. Control calls
@@ -98,6 +101,7 @@ mod provider;
 mod script;
 mod server;
 mod state;
+mod webhook;
 
 pub use calls::{Call, Operation};
 pub use credentials::Credentials;
@@ -105,3 +109,4 @@ pub use fault::{Fault, FaultKind, On};
 pub use kind::Kind;
 pub use provider::SimulatedProvider;
 pub use script::{LIFE, Route, Script, TOKEN, UNTIL};
+pub use webhook::{WEBHOOK_USER, Webhook};

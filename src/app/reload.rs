@@ -36,6 +36,7 @@ pub(super) struct Reloader {
     pub(super) api: Live<Api>,
     pub(super) listener: Live<ListenerSettings>,
     pub(super) tls: Option<Live<TlsSettings>>,
+    pub(super) hooks_tls: Option<Live<TlsSettings>>,
     pub(super) service_accounts: Arc<ServiceAccounts>,
     pub(super) lasting: Lasting,
     pub(super) server: Live<ServerSettings>,
@@ -128,6 +129,7 @@ impl Reloader {
         self.api.replace(api.reconfigured(ApiParts {
             gateway,
             callers: config.callers.clone(),
+            hooks: config.hooks.clone(),
             server: &config.server,
             limiter: &Limiter::new(self.lasting.sharing.shared().cloned()),
             tracer,
@@ -137,13 +139,17 @@ impl Reloader {
             self.service_accounts.replace(trusted);
         }
         self.listener.replace(ListenerSettings::from(&config.server));
-        if let (Some(tls), Some(settings)) = (&self.tls, &config.server.tls) {
-            tls.replace(settings.clone());
+        let listeners = [(&self.tls, &config.server.tls), (&self.hooks_tls, &config.server.hooks_tls)];
+        for (tls, settings) in listeners {
+            if let (Some(tls), Some(settings)) = (tls, settings) {
+                tls.replace(settings.clone());
+            }
         }
         self.server.replace(config.server.clone());
         (self.set_log_level)(config.log.level);
         self.metrics.reloaded(ReloadResult::Ok);
         note_success(&self.metrics);
+        self.metrics.set_certificate_expiries(config.own_expiries());
         tracing::info!(
             target: targets::LIFECYCLE,
             event = "config_reloaded",
@@ -168,6 +174,8 @@ fn needs_restart(started: &ServerSettings, now: &ServerSettings) -> impl Iterato
         ("server.api", started.api != now.api),
         ("server.ops", started.ops != now.ops),
         ("server.tls", started.tls.is_some() != now.tls.is_some()),
+        ("server.hooks", started.hooks != now.hooks),
+        ("server.hooks_tls", started.hooks_tls.is_some() != now.hooks_tls.is_some()),
     ];
     keys.into_iter().filter_map(|(key, has_changed)| has_changed.then_some(key))
 }

@@ -1,12 +1,13 @@
 //! The cache with a shared store: invalidations of all replicas, and demands by the store's clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::balance_cache::BalanceCache;
 use super::entry::Entry;
 use super::question::Question;
 use crate::domain::{Answer, BalanceKey, Limits, Priority, StoreTime};
-use crate::shared::Shared;
+use crate::shared::{Claim, Shared};
 
 impl BalanceCache {
     /// An empty cache with a shared store. Invalidations made here stay.
@@ -24,6 +25,15 @@ impl BalanceCache {
     #[must_use]
     pub fn alone(&self) -> Self {
         Self { shared: None, ..self.clone() }
+    }
+
+    /// Says which replica acts on a notification that came `since` ago: each once in a `pause`, where they share only
+    /// one of them.
+    pub async fn claim_notification(&self, key: &BalanceKey, since: Duration, pause: Duration) -> Claim {
+        match &self.shared {
+            Some(shared) => shared.claim(key, since, pause).await,
+            None => Claim::Ours,
+        }
     }
 
     /// Stores the result of the read with this number, or a later one, of another replica, without calling the provider.

@@ -13,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 use super::{new_key, serve};
 use crate::app::App;
 use crate::config::{self, Config};
-use crate::sandbox::{Credentials, Kind, SimulatedProvider};
+use crate::sandbox::{Credentials, Kind, SimulatedProvider, WEBHOOK_USER, Webhook};
 use crate::shutdown::Signals;
 use crate::telemetry;
 use declared::DeclaredProvider;
@@ -47,11 +47,7 @@ pub(super) fn run(arguments: &SandboxArguments) -> ExitCode {
         Err(error) => return super::failed(&error),
     };
     let dropped = telemetry.dropped_lines();
-    let runtime = match super::runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return super::failed(&error),
-    };
-    runtime.block_on(serve_sandbox(arguments, dropped))
+    super::block_on(serve_sandbox(arguments, dropped)).unwrap_or_else(|error| super::failed(&error))
 }
 
 async fn serve_sandbox(
@@ -72,6 +68,10 @@ async fn serve_sandbox(
             Err(error) => return super::failed(&error),
         }
     }
+    let notifications = match new_key::fresh() {
+        Ok(secret) => secret,
+        Err(error) => return super::failed(&error),
+    };
     let declared = match declared::start(arguments.kind.as_deref()).await {
         Ok(declared) => declared,
         Err(error) if error.is_configuration() => {
@@ -80,7 +80,7 @@ async fn serve_sandbox(
         }
         Err(error) => return super::failed(&error),
     };
-    let config = configuration(arguments, &key, &providers, &declared);
+    let config = configuration(arguments, &key, &notifications, &providers, &declared);
     providers.push(declared.provider);
     let config = match config {
         Ok(config) => config,
@@ -97,6 +97,7 @@ async fn serve_sandbox(
         Ok(app) => app,
         Err(error) => return super::failed(&error),
     };
+    send_notifications(&app, &notifications, &providers);
     let text = if arguments.json {
         format!("{}\n", as_json(&app, &key, &providers))
     } else {
@@ -111,12 +112,13 @@ async fn serve_sandbox(
 fn configuration(
     arguments: &SandboxArguments,
     key: &str,
+    notifications: &str,
     providers: &[SimulatedProvider],
     declared: &DeclaredProvider,
 ) -> Result<Config, config::ConfigErrors> {
     let mut secrets = declared.variables.clone();
     let mut text = format!(
-        "[server]\napi = \"{}\"\nops = \"{}\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
+        "[server]\napi = \"{}\"\nops = \"{}\"\nhooks = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n[freshness]\nfresh_for = \"{}\"\n\
          [log]\nlevel = \"warn\"\n",
         arguments.api,
         arguments.ops,
@@ -137,10 +139,11 @@ fn configuration(
         } else {
             secret("client_id", client_id) + &secret("client_secret", client_secret)
         };
+        let hook = hook(kind, secret("hook", notifications.to_owned()).trim_start_matches("hook = "));
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n\
+            "{hook}[providers.{kind}]\nkind = \"{kind}\"\nbase_url = \"{url}\"\n\
              [accounts.{kind}-demo]\nprovider = \"{kind}\"\n{credentials}"
         );
     }
@@ -152,6 +155,33 @@ fn configuration(
         new_key::digest(key)
     );
     config::parse(&text, Path::new("sandbox"), &|variable| secrets.get(variable).cloned())
+}
+
+/// How the notifications of a kind are proven; nothing for a kind without any. The simulated balances show a change
+/// at once.
+fn hook(kind: Kind, secret: &str) -> String {
+    let proof = match kind {
+        Kind::Pluggo | Kind::Declared => return String::new(),
+        Kind::NtxpayMx => format!(
+            "hmac = {{ header = \"X-NTXPay-Signature\", prefix = \"sha256=\", secret = {} }}\n\
+             event_id = \"x-event-id\"\n",
+            secret.trim_end()
+        ),
+        Kind::NtxpayBr | Kind::Avista => {
+            format!("basic = {{ user = \"{WEBHOOK_USER}\", password = {} }}\n", secret.trim_end())
+        }
+    };
+    format!("[hooks.{kind}]\naccounts = [\"{kind}-demo\"]\n{proof}settle = \"0s\"\n")
+}
+
+/// Tells the simulated providers where the gateway listens.
+fn send_notifications(app: &App, secret: &str, providers: &[SimulatedProvider]) {
+    let Some(address) = app.hooks_addr() else { return };
+    let has_notifications = |kind| !matches!(kind, Kind::Pluggo | Kind::Declared);
+    for provider in providers.iter().filter(|provider| has_notifications(provider.kind())) {
+        let path = format!("/hooks/{}", provider.kind());
+        provider.notify(Webhook { address, path, secret: secret.to_owned() });
+    }
 }
 
 fn as_json(app: &App, key: &str, providers: &[SimulatedProvider]) -> serde_json::Value {

@@ -22,8 +22,7 @@ pub(super) fn run(file: &ConfigFile) -> ExitCode {
     let (dropped, set_level) = (telemetry.dropped_lines(), telemetry.set_level());
     let set_level = move |level| set_level(filter(level));
     let watcher = Watcher::new(&file.path, &config);
-    let served =
-        super::runtime().and_then(|runtime| runtime.block_on(serve(config, watcher, dropped, set_level)));
+    let served = super::block_on(serve(config, watcher, dropped, set_level)).and_then(|served| served);
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => super::failed(&error),

@@ -108,7 +108,14 @@ impl Setting for ServiceAccount {
 }
 
 /// A pattern and its text.
-struct Pattern(AccountPattern, String);
+pub(super) struct Pattern(AccountPattern, String);
+
+impl Pattern {
+    /// The pattern itself.
+    pub(super) fn into_inner(self) -> AccountPattern {
+        self.0
+    }
+}
 
 impl Setting for Pattern {
     const EXPECTED: &'static str = "account names, in which * stands for any text";

@@ -48,11 +48,22 @@ pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
     let max_connection_age = section.or("max_connection_age", Duration::from_mins(10));
     let replicas = section.or("replicas", NonZeroU32::MIN);
     let tls: Read<Option<ListenerTls>> = section.optional("tls");
+    let hooks: Read<Option<SocketAddr>> = section.optional("hooks");
+    let hooks_tls: Read<Option<ListenerTls>> = section.optional("hooks_tls");
+    if hooks == Ok(None) && section.has("hooks_tls") {
+        section.wrong("hooks", "missing, expected the address that hooks_tls is for");
+    }
     if let (Ok(api), Ok(ops)) = (api, ops)
         && api == ops
         && api.port() != 0
     {
         section.expected("ops", "another address than api");
+    }
+    if let (Ok(Some(hooks)), Ok(api), Ok(ops)) = (hooks, api, ops)
+        && (hooks == api || hooks == ops)
+        && hooks.port() != 0
+    {
+        section.expected("hooks", "another address than api and ops");
     }
     section.at_most("request_timeout", request_timeout, "drain_timeout", drain_timeout);
     section.close_and_show();
@@ -62,6 +73,8 @@ pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
             api: api?,
             ops: ops?,
             tls: tls?.and_then(|tls| tls.settings),
+            hooks: hooks?,
+            hooks_tls: hooks_tls?.and_then(|tls| tls.settings),
             request_timeout: request_timeout?,
             drain_delay: drain_delay?.0,
             drain_timeout: drain_timeout?,

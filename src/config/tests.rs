@@ -2,6 +2,7 @@
 
 mod effective;
 mod example;
+mod hooks;
 mod kept;
 mod mistakes;
 mod secrets;

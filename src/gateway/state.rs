@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::events::Channels;
+use super::notifications::Notifications;
 use crate::cache::BalanceCache;
 use crate::domain::{AccountName, Clock, ProviderName};
 use crate::upstream::UpstreamProvider;
@@ -17,6 +18,7 @@ pub struct Gateway {
     pub(super) cache: BalanceCache,
     /// The accounts of this configuration.
     pub(super) channels: Channels,
+    pub(super) notifications: Notifications,
     pub(super) clock: Clock,
 }
 
@@ -37,6 +39,7 @@ impl Gateway {
             providers: providers.into_iter().map(|provider| (provider.name().clone(), provider)).collect(),
             cache,
             channels: Channels::default(),
+            notifications: Notifications::default(),
             clock,
         }
     }
@@ -51,6 +54,7 @@ impl Gateway {
         cache: BalanceCache,
     ) -> Self {
         let next = Self::new(accounts, providers, cache, self.clock);
+        let next = Self { notifications: self.notifications.clone(), ..next };
         for (name, old) in &self.accounts {
             if let Some(new) = next.accounts.get(name)
                 && !new.has_identity_of(old.settings())
@@ -68,6 +72,15 @@ impl Gateway {
         for slot in account.balances() {
             self.cache.forget_refusal(&slot.key).await;
         }
+    }
+
+    /// Drops what is stored of an account whose identity has changed. It may have had this identity before.
+    pub async fn forget_balances(&self, account: &AccountName) {
+        let Some(account) = self.accounts.get(account) else { return };
+        let keys: Vec<_> = account.balances().iter().map(|slot| slot.key).collect();
+        self.cache.remove(&keys).await;
+        // Where the store does not answer, its snapshots are too old by the mark.
+        self.cache.invalidate_everywhere(&keys).await;
     }
 
     /// Every provider, sorted by name.

@@ -17,6 +17,10 @@ pub struct ServerSettings {
     pub ops: SocketAddr,
     /// TLS for callers; `None` for plain text.
     pub tls: Option<TlsSettings>,
+    /// Where providers send notifications, if anywhere.
+    pub hooks: Option<SocketAddr>,
+    /// What their connections are met with; `None` for plain text.
+    pub hooks_tls: Option<TlsSettings>,
     /// A caller's whole request; also how long a client may take to read an answer.
     pub request_timeout: Duration,
     /// After SIGTERM: not ready, still serving, before the listener closes.

@@ -11,6 +11,7 @@ use super::byes::Byes;
 use super::caller::{self, Caller};
 use super::forced_log::ForcedLog;
 use super::header;
+use super::hooks::{HookSettings, Hooks};
 use super::places::Places;
 use super::route::Route;
 use super::settings::{CallerSettings, ServerSettings};
@@ -31,6 +32,7 @@ pub struct Api {
     accounts: Vec<Arc<OpenAccount>>,
     by_name: HashMap<AccountName, Arc<OpenAccount>>,
     pub(super) callers: Callers<Caller>,
+    pub(super) hooks: Hooks,
     pub(super) request_timeout: Duration,
     pub(super) max_in_flight: usize,
     pub(super) log_requests: bool,
@@ -54,6 +56,8 @@ pub(super) struct Lasting {
     pub(super) places: Places,
     pub(super) forced_log: ForcedLog,
     pub(super) shutdown: Shutdown,
+    /// Counts notifications that were not proven, per peer.
+    pub(super) notification_throttle: AuthThrottle,
     /// The goodbyes of event streams in a drain.
     pub(super) byes: Byes,
 }
@@ -64,6 +68,8 @@ pub struct ApiParts<'a> {
     pub gateway: Arc<Gateway>,
     /// Who may call.
     pub callers: Vec<CallerSettings>,
+    /// The hooks of providers' notifications.
+    pub hooks: Vec<HookSettings>,
     /// Settings of the listeners and of requests.
     pub server: &'a ServerSettings,
     /// Makes callers' limits.
@@ -97,6 +103,7 @@ impl Api {
             places: Places::default(),
             forced_log: ForcedLog::default(),
             shutdown,
+            notification_throttle: AuthThrottle::default(),
             byes: Byes::default(),
         };
         Self::assemble(Arc::new(lasting), None, parts)
@@ -105,17 +112,24 @@ impl Api {
     /// Makes the API of a later configuration. A caller's limit that did not change keeps its state.
     #[must_use]
     pub fn reconfigured(&self, parts: ApiParts<'_>) -> Self {
-        Self::assemble(Arc::clone(&self.lasting), Some(&self.callers), parts)
+        Self::assemble(Arc::clone(&self.lasting), Some(self), parts)
     }
 
-    fn assemble(lasting: Arc<Lasting>, before: Option<&Callers<Caller>>, parts: ApiParts<'_>) -> Self {
-        let ApiParts { gateway, callers, server, limiter, tracer } = parts;
+    fn assemble(lasting: Arc<Lasting>, before: Option<&Self>, parts: ApiParts<'_>) -> Self {
+        let ApiParts { gateway, callers, hooks, server, limiter, tracer } = parts;
         let accounts = open(&gateway, &lasting.metrics);
         let by_name = |open: &Arc<OpenAccount>| (open.account.name().clone(), Arc::clone(open));
         Self {
             by_name: accounts.iter().map(by_name).collect(),
             accounts,
-            callers: caller::callers(callers, before, limiter, &lasting.metrics, clock::monotonic()),
+            callers: caller::callers(
+                callers,
+                before.map(|before| &before.callers),
+                limiter,
+                &lasting.metrics,
+                clock::monotonic(),
+            ),
+            hooks: Hooks::new(hooks, before.map(|before| &before.hooks), &gateway, &lasting.metrics),
             gateway,
             lasting,
             request_timeout: server.request_timeout,

@@ -1,7 +1,10 @@
 //! The log of calls. A call is logged when its head was received, and completed later. So the log has
 //! the order of arrival, and contains calls without an answer.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
@@ -120,6 +123,12 @@ impl CallLog {
     pub(super) fn find_mut(&mut self, id: CallId) -> Option<&mut Call> {
         let index = id.0.checked_sub(self.dropped)?;
         self.calls.get_mut(index)
+    }
+
+    /// Whether somebody has asked for a balance in this time.
+    pub(super) fn has_balance_call_within(&self, time: Duration) -> bool {
+        let last = self.calls.iter().rev().find(|call| call.operation == Operation::Balance);
+        last.is_some_and(|call| clock::now().saturating_duration_since(call.instant) < time)
     }
 
     pub(super) fn to_vec(&self) -> Vec<Call> {

@@ -61,6 +61,9 @@ pub(super) fn answer(state: &State, request: &Request) -> Response {
         ("credentials", _) => Ok(answer_wrong_method("GET")),
         _ => Ok(answer_error(404, "there is no such control")),
     };
+    if answered.is_ok() && name == "balance" && head.method != "GET" {
+        state.changed.notify_one();
+    }
     answered.unwrap_or_else(ControlError::into_response)
 }
 

@@ -20,6 +20,7 @@ use super::{
     script::Script,
     server,
     state::{State, Timestamp},
+    webhook::{Webhook, notify},
 };
 
 /// A running simulated provider; dropping it stops the server and closes its connections.
@@ -28,6 +29,7 @@ pub struct SimulatedProvider {
     state: Arc<State>,
     address: SocketAddr,
     tasks: TaskTracker,
+    stopped: CancellationToken,
     stop: DropGuard,
 }
 
@@ -55,7 +57,7 @@ impl SimulatedProvider {
         let tasks = TaskTracker::new();
         let accept = server::accept(listener, Arc::clone(&state), stop.clone(), tasks.clone());
         tasks.spawn(accept);
-        Ok(Self { state, address, tasks, stop: stop.drop_guard() })
+        Ok(Self { state, address, tasks, stopped: stop.clone(), stop: stop.drop_guard() })
     }
 
     /// Stops the provider and returns once its port is closed and every connection has ended.
@@ -101,6 +103,16 @@ impl SimulatedProvider {
         if let Some(balance) = changing.book.find_or_add(Some(currency), r#type) {
             balance.fields.set(field, raw_json);
         }
+        drop(changing);
+        self.state.changed.notify_one();
+    }
+
+    /// Sends notifications from now on, until the provider stops.
+    pub fn notify(&self, webhook: Webhook) {
+        let (state, stopped) = (Arc::clone(&self.state), self.stopped.clone());
+        self.tasks.spawn(async move {
+            stopped.run_until_cancelled(notify(state, webhook)).await;
+        });
     }
 
     /// Removes a field of a balance, if it is there.

@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) credentials: Credentials,
     /// Notified of every logged call.
     pub(super) arrivals: Notify,
+    /// Told when a balance has been set.
+    pub(super) changed: Notify,
     /// Notified to answer the delayed calls.
     pub(super) impatience: watch::Sender<()>,
     // A std mutex fits: critical sections are short and never await.
@@ -72,6 +74,7 @@ impl State {
         Self {
             kind,
             arrivals: Notify::new(),
+            changed: Notify::new(),
             impatience: watch::Sender::new(()),
             changing: Mutex::new(Changing {
                 book: Book::of(kind),

@@ -35,6 +35,8 @@ pub(super) enum Action {
     Breaker,
     /// Takes units of a caller, and gives them back.
     Units,
+    /// Takes the right to act on notifications of an account.
+    Notified,
 }
 
 impl Action {
@@ -46,7 +48,7 @@ impl Action {
             Self::Take | Self::Ended | Self::Restore => SharedOperation::Budget,
             Self::Publish => SharedOperation::Publish,
             Self::Fail | Self::Breaker => SharedOperation::Hold,
-            Self::Invalidate => SharedOperation::Invalidate,
+            Self::Invalidate | Self::Notified => SharedOperation::Invalidate,
             Self::Units => SharedOperation::Limit,
         }
     }
@@ -65,6 +67,7 @@ pub(super) struct Scripts {
     forget: Script,
     breaker: Script,
     units: Script,
+    notified: Script,
 }
 
 impl Scripts {
@@ -87,6 +90,7 @@ impl Scripts {
             forget: make("allow-oom", &[include_str!("lua/forget.lua")]),
             breaker: make("allow-oom", &[include_str!("lua/breaker.lua")]),
             units: make("", &[include_str!("lua/units.lua")]),
+            notified: make("", &[include_str!("lua/notified.lua")]),
         }
     }
 
@@ -103,6 +107,7 @@ impl Scripts {
             Action::Forget => &self.forget,
             Action::Breaker => &self.breaker,
             Action::Units => &self.units,
+            Action::Notified => &self.notified,
         }
     }
 }

@@ -8,44 +8,59 @@ use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
 use crate::harness::{Harness, KEY};
 use crate::process::Folder;
 
-const CLIENTS: &str = include_str!("../../docs/clients.md");
+pub(crate) const CLIENTS: &str = include_str!("../../docs/clients.md");
 
-/// The example in this language.
-fn example(language: &str) -> &'static str {
-    let (_, code) = CLIENTS.split_once(&format!("```{language}\n")).expect("each language has an example");
+/// The first example of a text in this language.
+pub(crate) fn block(text: &'static str, language: &str) -> &'static str {
+    let (_, code) = text.split_once(&format!("```{language}\n")).expect("each language has an example");
     code.split_once("```\n").unwrap().0
 }
 
 /// How to run an example: its file, the command, and the arguments before the example's own.
 #[derive(Clone, Copy)]
-struct Language {
-    name: &'static str,
+pub(crate) struct Language {
+    pub(crate) name: &'static str,
     file: &'static str,
     run: &'static [&'static str],
 }
 
-const TYPESCRIPT: Language = Language { name: "ts", file: "client.mjs", run: &["node", "client.mjs"] };
-const PYTHON: Language = Language { name: "python", file: "client.py", run: &["python3", "client.py"] };
-const GO: Language = Language { name: "go", file: "client.go", run: &["go", "run", "client.go"] };
+pub(crate) const TYPESCRIPT: Language =
+    Language { name: "ts", file: "client.mjs", run: &["node", "client.mjs"] };
+pub(crate) const PYTHON: Language =
+    Language { name: "python", file: "client.py", run: &["python3", "client.py"] };
+pub(crate) const GO: Language = Language { name: "go", file: "client.go", run: &["go", "run", "client.go"] };
 const PHP: Language = Language { name: "php", file: "client.php", run: &["php", "client.php"] };
-const SHELL: Language = Language { name: "sh", file: "client.sh", run: &["bash", "-eu", "client.sh"] };
+pub(crate) const SHELL: Language =
+    Language { name: "sh", file: "client.sh", run: &["bash", "-eu", "client.sh"] };
 
 /// Runs an example; `amount` is the payment.
 async fn run(language: Language, gateway: &Harness, amount: &'static str) -> Output {
     let folder = Folder::new();
-    let code = example(language.name).to_owned();
+    let code = block(CLIENTS, language.name);
     let url = format!("http://{}", gateway.api);
     let running = move || {
-        let code = if language.name == "ts" { without_types(&folder, &code) } else { code };
-        folder.write(language.file, &code);
-        let mut command = Command::new(language.run[0]);
-        command.args(&language.run[1..]).args(["ntxpay-br-demo", amount]).current_dir(&folder.0);
-        command.env("BALANCE_GATEWAY_URL", url).env("BALANCE_GATEWAY_KEY", KEY);
-        // A shared build cache, so that Go compiles its library once.
-        command.env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go"));
+        let mut command = command(language, code, &folder, &url, &["ntxpay-br-demo", amount]);
         command.output().expect("tests/run installs what the examples need")
     };
     tokio::task::spawn_blocking(running).await.unwrap()
+}
+
+/// The command that runs an example in a folder.
+pub(crate) fn command(
+    language: Language,
+    code: &str,
+    folder: &Folder,
+    url: &str,
+    arguments: &[&str],
+) -> Command {
+    let code = if language.name == "ts" { without_types(folder, code) } else { code.to_owned() };
+    folder.write(language.file, &code);
+    let mut command = Command::new(language.run[0]);
+    command.args(&language.run[1..]).args(arguments).current_dir(&folder.0);
+    command.env("BALANCE_GATEWAY_URL", url).env("BALANCE_GATEWAY_KEY", KEY);
+    // A shared build cache, so that Go compiles its library once.
+    command.env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go"));
+    command
 }
 
 fn without_types(folder: &Folder, code: &str) -> String {

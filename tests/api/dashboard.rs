@@ -4,6 +4,7 @@ use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::Value;
 
 use crate::browser::{Browser, Key};
+use crate::events::reader::Events;
 use crate::harness::{Harness, KEY, Setup, digest};
 
 const DESKTOP: u32 = 1280;
@@ -27,14 +28,20 @@ async fn enter(page: &Browser, key: &str) {
 async fn signed_in(gateway: &Harness, width: u32) -> Browser {
     let page = open(gateway, width).await;
     enter(&page, KEY).await;
-    page.until("!document.getElementById('report').hidden").await;
+    page.until(&format!("{ROWS} === 6")).await;
     page
 }
 
-/// Presses the refresh button until the condition is true.
-async fn refresh_until(page: &Browser, condition: &str) {
-    let press = "document.getElementById('refresh').click()";
-    page.until(&format!("({condition}) || ({press}, false)")).await;
+/// A gateway whose caller has no stream left: the page polls.
+async fn without_streams(setup: Setup) -> (Harness, Events) {
+    let caller = format!("streams = 1\n{}", setup.caller);
+    let gateway = Harness::start(Setup { caller, ..setup }).await;
+    let taken = Events::open(&gateway, "?account=pluggo-demo").await;
+    (gateway, taken)
+}
+
+async fn text_of(page: &Browser, id: &str) -> String {
+    page.text(&format!("document.getElementById('{id}').textContent")).await
 }
 
 /// The texts of one column.
@@ -50,7 +57,8 @@ async fn ages(page: &Browser) -> Vec<u64> {
 
 /// How many times the page requested the report.
 async fn reports(gateway: &Harness) -> u64 {
-    gateway.count("http_requests_total{route=\"/v1/reconciliation\",status=\"200\"}").await
+    let answered = gateway.metric("http_requests_total{route=\"/v1/reconciliation\",status=\"200\"}").await;
+    answered.map_or(0, |count| count.to_string().parse().unwrap())
 }
 
 /// Advances the page's wall clock by this many seconds.
@@ -94,10 +102,8 @@ async fn every_balance_is_shown_digit_for_digit() {
     for sum in report["sums"].as_array().unwrap() {
         assert!(sums.contains(sum["available"].as_str().unwrap()), "{sums} has not {sum}");
     }
-    assert_eq!(
-        page.text("document.getElementById('summary').textContent").await,
-        "All 6 balances are there."
-    );
+    page.until("document.getElementById('summary').textContent === 'All 6 balances are available.'").await;
+    assert_eq!(text_of(&page, "mode").await, "Live.");
     assert_silent(&page);
 }
 
@@ -113,13 +119,72 @@ async fn ages_count_up_every_second() {
     assert!(first.iter().all(|age| *age <= 5), "{first:?}");
     // More than a second has passed: at a boundary an age may show either second.
     assert!(first.iter().zip(&later).all(|(first, later)| later > first), "{first:?} {later:?}");
-    assert_eq!(reports(&gateway).await, 1, "a second on the page costs the gateway nothing");
+    assert_eq!(reports(&gateway).await, 0, "a live page does not poll");
     assert_silent(&page);
 }
 
 #[tokio::test]
-async fn the_gateway_is_asked_every_30_seconds() {
+async fn a_change_at_the_provider_appears_without_a_reload() {
     let gateway = Harness::usual().await;
+    let page = signed_in(&gateway, DESKTOP).await;
+    let course = "document.querySelector('#balances tr:nth-child(2) polyline').getAttribute('points')";
+    let account = page.text("document.querySelector('#balances tr:nth-child(2) .account').textContent").await;
+    let flat = page.text(course).await;
+    gateway.provider(Kind::NtxpayBr).set_field("BRL", None, "netBalance", "7.01");
+
+    gateway.new_balance(Kind::NtxpayBr).await;
+
+    page.until("document.querySelector('#balances tr:nth-child(2) .available').textContent === '7.01'").await;
+    assert!(account.starts_with("ntxpay-br-demo"), "{account}");
+    let since = page.text("document.querySelector('#balances tr:nth-child(2) .since').textContent").await;
+    assert!(since.starts_with("changed "), "{since}");
+    assert_ne!(page.text(course).await, flat, "the course goes down");
+    let others = column(&page, "since").await;
+    assert_eq!(others.iter().filter(|since| since.starts_with("unchanged since")).count(), 5, "{others:?}");
+    let sums = text_of(&page, "sums").await;
+    // 7.01 + 20000.25 + 1250.75
+    assert!(sums.contains("BRL21258.01"), "{sums}");
+    assert_eq!(reports(&gateway).await, 0);
+    assert_silent(&page);
+}
+
+#[tokio::test]
+async fn a_lost_stream_is_shown_and_opened_again() {
+    let mut gateway = Harness::usual().await;
+    let page = signed_in(&gateway, DESKTOP).await;
+    gateway.begin_shutdown();
+    gateway.ended().await;
+
+    page.until("document.getElementById('mode').textContent === 'The connection is lost.'").await;
+    page.screenshot("dashboard-lost").await;
+    let still = column(&page, "available .amount").await;
+    pass(&page, 61).await;
+    page.until("document.querySelectorAll('#balances tr.expired').length === 6").await;
+    page.screenshot("dashboard-expired").await;
+
+    assert_eq!(still.len(), 6);
+    assert_eq!(column(&page, "available").await, ["–"; 6]);
+    assert_eq!(text_of(&page, "sums").await, "", "nothing is left to add");
+    page.until("document.getElementById('mode').textContent === 'Not live.'").await;
+}
+
+#[tokio::test]
+async fn the_page_opens_its_stream_again_after_a_goodbye() {
+    let server = "max_connection_age = \"2s\"".to_owned();
+    let gateway = Harness::start(Setup { server, ..Setup::default() }).await;
+    let page = signed_in(&gateway, DESKTOP).await;
+
+    page.until("document.getElementById('mode').textContent === 'The connection is lost.'").await;
+    page.until("document.getElementById('mode').textContent === 'Live.'").await;
+
+    let opened = gateway.count("http_requests_total{route=\"/v1/events\",status=\"200\"}").await;
+    assert!(opened >= 2, "{opened}");
+    assert_eq!(reports(&gateway).await, 0);
+}
+
+#[tokio::test]
+async fn without_a_stream_the_gateway_is_asked_every_30_seconds() {
+    let (gateway, _taken) = without_streams(Setup::default()).await;
     let page = signed_in(&gateway, DESKTOP).await;
 
     pass(&page, 25).await;
@@ -130,53 +195,99 @@ async fn the_gateway_is_asked_every_30_seconds() {
 
     assert_eq!(early, 1);
     assert_eq!(reports(&gateway).await, 2);
-    assert_silent(&page);
+    assert_eq!(text_of(&page, "mode").await, "Not live.");
 }
 
 #[tokio::test]
 async fn a_failed_provider_is_marked_and_recovers() {
-    let gateway = Harness::start(Setup { freshness: SHORT.into(), ..Setup::default() }).await;
+    let setup = Setup { freshness: SHORT.into(), provider: "retries = 0".into(), ..Setup::default() };
+    let gateway = Harness::start(setup).await;
     let page = signed_in(&gateway, DESKTOP).await;
     let fault = FaultKind::Status { status: 500, retry_after: None, body: None };
     gateway.provider(Kind::NtxpayMx).queue(Fault { times: 1000, ..Fault::on_balance(fault) });
 
-    refresh_until(&page, "!document.getElementById('failures').hidden").await;
+    page.until("!document.getElementById('failures').hidden").await;
+    page.until(&format!("{ROWS} === 5")).await;
     let failure = page.text("document.getElementById('failures').innerText").await;
-    let summary = page.text("document.getElementById('summary').textContent").await;
-    let rows = page.value(ROWS).await;
+    let summary = text_of(&page, "summary").await;
     page.screenshot("dashboard-failing").await;
     gateway.provider(Kind::NtxpayMx).clear_faults();
-    refresh_until(&page, "document.getElementById('failures').hidden").await;
+    page.until("document.getElementById('failures').hidden").await;
 
     for said in ["ntxpay-mx-demo · MXN", "provider_error", "The provider answered with an error", "500"] {
         assert!(failure.contains(said), "{failure} has not {said}");
     }
     assert_eq!(summary, "1 of 6 balances is missing.");
-    assert_eq!(rows, 5);
     page.until(&format!("{ROWS} === 6")).await;
-    assert_eq!(
-        page.text("document.getElementById('summary').textContent").await,
-        "All 6 balances are there."
-    );
+    page.until("document.getElementById('summary').textContent === 'All 6 balances are available.'").await;
     assert_silent(&page);
 }
 
+/// How long something takes on the page until it is drawn, in milliseconds.
+async fn timed(page: &Browser, action: &str) -> f64 {
+    let script = format!(
+        "(async () => {{ const began = performance.now(); {action};
+         await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+         return performance.now() - began; }})()"
+    );
+    page.value(&script).await.as_f64().unwrap()
+}
+
 #[tokio::test]
-async fn balances_older_than_60_seconds_disappear() {
-    let mut gateway = Harness::usual().await;
-    let page = signed_in(&gateway, DESKTOP).await;
-    gateway.begin_shutdown();
-    gateway.ended().await;
+async fn a_thousand_balances_are_searched_filtered_and_sorted_quickly() {
+    let balances = |n| format!("{{ currency = \"BRL\", type = \"T{n:03}\" }}");
+    let balances: Vec<String> = (0..995).map(balances).collect();
+    let further = format!(
+        "[accounts.many]\nprovider = \"pluggo\"\napi_key = {{ env = \"PLUGGO_API_KEY\" }}\n\
+         session_token = {{ env = \"PLUGGO_SESSION_TOKEN\" }}\nbalances = [{}]\n",
+        balances.join(", ")
+    );
+    let provider = "budget = { requests = 100000, per = \"1m\" }\ndeadline = \"4700ms\"\n".to_owned();
+    let gateway = Harness::start(Setup { provider, further, ..Setup::default() }).await;
+    for n in 0..995 {
+        gateway.provider(Kind::Pluggo).set_field(
+            &format!("X{n:03}"),
+            None,
+            "balance",
+            &format!("{}.5", n * 7 % 995),
+        );
+    }
+    gateway.get("/v1/balances").await;
+    let page = open(&gateway, DESKTOP).await;
+    enter(&page, KEY).await;
+    page.until(&format!("{ROWS} > 1000")).await;
+    page.screenshot("dashboard-thousand").await;
 
-    pass(&page, 31).await;
-    page.until("document.getElementById('notice').textContent.includes('cannot be reached')").await;
-    let still = column(&page, "available .amount").await;
-    pass(&page, 31).await;
-    page.until("document.querySelectorAll('#balances tr.expired').length === 6").await;
+    let set = |id: &str, value: &str| {
+        format!(
+            "const field = document.getElementById('{id}'); field.value = '{value}';
+             field.dispatchEvent(new Event('input', {{bubbles: true}}))"
+        )
+    };
+    let searched = timed(&page, &set("search", "t09")).await;
+    let found = page.value(ROWS).await;
+    timed(&page, &set("search", "")).await;
+    let filtered = timed(&page, &set("by-provider", "ntxpay-br")).await;
+    let of_provider = page.value(ROWS).await;
+    let all = timed(&page, &set("by-provider", "")).await;
+    let sorted = timed(&page, "document.querySelector('[data-sort=available]').click()").await;
+    let amounts = column(&page, "available .amount").await;
+    let reversed = timed(&page, "document.querySelector('[data-sort=available]').click()").await;
 
-    assert_eq!(still.len(), 6);
-    assert_eq!(column(&page, "available").await, ["–"; 6]);
-    assert_eq!(page.text("document.getElementById('sums').textContent").await, "");
+    println!(
+        "search {searched:.0} ms, filter {filtered:.0}, all {all:.0}, sort {sorted:.0}, reverse {reversed:.0}"
+    );
+    assert_eq!((found, of_provider), (10.into(), 1.into()));
+    let numbers: Vec<f64> = amounts.iter().map(|text| text.parse().unwrap()).collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+    assert_eq!(
+        page.text("document.querySelector('[aria-sort]').getAttribute('aria-sort')").await,
+        "descending"
+    );
+    // Five times as long on a machine that has much else to do.
+    for took in [searched, filtered, all, sorted, reversed] {
+        assert!(took < 1000.0, "{took} ms");
+    }
 }
 
 #[tokio::test]
@@ -220,7 +331,8 @@ async fn the_page_can_be_used_with_the_keyboard_alone() {
         reached.push((page.text(focused).await, page.text(outline).await));
     }
     let solid = |name: &str| (name.to_owned(), "solid".to_owned());
-    assert_eq!(reached, [solid("API"), solid("refresh"), solid("forget")]);
+    assert_eq!(reached, [solid("search"), solid("by-provider"), solid("by-currency")]);
+    page.value("document.getElementById('forget').focus()").await;
     page.press(Key::Enter).await;
 
     page.until("document.activeElement.id === 'key' && document.getElementById('report').hidden").await;
@@ -239,9 +351,16 @@ async fn every_control_has_an_accessible_name() {
     let nodes = tree["nodes"].as_array().unwrap();
     let role = |node: &Value| node["role"]["value"].as_str().unwrap_or_default().to_owned();
     let of_role = |wanted: &str| nodes.iter().filter(|node| role(node) == wanted).collect::<Vec<_>>();
-    for (wanted, count) in
-        [("button", 3), ("textbox", 1), ("link", 1), ("table", 1), ("row", 7), ("rowheader", 6)]
-    {
+    for (wanted, count) in [
+        ("button", 10),
+        ("textbox", 1),
+        ("searchbox", 1),
+        ("combobox", 3),
+        ("link", 1),
+        ("table", 1),
+        ("row", 7),
+        ("rowheader", 6),
+    ] {
         let found = of_role(wanted);
         assert_eq!(found.len(), count, "{wanted}");
         // A row takes its name from its cells.
@@ -252,8 +371,9 @@ async fn every_control_has_an_accessible_name() {
 
 #[tokio::test]
 async fn the_page_obeys_retry_after() {
-    let limit = "limit = { requests = 1, per = \"1m\", burst = 6 }\n";
-    let gateway = Harness::start(Setup { caller: limit.into(), ..Setup::default() }).await;
+    // Three for the stream that is open, six for the report, one for each refused stream or list of accounts.
+    let limit = "limit = { requests = 1, per = \"1m\", burst = 12 }\n";
+    let (gateway, _taken) = without_streams(Setup { caller: limit.into(), ..Setup::default() }).await;
     let page = signed_in(&gateway, DESKTOP).await;
     let refused = "http_requests_total{route=\"/v1/reconciliation\",status=\"429\"}";
 

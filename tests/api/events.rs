@@ -1,5 +1,6 @@
 //! `GET /v1/events`: what a stream begins with, what it tells, what it costs, and how it ends.
 
+mod clients;
 pub(crate) mod reader;
 
 use std::time::{Duration, Instant};

@@ -73,6 +73,8 @@ pub(crate) struct Setup {
 pub(crate) struct Harness {
     pub(crate) api: SocketAddr,
     pub(crate) ops: SocketAddr,
+    /// Where notifications arrive, if `Setup::server` says so.
+    pub(crate) hooks: Option<SocketAddr>,
     pub(crate) client: reqwest::Client,
     providers: Arc<HashMap<Kind, SimulatedProvider>>,
     shutdown: Shutdown,
@@ -105,10 +107,10 @@ impl Harness {
         let config = config::parse(&text, Path::new("test"), &|name| secrets.get(name).cloned())
             .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
         let app = App::build(config, || 0).unwrap();
-        let (api, ops, shutdown) = (app.api_addr(), app.ops_addr(), app.shutdown());
+        let (api, ops, hooks, shutdown) = (app.api_addr(), app.ops_addr(), app.hooks_addr(), app.shutdown());
         let running = Some(tokio::spawn(app.run()));
         let client = client().build().unwrap();
-        Self { api, ops, client, providers, shutdown, running }
+        Self { api, ops, hooks, client, providers, shutdown, running }
     }
 
     /// Starts with the usual configuration.

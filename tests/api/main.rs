@@ -22,6 +22,7 @@ mod events;
 mod failures;
 mod fault_matrix;
 mod harness;
+mod hooks;
 mod issuer;
 mod kinds;
 mod kubernetes;

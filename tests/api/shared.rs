@@ -4,6 +4,7 @@ mod budgets;
 mod check;
 mod credentials;
 mod encrypted;
+mod events;
 mod fleet;
 mod limits;
 mod limits_under_load;

@@ -31,6 +31,9 @@ fn uncommented(folder: &Folder) -> String {
     for name in ["ntxpay/client_id", "ntxpay/client_secret", "pluggo/api_key", "pluggo/session_token"] {
         folder.file(name, name);
     }
+    for name in ["hooks/ntxpay-mx", "hooks/ntxpay-br", "hooks/asaas"] {
+        folder.file(name, name);
+    }
     for name in ["example/client_id", "example/client_secret"] {
         folder.file(name, name);
     }
@@ -83,6 +86,7 @@ fn the_commented_examples_are_valid() {
     assert_eq!(config.providers.len(), 3);
     assert_eq!(config.accounts.len(), 4);
     assert!(config.callers[0].has_own_forced);
+    assert_eq!(config.hooks.len(), 3);
     assert!(config.server.tls.is_some() && config.kubernetes.is_some() && config.shared.is_some());
 }
 

@@ -355,7 +355,7 @@ fn the_three_sections_without_defaults_must_be_there() {
             "accounts: expected tables of the form [accounts.NAME], not a list",
             "callers.c: expected a table, [callers.NAME], not a number",
             "providers.x: expected a table, [providers.NAME], not a number",
-            "surver: unknown key, expected one of server, shared, freshness, providers, accounts, auth, callers, metrics, log, tracing, kinds",
+            "surver: unknown key, expected one of server, shared, freshness, providers, accounts, auth, callers, hooks, metrics, log, tracing, kinds",
         ],
     );
     assert_mistakes("[providers]\n[accounts]\n[callers]", &["accounts: expected at least one account"]);

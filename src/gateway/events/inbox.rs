@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::channel::Report;
-use crate::gateway::Refusal;
+use super::report::Report;
+use crate::gateway::refusal::Refusal;
 
 /// Something that a subscription hears of a balance.
 #[derive(Clone, Debug)]
@@ -155,7 +155,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::events::channel::tests::report;
+    use crate::gateway::events::report::tests::report;
 
     fn balance(event: Option<(usize, Event)>) -> (usize, Arc<Report>) {
         match event {

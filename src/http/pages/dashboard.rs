@@ -1,5 +1,5 @@
-//! `GET /dashboard`: one page that asks for a caller key, keeps it in its tab's memory, and shows what
-//! `/v1/reconciliation` answers.
+//! `GET /dashboard`: one page that asks for a caller key, keeps it in its tab's memory, and shows each balance as
+//! `/v1/events` tells it.
 
 use axum::response::Response;
 use http::{HeaderMap, Uri};
@@ -17,7 +17,12 @@ pub(crate) async fn file(uri: Uri, headers: HeaderMap) -> Result<Response, Probl
     let (content_type, body) = match page::file_name(&uri) {
         "style.css" => (page::CSS, include_str!("dashboard/style.css")),
         "script.js" => (page::JAVASCRIPT, include_str!("dashboard/script.js")),
+        "balances.js" => (page::JAVASCRIPT, include_str!("dashboard/balances.js")),
+        "course.js" => (page::JAVASCRIPT, include_str!("dashboard/course.js")),
+        "decimals.js" => (page::JAVASCRIPT, include_str!("dashboard/decimals.js")),
         "rows.js" => (page::JAVASCRIPT, include_str!("dashboard/rows.js")),
+        "stream.js" => (page::JAVASCRIPT, include_str!("dashboard/stream.js")),
+        "table.js" => (page::JAVASCRIPT, include_str!("dashboard/table.js")),
         "icon.svg" => (page::SVG, include_str!("dashboard/icon.svg")),
         _ => return Err(Problem::new(Code::NotFound, "the page has no file of this name")),
     };

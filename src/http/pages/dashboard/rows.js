@@ -1,5 +1,6 @@
-// What the answer looks like. Amounts are texts from the provider to the screen: a number of JavaScript would alter
-// them.
+// The elements of one balance, one failure and one sum.
+
+import { draw } from "./course.js";
 
 const ALERTS = new Map([
   ["critical", "below critical"],
@@ -34,10 +35,12 @@ function cell(label, className, ...children) {
   return made;
 }
 
-function badges({ status, alerts }) {
+function badges({ balance, isExpired, problem }) {
   const badge = (kind, text) => element("span", `badge ${kind}`, text);
-  const made = alerts.map((alert) => badge(alert, ALERTS.get(alert) ?? alert));
-  if (status === "ALERT") made.unshift(badge("critical", "nothing available"));
+  if (isExpired) return [badge("expired", "too old to show")];
+  const made = balance.alerts.map((alert) => badge(alert, ALERTS.get(alert) ?? alert));
+  if (balance.status === "ALERT") made.unshift(badge("critical", "nothing available"));
+  if (problem) made.push(badge("failing", "last read failed"));
   return made.length > 0 ? made : [badge("ok", "OK")];
 }
 
@@ -51,23 +54,34 @@ function blocked(balance) {
   return parts;
 }
 
-export function row(balance) {
+const time = (at) => new Date(at).toLocaleTimeString();
+
+function course({ course, changedAt, openedAt }, now) {
+  const said = changedAt === null ? `unchanged since ${time(openedAt)}` : `changed ${time(changedAt)}`;
+  return [draw(course, now, `Course: ${said}`), element("small", "", said)];
+}
+
+// The row of a balance at a moment in milliseconds.
+export function row(entry, now) {
+  const { balance, isExpired } = entry;
   const account = element("th", "account", balance.account, element("small", "", balance.provider));
   account.scope = "row";
   account.setAttribute("role", "rowheader");
   const currency = [balance.currency];
   if (balance.type !== null) currency.push(element("small", "", balance.type));
+  const shown = (...parts) => (isExpired ? [element("span", "none", "–")] : parts);
   const age = cell("Age", "number age");
   const made = element(
     "tr",
-    "",
+    isExpired ? "expired" : "",
     account,
     cell("Currency", "currency", ...currency),
-    cell("Available", "number available", amount(balance.available)),
-    cell("Blocked", "number blocked", ...blocked(balance)),
-    cell("Total", "number total", amount(balance.total)),
+    cell("Available", "number available", ...shown(amount(balance.available))),
+    cell("Course", "since", ...course(entry, now)),
+    cell("Blocked", "number blocked", ...shown(...blocked(balance))),
+    cell("Total", "number total", ...shown(amount(balance.total))),
     age,
-    cell("State", "state", ...badges(balance)),
+    cell("State", "state", ...badges(entry)),
   );
   made.setAttribute("role", "row");
   return { made, age };
@@ -81,11 +95,8 @@ export function failure({ account, currency, type, problem }) {
   return { made: element("li", "", element("h3", "", what), why, code), again, seconds: problem.retry_after ?? 0 };
 }
 
-export function sum({ currency, available, balances }) {
-  const count = balances === 1 ? "1 balance" : `${balances} balances`;
-  const figure = available === null ? "too long to add" : amount(available);
-  return element("div", "card", element("dt", "", currency), element("dd", "", figure, element("small", "", count)));
+export function card(currency, available, count) {
+  const counted = count === 1 ? "1 balance" : `${count} balances`;
+  const figure = element("dd", "", amount(available), element("small", "", counted));
+  return element("div", "card", element("dt", "", currency), figure);
 }
-
-// How many decimals the longest amount of a column has, so that all points stand below each other.
-export const decimals = (amounts) => Math.max(0, ...amounts.map((text) => text?.split(".")[1]?.length ?? 0));

@@ -1,57 +1,232 @@
-import { decimals, element, failure, row, sum } from "./rows.js";
+// Follows /v1/events and shows each balance as it changes. Where no stream can be had, asks /v1/reconciliation every
+// 30 seconds. The caller key is kept in a variable and nowhere else.
 
-// Asks /v1/reconciliation every 30 seconds and shows what it answers. The caller key is kept in a variable and nowhere
-// else.
+import { Entry, keyOf, moment, secondsSince } from "./balances.js";
+import { decimals, sum } from "./decimals.js";
+import { card, failure } from "./rows.js";
+import { events } from "./stream.js";
+import * as table from "./table.js";
 
-const REFRESH_SECONDS = 30;
-// The gateway's own ceiling: what is older is no longer shown either.
-const CEILING_SECONDS = 60;
+const POLL_SECONDS = 30;
 // Longer than the gateway takes for a whole request.
 const TIMEOUT_SECONDS = 20;
+// The gateway says that a stream is alive after 15 seconds of silence.
+const SILENCE_SECONDS = 40;
+// The pauses before a stream is opened again, the last one from then on.
+const PAUSES = [1, 2, 4, 8, 15, 30];
+// A clock that was set, or a laptop that slept: what the gateway's clock says is not known any more.
+const CLOCK_STEP_SECONDS = 3;
 
-let key = null;
-let asking = null;
-let report = null;
-let nextAt = null;
-let allowedAt = null;
+let session = null;
 
 const byId = (id) => document.getElementById(id);
-
-// Neither clock alone can be trusted: one stops while a laptop sleeps, the other can be set back.
-const moment = () => ({ monotonic: performance.now(), wall: Date.now() });
-const secondsSince = ({ monotonic, wall }) =>
-  Math.max(performance.now() - monotonic, Date.now() - wall) / 1000;
 const secondsUntil = (due) => Math.max(0, Math.ceil(due.seconds - secondsSince(due.from)));
+const after = (seconds) => ({ from: moment(), seconds });
 
-function show(answer, age, received) {
-  const { balances, errors, sums, complete } = answer;
+// Everything that is forgotten with the key.
+const begin = (key) => ({
+  key,
+  entries: new Map(),
+  ceilings: new Map(),
+  expected: 0,
+  stale: new Set(),
+  // "opening", "live", "lost" or "polling".
+  mode: "opening",
+  attempts: 0,
+  abort: new AbortController(),
+  // When the stream is opened again, and when the report is asked for again.
+  openAt: null,
+  pollAt: null,
+  allowedAt: null,
+  isPolling: false,
+  polledAt: null,
+  heard: moment(),
+});
+
+const ask = (path, { key }, headers, signal) =>
+  fetch(path, {
+    headers: { Authorization: `Bearer ${key}`, ...headers },
+    cache: "no-store",
+    credentials: "omit",
+    redirect: "error",
+    signal,
+  });
+
+async function open(of) {
+  Object.assign(of, { openAt: null, abort: new AbortController(), heard: moment() });
+  const { signal } = of.abort;
+  try {
+    const response = await ask("v1/events", of, { Accept: "text/event-stream" }, signal);
+    if (of !== session) return;
+    if (!response.ok) return refuse(of, response, await response.json());
+    const opened = moment();
+    // Its resolution is a second, so the gateway's clock says less than a second more.
+    const gateway = Date.parse(response.headers.get("date")) + 1000;
+    Object.assign(of, { mode: "live", attempts: 0, allowedAt: null, pollAt: null, heard: opened });
+    notice("");
+    enter();
+    learnAccounts(of);
+    for await (const { event, data } of events(watched(response.body, of))) {
+      if (of !== session) return;
+      if (event === "bye") break;
+      take(of, event, JSON.parse(data), (at) => (gateway - Date.parse(at)) / 1000 + secondsSince(opened));
+    }
+  } catch {
+    // Lost, or given up below.
+  }
+  if (of === session) lose(of);
+}
+
+// Notes every sign of life.
+function watched(body, of) {
+  const note = (chunk, controller) => {
+    of.heard = moment();
+    controller.enqueue(chunk);
+  };
+  return body.pipeThrough(new TransformStream({ transform: note }));
+}
+
+function take(of, event, data, ageOf) {
+  const received = moment();
+  const entry = find(of, data);
+  if (event === "balance") entry.take(data, Math.max(0, ageOf(data.fetched_at)), received);
+  else if (event === "problem") entry.fail(data.problem, received);
+  of.stale.add(entry);
+  if (of.stale.size === 1) requestAnimationFrame(() => draw(of));
+}
+
+// A balance whose currency only its answers tell has none in its problems.
+function find(of, data) {
+  const exact = of.entries.get(keyOf(data));
+  if (exact) return exact;
+  const nameless = data.currency === null
+    ? [...of.entries.values()].find(({ account, type }) => account === data.account && type === data.type)
+    : of.entries.get(keyOf({ ...data, currency: null }));
+  const entry = nameless ?? new Entry(data);
+  if (nameless) of.entries.delete(keyOf({ ...nameless }));
+  of.entries.set(keyOf(nameless && data.currency === null ? nameless : data), entry);
+  return entry;
+}
+
+function lose(of) {
+  const pause = PAUSES[Math.min(of.attempts, PAUSES.length - 1)];
+  // The first attempt comes at once; when it fails, the report is asked for meanwhile.
+  if (of.mode !== "polling") of.mode = of.attempts === 0 ? "lost" : "polling";
+  of.attempts += 1;
+  of.openAt = after(pause * (0.75 + Math.random() / 2));
+  if (of.mode === "polling" && of.pollAt === null) of.pollAt = after(0);
+  tick();
+}
+
+function refuse(of, response, problem) {
+  if (response.status === 401) return forget("This key is not known to the gateway.");
+  const wait = Number(response.headers.get("retry-after") ?? 0);
+  Object.assign(of, { mode: "polling", attempts: of.attempts + 1 });
+  of.openAt = after(Math.max(wait, PAUSES.at(-1)));
+  if (of.pollAt === null) of.pollAt = after(0);
+  of.refusal = `${problem.title}: ${problem.detail}.`;
+  tick();
+}
+
+async function poll(of) {
+  const abort = new AbortController();
+  const timeout = setTimeout(() => abort.abort(), TIMEOUT_SECONDS * 1000);
+  Object.assign(of, { isPolling: true, pollAt: after(POLL_SECONDS) });
+  tick();
+  try {
+    const response = await ask("v1/reconciliation", of, { "Cache-Control": "max-age=60", Accept: "application/json" }, abort.signal);
+    const received = moment();
+    const answer = await response.json();
+    if (of !== session) return;
+    if (response.ok) report(of, answer, Number(response.headers.get("age") ?? 0), received);
+    else if (response.status === 401) forget("This key is not known to the gateway.");
+    else limit(of, response, answer, received);
+  } catch {
+    if (of === session) notice("The gateway cannot be reached. The page tries again.");
+  } finally {
+    clearTimeout(timeout);
+    of.isPolling = false;
+    tick();
+  }
+}
+
+function report(of, { balances, errors }, age, received) {
+  notice("");
+  Object.assign(of, { allowedAt: null, polledAt: received });
   // The gateway tells the age of the oldest; the others are younger by what their moments differ.
-  const fetched = balances.map((balance) => Date.parse(balance.fetched_at));
-  const oldest = Math.min(...fetched);
-  const rows = balances.map((balance, index) => ({
-    ...row(balance),
-    ageThen: age - (fetched[index] - oldest) / 1000,
-  }));
-  const failures = errors.map(failure);
-  report = { received, rows, failures };
+  const oldest = Math.min(...balances.map(({ fetched_at }) => Date.parse(fetched_at)));
+  for (const balance of balances) {
+    const entry = find(of, balance);
+    entry.take(balance, age - (Date.parse(balance.fetched_at) - oldest) / 1000, received);
+    of.stale.add(entry);
+  }
+  for (const error of errors) {
+    const entry = find(of, error);
+    entry.fail(error.problem, received);
+    of.stale.add(entry);
+  }
+  enter();
+  draw(of);
+}
 
-  byId("failures").hidden = errors.length === 0;
-  byId("failures").querySelector("ul").replaceChildren(...failures.map(({ made }) => made));
-  byId("sums").replaceChildren(...sums.map(sum));
-  byId("balances").replaceChildren(...rows.map(({ made }) => made));
+function limit(of, response, problem, received) {
+  of.allowedAt = { from: received, seconds: Number(response.headers.get("retry-after") ?? 0) };
+  // The usual moment, unless the gateway wants a longer pause.
+  if (secondsUntil(of.allowedAt) > secondsUntil(of.pollAt)) of.pollAt = of.allowedAt;
+  notice(`${problem.title}: ${problem.detail}. Asked again in ${secondsUntil(of.pollAt)} s.`);
+}
+
+// Learns how many balances there are, how old each may get, and which accounts are gone.
+async function learnAccounts(of) {
+  try {
+    const response = await ask("v1/accounts", of, {});
+    const { accounts } = await response.json();
+    of.ceilings = new Map(accounts.map(({ account, max_age_seconds }) => [account, max_age_seconds]));
+    const enabled = accounts.filter(({ enabled }) => enabled);
+    of.expected = enabled.reduce((count, { balances }) => count + balances.length, 0);
+    const names = new Set(enabled.map(({ account }) => account));
+    for (const [key, { account }] of of.entries) if (!names.has(account)) of.entries.delete(key);
+    draw(of);
+  } catch {
+    // What arrives is shown all the same.
+  }
+}
+
+function draw(of) {
+  if (of !== session) return;
+  const all = [...of.entries.values()];
+  const there = all.filter((entry) => !entry.isMissing);
+  const shown = table.show(there, (entry) => of.stale.has(entry), Date.now());
+  of.stale.clear();
+  of.shown = shown;
+  of.failures = all.filter(({ problem }) => problem !== null).map((entry) => ({ ...failure(entry), failed: entry.failed }));
+  byId("failures").hidden = of.failures.length === 0;
+  byId("failures").querySelector("ul").replaceChildren(...of.failures.map(({ made }) => made));
   for (const column of ["available", "blocked", "total"]) {
-    const longest = decimals(balances.map((balance) => balance[column]));
+    const longest = decimals(there.map(({ balance }) => balance[column]));
     byId("balances").style.setProperty(`--${column}-decimals`, longest);
   }
-  const summary = byId("summary");
-  summary.className = `notice ${complete ? "good" : "bad"}`;
-  say(summary, said(balances.length, errors.length));
+  showSums(shown.filter(({ isExpired }) => !isExpired));
+  const expired = there.filter(({ isExpired }) => isExpired).length;
+  const available = there.length - expired;
+  const unavailable = Math.max(of.expected, all.length) - available;
+  byId("summary").className = `notice ${unavailable === 0 ? "good" : "bad"}`;
+  say(byId("summary"), said(available, unavailable));
   tick();
+}
+
+function showSums(entries) {
+  const currencies = Map.groupBy(entries, ({ balance }) => balance.currency);
+  const cards = [...currencies].sort().map(([currency, of]) => {
+    const available = of.map(({ balance }) => balance.available);
+    return card(currency, sum(available), of.length);
+  });
+  byId("sums").replaceChildren(...cards);
 }
 
 function said(there, missing) {
   if (there + missing === 0) return "This key may see no account that is switched on.";
-  if (missing === 0) return there === 1 ? "The balance is there." : `All ${there} balances are there.`;
+  if (missing === 0) return there === 1 ? "The balance is available." : `All ${there} balances are available.`;
   return `${missing} of ${there + missing} balances ${missing === 1 ? "is" : "are"} missing.`;
 }
 
@@ -67,98 +242,69 @@ function notice(text) {
 
 // What changes by itself: ages, waits, and what became too old to be shown.
 function tick() {
-  if (key === null) return;
-  const wait = allowedAt === null ? 0 : secondsUntil(allowedAt);
-  byId("refresh").disabled = asking !== null || wait > 0;
-  byId("enter").disabled = asking !== null || wait > 0;
-  if (asking === null && nextAt !== null && secondsUntil(nextAt) === 0) refresh();
-  if (report === null) return;
-  const passed = secondsSince(report.received);
-  for (const { made, age, ageThen } of report.rows) {
-    const seconds = ageThen + passed;
-    age.textContent = `${Math.ceil(seconds)} s`;
-    // While its successor is under way an amount may stay for a moment.
-    if (seconds > CEILING_SECONDS && asking === null) withdraw(made);
-  }
-  for (const { again, seconds } of report.failures) {
-    const left = Math.ceil(seconds - passed);
+  const of = session;
+  byId("enter").disabled = of !== null;
+  if (of === null) return;
+  watchClocks(of);
+  const isDue = (due) => due !== null && secondsUntil(due) === 0;
+  if (isDue(of.openAt)) open(of);
+  if (of.mode === "polling" && !of.isPolling && isDue(of.pollAt)) poll(of);
+  for (const entry of of.entries.values()) if (entry.expire(of.ceilings)) of.stale.add(entry);
+  if (of.stale.size > 0) return draw(of);
+  for (const entry of of.shown ?? []) entry.row.age.textContent = `${Math.ceil(entry.seconds())} s`;
+  for (const { again, seconds, failed } of of.failures ?? []) {
+    const left = Math.ceil(seconds - secondsSince(failed));
     again.textContent = left > 0 ? `The provider is asked again in ${left} s at the earliest.` : "";
   }
-  const next = asking === null && nextAt !== null ? `next in ${secondsUntil(nextAt)} s` : "asking…";
-  byId("clock").textContent = `Asked ${Math.floor(passed)} s ago, ${next}`;
+  byId("refresh").hidden = of.mode !== "polling";
+  byId("refresh").disabled = of.isPolling || (of.allowedAt !== null && secondsUntil(of.allowedAt) > 0);
+  showConnection(of);
 }
 
-function withdraw(made) {
-  if (made.classList.contains("expired")) return;
-  made.classList.add("expired");
-  for (const place of made.querySelectorAll(".amount, .share")) place.replaceWith(element("span", "none", "–"));
-  made.querySelector(".state").replaceChildren(element("span", "badge expired", "over 60 s old"));
-  byId("sums").replaceChildren();
+// A stream that is silent for too long is dead, and one whose clocks have parted tells no ages.
+function watchClocks(of) {
+  const { monotonic, wall } = of.heard;
+  const step = Math.abs(Date.now() - wall - (performance.now() - monotonic)) / 1000;
+  const isSilent = of.mode === "live" && secondsSince(of.heard) > SILENCE_SECONDS;
+  if (of.mode === "live" && (isSilent || step > CLOCK_STEP_SECONDS)) of.abort.abort();
+}
+
+function showConnection(of) {
+  byId("connection").className = of.mode;
+  const [mode, clock] = {
+    opening: ["Connecting…", ""],
+    live: ["Live.", "Each change appears at once."],
+    lost: ["The connection is lost.", of.openAt === null ? "Connecting…" : `Connecting again in ${secondsUntil(of.openAt)} s.`],
+    polling: ["Not live.", polling(of)],
+  }[of.mode];
+  say(byId("mode"), mode);
+  say(byId("clock"), clock);
+}
+
+function polling(of) {
+  const asked = of.polledAt === null ? "" : `Asked ${Math.floor(secondsSince(of.polledAt))} s ago, `;
+  const next = of.isPolling || of.pollAt === null ? "asking…" : `next in ${secondsUntil(of.pollAt)} s`;
+  return `${asked}${next}`;
+}
+
+function enter() {
+  const isFirst = byId("report").hidden;
+  byId("sign-in").hidden = true;
+  for (const id of ["report", "controls"]) byId(id).hidden = false;
+  if (isFirst) byId("summary").focus();
 }
 
 function forget(why) {
-  asking?.abort();
-  key = asking = report = nextAt = allowedAt = null;
+  session?.abort.abort();
+  session = null;
   for (const id of ["balances", "sums"]) byId(id).replaceChildren();
   byId("failures").querySelector("ul").replaceChildren();
+  byId("filters").reset();
   for (const id of ["report", "controls"]) byId(id).hidden = true;
   byId("sign-in").hidden = false;
   byId("enter").disabled = false;
   byId("key").focus();
   notice(why);
-}
-
-async function refresh() {
-  const abort = new AbortController();
-  const timeout = setTimeout(() => abort.abort(), TIMEOUT_SECONDS * 1000);
-  asking = abort;
-  nextAt = { from: moment(), seconds: REFRESH_SECONDS };
-  tick();
-  try {
-    const response = await fetch("v1/reconciliation", {
-      headers: { Authorization: `Bearer ${key}`, "Cache-Control": "max-age=60", Accept: "application/json" },
-      cache: "no-store",
-      credentials: "omit",
-      redirect: "error",
-      signal: abort.signal,
-    });
-    const received = moment();
-    const answer = await response.json();
-    if (asking !== abort) return;
-    asking = null;
-    if (response.ok) accept(answer, response, received);
-    else refuse(answer, response, received);
-  } catch {
-    if (asking !== abort) return;
-    asking = null;
-    notice("The gateway cannot be reached. It is asked again every 30 s.");
-  } finally {
-    clearTimeout(timeout);
-    tick();
-  }
-}
-
-function accept(answer, response, received) {
-  notice("");
-  allowedAt = null;
-  const isFirst = byId("report").hidden;
-  byId("sign-in").hidden = true;
-  for (const id of ["report", "controls"]) byId(id).hidden = false;
-  show(answer, Number(response.headers.get("age") ?? 0), received);
-  if (isFirst) byId("summary").focus();
-}
-
-function refuse(problem, response, received) {
-  if (response.status === 401) {
-    forget("This key is not known to the gateway.");
-    return;
-  }
-  const wait = Number(response.headers.get("retry-after") ?? 0);
-  allowedAt = { from: received, seconds: wait };
-  // The usual moment, unless the gateway wants a longer pause.
-  if (secondsUntil(allowedAt) > secondsUntil(nextAt)) nextAt = allowedAt;
-  const again = secondsUntil(nextAt);
-  notice(`${problem.title}: ${problem.detail}. Asked again in ${again} s.`);
 }
 
 byId("sign-in").addEventListener("submit", (event) => {
@@ -170,14 +316,16 @@ byId("sign-in").addEventListener("submit", (event) => {
     notice("This key is not known to the gateway.");
     return;
   }
-  key = given;
   notice("");
-  refresh();
+  session = begin(given);
+  open(session);
+  tick();
 });
 byId("refresh").addEventListener("click", () => {
-  if (asking === null) refresh();
+  if (session !== null && !session.isPolling) poll(session);
 });
 byId("forget").addEventListener("click", () => forget(""));
+table.begin(() => session !== null && draw(session));
 // A tab in the background is called rarely: what it shows is brought up to date when it is looked at.
 document.addEventListener("visibilitychange", tick);
 setInterval(tick, 1000);

@@ -1,0 +1,41 @@
+//! One secret, or several during a rotation: any of them holds.
+
+use secrecy::SecretString;
+use toml::de::DeValue;
+
+use crate::config::reading::Read;
+use crate::config::secret::{MASK, Secret};
+use crate::config::section::{Setting, Value};
+
+/// One secret, or several during a rotation.
+pub(super) struct Secrets(pub(super) Vec<SecretString>);
+
+impl Setting for Secrets {
+    const EXPECTED: &'static str = Secret::EXPECTED;
+
+    fn read(value: &Value<'_>) -> Read<Self> {
+        // Collected first, so that a mistake in one does not hide the next.
+        let secrets: Vec<Read<Secret>> = each(value)?.iter().map(Secret::read).collect();
+        let secrets: Read<Vec<_>> = secrets.into_iter().map(|secret| Ok(secret?.0)).collect();
+        Ok(Self(secrets?))
+    }
+
+    fn show(&self) -> String {
+        masked(self.0.len())
+    }
+}
+
+/// The value itself, or each of its items.
+pub(super) fn each<'a>(value: &Value<'a>) -> Read<Vec<Value<'a>>> {
+    let DeValue::Array(_) = value.toml() else { return Ok(vec![value.clone()]) };
+    let items = value.items(Secret::EXPECTED)?;
+    if items.is_empty() {
+        return Err(value.wrong(&format!("expected at least one, {}", Secret::EXPECTED)));
+    }
+    Ok(items)
+}
+
+/// So many secrets as they are shown.
+pub(super) fn masked(count: usize) -> String {
+    if count == 1 { MASK.to_owned() } else { format!("[{}]", vec![MASK; count].join(", ")) }
+}

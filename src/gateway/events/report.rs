@@ -1,0 +1,72 @@
+//! A snapshot with its alert levels, and the text that is made of them once for all subscriptions.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::domain::{AlertLevels, Snapshot};
+use crate::gateway::reconciliation::Finding;
+
+/// A snapshot with its alert levels, and the text that is made of them once for all subscriptions.
+#[derive(Debug)]
+pub struct Report {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    levels: AlertLevels,
+    text: OnceLock<Bytes>,
+}
+
+impl Report {
+    pub(super) fn new(snapshot: Arc<Snapshot>, levels: AlertLevels) -> Self {
+        Self { snapshot, levels, text: OnceLock::new() }
+    }
+
+    /// Returns the report's text; `write` makes it of the balance as in the reconciliation report, the first time.
+    pub fn text(&self, write: impl FnOnce(&[u8]) -> Bytes) -> Bytes {
+        let made = || {
+            let finding = Finding::of(self.snapshot.reading(), &self.levels);
+            write(&self.snapshot.body_with(&finding))
+        };
+        self.text.get_or_init(made).clone()
+    }
+
+    /// Whether another report is of the same snapshot.
+    pub(super) fn is_of_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.snapshot, &other.snapshot) || self.snapshot.etag() == other.snapshot.etag()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some moment")]
+pub(super) mod tests {
+    use super::*;
+    use crate::domain::{AccountName, Amount, Currency, Moment, ObservedAt, ProviderName, Reading};
+
+    /// A report of so much.
+    pub(in crate::gateway::events) fn report(available: &str) -> Arc<Report> {
+        let reading = Reading {
+            available: Amount::parse(available, Currency::BRL).unwrap(),
+            blocked: None,
+            reserved: None,
+            processing: None,
+            total: None,
+            reported: Vec::new(),
+            observed_at: ObservedAt::Undocumented,
+        };
+        let moment = Moment { monotonic: std::time::Instant::now(), wall: jiff::Timestamp::UNIX_EPOCH };
+        let (account, provider) = (AccountName::parse("a").unwrap(), ProviderName::parse("p").unwrap());
+        let snapshot = Snapshot::new(&account, &provider, None, moment, reading);
+        Arc::new(Report::new(Arc::new(snapshot), AlertLevels::default()))
+    }
+
+    #[test]
+    fn a_report_is_written_once() {
+        let report = report("1.00");
+
+        let first = report.text(Bytes::copy_from_slice);
+        let second = report.text(|_| Bytes::from_static(b"again"));
+
+        assert!(first.ends_with(br#","status":"OK","blocked_percentage":null,"alerts":[]}"#), "{first:?}");
+        assert_eq!(first, second);
+    }
+}

@@ -1,0 +1,52 @@
+//! One subscription: the balances that it follows, and its inbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::channel::{Channel, Follower};
+use super::inbox::Inbox;
+use super::report::Report;
+use crate::domain::Snapshot;
+use crate::gateway::refusal::Refusal;
+
+/// Follows some balances until it is dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    inbox: Arc<Inbox>,
+    /// `None` for a balance of an account that is switched off: there is nothing to hear of it.
+    followed: Vec<Option<Follower>>,
+}
+
+impl Subscription {
+    /// Follows these channels, and keeps each balance at most this old.
+    pub(in crate::gateway) fn new(channels: Vec<Option<(Arc<Channel>, Duration)>>) -> Self {
+        let inbox = Arc::new(Inbox::of(channels.len()));
+        let follow = |(place, channel): (usize, Option<(Arc<Channel>, Duration)>)| {
+            channel.map(|(channel, refresh)| channel.follow(&inbox, place, refresh))
+        };
+        let followed = channels.into_iter().enumerate().map(follow).collect();
+        Self { inbox, followed }
+    }
+
+    /// Adds the current state of a balance, as it was looked up. What was heard since then counts for more.
+    pub fn add_current(&self, place: usize, current: Result<Arc<Snapshot>, Refusal>) {
+        match (current, self.followed.get(place)) {
+            (Ok(snapshot), Some(Some(follower))) => {
+                self.inbox.add_current(place, &follower.report_of(snapshot));
+            }
+            (Ok(_), _) => {}
+            (Err(refusal), _) => self.inbox.add_problem(place, refusal),
+        }
+    }
+
+    /// Notes what the subscriber knows already of a balance: the same snapshot is no event.
+    pub fn note_known(&self, place: usize, report: &Arc<Report>) {
+        self.inbox.note_known(place, report);
+    }
+
+    /// Where events arrive.
+    #[must_use]
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+}

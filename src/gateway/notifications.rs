@@ -1,0 +1,98 @@
+//! Providers' notifications that wait to be acted upon.
+//!
+//! Notifications of one account within one second are one: those that come meanwhile are acted upon together when the
+//! second is over. So a storm costs at most two reads per balance and second, the second of them after `settle`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::time::sleep;
+
+use crate::cache::Claim;
+use crate::domain::AccountName;
+
+/// Between two times that notifications of one account are acted upon.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is to be done for one account.
+pub(super) trait Action: Send + Sync {
+    /// Says which replica acts on notifications that came `since` ago at the latest.
+    fn claim(&self, since: Duration) -> BoxFuture<'_, Claim>;
+
+    /// Acts on them: now, and once more after each of these.
+    fn act(self: Arc<Self>, settles: BTreeSet<Duration>) -> BoxFuture<'static, ()>;
+
+    /// This moment.
+    fn now(&self) -> Instant;
+}
+
+/// The notifications that wait, by their account; they outlive a configuration.
+#[derive(Clone, Default)]
+pub(super) struct Notifications(Arc<Mutex<HashMap<AccountName, Option<Waiting>>>>);
+
+/// Notifications of one account that are acted upon together.
+struct Waiting {
+    /// That of the configuration in force.
+    action: Arc<dyn Action>,
+    /// When the last of them came.
+    notified_at: Instant,
+    settles: BTreeSet<Duration>,
+}
+
+impl Notifications {
+    /// Adds a notification of an account, and returns at once.
+    pub(super) fn add(&self, account: &AccountName, settle: Duration, action: Arc<dyn Action>) {
+        let mut all = self.lock();
+        let is_idle = !all.contains_key(account);
+        let waiting = all.entry(account.clone()).or_default();
+        let mut settles = waiting.take().map(|waiting| waiting.settles).unwrap_or_default();
+        settles.insert(settle);
+        *waiting = Some(Waiting { notified_at: action.now(), action, settles });
+        if is_idle {
+            tokio::spawn(self.clone().work(account.clone()));
+        }
+    }
+
+    /// Acts on the notifications of an account until none waits.
+    async fn work(self, account: AccountName) {
+        while let Some(waiting) = self.take(&account) {
+            waiting.act().await;
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Takes what waits; where nothing does, the account's task ends.
+    fn take(&self, account: &AccountName) -> Option<Waiting> {
+        let mut all = self.lock();
+        let waiting = all.get_mut(account)?.take();
+        if waiting.is_none() {
+            all.remove(account);
+        }
+        waiting
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountName, Option<Waiting>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    async fn act(self) {
+        loop {
+            let since = self.action.now().saturating_duration_since(self.notified_at);
+            match self.action.claim(since).await {
+                Claim::Ours => return self.action.act(self.settles).await,
+                Claim::Done => return,
+                Claim::After(wait) => sleep(wait).await,
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Notifications {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notifications").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! From a provider's notification to its balances: invalidated, read now, and read once more when the provider is late.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use tokio::time::sleep;
+
+use super::account::{Account, BalanceSlot};
+use super::lookup::Source;
+use super::notifications::{Action, PAUSE};
+use super::state::Gateway;
+use crate::cache::{Claim, Question};
+use crate::domain::{Priority, Wish};
+
+/// Reads the balances of one account again.
+struct ReadAgain {
+    gateway: Arc<Gateway>,
+    account: Arc<Account>,
+}
+
+impl Gateway {
+    /// A provider says that the balances of an account may have changed. Returns at once.
+    pub fn notified(self: &Arc<Self>, account: &Arc<Account>, settle: Duration) {
+        if account.is_enabled() {
+            let action = ReadAgain { gateway: Arc::clone(self), account: Arc::clone(account) };
+            self.notifications.add(account.name(), settle, Arc::new(action));
+        }
+    }
+
+    /// Reads a balance that somebody may look at: stored, watched or followed.
+    async fn read_if_used(&self, account: &Account, slot: &BalanceSlot) {
+        let is_used = account.watch().is_some()
+            || self.channels.has(slot)
+            || self.cache.stored(&slot.key).await.is_some();
+        if !is_used {
+            return;
+        }
+        let limits = account.limits();
+        let demand = Wish::default().or_new().demand((self.clock)(), limits);
+        let (question, source) = (Question { key: slot.key, demand, limits }, slot.source.clone());
+        // What it brings is stored, and how it failed is counted where it happened.
+        self.cache.read(&question, Priority::Background, move |order| source.read(order)).await;
+    }
+}
+
+impl ReadAgain {
+    async fn read(&self) {
+        let Self { gateway, account } = self;
+        join_all(account.balances().iter().map(|slot| gateway.read_if_used(account, slot))).await;
+    }
+}
+
+impl Action for ReadAgain {
+    fn claim(&self, since: Duration) -> BoxFuture<'_, Claim> {
+        async move {
+            match self.account.balances().first() {
+                Some(slot) => self.gateway.cache.claim_notification(&slot.key, since, PAUSE).await,
+                None => Claim::Done,
+            }
+        }
+        .boxed()
+    }
+
+    fn act(self: Arc<Self>, settles: BTreeSet<Duration>) -> BoxFuture<'static, ()> {
+        async move {
+            self.gateway.invalidate(self.account.balances()).await;
+            for settle in settles.into_iter().filter(|settle| !settle.is_zero()) {
+                let again = Arc::clone(&self);
+                tokio::spawn(async move {
+                    sleep(settle).await;
+                    again.read().await;
+                });
+            }
+            // Not waited for: the next second begins now.
+            tokio::spawn(async move { self.read().await });
+        }
+        .boxed()
+    }
+
+    fn now(&self) -> Instant {
+        (self.gateway.clock)().monotonic
+    }
+}

@@ -1,0 +1,16 @@
+//! Notifications from providers: their proof, duplicates, and the listener's service. Nothing here reads what a
+//! notification says: a proven one makes the gateway ask the provider, no more.
+
+mod event_ids;
+mod hmac;
+mod hook;
+mod proof;
+mod service;
+mod settings;
+mod signature;
+mod template;
+
+pub(super) use hook::Hooks;
+pub use service::hooks_service;
+pub use settings::{Digest, Encoding, HmacSettings, HookSettings, ProofSettings, SecretHeader};
+pub use template::Template;

@@ -1,0 +1,98 @@
+//! A signature by HMAC, checked while the body arrives: the body is never held as a whole.
+
+use aws_lc_rs::hmac;
+use http::request::Parts;
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use subtle::{Choice, ConstantTimeEq};
+
+use super::settings::{Digest, HmacSettings};
+use super::signature::Signatures;
+
+/// From here on, a time of signing is in milliseconds.
+const MILLISECONDS: i64 = 100_000_000_000;
+
+/// A provider's signatures and the keys that make them.
+#[derive(Debug)]
+pub(super) struct Hmac {
+    settings: HmacSettings,
+    keys: Vec<hmac::Key>,
+}
+
+/// One notification whose body is arriving.
+pub(super) struct Signing {
+    /// One for each key.
+    contexts: Vec<hmac::Context>,
+    /// What is signed behind the body; `None` where the body is not signed.
+    after: Option<Vec<u8>>,
+    given: Vec<Vec<u8>>,
+}
+
+impl Hmac {
+    pub(super) fn new(settings: HmacSettings) -> Self {
+        let algorithm = match settings.digest {
+            Digest::Sha256 => hmac::HMAC_SHA256,
+            Digest::Sha512 => hmac::HMAC_SHA512,
+            Digest::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        };
+        let keys = settings.keys.iter().map(|key| hmac::Key::new(algorithm, key.expose_secret())).collect();
+        Self { settings, keys }
+    }
+
+    /// Begins to check a notification; `None` when it is refused whatever its body is.
+    pub(super) fn begin(&self, request: &Parts, now: Timestamp) -> Option<Signing> {
+        let Signatures { given, timestamp } = Signatures::of(request, &self.settings)?;
+        if given.is_empty() || timestamp.is_some_and(|timestamp| !self.is_in_time(timestamp, now)) {
+            return None;
+        }
+        let around = self.settings.signed.fill(request, timestamp)?;
+        let begun = |key| {
+            let mut context = hmac::Context::with_key(key);
+            context.update(&around.before);
+            context
+        };
+        Some(Signing { contexts: self.keys.iter().map(begun).collect(), after: around.after, given })
+    }
+
+    /// Whether the time of signing is near ours.
+    fn is_in_time(&self, timestamp: &[u8], now: Timestamp) -> bool {
+        let Some(signed_at) = parse_time(timestamp) else { return false };
+        now.duration_since(signed_at).unsigned_abs() <= self.settings.tolerance
+    }
+}
+
+fn parse_time(text: &[u8]) -> Option<Timestamp> {
+    let is_number = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let number: i64 = std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()?;
+    if number >= MILLISECONDS {
+        Timestamp::from_millisecond(number).ok()
+    } else {
+        Timestamp::from_second(number).ok()
+    }
+}
+
+impl Signing {
+    /// Adds a part of the body.
+    pub(super) fn add(&mut self, part: &[u8]) {
+        if self.after.is_some() {
+            self.contexts.iter_mut().for_each(|context| context.update(part));
+        }
+    }
+
+    /// Whether one of the signatures is of one of the keys, in a time that does not depend on which.
+    pub(super) fn holds(self) -> bool {
+        let Self { contexts, after, given } = self;
+        let mut holds = Choice::from(0);
+        for mut context in contexts {
+            context.update(&after.clone().unwrap_or_default());
+            let expected = context.sign();
+            for signature in &given {
+                holds |= expected.as_ref().ct_eq(signature);
+            }
+        }
+        holds.into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

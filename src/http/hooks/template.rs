@@ -1,0 +1,185 @@
+//! What a provider signs: a text with places for the body, the time, headers and parts of the query.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::header::HeaderName;
+use http::request::Parts;
+use url::form_urlencoded;
+
+/// A text with places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+    text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Body,
+    Timestamp,
+    Header(HeaderName),
+    Query(String),
+}
+
+/// A text that is no template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no template")]
+pub struct TemplateError;
+
+/// The text around the body.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Around {
+    pub(super) before: Vec<u8>,
+    /// `None` where the body is not signed.
+    pub(super) after: Option<Vec<u8>>,
+}
+
+impl Template {
+    /// What may stand in a template, for people.
+    pub const EXPECTED: &'static str =
+        "a text with {body} at most once, {timestamp}, {header.NAME} and {query.NAME}";
+
+    /// The body alone.
+    #[must_use]
+    pub fn body() -> Self {
+        Self { parts: vec![Part::Body], text: "{body}".to_owned() }
+    }
+
+    /// Whether the time of signing is part of it.
+    #[must_use]
+    pub fn has_timestamp(&self) -> bool {
+        self.parts.contains(&Part::Timestamp)
+    }
+
+    /// Fills every place but the body; `None` when the request lacks a value, or a part of its query is ambiguous.
+    pub(super) fn fill(&self, request: &Parts, timestamp: Option<&[u8]>) -> Option<Around> {
+        let mut around = Around::default();
+        for part in &self.parts {
+            let text = match part {
+                Part::Text(text) => text.as_bytes().to_vec(),
+                Part::Body => {
+                    around.after = Some(Vec::new());
+                    continue;
+                }
+                Part::Timestamp => timestamp?.to_vec(),
+                Part::Header(name) => header(request, name)?,
+                Part::Query(name) => query(request, name)?.into_bytes(),
+            };
+            around.after.as_mut().unwrap_or(&mut around.before).extend(text);
+        }
+        Some(around)
+    }
+}
+
+/// A header that is sent twice is one list.
+fn header(request: &Parts, name: &HeaderName) -> Option<Vec<u8>> {
+    let lines: Vec<&[u8]> = request.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
+    (!lines.is_empty()).then(|| lines.join(b", ".as_slice()))
+}
+
+fn query(request: &Parts, name: &str) -> Option<String> {
+    let pairs = form_urlencoded::parse(request.uri.query()?.as_bytes());
+    let mut values = pairs.filter(|(given, _)| given == name);
+    let (_, value) = values.next()?;
+    values.next().is_none().then(|| value.into_owned())
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let (mut parts, mut rest) = (Vec::new(), text);
+        while let Some((before, opened)) = rest.split_once('{') {
+            let (name, after) = opened.split_once('}').ok_or(TemplateError)?;
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(Part::parse(name)?);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        let bodies = parts.iter().filter(|part| **part == Part::Body).count();
+        let is_legal = bodies <= 1 && !text.is_empty() && !texts(&parts).any(|text| text.contains('}'));
+        if is_legal { Ok(Self { parts, text: text.to_owned() }) } else { Err(TemplateError) }
+    }
+}
+
+fn texts(parts: &[Part]) -> impl Iterator<Item = &String> {
+    parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None })
+}
+
+impl Part {
+    fn parse(name: &str) -> Result<Self, TemplateError> {
+        match name.split_once('.') {
+            None if name == "body" => Ok(Self::Body),
+            None if name == "timestamp" => Ok(Self::Timestamp),
+            Some(("header", name)) => name.parse().map(Self::Header).map_err(|_| TemplateError),
+            Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
+            _ => Err(TemplateError),
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let request = http::Request::builder().uri(uri);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn filled(template: &str, uri: &str, headers: &[(&str, &str)]) -> Option<(String, Option<String>)> {
+        let template: Template = template.parse().unwrap();
+        let around = template.fill(&parts(uri, headers), Some(b"17"))?;
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Some((text(around.before), around.after.map(text)))
+    }
+
+    #[test]
+    fn places_are_filled_around_the_body() {
+        let some = |before: &str, after: Option<&str>| Some((before.to_owned(), after.map(str::to_owned)));
+
+        assert_eq!(filled("{body}", "/", &[]), some("", Some("")));
+        assert_eq!(filled("v1.{timestamp}.{body}", "/", &[]), some("v1.17.", Some("")));
+        assert_eq!(filled("{body}{timestamp}!", "/", &[]), some("", Some("17!")));
+        let mercado = "id:{query.data.id};request-id:{header.X-Request-Id};ts:{timestamp};";
+        let headers = [("x-request-id", "r-1")];
+        assert_eq!(
+            filled(mercado, "/?data.id=12%20a", &headers),
+            some("id:12 a;request-id:r-1;ts:17;", None)
+        );
+        assert_eq!(filled(mercado, "/?data.id=1", &[]), None, "without the header");
+        assert_eq!(filled(mercado, "/?id=1", &headers), None, "without the part of the query");
+        assert_eq!(filled(mercado, "/?data.id=1&data.id=2", &headers), None, "given twice");
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused() {
+        for text in [
+            "",
+            "{",
+            "{body",
+            "body}",
+            "{Body}",
+            "{x}",
+            "{header.}",
+            "{header.a b}",
+            "{query.}",
+            "{body}{body}",
+        ] {
+            assert_eq!(text.parse::<Template>(), Err(TemplateError), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Notifications that a balance has changed, as the providers send them: by Basic authentication for the Brazilian
+//! platform, by a signature for Mexico. `pluggo` documents none, and a declared kind has none.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::drift::{Change, drift};
+use super::kind::Kind;
+use super::state::State;
+
+/// The user of Basic authentication.
+pub const WEBHOOK_USER: &str = "sandbox";
+/// Between two changes while the amounts drift.
+const DRIFT_INTERVAL: Duration = Duration::from_secs(15);
+/// A balance that nobody has asked for in this time does not move: nobody would see it.
+const ATTENTION: Duration = Duration::from_mins(1);
+/// The pauses before a notification that was not taken is sent again.
+const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
+/// The providers' own.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where notifications go, and what proves them.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// The receiver.
+    pub address: SocketAddr,
+    /// The path there.
+    pub path: String,
+    /// The password of Basic authentication, or the key of the signature.
+    pub secret: String,
+}
+
+/// Sends a notification after each change, and changes the amounts by itself while they drift.
+pub(super) async fn notify(state: Arc<State>, webhook: Webhook) {
+    loop {
+        let changed = state.changed.notified();
+        if timeout(DRIFT_INTERVAL, changed).await.is_err() && !move_amounts(&state) {
+            continue;
+        }
+        let (kind, webhook) = (state.kind, webhook.clone());
+        tokio::spawn(async move { deliver(kind, &webhook).await });
+    }
+}
+
+/// Moves one balance a little; false while nothing drifts or nobody asks.
+fn move_amounts(state: &State) -> bool {
+    let mut changing = state.lock();
+    let changing = &mut *changing;
+    if !changing.settings.drift || !changing.calls.has_balance_call_within(ATTENTION) {
+        return false;
+    }
+    let change = Change::random(&mut changing.random);
+    if let Some(balance) = changing.book.find_mut(None, None) {
+        drift(state.kind, balance, change);
+    }
+    true
+}
+
+/// Sends one notification until it is taken, or given up.
+async fn deliver(kind: Kind, webhook: &Webhook) {
+    let id = format!("{:032x}", fastrand::u128(..));
+    let request = request(kind, webhook, &id);
+    for pause in RETRIES {
+        if let Ok(Ok(true)) = timeout(TIMEOUT, send(webhook.address, &request)).await {
+            return;
+        }
+        sleep(pause).await;
+    }
+}
+
+async fn send(address: SocketAddr, request: &str) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.starts_with("HTTP/1.1 2"))
+}
+
+fn request(kind: Kind, webhook: &Webhook, id: &str) -> String {
+    let body = body(kind, id);
+    let proof = match kind {
+        Kind::NtxpayMx => {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, webhook.secret.as_bytes());
+            let tag = hmac::sign(&key, body.as_bytes());
+            let hex: Vec<String> = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("X-NTXPay-Signature: sha256={}\r\nx-event-id: {id}", hex.concat())
+        }
+        Kind::NtxpayBr | Kind::Avista | Kind::Pluggo | Kind::Declared => {
+            let pair = STANDARD.encode(format!("{WEBHOOK_USER}:{}", webhook.secret));
+            format!("Authorization: Basic {pair}")
+        }
+    };
+    let Webhook { address, path, .. } = webhook;
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{proof}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// What the providers document; a receiver that trusts the balance alone reads none of it.
+fn body(kind: Kind, id: &str) -> String {
+    let body = match kind {
+        Kind::NtxpayMx => serde_json::json!({
+            "event": "transaction.cash_in.settled", "transactionId": id, "status": "settled",
+            "currency": "MXN",
+        }),
+        Kind::NtxpayBr | Kind::Avista | Kind::Pluggo | Kind::Declared => serde_json::json!({
+            "event": "cash_in", "status": "CONFIRMED", "transactionType": "PIX",
+            "movementType": "CREDIT", "transactionId": id,
+        }),
+    };
+    body.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_proves_itself_as_documented() {
+        let webhook = Webhook {
+            address: ([127, 0, 0, 1], 1).into(),
+            path: "/hooks/x".to_owned(),
+            secret: "s3cret".to_owned(),
+        };
+
+        let brazil = request(Kind::NtxpayBr, &webhook, "1");
+        let mexico = request(Kind::NtxpayMx, &webhook, "1");
+
+        assert!(brazil.contains("\r\nAuthorization: Basic c2FuZGJveDpzM2NyZXQ=\r\n"), "{brazil}");
+        assert!(mexico.contains("\r\nX-NTXPay-Signature: sha256="), "{mexico}");
+        assert!(mexico.contains("\r\nx-event-id: 1\r\n"), "{mexico}");
+        for request in [brazil, mexico] {
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod assembly;
 mod build_info;
 mod error;
+mod files;
 mod kubernetes;
 mod lasting;
 mod live;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
@@ -40,11 +42,14 @@ use sharing::Sharing;
 use watches::Watches;
 
 pub use error::BuildError;
+pub use files::raise_open_files;
 pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
 pub use record::{RecordError, record};
 
 /// Longest wait for the last traces: a hanging collector must not delay a restart.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a reload that still runs when the last connection has closed.
+const LAST_RELOAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// The reloading task, or its result if nothing reloads.
 type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 
@@ -78,6 +83,7 @@ impl App {
         config: Config,
         dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
+        let config = files::fitted(config);
         let metrics = Arc::new(Metrics::new(VERSION, REVISION)?);
         let tracer =
             config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;
@@ -110,6 +116,7 @@ impl App {
             dropped_log_lines: Arc::new(dropped_log_lines),
         };
         reload::note_success(&metrics);
+        metrics.set_certificate_expiries(config.own_expiries());
         let bound = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted);
         Ok(Self {
             api_addr: bound(&api, settings.api),
@@ -236,8 +243,11 @@ impl App {
             None => 0,
         };
 
-        // Reloads ended when the drain began. Each task can fail only by a panic, which is logged.
-        if let (Ok(end), Ok(Lasting { tracer, sharing, .. })) = (stages.await, reloads.await) {
+        // Reloads end when the drain begins; one that blocks in a file does not keep the process. Each task can fail only
+        // by a panic, which is logged.
+        let end = stages.await;
+        let reloads = timeout(LAST_RELOAD_TIMEOUT, reloads).await;
+        if let (Ok(end), Ok(Ok(Lasting { tracer, sharing, .. }))) = (end, reloads) {
             if let Some(tracer) = tracer {
                 // Traces that the collector does not accept in time are dropped.
                 let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);

@@ -121,7 +121,11 @@ fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// The runtime of a command that uses the network.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+/// Runs a command that uses the network. A thread that still blocks when it ends, such as in the look-up of a name,
+/// does not keep the process.
+fn block_on<T>(command: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let output = runtime.block_on(command);
+    runtime.shutdown_background();
+    Ok(output)
 }

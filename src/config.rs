@@ -37,6 +37,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use jiff::Timestamp;
 use toml::de::DeTable;
 
 pub use account::AccountConfig;
@@ -52,7 +53,7 @@ use crate::http::{CallerSettings, HookSettings, ServerSettings};
 use crate::shared::SharedSettings;
 use crate::trace::TraceSettings;
 use kinds::Kinds;
-use reading::{Outcome, Read, Reading};
+use reading::{Expiries, Outcome, Read, Reading};
 use section::Section;
 use source::Sources;
 
@@ -81,6 +82,7 @@ pub struct Config {
     masked: String,
     sources: Sources,
     unread: Vec<Unread>,
+    expiries: Expiries,
 }
 
 impl Config {
@@ -94,6 +96,23 @@ impl Config {
     #[must_use]
     pub fn masked(&self) -> &str {
         &self.masked
+    }
+
+    /// Certificates that have expired, or expire within 30 days.
+    #[must_use]
+    pub fn expiring(&self, now: Timestamp) -> Vec<Remark> {
+        warnings::expiring(&self.expiries, now)
+    }
+
+    /// When each certificate that the gateway itself shows expires, by its key; trusted ones are left out.
+    pub fn own_expiries(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        let own = |key: &str| {
+            let name = key.strip_suffix(".certificate")?;
+            let is_pair =
+                matches!(name, "server.tls" | "server.hooks_tls") || name.ends_with(".client_identity");
+            if is_pair { Some(name.len()) } else { Some(key.len()).filter(|_| name.starts_with("accounts.")) }
+        };
+        self.expiries.iter().filter_map(move |(key, at)| Some((&key[..own(key)?], *at)))
     }
 
     /// Sources that a reload could not read, and that keep their old contents.
@@ -188,11 +207,11 @@ fn parse_as(
     }
     let reading = Reading::new(env, purpose);
     let config = read(Section::root(document.get_ref(), &reading));
-    let Outcome { mistakes, warnings, masked, sources, unread } = reading.into_outcome();
+    let Outcome { mistakes, warnings, masked, sources, unread, expiries } = reading.into_outcome();
     match config {
         Ok(config) if mistakes.is_empty() => {
             let warnings = warnings.into_iter().chain(warnings::across(&config)).collect();
-            Ok(Config { warnings, masked, sources, unread, ..config })
+            Ok(Config { warnings, masked, sources, unread, expiries, ..config })
         }
         _ => Err((ConfigErrors::new(file, mistakes), Box::new(sources))),
     }
@@ -251,6 +270,7 @@ fn read(mut root: Section<'_>) -> Read<Config> {
         masked: String::new(),
         sources: Sources::default(),
         unread: Vec::new(),
+        expiries: Expiries::default(),
     })
 }
 

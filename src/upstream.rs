@@ -71,6 +71,8 @@ pub struct UpstreamSettings {
     pub max_age: MaxAge,
     /// The account in the shared store, if there is one.
     pub shared: Option<Arc<SharedAccount>>,
+    /// False when nothing may be asked for it.
+    pub is_enabled: bool,
 }
 
 /// One account's way to its provider.
@@ -81,12 +83,13 @@ pub struct Upstream {
     credentials: Arc<Credentials>,
     balances: Vec<Balance>,
     max_age: MaxAge,
-    tokens: Arc<Tokens>,
+    tokens: Arc<Tokens<Self>>,
     gate: Gate,
     shared: Option<Arc<SharedAccount>>,
     /// Holds that concern every balance of the account.
     holds: Arc<Holds>,
     mismatch_logged: Arc<Mutex<Option<Instant>>>,
+    is_enabled: bool,
     /// Where one answer holds every balance, and there are several.
     whole: Option<Arc<WholeAnswers>>,
 }
@@ -126,6 +129,7 @@ impl Upstream {
             tokens: Arc::default(),
             holds: Arc::default(),
             mismatch_logged: Arc::default(),
+            is_enabled: settings.is_enabled,
         }
     }
 
@@ -149,6 +153,7 @@ impl Upstream {
             && Arc::ptr_eq(&self.provider, &settings.provider)
             && selectors.eq(&settings.selectors)
             && self.max_age == settings.max_age
+            && self.is_enabled == settings.is_enabled
             && self.shared.as_ref().map(Arc::as_ptr) == settings.shared.as_ref().map(Arc::as_ptr)
         {
             return Arc::clone(self);
@@ -178,8 +183,9 @@ impl Upstream {
             next.credentials = Arc::clone(&self.credentials);
         }
         let next = Arc::new(next);
-        // The renewals of the old way end with it.
-        if let Some(token) = next.tokens.live(now) {
+        // Tokens that reads under way still bring are renewed on the new way, too.
+        next.tokens.renew_on(&next);
+        if let Some(token) = next.tokens.live(now).filter(|_| next.is_enabled && !self.is_enabled) {
             next.renew_ahead(token);
         }
         next

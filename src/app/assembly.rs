@@ -68,6 +68,10 @@ pub(super) async fn reconfigured(
     });
     let next = gateway.reconfigured(accounts.collect(), providers, cache);
     for account in &config.accounts {
+        let old = gateway.account(account.settings.name.as_str());
+        if old.is_some_and(|old| !old.has_identity_of(&account.settings)) {
+            next.forget_balances(&account.settings.name).await;
+        }
         if has_new_secret(account, config, before) {
             next.forget_refusals(&account.settings.name).await;
         }
@@ -133,6 +137,7 @@ fn upstream_settings(
         selectors: settings.balances.iter().map(|balance| balance.selector.clone()).collect(),
         max_age: settings.limits.max_age,
         shared: shared.map(in_store),
+        is_enabled: settings.is_enabled,
     })
 }
 

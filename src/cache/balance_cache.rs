@@ -8,12 +8,13 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use moka::ops::compute::Op;
 
 use super::entry::Entry;
 use super::listeners::{Listener, Listeners};
 use super::marks::{IDLE_LIFE, Marks};
 use super::question::{Question, Terms};
+use moka::ops::compute::Op;
+
 use crate::domain::{
     Answer, BalanceKey, Clock, Demand, DigestState, Failure, Moment, Order, Priority, Snapshot, UpstreamError,
 };
@@ -30,6 +31,8 @@ pub struct BalanceCache {
     pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>, DigestState>,
     /// Time of the last invalidation of each balance; kept while an older snapshot may still be cached.
     pub(super) marks: Marks,
+    /// Time of the last change of each balance's credentials.
+    pub(super) changed_credentials: Marks,
     /// The shared store, if configured.
     pub(super) shared: Option<Arc<Shared>>,
     pub(super) clock: Clock,
@@ -65,6 +68,7 @@ impl BalanceCache {
                 .time_to_idle(IDLE_LIFE)
                 .build_with_hasher(DigestState::default()),
             marks: Marks::default(),
+            changed_credentials: Marks::default(),
             shared: None,
             clock,
             reads: Reads::default(),
@@ -156,15 +160,22 @@ impl BalanceCache {
         now
     }
 
-    /// Forgets a failure because of refused credentials; everything else stays.
+    /// Forgets a failure because of refused credentials, also that of a read which ends at the same time; everything else
+    /// stays.
     pub async fn forget_refusal(&self, key: &BalanceKey) {
-        let entry = self.entries.entry_by_ref(key);
-        entry
-            .and_compute_with(|entry| async move {
-                let forgotten = entry.and_then(|entry| entry.into_value().without_refusal());
-                forgotten.map_or(Op::Nop, |entry| Op::Put(Arc::new(entry)))
-            })
-            .await;
+        // Before the look: a read that stores its entry after the look finds the mark.
+        self.changed_credentials.invalidate(&[*key], (self.clock)().monotonic);
+        if let Some(entry) = self.entries.get(key).await {
+            entry.forget_refusal();
+        }
+    }
+
+    /// Drops what is stored of these balances; what reads under way still bring is too old for everybody.
+    pub async fn remove(&self, keys: &[BalanceKey]) {
+        self.marks.invalidate(keys, (self.clock)().monotonic);
+        for key in keys {
+            self.entries.invalidate(key).await;
+        }
     }
 
     /// Stores, behind, what a read of another balance brought along at this instant; never over a younger snapshot.
@@ -246,6 +257,10 @@ impl BalanceCache {
             let init = cache.read_once(question, priority, origin, read);
             let entry = cache.entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
             let is_own = entry.is_fresh();
+            let changed = cache.changed_credentials.get(&question.key, clock().monotonic);
+            if changed.is_some_and(|changed| entry.value().was_sent_by(changed.at)) {
+                entry.value().forget_refusal();
+            }
             Round { question, entry: entry.into_value(), is_own }
         });
         round.await.unwrap_or_else(|_| Round {

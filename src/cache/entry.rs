@@ -22,6 +22,8 @@ pub(super) struct Entry {
     last: LastRead,
     /// Whether a background refresh runs; cleared when it ends in any way.
     is_refreshing: AtomicBool,
+    /// Whether the credentials changed after a read failed because of them.
+    is_refusal_forgotten: AtomicBool,
     /// The span of the last read, for links from its waiters.
     trace: Option<ReadTrace>,
 }
@@ -85,6 +87,7 @@ impl Entry {
             snapshot,
             last: LastRead { priority, sent_at, turn, is_elsewhere, failure, has_age },
             is_refreshing: AtomicBool::new(false),
+            is_refusal_forgotten: AtomicBool::new(false),
             trace: None,
         }
     }
@@ -99,15 +102,14 @@ impl Entry {
         self.trace.as_ref()
     }
 
-    /// The entry without a failure because of refused credentials; `None` if it has no such failure.
-    pub(super) fn without_refusal(&self) -> Option<Self> {
-        let failure = self.last.failure?;
-        (failure.error == UpstreamError::Refused).then(|| Self {
-            snapshot: self.snapshot.clone(),
-            last: LastRead { failure: None, ..self.last },
-            is_refreshing: AtomicBool::new(false),
-            trace: self.trace.clone(),
-        })
+    /// Forgets a failure because of refused credentials: they have changed.
+    pub(super) fn forget_refusal(&self) {
+        self.is_refusal_forgotten.store(true, Ordering::Release);
+    }
+
+    /// Whether the last read was sent at this instant or before.
+    pub(super) fn was_sent_by(&self, instant: Instant) -> bool {
+        self.last.sent_at <= instant
     }
 
     pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
@@ -127,7 +129,8 @@ impl Entry {
 
     /// How the last read failed, if it did.
     pub(super) fn failure(&self) -> Option<Failure> {
-        self.last.failure
+        let is_forgotten = self.is_refusal_forgotten.load(Ordering::Acquire);
+        self.last.failure.filter(|failure| !(is_forgotten && failure.error == UpstreamError::Refused))
     }
 
     /// The answer without a read: an acceptable snapshot, or a held failure.
@@ -139,7 +142,7 @@ impl Entry {
         if let Some(snapshot) = self.snapshot.as_ref().filter(within) {
             return Some(Ok(Arc::clone(snapshot)));
         }
-        self.last.failure.filter(|failure| failure.holds_at(now.monotonic)).map(Err)
+        self.failure().filter(|failure| failure.holds_at(now.monotonic)).map(Err)
     }
 
     /// The answer for a caller that waited for this entry; `None` means one more round.
@@ -155,7 +158,7 @@ impl Entry {
         if !question.demand.may_join(self.last.sent_at, self.last.turn) {
             return None;
         }
-        match self.last.failure {
+        match self.failure() {
             // Refused at a smaller share of the budget than this caller may use.
             Some(failure)
                 if failure.error == UpstreamError::BudgetExhausted && self.last.priority < priority =>
@@ -185,7 +188,7 @@ impl Entry {
     /// Whether the question needs a read. For a read without a waiting caller, a failure that is not held also defers the
     /// next try.
     pub(super) fn needs_read(&self, question: &Question, priority: Priority, now: Moment) -> bool {
-        let retry_at = self.last.failure.and_then(|failure| failure.retry_at);
+        let retry_at = self.failure().and_then(|failure| failure.retry_at);
         let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);
         (is_worth_it || priority > Priority::Background) && self.settled(question, now).is_none()
     }

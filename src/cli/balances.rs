@@ -32,16 +32,17 @@ pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
         Ok(client) => client,
         Err(error) => return super::misused(&error),
     };
-    match super::runtime() {
-        Ok(runtime) if arguments.watch => runtime.block_on(watch(&client, arguments.json)),
-        Ok(runtime) => match runtime.block_on(ask(&client)) {
-            Ok(answer) if answer.is_complete => show(&answer, arguments.json, ""),
-            Ok(answer) => {
-                show(&answer, arguments.json, "");
-                ExitCode::FAILURE
-            }
-            Err(error) => super::failed(&error),
-        },
+    if arguments.watch {
+        let watched = super::block_on(watch(&client, arguments.json));
+        return watched.unwrap_or_else(|error| super::failed(&error));
+    }
+    match super::block_on(ask(&client)) {
+        Ok(Ok(answer)) if answer.is_complete => show(&answer, arguments.json, ""),
+        Ok(Ok(answer)) => {
+            show(&answer, arguments.json, "");
+            ExitCode::FAILURE
+        }
+        Ok(Err(error)) => super::failed(&error),
         Err(error) => super::failed(&error),
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::ConfigFile;
 use crate::app::{self, BuildError, IssuerResult, LiveResult, StoreResult};
+use crate::clock;
 use crate::domain::{BalanceType, Currency};
 
 #[derive(Debug, clap::Args)]
@@ -27,17 +28,15 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         Err(code) => return code,
     };
     let printed = super::print(config.masked());
-    for warning in config.warnings() {
+    for warning in config.warnings().iter().chain(&config.expiring(clock::now().wall)) {
         super::complain(&format!("warning: {warning}"));
     }
     if !arguments.live || printed != ExitCode::SUCCESS {
         return printed;
     }
-    let tried = super::runtime().map(|runtime| {
-        runtime.block_on(async {
-            let balances = app::read_once(&config).await?;
-            Ok::<_, BuildError>((balances, app::try_issuer(&config).await, app::try_store(&config).await))
-        })
+    let tried = super::block_on(async {
+        let balances = app::read_once(&config).await?;
+        Ok::<_, BuildError>((balances, app::try_issuer(&config).await, app::try_store(&config).await))
     });
     match tried {
         Ok(Ok((results, issuer, store))) => report(&results, issuer.as_ref(), store.as_ref()),

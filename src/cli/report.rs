@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &ReportArguments) -> ExitCode {
         Ok(client) => client,
         Err(error) => return super::misused(&error),
     };
-    let report = super::runtime().map(|runtime| runtime.block_on(ask(&client, arguments.format)));
+    let report = super::block_on(ask(&client, arguments.format));
     match report {
         Ok(Ok(report)) => deliver(&report, arguments),
         Ok(Err(error)) => super::failed(&error),

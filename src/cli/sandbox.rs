@@ -47,11 +47,7 @@ pub(super) fn run(arguments: &SandboxArguments) -> ExitCode {
         Err(error) => return super::failed(&error),
     };
     let dropped = telemetry.dropped_lines();
-    let runtime = match super::runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return super::failed(&error),
-    };
-    runtime.block_on(serve_sandbox(arguments, dropped))
+    super::block_on(serve_sandbox(arguments, dropped)).unwrap_or_else(|error| super::failed(&error))
 }
 
 async fn serve_sandbox(

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
 use super::ConfigFile;
-use crate::app::App;
+use crate::app::{App, raise_open_files};
 use crate::config::{Config, Level, Watcher};
 use crate::shutdown::{Hangups, Signals};
 use crate::telemetry;
@@ -22,8 +22,7 @@ pub(super) fn run(file: &ConfigFile) -> ExitCode {
     let (dropped, set_level) = (telemetry.dropped_lines(), telemetry.set_level());
     let set_level = move |level| set_level(filter(level));
     let watcher = Watcher::new(&file.path, &config);
-    let served =
-        super::runtime().and_then(|runtime| runtime.block_on(serve(config, watcher, dropped, set_level)));
+    let served = super::block_on(serve(config, watcher, dropped, set_level)).and_then(|served| served);
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => super::failed(&error),
@@ -48,6 +47,7 @@ async fn serve(
 ) -> std::io::Result<()> {
     // Before anything slow: without its handler, SIGTERM kills the process.
     let (mut signals, hangups) = (Signals::install()?, Hangups::install()?);
+    raise_open_files();
     let app = App::build(config, dropped_log_lines).map_err(std::io::Error::other)?;
     until_second_signal(app.reloading(watcher, hangups, set_log_level), &mut signals).await;
     Ok(())

@@ -11,6 +11,7 @@ use super::reading::Read;
 use super::secret::{MASK, Secret, text};
 use super::section::{Setting, Value};
 use super::source::{FilePath, Source};
+use crate::upstream::CertificateFacts;
 
 /// Base64 characters per line of PEM (RFC 7468).
 const LINE: usize = 64;
@@ -29,7 +30,7 @@ impl Setting for SentCertificate {
                     "expected certificates alone, but {source} holds a private key, and its contents are sent"
                 ));
             }
-            Ok(pem(&certificates(contents, source)?).into())
+            Ok(pem(&certificates(value, contents, source)?).into())
         })?;
         Ok(Self(pem))
     }
@@ -48,7 +49,7 @@ impl Setting for Certificate {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let pem = Source::read(value)?
-            .understood(value, |contents, source| Ok(pem(&certificates(contents, source)?).into()))?;
+            .understood(value, |contents, source| Ok(pem(&certificates(value, contents, source)?).into()))?;
         Ok(Self(pem))
     }
 
@@ -124,7 +125,7 @@ impl Setting for Authority {
     fn read(value: &Value<'_>) -> Read<Self> {
         let file = FilePath::read(value)?;
         let pem = Source::File(file.0.clone()).understood(value, |contents, source| {
-            certificates(contents, source)?;
+            certificates(value, contents, source)?;
             Ok(contents.to_vec())
         })?;
         Ok(Self { file, pem })
@@ -136,7 +137,11 @@ impl Setting for Authority {
 }
 
 /// Parses the certificates. At least one is required, and TLS must accept each.
-fn certificates(pem: &[u8], source: &Source) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(
+    value: &Value<'_>,
+    pem: &[u8],
+    source: &Source,
+) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut roots = RootCertStore::empty();
     let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -151,6 +156,10 @@ fn certificates(pem: &[u8], source: &Source) -> Result<Vec<CertificateDer<'stati
     }
     if certificates.is_empty() {
         return Err(format!("expected a certificate in PEM in {source}{}", hint(pem)));
+    }
+    let expiries = certificates.iter().filter_map(|certificate| CertificateFacts::read(certificate));
+    if let Some(first) = expiries.map(|facts| facts.not_after).min() {
+        value.note_expiry(first);
     }
     Ok(certificates)
 }

@@ -1,10 +1,11 @@
 //! The state of one reading: the environment, the messages so far, and the effective text.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::Purpose;
@@ -19,6 +20,9 @@ pub(super) struct Reported;
 /// A value, or a reported mistake.
 pub(super) type Read<T> = Result<T, Reported>;
 
+/// When the first certificate at each key expires.
+pub(super) type Expiries = BTreeMap<String, Timestamp>;
+
 /// The state that all parts of one reading share.
 pub(super) struct Reading<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
@@ -31,6 +35,7 @@ pub(super) struct Reading<'a> {
     /// False when a configuration is checked without the contents of files and variables.
     reads_sources: bool,
     unread: RefCell<Vec<Unread>>,
+    expiries: RefCell<Expiries>,
     /// The account whose first body is recorded.
     recorded_account: Option<&'a str>,
     /// Paths below which no old secret is kept, because it would be sent to another place than before.
@@ -47,6 +52,7 @@ pub(super) struct Outcome {
     pub(super) masked: String,
     pub(super) sources: Sources,
     pub(super) unread: Vec<Unread>,
+    pub(super) expiries: Expiries,
 }
 
 impl<'a> Reading<'a> {
@@ -70,6 +76,7 @@ impl<'a> Reading<'a> {
                 Purpose::Start | Purpose::Reload(_) | Purpose::WithoutSecrets => None,
             },
             unread: RefCell::default(),
+            expiries: RefCell::default(),
             moved: RefCell::default(),
         }
     }
@@ -82,6 +89,11 @@ impl<'a> Reading<'a> {
     /// Whether the contents of files and variables are read.
     pub(super) fn reads_sources(&self) -> bool {
         self.reads_sources
+    }
+
+    /// Records when the first certificate at a key expires.
+    pub(super) fn note_expiry(&self, key: &str, not_after: Timestamp) {
+        self.expiries.borrow_mut().insert(key.to_owned(), not_after);
     }
 
     /// Records the destination of the secrets below a place. If it changed since the last load, no old secret is kept.
@@ -113,6 +125,7 @@ impl<'a> Reading<'a> {
             masked: self.masked.into_inner(),
             sources: self.sources.into_inner(),
             unread: self.unread.into_inner(),
+            expiries: self.expiries.into_inner(),
         }
     }
 

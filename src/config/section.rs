@@ -5,6 +5,7 @@
 use std::cell::RefMut;
 use std::path::Path;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretSlice};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -48,6 +49,11 @@ impl<'a> Value<'a> {
     /// Looks up an environment variable.
     pub(super) fn env(&self, name: &str) -> Option<String> {
         self.reading.env(name)
+    }
+
+    /// Notes when the first certificate here expires.
+    pub(super) fn note_expiry(&self, not_after: Timestamp) {
+        self.reading.note_expiry(&self.place.path, not_after);
     }
 
     /// Whether the contents of files and variables are read.

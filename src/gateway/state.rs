@@ -74,6 +74,15 @@ impl Gateway {
         }
     }
 
+    /// Drops what is stored of an account whose identity has changed. It may have had this identity before.
+    pub async fn forget_balances(&self, account: &AccountName) {
+        let Some(account) = self.accounts.get(account) else { return };
+        let keys: Vec<_> = account.balances().iter().map(|slot| slot.key).collect();
+        self.cache.remove(&keys).await;
+        // Where the store does not answer, its snapshots are too old by the mark.
+        self.cache.invalidate_everywhere(&keys).await;
+    }
+
     /// Every provider, sorted by name.
     pub fn providers(&self) -> impl Iterator<Item = &Arc<UpstreamProvider>> {
         self.providers.values()

@@ -9,7 +9,8 @@ mod tests;
 
 use std::sync::{Arc, OnceLock};
 
-use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, Registry, TextEncoder};
+use jiff::Timestamp;
+use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use super::error::MetricsError;
 use super::events::{EventFamilies, HookMetrics, StreamMetrics};
@@ -60,6 +61,7 @@ pub struct Metrics {
     config_reloads: IntCounterVec,
     /// `config_last_reload_success_timestamp_seconds`.
     pub config_last_reload_success: Gauge,
+    certificate_expiry: IntGaugeVec,
 }
 
 fn last_reload_success(registry: &Registry) -> Result<Gauge, MetricsError> {
@@ -69,6 +71,11 @@ fn last_reload_success(registry: &Registry) -> Result<Gauge, MetricsError> {
     )?;
     registry.register(Box::new(gauge.clone()))?;
     Ok(gauge)
+}
+
+fn certificate_expiry(make: &Maker<'_>) -> Result<IntGaugeVec, MetricsError> {
+    let help = "When the first certificate at a configuration key expires, in Unix seconds.";
+    make.gauges("certificate_expiry_timestamp_seconds", help, &["name"])
 }
 
 impl Metrics {
@@ -165,6 +172,7 @@ impl Metrics {
             )?,
             http_in_flight: in_flight,
             config_last_reload_success: last_reload_success(&registry)?,
+            certificate_expiry: certificate_expiry(&make)?,
             registry: registry.clone(),
             shared_state: OnceLock::new(),
             process: process::registry()?,
@@ -173,6 +181,14 @@ impl Metrics {
         Self::start_at_zero(&metrics.connections_refused, &ConnectionRefusal::ALL);
         Self::start_at_zero(&metrics.config_reloads, &ReloadResult::ALL);
         Ok(metrics)
+    }
+
+    /// Shows when certificates expire, by the configuration key that names them, in place of those before.
+    pub fn set_certificate_expiries<'a>(&self, expiries: impl Iterator<Item = (&'a str, Timestamp)>) {
+        self.certificate_expiry.reset();
+        for (key, not_after) in expiries {
+            self.certificate_expiry.with_label_values(&[key]).set(not_after.as_second());
+        }
     }
 
     /// Counts a reload.

@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpStream as StdTcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream},
     sync::Arc,
     time::Duration,
 };
@@ -21,6 +21,7 @@ use super::{
     peer::Peer,
     settings::ListenerSettings,
     tls::TlsSettings,
+    wire,
     workers::Workers,
 };
 use crate::{
@@ -70,9 +71,15 @@ struct Acceptor<S> {
 /// # Errors
 /// When the address is in use or not permitted.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    let (socket, address) = match address {
+        SocketAddr::V4(_) => (TcpSocket::new_v4()?, address),
+        // `[::]` is every address, with IPv4 or without. Where the kernel has no IPv6, IPv4 is all there is.
+        SocketAddr::V6(_) => match TcpSocket::new_v6() {
+            Err(_) if address.ip().is_unspecified() => {
+                (TcpSocket::new_v4()?, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
+            }
+            socket => (socket?, address),
+        },
     };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -124,8 +131,7 @@ impl<S: Answers> Acceptor<S> {
             self.site.refused(ConnectionRefusal::Limit);
             return;
         }
-        // TCP_NODELAY speeds up small answers; a socket without it still works.
-        let _ = stream.set_nodelay(true);
+        wire::prepare(&stream);
         let (accepted, peer, site) = (Instant::now(), Peer(peer), self.site.clone());
         let place = self.workers.place();
         let runtime = place.runtime().clone();

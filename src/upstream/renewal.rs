@@ -133,9 +133,13 @@ impl Upstream {
         Ok(())
     }
 
-    /// Renews a token when its time comes and it was used, while it is the one in use; one task per token.
+    /// Renews a token when its time comes and it was used, while it is the one in use; one task per token. It is renewed
+    /// on the way of the configuration that is in force then.
     pub(super) fn renew_ahead(self: &Arc<Self>, token: Arc<Token>) {
-        let account = Arc::downgrade(self);
+        if !self.tokens.has_way() {
+            self.tokens.renew_on(self);
+        }
+        let tokens = Arc::clone(&self.tokens);
         tokio::spawn(async move {
             tokio::time::sleep_until(token.renew_at.into()).await;
             // One that nobody uses is not renewed, and its life ends here.
@@ -143,7 +147,7 @@ impl Upstream {
                 return;
             }
             let (mut pause, longest) = RETRY_PAUSES;
-            while let Some(account) = account.upgrade()
+            while let Some(account) = tokens.way()
                 && account.wants_renewal(&token)
             {
                 if account.renew(&token).await.is_ok() {
@@ -157,7 +161,7 @@ impl Upstream {
     }
 
     fn wants_renewal(&self, token: &Arc<Token>) -> bool {
-        self.tokens.is_current(token) && token.is_live(self.provider.now().monotonic)
+        self.is_enabled && self.tokens.is_current(token) && token.is_live(self.provider.now().monotonic)
     }
 
     /// One renewal ahead of time. Its failure holds nothing, since the old token lives; unless the provider asked

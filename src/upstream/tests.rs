@@ -110,7 +110,15 @@ impl Setup {
         let provider = Arc::new(UpstreamProvider::new(self.settings, None, handles).unwrap());
         let account = AccountName::parse("a").unwrap();
         let (selectors, max_age) = (self.selectors, MaxAge::CEILING);
-        let settings = UpstreamSettings { account, provider, credential, selectors, max_age, shared: None };
+        let settings = UpstreamSettings {
+            account,
+            provider,
+            credential,
+            selectors,
+            max_age,
+            shared: None,
+            is_enabled: true,
+        };
         (metrics, Arc::new(Upstream::new(settings)))
     }
 }

@@ -2,7 +2,7 @@
 //! expires. The calls themselves are made by `Upstream`; this file decides when.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -85,12 +85,14 @@ fn renewal_after(life: Duration) -> Duration {
 }
 
 /// The token of one account, if it has one, and the turn to ask for the next.
-#[derive(Debug, Default)]
-pub(super) struct Tokens {
+#[derive(Debug)]
+pub(super) struct Tokens<W> {
     state: Mutex<State>,
     /// Held while one read asks; the others wait here and then find its token.
     pub(super) asking: tokio::sync::Mutex<()>,
     refused_renewal: Mutex<Option<Instant>>,
+    /// The way on which tokens are renewed ahead: the one of the last configuration.
+    way: Mutex<Weak<W>>,
 }
 
 #[derive(Debug, Default)]
@@ -114,7 +116,18 @@ impl State {
     }
 }
 
-impl Tokens {
+impl<W> Default for Tokens<W> {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            refused_renewal: Mutex::default(),
+            way: Mutex::default(),
+        }
+    }
+}
+
+impl<W> Tokens<W> {
     /// The live token.
     pub(super) fn live(&self, now: Instant) -> Option<Arc<Token>> {
         self.state().live(now).cloned()
@@ -186,6 +199,21 @@ impl Tokens {
         state.before.take_if(is_refused);
     }
 
+    /// Renews tokens on this way from now on.
+    pub(super) fn renew_on(&self, way: &Arc<W>) {
+        *self.way.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(way);
+    }
+
+    /// The way on which tokens are renewed; `None` once the account is gone.
+    pub(super) fn way(&self) -> Option<Arc<W>> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
+    /// Whether there is a way.
+    pub(super) fn has_way(&self) -> bool {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
+    }
+
     /// Takes the turn of a renewal caused by a 401, or says how long none may be made.
     pub(super) fn take_refused_renewal(&self, now: Instant) -> Result<(), Duration> {
         let mut last = self.refused_renewal.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_expired_token_is_not_used() {
-        let (tokens, now) = (Tokens::default(), clock::now());
+        let (tokens, now) = (Tokens::<()>::default(), clock::now());
         tokens.store(issued(600), now);
 
         assert!(tokens.use_live(now.later_by(Duration::from_secs(599)).monotonic).is_some());
@@ -239,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_401_drops_only_the_token_it_was_sent_with() {
-        let (tokens, now) = (Tokens::default(), clock::now());
+        let (tokens, now) = (Tokens::<()>::default(), clock::now());
         let old = tokens.store(issued(600), now);
         let new = tokens.store(issued(600), now);
 
@@ -252,7 +280,7 @@ mod tests {
 
     #[test]
     fn renewals_caused_by_a_401_are_ten_seconds_apart() {
-        let (tokens, now) = (Tokens::default(), clock::now().monotonic);
+        let (tokens, now) = (Tokens::<()>::default(), clock::now().monotonic);
         let second = Duration::from_secs(1);
 
         assert_eq!(tokens.take_refused_renewal(now), Ok(()));
@@ -263,7 +291,7 @@ mod tests {
     /// Issue 14, item 15.
     #[test]
     fn a_new_token_that_is_refused_leaves_the_one_before_it_in_use() {
-        let (tokens, now) = (Tokens::default(), clock::now());
+        let (tokens, now) = (Tokens::<()>::default(), clock::now());
         let later = |milliseconds| (now.later_by(Duration::from_millis(milliseconds))).monotonic;
         let old = tokens.store(issued(60), now);
         tokens.accepted(&old);
@@ -281,7 +309,7 @@ mod tests {
 
     #[test]
     fn new_tokens_that_are_refused_for_ten_seconds_are_refused_credentials() {
-        let (tokens, now) = (Tokens::default(), clock::now());
+        let (tokens, now) = (Tokens::<()>::default(), clock::now());
         let first = tokens.store(issued(60), now);
         assert!(tokens.is_settling(&first, now.monotonic));
 

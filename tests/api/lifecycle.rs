@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -505,4 +505,30 @@ fn a_wrong_command_line_is_a_usage_error() {
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(!stderr.is_empty());
     }
+}
+
+/// Issue 14, item 24: nothing that blocks keeps the process. A pipe without a writer blocks as a silent name server does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_blocks_does_not_keep_the_process() {
+    let site = Site::new("drain_delay = \"0s\"").await;
+    let mut gateway = site.serve().await;
+    let secret = site.folder.0.join("client_secret");
+    fs::remove_file(&secret).unwrap();
+    assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
+    // It opens once somebody reads, and is kept open, so that the reader waits for ever.
+    let open = || fs::OpenOptions::new().write(true).custom_flags(NON_BLOCKING).open(&secret);
+    eventually("the gateway looks at the file", || async { open().is_ok_and(kept) }).await;
+
+    gateway.signal("TERM");
+
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+/// `O_NONBLOCK` on Linux.
+const NON_BLOCKING: i32 = 0o4000;
+
+/// Keeps a file open to the end of the tests.
+fn kept(file: fs::File) -> bool {
+    std::mem::forget(file);
+    true
 }

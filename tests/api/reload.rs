@@ -289,7 +289,7 @@ async fn another_client_certificate_ends_the_hold_of_what_was_refused_before() {
     );
     site.rewrite(AMPLE, &identity);
     let gateway = site.serve().await;
-    site.provider.queue(Fault::on_balance(FaultKind::RefuseToken { status: 403 }).times(2));
+    site.provider.queue(Fault::on_token(FaultKind::status(403)));
     balance(&gateway).await.assert_problem(502, "provider_refused_credentials");
     balance(&gateway).await.assert_problem(502, "provider_refused_credentials");
 
@@ -328,6 +328,23 @@ async fn another_identity_is_another_balance() {
     assert_eq!(after.status, 200, "{after:?}");
     assert_ne!(after.body, before.body);
     assert_eq!(after.header("cache-status"), "balance-gateway; fwd=uri-miss; fwd-status=200; stored");
+}
+
+/// Issue 14, item 32: identity A, then B, then A again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_that_comes_back_finds_nothing_of_its_own() {
+    let site = site().await;
+    let gateway = site.serve().await;
+    let before = balance(&gateway).await;
+    let (first, second) = ("balance_path = \"/api/balance\"", "balance_path = \"/balance\"");
+
+    hang_up(&gateway, &site, first, second).await;
+    balance(&gateway).await;
+    hang_up(&gateway, &site, second, first).await;
+    let after = balance(&gateway).await;
+
+    assert_eq!((before.status, after.status), (200, 200), "{after:?}");
+    assert_ne!(after.body, before.body, "{after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::files::{
-    BASE, CALLER, EXAMPLE, Kustomization, MONITORING, SECRETS, SECRETS_MODE, SERVICE_ACCOUNTS, SHARED, items,
-    word,
+    BASE, CALLER, EXAMPLE, Kustomization, MONITORING, PLACEHOLDER, SECRETS, SECRETS_MODE, SERVICE_ACCOUNTS,
+    SHARED, items, word,
 };
 
 /// For what comes after the drain: the last log lines, the exit.
@@ -160,4 +160,32 @@ fn the_user_is_that_of_the_image() {
     let security = at(&deployment(), POD, "/securityContext").clone();
 
     assert!(dockerfile.contains(&format!("\nUSER {}:{}\n", security["runAsUser"], security["runAsGroup"])));
+}
+
+/// Issue 14, item 31: a secret that was never replaced is refused and never sent.
+#[test]
+fn a_placeholder_is_no_secret_that_the_gateway_takes() {
+    for (overlay, path) in
+        [(&EXAMPLE, "secret.yaml"), (&EXAMPLE, "report-secret.yaml"), (&SHARED, "secret.yaml")]
+    {
+        let secret = overlay.manifest(path);
+        let Value::Object(placeholders) = &secret["stringData"] else { panic!("{path}") };
+
+        assert!(!placeholders.is_empty(), "{path}");
+        for (name, placeholder) in placeholders {
+            assert!(word(placeholder).contains(PLACEHOLDER), "{path}: {name}");
+        }
+    }
+}
+
+/// Issue 14, item 31.
+#[test]
+fn names_are_asked_for_as_they_are_and_listeners_take_every_family() {
+    let options = items(&deployment()["spec"]["template"]["spec"]["dnsConfig"]["options"]).to_vec();
+    assert_eq!((word(&options[0]["name"]), word(&options[0]["value"])), ("ndots", "2"));
+
+    for path in ["base", "overlays/example", "overlays/shared"] {
+        let text = std::fs::read_to_string(format!("config/kubernetes/{path}/gateway.toml")).unwrap();
+        assert!(text.contains("\napi = \"[::]:8080\"\nops = \"[::]:9090\"\n"), "{path}");
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::files::{BASE, SHARED, items, text, word};
+use crate::files::{BASE, PLACEHOLDER, SHARED, items, text, word};
 
 const DOCS: &str = include_str!("../../docs/replicas.md");
 const POD: &str = "/spec/template/spec";
@@ -21,7 +21,7 @@ fn labels() -> Value {
 /// The words of the line in `users.acl` that begins with this.
 fn user(name: &str) -> Vec<String> {
     let secret = SHARED.manifest("valkey-secret.yaml");
-    let users = word(&secret["stringData"]["users.acl"]).to_owned();
+    let users = word(&secret["stringData"]["users.acl"]).replace(PLACEHOLDER, "stand-in-for-shared-url");
     let line = users.lines().find_map(|line| line.strip_prefix(&format!("user {name} ")));
     line.unwrap().split(' ').map(str::to_owned).collect()
 }

@@ -919,3 +919,57 @@ fn a_snapshot_found_again_in_the_store_gets_no_younger_and_an_older_one_replaces
         assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * kept, "{number}");
     }
 }
+
+fn refused_credentials() -> Failure {
+    Failure { error: UpstreamError::Refused, ..held(SECOND * 30) }
+}
+
+/// Issue 14, item 33: the forgetting is not lost.
+#[tokio::test]
+async fn a_refusal_that_arrives_after_the_credentials_changed_is_forgotten() {
+    let mut balance = Balance::new();
+    let caller = balance.ask(NONE);
+    let read = balance.next_read().await;
+
+    balance.cache.forget_refusal(&balance.key).await;
+    read.fail(refused_credentials());
+
+    assert_eq!(failure(caller).await, refused_credentials(), "it was refused");
+    let next = balance.ask(NONE);
+    balance.next_read().await.succeed();
+    assert!(got(next).await.result.is_ok(), "and the next caller asks again");
+}
+
+/// Issue 14, item 33: the read is not lost.
+#[tokio::test]
+async fn a_read_that_ends_while_a_refusal_is_forgotten_is_kept() {
+    let mut balance = Balance::failed(refused_credentials()).await;
+    balance.cache.forget_refusal(&balance.key).await;
+    let caller = balance.ask(NONE);
+    let read = balance.next_read().await;
+    let forgetting = {
+        let (cache, key) = (balance.cache.clone(), balance.key);
+        tokio::spawn(async move { cache.forget_refusal(&key).await })
+    };
+    read.succeed();
+
+    assert!(got(caller).await.result.is_ok());
+    got(forgetting).await;
+
+    assert_eq!(balance.stored_at().await, Some(now()));
+    assert_eq!(balance.sent().await, 2);
+}
+
+/// Issue 14, item 32: also what a read of the earlier identity brings.
+#[tokio::test]
+async fn a_removed_balance_is_read_again() {
+    let mut balance = Balance::known().await;
+    advance(SECOND);
+
+    balance.cache.remove(&[balance.key]).await;
+
+    assert_eq!(balance.stored_at().await, None);
+    let caller = balance.ask(NONE);
+    balance.next_read().await.succeed();
+    assert_eq!(requested_at(caller).await, now());
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::app;
-use crate::cli::{complain, failed, print, runtime};
+use crate::cli::{block_on, complain, failed, print};
 use crate::config;
 
 /// Only the owner reads and writes.
@@ -24,7 +24,7 @@ pub(super) fn run(path: &Path, account: &str, file: &Path) -> ExitCode {
     if file.exists() {
         return refused(&format!("{} exists and is not touched", file.display()));
     }
-    let recorded = runtime().map(|runtime| runtime.block_on(app::record(&config, &chosen.settings.name)));
+    let recorded = block_on(app::record(&config, &chosen.settings.name));
     match recorded {
         Ok(Ok(body)) => save(file, &body),
         Ok(Err(error)) => refused(&error.to_string()),

@@ -99,3 +99,44 @@ fn a_secret_readable_by_others_is_named() {
         assert_warnings(&LEAST.replace("env = \"TOKEN\"", &format!("file = {file:?}")), &expected);
     }
 }
+
+/// Issue 14, item 21.
+#[test]
+fn certificates_that_expire_soon_are_named() {
+    let folder = Folder::new();
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2026, 3, 31);
+    let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    let (certificate, ca) = (folder.file("client.pem", &pem), folder.file("ca.pem", &pem));
+    let text = with(
+        "token = { env = \"TOKEN\" }",
+        &format!(
+            "client_id = {{ env = \"TOKEN\" }}\nclient_secret = {{ env = \"TOKEN\" }}\n\
+             certificate = {{ file = {certificate:?} }}"
+        ),
+    );
+    let text = text.replace("[providers.p]", &format!("[providers.p]\nextra_ca = {ca:?}"));
+    let config = parse(&text).unwrap();
+    let expiring = |now: &str| {
+        let remarks = config.expiring(now.parse().unwrap());
+        remarks.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+
+    assert!(expiring("2026-02-28T23:59:59Z").is_empty());
+    let at = "2026-03-31T00:00:00Z";
+    let soon = ["accounts.a.certificate", "providers.p.extra_ca"];
+    assert_eq!(
+        expiring("2026-03-01T00:00:00Z"),
+        soon.map(|key| format!("{key}: the certificate expires at {at}"))
+    );
+    assert_eq!(
+        expiring("2026-03-31T00:00:01Z"),
+        soon.map(|key| format!("{key}: the certificate expired at {at}"))
+    );
+    let own: Vec<_> = config.own_expiries().map(|(key, at)| (key.to_owned(), at.to_string())).collect();
+    assert_eq!(
+        own,
+        [("accounts.a.certificate".to_owned(), at.to_owned())],
+        "what is trusted is none of ours"
+    );
+}

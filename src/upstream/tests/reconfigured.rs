@@ -12,6 +12,7 @@ fn rotated(account: &Account, credential: Credential, keeps_identity: bool) -> A
         selectors: upstream.balances.iter().map(|balance| balance.selector.clone()).collect(),
         max_age: upstream.max_age,
         shared: None,
+        is_enabled: true,
     };
     upstream.reconfigured(settings, keeps_identity)
 }
@@ -200,6 +201,7 @@ async fn an_old_secret_is_not_tried_at_another_token_endpoint() {
             selectors: selectors(Kind::NtxpayBr),
             max_age: MaxAge::CEILING,
             shared: None,
+            is_enabled: true,
         },
         true,
     );
@@ -210,4 +212,73 @@ async fn an_old_secret_is_not_tried_at_another_token_endpoint() {
     let bodies: Vec<String> = elsewhere.calls().into_iter().map(|call| call.body).collect();
     assert_eq!(bodies.len(), 1, "the old secret was tried, too: {bodies:?}");
     assert!(bodies[0].contains("not known there"));
+}
+
+/// The account as it is, but switched on or off.
+fn switched(account: &Account, upstream: &Arc<Upstream>, is_enabled: bool) -> Arc<Upstream> {
+    let secret = account.provider.credentials().client_secret;
+    let settings = UpstreamSettings {
+        account: upstream.account.clone(),
+        provider: Arc::clone(&upstream.provider),
+        credential: client(account, &secret),
+        selectors: selectors(Kind::NtxpayBr),
+        max_age: upstream.max_age,
+        shared: None,
+        is_enabled,
+    };
+    upstream.reconfigured(settings, true)
+}
+
+/// Issue 14, item 25. Lives of 2 s, renewed after 1 s.
+#[tokio::test]
+async fn a_switched_off_account_renews_no_token() {
+    let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
+    account.provider.set_token_life(2);
+    account.read(0).await.unwrap();
+
+    let off = switched(&account, &account.upstream, false);
+    tokio::time::sleep(SECOND * 2).await;
+    let calls = account.calls();
+    let on = switched(&account, &off, true);
+    on.read(0, Order::alone(Priority::Demanded)).await.result.unwrap();
+
+    let (ok, token) = (("balance", Some(200)), ("token", Some(201)));
+    assert_eq!(calls, [token, ok]);
+    assert_eq!(account.calls(), [token, ok, token, ok]);
+}
+
+/// Issue 14, item 32.
+#[tokio::test]
+async fn a_token_that_a_read_under_way_brings_after_a_reload_is_renewed_ahead() {
+    let mut setup = Setup::new(Kind::NtxpayBr).with_client();
+    setup.settings.retries = 0;
+    let account = setup.start(Kind::NtxpayBr).await;
+    account.provider.set_token_life(2);
+    account.queue([Fault::on_token(FaultKind::Delay { ms: 200 })]);
+    let reading = account.spawn_read(0);
+    until(|| account.in_flight() == 1).await;
+
+    let settings = ProviderSettings { retries: 7, ..account.upstream.provider.settings.clone() };
+    let provider = account.upstream.provider.reconfigured(settings, None).unwrap();
+    let secret = account.provider.credentials().client_secret;
+    let upstream = account.upstream.reconfigured(
+        UpstreamSettings {
+            account: account.upstream.account.clone(),
+            provider,
+            credential: client(&account, &secret),
+            selectors: selectors(Kind::NtxpayBr),
+            max_age: MaxAge::CEILING,
+            shared: None,
+            is_enabled: true,
+        },
+        true,
+    );
+    reading.await.unwrap().result.unwrap();
+    let Account { provider, upstream: old, .. } = account;
+    drop(old);
+
+    provider.wait_for_calls(3).await;
+
+    assert!(upstream.token_expiry().is_some());
+    assert!(provider.calls()[2].path_and_query.ends_with("/token"), "renewed ahead");
 }

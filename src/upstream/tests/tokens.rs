@@ -156,7 +156,7 @@ async fn refused_credentials_hold_the_account_for_thirty_seconds() {
 
 fn never_accepted() -> Arc<Token> {
     let issued = credentials::Issued { authorisation: Authorisation::Bearer("t".into()), life: SECOND * 60 };
-    Tokens::default().store(issued, clock::now())
+    Tokens::<()>::default().store(issued, clock::now())
 }
 
 #[tokio::test]

@@ -118,6 +118,7 @@ pub(crate) fn upstream(
     let keys: Vec<_> = (0..BALANCES).map(super::world::key).collect();
     Arc::new(Upstream::new(UpstreamSettings {
         shared: Some(shared.account(&account, &keys)),
+        is_enabled: true,
         account,
         provider,
         credential: Credential::Static(Authorisation::Bearer("the only one".into())),

@@ -3,6 +3,7 @@
 mod assembly;
 mod build_info;
 mod error;
+mod files;
 mod kubernetes;
 mod lasting;
 mod live;
@@ -41,6 +42,7 @@ use sharing::Sharing;
 use watches::Watches;
 
 pub use error::BuildError;
+pub use files::raise_open_files;
 pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
 pub use record::{RecordError, record};
 
@@ -81,6 +83,7 @@ impl App {
         config: Config,
         dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
+        let config = files::fitted(config);
         let metrics = Arc::new(Metrics::new(VERSION, REVISION)?);
         let tracer =
             config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;

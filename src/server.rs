@@ -2,15 +2,18 @@
 //! It serves any service and is independent of balances.
 
 mod connection;
+mod delivery;
 mod listener;
 mod open_ended;
 mod peer;
 mod peer_timeouts;
 mod settings;
 mod tls;
+mod wire;
 mod workers;
 
 pub use connection::Answers;
+pub use delivery::Delivery;
 pub use listener::{Drained, Entrance, bind, serve};
 pub use open_ended::OpenEnded;
 pub use peer::Peer;

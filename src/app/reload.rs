@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::error::BuildError;
 use super::lasting::Lasting;
 use super::watches::Watches;
-use super::{assembly, kubernetes};
+use super::{assembly, files, kubernetes};
 use crate::auth::ServiceAccounts;
 use crate::clock;
 use crate::config::{Change, Config, Level, Watcher};
@@ -95,6 +95,7 @@ impl Reloader {
     }
 
     async fn apply(&mut self, config: Config) -> Result<(), BuildError> {
+        let config = files::fitted(config);
         let api = self.api.current();
         let tracer = match (&config.tracing, &self.lasting.tracer) {
             (Some(settings), Some(tracer)) if tracer.settings() == settings => Some(tracer.clone()),

@@ -28,6 +28,7 @@ use super::state::{Api, OpenAccount};
 use crate::domain::{Moment, RetryAfter};
 use crate::live::Live;
 use crate::metrics::AuthFailure;
+use crate::server::Delivery;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -72,6 +73,7 @@ async fn admitted(
     let answer = answer_caller(live, &mut known, router, arrival, request).await;
     let Known { api, caller } = known;
     let mut response = answer.unwrap_or_else(answer::from_router);
+    response.extensions_mut().get_or_insert_default::<Delivery>().is_known = true;
     let headers = response.headers_mut();
     headers.insert(RATE_LIMIT_POLICY, caller.policy());
     headers.insert(RATE_LIMIT, caller.state(now));

@@ -56,19 +56,11 @@ impl Arrival {
 
     /// The account of a path that has one.
     pub(super) fn account(&self) -> Result<&OpenAccount, Problem> {
-        self.admitted()?.account()
+        self.admitted()?.account.as_deref().ok_or_else(|| defect("a path without an account"))
     }
 
-    /// The request as it was admitted.
-    pub(super) fn admitted(&self) -> Result<&Admitted, Problem> {
+    fn admitted(&self) -> Result<&Admitted, Problem> {
         self.admitted.as_ref().ok_or_else(|| defect("a request that was not admitted"))
-    }
-}
-
-impl Admitted {
-    /// The account of a path that has one.
-    pub(super) fn account(&self) -> Result<&OpenAccount, Problem> {
-        self.account.as_deref().ok_or_else(|| defect("a path without an account"))
     }
 }
 

@@ -19,11 +19,12 @@ pub(super) async fn dispatch(
     admitted: Admitted,
     request: &mut Request,
 ) -> Result<Response, Problem> {
+    let arrival = arrival.admitted_as(admitted);
     // The router answers HEAD like GET, without the body.
     if arrival.route == Route::Balance && request.method() == Method::GET {
-        return balance::answer(arrival, &admitted, request.uri(), request.headers()).await;
+        return balance::answer(&arrival, request.uri(), request.headers()).await;
     }
-    request.extensions_mut().insert(arrival.admitted_as(admitted));
+    request.extensions_mut().insert(arrival);
     Ok(through_router(router, request).await)
 }
 

@@ -3,8 +3,9 @@
 //! hyper's own header timeout would also cut idle connections and costs a timer per request; `pace` has both bounds.
 
 mod answer;
+mod stream_task;
 
-use std::{convert::Infallible, error::Error, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{error::Error, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use http_body::Body;
@@ -13,7 +14,7 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::AsyncRead,
     net::TcpStream,
@@ -25,11 +26,13 @@ use tokio_util::either::Either;
 pub use answer::Answers;
 
 use super::{
+    delivery::Delivery,
     open_ended::OpenEnded,
     peer::Peer,
     peer_timeouts::{Exchange, Pace, Paced, Protocol},
     settings::ListenerSettings,
     tls::TlsSettings,
+    wire::Transport,
 };
 use crate::{
     live::Live,
@@ -37,11 +40,18 @@ use crate::{
     shutdown::Shutdown,
 };
 use answer::{AnswerBody, refused_head};
+use stream_task::StreamTasks;
 
 /// The size of a head, request line included; in HTTP/2 the size that HPACK unpacks to.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
 /// A head's fields; for HTTP/1 it is hyper's default, which keeps them on the stack.
 const MAX_FIELDS: usize = 100;
+/// HTTP/2 only: requests at once on one connection.
+const MAX_STREAMS: u32 = 100;
+/// HTTP/2 only: bytes of one request's body that a peer may send ahead. Bodies over 4 KiB are refused.
+const STREAM_WINDOW: u32 = 16 * 1024;
+/// HTTP/2 only: the same for all requests of a connection. 64 KiB less one is the protocol's least.
+const CONNECTION_WINDOW: u32 = 64 * 1024;
 /// HTTP/2 only: a dead peer is detected after two of these, long before `idle_timeout`.
 const PING: Duration = Duration::from_secs(20);
 /// After accepting has stopped, for a connection without a byte: more than a first request needs to follow its
@@ -59,9 +69,6 @@ pub(super) struct Site<S> {
     pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) shutdown: Shutdown,
 }
-
-/// The byte stream. TLS is boxed, because it would enlarge every connection.
-type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// One connection of a site.
 struct Conversation<S> {
@@ -150,17 +157,21 @@ impl<S: Answers> Conversation<S> {
             self.drive(Pin::new(&mut connection), http1::Connection::graceful_shutdown, may_close).await;
         let is_unreadable = ended.is_err_and(|error| error.is_parse());
         self.end(is_unreadable);
-        if is_unreadable {
+        // The peer of an unread body may still send it.
+        if is_unreadable || self.pace.had_body() {
             linger(connection.into_parts().io.into_inner()).await;
         }
     }
 
     async fn serve_http2(&self, io: Paced<Transport>) {
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let connection = http2::Builder::new(StreamTasks)
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
             .keep_alive_timeout(PING)
             .max_header_list_size(MAX_HEAD_BYTES)
+            .max_concurrent_streams(MAX_STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
         let connection = std::pin::pin!(connection);
         // GOAWAY still accepts requests that are on their way.
@@ -201,7 +212,7 @@ impl<S: Answers> Conversation<S> {
     fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<AnswerBody<S::Body>>, Infallible>> + use<S> {
+    ) -> impl Future<Output = Result<Response<AnswerBody<S::Body>>, h2::Error>> + use<S> {
         let mut exchange = Exchange::begin(&self.pace, !request.body().is_end_stream());
         // HTTP/1 does not come this far with it; there the connection ends, so it does here.
         let is_refused = request.headers().len() > MAX_FIELDS;
@@ -210,17 +221,23 @@ impl<S: Answers> Conversation<S> {
         }
         let (service, peer) = (self.site.service.clone(), self.peer);
         async move {
-            let is_http1 = request.version() < Version::HTTP_2;
+            let protocol =
+                if request.version() < Version::HTTP_2 { Protocol::Http1 } else { Protocol::Http2 };
             let mut response =
                 if is_refused { refused_head() } else { service.answer(request, peer).await.map(Some) };
             if response.extensions().get::<OpenEnded>().is_some() {
                 exchange.open_end();
             }
-            let must_leave = exchange.answer(Instant::now(), is_refused);
-            if must_leave && is_http1 {
+            let delivery = response.extensions_mut().remove::<Delivery>().unwrap_or_default();
+            if exchange.is_too_much(delivery) {
+                return Err(h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM));
+            }
+            stream_task::bound(delivery.taken_by.map(Instant::from_std));
+            let must_leave = exchange.answer(Instant::now(), is_refused, delivery, protocol);
+            if must_leave && protocol == Protocol::Http1 {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| AnswerBody::new(body, exchange)))
+            Ok(response.map(|body| AnswerBody::new(body, exchange, protocol)))
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
     peer::Peer,
     settings::ListenerSettings,
     tls::TlsSettings,
+    wire,
     workers::Workers,
 };
 use crate::{
@@ -130,8 +131,7 @@ impl<S: Answers> Acceptor<S> {
             self.site.refused(ConnectionRefusal::Limit);
             return;
         }
-        // TCP_NODELAY speeds up small answers; a socket without it still works.
-        let _ = stream.set_nodelay(true);
+        wire::prepare(&stream);
         let (accepted, peer, site) = (Instant::now(), Peer(peer), self.site.clone());
         let place = self.workers.place();
         let runtime = place.runtime().clone();

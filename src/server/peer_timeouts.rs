@@ -4,9 +4,10 @@
 //! alone: when it fires, the real deadline is looked at. A keep-alive connection therefore serves requests without
 //! touching the timer, at two looks at the clock each.
 
+mod answers;
 mod heads;
 mod pace;
 mod stream;
 
-pub(super) use pace::{Exchange, Pace, Protocol};
+pub(super) use pace::{Exchange, HandOver, Pace, Protocol};
 pub(super) use stream::Paced;

@@ -644,7 +644,7 @@ async fn an_unknown_path_is_404() {
     ] {
         gateway.get(path).await.assert_problem(404, "not_found");
     }
-    for path in ["/", "/v10", "/nothing"] {
+    for path in ["/v10", "/nothing"] {
         gateway.send("GET", path, None, &[]).await.assert_problem(404, "not_found");
     }
 }

@@ -12,6 +12,7 @@ mod balances;
 mod balances_command;
 mod browser;
 mod callers;
+mod ceiling;
 mod clients;
 mod clocks;
 mod coalescing;

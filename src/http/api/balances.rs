@@ -41,8 +41,7 @@ fn write(batch: &Batch<'_>, arrival: &Arrival) -> Response {
     ]
     .concat();
     let mut response = Response::new(Body::from(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    batch.write_headers(headers);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    batch.mark(&mut response);
     response
 }

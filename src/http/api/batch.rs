@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use http::header::{AGE, CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::header::{AGE, CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
 
 use super::item::Item;
@@ -18,6 +18,7 @@ use crate::http::caller::Caller;
 use crate::http::problem::{self, Problem};
 use crate::http::query::Query;
 use crate::http::state::{Api, OpenAccount};
+use crate::server::Delivery;
 
 /// A batch stops waiting this long before the whole-request deadline, to have time to write what it has.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -94,13 +95,16 @@ impl<'a> Batch<'a> {
         missing
     }
 
-    /// The headers of a batch: `no-store`, and the age of its oldest balance.
-    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
+    /// Marks a batch: `no-store`, the age of its oldest balance, and when that reaches the ceiling.
+    pub(crate) fn mark<B>(&self, response: &mut http::Response<B>) {
+        let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let ages = self.items.iter().filter_map(|(_, result)| Some(result.as_ref().ok()?.1));
-        if let Some(oldest) = ages.max() {
+        let served = || self.items.iter().filter_map(|(item, result)| Some((item, result.as_ref().ok()?)));
+        if let Some(oldest) = served().map(|(_, (_, age))| *age).max() {
             headers.insert(AGE, HeaderValue::from(rounded_up(oldest)));
         }
+        let taken_by = served().map(|(item, (found, age))| item.taken_by(found, *age)).min();
+        response.extensions_mut().get_or_insert_default::<Delivery>().taken_by = taken_by;
     }
 }
 

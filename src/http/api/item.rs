@@ -1,10 +1,11 @@
 //! One balance of an answer: chosen, looked up, counted and written.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
 use super::reply::{self, Served};
+use crate::clock;
 use crate::domain::{Moment, Wish, rounded_up};
 use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
 use crate::http::answer::{self, Response};
@@ -17,6 +18,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::state::{Api, OpenAccount};
 use crate::metrics::Label;
+use crate::server::Delivery;
 
 /// The balance that `currency` and `type` choose.
 pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a BalanceSlot, Problem> {
@@ -75,7 +77,12 @@ impl Item<'_> {
         let result = self.serve(api, caller, asked).await;
         let outcome = self.count(&result, asked);
         let mut response = match &result {
-            Ok((found, age)) => write(found, *age),
+            Ok((found, age)) => {
+                let mut response = write(found, *age);
+                let delivery = response.extensions_mut().get_or_insert_default::<Delivery>();
+                delivery.taken_by = Some(self.taken_by(found, *age));
+                response
+            }
             Err(refusal) => answer::from_router(self.problem(*refusal)),
         };
         if api.is_noted() {
@@ -96,6 +103,14 @@ impl Item<'_> {
     /// The age of the snapshot; `None` if it has expired.
     pub(crate) fn age(&self, found: &Found, now: Moment) -> Option<Duration> {
         found.age(self.open.account.limits(), now)
+    }
+
+    /// When the answer reaches the ceiling: by then the caller must have taken it.
+    pub(crate) fn taken_by(&self, found: &Found, age: Duration) -> Instant {
+        let max_age = self.open.account.limits().max_age.get();
+        let by_monotonic = found.snapshot.requested_at().monotonic + max_age;
+        // A wall clock that stepped ahead makes a balance older.
+        by_monotonic.min(clock::monotonic() + max_age.saturating_sub(age))
     }
 
     /// Counts what the caller gets.

@@ -58,7 +58,7 @@ async fn answer(request: Request) -> Result<Response, Problem> {
     {
         headers.insert(CONTENT_DISPOSITION, file_name);
     }
-    batch.write_headers(headers);
+    batch.mark(&mut response);
     Ok(response)
 }
 

@@ -2,18 +2,19 @@
 
 use std::{
     convert::Infallible,
+    io::IoSlice,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::{BoxError, Service};
 
 use crate::server::peer::Peer;
-use crate::server::peer_timeouts::Exchange;
+use crate::server::peer_timeouts::{Exchange, HandOver, Protocol};
 
 /// What answers requests. A tower service that cannot fail does; it finds the peer among a request's extensions.
 pub trait Answers: Clone + Send + Sync + 'static {
@@ -28,10 +29,46 @@ pub trait Answers: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
 }
 
-/// An answer's body, which ends the exchange when hyper has taken all of it or gives it up.
+/// An answer's body. The exchange ends when its last bytes are written, or given up.
 pub(super) struct AnswerBody<B> {
     body: Option<B>,
-    exchange: Exchange,
+    /// Goes along with the last bytes.
+    exchange: Option<Exchange>,
+    _hand_over: Option<HandOver>,
+}
+
+/// Bytes of an answer, until hyper or h2 has written them.
+pub(super) struct AnswerData<D> {
+    data: D,
+    exchange: Option<Exchange>,
+}
+
+impl<D: Buf> Buf for AnswerData<D> {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.data.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, count: usize) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.note_written();
+        }
+        self.data.advance(count);
+    }
+
+    fn copy_to_bytes(&mut self, len: usize) -> Bytes {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.note_written();
+        }
+        self.data.copy_to_bytes(len)
+    }
 }
 
 impl<S, B> Answers for S
@@ -55,28 +92,37 @@ where
 }
 
 impl<B> AnswerBody<B> {
-    pub(super) fn new(body: Option<B>, exchange: Exchange) -> Self {
-        Self { body, exchange }
+    pub(super) fn new(body: Option<B>, exchange: Exchange, protocol: Protocol) -> Self {
+        let hand_over = if protocol == Protocol::Http2 { exchange.hand_over() } else { None };
+        Self { body, exchange: Some(exchange), _hand_over: hand_over }
     }
 }
 
 impl<B: Body + Unpin> Body for AnswerBody<B> {
-    type Data = B::Data;
+    type Data = AnswerData<B::Data>;
     type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
         let this = self.get_mut();
         let polled = match &mut this.body {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
+            Some(body) => ready!(Pin::new(body).poll_frame(cx)),
+            None => None,
         };
-        if matches!(polled, Poll::Ready(None)) {
-            this.exchange.end();
-        }
-        polled
+        let Some(frame) = polled else {
+            if let Some(exchange) = &this.exchange {
+                exchange.end();
+            }
+            return Poll::Ready(None);
+        };
+        let is_last = this.is_end_stream();
+        let data = |data| {
+            let exchange = if is_last { this.exchange.take() } else { None };
+            AnswerData { data, exchange }
+        };
+        Poll::Ready(Some(frame.map(|frame| frame.map_data(data))))
     }
 
     fn is_end_stream(&self) -> bool {

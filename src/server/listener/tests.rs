@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::server::Delivery;
 
 /// Every wait of a test ends by then, also on a machine with much else to do.
 const SOON: Duration = Duration::from_secs(20);
@@ -152,7 +153,20 @@ fn router(events: mpsc::UnboundedSender<&'static str>) -> Router {
                 pending::<()>().await;
             }),
         )
+        .route("/brief", get(async || taken_within(SHORT * 3, Bytes::from_static(b"balance"))))
+        .route(
+            "/brief-large",
+            get(async || taken_within(SHORT * 3, Bytes::from(vec![b'x'; 16 * 1024 * 1024]))),
+        )
         .with_state(events)
+}
+
+/// An answer that must have left after this time.
+fn taken_within(time: Duration, body: Bytes) -> axum::response::Response {
+    let mut response = axum::response::Response::new(Body::from(body));
+    let taken_by = Some((Instant::now() + time).into_std());
+    response.extensions_mut().insert(Delivery { taken_by, is_known: true });
+    response
 }
 
 /// More than the buffers of two sockets hold; says when it is dropped.
@@ -393,6 +407,95 @@ async fn a_slow_reader_is_cut_however_it_drips() {
 
     assert!(asked.elapsed() >= SHORT && asked.elapsed() < SHORT * 5);
     drip.abort();
+}
+
+/// Whether the peer's system was told that the connection is reset.
+async fn is_reset(client: &mut Client) -> bool {
+    let mut rest = Vec::new();
+    soon(client.0.read_to_end(&mut rest))
+        .await
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_in_its_time_resets_the_connection_and_the_kernel_sends_no_more() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.send("GET /brief-large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+
+    sleep(SHORT * 6).await;
+
+    let mut rest = Vec::new();
+    let ended = soon(client.0.read_to_end(&mut rest)).await;
+    assert!(ended.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
+    assert!(rest.len() < 16 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn pipelined_answers_that_are_not_taken_reset_the_connection() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    socket2::SockRef::from(&client.0).set_recv_buffer_size(4096).unwrap();
+    let request = "GET /brief HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    // The server reads no further when its answers are not taken, so the write may not end.
+    let _ = timeout(SHORT, client.0.write_all(request.repeat(100_000).as_bytes())).await;
+
+    sleep(SHORT * 6).await;
+
+    assert!(is_reset(&mut client).await);
+}
+
+#[tokio::test]
+async fn what_only_the_kernel_holds_is_not_sent_after_its_time() {
+    let server = Server::start(|_| {});
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2304).unwrap();
+    let mut client = Client(socket.connect(server.address).await.unwrap());
+    let request = "GET /brief HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    client.send(request.repeat(60)).await;
+
+    sleep(SHORT * 6).await;
+
+    assert!(is_reset(&mut client).await);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_taken_leaves_its_connection_open() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.send("GET /brief HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    client.answer().await;
+
+    sleep(SHORT * 6).await;
+
+    assert!(client.ask().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_last_answer_that_was_taken_ends_its_connection_at_once() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    let asked = Instant::now();
+    client.send("GET /brief HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n").await;
+
+    let mut rest = Vec::new();
+    soon(client.0.read_to_end(&mut rest)).await.unwrap();
+
+    assert!(rest.ends_with(b"balance"));
+    assert!(asked.elapsed() < SHORT * 3, "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_cut_drops_what_the_kernel_holds_of_an_answer_with_a_time() {
+    let server = Server::start(|settings| settings.drain_timeout = SHORT);
+    let mut client = server.connect().await;
+    client.send("GET /brief-large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+    sleep(SHORT).await;
+
+    server.shutdown.begin_stop();
+    assert_eq!(server.drained().await, Drained { cut: 1 });
+
+    assert!(is_reset(&mut client).await);
 }
 
 #[tokio::test]

@@ -2,12 +2,11 @@
 //!
 //! A timer is armed only when a read or a write has to wait, and one that is armed for an earlier moment is left
 //! alone: when it fires, the real deadline is looked at. A keep-alive connection therefore serves requests without
-//! touching the timer, at two looks at the clock each.
+//! touching the timer, at three looks at the clock each.
 
 use std::{
-    collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,8 +14,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::server::settings::ListenerSettings;
+use super::answers::{Answer, Answers, NONE};
+use crate::server::{delivery::Delivery, settings::ListenerSettings};
 use crate::shutdown::Shutdown;
+
+/// Answers to strangers on one connection that it has not taken; a browser that loads a page has fewer.
+const MOST_TO_STRANGERS: usize = 8;
 
 /// What a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +45,8 @@ pub(in crate::server) struct Pace {
     in_flight: AtomicU32,
     /// The request that began last has a body.
     has_body: AtomicBool,
-    /// When each answer began that the peer has not taken in full, in microseconds since `accepted`, oldest first.
-    unread: Mutex<VecDeque<u64>>,
-    /// The first of these, or [`NONE`].
-    oldest_unread: AtomicU64,
+    /// The answers that the peer has not taken in full.
+    pub(super) answers: Answers,
     /// When an exchange last ended, in microseconds since `accepted`.
     idle: AtomicU64,
     /// A begun head was not finished in time.
@@ -63,10 +64,19 @@ pub(in crate::server) struct Exchange {
     answered: Option<u64>,
     /// The answer goes on for as long as there is something to say.
     is_open_ended: bool,
+    /// The answer's last bytes are on their way to the kernel.
+    is_written: bool,
 }
 
-/// Stands for no moment.
-const NONE: u64 = u64::MAX;
+/// Tells the connection when a stream's task lets go of an answer that h2 has not sent yet.
+#[derive(Debug)]
+pub(in crate::server) struct HandOver(Arc<Pace>, u64);
+
+impl Drop for HandOver {
+    fn drop(&mut self) {
+        self.0.answers.hand_over(self.1);
+    }
+}
 
 impl Pace {
     pub(in crate::server) fn new(
@@ -81,8 +91,7 @@ impl Pace {
             reads_head: AtomicBool::new(true),
             in_flight: AtomicU32::new(0),
             has_body: AtomicBool::new(false),
-            unread: Mutex::default(),
-            oldest_unread: AtomicU64::new(NONE),
+            answers: Answers::new(),
             idle: AtomicU64::new(0),
             is_late: AtomicBool::new(false),
             has_refused_head: AtomicBool::new(false),
@@ -116,14 +125,22 @@ impl Pace {
         self.in_flight.load(Ordering::Acquire) > 0
     }
 
-    pub(super) fn had_body(&self) -> bool {
+    pub(in crate::server) fn had_body(&self) -> bool {
         self.has_body.load(Ordering::Acquire)
     }
 
     /// When the oldest answer began that is not taken in full.
     pub(super) fn unread_since(&self) -> Option<Instant> {
-        let oldest = self.oldest_unread.load(Ordering::Acquire);
-        (oldest != NONE).then(|| self.accepted + Duration::from_micros(oldest))
+        self.moment(self.answers.oldest())
+    }
+
+    /// Until when everything must have left that the connection or the kernel may hold.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.moment(self.answers.due())
+    }
+
+    fn moment(&self, micros: u64) -> Option<Instant> {
+        (micros != NONE).then(|| self.accepted + Duration::from_micros(micros))
     }
 
     pub(super) fn idle_since(&self) -> Instant {
@@ -134,12 +151,6 @@ impl Pace {
         let micros = now.saturating_duration_since(self.accepted).as_micros();
         u64::try_from(micros).unwrap_or(NONE - 1)
     }
-
-    pub(super) fn change_unread(&self, change: impl FnOnce(&mut VecDeque<u64>)) {
-        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut unread);
-        self.oldest_unread.store(unread.front().copied().unwrap_or(NONE), Ordering::Release);
-    }
 }
 
 impl Exchange {
@@ -147,7 +158,7 @@ impl Exchange {
         pace.in_flight.fetch_add(1, Ordering::AcqRel);
         pace.reads_head.store(false, Ordering::Release);
         pace.has_body.store(has_body, Ordering::Release);
-        Self { pace: Arc::clone(pace), answered: None, is_open_ended: false }
+        Self { pace: Arc::clone(pace), answered: None, is_open_ended: false, is_written: false }
     }
 
     /// The answer goes on for as long as there is something to say: only a write that waits bounds its peer.
@@ -165,12 +176,24 @@ impl Exchange {
 
     /// The answer's head is there, and the peer has `request_timeout` to make room for the rest. Says whether the
     /// answer is to be the connection's last, as one that refuses the head is.
-    pub(in crate::server) fn answer(&mut self, now: Instant, is_refused: bool) -> bool {
+    pub(in crate::server) fn answer(
+        &mut self,
+        now: Instant,
+        is_refused: bool,
+        delivery: Delivery,
+        protocol: Protocol,
+    ) -> bool {
         let pace = &self.pace;
-        let micros = pace.micros(now);
-        if !self.is_open_ended {
-            self.answered = Some(micros);
-            pace.change_unread(|unread| unread.push_back(micros));
+        let taken_by = delivery.taken_by.map_or(NONE, |taken_by| pace.micros(taken_by.into()));
+        if !self.is_open_ended || taken_by != NONE {
+            self.answered = Some(pace.answers.begin(Answer {
+                id: 0,
+                began: pace.micros(now),
+                taken_by,
+                is_handed_over: protocol == Protocol::Http1,
+                is_known: delivery.is_known,
+                is_open_ended: self.is_open_ended,
+            }));
         }
         let is_old = now.saturating_duration_since(pace.accepted) >= pace.limits.max_connection_age;
         let is_last = is_refused || is_old || pace.shutdown.is_draining();
@@ -179,6 +202,21 @@ impl Exchange {
         }
         is_last
     }
+
+    /// The answer's last bytes are on their way to the kernel.
+    pub(in crate::server) fn note_written(&mut self) {
+        self.is_written = true;
+    }
+
+    /// Whether the peer has left so many answers to strangers untaken that it gets no further one.
+    pub(in crate::server) fn is_too_much(&self, delivery: Delivery) -> bool {
+        !delivery.is_known && self.pace.answers.of_strangers() >= MOST_TO_STRANGERS
+    }
+
+    /// On HTTP/2: what the stream's task keeps until it lets go of the answer.
+    pub(in crate::server) fn hand_over(&self) -> Option<HandOver> {
+        self.answered.map(|id| HandOver(Arc::clone(&self.pace), id))
+    }
 }
 
 impl Drop for Exchange {
@@ -186,14 +224,7 @@ impl Drop for Exchange {
         let pace = &self.pace;
         pace.idle.store(pace.micros(Instant::now()), Ordering::Release);
         if let Some(answered) = self.answered {
-            pace.change_unread(|unread| {
-                // Answers that began in the same microsecond are as good as each other.
-                // On HTTP/1 it is the only one.
-                let is_oldest = unread.front() == Some(&answered);
-                let index =
-                    if is_oldest { Some(0) } else { unread.iter().position(|began| *began == answered) };
-                index.and_then(|index| unread.remove(index));
-            });
+            pace.answers.end(answered, self.is_written);
         }
         pace.in_flight.fetch_sub(1, Ordering::AcqRel);
     }

@@ -2,9 +2,11 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
@@ -16,16 +18,24 @@ use super::{
     heads::Heads,
     pace::{Pace, Protocol},
 };
+use crate::server::wire::Wire;
 
 /// A balance with its head has about 800 bytes.
 const SMALL_ANSWER: usize = 2 * 1024;
+
+/// Bytes of one read on HTTP/1: half of hyper's first buffer.
+const READ_STEP: usize = 4 * 1024;
+
+/// Between two looks at whether the kernel has sent what is due.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+const SHORTEST_LOOK: Duration = Duration::from_millis(5);
 
 /// How HTTP/2's preface begins; no method of HTTP/1.1 does.
 const HTTP2_BEGINS: [u8; 3] = *b"PRI";
 
 /// A stream that fails with `TimedOut` when its peer is too slow.
 #[derive(Debug)]
-pub(in crate::server) struct Paced<T> {
+pub(in crate::server) struct Paced<T: Wire> {
     io: T,
     pace: Arc<Pace>,
     heads: Heads,
@@ -36,6 +46,8 @@ pub(in crate::server) struct Paced<T> {
     head_since: Option<Instant>,
     /// The first write since the last completed flush that had to wait.
     blocked_since: Option<Instant>,
+    /// When to look next whether everything that is due has left the kernel.
+    look_at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -45,11 +57,21 @@ struct Opening {
     len: usize,
 }
 
-impl<T> Paced<T> {
+impl<T: Wire> Paced<T> {
     pub(in crate::server) fn new(io: T, pace: Arc<Pace>) -> Self {
         let head_since = Some(pace.accepted);
         let (heads, opening) = (Heads::http1(), Opening::default());
-        Self { io, pace, heads, opening, has_read: false, head_since, blocked_since: None, timer: None }
+        Self {
+            io,
+            pace,
+            heads,
+            opening,
+            has_read: false,
+            head_since,
+            blocked_since: None,
+            look_at: None,
+            timer: None,
+        }
     }
 
     fn note_read(&mut self, bytes: &[u8]) {
@@ -110,12 +132,66 @@ impl<T> Paced<T> {
         Poll::Ready(io::ErrorKind::TimedOut.into())
     }
 
+    /// Looks, when it is time, whether everything that is due has left the kernel. Too late, the connection is reset.
+    fn look_at_due(&mut self, now: Instant) -> io::Result<()> {
+        let Some(due) = self.pace.due() else { return Ok(()) };
+        if self.look_at.is_some_and(|look_at| now < look_at) && now < due {
+            return Ok(());
+        }
+        if self.look_at.is_some() && self.blocked_since.is_none() && !self.io.has_unsent() {
+            self.pace.answers.note_all_sent();
+        }
+        let Some(due) = self.pace.due() else {
+            self.look_at = None;
+            return Ok(());
+        };
+        let left = due.saturating_duration_since(now);
+        if left.is_zero() {
+            return Err(self.reset());
+        }
+        self.look_at = Some(now + (left / 2).clamp(SHORTEST_LOOK, LONGEST_LOOK).min(left));
+        Ok(())
+    }
+
+    /// Before a write: what is too late by now, on a machine that was asleep, is not written.
+    fn look_before_write(&mut self) -> io::Result<()> {
+        if self.pace.due().is_some() { self.look_at_due(Instant::now()) } else { Ok(()) }
+    }
+
+    /// What the kernel holds must not leave any more.
+    fn reset(&self) -> io::Error {
+        self.io.reset_on_close();
+        io::ErrorKind::TimedOut.into()
+    }
+
+    /// Looks at what is due as often as needed; ready with the error when something is too late.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        while self.pace.due().is_some() {
+            let now = Instant::now();
+            if let Err(error) = self.look_at_due(now) {
+                return Poll::Ready(error);
+            }
+            let Some(look_at) = self.look_at else { break };
+            if look_at > now {
+                // Ready only when the time has come meanwhile.
+                let _ = ready!(self.poll_late(cx, look_at));
+            }
+        }
+        Poll::Pending
+    }
+
     fn poll_late_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if let Poll::Ready(error) = self.poll_due(cx) {
+            return Poll::Ready(error);
+        }
         let Some(deadline) = self.read_deadline() else { return Poll::Pending };
         let error = ready!(self.poll_late(cx, deadline));
         // A peer that never sent a byte is idle, not late with a head.
         let is_late = self.has_read && !self.pace.is_busy() && self.awaits_head();
         self.pace.is_late.fetch_or(is_late, Ordering::AcqRel);
+        if self.pace.unread_since().is_some() {
+            self.io.reset_on_close();
+        }
         Poll::Ready(error)
     }
 
@@ -124,11 +200,22 @@ impl<T> Paced<T> {
             return write;
         }
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        self.poll_late(cx, since + self.pace.limits.request_timeout).map(Err)
+        let deadline = since + self.pace.limits.request_timeout;
+        let deadline = self.pace.due().map_or(deadline, |due| deadline.min(due));
+        self.poll_late(cx, deadline).map(|_| Err(self.reset()))
     }
 }
 
-impl<T: AsyncRead + Unpin> Paced<T> {
+impl<T: Wire> Drop for Paced<T> {
+    /// A connection that ends without a shutdown leaves nothing to the kernel that is due.
+    fn drop(&mut self) {
+        if self.pace.due().is_some() && self.io.has_unsent() {
+            self.io.reset_on_close();
+        }
+    }
+}
+
+impl<T: AsyncRead + Wire + Unpin> Paced<T> {
     /// Waits for the first bytes and says what the peer speaks; none if it left before that was clear.
     pub(in crate::server) async fn open(&mut self) -> io::Result<Option<Protocol>> {
         let mut seen = Opening::default();
@@ -153,7 +240,7 @@ impl Opening {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
+impl<T: AsyncRead + Wire + Unpin> AsyncRead for Paced<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.opening.len > 0 {
@@ -163,7 +250,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, buf) else {
+        let Poll::Ready(read) = this.poll_step(cx, buf) else {
             return this.poll_late_read(cx).map(Err);
         };
         if buf.filled().len() > before {
@@ -173,9 +260,24 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
+impl<T: AsyncRead + Wire + Unpin> Paced<T> {
+    /// Reads a little at a time on HTTP/1: hyper doubles a buffer that one read fills, and never gives it back.
+    fn poll_step(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if matches!(self.heads, Heads::Http2(_)) || buf.remaining() <= READ_STEP {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let mut room = [MaybeUninit::uninit(); READ_STEP];
+        let mut step = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut step))?;
+        buf.put_slice(step.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for Paced<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.look_before_write()?;
         let write = Pin::new(&mut this.io).poll_write(cx, buf);
         this.bound_write(cx, write)
     }
@@ -186,6 +288,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.look_before_write()?;
         let write = match joined(bufs, &mut [0; SMALL_ANSWER]) {
             Some(answer) => Pin::new(&mut this.io).poll_write(cx, answer),
             None => Pin::new(&mut this.io).poll_write_vectored(cx, bufs),
@@ -213,6 +316,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // A closed socket goes on sending, so it is closed when everything due has left.
+        this.look_at = this.pace.due().map(|_| Instant::now());
+        if let Poll::Ready(error) = this.poll_due(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if this.pace.due().is_some() {
+            return Poll::Pending;
+        }
         let shutdown = Pin::new(&mut this.io).poll_shutdown(cx);
         this.bound_write(cx, shutdown)
     }

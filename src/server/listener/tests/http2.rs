@@ -289,3 +289,93 @@ async fn a_peer_that_takes_nothing_and_never_lets_the_server_wait_is_cut() {
 
     soon(async { while client.0.write_all(&priorities).await.is_ok() {} }).await;
 }
+
+/// `GET http` of this path, by HPACK without its tables.
+fn get(path: &str) -> Vec<u8> {
+    [&[0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()], path.as_bytes()].concat()
+}
+
+fn window_update(stream: u8, more: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &more.to_be_bytes())
+}
+
+const WINDOW_UPDATE: u8 = 8;
+const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+const CANCEL: u32 = 8;
+
+#[tokio::test]
+async fn an_answer_without_a_window_is_reset_in_its_time_and_its_connection_goes_on() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    let asked = Instant::now();
+    client.send(first_request(&NO_WINDOW, &get("/brief"))).await;
+
+    let reset = client.frame(RST_STREAM).await;
+    assert_eq!(u32::from_be_bytes(reset.try_into().unwrap()), CANCEL);
+    assert!(asked.elapsed() >= SHORT * 3 && asked.elapsed() < SHORT * 10);
+
+    client.send(window_update(1, 1000)).await;
+    client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &get("/"))).await;
+    client.send(window_update(3, 1000)).await;
+    assert_eq!(client.frame(DATA).await, b"balance", "of the second stream, not the first");
+}
+
+#[tokio::test]
+async fn an_answer_behind_one_that_filled_the_connections_window_is_reset_in_its_time() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    let large_window = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+    client.send(first_request(&large_window, &get("/large"))).await;
+    let mut taken = 0;
+    while taken < 65_535 {
+        taken += client.frame(DATA).await.len();
+    }
+
+    client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &get("/brief"))).await;
+
+    let reset = client.frame(RST_STREAM).await;
+    assert_eq!(u32::from_be_bytes(reset.try_into().unwrap()), CANCEL);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_begun_and_not_taken_ends_its_connection_in_its_time() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    let small_window = [0, 4, 0, 0, 0, 3];
+    client.send(first_request(&small_window, &get("/brief"))).await;
+    assert_eq!(client.frame(DATA).await, b"bal");
+    sleep(SHORT * 6).await;
+
+    // The server may have closed already.
+    let _ = client.0.write_all(&window_update(1, 1000)).await;
+
+    let rest = client.rest().await;
+    assert!(!rest.windows(4).any(|bytes| bytes == b"ance"), "{rest:?}");
+}
+
+#[tokio::test]
+async fn a_taken_answer_leaves_its_connection_open() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.send(first_request(&[], &get("/brief"))).await;
+    assert_eq!(client.frame(DATA).await, b"balance");
+
+    sleep(SHORT * 6).await;
+
+    client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &GET_ROOT)).await;
+    assert_eq!(client.frame(DATA).await, b"balance");
+}
+
+#[tokio::test]
+async fn a_stranger_that_takes_no_answers_gets_a_few_and_no_more() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    client.send(first_request(&NO_WINDOW, &GET_ROOT)).await;
+    for stream in (3..=41).step_by(2) {
+        client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, stream, &GET_ROOT)).await;
+    }
+
+    let reset = client.frame(RST_STREAM).await;
+
+    assert_eq!(u32::from_be_bytes(reset.try_into().unwrap()), ENHANCE_YOUR_CALM);
+}

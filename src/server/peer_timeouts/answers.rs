@@ -1,0 +1,163 @@
+//! The answers of one connection that its peer has not taken in full, and until when each may leave.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Stands for no moment.
+pub(super) const NONE: u64 = u64::MAX;
+
+/// One answer; moments are in microseconds since the connection was accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// The answer's number on its connection.
+    pub(super) id: u64,
+    /// When it began.
+    pub(super) began: u64,
+    /// When it must have left, or [`NONE`].
+    pub(super) taken_by: u64,
+    /// The connection holds its bytes, and no longer the task that made them.
+    pub(super) is_handed_over: bool,
+    /// The answer is to a known caller.
+    pub(super) is_known: bool,
+    /// Only a write that waits bounds its peer, not the answer's length.
+    pub(super) is_open_ended: bool,
+}
+
+/// The answers that have begun, oldest first.
+#[derive(Debug)]
+pub(super) struct Answers {
+    unread: Mutex<VecDeque<Answer>>,
+    /// When the first began of those that must end, or [`NONE`].
+    oldest: AtomicU64,
+    /// Until when everything must have left that the connection or the kernel may hold, or [`NONE`].
+    due: AtomicU64,
+    next_id: AtomicU64,
+}
+
+impl Answers {
+    pub(super) fn new() -> Self {
+        Self {
+            unread: Mutex::default(),
+            oldest: AtomicU64::new(NONE),
+            due: AtomicU64::new(NONE),
+            next_id: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes an answer that begins, and returns its number.
+    pub(super) fn begin(&self, answer: Answer) -> u64 {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.change(|unread| unread.push_back(Answer { id, ..answer }));
+        if answer.is_handed_over {
+            self.note_due(answer.taken_by);
+        }
+        id
+    }
+
+    /// The connection holds the answer's bytes from now on.
+    pub(super) fn hand_over(&self, id: u64) {
+        self.change(|unread| {
+            if let Some(answer) = unread.iter_mut().find(|answer| answer.id == id) {
+                answer.is_handed_over = true;
+                self.note_due(answer.taken_by);
+            }
+        });
+    }
+
+    /// The answer is no longer ours: it was given up, or the kernel has it, as far as it `is_written`.
+    pub(super) fn end(&self, id: u64, is_written: bool) {
+        self.change(|unread| {
+            let index = unread.iter().position(|answer| answer.id == id);
+            let Some(answer) = index.and_then(|index| unread.remove(index)) else { return };
+            if is_written || answer.is_handed_over {
+                self.note_due(answer.taken_by);
+            }
+        });
+    }
+
+    /// How many answers to strangers the peer has not taken.
+    pub(super) fn of_strangers(&self) -> usize {
+        self.lock().iter().filter(|answer| !answer.is_known).count()
+    }
+
+    pub(super) fn oldest(&self) -> u64 {
+        self.oldest.load(Ordering::Acquire)
+    }
+
+    pub(super) fn due(&self) -> u64 {
+        self.due.load(Ordering::Acquire)
+    }
+
+    /// Everything that the kernel had has left it: only what the connection holds is still due.
+    pub(super) fn note_all_sent(&self) {
+        let unread = self.lock();
+        let handed = unread.iter().filter(|answer| answer.is_handed_over).map(|answer| answer.taken_by);
+        self.due.store(handed.min().unwrap_or(NONE), Ordering::Release);
+    }
+
+    fn note_due(&self, taken_by: u64) {
+        self.due.fetch_min(taken_by, Ordering::AcqRel);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut VecDeque<Answer>)) {
+        let mut unread = self.lock();
+        change(&mut unread);
+        let oldest = unread.iter().find(|answer| !answer.is_open_ended).map_or(NONE, |answer| answer.began);
+        self.oldest.store(oldest, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Answer>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(taken_by: u64, is_handed_over: bool) -> Answer {
+        Answer { id: 0, began: 1, taken_by, is_handed_over, is_known: true, is_open_ended: false }
+    }
+
+    #[test]
+    fn an_answer_is_due_from_its_hand_over_until_all_is_sent() {
+        let answers = Answers::new();
+        let stream = answers.begin(answer(70, false));
+        assert_eq!((answers.due(), answers.oldest()), (NONE, 1));
+
+        answers.hand_over(stream);
+        assert_eq!(answers.due(), 70);
+        answers.note_all_sent();
+        assert_eq!(answers.due(), 70, "the connection still holds it");
+
+        answers.end(stream, true);
+        assert_eq!((answers.due(), answers.oldest()), (70, NONE), "the kernel may hold it");
+        answers.note_all_sent();
+        assert_eq!(answers.due(), NONE);
+    }
+
+    #[test]
+    fn an_answer_that_was_given_up_before_its_hand_over_is_not_due() {
+        let answers = Answers::new();
+        let stream = answers.begin(answer(70, false));
+
+        answers.end(stream, false);
+
+        assert_eq!((answers.due(), answers.oldest()), (NONE, NONE));
+    }
+
+    #[test]
+    fn the_earliest_answer_is_due() {
+        let answers = Answers::new();
+        for taken_by in [80, 60, NONE] {
+            answers.begin(answer(taken_by, true));
+        }
+
+        assert_eq!(answers.due(), 60);
+    }
+}

@@ -1,0 +1,63 @@
+//! The socket under a connection: what the kernel still holds of it, and how it is reset.
+
+use std::net::TcpStream as StdTcpStream;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+
+/// What carries the bytes. TLS is boxed, as it would make every connection larger.
+pub(super) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// Unsent bytes at which the kernel says that it has no room. One is the least: then "room" means that all is sent.
+const UNSENT: u32 = 1;
+
+/// A connection whose kernel buffer can be looked at.
+pub(super) trait Wire {
+    /// Whether the kernel holds bytes that it has not sent, because the peer takes none.
+    fn has_unsent(&self) -> bool;
+
+    /// Makes the close of the connection a reset: what the kernel holds is dropped.
+    fn reset_on_close(&self);
+}
+
+/// Prepares a socket, so that [`Wire::has_unsent`] can tell.
+pub(super) fn prepare(stream: &StdTcpStream) {
+    // Matters for small answers; a socket that refuses it still works.
+    let _ = stream.set_nodelay(true);
+    // Also bounds the memory of answers that their peers do not take.
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+}
+
+impl Wire for TcpStream {
+    fn has_unsent(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut sockets = [PollFd::new(self, PollFlags::OUT)];
+        // A socket that cannot be asked has an error, and holds nothing.
+        matches!(poll(&mut sockets, Some(&now)), Ok(0))
+    }
+
+    fn reset_on_close(&self) {
+        // A socket that refuses it is closed all the same.
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Wire for Transport {
+    fn has_unsent(&self) -> bool {
+        socket(self).has_unsent()
+    }
+
+    fn reset_on_close(&self) {
+        socket(self).reset_on_close();
+    }
+}
+
+fn socket(transport: &Transport) -> &TcpStream {
+    match transport {
+        Either::Left(stream) => stream,
+        Either::Right(stream) => stream.get_ref().0,
+    }
+}

@@ -158,7 +158,8 @@ impl Entry {
         if !question.demand.may_join(self.last.sent_at, self.last.turn) {
             return None;
         }
-        match self.failure() {
+        // Callers that waited for this read get its refusal, also where later callers no longer do.
+        match self.last.failure {
             // Refused at a smaller share of the budget than this caller may use.
             Some(failure)
                 if failure.error == UpstreamError::BudgetExhausted && self.last.priority < priority =>

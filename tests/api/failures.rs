@@ -415,21 +415,23 @@ async fn a_spent_budget_is_told_and_nobody_is_asked() {
     let usd = format!("{PLUGGO}?currency=USD");
 
     let first = gateway.get(PLUGGO).await;
-    // A read without a demand leaves only while fewer than 80 % count, rounded down: one of two.
+    // 80 % of two for a read without a demand and 90 % for one that a header demands, rounded down, are one call.
     let plain = gateway.get(&usd).await;
-    let demanded = gateway.get_with(&usd, &[("cache-control", "no-cache")]).await;
-    let spent = gateway.get_with(&usd, &[("cache-control", "no-cache")]).await;
+    let by_header = gateway.get_with(&usd, &[("cache-control", "no-cache")]).await;
+    let certain = format!("{usd}&not_before=9999-12-31T23:59:59Z");
+    let demanded = gateway.get(&certain).await;
+    let spent = gateway.get(&certain).await;
     let stored = gateway.get(&usd).await;
 
     assert_eq!((first.status, demanded.status, stored.status), (200, 200, 200));
-    for refused in [plain, spent] {
+    for refused in [plain, by_header, spent] {
         refused.assert_problem(503, "budget_exhausted");
         assert!((50..=60).contains(&retry_after(&refused)), "{refused:?}");
     }
     assert_eq!(gateway.provider(Kind::Pluggo).calls().len(), 2);
     assert_eq!(gateway.count("budget_remaining{account=\"pluggo-demo\"}").await, 0);
     assert_eq!(gateway.count("budget_limit{account=\"pluggo-demo\"}").await, 2);
-    assert_eq!(gateway.count("reads_refused_total{provider=\"pluggo\",reason=\"budget\"}").await, 2);
+    assert_eq!(gateway.count("reads_refused_total{provider=\"pluggo\",reason=\"budget\"}").await, 3);
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn neither_port_serves_paths_of_the_other() {
     for path in ["/livez", "/readyz", "/metrics", "/status"] {
         gateway.get(path).await.assert_problem(404, "not_found");
     }
-    for path in ["/v1/accounts", "/v1/balances", "/v1/accounts/ntxpay-br-demo/balance", "/"] {
+    for path in ["/v1/accounts", "/v1/balances", "/v1/accounts/ntxpay-br-demo/balance", "/dashboard"] {
         let url = format!("http://{}{path}", gateway.ops);
         assert_eq!(gateway.client.get(url).bearer_auth(KEY).send().await.unwrap().status(), 404, "{path}");
     }

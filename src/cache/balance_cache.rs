@@ -230,6 +230,11 @@ impl BalanceCache {
         Question { demand: question.demand.and_after(mark), ..question }
     }
 
+    /// When the credentials of a balance last changed, as far as it is known.
+    fn credentials_changed_at(&self, key: &BalanceKey) -> Option<Instant> {
+        self.changed_credentials.get(key, (self.clock)().monotonic).map(|mark| mark.at)
+    }
+
     /// One round: a stored answer, a running read, or a new read. The round has its own task, so that a leaving caller
     /// stops neither the look-up in the store nor the read.
     async fn round<F, R>(
@@ -257,8 +262,7 @@ impl BalanceCache {
             let init = cache.read_once(question, priority, origin, read);
             let entry = cache.entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
             let is_own = entry.is_fresh();
-            let changed = cache.changed_credentials.get(&question.key, clock().monotonic);
-            if changed.is_some_and(|changed| entry.value().was_sent_by(changed.at)) {
+            if is_own && !entry.value().began_under(cache.credentials_changed_at(&question.key)) {
                 entry.value().forget_refusal();
             }
             Round { question, entry: entry.into_value(), is_own }
@@ -285,8 +289,9 @@ impl BalanceCache {
         let (clock, order) =
             (self.clock, Order { priority, ticket: question.demand.ticket(), demand: Some(question.demand) });
         let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
-        let shared = self.shared.clone();
+        let (cache, shared) = (self.clone(), self.shared.clone());
         async move {
+            let credentials = cache.credentials_changed_at(&question.key);
             let trace = reads.begin(question.key, origin, clock());
             // A panic must end only this read; if it were passed on, each waiter would start another read.
             let reading = AssertUnwindSafe(async { read(order).await }).catch_unwind();
@@ -303,7 +308,7 @@ impl BalanceCache {
             if let (Some(shared), Some(snapshot)) = (&shared, entry.kept_alone()) {
                 shared.publish_alone(&question.key, Arc::clone(snapshot), question.limits.max_age);
             }
-            let entry = entry.with_trace(trace);
+            let entry = entry.with_trace(trace).begun_under(credentials);
             // Before the entry is visible in the cache, so that listeners receive reads in their order.
             listeners.stored(&question.key, &entry);
             Arc::new(entry)

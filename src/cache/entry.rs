@@ -24,6 +24,8 @@ pub(super) struct Entry {
     is_refreshing: AtomicBool,
     /// Whether the credentials changed after a read failed because of them.
     is_refusal_forgotten: AtomicBool,
+    /// When the credentials had last changed as the read began.
+    credentials_changed_at: Option<Instant>,
     /// The span of the last read, for links from its waiters.
     trace: Option<ReadTrace>,
 }
@@ -88,6 +90,7 @@ impl Entry {
             last: LastRead { priority, sent_at, turn, is_elsewhere, failure, has_age },
             is_refreshing: AtomicBool::new(false),
             is_refusal_forgotten: AtomicBool::new(false),
+            credentials_changed_at: None,
             trace: None,
         }
     }
@@ -107,9 +110,15 @@ impl Entry {
         self.is_refusal_forgotten.store(true, Ordering::Release);
     }
 
-    /// Whether the last read was sent at this instant or before.
-    pub(super) fn was_sent_by(&self, instant: Instant) -> bool {
-        self.last.sent_at <= instant
+    /// The entry of a read that began when the credentials had last changed at this instant.
+    pub(super) fn begun_under(self, credentials_changed_at: Option<Instant>) -> Self {
+        Self { credentials_changed_at, ..self }
+    }
+
+    /// Whether the credentials have not changed since the read began. Instants alone cannot tell: a read may begin in the
+    /// very instant of the change.
+    pub(super) fn began_under(&self, credentials_changed_at: Option<Instant>) -> bool {
+        self.credentials_changed_at == credentials_changed_at
     }
 
     pub(super) fn snapshot(&self) -> Option<&Arc<Snapshot>> {

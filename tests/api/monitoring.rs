@@ -95,12 +95,25 @@ async fn traffic(gateway: &Harness) {
     gateway.send("GET", "/v1/balances", None, &[]).await;
 }
 
-/// With alert levels, amounts as gauges, and an unreachable store.
+/// With alert levels, amounts as gauges, an unreachable store, a hook, and a certificate.
 async fn with_levels() -> Harness {
     let shared = "[shared]\nurl = \"redis://127.0.0.1:1\"\nkey = { env = \"SHARED_KEY\" }\n";
-    let further = format!("{LEVELS}[metrics]\nbalances = true\n{shared}");
-    let secrets = vec![("SHARED_KEY", SHARED_KEY.to_owned())];
-    Harness::start(Setup { further, secrets, ..Setup::default() }).await
+    let hook = "[hooks.mexico]\naccounts = [\"*-mx\"]\n\
+                basic = { user = \"ntx\", password = { env = \"HOOK_PASSWORD\" } }\n";
+    let certified = "[accounts.certified]\nprovider = \"ntxpay-br\"\nenabled = false\n\
+                     client_id = { env = \"CERTIFIED_ID\" }\nclient_secret = { env = \"CERTIFIED_SECRET\" }\n\
+                     certificate = { env = \"CERTIFICATE\" }\n";
+    let further = format!("{LEVELS}{certified}[metrics]\nbalances = true\n{shared}{hook}");
+    let certificate = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap().cert.pem();
+    let secrets = vec![
+        ("SHARED_KEY", SHARED_KEY.to_owned()),
+        ("HOOK_PASSWORD", "a-password-of-the-hook".to_owned()),
+        ("CERTIFIED_ID", "the-id-of-the-certified".to_owned()),
+        ("CERTIFIED_SECRET", "a-secret-of-the-certified".to_owned()),
+        ("CERTIFICATE", certificate),
+    ];
+    let server = "hooks = \"127.0.0.1:0\"".to_owned();
+    Harness::start(Setup { server, further, secrets, ..Setup::default() }).await
 }
 
 async fn gateway_with_a_failing_provider() -> Harness {

@@ -353,8 +353,11 @@ async fn refusals_come_in_the_documented_order_and_a_report_costs_a_unit_per_bal
     // Three units are used, and the caller may read three balances.
     let report = gateway.send("GET", PATH, Some(key), &[]).await;
     assert_eq!((report.status, report.json()["balances"].as_array().unwrap().len()), (200, 3));
-    assert_eq!(report.header("ratelimit"), "\"caller\";r=3;t=400");
+    assert_eq!(report.header("ratelimit"), "\"caller\";r=3;t=400, \"forced\";r=1;t=0");
     let unknown = gateway.send("GET", "/v1/reconciliation?account=a&account=b", Some(key), &[]).await;
-    assert_eq!((unknown.status, unknown.header("ratelimit")), (200, "\"caller\";r=1;t=400"));
+    assert_eq!(
+        (unknown.status, unknown.header("ratelimit")),
+        (200, "\"caller\";r=1;t=400, \"forced\";r=1;t=0")
+    );
     refused("GET", PATH, "*/*", 429, "rate_limited").await;
 }

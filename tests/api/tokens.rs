@@ -198,7 +198,12 @@ async fn a_401_drops_the_token_and_is_retried_once_with_a_new_one() {
 #[tokio::test]
 async fn a_new_token_that_stays_refused_is_a_problem_that_is_held_for_a_second() {
     for status in [401, 403] {
-        let gateway = Harness::usual().await;
+        let gateway = Harness::start(Setup {
+            server: "request_timeout = \"17s\"".to_owned(),
+            provider: "deadline = \"8s\"\n".to_owned(),
+            ..Setup::default()
+        })
+        .await;
         gateway.provider(KIND).queue(Fault::on_balance(FaultKind::RefuseToken { status }).times(100));
 
         let refused = gateway.balance(KIND).await;

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::balance_cache::BalanceCache;
 use super::entry::Entry;
 use super::question::Question;
-use crate::domain::{Answer, BalanceKey, Limits, Priority, StoreTime};
+use crate::domain::{Answer, BalanceKey, Limits, MaxAge, Priority, Snapshot, StoreTime};
 use crate::shared::{Claim, Shared};
+
+/// Before a look-up for a stream is repeated: longer than the usual time-out of the store, and hardly seen by a person.
+const LOOK_UP_PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
 
 impl BalanceCache {
     /// An empty cache with a shared store. Invalidations made here stay.
@@ -36,6 +41,12 @@ impl BalanceCache {
         }
     }
 
+    /// Whether other replicas may hold or stream a balance that this one does not.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// Stores the result of the read with this number, or a later one, of another replica, without calling the provider.
     pub async fn adopt(&self, key: BalanceKey, number: u64, limits: Limits) {
         let Some(shared) = &self.shared else { return };
@@ -46,7 +57,7 @@ impl BalanceCache {
         if self.entries.get(&key).await.is_some_and(|entry| !is_newer(&entry)) {
             return;
         }
-        let Some(snapshot) = shared.stored(&key, number, limits.max_age).await else { return };
+        let Some(snapshot) = stored_soon(shared, &key, number, limits.max_age).await else { return };
         let (entries, listeners, clock) = (self.entries.clone(), self.listeners.clone(), self.clock);
         let answer = Answer {
             priority: Priority::Background,
@@ -97,4 +108,21 @@ impl BalanceCache {
         };
         Question { demand, ..question }
     }
+}
+
+/// Looks a snapshot up in the store, and again after a while: a look-up that runs out of time must not cost a stream its
+/// event.
+async fn stored_soon(
+    shared: &Shared,
+    key: &BalanceKey,
+    number: u64,
+    max_age: MaxAge,
+) -> Option<Arc<Snapshot>> {
+    for pause in LOOK_UP_PAUSES {
+        if let Some(snapshot) = shared.stored(key, number, max_age).await {
+            return Some(snapshot);
+        }
+        sleep(pause).await;
+    }
+    shared.stored(key, number, max_age).await
 }

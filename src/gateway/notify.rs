@@ -30,9 +30,11 @@ impl Gateway {
         }
     }
 
-    /// Reads a balance that somebody may look at: stored, watched or followed.
+    /// Reads a balance that is stored, watched or streamed, here or perhaps at another replica.
     async fn read_if_used(&self, account: &Account, slot: &BalanceSlot) {
-        let is_used = account.watch().is_some()
+        // The replica that acts may not hold what another one streams.
+        let is_used = self.cache.is_shared()
+            || account.watch().is_some()
             || self.channels.has(slot)
             || self.cache.stored(&slot.key).await.is_some();
         if !is_used {

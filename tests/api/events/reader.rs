@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::harness::{Harness, KEY, record};
 
 /// No event in these tests takes longer to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An open stream.
 pub(crate) struct Events {

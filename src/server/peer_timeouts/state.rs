@@ -9,12 +9,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant as StdInstant},
 };
 
 use tokio::time::Instant;
 
-use super::answers::{Answer, Answers, NONE};
+use super::gate::Gate;
+use super::part::Part;
+use super::untaken::{Answer, NONE, UntakenAnswers};
 use crate::server::{delivery::Delivery, settings::ListenerSettings};
 use crate::shutdown::Shutdown;
 
@@ -35,7 +37,7 @@ pub(in crate::server) enum Protocol {
 /// On HTTP/2 requests end in tasks of their own. Each moment is written before the count that makes it matter, so
 /// no reader meets an old moment with a new count.
 #[derive(Debug)]
-pub(in crate::server) struct Pace {
+pub(in crate::server) struct ConnectionState {
     pub(super) accepted: Instant,
     pub(super) limits: ListenerSettings,
     shutdown: Shutdown,
@@ -46,7 +48,7 @@ pub(in crate::server) struct Pace {
     /// The request that began last has a body.
     has_body: AtomicBool,
     /// The answers that the peer has not taken in full.
-    pub(super) answers: Answers,
+    pub(super) untaken: UntakenAnswers,
     /// When an exchange last ended, in microseconds since `accepted`.
     idle: AtomicU64,
     /// A begun head was not finished in time.
@@ -60,8 +62,10 @@ pub(in crate::server) struct Pace {
 /// One request from its head to the end of its answer, however it ends.
 #[derive(Debug)]
 pub(in crate::server) struct Exchange {
-    pace: Arc<Pace>,
+    state: Arc<ConnectionState>,
     answered: Option<u64>,
+    /// When the answer must have left, in microseconds since the accept, or [`NONE`].
+    taken_by: u64,
     /// The answer goes on for as long as there is something to say.
     is_open_ended: bool,
     /// The answer's last bytes are on their way to the kernel.
@@ -70,15 +74,15 @@ pub(in crate::server) struct Exchange {
 
 /// Tells the connection when a stream's task lets go of an answer that h2 has not sent yet.
 #[derive(Debug)]
-pub(in crate::server) struct HandOver(Arc<Pace>, u64);
+pub(in crate::server) struct HandOver(Arc<ConnectionState>, u64);
 
 impl Drop for HandOver {
     fn drop(&mut self) {
-        self.0.answers.hand_over(self.1);
+        self.0.untaken.hand_over(self.1);
     }
 }
 
-impl Pace {
+impl ConnectionState {
     pub(in crate::server) fn new(
         accepted: Instant,
         limits: ListenerSettings,
@@ -91,7 +95,7 @@ impl Pace {
             reads_head: AtomicBool::new(true),
             in_flight: AtomicU32::new(0),
             has_body: AtomicBool::new(false),
-            answers: Answers::new(),
+            untaken: UntakenAnswers::new(),
             idle: AtomicU64::new(0),
             is_late: AtomicBool::new(false),
             has_refused_head: AtomicBool::new(false),
@@ -131,12 +135,12 @@ impl Pace {
 
     /// When the oldest answer began that is not taken in full.
     pub(super) fn unread_since(&self) -> Option<Instant> {
-        self.moment(self.answers.oldest())
+        self.moment(self.untaken.oldest())
     }
 
     /// Until when everything must have left that the connection or the kernel may hold.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.moment(self.answers.due())
+        self.moment(self.untaken.due())
     }
 
     fn moment(&self, micros: u64) -> Option<Instant> {
@@ -154,11 +158,17 @@ impl Pace {
 }
 
 impl Exchange {
-    pub(in crate::server) fn begin(pace: &Arc<Pace>, has_body: bool) -> Self {
-        pace.in_flight.fetch_add(1, Ordering::AcqRel);
-        pace.reads_head.store(false, Ordering::Release);
-        pace.has_body.store(has_body, Ordering::Release);
-        Self { pace: Arc::clone(pace), answered: None, is_open_ended: false, is_written: false }
+    pub(in crate::server) fn begin(state: &Arc<ConnectionState>, has_body: bool) -> Self {
+        state.in_flight.fetch_add(1, Ordering::AcqRel);
+        state.reads_head.store(false, Ordering::Release);
+        state.has_body.store(has_body, Ordering::Release);
+        Self {
+            state: Arc::clone(state),
+            answered: None,
+            taken_by: NONE,
+            is_open_ended: false,
+            is_written: false,
+        }
     }
 
     /// The answer goes on for as long as there is something to say: only a write that waits bounds its peer.
@@ -170,7 +180,7 @@ impl Exchange {
     /// perhaps to another replica.
     pub(in crate::server) fn end(&self) {
         if self.is_open_ended {
-            self.pace.is_leaving.store(true, Ordering::Release);
+            self.state.is_leaving.store(true, Ordering::Release);
         }
     }
 
@@ -183,24 +193,52 @@ impl Exchange {
         delivery: Delivery,
         protocol: Protocol,
     ) -> bool {
-        let pace = &self.pace;
-        let taken_by = delivery.taken_by.map_or(NONE, |taken_by| pace.micros(taken_by.into()));
-        if !self.is_open_ended || taken_by != NONE {
-            self.answered = Some(pace.answers.begin(Answer {
+        let state = &self.state;
+        let taken_by = delivery.taken_by.map_or(NONE, |taken_by| state.micros(taken_by.into()));
+        self.taken_by = taken_by;
+        // Each frame of an open-ended answer has a deadline of its own.
+        if !self.is_open_ended {
+            self.answered = Some(state.untaken.begin(Answer {
                 id: 0,
-                began: pace.micros(now),
+                began: state.micros(now),
                 taken_by,
                 is_handed_over: protocol == Protocol::Http1,
                 is_known: delivery.is_known,
-                is_open_ended: self.is_open_ended,
             }));
         }
-        let is_old = now.saturating_duration_since(pace.accepted) >= pace.limits.max_connection_age;
-        let is_last = is_refused || is_old || pace.shutdown.is_draining();
+        let is_old = now.saturating_duration_since(state.accepted) >= state.limits.max_connection_age;
+        let is_last = is_refused || is_old || state.shutdown.is_draining();
         if is_last {
-            pace.is_leaving.store(true, Ordering::Release);
+            state.is_leaving.store(true, Ordering::Release);
         }
         is_last
+    }
+
+    /// Bytes of an answer with a deadline that more bytes follow.
+    pub(in crate::server) fn part(&self) -> Option<Part> {
+        let part = || Part { state: Arc::clone(&self.state), taken_by: self.taken_by, gate: None };
+        (self.taken_by != NONE).then(part)
+    }
+
+    /// A frame of an open-ended answer, with the moment by which the peer must have made room for it. The gate is closed
+    /// until the frame has left.
+    pub(in crate::server) fn frame(
+        &self,
+        taken_by: Option<StdInstant>,
+        protocol: Protocol,
+        gate: &Gate,
+    ) -> (Part, Instant) {
+        let state = &self.state;
+        gate.close();
+        let latest = Instant::now() + state.limits.request_timeout;
+        let deadline = taken_by.map_or(latest, |taken_by| latest.min(taken_by.into()));
+        let taken_by = taken_by.map_or(NONE, |taken_by| state.micros(taken_by.into()));
+        let part = Part { state: Arc::clone(state), taken_by, gate: Some(gate.clone()) };
+        if protocol == Protocol::Http1 {
+            // The connection holds the frame from now on; on HTTP/2 the stream's task does.
+            part.note_written();
+        }
+        (part, deadline)
     }
 
     /// The answer's last bytes are on their way to the kernel.
@@ -210,22 +248,22 @@ impl Exchange {
 
     /// Whether the peer has left so many answers to strangers untaken that it gets no further one.
     pub(in crate::server) fn is_too_much(&self, delivery: Delivery) -> bool {
-        !delivery.is_known && self.pace.answers.of_strangers() >= MOST_TO_STRANGERS
+        !delivery.is_known && self.state.untaken.of_strangers() >= MOST_TO_STRANGERS
     }
 
     /// On HTTP/2: what the stream's task keeps until it lets go of the answer.
     pub(in crate::server) fn hand_over(&self) -> Option<HandOver> {
-        self.answered.map(|id| HandOver(Arc::clone(&self.pace), id))
+        self.answered.map(|id| HandOver(Arc::clone(&self.state), id))
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let pace = &self.pace;
-        pace.idle.store(pace.micros(Instant::now()), Ordering::Release);
+        let state = &self.state;
+        state.idle.store(state.micros(Instant::now()), Ordering::Release);
         if let Some(answered) = self.answered {
-            pace.answers.end(answered, self.is_written);
+            state.untaken.end(answered, self.is_written);
         }
-        pace.in_flight.fetch_sub(1, Ordering::AcqRel);
+        state.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -4,6 +4,7 @@
 //! alone: when it fires, the real deadline is looked at. A keep-alive connection therefore serves requests without
 //! touching the timer, at two looks at the clock each.
 
+mod exchange;
 mod gate;
 mod heads;
 mod part;
@@ -11,7 +12,8 @@ mod state;
 mod timed_stream;
 mod untaken;
 
+pub(super) use exchange::{Exchange, HandOver};
 pub(super) use gate::Gate;
 pub(super) use part::Part;
-pub(super) use state::{ConnectionState, Exchange, HandOver, Protocol};
+pub(super) use state::{ConnectionState, Protocol};
 pub(super) use timed_stream::TimedStream;

@@ -85,6 +85,7 @@ impl Course {
         gateway.calls(KIND, Operation::Balance).len()
     }
 
+    #[expect(clippy::print_stdout, reason = "the figures of a long run are for people")]
     async fn assert_as_one_stream(&self, what: &str) {
         let (one, many) = tokio::join!(self.calls(1), self.calls(STREAMS));
         let (balances, seconds) = (self.balances, self.length.as_secs());

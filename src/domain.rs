@@ -27,7 +27,7 @@ pub use cause::Cause;
 pub use currency::Currency;
 pub use digest::DigestState;
 pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, UpstreamError};
-pub use freshness::{Demand, FreshFor, Limits, Mark, MaxAge, Priority, Wish};
+pub use freshness::{Demand, Directives, FreshFor, Limits, Mark, MaxAge, Priority};
 pub use key::{AccountName, BalanceKey, BalanceType, CallerName, HookName, ProviderName, Selector};
 pub use moment::{Clock, Moment, rounded_up};
 pub use percentage::Percentage;

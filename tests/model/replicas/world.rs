@@ -14,13 +14,13 @@ use super::provider::{Asking, Provider, upstream};
 use super::schedule::{Action, BALANCES, Call, Schedule};
 use crate::alone::clock;
 use crate::alone::clock::Ms;
-use crate::alone::request::wish;
+use crate::alone::request::directives;
 use crate::alone::schedule::{Asks, NotBefore};
 use crate::store::{Server, Told};
 use balance_gateway::cache::BalanceCache;
 use balance_gateway::domain::{AccountName, BalanceKey, Currency, Limits, Selector, StoreTime};
 use balance_gateway::gateway::Lookup;
-use balance_gateway::gateway::{Asked, Found, Refusal};
+use balance_gateway::gateway::{Found, Refusal, RequestContext};
 use balance_gateway::metrics::Metrics;
 use balance_gateway::shared::{Shared, SharedSettings, StoreUrl};
 use balance_gateway::upstream::Upstream;
@@ -174,12 +174,12 @@ impl World {
         };
         let lookup =
             Lookup { cache, clock: now, key: key(call.balance), limits: self.limits, source: &source };
-        let asked = Asked {
+        let context = RequestContext {
             arrived,
-            wish: wish(&call.asks, not_before),
+            directives: directives(&call.asks, not_before),
             deadline: arrived.monotonic + clock::duration(call.wait),
         };
-        let served = lookup.serve(&asked, |_| Ok(())).await;
+        let served = lookup.serve(&context, |_| Ok(())).await;
         self.write(What::Answered { caller, given: given(served) });
     }
 }

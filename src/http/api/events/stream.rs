@@ -19,8 +19,8 @@ use super::followed::Followed;
 use super::frame;
 use crate::auth::Credential;
 use crate::clock;
-use crate::domain::{Moment, Wish};
-use crate::gateway::{Asked, Subscription};
+use crate::domain::{Directives, Moment};
+use crate::gateway::{RequestContext, Subscription};
 use crate::http::api::item::Item;
 use crate::http::arrival::Arrival;
 use crate::http::caller::{Caller, StreamPlace};
@@ -160,7 +160,11 @@ fn follow(
             subscription.note_known(place, known);
         }
     }
-    let asked = Asked { arrived, wish: Wish::default(), deadline: arrived.monotonic + api.request_timeout };
+    let context = RequestContext {
+        arrived,
+        directives: Directives::default(),
+        deadline: arrived.monotonic + api.request_timeout,
+    };
     let lookups: Vec<_> = balances()
         .enumerate()
         .map(|(place, balance)| {
@@ -169,14 +173,14 @@ fn follow(
                 (Arc::clone(&subscription), Arc::clone(&balance.open), balance.slot().clone());
             async move {
                 let item = Item { open: &open, slot: &slot };
-                let found = item.look_up(&api, &caller, &asked).await;
+                let found = item.look_up(&api, &caller, &context).await;
                 let now = clock::now();
                 let result = found.and_then(|found| {
                     let late = crate::gateway::Refusal::Failed(crate::domain::UpstreamError::Timeout, None);
                     let age = item.age(&found, now).ok_or(late)?;
                     Ok((found, age))
                 });
-                item.count(&result, &asked);
+                item.count(&result, &context);
                 subscription.add_current(place, result.map(|(found, _)| found.snapshot));
             }
         })

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::source::Sources;
-use super::{Config, ConfigErrors, Purpose, load_as};
+use super::error::ConfigErrors;
+use super::load::load_as;
+use super::purpose::Purpose;
+use super::sources::Sources;
+use super::whole::Config;
 
 /// The result of reading again.
 #[derive(Debug)]

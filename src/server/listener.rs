@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     connection::{self, ListenerContext, Respond},
+    memory::SharedMemory,
     peer::Peer,
     settings::ListenerSettings,
     tls::TlsSettings,
@@ -95,7 +96,8 @@ pub async fn serve<S: Respond>(
     shutdown: Shutdown,
 ) -> Drained {
     let Endpoint { listener, tls, metrics, workers } = endpoint;
-    let context = ListenerContext { service, settings, tls, metrics, shutdown };
+    let memory = SharedMemory::for_connections(settings.current().max_connections);
+    let context = ListenerContext { service, settings, tls, metrics, shutdown, memory };
     let mut acceptor = Acceptor { context, workers, connections: JoinSet::new(), logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {

@@ -156,6 +156,18 @@ impl Gateway {
         Reply::read(request.send().await.unwrap()).await
     }
 
+    /// The most resident memory so far, in KiB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        most.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Lets [`Self::most_memory`] count from now on.
+    pub(crate) fn forget_most_memory(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
     /// Sends a signal by its name, as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
@@ -183,9 +195,10 @@ impl Drop for Gateway {
     }
 }
 
-/// The program with these arguments, not yet started.
+/// The program with these arguments, not yet started: `BALANCE_GATEWAY_PROGRAM` where figures need another build.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
+    let program = std::env::var_os("BALANCE_GATEWAY_PROGRAM").unwrap_or_else(|| BINARY.into());
+    let mut command = Command::new(program);
     command.args(arguments).env_remove("BALANCE_GATEWAY_CONFIG").env_remove("SSL_CERT_FILE");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -62,6 +62,11 @@ impl Heads {
 }
 
 impl Frames {
+    /// Header fields have begun and have not ended.
+    pub(super) fn has_open_fields(&self) -> bool {
+        self.has_open_fields
+    }
+
     fn read(&mut self, mut bytes: &[u8]) -> bool {
         let mut has_ended = false;
         while let Some(byte) = bytes.first() {

@@ -11,7 +11,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::untaken::{NONE, UntakenAnswers};
-use crate::server::settings::ListenerSettings;
+use crate::server::{
+    memory::{MemoryShare, SharedMemory},
+    settings::ListenerSettings,
+};
 use crate::shutdown::Shutdown;
 
 /// What a peer speaks.
@@ -32,6 +35,12 @@ pub(in crate::server) struct ConnectionState {
     pub(super) accepted: Instant,
     pub(super) limits: ListenerSettings,
     pub(super) shutdown: Shutdown,
+    /// Memory for what a stranger has begun and not finished.
+    pub(super) memory: MemoryShare,
+    /// Memory for answers that a stranger has not taken.
+    pub(super) answers_memory: MemoryShare,
+    /// The last answer was to a known caller, which needs no share of the strangers' memory.
+    pub(super) is_known: AtomicBool,
     /// A head is awaited (the first one) or has begun (later ones). HTTP/2 has only the first.
     pub(super) reads_head: AtomicBool,
     /// Requests whose answer hyper does not yet have in full.
@@ -42,7 +51,7 @@ pub(in crate::server) struct ConnectionState {
     pub(super) untaken: UntakenAnswers,
     /// When an exchange last ended, in microseconds since `accepted`.
     pub(super) idle: AtomicU64,
-    /// A begun head was not finished in time.
+    /// A begun head was not finished in time, or was too large for the memory that is left.
     pub(super) is_late: AtomicBool,
     /// A head was refused, for whatever reason, and counted.
     has_refused_head: AtomicBool,
@@ -55,11 +64,14 @@ impl ConnectionState {
         accepted: Instant,
         limits: ListenerSettings,
         shutdown: Shutdown,
+        memory: &SharedMemory,
     ) -> Arc<Self> {
         Arc::new(Self {
             accepted,
             limits,
             shutdown,
+            memory: memory.share(),
+            answers_memory: memory.share(),
             reads_head: AtomicBool::new(true),
             in_flight: AtomicU32::new(0),
             has_body: AtomicBool::new(false),
@@ -68,6 +80,7 @@ impl ConnectionState {
             is_late: AtomicBool::new(false),
             has_refused_head: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
+            is_known: AtomicBool::new(false),
         })
     }
 

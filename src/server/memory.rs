@@ -5,8 +5,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes for each possible connection, beyond what each may use by itself: a tenth of the buffer of the largest head.
-const PER_CONNECTION: usize = 12 * 1024;
+/// Bytes for each possible connection, beyond what each may use by itself: a twentieth of the buffer of the largest head.
+const PER_CONNECTION: usize = 6 * 1024;
 /// The least for all of them: 32 of the largest heads.
 const LEAST: usize = 4 * 1024 * 1024;
 
@@ -40,7 +40,15 @@ impl SharedMemory {
 }
 
 impl MemoryShare {
-    /// Enlarges the share to this many bytes; false when too little memory is free. A share never shrinks here.
+    /// Makes the share this large; false when too little memory is free.
+    pub(super) fn resize(&self, bytes: usize) -> bool {
+        if bytes < self.taken.load(Ordering::Acquire) {
+            self.release();
+        }
+        self.grow_to(bytes)
+    }
+
+    /// Enlarges the share to this many bytes, if it is smaller; false when too little memory is free.
     pub(super) fn grow_to(&self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.taken.load(Ordering::Acquire));
         let take = |free: usize| free.checked_sub(more);

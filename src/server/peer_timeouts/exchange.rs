@@ -83,8 +83,8 @@ impl Exchange {
         let state = &self.state;
         let taken_by = delivery.taken_by.map_or(NONE, |taken_by| state.micros(taken_by.into()));
         self.taken_by = taken_by;
-        if delivery.is_known && !state.is_known.swap(true, Ordering::AcqRel) {
-            state.memory.release();
+        if delivery.is_known {
+            state.note_known();
         }
         // Each frame of an open-ended answer has a deadline of its own.
         if !self.is_open_ended {
@@ -161,6 +161,7 @@ impl Drop for Exchange {
         if let Some(answered) = self.answered {
             state.untaken.end(answered, self.is_written);
         }
+        state.ended.fetch_add(1, Ordering::AcqRel);
         state.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }

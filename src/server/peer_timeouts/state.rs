@@ -17,6 +17,11 @@ use crate::server::{
 };
 use crate::shutdown::Shutdown;
 
+/// As many streams at once need no share of the strangers' memory.
+const FREE_STREAMS: usize = 4;
+/// What h2 keeps for each stream that was open at once, also when it has ended.
+const STREAM: usize = 2 * 1024;
+
 /// What a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Protocol {
@@ -37,6 +42,10 @@ pub(in crate::server) struct ConnectionState {
     pub(super) shutdown: Shutdown,
     /// Memory for what a stranger has begun and not finished.
     pub(super) memory: MemoryShare,
+    /// Memory for the streams that a stranger has had open at once: h2 keeps their places.
+    pub(super) streams_memory: MemoryShare,
+    /// Requests that have ended.
+    pub(super) ended: AtomicU32,
     /// Memory for answers that a stranger has not taken.
     pub(super) answers_memory: MemoryShare,
     /// The last answer was to a known caller, which needs no share of the strangers' memory.
@@ -60,6 +69,22 @@ pub(in crate::server) struct ConnectionState {
 }
 
 impl ConnectionState {
+    /// The connection is of a known caller, which takes nothing of the strangers' memory.
+    pub(super) fn note_known(&self) {
+        if !self.is_known.swap(true, Ordering::AcqRel) {
+            self.memory.release();
+            self.streams_memory.release();
+            self.answers_memory.release();
+        }
+    }
+
+    /// Takes memory for what a stranger on HTTP/2 has sent: header fields without their end, and open streams.
+    pub(super) fn take_memory(&self, open_fields: usize, begun: u32) -> bool {
+        let open = begun.wrapping_sub(self.ended.load(Ordering::Acquire));
+        let beyond = usize::try_from(open).unwrap_or_default().saturating_sub(FREE_STREAMS);
+        self.memory.resize(open_fields) && self.streams_memory.grow_to(beyond * STREAM)
+    }
+
     pub(in crate::server) fn new(
         accepted: Instant,
         limits: ListenerSettings,
@@ -71,6 +96,8 @@ impl ConnectionState {
             limits,
             shutdown,
             memory: memory.share(),
+            streams_memory: memory.share(),
+            ended: AtomicU32::new(0),
             answers_memory: memory.share(),
             reads_head: AtomicBool::new(true),
             in_flight: AtomicU32::new(0),

@@ -88,16 +88,17 @@ impl<T: Wire> TimedStream<T> {
         let has_ended = self.heads.read(bytes);
         self.note_time(has_ended);
         self.head_length = if self.state.reads_head() { self.head_length + bytes.len() } else { 0 };
-        let needed = match &self.heads {
-            Heads::Http1(_) if self.head_length > SMALL_HEAD => head_memory(self.head_length),
-            Heads::Http2(frames) if frames.has_open_fields() => OPEN_FIELDS,
-            Heads::Http2(_) if self.state.memory.is_used() => {
-                self.state.memory.release();
-                return Ok(());
+        let state = &self.state;
+        let has_memory = match &self.heads {
+            Heads::Http1(_) if self.head_length <= SMALL_HEAD => true,
+            _ if state.is_known.load(Ordering::Acquire) => true,
+            Heads::Http1(_) => state.memory.grow_to(head_memory(self.head_length)),
+            Heads::Http2(frames) => {
+                let open_fields = if frames.has_open_fields() { OPEN_FIELDS } else { 0 };
+                state.take_memory(open_fields, frames.begun())
             }
-            Heads::Http1(_) | Heads::Http2(_) => return Ok(()),
         };
-        if self.state.is_known.load(Ordering::Acquire) || self.state.memory.grow_to(needed) {
+        if has_memory {
             return Ok(());
         }
         self.state.is_late.store(true, Ordering::Release);

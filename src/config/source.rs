@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use super::found;
 use super::reading::Read;
 use super::section::{Setting, Value};
 use super::setting::quoted;
+use crate::domain::is_out_of_files;
 use crate::upstream::Credential;
 
 /// The read permission of users other than the owner and the group.
@@ -31,6 +33,8 @@ pub(super) struct Sources {
     /// The destinations of each section's secrets, with our client's identity.
     destinations: BTreeMap<String, String>,
     files: BTreeSet<PathBuf>,
+    /// Whether a file was not read because the process is out of file descriptors.
+    is_incomplete: bool,
 }
 
 /// A source that was invalid in a reload.
@@ -61,6 +65,21 @@ impl Sources {
 
     pub(super) fn get(&self, key: &str) -> Option<&SecretSlice<u8>> {
         self.contents.get(key)
+    }
+
+    /// Reads a file. The lack of a file descriptor makes the whole reading incomplete.
+    pub(super) fn read(&mut self, file: &Path) -> io::Result<Vec<u8>> {
+        fs::read(file).inspect_err(|error| self.is_incomplete |= is_out_of_files(error))
+    }
+
+    /// Likewise, as text.
+    pub(super) fn read_text(&mut self, file: &Path) -> io::Result<String> {
+        fs::read_to_string(file).inspect_err(|error| self.is_incomplete |= is_out_of_files(error))
+    }
+
+    /// Whether a file was not read because the process is out of file descriptors.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_incomplete
     }
 
     pub(super) fn name(&mut self, file: &Path) {
@@ -143,7 +162,9 @@ impl Source {
     /// The bytes; an error never contains any of them.
     fn contents(&self, value: &Value<'_>) -> Result<Vec<u8>, String> {
         let contents = match self {
-            Self::File(file) => fs::read(file)
+            Self::File(file) => value
+                .sources()
+                .read(file)
                 .map_err(|error| format!("expected a readable file, but {}: {error}", file.display()))?,
             Self::Variable(name) => {
                 value.env(name).ok_or_else(|| format!("expected {self} to be set"))?.into_bytes()

@@ -1,8 +1,6 @@
 //! `[[kinds.NAME.examples]]`: recorded bodies and the amounts that a person read elsewhere. They are evaluated at every
 //! load; a kind that they do not prove is refused.
 
-use std::fs;
-
 use jiff::Timestamp;
 
 use super::super::reading::{Read, Reported};
@@ -278,7 +276,8 @@ impl Setting for BodyFile {
             (Some(FilePath(path)), None) => {
                 value.sources().name(&path);
                 let unreadable = |error| format!("expected a readable file, but {}: {error}", path.display());
-                let contents = fs::read(&path).map_err(|error| value.wrong(&unreadable(error)))?;
+                let contents = value.sources().read(&path);
+                let contents = contents.map_err(|error| value.wrong(&unreadable(error)))?;
                 ("file", path.to_string_lossy().into_owned(), contents)
             }
             (None, Some(WrittenText(name))) => {

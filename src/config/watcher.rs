@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::source::Sources;
-use super::{Config, ConfigErrors, Purpose, load_as};
+use super::error::ConfigErrors;
+use super::load::load_as;
+use super::purpose::Purpose;
+use super::sources::Sources;
+use super::whole::Config;
 use crate::domain::is_out_of_files;
 
 /// The result of reading again.
@@ -19,7 +22,7 @@ pub enum Change {
     Loaded(Box<Config>),
     /// A configuration with mistakes; the old one stays.
     Rejected(ConfigErrors),
-    /// The process is out of file descriptors: nothing is known yet, and the files are read again at the next check.
+    /// The process is out of file descriptors: the files are read again at the next check.
     Postponed,
 }
 

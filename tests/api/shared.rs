@@ -6,6 +6,7 @@ mod credentials;
 mod encrypted;
 mod events;
 mod fleet;
+mod latency;
 mod limits;
 mod limits_under_load;
 mod mapping;

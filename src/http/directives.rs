@@ -41,15 +41,16 @@ pub(super) fn parse(headers: &HeaderMap, not_before: Option<Timestamp>) -> Direc
 
 /// The seconds of the first `wait` of `Prefer`, if readable.
 pub(super) fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
-    headers.get_all(PREFER).iter().find_map(|line| wait_of(&String::from_utf8_lossy(line.as_bytes())))?
-}
-
-/// The seconds of the first `wait` of a line, if readable; `None` if the line has none.
-fn wait_of(line: &str) -> Option<Option<u64>> {
-    let (_, argument) = members(line, ',').find(|(name, _)| name.eq_ignore_ascii_case("wait"))?;
-    // Parameters of the preference follow a semicolon.
-    let number = argument.as_deref().and_then(|argument| argument.split(';').next()).map(str::trim);
-    Some(number.and_then(seconds).map(|wait| wait.as_secs()))
+    for line in headers.get_all(PREFER) {
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let wait = members(&line, ',').find(|(name, _)| name.eq_ignore_ascii_case("wait"));
+        if let Some((_, argument)) = wait {
+            // Parameters of the preference follow a semicolon.
+            let number = argument.as_deref()?.split(';').next().unwrap_or_default().trim();
+            return seconds(number).map(|wait| wait.as_secs());
+        }
+    }
+    None
 }
 
 /// Reads `?not_before=`: RFC 3339; a space is a `+` that the client did not encode. The last hours of the year 9999,

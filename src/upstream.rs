@@ -215,6 +215,11 @@ impl Upstream {
         self.tokens.expiry()
     }
 
+    /// The failure because of which nobody asks for this balance now: the one that ends last.
+    pub fn hold(&self, index: usize, now: Instant) -> Option<Failure> {
+        self.held(self.balances.get(index)?, now)
+    }
+
     /// Counts a read that was refused because a failure is held.
     pub fn note_refused_by_hold(&self) {
         self.provider.metrics.refused(ReadRefusal::Hold);

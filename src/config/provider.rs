@@ -191,7 +191,7 @@ fn read_times(section: &mut Section<'_>, request_timeout: Read<Duration>) -> Rea
     {
         let (margin, bound) = (duration::format(MARGIN), duration::format(request_timeout));
         let expected =
-            format!("expected 2 × deadline + {margin} to be at most server.request_timeout ({bound})");
+            format!("expected 2 × {} + {margin} to be at most server.request_timeout ({bound})", duration::format(deadline));
         section.wrong("deadline", &expected);
     }
     Ok(Times { connect: connect?, attempt: attempt?, deadline: deadline? })

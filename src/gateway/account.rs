@@ -223,4 +223,9 @@ impl Source for UpstreamBalance {
     fn note_refused_by_hold(&self) {
         self.upstream.note_refused_by_hold();
     }
+
+    fn longest_hold(&self, own: Failure, now: Instant) -> Failure {
+        let known = self.upstream.hold(self.index, now);
+        known.filter(|known| known.retry_at > own.retry_at).unwrap_or(own)
+    }
 }

@@ -46,7 +46,7 @@ pub use provider::{Last, LastFailure, ProviderSettings, UpstreamProvider};
 pub use tls::ClientError;
 pub use transport::{Response, Sending, Transport};
 
-use crate::domain::{AccountName, Currency, MaxAge, Selector, Snapshot};
+use crate::domain::{AccountName, Currency, Failure, MaxAge, Selector, Snapshot};
 use crate::metrics::{Operation, ReadRefusal};
 use crate::shared::SharedAccount;
 use credentials::Credentials;
@@ -216,7 +216,8 @@ impl Upstream {
     }
 
     /// The failure because of which nobody asks for this balance now: the one that ends last.
-    pub fn hold(&self, index: usize, now: Instant) -> Option<Failure> {
+    #[must_use]
+    pub fn longest_hold(&self, index: usize, now: Instant) -> Option<Failure> {
         self.held(self.balances.get(index)?, now)
     }
 

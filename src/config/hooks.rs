@@ -68,7 +68,9 @@ fn read_proof(section: &mut Section<'_>) -> Read<ProofSettings> {
     let written: Vec<_> = ["header", "basic", "hmac"].into_iter().filter(|key| section.has(key)).collect();
     if written.len() != 1 {
         let found = if written.is_empty() { "none of them".to_owned() } else { written.join(" and ") };
-        return Err(section.wrong("", &format!("expected exactly one of header, basic and hmac, found {found}")));
+        return Err(
+            section.wrong("", &format!("expected exactly one of header, basic and hmac, found {found}"))
+        );
     }
     match (header?, basic?, hmac?) {
         (Some(Headers { headers, .. }), ..) => Ok(ProofSettings::Headers(headers)),

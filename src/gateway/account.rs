@@ -1,14 +1,15 @@
 //! One account: its balances, their limits, and its provider.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::SetOnce;
 
 use super::lookup::Source;
 use super::refusal::Refusal;
 use crate::domain::{
-    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Order, ProviderName, Selector, Snapshot,
+    AccountName, AlertLevels, Answer, BalanceKey, Currency, Failure, Limits, Order, ProviderName, Selector,
+    Snapshot,
 };
 use crate::upstream::Upstream;
 
@@ -225,7 +226,7 @@ impl Source for UpstreamBalance {
     }
 
     fn longest_hold(&self, own: Failure, now: Instant) -> Failure {
-        let known = self.upstream.hold(self.index, now);
+        let known = self.upstream.longest_hold(self.index, now);
         known.filter(|known| known.retry_at > own.retry_at).unwrap_or(own)
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    connection::{self, Answers, Site},
+    connection::{self, ListenerContext, Respond},
     peer::Peer,
     settings::ListenerSettings,
     tls::TlsSettings,
@@ -39,7 +39,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where connections come in.
 #[derive(Debug)]
-pub struct Entrance {
+pub struct Endpoint {
     /// The bound socket.
     pub listener: TcpListener,
     /// TLS; `None` for plain text.
@@ -60,7 +60,7 @@ pub struct Drained {
 
 /// Accepts connections and owns the open ones; dropping it drops them.
 struct Acceptor<S> {
-    site: Site<S>,
+    context: ListenerContext<S>,
     workers: Workers,
     connections: JoinSet<()>,
     logged: Option<Instant>,
@@ -88,15 +88,15 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves connections until accepting is to stop, then for at most `drain_timeout` what has begun. A `Router` needs its
 /// state applied before (`with_state(())`), or it builds its routes anew for every request.
-pub async fn serve<S: Answers>(
-    entrance: Entrance,
+pub async fn serve<S: Respond>(
+    endpoint: Endpoint,
     service: S,
     settings: Live<ListenerSettings>,
     shutdown: Shutdown,
 ) -> Drained {
-    let Entrance { listener, tls, metrics, workers } = entrance;
-    let site = Site { service, settings, tls, metrics, shutdown };
-    let mut acceptor = Acceptor { site, workers, connections: JoinSet::new(), logged: None };
+    let Endpoint { listener, tls, metrics, workers } = endpoint;
+    let context = ListenerContext { service, settings, tls, metrics, shutdown };
+    let mut acceptor = Acceptor { context, workers, connections: JoinSet::new(), logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {
         acceptor.admit(stream, peer);
@@ -104,9 +104,9 @@ pub async fn serve<S: Answers>(
     acceptor.drain().await
 }
 
-impl<S: Answers> Acceptor<S> {
+impl<S: Respond> Acceptor<S> {
     async fn accept_until_stopped(&mut self, listener: &TcpListener) {
-        let shutdown = self.site.shutdown.clone();
+        let shutdown = self.context.shutdown.clone();
         let mut stopped = std::pin::pin!(shutdown.stopped_accepting());
         loop {
             tokio::select! {
@@ -127,18 +127,18 @@ impl<S: Answers> Acceptor<S> {
     }
 
     fn admit(&mut self, stream: StdTcpStream, peer: SocketAddr) {
-        if self.connections.len() >= self.site.settings.current().max_connections {
-            self.site.refused(ConnectionRefusal::Limit);
+        if self.connections.len() >= self.context.settings.current().max_connections {
+            self.context.refused(ConnectionRefusal::Limit);
             return;
         }
         wire::prepare(&stream);
-        let (accepted, peer, site) = (Instant::now(), Peer(peer), self.site.clone());
+        let (accepted, peer, context) = (Instant::now(), Peer(peer), self.context.clone());
         let place = self.workers.place();
         let runtime = place.runtime().clone();
         let serve = async move {
             let _place = place;
             if let Ok(stream) = TcpStream::from_std(stream) {
-                connection::serve(stream, accepted, peer, site).await;
+                connection::serve(stream, accepted, peer, context).await;
             }
         };
         self.connections.spawn_on(serve, &runtime);
@@ -154,14 +154,14 @@ impl<S: Answers> Acceptor<S> {
     }
 
     async fn drain(mut self) -> Drained {
-        let shutdown = self.site.shutdown.clone();
+        let shutdown = self.context.shutdown.clone();
         let ended = async {
             while let Some(ended) = self.connections.join_next().await {
                 log_panic(ended);
             }
         };
         tokio::select! {
-            _ = timeout(self.site.settings.current().drain_timeout, ended) => {}
+            _ = timeout(self.context.settings.current().drain_timeout, ended) => {}
             () = shutdown.cut() => {}
         }
         while let Some(ended) = self.connections.try_join_next() {

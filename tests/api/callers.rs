@@ -440,7 +440,7 @@ async fn forced_reads_leave_a_tenth_of_the_budget_and_are_told() {
     refused.assert_problem(503, "budget_exhausted");
     again.assert_problem(503, "budget_exhausted");
     assert_eq!((enough.status, not_before.status), (200, 200));
-    let told = gateway.lines_of("budget_spent_by_forced_reads");
+    let told = gateway.logged("budget_spent_by_forced_reads").await;
     assert_eq!(told.len(), 1, "once a minute: {told:?}");
     assert_eq!((&told[0]["level"], &told[0]["account"]), (&json!("WARN"), &json!("treasury")));
     // The first of the reads was no forced one: nothing was stored.

@@ -489,7 +489,7 @@ async fn an_example_that_no_longer_holds_refuses_the_reload_as_a_whole() {
     site.replace("body.json", r#"{"balance":48734.92}"#);
     eventually("the reload is refused", || async { !gateway.lines_of("config_rejected").is_empty() }).await;
 
-    let line = &gateway.lines_of("config_rejected")[0];
+    let line = &gateway.logged("config_rejected").await[0];
     assert!(line["error"].as_str().unwrap().contains("kinds.k.examples[0]"), "{line}");
     assert_eq!(gateway.get(&gateway.api, ACCOUNT).await.unwrap().status, 200);
 }

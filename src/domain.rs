@@ -16,6 +16,7 @@ pub mod key;
 pub mod moment;
 pub mod percentage;
 pub mod plain;
+pub mod shortage;
 pub mod snapshot;
 pub mod sum;
 pub mod turn;
@@ -32,6 +33,7 @@ pub use key::{AccountName, BalanceKey, BalanceType, CallerName, HookName, Provid
 pub use moment::{Clock, Moment, rounded_up};
 pub use percentage::Percentage;
 pub use plain::PlainDecimal;
+pub use shortage::is_out_of_files;
 pub use snapshot::{ObservedAt, Reading, Snapshot, Unrestorable};
 pub use sum::{CurrencySum, sums};
 pub use turn::{Standing, StoreTime, Ticket, Turn};

@@ -65,7 +65,8 @@ impl BalanceCache {
             }
         }
         // If the own read is not acceptable, it expired before it could be served; it is tried again once.
-        let failure = Failure { error: UpstreamError::Timeout, retry_at: None, is_held: false };
+        let failure =
+            Failure { error: UpstreamError::Timeout, retry_at: None, is_held: false, was_called: true };
         Read { result: Err(failure), is_collapsed: false }
     }
 

@@ -75,7 +75,9 @@ impl Source {
     /// The bytes; an error never contains any of them.
     fn contents(&self, value: &Value<'_>) -> Result<Vec<u8>, String> {
         let contents = match self {
-            Self::File(file) => fs::read(file)
+            Self::File(file) => value
+                .sources()
+                .read(file)
                 .map_err(|error| format!("expected a readable file, but {}: {error}", file.display()))?,
             Self::Variable(name) => {
                 value.env(name).ok_or_else(|| format!("expected {self} to be set"))?.into_bytes()

@@ -134,7 +134,7 @@ impl<S: Source> Lookup<'_, S> {
                 Ok(Found { snapshot, via: Via::Read { absence, is_collapsed: read.is_collapsed } })
             }
             Err(failure) => {
-                if failure.is_refusal() {
+                if failure.is_free() {
                     unit.give_back(failure.error);
                 }
                 self.last_resort(&question, self.failed(failure)).await

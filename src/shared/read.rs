@@ -94,7 +94,7 @@ impl SharedAccount {
                     if joined.is_none() {
                         reader.note_refused(&failure);
                     }
-                    return failed(failure);
+                    return failed(Failure { was_called: joined.is_some(), ..failure });
                 }
                 Entered::Closed => match closed {
                     Some(failure) => {
@@ -109,7 +109,7 @@ impl SharedAccount {
                     let (error, retry_at) = (UpstreamError::BudgetExhausted, Some(self.now() + wait));
                     return Answer {
                         is_elsewhere: false,
-                        ..failed(Failure { error, retry_at, is_held: false })
+                        ..failed(Failure { error, retry_at, is_held: false, was_called: false })
                     };
                 }
                 Entered::Running(mut running) => match running.ended(deadline).await {
@@ -149,6 +149,7 @@ impl SharedAccount {
                     UpstreamError::BudgetExhausted
                     | UpstreamError::Busy
                     | UpstreamError::Suspended
+                    | UpstreamError::OutOfFiles
                     | UpstreamError::Defect => drop(lease),
                     _ => lease.fail(&failure, hold),
                 }

@@ -90,11 +90,16 @@ fn snapshot(requested_at: Moment) -> Arc<Snapshot> {
 
 /// A failure that is worth trying again after this time, and held until then.
 fn held(wait: Duration) -> Failure {
-    Failure { error: UpstreamError::Status(500), retry_at: Some(now().monotonic + wait), is_held: true }
+    Failure {
+        error: UpstreamError::Status(500),
+        retry_at: Some(now().monotonic + wait),
+        is_held: true,
+        was_called: true,
+    }
 }
 
 fn refused(error: UpstreamError) -> Failure {
-    Failure { error, retry_at: Some(now().monotonic + SECOND), is_held: false }
+    Failure { error, retry_at: Some(now().monotonic + SECOND), is_held: false, was_called: false }
 }
 
 /// A read that was sent and waits for its answer. Dropped without one, it panics inside the cache's task.

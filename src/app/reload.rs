@@ -120,8 +120,10 @@ impl Reloader {
         };
         let shared = sharing.as_ref().unwrap_or(&self.lasting.sharing).shared();
         let cache = self.lasting.next_cache(tracer.clone(), sharing.as_ref());
-        let before = (api.gateway().as_ref(), &self.config);
-        let gateway = assembly::reconfigured(before, &config, &self.metrics, shared, cache.clone()).await?;
+        let gateway = api.gateway();
+        let gateway =
+            assembly::reconfigured(gateway, &self.config, &config, &self.metrics, shared, cache.clone())
+                .await?;
         let gateway = Arc::new(gateway);
         self.lasting.cache = cache;
         if let Some(sharing) = sharing {

@@ -10,7 +10,7 @@ use super::turn::{Ticket, Turn};
 
 /// The purpose of a read.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub struct ReadRequest {
     /// Its priority.
     pub priority: Priority,
     /// Which reads of other replicas are acceptable, too; `None` if only a read of this replica is.
@@ -19,7 +19,7 @@ pub struct Order {
     pub demand: Option<Demand>,
 }
 
-impl Order {
+impl ReadRequest {
     /// A read of this replica alone.
     #[must_use]
     pub fn alone(priority: Priority) -> Self {

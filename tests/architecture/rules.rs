@@ -26,7 +26,7 @@ const TABLE: [(&str, &[&str], &[&str]); 22] = [
     ("http",      &["auth", "clock", "domain", "gateway", "limits", "live", "metrics", "server", "shutdown", "telemetry", "trace"], &["reqwest", "moka"]),
     ("sandbox",   &[],                                           &["reqwest", "axum", "moka", "prometheus"]),
     // Modules own their settings; the configuration gathers them.
-    ("config",    &["auth", "domain", "gateway", "http", "limits", "providers", "server", "shared", "trace", "upstream"], &[]),
+    ("config",    &["auth", "domain", "gateway", "http", "providers", "server", "shared", "trace", "upstream"], &[]),
     ("telemetry", &[],                                           &[]),
     ("shutdown",  &[],                                           &[]),
     ("app",       EVERYTHING,                                    &[]),

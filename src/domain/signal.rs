@@ -1,0 +1,14 @@
+//! What the end of an attempt tells a circuit breaker.
+
+/// What the end of an attempt says about the provider's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptSignal {
+    /// A balance arrived.
+    Balance,
+    /// Another answer below 500 arrived.
+    Answered,
+    /// The provider failed: no connection, no answer in time, or 5xx.
+    Failed,
+    /// Nothing: our own deadline was too short, or the provider asked for time.
+    Unknown,
+}

@@ -15,8 +15,8 @@ use super::{Balance, Operation, Received, Token, Upstream};
 use crate::domain::UpstreamError;
 use crate::providers::Authorisation;
 
-/// The pauses before further attempts with a new token that the provider does not accept yet.
-const SETTLING_PAUSES: [Duration; 3] =
+/// When a new token that the provider does not accept yet is tried again, from its first refusal on.
+const FURTHER_ATTEMPTS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 impl Upstream {
@@ -90,13 +90,14 @@ impl Upstream {
     ) -> Result<Received, FailedRead> {
         let lock = timeout_at(context.deadline.into(), self.tokens.minting.lock()).await;
         let Ok(_minting) = lock else { return attempt.map_err(FailedRead::with_unsettled_token) };
-        for pause in SETTLING_PAUSES {
+        let refused_at = self.provider.now().monotonic;
+        for after in FURTHER_ATTEMPTS {
             self.not_held()?;
             if token.was_accepted() {
                 return self.noted_attempt(balance, token, context).await;
             }
-            let resumes_at = self.provider.now().monotonic + pause;
-            if resumes_at + self.provider.settings.client.connect_timeout > context.deadline {
+            let resumes_at = refused_at + after;
+            if resumes_at >= context.deadline {
                 break;
             }
             sleep_until(resumes_at.into()).await;

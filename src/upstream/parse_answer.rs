@@ -29,7 +29,11 @@ impl Upstream {
         if age > self.max_age.get() {
             return Err(UpstreamError::Invalid(ParseError { field: "Age", problem: "older than max_age" }));
         }
-        self.note_whole(&answer.body, sent.moment, age, context);
+        let turn = context
+            .number
+            .zip(sent.store_time)
+            .map(|(number, instant)| Turn { number, instant: instant.earlier_by(age) });
+        self.note_whole(&answer.body, sent.moment, age, turn);
         let reading =
             settings.adapter.parse(&answer.body, &balance.selector).map_err(|error| match error {
                 BodyError::Invalid(error) => UpstreamError::Invalid(error),
@@ -51,24 +55,20 @@ impl Upstream {
         self.note_oddities(&reading);
         let (name, r#type) = (&settings.name, balance.selector.r#type.as_ref());
         let snapshot = Snapshot::new(&self.account, name, r#type, sent.moment.earlier_by(age), reading);
-        let turn = context
-            .number
-            .zip(sent.store_time)
-            .map(|(number, instant)| Turn { number, instant: instant.earlier_by(age) });
         Ok(Received { snapshot: snapshot.with_turn(turn), sent_at: sent.moment.monotonic })
     }
 
     /// If one answer holds every balance, keeps all of them for the other reads. A balance that is missing fails alone.
-    fn note_whole(&self, body: &[u8], sent_at: Moment, age: Duration, context: &ReadContext) {
-        // The shared store orders reads balance by balance, so an answer cannot be passed on there.
-        let Some(whole) = self.whole.as_ref().filter(|_| context.number.is_none()) else { return };
+    fn note_whole(&self, body: &[u8], sent_at: Moment, age: Duration, turn: Option<Turn>) {
+        let Some(whole) = &self.whole else { return };
         let (settings, now) = (&self.provider.settings, self.provider.now().monotonic);
         let read = |balance: &Balance| match settings.adapter.parse(body, &balance.selector) {
             Ok(reading) => {
                 balance.holds.end(sent_at.monotonic);
                 let r#type = balance.selector.r#type.as_ref();
                 let requested_at = sent_at.earlier_by(age);
-                Ok(Arc::new(Snapshot::new(&self.account, &settings.name, r#type, requested_at, reading)))
+                let snapshot = Snapshot::new(&self.account, &settings.name, r#type, requested_at, reading);
+                Ok(Arc::new(snapshot.with_turn(turn)))
             }
             Err(error) => {
                 let error = match error {

@@ -89,7 +89,9 @@ impl Reader for Asking<'_> {
         };
         let (answer, failed) = self.upstream.read_on(&self.upstream.balances[self.index], &context).await;
         let unused = context.first.into_inner().ok().flatten();
-        Outcome { answer, hold: failed.and_then(|failed| shared_hold(&failed)), unused }
+        let others = self.upstream.whole.as_ref().map(|whole| whole.others(self.index, &answer));
+        let hold = failed.and_then(|failed| shared_hold(&failed, self.upstream.whole.is_some()));
+        Outcome { answer, others: others.unwrap_or_default(), hold, unused }
     }
 
     async fn read_alone(&self) -> Answer {
@@ -102,7 +104,7 @@ fn cloned(secrets: Vec<&SecretString>) -> Vec<SecretString> {
 }
 
 /// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.
-fn shared_hold(failed: &FailedRead) -> Option<SharedHold> {
+fn shared_hold(failed: &FailedRead, reads_together: bool) -> Option<SharedHold> {
     let scope = match failed.error {
         UpstreamError::Unreachable(_)
         | UpstreamError::Timeout
@@ -117,11 +119,9 @@ fn shared_hold(failed: &FailedRead) -> Option<SharedHold> {
         | UpstreamError::Status(_)
         | UpstreamError::Invalid(_)
         | UpstreamError::TooLarge => {
-            if failed.concerns_account() {
-                HoldScope::Account
-            } else {
-                HoldScope::Balance
-            }
+            // Where one answer holds every balance, none came for any of them; an invalid one may hold the others.
+            let is_for_all = reads_together && !matches!(failed.error, UpstreamError::Invalid(_));
+            if failed.concerns_account() || is_for_all { HoldScope::Account } else { HoldScope::Balance }
         }
     };
     let (first, most) = match failed.hold {

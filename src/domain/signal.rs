@@ -1,6 +1,6 @@
-//! What the end of an attempt tells a circuit breaker.
+//! The signal of an attempt to a circuit breaker.
 
-/// What the end of an attempt says about the provider's health.
+/// The end of an attempt, as evidence of the provider's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptSignal {
     /// A balance arrived.

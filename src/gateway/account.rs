@@ -22,13 +22,13 @@ pub struct AccountSettings {
     pub provider: ProviderName,
     /// The provider's kind.
     pub kind: Arc<str>,
-    /// Whether the provider's figures may be old, so that they prove nothing right before a payment.
+    /// Whether the provider's figures may lag, so that they prove nothing right before a payment.
     pub lags: bool,
     /// False when the account or its provider is disabled.
     pub is_enabled: bool,
     /// The freshness limits of its balances.
     pub limits: Limits,
-    /// The settings that decide whose balance the credential shows.
+    /// The settings that decide whose balance the credential gives access to.
     pub identity: Vec<String>,
     /// Its balances; the first is the default.
     pub balances: Vec<BalanceSettings>,

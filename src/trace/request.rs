@@ -40,7 +40,7 @@ pub struct RequestStart {
     pub at: Moment,
     /// The method as received.
     pub method: Method,
-    /// The route's pattern; `None` where no route matched.
+    /// The route's pattern; `None` if no route matched.
     pub route: Option<&'static str>,
     /// The id that the answer will carry.
     pub request_id: HeaderValue,

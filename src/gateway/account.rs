@@ -8,8 +8,8 @@ use tokio::sync::SetOnce;
 use super::lookup::BalanceSource;
 use super::refusal::Refusal;
 use crate::domain::{
-    AccountName, AlertLevels, Answer, BalanceKey, Currency, Failure, Limits, ProviderName, ReadRequest, Selector,
-    Snapshot,
+    AccountName, AlertLevels, Answer, BalanceKey, Currency, Failure, Limits, ProviderName, ReadRequest,
+    Selector, Snapshot,
 };
 use crate::upstream::Upstream;
 

@@ -576,7 +576,8 @@ fn a_body_is_tried_without_secrets_and_examples() {
 #[test]
 fn a_body_of_a_built_in_kind_is_shown_with_the_place_of_each_figure() {
     let folder = Folder::new();
-    let body = folder.write("b.json", r#"{"availableCentavos": 4873490, "pendingCentavos": 150, "currency": "MXN"}"#);
+    let body = folder
+        .write("b.json", r#"{"availableCentavos": 4873490, "pendingCentavos": 150, "currency": "MXN"}"#);
     let run = |more: &[&str]| run_on_record(&[&["try", "ntxpay-mx", "--body", &body], more].concat());
 
     let (code, stdout, stderr) = run(&["--expect", "blocked=1.50"]);

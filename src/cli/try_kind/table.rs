@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::figures;
 use crate::clock;
 use crate::domain::{AccountName, ProviderName, Reading, Selector, Snapshot};
-use crate::providers::{Figure, Provider};
 use crate::providers::declared::{Condition, Expected, MappingReader, Taken, Understood, Units};
+use crate::providers::{Figure, Provider};
 
 /// The column in which values begin.
 const MARGIN: usize = 13;
@@ -76,7 +76,13 @@ pub(super) fn built_in(kind: &dyn Provider, reading: &Reading) -> String {
         let (_, text) = reading.reported.iter().find(|(reported, _)| reported == name)?;
         let (_, amount) = amounts.iter().find(|(role, _)| *role == figure.role)?;
         let amount = amount.map(|amount| format!("{amount} {}", amount.currency()))?;
-        Some([figure.role.to_owned(), figure.pointer.to_owned(), text.clone(), figure.units.to_owned(), amount])
+        Some([
+            figure.role.to_owned(),
+            figure.pointer.to_owned(),
+            text.clone(),
+            figure.units.to_owned(),
+            amount,
+        ])
     };
     aligned(&kind.figures().iter().filter_map(row).collect::<Vec<_>>())
 }

@@ -34,7 +34,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 pub use account::SharedAccount;
-pub use breaker::{Ending, SharedAdmission, SharedBreaker, SharedBreakerSettings};
+pub use breaker::{SharedAdmission, SharedBreaker, SharedBreakerSettings};
 pub use calls::{Allowance, Unit};
 pub use connection::{CONNECT_TIMEOUT, Commands};
 pub use keyring::SharedKey;
@@ -44,11 +44,12 @@ pub use probe::probe;
 pub use read::{Errand, Outcome, Reader};
 pub use settings::SharedSettings;
 pub use store::{StoreWait, Trouble};
-pub use units::{Taken, UnitSettings, Units};
+pub use units::{Taken, Units};
 pub use url::StoreUrl;
 
 use crate::domain::{
-    AccountName, BalanceKey, CallerName, Clock, MaxAge, ProviderName, Snapshot, Standing, StoreTime, Ticket,
+    AccountName, BalanceKey, CallerName, Clock, LimitSettings, MaxAge, ProviderName, Snapshot, Standing,
+    StoreTime, Ticket,
 };
 use crate::metrics::{LimitPolicy, SharedError, SharedMetrics};
 
@@ -223,7 +224,7 @@ impl Shared {
         self: &Arc<Self>,
         caller: &CallerName,
         policy: LimitPolicy,
-        settings: UnitSettings,
+        settings: LimitSettings,
     ) -> Arc<Units> {
         let units = Arc::new(Units::new(self, caller, policy, settings));
         let mut all = self.units.lock().unwrap_or_else(PoisonError::into_inner);

@@ -57,7 +57,7 @@ type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 pub struct App {
     api: Endpoint,
     ops: Endpoint,
-    /// For notifications, where `server.hooks` is set.
+    /// The listener for notifications, if `server.hooks` is set.
     hooks: Option<Endpoint>,
     api_addr: SocketAddr,
     ops_addr: SocketAddr,
@@ -127,13 +127,21 @@ impl App {
                 tls: settings.tls.clone().map(Live::new),
                 metrics: Some(Arc::clone(&metrics)),
                 workers: Workers::start().map_err(BuildError::Workers)?,
+                spare_files: files::FOR_OPS,
             },
-            ops: Endpoint { listener: ops, tls: None, metrics: None, workers: Workers::none() },
+            ops: Endpoint {
+                listener: ops,
+                tls: None,
+                metrics: None,
+                workers: Workers::none(),
+                spare_files: 0,
+            },
             hooks: hooks.map(|listener| Endpoint {
                 listener,
                 tls: settings.hooks_tls.clone().map(Live::new),
                 metrics: Some(Arc::clone(&metrics)),
                 workers: Workers::none(),
+                spare_files: files::FOR_OPS,
             }),
             service,
             service_accounts,
@@ -170,7 +178,7 @@ impl App {
         self.ops_addr
     }
 
-    /// Where providers send notifications, if anywhere: the real port.
+    /// The bound address of the port for notifications, if any.
     #[must_use]
     pub fn hooks_addr(&self) -> Option<SocketAddr> {
         self.hooks_addr

@@ -34,7 +34,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 pub use account::SharedAccount;
-pub use breaker::{Ending, SharedAdmission, SharedBreaker, SharedBreakerSettings};
+pub use breaker::{SharedAdmission, SharedBreaker, SharedBreakerSettings};
 pub use calls::{Allowance, Unit};
 pub use connection::{CONNECT_TIMEOUT, Commands};
 pub use keyring::SharedKey;
@@ -44,11 +44,12 @@ pub use probe::probe;
 pub use read::{Errand, Outcome, Reader};
 pub use settings::SharedSettings;
 pub use store::{StoreWait, Trouble};
-pub use units::{Taken, UnitSettings, Units};
+pub use units::{Taken, Units};
 pub use url::StoreUrl;
 
 use crate::domain::{
-    AccountName, BalanceKey, CallerName, Clock, MaxAge, ProviderName, Snapshot, Standing, StoreTime, Ticket,
+    AccountName, BalanceKey, CallerName, Clock, LimitSettings, MaxAge, ProviderName, Snapshot, Standing,
+    StoreTime, Ticket,
 };
 use crate::metrics::{LimitPolicy, SharedError, SharedMetrics};
 
@@ -151,12 +152,34 @@ impl Shared {
     /// its name, whatever balances it has.
     #[must_use]
     pub fn account(self: &Arc<Self>, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
+        self.account_in(name, balances, false)
+    }
+
+    /// As [`Self::account`], where one read brings every balance: the store orders the reads of all as one.
+    #[must_use]
+    pub fn account_read_together(
+        self: &Arc<Self>,
+        name: &AccountName,
+        balances: &[BalanceKey],
+    ) -> Arc<SharedAccount> {
+        self.account_in(name, balances, true)
+    }
+
+    fn account_in(
+        self: &Arc<Self>,
+        name: &AccountName,
+        balances: &[BalanceKey],
+        reads_together: bool,
+    ) -> Arc<SharedAccount> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let before = accounts.get(name).and_then(Weak::upgrade);
-        if let Some(account) = before.as_ref().filter(|account| account.has_balances(balances)) {
+        if let Some(account) =
+            before.as_ref().filter(|account| account.has_balances(balances, reads_together))
+        {
             return Arc::clone(account);
         }
-        let account = Arc::new(SharedAccount::new(self, name.as_str(), balances, before.as_deref()));
+        let account =
+            Arc::new(SharedAccount::new(self, name.as_str(), balances, reads_together, before.as_deref()));
         accounts.insert(name.clone(), Arc::downgrade(&account));
         let mut names = self.balances.write().unwrap_or_else(PoisonError::into_inner);
         let mut keys = self.places.write().unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +224,7 @@ impl Shared {
         self: &Arc<Self>,
         caller: &CallerName,
         policy: LimitPolicy,
-        settings: UnitSettings,
+        settings: LimitSettings,
     ) -> Arc<Units> {
         let units = Arc::new(Units::new(self, caller, policy, settings));
         let mut all = self.units.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,7 +260,8 @@ impl Shared {
         let (account, index) = self.find(key)?;
         let looked = self.look(&account, index).await.ok()?;
         // A store that has lost something does not know of all.
-        let last = account.balances[index].note_number(looked.last);
+        account.balances[index].note_number(looked.last);
+        let last = account.highest(index);
         let is_believed = account.is_clock_trusted(max_age);
         Some(Standing { last, now: looked.now, is_believed })
     }
@@ -289,7 +313,8 @@ impl Shared {
             channel: &self.channel,
             life: LIFE,
             balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
-            highest: balances.iter().map(|balance| balance.note_number(0)).collect(),
+            orders: places.iter().map(|(account, index)| account.order(*index)).collect(),
+            highest: places.iter().map(|(account, index)| account.highest(*index)).collect(),
         };
         let mut in_store = vec![account.state_key.as_str()];
         in_store.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
@@ -301,7 +326,7 @@ impl Shared {
     async fn look(&self, account: &SharedAccount, index: usize) -> Result<Looked, Trouble> {
         let balance = &account.balances[index];
         let keys = [account.state_key.as_str(), &balance.snapshot_key];
-        let ask = LookAsk { balance: &balance.name, wants_snapshot: false };
+        let ask = LookAsk { balance: &balance.name, order: account.order(index), wants_snapshot: false };
         let answered = self.store.run(Action::Look, &keys, &ask, &mut self.store.wait()).await;
         let answer = account.checked(answered, None)?.answer;
         Ok(Looked { last: answer.number(0)?, mark: answer.number(1)?, now: answer.now })
@@ -399,6 +424,7 @@ impl Shared {
 #[derive(Serialize)]
 struct LookAsk<'a> {
     balance: &'a str,
+    order: &'a str,
     wants_snapshot: bool,
 }
 
@@ -407,6 +433,7 @@ struct InvalidateAsk<'a> {
     channel: &'a str,
     life: u64,
     balances: Vec<&'a str>,
+    orders: Vec<&'a str>,
     highest: Vec<u64>,
 }
 

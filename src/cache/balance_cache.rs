@@ -52,17 +52,24 @@ impl BalanceCache {
         Self { reads: self.reads.traced(tracer), ..self.clone() }
     }
 
-    /// The last snapshot, as a fall-back after a failed read: at most `oldest` old and within the ceiling.
+    /// The last snapshot, as a fall-back after a failed read: at most `oldest` old and within the ceiling. Where this
+    /// replica has none, it is the shared store's.
     pub async fn fallback(&self, question: &Question) -> Option<Arc<Snapshot>> {
         let now = (self.clock)();
         let was_invalidated = self.marks.get(&question.key, now.monotonic).is_some();
         let ceiling = question.limits.max_age;
         let is_everybodys = was_invalidated && !question.demand.is_explicit();
         let oldest = if is_everybodys { ceiling.get() } else { question.demand.fallback()? };
-        let entry = self.entries.get(&question.key).await?;
-        let snapshot = entry.snapshot()?;
-        let age = snapshot.age_at(now);
-        (age <= oldest && age < ceiling.get()).then(|| Arc::clone(snapshot))
+        let will_do = |snapshot: &Arc<Snapshot>| {
+            let age = snapshot.age_at((self.clock)());
+            age <= oldest && age < ceiling.get()
+        };
+        let entry = self.entries.get(&question.key).await;
+        let ours = entry.and_then(|entry| entry.snapshot().cloned()).filter(will_do);
+        match ours {
+            Some(snapshot) => Some(snapshot),
+            None => self.stored_elsewhere(&question.key, ceiling).await.filter(will_do),
+        }
     }
 
     /// Invalidates a balance: later reads need a snapshot from after the returned moment.
@@ -73,17 +80,16 @@ impl BalanceCache {
         now
     }
 
-    /// Forgets a failure because of refused credentials, also that of a read which ends at the same time; everything else
-    /// stays.
+    /// Forgets the failure of refused credentials, also of a read that ends at the same time. Other failures stay.
     pub async fn forget_refusal(&self, key: &BalanceKey) {
-        // Before the look: a read that stores its entry after the look finds the mark.
+        // The mark first: a read that stores its entry after the look-up below finds it.
         self.changed_credentials.invalidate(&[*key], (self.clock)().monotonic);
         if let Some(entry) = self.entries.get(key).await {
             entry.forget_refusal();
         }
     }
 
-    /// Drops what is stored of these balances; what reads under way still bring is too old for everybody.
+    /// Drops the entries of these balances. The results of running reads are too old for every caller.
     pub async fn remove(&self, keys: &[BalanceKey]) {
         self.marks.invalidate(keys, (self.clock)().monotonic);
         for key in keys {
@@ -91,7 +97,7 @@ impl BalanceCache {
         }
     }
 
-    /// Stores, behind, what a read of another balance brought along at this instant; never over a younger snapshot.
+    /// Stores, in the background, snapshots that a read of another balance brought along; never over a younger one.
     pub fn fill(&self, snapshots: Vec<(BalanceKey, Arc<Snapshot>)>, sent_at: Instant) {
         if snapshots.is_empty() {
             return;
@@ -114,7 +120,8 @@ impl BalanceCache {
                 return Op::Nop;
             }
             let priority = Priority::Background;
-            let answer = Answer { priority, sent_at, turn: None, is_elsewhere: false, result: Ok(snapshot) };
+            let turn = snapshot.turn();
+            let answer = Answer { priority, sent_at, turn, is_elsewhere: false, result: Ok(snapshot) };
             let entry = Entry::after(before.as_deref(), answer, None, clock());
             listeners.stored(&key, &entry);
             Op::Put(Arc::new(entry))

@@ -16,12 +16,12 @@ use super::value::Value;
 use crate::auth::ServiceAccount;
 use crate::auth::{AccountPattern, Identity};
 use crate::domain::CallerName;
+use crate::domain::LimitSettings;
 use crate::http::CallerSettings;
-use crate::limits::LimitSettings;
 
 const LIMIT: LimitSettings = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
 
-/// What `Cache-Control` of a caller's requests does.
+/// The effect of `Cache-Control` in a caller's requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CacheControl {
     Obeyed,

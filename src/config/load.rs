@@ -41,8 +41,9 @@ pub fn load_to_record(path: &Path, account: &str) -> Result<Config, ConfigErrors
 /// Reads a configuration file for any purpose. An error includes the named sources.
 #[expect(clippy::disallowed_methods, reason = "the configuration is the only reader of the environment")]
 pub(super) fn load_as(path: &Path, purpose: Purpose<'_>) -> Result<Config, (ConfigErrors, Box<Sources>)> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| (ConfigErrors::unreadable(path, &error), Box::default()))?;
+    let mut sources = Sources::default();
+    let text = sources.read_text(path);
+    let text = text.map_err(|error| (ConfigErrors::unreadable(path, &error), Box::new(sources)))?;
     parse_as(&text, path, &|name| std::env::var(name).ok(), purpose)
 }
 

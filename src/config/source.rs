@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    /// Reads and parses the contents; the error says what is expected. In a reload, invalid contents are replaced by
+    /// Reads and parses the contents; the error names the expected form. In a reload, invalid contents are replaced by
     /// the old ones.
     pub(super) fn understood<T: Unknown>(
         &self,
@@ -75,7 +75,9 @@ impl Source {
     /// The bytes; an error never contains any of them.
     fn contents(&self, value: &Value<'_>) -> Result<Vec<u8>, String> {
         let contents = match self {
-            Self::File(file) => fs::read(file)
+            Self::File(file) => value
+                .sources()
+                .read(file)
                 .map_err(|error| format!("expected a readable file, but {}: {error}", file.display()))?,
             Self::Variable(name) => {
                 value.env(name).ok_or_else(|| format!("expected {self} to be set"))?.into_bytes()

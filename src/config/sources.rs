@@ -4,10 +4,13 @@
 //! account.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretSlice};
 
+use crate::domain::is_out_of_files;
 use crate::upstream::Credential;
 
 /// The last valid contents of every source by its key, the credential of each account, and every named file.
@@ -18,6 +21,8 @@ pub(super) struct Sources {
     /// The destinations of each section's secrets, with our client's identity.
     destinations: BTreeMap<String, String>,
     files: BTreeSet<PathBuf>,
+    /// Whether a file was not read because the process is out of file descriptors.
+    is_incomplete: bool,
 }
 
 /// A source that was invalid in a reload.
@@ -48,6 +53,21 @@ impl Sources {
 
     pub(super) fn get(&self, key: &str) -> Option<&SecretSlice<u8>> {
         self.contents.get(key)
+    }
+
+    /// Reads a file. The lack of a file descriptor makes the whole reading incomplete.
+    pub(super) fn read(&mut self, file: &Path) -> io::Result<Vec<u8>> {
+        fs::read(file).inspect_err(|error| self.is_incomplete |= is_out_of_files(error))
+    }
+
+    /// Likewise, as text.
+    pub(super) fn read_text(&mut self, file: &Path) -> io::Result<String> {
+        fs::read_to_string(file).inspect_err(|error| self.is_incomplete |= is_out_of_files(error))
+    }
+
+    /// Whether a file was not read because the process is out of file descriptors.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_incomplete
     }
 
     pub(super) fn name(&mut self, file: &Path) {

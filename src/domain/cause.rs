@@ -1,4 +1,4 @@
-//! Why a provider cannot be reached, down to the last cause. Told by types and codes, never by words of the other side.
+//! Why a provider cannot be reached, down to the last cause. Types and codes of errors decide, never their text.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub enum Cause {
     NameServerTimeout,
     /// The port is closed.
     ConnectionRefused,
-    /// There is no route to the address.
+    /// No route to the address.
     NoRoute,
     /// No address answered in time.
     ConnectTimeout,
@@ -49,7 +49,9 @@ pub enum Cause {
     ClientCertificateRefused,
     /// TLS failed in another way.
     Tls,
-    /// What another replica saw.
+    /// This process can open no more files.
+    OutOfFiles,
+    /// The failure of another replica.
     Elsewhere,
     /// Anything else.
     Unknown,
@@ -82,6 +84,7 @@ impl fmt::Display for Cause {
             }
             Self::ClientCertificateRefused => "the server refuses the client certificate",
             Self::Tls => "the TLS handshake failed",
+            Self::OutOfFiles => "the gateway is out of file descriptors",
             Self::Elsewhere => "another replica could not connect",
             Self::Unknown => "the connection failed",
         };

@@ -6,10 +6,12 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream},
+    os::fd::AsRawFd,
     sync::Arc,
     time::Duration,
 };
 
+use rustix::process::{Resource, getrlimit};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinError, JoinSet},
@@ -49,6 +51,8 @@ pub struct Endpoint {
     pub metrics: Option<Arc<Metrics>>,
     /// Where connections are served.
     pub workers: Workers,
+    /// File descriptors that these connections leave to other listeners.
+    pub spare_files: u64,
 }
 
 /// How a listener ended.
@@ -64,6 +68,7 @@ struct Acceptor<S> {
     context: ListenerContext<S>,
     workers: Workers,
     connections: JoinSet<()>,
+    spare_files: u64,
     logged: Option<Instant>,
 }
 
@@ -95,10 +100,10 @@ pub async fn serve<S: Respond>(
     settings: Live<ListenerSettings>,
     shutdown: Shutdown,
 ) -> Drained {
-    let Endpoint { listener, tls, metrics, workers } = endpoint;
+    let Endpoint { listener, tls, metrics, workers, spare_files } = endpoint;
     let memory = SharedMemory::for_connections(settings.current().max_connections);
     let context = ListenerContext { service, settings, tls, metrics, shutdown, memory };
-    let mut acceptor = Acceptor { context, workers, connections: JoinSet::new(), logged: None };
+    let mut acceptor = Acceptor { context, workers, connections: JoinSet::new(), spare_files, logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {
         acceptor.admit(stream, peer);
@@ -129,7 +134,9 @@ impl<S: Respond> Acceptor<S> {
     }
 
     fn admit(&mut self, stream: StdTcpStream, peer: SocketAddr) {
-        if self.connections.len() >= self.context.settings.current().max_connections {
+        if self.connections.len() >= self.context.settings.current().max_connections
+            || leaves_fewer_files(&stream, self.spare_files)
+        {
             self.context.refused(ConnectionRefusal::Limit);
             return;
         }
@@ -191,6 +198,12 @@ fn close(listener: TcpListener) -> Vec<(StdTcpStream, SocketAddr)> {
     drop(listener);
     waiting.retain(|(stream, _)| stream.set_nonblocking(true).is_ok());
     waiting
+}
+
+/// Whether fewer than `spare` file descriptors are left. The kernel gives each file the lowest free number.
+fn leaves_fewer_files(stream: &StdTcpStream, spare: u64) -> bool {
+    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(0);
+    getrlimit(Resource::Nofile).current.is_some_and(|limit| number + spare >= limit)
 }
 
 fn is_of_the_connection(error: &io::Error) -> bool {

@@ -50,6 +50,7 @@ struct EnterAsk<'a> {
     #[serde(flatten)]
     take: TakeAsk,
     balance: &'a str,
+    order: &'a str,
     above: u64,
     since: u64,
     max_age: u64,
@@ -144,7 +145,12 @@ impl SharedAccount {
                     let error = error.ok_or_else(|| self.protocol_error(SharedOperation::Lease))?;
                     let held = Duration::from_micros(answer.number(1)?).min(LONGEST_HOLD);
                     let retry_at = Some(*received + held);
-                    return Ok(Entered::Failed(Failure { error, retry_at, is_held: true }));
+                    return Ok(Entered::Failed(Failure {
+                        error,
+                        retry_at,
+                        is_held: true,
+                        was_called: false,
+                    }));
                 }
                 "running" => {
                     balance.note_number(answer.number(1)?);
@@ -210,7 +216,7 @@ impl SharedAccount {
     ) -> Result<Arc<Snapshot>, Trouble> {
         let balance = &self.balances[place];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let ask = LookAsk { balance: &balance.name, wants_snapshot: true };
+        let ask = LookAsk { balance: &balance.name, order: self.order(place), wants_snapshot: true };
         let answered = self.store().run(Action::Look, &keys, &ask, wait).await;
         let answered = self.checked(answered, Some(place))?;
         let answer = &answered.answer;
@@ -263,10 +269,10 @@ impl SharedAccount {
         take: TakeAsk,
         lease: &'a str,
     ) -> EnterAsk<'a> {
-        let balance = &self.balances[entry.balance];
         EnterAsk {
             take,
-            balance: &balance.name,
+            balance: &self.balances[entry.balance].name,
+            order: self.order(entry.balance),
             above: ticket.above,
             since: ticket.since.as_micros(),
             max_age: micros(entry.max_age.get()),
@@ -276,7 +282,7 @@ impl SharedAccount {
             may_read: entry.may_read,
             credential: entry.credential,
             longest_hold: micros(LONGEST_HOLD),
-            highest: balance.note_number(0),
+            highest: self.highest(entry.balance),
         }
     }
 
@@ -314,5 +320,5 @@ fn read_failure(text: &str, now: StoreTime, received: Instant) -> Result<Failure
     let (Some(until), Some(error)) = (until, error) else { return Err(Trouble(SharedError::Protocol)) };
     let held = StoreTime::from_micros(until).since(now).min(LONGEST_HOLD);
     let retry_at = (!held.is_zero()).then(|| received + held);
-    Ok(Failure { error, retry_at, is_held: retry_at.is_some() })
+    Ok(Failure { error, retry_at, is_held: retry_at.is_some(), was_called: true })
 }

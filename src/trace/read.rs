@@ -29,7 +29,7 @@ struct Recording {
     state: Mutex<State>,
 }
 
-/// The recorded state of a read. It is exported once, as soon as it has ended and is wanted.
+/// The recorded state of a read. It is exported once, when the read has ended and a sampled request needs it.
 #[derive(Debug, Default)]
 struct State {
     /// Provider, account, currency and type.
@@ -164,6 +164,7 @@ fn kind(error: UpstreamError) -> &'static str {
         UpstreamError::Busy => "concurrency",
         UpstreamError::Suspended => "breaker",
         UpstreamError::BudgetExhausted => "budget",
+        UpstreamError::OutOfFiles => "overloaded",
         _ => error.kind().map_or("defect", ErrorKind::as_str),
     }
 }

@@ -6,9 +6,9 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
-use crate::domain::Cause;
+use crate::domain::{Cause, is_out_of_files};
 
-/// A connection that was not made.
+/// A connection that could not be established.
 #[derive(Debug)]
 pub(super) struct ConnectError {
     pub(super) cause: Cause,
@@ -41,6 +41,9 @@ impl std::error::Error for ConnectError {
 
 /// The cause of a connection to an address that failed.
 pub(super) fn of_dial(error: &io::Error) -> Cause {
+    if is_out_of_files(error) {
+        return Cause::OutOfFiles;
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Cause::ConnectionRefused,
         io::ErrorKind::TimedOut => Cause::ConnectTimeout,
@@ -79,7 +82,7 @@ pub(super) fn of_chain(error: &(dyn Error + 'static)) -> Cause {
             return (error.is_reset() || error.is_go_away()).then_some(Cause::Closed);
         }
         let error = error.downcast_ref::<io::Error>()?;
-        // After the handshake, an end that was not announced cuts an answer.
+        // After the handshake, an unannounced end cuts an answer short.
         Some(if error.kind() == io::ErrorKind::UnexpectedEof { Cause::CutShort } else { of_io(error) })
     });
     causes.last().unwrap_or(Cause::Closed)

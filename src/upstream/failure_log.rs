@@ -1,4 +1,4 @@
-//! Says in the log that a provider fails and that it works again. A storm of failures is summed up, not repeated.
+//! Logs that a provider fails, and that it works again. Many failures become one line with their number.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,14 +19,14 @@ struct Row {
     failures: u64,
     suppressed: u64,
     logged_at: Option<Instant>,
-    /// Whether the last line says that it fails. Of one that does now and then, only these lines and those that they
-    /// are taken back by are written, and not one for each change.
+    /// Whether the last line reported a failure. Only then does the next success write a line, so a provider that fails
+    /// now and then does not fill the log.
     is_failing: bool,
 }
 
 impl FailureLog {
-    /// Notes an attempt that failed. The first one is a line, and then one in ten seconds, with the number of those
-    /// since the line before.
+    /// Records a failed attempt. The first one writes a line. Later ones write one line in ten seconds, with the number of
+    /// failures since the last line.
     pub(super) fn failed(
         &self,
         provider: &ProviderName,
@@ -46,7 +46,7 @@ impl FailureLog {
         }
     }
 
-    /// Notes a balance that came; the first one after a line about failures is a line.
+    /// Records a balance. The first one after a line about failures writes a line.
     pub(super) fn worked(&self, provider: &ProviderName) {
         if let Some(failures) = self.take_back() {
             tracing::info!(
@@ -85,7 +85,7 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn the_first_failure_is_a_line_and_then_one_in_ten_seconds() {
+    fn failures_write_one_line_in_ten_seconds() {
         let (log, now) = (FailureLog::default(), clock::now().monotonic);
 
         assert_eq!(log.take_line(now), Some(0));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_fails_now_and_then_is_one_line_in_ten_seconds_and_one_that_it_works() {
+    fn a_provider_that_sometimes_fails_writes_one_line_in_ten_seconds_and_one_on_success() {
         let (log, now) = (FailureLog::default(), clock::now().monotonic);
         assert_eq!(log.take_back(), None, "it has not failed");
 

@@ -49,7 +49,7 @@ impl Reserve {
 }
 
 /// The pause before the retry after the given attempt (the first is 1): between half and the whole of a length
-/// that doubles, so that those who failed together do not come back together.
+/// that doubles. The random part spreads reads that failed together.
 pub(super) fn pause(attempt: u32) -> Duration {
     let whole = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(8));
     let half = whole / 2;
@@ -62,7 +62,7 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn ten_retries_then_none_until_time_or_reads_bring_one_back() {
+    fn after_ten_retries_only_time_or_reads_refill_the_reserve() {
         let now = clock::now().monotonic;
         let reserve = Reserve::full(now);
 

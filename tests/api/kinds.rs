@@ -56,7 +56,7 @@ impl Site {
         Gateway::start(&["serve", "--config", &self.config]).await
     }
 
-    fn calls(&self, operation: Operation) -> Vec<Call> {
+    pub(crate) fn calls(&self, operation: Operation) -> Vec<Call> {
         self.provider.calls().into_iter().filter(|call| call.operation == operation).collect()
     }
 
@@ -66,7 +66,7 @@ impl Site {
         fs::rename(written, self.folder.0.join(name)).unwrap();
     }
 
-    fn rewrite(&self, from: &str, to: &str) {
+    pub(crate) fn rewrite(&self, from: &str, to: &str) {
         let text = fs::read_to_string(&self.config).unwrap();
         assert!(text.contains(from), "{from}");
         self.replace("gateway.toml", &text.replace(from, to));
@@ -489,7 +489,7 @@ async fn an_example_that_no_longer_holds_refuses_the_reload_as_a_whole() {
     site.replace("body.json", r#"{"balance":48734.92}"#);
     eventually("the reload is refused", || async { !gateway.lines_of("config_rejected").is_empty() }).await;
 
-    let line = &gateway.lines_of("config_rejected")[0];
+    let line = &gateway.logged("config_rejected").await[0];
     assert!(line["error"].as_str().unwrap().contains("kinds.k.examples[0]"), "{line}");
     assert_eq!(gateway.get(&gateway.api, ACCOUNT).await.unwrap().status, 200);
 }
@@ -573,6 +573,29 @@ fn a_body_is_tried_without_secrets_and_examples() {
     assert!(code == Some(1) && stdout.contains("refused"), "{stdout}");
 }
 
+#[test]
+fn a_body_of_a_built_in_kind_is_shown_with_the_place_of_each_figure() {
+    let folder = Folder::new();
+    let body = folder
+        .write("b.json", r#"{"availableCentavos": 4873490, "pendingCentavos": 150, "currency": "MXN"}"#);
+    let run = |more: &[&str]| run_on_record(&[&["try", "ntxpay-mx", "--body", &body], more].concat());
+
+    let (code, stdout, stderr) = run(&["--expect", "blocked=1.50"]);
+
+    assert_eq!(code, Some(0), "{stderr}");
+    for [role, place, text, amount] in [
+        ["available", "/availableCentavos", "4873490", "48734.90 MXN"],
+        ["blocked", "/pendingCentavos", "150", "1.50 MXN"],
+    ] {
+        let line = stdout.lines().find(|line| line.starts_with(role)).unwrap_or_default();
+        for piece in [place, text, "minor, 2 digits", amount] {
+            assert!(line.contains(piece), "{stdout}");
+        }
+    }
+    let (code, _, stderr) = run(&["--type", "FIAT"]);
+    assert!(code == Some(2) && stderr.contains("--type: expected none"), "{stderr}");
+}
+
 /// The fenced blocks of a language, in their order.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     let fence = format!("```{language}\n");
@@ -636,7 +659,7 @@ const WHOLE_KIND: &str = "path = \"/b\"\nsecrets = [\"key\"]\nheaders = { x-key 
      rows = \"/rows\"\ncurrency = { at = \"/currency\" }\nunits = \"major\"\navailable = \"/amount\"\n";
 const WHOLE_BODY: &str = r#"{"rows":[{"currency":"USD","amount":1.01},{"currency":"BRL","amount":48734.91},{"currency":"EUR","amount":2.02}]}"#;
 
-async fn whole_site(currencies: &str) -> Site {
+pub(crate) async fn whole_site(currencies: &str) -> Site {
     let account = format!("{ONE_SECRET}\nbalances = [{currencies}]");
     let example = "currency = \"BRL\"\navailable = \"48734.91\"";
     let site = Site::new(WHOLE_KIND, WHOLE_BODY, example, &account).await;
@@ -645,7 +668,7 @@ async fn whole_site(currencies: &str) -> Site {
     site
 }
 
-const THREE: &str = "{ currency = \"BRL\" }, { currency = \"USD\" }, { currency = \"EUR\" }";
+pub(crate) const THREE: &str = "{ currency = \"BRL\" }, { currency = \"USD\" }, { currency = \"EUR\" }";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_answer_fills_every_balance_of_the_account() {

@@ -18,6 +18,7 @@ mod clocks;
 mod coalescing;
 mod dashboard;
 mod demands;
+mod descriptors;
 mod events;
 mod failures;
 mod fault_matrix;

@@ -17,4 +17,5 @@ mod reads;
 mod redis;
 mod rotation;
 mod tampering;
+mod together;
 mod topologies;

@@ -16,8 +16,8 @@ use super::*;
 use crate::cache::read::MOST_ROUNDS;
 use crate::cache::{Absence, Peek, Read};
 use crate::domain::{
-    AccountName, Amount, Currency, Directives, FreshFor, Limits, MaxAge, ObservedAt, Order, ProviderName,
-    Reading, Selector, StoreTime, Turn, UpstreamError,
+    AccountName, Amount, Currency, Directives, FreshFor, Limits, MaxAge, ObservedAt, ProviderName,
+    ReadRequest, Reading, Selector, StoreTime, Turn, UpstreamError,
 };
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
@@ -90,11 +90,16 @@ fn snapshot(requested_at: Moment) -> Arc<Snapshot> {
 
 /// A failure that is worth trying again after this time, and held until then.
 fn held(wait: Duration) -> Failure {
-    Failure { error: UpstreamError::Status(500), retry_at: Some(now().monotonic + wait), is_held: true }
+    Failure {
+        error: UpstreamError::Status(500),
+        retry_at: Some(now().monotonic + wait),
+        is_held: true,
+        was_called: true,
+    }
 }
 
 fn refused(error: UpstreamError) -> Failure {
-    Failure { error, retry_at: Some(now().monotonic + SECOND), is_held: false }
+    Failure { error, retry_at: Some(now().monotonic + SECOND), is_held: false, was_called: false }
 }
 
 /// A read that was sent and waits for its answer. Dropped without one, it panics inside the cache's task.
@@ -167,9 +172,9 @@ impl Balance {
         Question { key: self.key, demand: directives.demand(now(), self.limits), limits: self.limits }
     }
 
-    fn read(&self) -> impl Fn(Order) -> BoxFuture<'static, Answer> + Clone + Send + 'static {
+    fn read(&self) -> impl Fn(ReadRequest) -> BoxFuture<'static, Answer> + Clone + Send + 'static {
         let (sent, outbox) = (Arc::clone(&self.sent), self.outbox.clone());
-        move |Order { priority, .. }| {
+        move |ReadRequest { priority, .. }| {
             let (reply, answer) = oneshot::channel();
             let sent_at = now();
             sent.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +187,7 @@ impl Balance {
         }
     }
 
-    /// A caller who arrives now and waits for a read.
+    /// A caller that arrives now and waits for a read.
     fn ask(&self, directives: Directives) -> JoinHandle<Read> {
         let question = self.question(directives);
         let priority = question.demand.priority();
@@ -227,7 +232,7 @@ impl Balance {
     }
 }
 
-/// What a caller got, who must not be waiting any more.
+/// The result of a caller that must have been answered.
 async fn got<T>(caller: JoinHandle<T>) -> T {
     settle().await;
     assert!(caller.is_finished(), "the caller still waits");
@@ -537,7 +542,7 @@ async fn no_refresh_starts_while_a_failure_defers_it() {
 
 /// The refresh is asked for when the last entry does not say to wait yet.
 #[tokio::test]
-async fn a_refresh_that_a_failure_overtakes_waits_as_the_failure_says() {
+async fn a_refresh_overtaken_by_a_failure_waits_for_its_retry_time() {
     let mut balance = Balance::known().await;
     advance(FRESH_FOR);
     let forced = balance.ask(FORCED);
@@ -904,7 +909,7 @@ async fn reads_that_expire_before_they_are_served_end_in_a_time_out() {
 }
 
 #[test]
-fn a_snapshot_found_again_in_the_store_gets_no_younger_and_an_older_one_replaces_nothing() {
+fn a_snapshot_found_again_in_the_store_gets_no_younger_and_an_older_one_is_ignored() {
     let now = now();
     let found = |number, age: Duration| {
         let turn = Turn { number, instant: StoreTime::from_micros(number) };

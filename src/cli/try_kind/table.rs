@@ -1,4 +1,4 @@
-//! What `try` prints. The number of a row is shown for the reader only: nothing depends on it.
+//! The output of `try`. The number of a row is only for the reader: nothing depends on it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,6 +9,7 @@ use super::figures;
 use crate::clock;
 use crate::domain::{AccountName, ProviderName, Reading, Selector, Snapshot};
 use crate::providers::declared::{Condition, Expected, MappingReader, Taken, Understood, Units};
+use crate::providers::{Figure, Provider};
 
 /// The column in which values begin.
 const MARGIN: usize = 13;
@@ -50,7 +51,7 @@ fn shown(expected: &Expected) -> String {
     }
 }
 
-/// Where each role was found, and what it became.
+/// The place of each role, and its amount.
 pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String {
     let currency = understood.reading.available.currency();
     let unit = mapping.mapping().units.describe(currency);
@@ -64,8 +65,32 @@ pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String 
             [role, place(taken), taken.text.clone(), unit, amount]
         })
         .collect();
+    aligned(&rows) + &sums(understood)
+}
+
+/// Where a built-in kind found each figure, and what it became.
+pub(super) fn built_in(kind: &dyn Provider, reading: &Reading) -> String {
+    let amounts = figures(reading);
+    let row = |figure: &Figure| {
+        let name = figure.pointer.rsplit('/').next()?;
+        let (_, text) = reading.reported.iter().find(|(reported, _)| reported == name)?;
+        let (_, amount) = amounts.iter().find(|(role, _)| *role == figure.role)?;
+        let amount = amount.map(|amount| format!("{amount} {}", amount.currency()))?;
+        Some([
+            figure.role.to_owned(),
+            figure.pointer.to_owned(),
+            text.clone(),
+            figure.units.to_owned(),
+            amount,
+        ])
+    };
+    aligned(&kind.figures().iter().filter_map(row).collect::<Vec<_>>())
+}
+
+/// The rows below their heads, in columns.
+fn aligned(rows: &[[String; 5]]) -> String {
     let head = ["role", "from", "text", "units", "amount"].map(str::to_owned);
-    let all: Vec<&[String; 5]> = std::iter::once(&head).chain(&rows).collect();
+    let all: Vec<&[String; 5]> = std::iter::once(&head).chain(rows).collect();
     let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let [from_width, text_width, unit_width, amount_width] = [1, 2, 3, 4].map(width);
     let role_width = MARGIN - 1;
@@ -77,7 +102,7 @@ pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String 
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", row.trim_end());
     }
-    text + &sums(understood)
+    text
 }
 
 /// A sum in the place of its parts.
@@ -110,7 +135,7 @@ pub(super) fn unused(members: &[String]) -> String {
     if members.is_empty() { String::new() } else { line("unused", &members.join(", ")) }
 }
 
-/// What looks odd, though it is legal.
+/// Legal but odd findings.
 pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> String {
     let reading = &understood.reading;
     let currency = reading.available.currency();
@@ -145,7 +170,7 @@ pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> Stri
     odd.iter().map(|odd| line("odd", odd)).collect()
 }
 
-/// What callers get of it, without what does not come from the body.
+/// The answer to callers, without the fields that do not come from the body.
 pub(super) fn answer(reading: &Reading, selector: &Selector) -> String {
     let names = (AccountName::parse("a"), ProviderName::parse("p"));
     let (Ok(account), Ok(provider)) = names else { return String::new() };

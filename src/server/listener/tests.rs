@@ -74,8 +74,13 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new("0", "test").unwrap());
         let (sender, events) = mpsc::unbounded_channel();
-        let endpoint =
-            Endpoint { listener, tls, metrics: Some(Arc::clone(&metrics)), workers: Workers::none() };
+        let endpoint = Endpoint {
+            listener,
+            tls,
+            metrics: Some(Arc::clone(&metrics)),
+            workers: Workers::none(),
+            spare_files: 0,
+        };
         let task = tokio::spawn(serve(endpoint, router(sender), Live::new(settings), seen));
         Self { address, metrics, shutdown, task, events }
     }
@@ -757,7 +762,7 @@ async fn any_infallible_tower_service_is_served() {
     let service = tower::service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Body::from("plain"))));
     let mut settings = None;
     drop(Server::start(|given| settings = Some(*given)));
-    let endpoint = Endpoint { listener, tls: None, metrics: None, workers: Workers::none() };
+    let endpoint = Endpoint { listener, tls: None, metrics: None, workers: Workers::none(), spare_files: 0 };
     tokio::spawn(serve(endpoint, service, Live::new(settings.unwrap()), Shutdown::default()));
 
     let answer = Client(TcpStream::connect(address).await.unwrap()).ask().await;

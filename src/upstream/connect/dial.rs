@@ -10,14 +10,17 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// The next address is tried beside the one before after this (RFC 8305, section 5).
+use crate::domain::is_out_of_files;
+
+/// Delay until the next address is tried in parallel (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// A dead peer of an idle connection is noticed after a few of these.
+/// Interval of keep-alive probes on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Sent data that is not acknowledged for this long ends the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connects to the first of these addresses that answers. With several failures, the last one counts.
+/// Connects to the first of these addresses that answers. With several failures, the last one counts, or our own shortage
+/// of files.
 pub(super) async fn dial(addresses: &[SocketAddr], per_address: Duration) -> io::Result<TcpStream> {
     let mut waiting = interleaved(addresses).into_iter();
     let mut running = FuturesUnordered::new();
@@ -28,7 +31,9 @@ pub(super) async fn dial(addresses: &[SocketAddr], per_address: Duration) -> io:
             Some(connected) = running.next() => match connected {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
-                    failure = error;
+                    if !is_out_of_files(&failure) {
+                        failure = error;
+                    }
                     running.extend(waiting.next().map(|address| connect(address, per_address)));
                 }
             },
@@ -49,7 +54,7 @@ async fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> 
     Ok(stream)
 }
 
-/// The addresses in their order, but with the two families taking turns (RFC 8305, section 4).
+/// The addresses in their order, but alternating between the two families (RFC 8305, section 4).
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let starts_with_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<&SocketAddr>, Vec<&SocketAddr>) =
@@ -89,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_families_take_turns() {
+    fn the_families_alternate() {
         let mixed = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"]);
         let turns = addresses(&["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"]);
         assert_eq!(interleaved(&mixed), turns);
@@ -97,7 +102,7 @@ mod tests {
         assert!(interleaved(&[]).is_empty());
     }
 
-    /// Issue 14, item 14: the time is for one address, and the next is tried beside it.
+    /// Issue 14, item 14: each address has its own time, and the next is tried in parallel.
     #[tokio::test]
     async fn a_silent_address_delays_the_next_by_a_quarter_of_a_second_only() {
         let (_listener, dead, _filling) = silent().await;

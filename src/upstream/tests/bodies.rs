@@ -32,7 +32,7 @@ async fn read(answer: Vec<u8>) -> Result<Arc<Snapshot>, UpstreamError> {
     let url = serve(move |_| (Duration::ZERO, answer.clone())).await;
     let (_, upstream) =
         Setup::new(Kind::NtxpayMx).at(&url, Credential::Static(Authorisation::Bearer("t".into())));
-    upstream.read(0, Order::alone(Priority::Plain)).await.result.map_err(|failure| failure.error)
+    upstream.read(0, ReadRequest::alone(Priority::Plain)).await.result.map_err(|failure| failure.error)
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_body_that_has_no_end_is_cut_at_the_cap() {
 }
 
 #[tokio::test]
-async fn an_encoding_that_nobody_asked_for_is_refused() {
+async fn an_unrequested_encoding_is_refused() {
     for (encoding, is_read) in [("gzip", false), ("br", false), ("identity", true)] {
         let account = Account::new(Kind::NtxpayMx).await;
         account.queue([Fault::on_balance(header("Content-Encoding", encoding))]);

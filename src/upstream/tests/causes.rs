@@ -63,7 +63,7 @@ async fn serve_with((certificate, key): Pair) -> String {
     url
 }
 
-/// Something that sends these bytes to whoever connects, and then waits.
+/// A server that sends these bytes to every connection and then waits.
 async fn say(bytes: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -81,11 +81,11 @@ async fn say(bytes: &'static [u8]) -> String {
 
 async fn read(url: &str, change: impl FnOnce(&mut ProviderSettings)) -> Result<(), UpstreamError> {
     let setup = Setup::with(Kind::NtxpayMx, |settings| {
-        settings.client.connect_timeout = PATIENCE;
+        settings.client.connect_timeout = LONGEST_WAIT;
         change(settings);
     });
     let (_, upstream) = setup.at(url, Credential::Static(Authorisation::Bearer("t".into())));
-    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
     answer.result.map(drop).map_err(|failure| failure.error)
 }
 
@@ -101,7 +101,7 @@ fn trusting(ca: Vec<u8>) -> impl FnOnce(&mut ProviderSettings) {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_certificate_is_told() {
+async fn a_bad_certificate_is_named_as_the_cause() {
     let (pair, _) = issued(|_| {});
     assert_eq!(cause(&serve_with(pair).await, |_| {}).await, Cause::UnknownIssuer);
 
@@ -145,7 +145,7 @@ async fn a_self_signed_certificate_in_extra_ca_is_trusted_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_listens_there_without_our_tls_is_told() {
+async fn a_server_without_usable_tls_is_named_as_the_cause() {
     assert_eq!(cause(&say(b"HTTP/1.1 400 Bad Request\r\n\r\n").await, |_| {}).await, Cause::NoTls);
     // An alert: protocol_version.
     assert_eq!(cause(&say(b"\x15\x03\x01\x00\x02\x02\x46").await, |_| {}).await, Cause::OldTls);
@@ -161,9 +161,10 @@ async fn what_listens_there_without_our_tls_is_told() {
 
 /// Where the tests run there may be no name server at all.
 #[tokio::test]
-async fn an_unknown_host_is_told() {
+async fn an_unknown_host_is_named_as_the_cause() {
     let cause =
-        cause("https://no-such-host.invalid", |settings| settings.client.connect_timeout = PATIENCE).await;
+        cause("https://no-such-host.invalid", |settings| settings.client.connect_timeout = LONGEST_WAIT)
+            .await;
 
     assert!(matches!(cause, Cause::UnknownHost | Cause::NameServer | Cause::NameServerTimeout), "{cause:?}");
 }

@@ -7,10 +7,10 @@ use super::clock::{self, CLOCKS, Ms};
 use super::log::{Log, Outcome, Place, What};
 use super::schedule::{Ending, Reply};
 use balance_gateway::domain::{
-    AccountName, Amount, Answer, Currency, Failure, Moment, ObservedAt, Order, Priority, ProviderName,
+    AccountName, Amount, Answer, Currency, Failure, Moment, ObservedAt, Priority, ProviderName, ReadRequest,
     Reading, Snapshot,
 };
-use balance_gateway::gateway::Source;
+use balance_gateway::gateway::BalanceSource;
 
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -39,10 +39,10 @@ impl Provider {
     }
 }
 
-impl Source for Asking {
-    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
+impl BalanceSource for Asking {
+    fn read(&self, request: ReadRequest) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let asking = self.clone();
-        async move { asking.answer(order.priority).await }
+        async move { asking.answer(request.priority).await }
     }
 
     fn note_refused_by_hold(&self) {
@@ -72,7 +72,7 @@ impl Asking {
         let result = match reply.ending {
             Ending::Failure { error, held_for } => {
                 let retry_at = now().monotonic + clock::duration(held_for);
-                let failure = Failure { error, retry_at: Some(retry_at), is_held: true };
+                let failure = Failure { error, retry_at: Some(retry_at), is_held: true, was_called: true };
                 running.outcome = Some(failed(failure));
                 Err(failure)
             }
@@ -119,12 +119,12 @@ fn amount(read: usize) -> String {
 fn refusal(ending: &Ending, priority: Priority, now: Moment) -> Option<Failure> {
     let Ending::Refusal { error, unless, retry_in } = ending else { return None };
     let retry_at = Some(now.monotonic + clock::duration(*retry_in));
-    let failure = Failure { error: *error, retry_at, is_held: false };
+    let failure = Failure { error: *error, retry_at, is_held: false, was_called: false };
     unless.is_none_or(|least| priority < least).then_some(failure)
 }
 
 fn failed(failure: Failure) -> Outcome {
-    let Failure { error, retry_at, is_held } = failure;
+    let Failure { error, retry_at, is_held, .. } = failure;
     Outcome::Failed { error, retry_at: retry_at.map(clock::monotonic), is_held }
 }
 

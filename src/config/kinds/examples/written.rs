@@ -1,7 +1,5 @@
 //! An example as it is written in the configuration.
 
-use std::fs;
-
 use jiff::Timestamp;
 
 use crate::config::effective::quoted;
@@ -90,7 +88,8 @@ impl Setting for BodyFile {
             (Some(FilePath(path)), None) => {
                 value.sources().name(&path);
                 let unreadable = |error| format!("expected a readable file, but {}: {error}", path.display());
-                let contents = fs::read(&path).map_err(|error| value.wrong(&unreadable(error)))?;
+                let contents = value.sources().read(&path);
+                let contents = contents.map_err(|error| value.wrong(&unreadable(error)))?;
                 ("file", path.to_string_lossy().into_owned(), contents)
             }
             (None, Some(WrittenText(name))) => {

@@ -6,7 +6,7 @@ mod listeners;
 mod marks;
 mod peek;
 mod question;
-mod sharing;
+mod replicas;
 
 pub use balance_cache::{BalanceCache, Read};
 pub use listeners::Listener;

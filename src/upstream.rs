@@ -24,7 +24,7 @@ mod renewal;
 mod retry;
 mod retry_after;
 mod rotation;
-mod sharing;
+mod shared_read;
 mod stop;
 mod tls;
 mod token;

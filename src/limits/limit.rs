@@ -64,7 +64,7 @@ impl Limit {
 
     fn is_shared_by(&self, shared: Option<&Arc<Shared>>) -> bool {
         match (&self.shared, shared) {
-            (Some(limit), Some(shared)) => Arc::ptr_eq(limit.units.shared(), shared),
+            (Some(limit), Some(shared)) => shared.has_units(&limit.units),
             (limit, shared) => limit.is_none() && shared.is_none(),
         }
     }
@@ -108,7 +108,7 @@ impl Limit {
             Taken::Refused => Err(units.time_until(wanted, now)),
             Taken::Unknown => {
                 // Where it can be asked, it will have answered by the next second.
-                let is_asked = units.shared().is_sharing();
+                let is_asked = units.is_sharing();
                 alone.take(cost, now).map_err(|wait| if is_asked { Duration::ZERO } else { wait })?;
                 let part = cost.min(alone.burst());
                 self.whole.take(part, now).inspect_err(|_| alone.put_back(part))?;

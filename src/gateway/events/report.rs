@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::domain::{AlertLevels, Snapshot};
+use crate::domain::{AlertLevels, Limits, Moment, Snapshot};
 use crate::gateway::reconciliation::Finding;
 
 /// A snapshot with its alert levels, and the text that is made of them once for all subscriptions.
@@ -28,6 +28,12 @@ impl Report {
             write(&self.snapshot.body_with(&finding))
         };
         self.text.get_or_init(made).clone()
+    }
+
+    /// Whether an event of it may be written now: its snapshot is below the ceiling.
+    #[must_use]
+    pub fn is_within(&self, limits: Limits, now: Moment) -> bool {
+        self.snapshot.age_at(now) < limits.max_age.get()
     }
 
     /// Whether another report is of the same snapshot.

@@ -101,8 +101,7 @@ impl FollowedBalance {
 
     /// A balance that has reached the ceiling is left out.
     fn write_balance(&mut self, report: Arc<Report>) -> Option<Bytes> {
-        let age = report.snapshot.age_at(clock::now());
-        let is_within = age < self.account().limits().max_age.get();
+        let is_within = report.is_within(self.account().limits(), clock::now());
         let text = is_within.then(|| report.text(frame::balance));
         if is_within {
             self.problem = None;

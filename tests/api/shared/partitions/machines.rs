@@ -16,6 +16,8 @@ use crate::shared::fleet;
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(30);
 pub(super) const REQUESTS: usize = 150;
+/// The calls of one gateway without a demand while an epoch is new: 80 % of its third.
+pub(super) const LOCAL_SHARE: usize = 40;
 pub(super) const PER: Duration = Duration::from_mins(1);
 /// Forwards the provider's address on this machine: the gateway asks without TLS only there.
 const FORWARD: &str = "

@@ -15,7 +15,7 @@ const CHANGES: [(&[Change], u64); 42] = [
     // end is not told, or the lease stays.
     (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 65),
     (&[("(stored_turn >= ask.turn or stored_instant > ask.instant)", "stored_turn >= ask.turn")], FIRST),
-    (&[("  redis.call('HDEL', state, 'ha',", "  redis.call('HDEL', state, 'none',")], FIRST + 4),
+    (&[("'ra', 'rb' .. balance, 'rc' .. credential, 'f' .. balance", "'f' .. balance")], FIRST + 4),
     (&[("'ended ' .. balance .. ' ' .. text(ask.turn))", "'nothing')")], 14),
     (&[("redis.call('HDEL', state, 'l' .. balance)", "")], 8),
     // fail.lua: no hold; no failure for waiters; no doubling; a short hold replaces a long one; reads that fail together

@@ -189,6 +189,12 @@ impl Machines {
         let port = self.provider.addr().port().to_string();
         let mut forward = host.command("python3");
         self.forwarders.push(forward.args(["-c", FORWARD, HOME, &port]).spawn().unwrap());
+        let connect = "import socket; socket.create_connection(('127.0.0.1', 7000))";
+        eventually("the forwarder listens", || async {
+            let tried = host.command("python3").args(["-c", connect]).stderr(Stdio::null()).status();
+            tried.unwrap().success()
+        })
+        .await;
         let (key, token) = (self.folder.write("key", fleet::KEY), self.folder.write("token", "a-token"));
         let address = &host.address;
         let config = self.folder.write(

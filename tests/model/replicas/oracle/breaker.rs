@@ -26,8 +26,8 @@ impl Breaker {
                     self.opened = Some(now);
                 }
             }
-            None => (self.row, self.opened) = (0, None),
-            Some(_) => {}
+            Some(UpstreamError::Unreachable(_) | UpstreamError::Timeout | UpstreamError::Defect) => {}
+            Some(_) | None => (self.row, self.opened) = (0, None),
         }
     }
 

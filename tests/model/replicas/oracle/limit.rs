@@ -13,7 +13,7 @@ const HELD_FOR: Ms = 4 * SECOND;
 #[derive(Debug, Default)]
 pub(super) struct Spendings {
     asked: Vec<(Ms, usize, u32)>,
-    given: Vec<(Ms, u32)>,
+    given: Vec<(Ms, usize, u32)>,
     disturbed: Vec<Ms>,
 }
 
@@ -32,7 +32,7 @@ impl Oracle<'_> {
             return if is_local { Ok(()) } else { self.has_no_units(replica, cost) };
         };
         self.tally.note(if is_local { Seen::LocalUnits } else { Seen::Units });
-        self.spendings.given.push((self.now, units));
+        self.spendings.given.push((self.now, replica, units));
         self.within_limit()
     }
 
@@ -42,7 +42,7 @@ impl Oracle<'_> {
         let (limit, replicas) = (self.schedule.limit, u32::try_from(REPLICAS).unwrap());
         let is_calm = matches!(self.schedule.mood, Mood::Calm | Mood::Well);
         let mut given = 0;
-        for (since, units) in self.spendings.given.iter().rev() {
+        for (since, _, units) in self.spendings.given.iter().rev() {
             given += units;
             let span = self.now - since;
             let back = u32::try_from(span * Ms::from(limit.requests) / limit.per).unwrap();
@@ -71,7 +71,7 @@ impl Oracle<'_> {
         }
         let (mut missing, mut at) = (0, 0);
         let interval = limit.per * SECOND / Ms::from(limit.requests);
-        for (given_at, units) in &self.spendings.given {
+        for (given_at, _, units) in &self.spendings.given {
             missing = (missing - (given_at - at) * SECOND).max(0) + Ms::from(*units) * interval;
             at = *given_at;
         }
@@ -79,7 +79,12 @@ impl Oracle<'_> {
         let left = Ms::from(limit.burst) - missing / interval;
         let recently = |(at, by, _): &&(Ms, usize, u32)| *by != replica && at + HELD_FOR > self.now;
         let held: Ms = self.spendings.asked.iter().filter(recently).map(|(_, _, cost)| Ms::from(*cost)).sum();
-        if left > Ms::from(cost) + held + 2 {
+        // Between two answers of the store a replica uses at most its part of what is left.
+        let just_now = |(at, by, _): &&(Ms, usize, u32)| *by == replica && at + SECOND > self.now;
+        let here: Ms =
+            self.spendings.given.iter().filter(just_now).map(|(_, _, units)| Ms::from(*units)).sum();
+        let part = (left - held) / Ms::try_from(REPLICAS).unwrap();
+        if part > Ms::from(cost) + here + 1 {
             return Err(format!("{cost} units are refused, {left} are left, at most {held} held elsewhere"));
         }
         Ok(())

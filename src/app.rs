@@ -31,7 +31,7 @@ use crate::http::{self, Api, ApiParts};
 use crate::limits::Limiter;
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::server::{self, Entrance, ListenerSettings, Workers};
+use crate::server::{self, Endpoint, ListenerSettings, Workers};
 use crate::shutdown::{Hangups, Shutdown};
 use crate::telemetry::targets;
 use crate::trace::Tracer;
@@ -55,10 +55,10 @@ type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 
 /// A gateway with bound listeners, ready to run.
 pub struct App {
-    api: Entrance,
-    ops: Entrance,
+    api: Endpoint,
+    ops: Endpoint,
     /// For notifications, where `server.hooks` is set.
-    hooks: Option<Entrance>,
+    hooks: Option<Endpoint>,
     api_addr: SocketAddr,
     ops_addr: SocketAddr,
     hooks_addr: Option<SocketAddr>,
@@ -122,18 +122,26 @@ impl App {
             api_addr: bound(&api, settings.api),
             ops_addr: bound(&ops, settings.ops),
             hooks_addr: hooks.as_ref().zip(settings.hooks).map(|(hooks, wanted)| bound(hooks, wanted)),
-            api: Entrance {
+            api: Endpoint {
                 listener: api,
                 tls: settings.tls.clone().map(Live::new),
                 metrics: Some(Arc::clone(&metrics)),
                 workers: Workers::start().map_err(BuildError::Workers)?,
+                spare_files: files::FOR_OPS,
             },
-            ops: Entrance { listener: ops, tls: None, metrics: None, workers: Workers::none() },
-            hooks: hooks.map(|listener| Entrance {
+            ops: Endpoint {
+                listener: ops,
+                tls: None,
+                metrics: None,
+                workers: Workers::none(),
+                spare_files: 0,
+            },
+            hooks: hooks.map(|listener| Endpoint {
                 listener,
                 tls: settings.hooks_tls.clone().map(Live::new),
                 metrics: Some(Arc::clone(&metrics)),
                 workers: Workers::none(),
+                spare_files: files::FOR_OPS,
             }),
             service,
             service_accounts,

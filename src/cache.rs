@@ -6,11 +6,13 @@ mod listeners;
 mod marks;
 mod peek;
 mod question;
+mod read;
 mod replicas;
 
-pub use balance_cache::{BalanceCache, Read};
+pub use balance_cache::BalanceCache;
 pub use listeners::Listener;
 pub use peek::{Absence, Peek};
 pub use question::Question;
+pub use read::Read;
 
 pub use crate::shared::Claim;

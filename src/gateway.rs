@@ -1,8 +1,8 @@
 //! The use cases on balances: find, batch, check, report, watch, follow. Independent of HTTP on both sides.
 
 mod account;
-mod asked;
 mod balance;
+mod context;
 mod events;
 mod forced;
 mod found;
@@ -18,7 +18,7 @@ mod sufficiency;
 mod watch;
 
 pub use account::{Account, AccountSettings, BalanceSettings, BalanceSlot, Selection};
-pub use asked::Asked;
+pub use context::RequestContext;
 pub use events::{Event, Inbox, Report, Subscription};
 pub use forced::Forced;
 pub use found::{Found, Via};

@@ -40,7 +40,7 @@ pub use settings::{CallerSettings, ServerSettings};
 pub use state::{Api, ApiParts};
 
 use crate::live::Live;
-use crate::server::{Answers, Peer};
+use crate::server::{Peer, Respond};
 use api::{accounts, balance, balances, events, reconciliation, sufficiency};
 use pages::{dashboard, docs, openapi};
 use problem::{Code, Problem};
@@ -79,11 +79,11 @@ pub fn api_service(live: &Live<Api>) -> ApiService {
     ApiService(Arc::new(Inner { live: live.clone(), router }))
 }
 
-impl Answers for ApiService {
+impl Respond for ApiService {
     type Body = answer::Body;
 
     /// The layers, outermost first: `observe`, `admission`, then the handler.
-    fn answer(
+    fn respond(
         self,
         request: http::Request<Incoming>,
         peer: Peer,
@@ -109,7 +109,7 @@ mod tests {
     /// It is copied several times for each request. What waits is boxed, and no future is stored twice.
     #[test]
     fn the_future_of_an_answer_is_small() {
-        let size = size_of_answer(<ApiService as Answers>::answer);
+        let size = size_of_answer(<ApiService as Respond>::respond);
 
         assert!(size <= 3584, "{size}");
     }

@@ -12,9 +12,9 @@ mod tls;
 mod wire;
 mod workers;
 
-pub use connection::Answers;
+pub use connection::Respond;
 pub use delivery::Delivery;
-pub use listener::{Drained, Entrance, bind, serve};
+pub use listener::{Drained, Endpoint, bind, serve};
 pub use open_ended::OpenEnded;
 pub use peer::Peer;
 pub use settings::ListenerSettings;

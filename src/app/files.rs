@@ -5,8 +5,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::config::Config;
 use crate::telemetry::targets;
 
-/// Files beside connections: listeners, runtimes, logs, secrets, the shared store, and 32 connections of the ops port.
-const OTHER_FILES: u64 = 96;
+/// Files that other listeners leave to connections of the ops port.
+pub(super) const FOR_OPS: u64 = 32;
+/// Files beside connections: listeners, runtimes, logs, secrets and the shared store take 64 at most.
+const OTHER_FILES: u64 = 64 + FOR_OPS;
 
 /// Raises the soft limit of open files to the hard one. A system that refuses it leaves the soft limit as it is.
 pub fn raise_open_files() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::cache::BalanceCache;
 use crate::clock;
 use crate::config::Config;
-use crate::domain::{AccountName, BalanceType, Currency, Wish};
-use crate::gateway::{Asked, Refusal};
+use crate::domain::{AccountName, BalanceType, Currency, Directives};
+use crate::gateway::{Refusal, RequestContext};
 use crate::metrics::Metrics;
 use crate::shared;
 
@@ -41,8 +41,8 @@ pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
         for slot in account.balances() {
             let arrived = clock::now();
             let deadline = arrived.monotonic + config.server.request_timeout;
-            let asked = Asked { arrived, wish: Wish::default(), deadline };
-            let found = gateway.balance(account, slot, &asked, |_| Ok(())).await;
+            let context = RequestContext { arrived, directives: Directives::default(), deadline };
+            let found = gateway.balance(account, slot, &context, |_| Ok(())).await;
             results.push(LiveResult {
                 account: account.name().clone(),
                 currency: found

@@ -74,6 +74,11 @@ impl Reloader {
         match change {
             None => {}
             Some(Change::Rejected(errors)) => next.reject(&errors),
+            Some(Change::Postponed) => tracing::warn!(
+                target: targets::LIFECYCLE,
+                event = "config_postponed",
+                "out of file descriptors: the configuration is read again every second"
+            ),
             Some(Change::Loaded(config)) => {
                 if let Err(error) = next.apply(*config).await {
                     next.watcher.note_rejected();

@@ -1,28 +1,47 @@
 //! Patterns for the accounts of a caller.
 
-/// A pattern for account names; each `*` matches any text.
+/// A pattern for account names; each `*` matches any text. Split at its stars when it is read, since every request
+/// is matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountPattern(String);
+pub struct AccountPattern {
+    /// What a name begins with; without a star, the whole name.
+    prefix: String,
+    rest: Option<AfterStar>,
+}
+
+/// What follows the first star.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct AfterStar {
+    /// What stands between two stars, in this order.
+    inner: Vec<String>,
+    suffix: String,
+}
 
 impl AccountPattern {
     /// Reads a pattern of `a`–`z`, `0`–`9`, `-` and `*`; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-*".contains(&byte);
-        (!text.is_empty() && text.bytes().all(legal)).then(|| Self(text.to_owned()))
+        if text.is_empty() || !text.bytes().all(legal) {
+            return None;
+        }
+        let mut parts = text.split('*').map(str::to_owned);
+        let prefix = parts.next().unwrap_or_default();
+        let mut inner: Vec<_> = parts.collect();
+        let rest = inner.pop().map(|suffix| AfterStar { inner, suffix });
+        Some(Self { prefix, rest })
     }
 
     /// Whether the pattern matches this account.
     #[must_use]
     pub fn matches(&self, account: &str) -> bool {
-        let Some((prefix, rest)) = self.0.split_once('*') else { return self.0 == account };
-        let Some(mut left) = account.strip_prefix(prefix) else { return false };
-        let (inner, suffix) = rest.rsplit_once('*').unwrap_or(("", rest));
-        for part in inner.split('*') {
-            let Some(at) = left.find(part) else { return false };
+        let Some(rest) = &self.rest else { return account == self.prefix };
+        let Some(mut left) = account.strip_prefix(&*self.prefix) else { return false };
+        for part in &rest.inner {
+            let Some(at) = left.find(&**part) else { return false };
             left = &left[at + part.len()..];
         }
-        left.ends_with(suffix)
+        left.ends_with(&*rest.suffix)
     }
 }
 

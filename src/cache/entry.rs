@@ -13,6 +13,7 @@ const TOO_OLD: Failure = Failure {
     error: UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" }),
     retry_at: None,
     is_held: false,
+    was_called: true,
 };
 
 #[derive(Debug)]

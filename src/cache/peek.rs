@@ -41,7 +41,7 @@ pub enum Absence {
 impl BalanceCache {
     /// Looks into the cache, without a read and without waiting.
     pub async fn peek(&self, question: &Question) -> Peek {
-        let question = &self.judged_here(*question);
+        let question = &self.by_store_clock(*question);
         let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
         let Some(entry) = self.entries.get(&question.key).await else {
             return Peek::Absent { absence: Absence::UriMiss, held: None };
@@ -53,7 +53,7 @@ impl BalanceCache {
         };
         let (requested_at, turn) = (snapshot.requested_at(), snapshot.turn());
         let is_within = snapshot.age_at(demand.arrived()) < limits.max_age.get();
-        if demand.and_after(mark).accepts(requested_at, turn) && is_within {
+        if demand.after_mark(mark).accepts(requested_at, turn) && is_within {
             let snapshot = Arc::clone(snapshot);
             return if requested_at.age_at(demand.arrived()) < limits.fresh_for.get() {
                 Peek::Fresh(snapshot)
@@ -61,7 +61,7 @@ impl BalanceCache {
                 Peek::Stale { snapshot, is_failing: entry.failure().is_some() }
             };
         }
-        let everybodys = Demand::none(demand.arrived(), *limits).and_after(mark);
+        let everybodys = Demand::none(demand.arrived(), *limits).after_mark(mark);
         let would_do = everybodys.accepts(requested_at, turn) && is_within;
         Peek::Absent { absence: if would_do { Absence::Request } else { Absence::Stale }, held }
     }

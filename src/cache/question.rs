@@ -13,11 +13,11 @@ pub struct Question {
     pub limits: Limits,
 }
 
-/// The clock that a question refers to.
+/// Whether the shared store's order has been read for a question, which decides who judges its demand.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Terms {
-    /// This replica's clock: with a shared store, the store is asked first.
-    OfThisReplica,
-    /// The store's clock and order, after the store answered.
-    OfTheStore,
+pub(super) enum StoreOrder {
+    /// Not yet: the first round reads it, if there is a store.
+    Unread,
+    /// Read, or not needed. The demand is final.
+    Read,
 }

@@ -89,20 +89,20 @@ impl BalanceCache {
     }
 
     /// The question with the caller's instant read by the store's clock instead of ours.
-    pub(super) fn judged_here(&self, question: Question) -> Question {
+    pub(super) fn by_store_clock(&self, question: Question) -> Question {
         let Some(shared) = &self.shared else { return question };
-        let demand = question.demand.of_the_stores_clock(question.limits, shared.is_sharing());
+        let demand = question.demand.by_store_clock(question.limits, shared.is_sharing());
         Question { demand, ..question }
     }
 
     /// The question by the store's clock, if replicas share and the store answers.
-    pub(super) async fn with_ticket(&self, question: Question) -> Question {
+    pub(super) async fn judged_by_store(&self, question: Question) -> Question {
         let Some(shared) = &self.shared else { return question };
-        let demand = if question.demand.takes_any(question.limits) {
+        let demand = if question.demand.accepts_any_turn(question.limits) {
             question.demand.with_any_turn()
         } else {
             match shared.ticket(&question.key, question.limits.max_age).await {
-                Some(standing) => question.demand.with_ticket(standing),
+                Some(standing) => question.demand.judged_by_store(standing),
                 None => question.demand,
             }
         };

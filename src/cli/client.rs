@@ -1,4 +1,4 @@
-//! The client of the commands that ask a running gateway: where it is, who asks, and one request at a time.
+//! The HTTP client of the commands that call a running gateway: its address, the caller key, one request at a time.
 
 mod error;
 mod tls;

@@ -174,7 +174,7 @@ fn hook(kind: Kind, secret: &str) -> String {
     format!("[hooks.{kind}]\naccounts = [\"{kind}-demo\"]\n{proof}settle = \"0s\"\n")
 }
 
-/// Tells the simulated providers where the gateway listens.
+/// Lets the simulated providers send notifications to the gateway.
 fn send_notifications(app: &App, secret: &str, providers: &[SimulatedProvider]) {
     let Some(address) = app.hooks_addr() else { return };
     let has_notifications = |kind| !matches!(kind, Kind::Pluggo | Kind::Declared);

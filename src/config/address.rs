@@ -2,9 +2,10 @@
 
 use url::{Host, Url};
 
+use super::effective::quoted;
 use super::reading::Read;
-use super::section::{Setting, Value};
-use super::setting::quoted;
+use super::setting::Setting;
+use super::value::Value;
 
 /// The base URL of a provider's API, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]

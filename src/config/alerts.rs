@@ -1,8 +1,10 @@
 //! `alerts` of a balance: its alert levels.
 
+use super::effective::quoted;
 use super::reading::Read;
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
+use super::value::Value;
 use crate::domain::{AlertLevels, Ratio, Threshold};
 use crate::providers::Provider;
 

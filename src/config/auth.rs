@@ -1,12 +1,14 @@
 //! `[auth.kubernetes]`: the issuer whose service-account tokens identify callers.
 
 use super::address::DocumentUrl;
+use super::effective::quoted;
 use super::pem::Authority;
 use super::reading::Read;
 use super::secret::Secret;
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
 use super::source::{FilePath, Source, Unknown};
+use super::value::Value;
 use crate::auth::Jwks;
 use crate::upstream::JwksSettings;
 
@@ -104,7 +106,7 @@ pub(super) fn read(mut root: Section<'_>) -> Read<Option<KubernetesConfig>> {
     let issuer = section.required("issuer");
     let audience = section.required("audience");
     let source = section.required("jwks");
-    section.close_and_show();
+    section.close_and_record();
     root.close();
     let (Name(issuer), Name(audience), Keys(jwks, _)) = (issuer?, audience?, source?);
     Ok(Some(KubernetesConfig { issuer, audience, jwks }))

@@ -1,10 +1,12 @@
 //! The balances of an account, for kinds with several, and their alerts.
 
 use super::alerts;
+use super::effective::quoted;
 use super::kinds;
 use super::reading::Read;
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
+use super::value::Value;
 use crate::domain::{BalanceType, Currency, Selector};
 use crate::gateway::BalanceSettings;
 use crate::providers::Provider;

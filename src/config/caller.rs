@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::effective::quoted;
 use super::rate::Replicas;
 use super::reading::Read;
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
+use super::value::Value;
 use crate::auth::ServiceAccount;
 use crate::auth::{AccountPattern, Identity};
 use crate::domain::CallerName;
@@ -137,7 +139,7 @@ pub(super) fn read_all(
     let mut seen = Seen { accepts_tokens, ..Seen::default() };
     let mut read = |(name, mut section): (&str, Section<'_>)| {
         let caller = read(name, &mut section, replicas, &mut seen);
-        section.close_and_show();
+        section.close_and_record();
         caller
     };
     let callers: Vec<_> = tables.into_iter().map(&mut read).collect();

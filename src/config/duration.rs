@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::effective::quoted;
 use super::reading::Read;
-use super::section::{Setting, Value};
-use super::setting::quoted;
+use super::setting::Setting;
+use super::value::Value;
 
 /// Longer than any sensible duration, and short enough that adding it to a clock cannot overflow.
 const LONGEST_MS: u64 = 365 * 24 * 60 * 60 * 1000;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
-use super::setting::quoted;
+use super::effective::quoted;
 
 /// Longest text that a message repeats.
 const LONGEST: usize = 80;

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::duration;
+use super::effective::quoted;
 use super::reading::{Read, Reported};
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
+use super::value::Value;
 use crate::domain::{FreshFor, Limits, MaxAge};
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
@@ -45,7 +47,7 @@ pub(super) fn read(mut section: Section<'_>) -> Freshness {
     let written = section.optional("fresh_for");
     let max_age = section.or("max_age", MaxAge::CEILING);
     let fresh_for = effective(&mut section, written, FRESH_FOR, max_age);
-    section.close_and_show();
+    section.close_and_record();
     Freshness { fresh_for, max_age }
 }
 

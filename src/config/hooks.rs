@@ -1,140 +1,27 @@
 //! `[hooks.NAME]`: what proves a provider's notifications, and whose balances they are about.
 
 mod hmac;
+mod proofs;
 mod secrets;
-
-use http::StatusCode;
-use http::header::HeaderName;
-use secrecy::SecretString;
-use toml::de::DeValue;
+mod values;
 
 use std::time::Duration;
+
+use http::StatusCode;
 
 use super::caller::Pattern;
 use super::duration::Pause;
 use super::reading::{Read, Reported};
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
 use crate::domain::HookName;
-use crate::http::{HookSettings, ProofSettings, SecretHeader};
+use crate::http::{HookSettings, ProofSettings};
 use hmac::HmacValue;
-use secrets::Secrets;
+use proofs::{Basic, Headers};
+use values::{Delivered, Header};
 
 /// A balance is not served longer, so nothing is gained by reading it again later.
 const LONGEST_SETTLE: Duration = Duration::from_mins(1);
-
-/// A header's name.
-#[derive(Clone)]
-struct Header(HeaderName);
-
-impl Setting for Header {
-    const EXPECTED: &'static str = "the name of a header";
-
-    fn read(value: &Value<'_>) -> Read<Self> {
-        value.text(Self::EXPECTED, |text| text.parse().ok().map(Self))
-    }
-
-    fn show(&self) -> String {
-        quoted(self.0.as_str())
-    }
-}
-
-/// A text that is not empty.
-struct Text(String);
-
-impl Setting for Text {
-    const EXPECTED: &'static str = "a text";
-
-    fn read(value: &Value<'_>) -> Read<Self> {
-        value.text(Self::EXPECTED, |text| (!text.is_empty()).then(|| Self(text.to_owned())))
-    }
-
-    fn show(&self) -> String {
-        quoted(&self.0)
-    }
-}
-
-/// A status that says that everything went well.
-struct Delivered(StatusCode);
-
-impl Setting for Delivered {
-    const EXPECTED: &'static str = "a status from 200 to 299";
-
-    fn read(value: &Value<'_>) -> Read<Self> {
-        let DeValue::Integer(number) = value.toml() else { return Err(value.expected(Self::EXPECTED)) };
-        let status = u16::from_str_radix(number.as_str(), number.radix()).ok();
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        let status = status.filter(StatusCode::is_success).ok_or_else(|| value.expected(Self::EXPECTED))?;
-        Ok(Self(status))
-    }
-
-    fn show(&self) -> String {
-        self.0.as_u16().to_string()
-    }
-}
-
-/// One secret header, or several that must all hold.
-struct Headers(Vec<SecretHeader>, String);
-
-impl Setting for Headers {
-    const EXPECTED: &'static str = "{ name = \"…\", secret = { file = \"…\" } }, or a list of such headers";
-
-    fn read(value: &Value<'_>) -> Read<Self> {
-        let DeValue::Array(_) = value.toml() else {
-            let (header, shown) = read_header(value)?;
-            return Ok(Self(vec![header], shown));
-        };
-        let items = value.items(Self::EXPECTED)?;
-        if items.is_empty() {
-            return Err(value.wrong(&format!("expected at least one, {}", Self::EXPECTED)));
-        }
-        // Collected first, so that a mistake in one does not hide the next.
-        let read: Vec<Read<_>> = items.iter().map(read_header).collect();
-        let (headers, shown): (Vec<_>, Vec<_>) =
-            read.into_iter().collect::<Read<Vec<_>>>()?.into_iter().unzip();
-        Ok(Self(headers, format!("[{}]", shown.join(", "))))
-    }
-
-    fn show(&self) -> String {
-        self.1.clone()
-    }
-}
-
-fn read_header(value: &Value<'_>) -> Read<(SecretHeader, String)> {
-    let mut section = value.section(Headers::EXPECTED)?;
-    let name: Read<Header> = section.required("name");
-    let secrets: Read<Secrets> = section.required("secret");
-    let shown = section.inline();
-    section.close();
-    Ok((SecretHeader { name: name?.0, secrets: secrets?.0 }, shown))
-}
-
-/// A user and its password, or several during a rotation.
-struct Basic {
-    user: String,
-    passwords: Vec<SecretString>,
-    shown: String,
-}
-
-impl Setting for Basic {
-    const EXPECTED: &'static str = "{ user = \"…\", password = { file = \"…\" } }";
-
-    fn read(value: &Value<'_>) -> Read<Self> {
-        let mut section = value.section(Self::EXPECTED)?;
-        let user: Read<Text> = section.required("user");
-        let user = user.and_then(|Text(user)| {
-            if user.contains(':') { Err(section.expected("user", "a name without \":\"")) } else { Ok(user) }
-        });
-        let passwords: Read<Secrets> = section.required("password");
-        let shown = section.inline();
-        section.close();
-        Ok(Self { user: user?, passwords: passwords?.0, shown })
-    }
-
-    fn show(&self) -> String {
-        self.shown.clone()
-    }
-}
 
 /// Reads every hook. Without a listener for them, `[hooks]` is a mistake.
 pub(super) fn read_all(tables: Vec<(&str, Section<'_>)>) -> Read<Vec<HookSettings>> {
@@ -142,7 +29,7 @@ pub(super) fn read_all(tables: Vec<(&str, Section<'_>)>) -> Read<Vec<HookSetting
         .into_iter()
         .map(|(name, mut section)| {
             let hook = read(name, &mut section);
-            section.close_and_show();
+            section.close_and_record();
             hook
         })
         .collect();
@@ -184,7 +71,7 @@ fn read_proof(section: &mut Section<'_>) -> Read<ProofSettings> {
         return Err(section.wrong("", EXPECTED));
     }
     match (header?, basic?, hmac?) {
-        (Some(Headers(headers, _)), ..) => Ok(ProofSettings::Headers(headers)),
+        (Some(Headers { headers, .. }), ..) => Ok(ProofSettings::Headers(headers)),
         (_, Some(Basic { user, passwords, .. }), _) => Ok(ProofSettings::Basic { user, passwords }),
         (.., Some(hmac)) => Ok(ProofSettings::Hmac(hmac.settings)),
         // One of them is written.

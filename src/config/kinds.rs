@@ -3,6 +3,7 @@
 
 mod account;
 mod alone;
+mod body;
 mod currencies;
 mod examples;
 mod kind;
@@ -56,14 +57,14 @@ impl<'a> Kinds<'a> {
         self.0.iter().map(|(known, _)| known.name)
     }
 
-    /// Reports what is written but not known, and warns of kinds that no provider has.
+    /// Reports unknown keys, and warns of kinds that no provider has.
     pub(super) fn close(self) {
         for (known, mut section) in self.0 {
             if !known.is_used.get() {
                 section.warn("", "no provider is of this kind");
             }
             section.hide_unset();
-            section.close_and_show();
+            section.close_and_record();
         }
     }
 }

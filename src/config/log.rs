@@ -1,8 +1,10 @@
 //! `[log]`: level and request lines.
 
+use super::effective::quoted;
 use super::reading::Read;
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
+use super::value::Value;
 
 /// The log settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,6 @@ impl Setting for Level {
 pub(super) fn read(mut section: Section<'_>) -> Read<LogSettings> {
     let level = section.or("level", Level::Info);
     let requests = section.or("requests", false);
-    section.close_and_show();
+    section.close_and_record();
     Ok(LogSettings { level: level?, requests: requests? })
 }

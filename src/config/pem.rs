@@ -9,8 +9,9 @@ use secrecy::SecretString;
 
 use super::reading::Read;
 use super::secret::{MASK, Secret, text};
-use super::section::{Setting, Value};
+use super::setting::Setting;
 use super::source::{FilePath, Source};
+use super::value::Value;
 use crate::upstream::CertificateFacts;
 
 /// Base64 characters per line of PEM (RFC 7468).

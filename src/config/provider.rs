@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::address::{BaseUrl, Proxy, UrlPath};
 use super::duration;
+use super::effective::quoted;
 use super::freshness::Freshness;
 use super::kinds::Kinds;
 use super::pem::{Authority, Identity};
 use super::rate::Replicas;
 use super::reading::{Read, Reported};
-use super::section::{Section, Setting, Value};
+use super::section::Section;
 use super::server::Server;
-use super::setting::quoted;
+use super::setting::Setting;
+use super::value::Value;
 use crate::domain::{Limits, ProviderName};
 use crate::providers::{self, Adapter, Provider};
 use crate::upstream::{BreakerSettings, BudgetSettings, ClientSettings, ProviderSettings};
@@ -82,7 +84,7 @@ pub(super) fn read_all<'a>(
     let read = |(name, mut section): (&'a str, Section<'_>)| {
         let adapter = read_kind(&mut section, kinds);
         let config = read(name, adapter.as_ref(), &mut section, server, freshness);
-        section.close_and_show();
+        section.close_and_record();
         Known { name, adapter, config }
     };
     tables.into_iter().map(read).collect()

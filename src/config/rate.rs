@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::reading::Read;
-use super::section::{Section, Setting, Value};
+use super::section::Section;
+use super::setting::Setting;
+use super::value::Value;
 use crate::limits::LimitSettings;
 use crate::upstream::{BreakerSettings, BudgetSettings};
 

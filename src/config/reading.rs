@@ -1,16 +1,17 @@
-//! The state of one reading: the environment, the messages so far, and the effective text.
+//! The state of one reading: the environment, the messages so far, and the effective settings.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretSlice};
 
-use super::Purpose;
+use super::effective::{Effective, Settings};
 use super::error::Remark;
-use super::source::{Sources, Unread};
+use super::expiry::Expiries;
+use super::purpose::Purpose;
+use super::sources::{Sources, Unread};
 use crate::upstream::Credential;
 
 /// Marks a mistake that was reported.
@@ -20,15 +21,12 @@ pub(super) struct Reported;
 /// A value, or a reported mistake.
 pub(super) type Read<T> = Result<T, Reported>;
 
-/// When the first certificate at each key expires.
-pub(super) type Expiries = BTreeMap<String, Timestamp>;
-
 /// The state that all parts of one reading share.
 pub(super) struct Reading<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     mistakes: RefCell<Vec<(usize, Remark)>>,
     warnings: RefCell<Vec<(usize, Remark)>>,
-    masked: RefCell<String>,
+    effective: RefCell<Effective>,
     sources: RefCell<Sources>,
     /// The former contents of the sources, in a reload.
     before: Option<&'a Sources>,
@@ -48,8 +46,7 @@ pub(super) struct Outcome {
     pub(super) mistakes: Vec<Remark>,
     /// Warnings in order of appearance.
     pub(super) warnings: Vec<Remark>,
-    /// The effective text.
-    pub(super) masked: String,
+    pub(super) effective: Effective,
     pub(super) sources: Sources,
     pub(super) unread: Vec<Unread>,
     pub(super) expiries: Expiries,
@@ -67,7 +64,7 @@ impl<'a> Reading<'a> {
             env,
             mistakes: RefCell::default(),
             warnings: RefCell::default(),
-            masked: RefCell::default(),
+            effective: RefCell::default(),
             sources: RefCell::default(),
             before,
             reads_sources,
@@ -122,7 +119,7 @@ impl<'a> Reading<'a> {
         Outcome {
             mistakes: in_order(self.mistakes),
             warnings: in_order(self.warnings),
-            masked: self.masked.into_inner(),
+            effective: self.effective.into_inner(),
             sources: self.sources.into_inner(),
             unread: self.unread.into_inner(),
             expiries: self.expiries.into_inner(),
@@ -195,18 +192,9 @@ impl<'a> Reading<'a> {
         self.warnings.borrow_mut().push((place.at, Remark::new(place.path.clone(), text.to_owned())));
     }
 
-    /// Records the effective text of a section.
-    pub(super) fn show(&self, place: &Place, lines: &[(&str, Option<String>)]) {
-        let mut masked = self.masked.borrow_mut();
-        let gap = if masked.is_empty() { "" } else { "\n" };
-        // Writing to a string does not fail.
-        let _ = writeln!(masked, "{gap}[{}]", place.path);
-        for (key, value) in lines {
-            let _ = match value {
-                Some(value) => writeln!(masked, "{key} = {value}"),
-                None => writeln!(masked, "# {key}: not set"),
-            };
-        }
+    /// Records the effective settings of a section.
+    pub(super) fn record(&self, place: &Place, settings: Settings) {
+        self.effective.borrow_mut().record(&place.path, settings);
     }
 }
 

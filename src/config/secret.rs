@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use secrecy::SecretString;
 
 use super::reading::Read;
-use super::section::{Setting, Value};
+use super::setting::Setting;
 use super::source::{self, Source, without_newline};
+use super::value::Value;
 
 /// Shown instead of a secret.
 pub(super) const MASK: &str = "\"***\"";

@@ -1,119 +1,19 @@
 //! Reads TOML tables key by key, so that every mistake has its exact path and hides no other.
 //!
-//! Reading a key also records its effective text, so the two cannot differ.
+//! Reading a key also records its effective value, so the two cannot differ.
 
-use std::cell::RefMut;
 use std::path::Path;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretSlice};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::effective::Settings;
 use super::found;
 use super::reading::{Place, Read, Reading, Reported};
-use super::source::Sources;
+use super::setting::Setting;
+use super::value::Value;
 use crate::upstream::Credential;
-
-/// The value of a key.
-pub(super) trait Setting: Sized {
-    /// Completes the message "expected …".
-    const EXPECTED: &'static str;
-
-    /// Reads the value, or reports why it cannot.
-    fn read(value: &Value<'_>) -> Read<Self>;
-
-    /// The value as TOML, masked if it is a secret.
-    fn show(&self) -> String;
-}
-
-/// One value and its place.
-#[derive(Clone)]
-pub(super) struct Value<'a> {
-    place: Place,
-    toml: &'a DeValue<'a>,
-    reading: &'a Reading<'a>,
-}
-
-impl<'a> Value<'a> {
-    /// Reports a mistake.
-    pub(super) fn wrong(&self, text: &str) -> Reported {
-        self.reading.report(&self.place, text)
-    }
-
-    /// Reports a warning.
-    pub(super) fn warn(&self, text: &str) {
-        self.reading.warn(&self.place, text);
-    }
-
-    /// Looks up an environment variable.
-    pub(super) fn env(&self, name: &str) -> Option<String> {
-        self.reading.env(name)
-    }
-
-    /// Notes when the first certificate here expires.
-    pub(super) fn note_expiry(&self, not_after: Timestamp) {
-        self.reading.note_expiry(&self.place.path, not_after);
-    }
-
-    /// Whether the contents of files and variables are read.
-    pub(super) fn reads_sources(&self) -> bool {
-        self.reading.reads_sources()
-    }
-
-    /// The contents of the sources so far.
-    pub(super) fn sources(&self) -> RefMut<'_, Sources> {
-        self.reading.sources()
-    }
-
-    /// Reports an invalid source: a mistake at start. In a reload, its old contents are returned.
-    pub(super) fn unread(&self, file: Option<&Path>, problem: &str) -> Read<Vec<u8>> {
-        self.reading.unread(&self.place, file, problem)
-    }
-
-    /// Its key path.
-    pub(super) fn path(&self) -> &str {
-        &self.place.path
-    }
-
-    /// The value itself.
-    pub(super) fn toml(&self) -> &'a DeValue<'a> {
-        self.toml
-    }
-
-    /// Reports an unexpected value, and names it.
-    pub(super) fn expected(&self, expected: &str) -> Reported {
-        self.wrong(&format!("expected {expected}, not {}", found::shown(self.toml)))
-    }
-
-    /// Reports an unexpected value that may be a secret, and names only its form.
-    pub(super) fn expected_hiding(&self, expected: &str) -> Reported {
-        self.wrong(&format!("expected {expected}, not {}", found::form(self.toml)))
-    }
-
-    /// Reads a text with `parse`.
-    pub(super) fn text<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Read<T> {
-        let text = if let DeValue::String(text) = self.toml { parse(text) } else { None };
-        text.ok_or_else(|| self.expected(expected))
-    }
-
-    /// Reads an inline table.
-    pub(super) fn section(&self, expected: &str) -> Read<Section<'a>> {
-        let DeValue::Table(table) = self.toml else { return Err(self.expected_hiding(expected)) };
-        Ok(Section::new(self.place.clone(), Some(table), self.reading))
-    }
-
-    /// Reads a list.
-    pub(super) fn items(&self, expected: &str) -> Read<Vec<Value<'a>>> {
-        let DeValue::Array(items) = self.toml else { return Err(self.expected_hiding(expected)) };
-        let item = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| {
-            let path = format!("{}[{index}]", self.place.path);
-            let place = Place { path, at: item.span().start };
-            Value { place, toml: item.get_ref(), reading: self.reading }
-        };
-        Ok(items.iter().enumerate().map(item).collect())
-    }
-}
 
 /// One table. Every known key must be read before it is closed.
 pub(super) struct Section<'a> {
@@ -121,7 +21,7 @@ pub(super) struct Section<'a> {
     /// `None` for a missing table: every key has its default then.
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
-    shown: Vec<(&'static str, Option<String>)>,
+    effective: Settings,
     reading: &'a Reading<'a>,
 }
 
@@ -131,7 +31,7 @@ impl<'a> Section<'a> {
     }
 
     fn new(place: Place, table: Option<&'a DeTable<'a>>, reading: &'a Reading<'a>) -> Self {
-        Self { place, table, known: Vec::new(), shown: Vec::new(), reading }
+        Self { place, table, known: Vec::new(), effective: Settings(Vec::new()), reading }
     }
 
     /// Whether the key is present.
@@ -149,7 +49,7 @@ impl<'a> Section<'a> {
     /// Reads an optional key.
     pub(super) fn optional<T: Setting>(&mut self, key: &'static str) -> Read<Option<T>> {
         let value = self.value(key).map(|value| T::read(&value)).transpose()?;
-        self.shown.push((key, value.as_ref().map(T::show)));
+        self.effective.0.push((key, value.as_ref().map(T::show)));
         Ok(value)
     }
 
@@ -174,15 +74,15 @@ impl<'a> Section<'a> {
     /// Records this text as the key's effective value.
     pub(super) fn show_text(&mut self, key: &'static str, text: String) {
         let shown = Some(text);
-        match self.shown.iter_mut().find(|(name, _)| *name == key) {
+        match self.effective.0.iter_mut().find(|(name, _)| *name == key) {
             Some(line) => line.1 = shown,
-            None => self.shown.push((key, shown)),
+            None => self.effective.0.push((key, shown)),
         }
     }
 
     /// Omits unset keys from the effective text.
     pub(super) fn hide_unset(&mut self) {
-        self.shown.retain(|(_, value)| value.is_some());
+        self.effective.0.retain(|(_, value)| value.is_some());
     }
 
     /// Opens an optional table.
@@ -285,7 +185,8 @@ impl<'a> Section<'a> {
 
     /// The keys read so far, as an inline table.
     pub(super) fn inline(&self) -> String {
-        let keys = self.shown.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
+        let keys =
+            self.effective.0.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
         format!("{{ {} }}", keys.collect::<Vec<_>>().join(", "))
     }
 
@@ -301,14 +202,34 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// As [`Section::close`], and records the section's effective text.
-    pub(super) fn close_and_show(self) {
-        self.reading.show(&self.place, &self.shown);
+    /// As [`Section::close`], and records the section's effective settings.
+    pub(super) fn close_and_record(mut self) {
+        let effective = std::mem::replace(&mut self.effective, Settings(Vec::new()));
+        self.reading.record(&self.place, effective);
         self.close();
     }
 
     fn place_of(&self, key: &str) -> Place {
         let written = self.table.and_then(|table| table.get_key_value(key));
         Place { path: self.place.join(key), at: written.map_or(self.place.at, |(key, _)| key.span().start) }
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Reads an inline table.
+    pub(super) fn section(&self, expected: &str) -> Read<Section<'a>> {
+        let DeValue::Table(table) = self.toml else { return Err(self.expected_hiding(expected)) };
+        Ok(Section::new(self.place.clone(), Some(table), self.reading))
+    }
+
+    /// Reads a list.
+    pub(super) fn items(&self, expected: &str) -> Read<Vec<Value<'a>>> {
+        let DeValue::Array(items) = self.toml else { return Err(self.expected_hiding(expected)) };
+        let item = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| {
+            let path = format!("{}[{index}]", self.place.path);
+            let place = Place { path, at: item.span().start };
+            Value { place, toml: item.get_ref(), reading: self.reading }
+        };
+        Ok(items.iter().enumerate().map(item).collect())
     }
 }

@@ -5,11 +5,13 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::duration::{self, Pause};
+use super::effective::quoted;
 use super::rate::Replicas;
 use super::reading::Read;
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
 use super::tls::ListenerTls;
+use super::value::Value;
 use crate::http::ServerSettings;
 
 const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -34,7 +36,7 @@ impl Setting for SocketAddr {
     }
 }
 
-/// Reads the section; `has_store` tells whether replicas share a store.
+/// Reads the section; `has_store`: whether replicas share a store.
 pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
     let api = section.or("api", API);
     let ops = section.or("ops", OPS);
@@ -66,7 +68,7 @@ pub(super) fn read(mut section: Section<'_>, has_store: bool) -> Server {
         section.expected("hooks", "another address than api and ops");
     }
     section.at_most("request_timeout", request_timeout, "drain_timeout", drain_timeout);
-    section.close_and_show();
+    section.close_and_record();
 
     let settings = || {
         Ok(ServerSettings {

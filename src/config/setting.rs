@@ -1,11 +1,23 @@
-//! Reads and shows plain values: switches, counts and lists.
+//! How the value of a key is read and shown; plain values: switches, counts and lists.
 
 use std::num::NonZeroU32;
 
 use toml::de::DeValue;
 
 use super::reading::Read;
-use super::section::{Setting, Value};
+use super::value::Value;
+
+/// The value of a key.
+pub(super) trait Setting: Sized {
+    /// Completes the message "expected …".
+    const EXPECTED: &'static str;
+
+    /// Reads the value, or reports why it cannot.
+    fn read(value: &Value<'_>) -> Read<Self>;
+
+    /// The value as TOML, masked if it is a secret.
+    fn show(&self) -> String;
+}
 
 impl Setting for bool {
     const EXPECTED: &'static str = "true or false";
@@ -66,9 +78,4 @@ impl<T: Setting> Setting for Vec<T> {
         let items: Vec<String> = self.iter().map(T::show).collect();
         format!("[{}]", items.join(", "))
     }
-}
-
-/// A text as TOML; TOML accepts JSON's escapes.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

@@ -10,13 +10,15 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use secrecy::SecretBox;
 use toml::de::DeValue;
 
+use super::effective::quoted;
 use super::pem::Authority;
 use super::rate::Replicas;
 use super::reading::Read;
 use super::secret::{MASK, visible};
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
 use super::source::{Source, Unknown, without_newline};
+use super::value::Value;
 use crate::shared::{SharedKey, SharedSettings, StoreUrl};
 
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
@@ -148,7 +150,7 @@ pub(super) fn read(mut section: Section<'_>, replicas: Read<Replicas>) -> Read<S
             "server.replicas is 1: while the store is away, each replica would take all for itself",
         );
     }
-    section.close_and_show();
+    section.close_and_record();
     let (Url { url, .. }, Keys(keys), Prefix(prefix)) = (url?, keys?, prefix?);
     Ok(SharedSettings { url, ca: ca?.map(|ca| ca.pem), keys, prefix, timeout: timeout?, replicas: replicas? })
 }

@@ -1,94 +1,26 @@
-//! Sources outside the TOML text: secrets, certificates and CAs in files or in the environment.
+//! Reads sources outside the TOML text: secrets, certificates and CAs in files or in the environment.
 //!
-//! At start, an unreadable source is a mistake. In a reload it keeps its old contents, because a file that is being
-//! replaced must not disable an account. A new account stays disabled until its secret is readable.
+//! At start, an unreadable source is a mistake. In a reload it keeps its old contents. A new account stays disabled until
+//! its secret is readable.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{SecretSlice, SecretString};
 use toml::de::DeValue;
 
+use super::effective::quoted;
 use super::found;
 use super::reading::Read;
-use super::section::{Setting, Value};
-use super::setting::quoted;
-use crate::upstream::Credential;
+use super::setting::Setting;
+use super::value::Value;
 
 /// The read permission of users other than the owner and the group.
 const READABLE_BY_OTHERS: u32 = 0o004;
 /// The two forms of a secret.
 pub(super) const EXPECTED: &str =
     "{ file = \"…\" } or { env = \"…\" }: secrets come from a file or the environment only";
-
-/// The last valid contents of every source by its key, the credential of each account, and every named file.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sources {
-    contents: BTreeMap<String, SecretSlice<u8>>,
-    credentials: BTreeMap<String, Credential>,
-    /// The destinations of each section's secrets, with our client's identity.
-    destinations: BTreeMap<String, String>,
-    files: BTreeSet<PathBuf>,
-}
-
-/// A source that was invalid in a reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unread {
-    /// The key that names it.
-    pub key: String,
-    /// The file, unless it is a variable.
-    pub file: Option<PathBuf>,
-    /// The problem, and what happens instead.
-    pub problem: String,
-}
-
-impl Sources {
-    /// Every named file, readable or not.
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(PathBuf::as_path)
-    }
-
-    /// The contents of the sources in this section.
-    pub(super) fn of_section<'a>(&'a self, section: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        let inside = move |key: &str| {
-            key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        };
-        let contents = self.contents.iter().filter(move |(key, _)| inside(key));
-        contents.map(|(key, contents)| (key.as_str(), contents.expose_secret()))
-    }
-
-    pub(super) fn get(&self, key: &str) -> Option<&SecretSlice<u8>> {
-        self.contents.get(key)
-    }
-
-    pub(super) fn name(&mut self, file: &Path) {
-        self.files.insert(file.to_owned());
-    }
-
-    /// The credential of the account with this name.
-    pub(super) fn credential(&self, account: &str) -> Option<&Credential> {
-        self.credentials.get(account)
-    }
-
-    pub(super) fn keep_credential(&mut self, account: &str, credential: Credential) {
-        self.credentials.insert(account.to_owned(), credential);
-    }
-
-    /// The destinations of a section's secrets.
-    pub(super) fn destination(&self, key: &str) -> Option<&String> {
-        self.destinations.get(key)
-    }
-
-    pub(super) fn note_destination(&mut self, key: String, destination: String) {
-        self.destinations.insert(key, destination);
-    }
-
-    pub(super) fn keep(&mut self, key: &str, contents: Vec<u8>) {
-        self.contents.insert(key.to_owned(), contents.into());
-    }
-}
 
 /// The source of a value.
 #[derive(Clone, Debug)]
@@ -143,7 +75,9 @@ impl Source {
     /// The bytes; an error never contains any of them.
     fn contents(&self, value: &Value<'_>) -> Result<Vec<u8>, String> {
         let contents = match self {
-            Self::File(file) => fs::read(file)
+            Self::File(file) => value
+                .sources()
+                .read(file)
                 .map_err(|error| format!("expected a readable file, but {}: {error}", file.display()))?,
             Self::Variable(name) => {
                 value.env(name).ok_or_else(|| format!("expected {self} to be set"))?.into_bytes()

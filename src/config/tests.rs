@@ -4,6 +4,7 @@ mod effective;
 mod example;
 mod hooks;
 mod kept;
+mod kinds;
 mod mistakes;
 mod secrets;
 mod unwise;

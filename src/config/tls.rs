@@ -5,8 +5,10 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 use super::pem::Authority;
 use super::reading::{Read, Reported};
-use super::section::{Section, Setting, Value};
+use super::section::Section;
+use super::setting::Setting;
 use super::source::{FilePath, Source};
+use super::value::Value;
 use crate::server::{TlsError, TlsSettings};
 
 /// The checked TLS settings.

@@ -1,9 +1,11 @@
 //! `[tracing]`: where traces are exported to. Off without the section.
 
 use super::address::CollectorUrl;
+use super::effective::quoted;
 use super::reading::Read;
-use super::section::{Section, Setting, Value};
-use super::setting::quoted;
+use super::section::Section;
+use super::setting::Setting;
+use super::value::Value;
 use crate::trace::{Sample, TraceSettings};
 
 impl Setting for Sample {
@@ -21,6 +23,6 @@ impl Setting for Sample {
 pub(super) fn read(mut section: Section<'_>) -> Read<TraceSettings> {
     let otlp = section.required("otlp").map(|CollectorUrl(url)| url);
     let sample = section.or("sample", Sample::default());
-    section.close_and_show();
+    section.close_and_record();
     Ok(TraceSettings { otlp: otlp?, sample: sample? })
 }

@@ -2,35 +2,21 @@
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
+use super::account::AccountConfig;
 use super::error::Remark;
-use super::reading::Expiries;
-use super::{AccountConfig, Config};
+use super::whole::Config;
 use crate::http::CallerSettings;
 use crate::limits::LimitSettings;
 use crate::upstream::{BudgetSettings, Credential};
-
-/// How long before its end a certificate is warned of.
-const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(super) fn across(config: &Config) -> Vec<Remark> {
     let unseen =
         config.accounts.iter().filter(|account| !config.callers.iter().any(|caller| sees(caller, account)));
     let unseen = unseen.map(|account| Remark::new(path(account), "no caller may see it".to_owned()));
     unseen.chain(same_credentials(config)).chain(forced_above_budget(config)).collect()
-}
-
-/// Certificates that have expired, or will soon.
-pub(super) fn expiring(expiries: &Expiries, now: Timestamp) -> Vec<Remark> {
-    let soon = expiries.iter().filter(|(_, not_after)| not_after.duration_since(now) <= EXPIRES_SOON);
-    let remark = |(key, not_after): (&String, &Timestamp)| {
-        let text = if *not_after < now { "the certificate expired at" } else { "the certificate expires at" };
-        Remark::new(key.clone(), format!("{text} {not_after}"))
-    };
-    soon.map(remark).collect()
 }
 
 fn path(account: &AccountConfig) -> String {

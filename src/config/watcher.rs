@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::source::Sources;
-use super::{Config, ConfigErrors, Purpose, load_as};
+use super::error::ConfigErrors;
+use super::load::load_as;
+use super::purpose::Purpose;
+use super::sources::Sources;
+use super::whole::Config;
+use crate::domain::is_out_of_files;
 
 /// The result of reading again.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub enum Change {
     Loaded(Box<Config>),
     /// A configuration with mistakes; the old one stays.
     Rejected(ConfigErrors),
+    /// The process is out of file descriptors: the files are read again at the next check.
+    Postponed,
 }
 
 /// Watches a configuration file and the files that it names.
@@ -28,10 +34,13 @@ pub struct Watcher {
     sources: Sources,
     /// The files that the last configuration named, even if it was rejected.
     named: Sources,
-    seen: [u8; 32],
+    /// The digest of the last reload; `None` if the process was out of file descriptors.
+    seen: Option<[u8; 32]>,
     /// The digest at the last check, if it was new.
     settling: Option<[u8; 32]>,
     was_rejected: bool,
+    /// Whether the last reload could not read every file for lack of file descriptors.
+    is_postponed: bool,
 }
 
 impl Watcher {
@@ -47,18 +56,31 @@ impl Watcher {
             seen,
             settling: None,
             was_rejected: false,
+            is_postponed: false,
         }
     }
 
     /// Whether a file changed since the last reload and is complete: two checks in a row see the same contents.
     pub fn has_settled_change(&mut self) -> bool {
-        let now = fingerprint(&self.path, &self.named);
+        let Some(now) = fingerprint(&self.path, &self.named) else { return self.is_postponed };
         let before = self.settling.replace(now);
-        now != self.seen && before == Some(now)
+        self.is_postponed || (Some(now) != self.seen && before == Some(now))
     }
 
-    /// Reads everything again. `None` if the contents were already rejected.
+    /// Reads everything again. `None` if the contents were already rejected, or if the reading is still postponed.
     pub fn reload(&mut self) -> Option<Change> {
+        let before = self.clone();
+        let change = self.try_reload();
+        if self.named.is_incomplete() || self.seen.is_none() {
+            let is_first = !before.is_postponed;
+            *self = Self { is_postponed: true, ..before };
+            return is_first.then_some(Change::Postponed);
+        }
+        self.is_postponed = false;
+        change
+    }
+
+    fn try_reload(&mut self) -> Option<Change> {
         let seen = fingerprint(&self.path, &self.named);
         if self.was_rejected && seen == self.seen {
             return None;
@@ -81,7 +103,7 @@ impl Watcher {
         })
     }
 
-    fn load(&mut self, seen: [u8; 32]) -> Result<Config, ConfigErrors> {
+    fn load(&mut self, seen: Option<[u8; 32]>) -> Result<Config, ConfigErrors> {
         let loaded = load_as(&self.path, Purpose::Reload(&self.sources));
         self.seen = seen;
         self.named = match &loaded {
@@ -97,20 +119,23 @@ impl Watcher {
     }
 }
 
-/// A digest of the contents of all files.
-fn fingerprint(path: &Path, sources: &Sources) -> [u8; 32] {
+/// A digest of the contents of all files; `None` while the process is out of file descriptors.
+fn fingerprint(path: &Path, sources: &Sources) -> Option<[u8; 32]> {
     let mut digest = Sha256::new();
     for file in std::iter::once(path).chain(sources.files()) {
         // An unreadable file differs from every readable one.
-        let contents = fs::read(file).map_err(|error| error.kind());
+        let contents = fs::read(file);
+        if contents.as_ref().is_err_and(is_out_of_files) {
+            return None;
+        }
         digest.update(file.as_os_str().as_encoded_bytes());
         match contents {
             Ok(contents) => {
                 digest.update(contents.len().to_le_bytes());
                 digest.update(contents);
             }
-            Err(kind) => digest.update(kind.to_string()),
+            Err(error) => digest.update(error.kind().to_string()),
         }
     }
-    digest.finalize().into()
+    Some(digest.finalize().into())
 }

@@ -51,11 +51,14 @@ pub struct Failure {
     pub retry_at: Option<Instant>,
     /// Whether no call is made before `retry_at`.
     pub is_held: bool,
+    /// Whether a call left for the read; false when it was refused before.
+    pub was_called: bool,
 }
 
 impl Failure {
     /// Our own defect; it says nothing about the provider.
-    pub const DEFECT: Self = Self { error: UpstreamError::Defect, retry_at: None, is_held: false };
+    pub const DEFECT: Self =
+        Self { error: UpstreamError::Defect, retry_at: None, is_held: false, was_called: true };
 
     /// Whether this failure still forbids a call.
     #[must_use]
@@ -66,7 +69,19 @@ impl Failure {
     /// Whether we refused the read ourselves, without a call.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self.error, UpstreamError::Busy | UpstreamError::Suspended | UpstreamError::BudgetExhausted)
+        matches!(
+            self.error,
+            UpstreamError::Busy
+                | UpstreamError::Suspended
+                | UpstreamError::BudgetExhausted
+                | UpstreamError::OutOfFiles
+        )
+    }
+
+    /// Whether the read cost the provider nothing: we refused it ourselves, or a hold did before any call.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.is_refusal() || !self.was_called
     }
 
     /// `Retry-After` for the caller.

@@ -49,6 +49,8 @@ pub enum Cause {
     ClientCertificateRefused,
     /// TLS failed in another way.
     Tls,
+    /// This process can open no more files.
+    OutOfFiles,
     /// What another replica saw.
     Elsewhere,
     /// Anything else.
@@ -82,6 +84,7 @@ impl fmt::Display for Cause {
             }
             Self::ClientCertificateRefused => "the server refuses the client certificate",
             Self::Tls => "the TLS handshake failed",
+            Self::OutOfFiles => "the gateway is out of file descriptors",
             Self::Elsewhere => "another replica could not connect",
             Self::Unknown => "the connection failed",
         };

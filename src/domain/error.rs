@@ -135,6 +135,9 @@ pub enum UpstreamError {
     /// The outgoing budget is used up; no call was made.
     #[error("the outgoing budget of the account is spent")]
     BudgetExhausted,
+    /// This process can open no more files, so that it could not connect; no call was made.
+    #[error("the gateway is out of file descriptors")]
+    OutOfFiles,
     /// Our own defect.
     #[error("the read ended in a defect")]
     Defect,
@@ -190,7 +193,7 @@ impl UpstreamError {
             Self::Refused => Some(ErrorKind::Refused),
             Self::Invalid(_) => Some(ErrorKind::Invalid),
             Self::TooLarge => Some(ErrorKind::TooLarge),
-            Self::Busy | Self::Suspended | Self::BudgetExhausted | Self::Defect => None,
+            Self::Busy | Self::Suspended | Self::BudgetExhausted | Self::OutOfFiles | Self::Defect => None,
         }
     }
 
@@ -207,7 +210,9 @@ impl UpstreamError {
             Self::Throttled(Some(told)) | Self::Unavailable(told) => {
                 Hold::AsTold(told.clamp(SECOND, SECOND * 600))
             }
-            Self::Busy | Self::Suspended | Self::BudgetExhausted | Self::Defect => Hold::None,
+            Self::Busy | Self::Suspended | Self::BudgetExhausted | Self::OutOfFiles | Self::Defect => {
+                Hold::None
+            }
         }
     }
 
@@ -225,6 +230,7 @@ impl UpstreamError {
             | Self::Busy
             | Self::Suspended
             | Self::BudgetExhausted
+            | Self::OutOfFiles
             | Self::Defect => false,
         }
     }

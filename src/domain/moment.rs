@@ -53,3 +53,26 @@ impl Moment {
 pub fn rounded_up(length: Duration) -> u64 {
     length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_is_the_larger_of_both_clocks() {
+        let then = Moment { monotonic: Instant::now(), wall: Timestamp::now() };
+        let frozen = Moment {
+            wall: then.later_by(Duration::from_secs(70)).wall,
+            ..then.later_by(Duration::from_secs(1))
+        };
+        let stepped_back = Moment {
+            wall: then.earlier_by(Duration::from_secs(30)).wall,
+            ..then.later_by(Duration::from_secs(20))
+        };
+
+        assert_eq!(then.age_at(frozen), Duration::from_secs(70));
+        assert_eq!(then.age_at(stepped_back), Duration::from_secs(20));
+        assert_eq!(then.later_by(Duration::from_secs(5)).age_at(then), Duration::ZERO);
+    }
+}

@@ -9,7 +9,7 @@ use futures_util::poll;
 use jiff::Timestamp;
 
 use super::account::{Account, BalanceSlot, UpstreamBalance};
-use super::asked::Asked;
+use super::context::RequestContext;
 use super::forced::Forced;
 use super::found::Found;
 use super::lookup::Lookup;
@@ -27,15 +27,15 @@ impl Gateway {
         &self,
         account: &Account,
         slot: &BalanceSlot,
-        asked: &Asked,
+        context: &RequestContext,
         charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<(Found, Duration), Refusal> {
         let lookup = self.lookup(account, slot)?;
-        let finding = pin!(lookup.serve(asked, charge));
+        let finding = pin!(lookup.serve(context, charge));
         match unless_replaced(account, finding).await {
             Ok(served) => served,
             Err(successor) => {
-                Box::pin(self.serve(&successor, successor.slot(&slot.selector)?, asked, charge)).await
+                Box::pin(self.serve(&successor, successor.slot(&slot.selector)?, context, charge)).await
             }
         }
     }
@@ -48,15 +48,15 @@ impl Gateway {
         &self,
         account: &Account,
         slot: &BalanceSlot,
-        asked: &Asked,
+        context: &RequestContext,
         charge: impl Fn(Instant) -> Result<F, RetryAfter> + Copy,
     ) -> Result<Found, Refusal> {
         let lookup = self.lookup(account, slot)?;
-        let finding = pin!(lookup.find(asked, charge));
+        let finding = pin!(lookup.find(context, charge));
         match unless_replaced(account, finding).await {
             Ok(found) => found,
             Err(successor) => {
-                Box::pin(self.balance(&successor, successor.slot(&slot.selector)?, asked, charge)).await
+                Box::pin(self.balance(&successor, successor.slot(&slot.selector)?, context, charge)).await
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use super::asked::Asked;
+use super::context::RequestContext;
 use super::forced::Forced;
 use super::found::{Found, Via};
 use super::refusal::Refusal;
@@ -51,17 +51,17 @@ impl<S: Source> Lookup<'_, S> {
     /// Why no balance is served.
     pub async fn serve<F: Forced>(
         &self,
-        asked: &Asked,
+        context: &RequestContext,
         charge: impl Fn(Instant) -> Result<F, RetryAfter>,
     ) -> Result<(Found, Duration), Refusal> {
-        let mut asked = *asked;
+        let mut context = *context;
         for _ in 0..2 {
-            let found = self.find(&asked, &charge).await?;
+            let found = self.find(&context, &charge).await?;
             let now = (self.clock)();
             if let Some(age) = found.age(self.limits, now) {
                 return Ok((found, age));
             }
-            asked.arrived = now;
+            context.arrived = now;
         }
         Err(Refusal::Failed(UpstreamError::Timeout, None))
     }
@@ -72,15 +72,15 @@ impl<S: Source> Lookup<'_, S> {
     /// Why no balance is served.
     pub async fn find<F: Forced>(
         &self,
-        asked: &Asked,
+        context: &RequestContext,
         charge: impl FnOnce(Instant) -> Result<F, RetryAfter>,
     ) -> Result<Found, Refusal> {
         let Self { key, limits, .. } = *self;
-        let question = Question { key, demand: asked.wish.demand(asked.arrived, limits), limits };
+        let question = Question { key, demand: context.directives.demand(context.arrived, limits), limits };
         match self.cache.peek(&question).await {
             Peek::Fresh(snapshot) => Ok(Found { snapshot, via: Via::Memory { is_failing: false } }),
             // Boxed, because the future of a waiting request is large and would enlarge the future of every hit.
-            peek => Box::pin(self.not_fresh(peek, question, asked.deadline, charge)).await,
+            peek => Box::pin(self.not_fresh(peek, question, context.deadline, charge)).await,
         }
     }
 
@@ -113,7 +113,7 @@ impl<S: Source> Lookup<'_, S> {
             Peek::Absent { .. } if demand.only_if_cached() => return Err(Refusal::NotCached),
             Peek::Absent { absence, held } => (absence, held),
         };
-        let is_forced = absence == Absence::Request && demand.is_own();
+        let is_forced = absence == Absence::Request && demand.is_explicit();
         let unit = match is_forced.then(|| charge(demand.arrived().monotonic)).transpose() {
             Ok(unit) => unit,
             Err(retry_after) => {
@@ -134,7 +134,7 @@ impl<S: Source> Lookup<'_, S> {
                 Ok(Found { snapshot, via: Via::Read { absence, is_collapsed: read.is_collapsed } })
             }
             Err(failure) => {
-                if failure.is_refusal() {
+                if failure.is_free() {
                     unit.give_back(failure.error);
                 }
                 self.last_resort(&question, self.failed(failure)).await

@@ -13,7 +13,7 @@ use super::lookup::Source;
 use super::notifications::{Action, PAUSE};
 use super::state::Gateway;
 use crate::cache::{Claim, Question};
-use crate::domain::{Priority, Wish};
+use crate::domain::{Directives, Priority};
 
 /// Reads the balances of one account again.
 struct ReadAgain {
@@ -41,7 +41,7 @@ impl Gateway {
             return;
         }
         let limits = account.limits();
-        let demand = Wish::default().or_new().demand((self.clock)(), limits);
+        let demand = Directives::default().or_new().demand((self.clock)(), limits);
         let (question, source) = (Question { key: slot.key, demand, limits }, slot.source.clone());
         // What it brings is stored, and how it failed is counted where it happened.
         self.cache.read(&question, Priority::Background, move |order| source.read(order)).await;

@@ -7,35 +7,35 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName};
 use jiff::Timestamp;
 
-use crate::domain::Wish;
+use crate::domain::Directives;
 
 /// `Prefer` of RFC 7240.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Reads `Cache-Control`. Unknown directives, and numbers that cannot be read, are ignored; the strictest of
 /// repeats wins.
-pub(super) fn wish(headers: &HeaderMap, not_before: Option<Timestamp>) -> Wish {
-    let mut wish = Wish { not_before, ..Wish::default() };
+pub(super) fn parse(headers: &HeaderMap, not_before: Option<Timestamp>) -> Directives {
+    let mut directives = Directives { not_before, ..Directives::default() };
     for line in headers.get_all(CACHE_CONTROL) {
         let Ok(line) = line.to_str() else { continue };
         for (name, argument) in members(line, ',') {
             let is = |directive: &str| name.eq_ignore_ascii_case(directive);
             let number = argument.as_deref().map(seconds);
             if is("no-cache") {
-                wish.max_age = Some(Duration::ZERO);
+                directives.max_age = Some(Duration::ZERO);
             } else if is("max-age") {
-                wish.max_age = strictest(wish.max_age, number.flatten(), Duration::min);
+                directives.max_age = strictest(directives.max_age, number.flatten(), Duration::min);
             } else if is("min-fresh") {
-                wish.min_fresh = strictest(wish.min_fresh, number.flatten(), Duration::max);
+                directives.min_fresh = strictest(directives.min_fresh, number.flatten(), Duration::max);
             } else if is("only-if-cached") {
-                wish.only_if_cached = true;
+                directives.only_if_cached = true;
             } else if is("stale-if-error") {
                 let oldest = number.unwrap_or(Some(Duration::MAX));
-                wish.stale_if_error = strictest(wish.stale_if_error, oldest, Duration::min);
+                directives.stale_if_error = strictest(directives.stale_if_error, oldest, Duration::min);
             }
         }
     }
-    wish
+    directives
 }
 
 /// The seconds of the first `wait` of `Prefer`, if readable.
@@ -154,40 +154,40 @@ mod tests {
 
     #[test]
     fn every_directive_is_parsed_as_documented() {
-        let none = Wish::default();
+        let none = Directives::default();
         let s = |n| Some(Duration::from_secs(n));
         for (lines, expected) in [
             (&[][..], none),
-            (&["no-cache"], Wish { max_age: s(0), ..none }),
-            (&["NO-Cache"], Wish { max_age: s(0), ..none }),
-            (&["max-age=0"], Wish { max_age: s(0), ..none }),
-            (&["max-age=5"], Wish { max_age: s(5), ..none }),
-            (&["max-age=\"5\""], Wish { max_age: s(5), ..none }),
-            (&["max-age = 5"], Wish { max_age: s(5), ..none }),
-            (&["max-age=5, max-age=3"], Wish { max_age: s(3), ..none }),
-            (&["max-age=3", "max-age=5"], Wish { max_age: s(3), ..none }),
-            (&["max-age=5, no-cache"], Wish { max_age: s(0), ..none }),
+            (&["no-cache"], Directives { max_age: s(0), ..none }),
+            (&["NO-Cache"], Directives { max_age: s(0), ..none }),
+            (&["max-age=0"], Directives { max_age: s(0), ..none }),
+            (&["max-age=5"], Directives { max_age: s(5), ..none }),
+            (&["max-age=\"5\""], Directives { max_age: s(5), ..none }),
+            (&["max-age = 5"], Directives { max_age: s(5), ..none }),
+            (&["max-age=5, max-age=3"], Directives { max_age: s(3), ..none }),
+            (&["max-age=3", "max-age=5"], Directives { max_age: s(3), ..none }),
+            (&["max-age=5, no-cache"], Directives { max_age: s(0), ..none }),
             (&["max-age=-1"], none),
             (&["max-age=1.5"], none),
             (&["max-age=x"], none),
             (&["max-age="], none),
             (&["max-age"], none),
-            (&["max-age=x, max-age=4"], Wish { max_age: s(4), ..none }),
-            (&["max-age=99999999999999999999999"], Wish { max_age: s(u64::MAX), ..none }),
-            (&["min-fresh=4, min-fresh=2"], Wish { min_fresh: s(4), ..none }),
-            (&["only-if-cached"], Wish { only_if_cached: true, ..none }),
-            (&["stale-if-error"], Wish { stale_if_error: Some(Duration::MAX), ..none }),
-            (&["stale-if-error=30, stale-if-error"], Wish { stale_if_error: s(30), ..none }),
+            (&["max-age=x, max-age=4"], Directives { max_age: s(4), ..none }),
+            (&["max-age=99999999999999999999999"], Directives { max_age: s(u64::MAX), ..none }),
+            (&["min-fresh=4, min-fresh=2"], Directives { min_fresh: s(4), ..none }),
+            (&["only-if-cached"], Directives { only_if_cached: true, ..none }),
+            (&["stale-if-error"], Directives { stale_if_error: Some(Duration::MAX), ..none }),
+            (&["stale-if-error=30, stale-if-error"], Directives { stale_if_error: s(30), ..none }),
             (&["stale-if-error=x"], none),
             (&["max-stale=9, no-store, foo, bar=\"a, no-cache\""], none),
-            (&[",, ,max-age=5,,"], Wish { max_age: s(5), ..none }),
-            (&[r#"x="a\"b", no-cache"#], Wish { max_age: s(0), ..none }),
+            (&[",, ,max-age=5,,"], Directives { max_age: s(5), ..none }),
+            (&[r#"x="a\"b", no-cache"#], Directives { max_age: s(0), ..none }),
             (&[r#"x="a\", no-cache""#], none),
-            (&[r#"x="a\\", no-cache"#], Wish { max_age: s(0), ..none }),
-            (&[r"x=a\, no-cache"], Wish { max_age: s(0), ..none }),
-            (&[r#"max-age="\5""#], Wish { max_age: s(5), ..none }),
+            (&[r#"x="a\\", no-cache"#], Directives { max_age: s(0), ..none }),
+            (&[r"x=a\, no-cache"], Directives { max_age: s(0), ..none }),
+            (&[r#"max-age="\5""#], Directives { max_age: s(5), ..none }),
         ] {
-            assert_eq!(wish(&headers(&CACHE_CONTROL, lines), None), expected, "{lines:?}");
+            assert_eq!(parse(&headers(&CACHE_CONTROL, lines), None), expected, "{lines:?}");
         }
     }
 

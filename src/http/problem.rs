@@ -182,6 +182,7 @@ fn failure(error: UpstreamError) -> (Code, Cow<'static, str>) {
         UpstreamError::BudgetExhausted => {
             (Code::BudgetExhausted, "too many calls of this account in a row".into())
         }
+        UpstreamError::OutOfFiles => (Code::Overloaded, "the gateway is out of file descriptors".into()),
         UpstreamError::Defect => (Code::Internal, "see the gateway's log".into()),
     }
 }
@@ -223,6 +224,7 @@ mod tests {
             (UpstreamError::Busy, "provider_busy", 503),
             (UpstreamError::Suspended, "provider_suspended", 503),
             (UpstreamError::BudgetExhausted, "budget_exhausted", 503),
+            (UpstreamError::OutOfFiles, "overloaded", 503),
             (UpstreamError::Defect, "internal", 500),
         ] {
             let problem = failure(error).0;

@@ -1,4 +1,4 @@
-//! What every kind of provider has in common: how a balance is requested, and how the answer is read.
+//! The interface of every kind of provider: it builds the request for a balance, and parses the answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub trait Provider: Send + Sync {
     /// The name in the configuration.
     fn kind(&self) -> &str;
 
-    /// Where its production API is, if that is the same for every client.
+    /// The address of its production API, if it is the same for every client.
     fn default_base_url(&self) -> Option<&str>;
 
     /// Outgoing calls per minute and account when the configuration says nothing; `None` where it must say.
@@ -21,16 +21,16 @@ pub trait Provider: Send + Sync {
         Some(300)
     }
 
-    /// What authenticates us.
+    /// The credential that it accepts.
     fn scheme(&self) -> Scheme;
 
     /// The one currency of all its balances; `None` where an account can hold several.
     fn only_currency(&self) -> Option<Currency>;
 
-    /// Whether it reports a total of its own, beside what is blocked.
+    /// Whether it reports a total of its own, beside the blocked amount.
     fn reports_total(&self) -> bool;
 
-    /// How old its figures may be at the moment of its answer, where it says that they lag.
+    /// How old its figures may be at the moment of its answer, if it declares a lag.
     fn lag(&self) -> Option<Duration> {
         None
     }
@@ -69,7 +69,7 @@ impl fmt::Debug for dyn Provider {
 #[derive(Clone, Debug)]
 pub struct WaitHeader(pub HeaderName);
 
-/// What authenticates us at a kind of provider.
+/// The credential that a kind of provider accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// A bearer token, static or exchanged for client credentials.
@@ -80,7 +80,7 @@ pub enum Scheme {
     Declared,
 }
 
-/// Why a request cannot be built. Nothing that a provider says can cause it.
+/// Why a request cannot be built. No answer of a provider can cause it.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The URL or a header is invalid.

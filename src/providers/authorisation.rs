@@ -1,4 +1,4 @@
-//! What one balance call authenticates with.
+//! The credential of one balance call.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::declared::AccountValues;
 
-/// What one balance call authenticates with.
+/// The credential of one balance call.
 #[derive(Clone, Debug)]
 pub enum Authorisation {
     /// `Authorization: Bearer …`.
@@ -18,7 +18,7 @@ pub enum Authorisation {
         /// The session's token.
         session_token: SecretString,
     },
-    /// What the templates of a declared kind are filled with.
+    /// The values for the templates of a declared kind.
     Declared {
         /// The account's secrets and parameters.
         values: Arc<AccountValues>,

@@ -121,7 +121,7 @@ pub(super) fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw.get()).ok().map(|Name(text)| text)
 }
 
-/// Why a text is no JSON object. Half of one, and the page of a proxy, are told apart from what is merely wrong.
+/// Why a text is no JSON object: it is cut, it is the page of a proxy, or it is another value.
 fn no_object(text: &str, problem: &serde_json::Error) -> &'static str {
     match text.trim_start().bytes().next() {
         None => "not a JSON object: it is empty",

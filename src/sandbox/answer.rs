@@ -3,12 +3,13 @@
 
 use super::{
     bomb,
-    book::quote,
     calls::Operation,
     fault::FaultKind,
-    http::{Request, Response, reason},
+    http::{Request, Response},
     kind::Kind,
-    ntxpay, pluggo, script,
+    ntxpay, pluggo,
+    refusal::{answer_error, answer_wrong_method},
+    scripted,
     state::State,
 };
 
@@ -60,21 +61,9 @@ pub(super) fn answer(state: &State, request: &Request, fault: Option<&FaultKind>
     }
 }
 
-/// An error in the form of the NTX platform.
-pub(super) fn answer_error(status: u16) -> Response {
-    let message = quote(reason(status));
-    let body = format!(r#"{{"statusCode":{status},"message":{message}}}"#);
-    Response::json(status, body)
-}
-
-/// The answer to a method that the path does not support.
-pub(super) fn answer_wrong_method(allowed: &str) -> Response {
-    answer_error(405).with_header("Allow", allowed)
-}
-
 fn answer_normally(state: &State, request: &Request) -> Response {
     if state.kind == Kind::Declared {
-        return script::answer(state, request);
+        return scripted::answer(state, request);
     }
     let head = &request.head;
     let operation = state.kind.operation(&head.path);

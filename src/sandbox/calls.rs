@@ -125,7 +125,7 @@ impl CallLog {
         self.calls.get_mut(index)
     }
 
-    /// Whether somebody has asked for a balance in this time.
+    /// Whether a balance was requested in this time.
     pub(super) fn has_balance_call_within(&self, time: Duration) -> bool {
         let last = self.calls.iter().rev().find(|call| call.operation == Operation::Balance);
         last.is_some_and(|call| clock::now().saturating_duration_since(call.instant) < time)

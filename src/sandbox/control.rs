@@ -6,11 +6,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    answer::answer_wrong_method,
     book::{Fields, quote},
     fault::Fault,
     http::{Head, Request, Response},
     kind::Kind,
+    refusal::answer_wrong_method,
     state::{Settings, State, Timestamp},
 };
 

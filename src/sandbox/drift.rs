@@ -75,7 +75,7 @@ fn shift(minor: i128, change: i128) -> i128 {
     if shifted < 0 && minor >= 0 { minor } else { shifted }
 }
 
-/// Nothing for whatever is not plain digits, or has more decimals than the scale.
+/// `None` for text other than plain digits, and for more decimals than the scale.
 fn parse_minor(text: &str, scale: usize) -> Option<i128> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),

@@ -6,12 +6,12 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::{
-    answer::answer_error,
     book::{Fields, quote},
     clock,
     drift::{self, Change},
     http::{Head, Request, Response, reason},
     kind::Kind,
+    refusal::answer_error,
     state::State,
 };
 

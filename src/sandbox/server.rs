@@ -9,11 +9,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    answer::{answer, answer_error},
+    answer::answer,
     control,
     deliver::{Delivery, deliver},
     fault::FaultKind,
     http::{Connection, Head, Received, Request, Response},
+    refusal::answer_error,
     state::State,
 };
 

@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) credentials: Credentials,
     /// Notified of every logged call.
     pub(super) arrivals: Notify,
-    /// Told when a balance has been set.
+    /// Notified when a balance is set.
     pub(super) changed: Notify,
     /// Notified to answer the delayed calls.
     pub(super) impatience: watch::Sender<()>,

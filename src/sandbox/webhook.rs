@@ -21,7 +21,7 @@ use super::state::State;
 pub const WEBHOOK_USER: &str = "sandbox";
 /// Between two changes while the amounts drift.
 const DRIFT_INTERVAL: Duration = Duration::from_secs(15);
-/// A balance that nobody has asked for in this time does not move: nobody would see it.
+/// A balance without a request in this time does not drift.
 const ATTENTION: Duration = Duration::from_mins(1);
 /// The pauses before a notification that was not taken is sent again.
 const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
@@ -51,7 +51,7 @@ pub(super) async fn notify(state: Arc<State>, webhook: Webhook) {
     }
 }
 
-/// Moves one balance a little; false while nothing drifts or nobody asks.
+/// Moves one balance a little; false without drift, and without recent requests.
 fn move_amounts(state: &State) -> bool {
     let mut changing = state.lock();
     let changing = &mut *changing;

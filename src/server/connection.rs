@@ -1,8 +1,9 @@
 //! One connection from its first byte to its end: protocol, answers and shutdown.
 //!
-//! hyper's own header timeout would also cut idle connections and costs a timer per request; `pace` has both bounds.
+//! hyper's own header timeout would also cut idle connections and costs a timer per request; `state` has both bounds.
 
-mod answer;
+mod answer_body;
+mod respond;
 mod stream_task;
 
 use std::{error::Error, pin::Pin, sync::Arc, task::Poll, time::Duration};
@@ -23,13 +24,13 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-pub use answer::Answers;
+pub use respond::Respond;
 
 use super::{
     delivery::Delivery,
     open_ended::OpenEnded,
     peer::Peer,
-    peer_timeouts::{Exchange, Pace, Paced, Protocol},
+    peer_timeouts::{ConnectionState, Exchange, Protocol, TimedStream},
     settings::ListenerSettings,
     tls::TlsSettings,
     wire::Transport,
@@ -39,7 +40,7 @@ use crate::{
     metrics::{ConnectionRefusal, Metrics},
     shutdown::Shutdown,
 };
-use answer::{AnswerBody, refused_head};
+use answer_body::{AnswerBody, refused_head};
 use stream_task::StreamTasks;
 
 /// The size of a head, request line included; in HTTP/2 the size that HPACK unpacks to.
@@ -62,7 +63,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The shared state of all connections of one listener.
 #[derive(Clone, Debug)]
-pub(super) struct Site<S> {
+pub(super) struct ListenerContext<S> {
     pub(super) service: S,
     pub(super) settings: Live<ListenerSettings>,
     pub(super) tls: Option<Live<TlsSettings>>,
@@ -70,30 +71,35 @@ pub(super) struct Site<S> {
     pub(super) shutdown: Shutdown,
 }
 
-/// One connection of a site.
-struct Conversation<S> {
-    site: Site<S>,
+/// One connection of a context.
+struct Connection<S> {
+    context: ListenerContext<S>,
     peer: Peer,
-    pace: Arc<Pace>,
+    state: Arc<ConnectionState>,
 }
 
 /// Serves a connection that was accepted at `accepted` until it ends by itself or is dropped.
-pub(super) async fn serve<S: Answers>(stream: TcpStream, accepted: Instant, peer: Peer, site: Site<S>) {
-    let pace = Pace::new(accepted, *site.settings.current(), site.shutdown.clone());
-    let conversation = Conversation { site, peer, pace };
+pub(super) async fn serve<S: Respond>(
+    stream: TcpStream,
+    accepted: Instant,
+    peer: Peer,
+    context: ListenerContext<S>,
+) {
+    let state = ConnectionState::new(accepted, *context.settings.current(), context.shutdown.clone());
+    let connection = Connection { context, peer, state };
     let opened = tokio::select! {
         biased;
-        opened = conversation.open(stream, accepted) => opened,
-        () = conversation.first_request_overdue() => return,
+        opened = connection.open(stream, accepted) => opened,
+        () = connection.first_request_overdue() => return,
     };
     match opened {
-        Some((Protocol::Http1, io)) => conversation.serve_http1(io).await,
-        Some((Protocol::Http2, io)) => conversation.serve_http2(io).await,
-        None => conversation.end(false),
+        Some((Protocol::Http1, io)) => connection.serve_http1(io).await,
+        Some((Protocol::Http2, io)) => connection.serve_http2(io).await,
+        None => connection.end(false),
     }
 }
 
-impl<S> Site<S> {
+impl<S> ListenerContext<S> {
     /// Counts a connection that was refused.
     pub(super) fn refused(&self, reason: ConnectionRefusal) {
         if let Some(metrics) = &self.metrics {
@@ -102,11 +108,11 @@ impl<S> Site<S> {
     }
 }
 
-impl<S: Answers> Conversation<S> {
+impl<S: Respond> Connection<S> {
     /// Shakes hands where that is asked for, and finds out what the peer speaks; `None` if it never said. ALPN is not
     /// looked at: whoever agreed on HTTP/2 begins like everybody who speaks it.
-    async fn open(&self, stream: TcpStream, accepted: Instant) -> Option<(Protocol, Paced<Transport>)> {
-        let transport = match &self.site.tls {
+    async fn open(&self, stream: TcpStream, accepted: Instant) -> Option<(Protocol, TimedStream<Transport>)> {
+        let transport = match &self.context.tls {
             None => Either::Left(stream),
             Some(tls) => {
                 // Boxed, because it would enlarge the task of every connection.
@@ -114,7 +120,7 @@ impl<S: Answers> Conversation<S> {
                 Either::Right(handshake.await?)
             }
         };
-        let mut io = Paced::new(transport, Arc::clone(&self.pace));
+        let mut io = TimedStream::new(transport, Arc::clone(&self.state));
         let protocol = io.open().await.ok()??;
         Some((protocol, io))
     }
@@ -125,7 +131,7 @@ impl<S: Answers> Conversation<S> {
         stream: TcpStream,
         accepted: Instant,
     ) -> Option<Box<TlsStream<TcpStream>>> {
-        let deadline = accepted + self.pace.header_timeout();
+        let deadline = accepted + self.state.header_timeout();
         // A peer that never sends a byte is idle, not a failed handshake.
         let has_begun = matches!(timeout_at(deadline, stream.peek(&mut [0])).await, Ok(Ok(1..)));
         if !has_begun {
@@ -136,34 +142,34 @@ impl<S: Answers> Conversation<S> {
             Ok(Err(error)) => error,
             Err(late) => late.into(),
         };
-        self.site.refused(ConnectionRefusal::Tls);
+        self.context.refused(ConnectionRefusal::Tls);
         tracing::debug!(peer = %self.peer.0, error = &error as &dyn std::error::Error, "a TLS handshake failed");
         None
     }
 
     async fn first_request_overdue(&self) {
-        self.site.shutdown.stopped_accepting().await;
+        self.context.shutdown.stopped_accepting().await;
         sleep(FIRST_REQUEST_GRACE).await;
     }
 
-    async fn serve_http1(&self, io: Paced<Transport>) {
+    async fn serve_http1(&self, io: TimedStream<Transport>) {
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_header_size(MAX_HEAD_BYTES as usize)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
         // Waits for a head that has begun: its answer will close the connection.
-        let may_close = || !self.pace.reads_head();
+        let may_close = || !self.state.reads_head();
         let ended =
             self.drive(Pin::new(&mut connection), http1::Connection::graceful_shutdown, may_close).await;
         let is_unreadable = ended.is_err_and(|error| error.is_parse());
         self.end(is_unreadable);
         // The peer of an unread body may still send it.
-        if is_unreadable || self.pace.had_body() {
+        if is_unreadable || self.state.had_body() {
             linger(connection.into_parts().io.into_inner()).await;
         }
     }
 
-    async fn serve_http2(&self, io: Paced<Transport>) {
+    async fn serve_http2(&self, io: TimedStream<Transport>) {
         let connection = http2::Builder::new(StreamTasks)
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
@@ -190,7 +196,7 @@ impl<S: Answers> Conversation<S> {
         close: impl Fn(Pin<&mut C>),
         may_close: impl Fn() -> bool,
     ) -> C::Output {
-        let mut stop = self.site.shutdown.watch_stop();
+        let mut stop = self.context.shutdown.watch_stop();
         let mut is_closing = false;
         std::future::poll_fn(|cx| {
             loop {
@@ -198,7 +204,7 @@ impl<S: Answers> Conversation<S> {
                     return Poll::Ready(ended);
                 }
                 let stopped = stop.poll_stopped(cx);
-                if is_closing || !(self.pace.is_leaving() || stopped && may_close()) {
+                if is_closing || !(self.state.is_leaving() || stopped && may_close()) {
                     return Poll::Pending;
                 }
                 is_closing = true;
@@ -213,19 +219,20 @@ impl<S: Answers> Conversation<S> {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<AnswerBody<S::Body>>, h2::Error>> + use<S> {
-        let mut exchange = Exchange::begin(&self.pace, !request.body().is_end_stream());
+        let mut exchange = Exchange::begin(&self.state, !request.body().is_end_stream());
         // HTTP/1 does not come this far with it; there the connection ends, so it does here.
         let is_refused = request.headers().len() > MAX_FIELDS;
         if is_refused {
             self.refuse_head();
         }
-        let (service, peer) = (self.site.service.clone(), self.peer);
+        let (service, peer) = (self.context.service.clone(), self.peer);
         async move {
             let protocol =
                 if request.version() < Version::HTTP_2 { Protocol::Http1 } else { Protocol::Http2 };
             let mut response =
-                if is_refused { refused_head() } else { service.answer(request, peer).await.map(Some) };
-            if response.extensions().get::<OpenEnded>().is_some() {
+                if is_refused { refused_head() } else { service.respond(request, peer).await.map(Some) };
+            let frames = response.extensions_mut().remove::<OpenEnded>();
+            if frames.is_some() {
                 exchange.open_end();
             }
             let delivery = response.extensions_mut().remove::<Delivery>().unwrap_or_default();
@@ -237,21 +244,21 @@ impl<S: Answers> Conversation<S> {
             if must_leave && protocol == Protocol::Http1 {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| AnswerBody::new(body, exchange, protocol)))
+            Ok(response.map(|body| AnswerBody::new(body, exchange, protocol, frames)))
         }
     }
 
     /// Counts a connection that ended because of a head.
     fn end(&self, is_unreadable: bool) {
-        if is_unreadable || self.pace.is_late() {
+        if is_unreadable || self.state.is_late() {
             self.refuse_head();
         }
     }
 
     /// Counts the connection once.
     fn refuse_head(&self) {
-        if self.pace.refuse_head() {
-            self.site.refused(ConnectionRefusal::Head);
+        if self.state.refuse_head() {
+            self.context.refused(ConnectionRefusal::Head);
         }
     }
 }

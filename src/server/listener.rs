@@ -6,10 +6,12 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream},
+    os::fd::AsRawFd,
     sync::Arc,
     time::Duration,
 };
 
+use rustix::process::{Resource, getrlimit};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinError, JoinSet},
@@ -17,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    connection::{self, Answers, Site},
+    connection::{self, ListenerContext, Respond},
     peer::Peer,
     settings::ListenerSettings,
     tls::TlsSettings,
@@ -39,7 +41,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where connections come in.
 #[derive(Debug)]
-pub struct Entrance {
+pub struct Endpoint {
     /// The bound socket.
     pub listener: TcpListener,
     /// TLS; `None` for plain text.
@@ -48,6 +50,8 @@ pub struct Entrance {
     pub metrics: Option<Arc<Metrics>>,
     /// Where connections are served.
     pub workers: Workers,
+    /// File descriptors that these connections leave to other listeners.
+    pub spare_files: u64,
 }
 
 /// How a listener ended.
@@ -60,9 +64,10 @@ pub struct Drained {
 
 /// Accepts connections and owns the open ones; dropping it drops them.
 struct Acceptor<S> {
-    site: Site<S>,
+    context: ListenerContext<S>,
     workers: Workers,
     connections: JoinSet<()>,
+    spare_files: u64,
     logged: Option<Instant>,
 }
 
@@ -88,15 +93,15 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves connections until accepting is to stop, then for at most `drain_timeout` what has begun. A `Router` needs its
 /// state applied before (`with_state(())`), or it builds its routes anew for every request.
-pub async fn serve<S: Answers>(
-    entrance: Entrance,
+pub async fn serve<S: Respond>(
+    endpoint: Endpoint,
     service: S,
     settings: Live<ListenerSettings>,
     shutdown: Shutdown,
 ) -> Drained {
-    let Entrance { listener, tls, metrics, workers } = entrance;
-    let site = Site { service, settings, tls, metrics, shutdown };
-    let mut acceptor = Acceptor { site, workers, connections: JoinSet::new(), logged: None };
+    let Endpoint { listener, tls, metrics, workers, spare_files } = endpoint;
+    let context = ListenerContext { service, settings, tls, metrics, shutdown };
+    let mut acceptor = Acceptor { context, workers, connections: JoinSet::new(), spare_files, logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {
         acceptor.admit(stream, peer);
@@ -104,9 +109,9 @@ pub async fn serve<S: Answers>(
     acceptor.drain().await
 }
 
-impl<S: Answers> Acceptor<S> {
+impl<S: Respond> Acceptor<S> {
     async fn accept_until_stopped(&mut self, listener: &TcpListener) {
-        let shutdown = self.site.shutdown.clone();
+        let shutdown = self.context.shutdown.clone();
         let mut stopped = std::pin::pin!(shutdown.stopped_accepting());
         loop {
             tokio::select! {
@@ -127,18 +132,20 @@ impl<S: Answers> Acceptor<S> {
     }
 
     fn admit(&mut self, stream: StdTcpStream, peer: SocketAddr) {
-        if self.connections.len() >= self.site.settings.current().max_connections {
-            self.site.refused(ConnectionRefusal::Limit);
+        if self.connections.len() >= self.context.settings.current().max_connections
+            || leaves_fewer_files(&stream, self.spare_files)
+        {
+            self.context.refused(ConnectionRefusal::Limit);
             return;
         }
         wire::prepare(&stream);
-        let (accepted, peer, site) = (Instant::now(), Peer(peer), self.site.clone());
+        let (accepted, peer, context) = (Instant::now(), Peer(peer), self.context.clone());
         let place = self.workers.place();
         let runtime = place.runtime().clone();
         let serve = async move {
             let _place = place;
             if let Ok(stream) = TcpStream::from_std(stream) {
-                connection::serve(stream, accepted, peer, site).await;
+                connection::serve(stream, accepted, peer, context).await;
             }
         };
         self.connections.spawn_on(serve, &runtime);
@@ -154,14 +161,14 @@ impl<S: Answers> Acceptor<S> {
     }
 
     async fn drain(mut self) -> Drained {
-        let shutdown = self.site.shutdown.clone();
+        let shutdown = self.context.shutdown.clone();
         let ended = async {
             while let Some(ended) = self.connections.join_next().await {
                 log_panic(ended);
             }
         };
         tokio::select! {
-            _ = timeout(self.site.settings.current().drain_timeout, ended) => {}
+            _ = timeout(self.context.settings.current().drain_timeout, ended) => {}
             () = shutdown.cut() => {}
         }
         while let Some(ended) = self.connections.try_join_next() {
@@ -189,6 +196,12 @@ fn close(listener: TcpListener) -> Vec<(StdTcpStream, SocketAddr)> {
     drop(listener);
     waiting.retain(|(stream, _)| stream.set_nonblocking(true).is_ok());
     waiting
+}
+
+/// Whether fewer than `spare` file descriptors are left. The kernel gives each file the lowest free number.
+fn leaves_fewer_files(stream: &StdTcpStream, spare: u64) -> bool {
+    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(0);
+    getrlimit(Resource::Nofile).current.is_some_and(|limit| number + spare >= limit)
 }
 
 fn is_of_the_connection(error: &io::Error) -> bool {

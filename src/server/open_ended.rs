@@ -1,6 +1,26 @@
 //! Marks an answer without a foreseeable end, such as an event stream.
 
-/// A response extension for a body without a foreseeable end: silence is no delay of the peer, and the connection closes
-/// after it.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenEnded;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// A response extension for a body without a foreseeable end. Silence is no delay of the peer, and the connection closes
+/// after the body.
+///
+/// The peer takes one frame at a time. The body sets the deadline of a frame right before it yields the frame.
+#[derive(Clone, Debug, Default)]
+pub struct OpenEnded {
+    /// The deadline of the frame that comes next.
+    next: Arc<Mutex<Option<Instant>>>,
+}
+
+impl OpenEnded {
+    /// Sets the instant after which the next frame must not leave.
+    pub fn bound_next(&self, taken_by: Option<Instant>) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = taken_by;
+    }
+
+    /// Takes the deadline of the frame that the body has just yielded.
+    pub(super) fn take_bound(&self) -> Option<Instant> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

@@ -4,10 +4,16 @@
 //! alone: when it fires, the real deadline is looked at. A keep-alive connection therefore serves requests without
 //! touching the timer, at two looks at the clock each.
 
-mod answers;
+mod exchange;
+mod gate;
 mod heads;
-mod pace;
-mod stream;
+mod part;
+mod state;
+mod timed_stream;
+mod untaken;
 
-pub(super) use pace::{Exchange, HandOver, Pace, Protocol};
-pub(super) use stream::Paced;
+pub(super) use exchange::{Exchange, HandOver};
+pub(super) use gate::Gate;
+pub(super) use part::Part;
+pub(super) use state::{ConnectionState, Protocol};
+pub(super) use timed_stream::TimedStream;

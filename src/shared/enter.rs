@@ -134,7 +134,12 @@ impl SharedAccount {
                     let error = error.ok_or_else(|| self.protocol_error(SharedOperation::Lease))?;
                     let held = Duration::from_micros(answer.number(1)?).min(LONGEST_HOLD);
                     let retry_at = Some(*received + held);
-                    return Ok(Entered::Failed(Failure { error, retry_at, is_held: true }));
+                    return Ok(Entered::Failed(Failure {
+                        error,
+                        retry_at,
+                        is_held: true,
+                        was_called: false,
+                    }));
                 }
                 "running" => {
                     balance.note_number(answer.number(1)?);
@@ -222,5 +227,5 @@ fn read_failure(text: &str, now: StoreTime, received: Instant) -> Result<Failure
     let (Some(until), Some(error)) = (until, error) else { return Err(StoreError(SharedError::Protocol)) };
     let held = StoreTime::from_micros(until).since(now).min(LONGEST_HOLD);
     let retry_at = (!held.is_zero()).then(|| received + held);
-    Ok(Failure { error, retry_at, is_held: retry_at.is_some() })
+    Ok(Failure { error, retry_at, is_held: retry_at.is_some(), was_called: true })
 }

@@ -22,6 +22,7 @@ pub(super) fn to_text(error: UpstreamError) -> String {
         UpstreamError::Busy => "busy".to_owned(),
         UpstreamError::Suspended => "suspended".to_owned(),
         UpstreamError::BudgetExhausted => "budget".to_owned(),
+        UpstreamError::OutOfFiles => "out_of_files".to_owned(),
         UpstreamError::Defect => "defect".to_owned(),
     }
 }
@@ -42,6 +43,7 @@ pub(super) fn from_text(text: &str) -> Option<UpstreamError> {
         "busy" => UpstreamError::Busy,
         "suspended" => UpstreamError::Suspended,
         "budget" => UpstreamError::BudgetExhausted,
+        "out_of_files" => UpstreamError::OutOfFiles,
         "defect" => UpstreamError::Defect,
         _ => return None,
     })
@@ -67,6 +69,7 @@ mod tests {
             UpstreamError::Busy,
             UpstreamError::Suspended,
             UpstreamError::BudgetExhausted,
+            UpstreamError::OutOfFiles,
             UpstreamError::Defect,
         ] {
             assert_eq!(from_text(&to_text(error)), Some(error));

@@ -92,7 +92,7 @@ impl SharedAccount {
                     if joined.is_none() {
                         reader.note_refused(&failure);
                     }
-                    return failed(failure);
+                    return failed(Failure { was_called: joined.is_some(), ..failure });
                 }
                 Entered::Closed => match closed {
                     Some(failure) => {
@@ -107,7 +107,7 @@ impl SharedAccount {
                     let (error, retry_at) = (UpstreamError::BudgetExhausted, Some(self.now() + wait));
                     return Answer {
                         is_elsewhere: false,
-                        ..failed(Failure { error, retry_at, is_held: false })
+                        ..failed(Failure { error, retry_at, is_held: false, was_called: false })
                     };
                 }
                 Entered::Running(mut running) => match running.ended(deadline).await {
@@ -147,6 +147,7 @@ impl SharedAccount {
                     UpstreamError::BudgetExhausted
                     | UpstreamError::Busy
                     | UpstreamError::Suspended
+                    | UpstreamError::OutOfFiles
                     | UpstreamError::Defect => drop(lease),
                     _ => lease.fail(&failure, hold),
                 }

@@ -124,20 +124,23 @@ impl Units {
         let units = u64::from(units);
         self.asked.fetch_add(units, SeqCst);
         let held = take_from(&self.held, units);
+        // Judged before the store is asked: its answer to that belongs to the next request.
+        let taken = if held.is_some() { Taken::Paid } else { self.take_on_credit(units, now) };
         if held.is_none_or(|left| left < self.low.load(SeqCst)) {
             self.wake();
         }
-        if held.is_some() {
-            return Taken::Paid;
-        }
+        taken
+    }
+
+    fn take_on_credit(&self, units: u64, now: Instant) -> Taken {
         if !self.is_known(now) {
             return Taken::Unknown;
         }
-        if take_from(&self.credit, units).is_some() {
-            self.add_owed(units);
-            return Taken::Paid;
+        if take_from(&self.credit, units).is_none() {
+            return Taken::Refused;
         }
-        Taken::Refused
+        self.add_owed(units);
+        Taken::Paid
     }
 
     /// Puts units back that were taken and not used.

@@ -164,6 +164,7 @@ fn kind(error: UpstreamError) -> &'static str {
         UpstreamError::Busy => "concurrency",
         UpstreamError::Suspended => "breaker",
         UpstreamError::BudgetExhausted => "budget",
+        UpstreamError::OutOfFiles => "overloaded",
         _ => error.kind().map_or("defect", ErrorKind::as_str),
     }
 }

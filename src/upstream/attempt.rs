@@ -217,7 +217,7 @@ impl Upstream {
                     }
                     _ => None,
                 };
-                Err(Failure { error, retry_at, is_held: retry_at.is_some() })
+                Err(Failure { error, retry_at, is_held: retry_at.is_some(), was_called: true })
             }
         };
         let balances = self.balances.iter().map(read).collect();

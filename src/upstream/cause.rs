@@ -6,7 +6,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
-use crate::domain::Cause;
+use crate::domain::{Cause, is_out_of_files};
 
 /// A connection that was not made.
 #[derive(Debug)]
@@ -41,6 +41,9 @@ impl std::error::Error for ConnectError {
 
 /// The cause of a connection to an address that failed.
 pub(super) fn of_dial(error: &io::Error) -> Cause {
+    if is_out_of_files(error) {
+        return Cause::OutOfFiles;
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Cause::ConnectionRefused,
         io::ErrorKind::TimedOut => Cause::ConnectTimeout,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::{AGE, CONTENT_ENCODING, HeaderMap};
 use jiff::Timestamp;
 
-use crate::domain::{ParseError, UpstreamError};
+use crate::domain::{Cause, ParseError, UpstreamError};
 
 use super::Operation;
 use super::breaker::Verdict;
@@ -60,7 +60,10 @@ pub(super) fn transport(error: &(dyn Error + 'static)) -> UpstreamError {
             return UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
         }
     }
-    UpstreamError::Unreachable(cause::of_chain(error))
+    match cause::of_chain(error) {
+        Cause::OutOfFiles => UpstreamError::OutOfFiles,
+        cause => UpstreamError::Unreachable(cause),
+    }
 }
 
 /// Whether what came breaks the rules of HTTP/1.1, of its framing, or of HTTP/2.
@@ -96,6 +99,7 @@ pub(super) fn verdict(error: UpstreamError, was_given_time: bool) -> Verdict {
         | UpstreamError::Busy
         | UpstreamError::Suspended
         | UpstreamError::BudgetExhausted
+        | UpstreamError::OutOfFiles
         | UpstreamError::Defect => Verdict::Answered,
     }
 }
@@ -115,7 +119,6 @@ mod tests {
     use http::header::RETRY_AFTER;
 
     use super::*;
-    use crate::domain::Cause;
 
     fn headers(lines: &[(http::HeaderName, &str)]) -> HeaderMap {
         lines.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()

@@ -1,5 +1,6 @@
 //! What lets a call out: the account's budget, shared with other replicas where they share, and who asks until when.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,13 +20,22 @@ pub(super) struct Terms {
     pub(super) store_wait: tokio::sync::Mutex<Option<StoreWait>>,
     /// The call that came with the number.
     pub(super) first: Mutex<Option<Unit>>,
+    /// Whether a call left.
+    pub(super) was_called: AtomicBool,
 }
 
 impl Terms {
     /// The terms of what is none of the shared store's reads, whose calls it counts all the same.
     pub(super) fn counted(priority: Priority, deadline: Instant, wait: Option<StoreWait>) -> Self {
         let store_wait = tokio::sync::Mutex::new(wait);
-        Self { priority, deadline, number: None, store_wait, first: Mutex::default() }
+        Self {
+            priority,
+            deadline,
+            number: None,
+            store_wait,
+            first: Mutex::default(),
+            was_called: AtomicBool::default(),
+        }
     }
 
     /// The terms of a read that does without the store: it was of no use just now.

@@ -25,6 +25,9 @@ use crate::providers::Adapter;
 use crate::shared::SharedBreaker;
 use crate::trace::{self, Attempt};
 
+/// Files may be closed by then.
+const SHORTAGE_PAUSE: Duration = Duration::from_secs(1);
+
 /// How a provider is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProviderSettings {
@@ -292,6 +295,11 @@ impl UpstreamProvider {
         let result = result
             .and_then(|answer| understand(answer, Sent { at: requested_at, instant: permit.instant() }));
         drop((permit, in_flight));
+        if let Err(error @ UpstreamError::OutOfFiles) = result {
+            // No call was made: breakers, metrics and logs say nothing of the provider.
+            return Err(Stop::refused(error, SHORTAGE_PAUSE));
+        }
+        call.terms.was_called.store(true, Ordering::Relaxed);
 
         let ended = self.now();
         let failed = result.as_ref().err().copied();

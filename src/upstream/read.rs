@@ -1,6 +1,7 @@
 //! One whole read: the hold and the slot before it, its attempts, and what is remembered of how it ended.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::SemaphorePermit;
@@ -49,7 +50,7 @@ impl Upstream {
             let of_answers = || self.whole.as_ref().and_then(|whole| whole.holds.held(now));
             self.holds.held(now).or_else(|| balance.holds.held(now)).or_else(of_answers)?
         };
-        Some(Failure { error, retry_at: Some(until), is_held: true })
+        Some(Failure { error, retry_at: Some(until), is_held: true, was_called: false })
     }
 
     /// One read on its terms; with a failure comes how it stopped.
@@ -75,13 +76,13 @@ impl Upstream {
             }
             Err(stop) => {
                 let now = self.provider.now().monotonic;
-                let failure = self.hold(balance, &stop, now);
+                let failure = self.hold(balance, &stop, terms, now);
                 (ended(terms.priority, stop.sent_at.unwrap_or(now), Err(failure)), Some(stop))
             }
         }
     }
 
-    fn hold(&self, balance: &Balance, stop: &Stop, now: Instant) -> Failure {
+    fn hold(&self, balance: &Balance, stop: &Stop, terms: &Terms, now: Instant) -> Failure {
         let holds = match &self.whole {
             _ if stop.concerns_account() => &self.holds,
             // No answer came, for any of the balances.
@@ -93,6 +94,7 @@ impl Upstream {
             error: stop.error,
             retry_at: held_until.or(stop.retry_in.map(|wait| now + wait)),
             is_held: held_until.is_some(),
+            was_called: terms.was_called.load(Ordering::Relaxed),
         }
     }
 

@@ -1,5 +1,6 @@
 //! How an account reads where several replicas share: what it may, with which credential, and what others learn of it.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -46,6 +47,7 @@ impl Reader for Asking<'_> {
                 error: stop.error,
                 retry_at: stop.retry_in.map(|wait| now + wait),
                 is_held: false,
+                was_called: false,
             })
         })
     }
@@ -83,6 +85,7 @@ impl Reader for Asking<'_> {
             number: Some(number),
             store_wait: tokio::sync::Mutex::new(Some(wait)),
             first: Mutex::new(Some(first)),
+            was_called: AtomicBool::default(),
         };
         let (answer, stop) = self.upstream.read_on(&self.upstream.balances[self.index], &terms).await;
         let unused = terms.first.into_inner().ok().flatten();
@@ -106,6 +109,7 @@ fn shared_hold(stop: &Stop) -> Option<SharedHold> {
         | UpstreamError::Busy
         | UpstreamError::Suspended
         | UpstreamError::BudgetExhausted
+        | UpstreamError::OutOfFiles
         | UpstreamError::Defect => return None,
         UpstreamError::Refused => HoldScope::Credential,
         UpstreamError::Throttled(_)

@@ -392,6 +392,32 @@ async fn a_refused_read_gives_its_forced_unit_back() {
     assert_eq!(gateway.count("forced_reads_total{caller=\"all\"}").await, 1);
 }
 
+/// Issue 14, item 5.
+#[tokio::test]
+async fn a_hold_found_through_another_balance_gives_the_first_forced_unit_back() {
+    for status in [429, 403] {
+        let caller = "forced = { requests = 1, per = \"1h\", burst = 5 }\n".to_owned();
+        let gateway = Harness::start(Setup { caller, has_static_tokens: true, ..Setup::default() }).await;
+        let of = |currency: &str| format!("/v1/accounts/pluggo-demo/balance?currency={currency}");
+        for currency in ["BRL", "USD"] {
+            assert_eq!(gateway.get(&of(currency)).await.status, 200);
+        }
+        let force =
+            async |currency: &str| gateway.get_with(&of(currency), &[("cache-control", "no-cache")]).await;
+        gateway.provider(Kind::Pluggo).queue(Fault::on_balance(FaultKind::status(status)));
+        let failed = force("BRL").await;
+        let calls = gateway.provider(Kind::Pluggo).calls().len();
+
+        let held = force("USD").await;
+
+        let left = |reply| units(reply, "ratelimit", "forced")["r"];
+        assert_eq!((failed.json()["code"].clone(), left(&failed)), (held.json()["code"].clone(), 4));
+        assert_eq!(left(&held), 4, "{status}: the provider was not called");
+        assert_eq!(gateway.provider(Kind::Pluggo).calls().len(), calls);
+        assert_eq!(gateway.count("forced_reads_total{caller=\"all\"}").await, 1);
+    }
+}
+
 #[tokio::test]
 async fn a_caller_whose_cache_control_is_ignored_demands_only_by_other_means() {
     let gateway = with_caller("cache_control = \"ignored\"\n").await;
@@ -440,7 +466,7 @@ async fn forced_reads_leave_a_tenth_of_the_budget_and_are_told() {
     refused.assert_problem(503, "budget_exhausted");
     again.assert_problem(503, "budget_exhausted");
     assert_eq!((enough.status, not_before.status), (200, 200));
-    let told = gateway.lines_of("budget_spent_by_forced_reads");
+    let told = gateway.logged("budget_spent_by_forced_reads").await;
     assert_eq!(told.len(), 1, "once a minute: {told:?}");
     assert_eq!((&told[0]["level"], &told[0]["account"]), (&json!("WARN"), &json!("treasury")));
     // The first of the reads was no forced one: nothing was stored.

@@ -1,5 +1,7 @@
 //! The pages for people, in a real browser and served by the real gateway.
 
+mod thousand;
+
 use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::Value;
 

@@ -260,3 +260,37 @@ async fn a_caller_hears_only_of_what_it_may_see() {
     assert_eq!(problem["problem"]["code"], "account_not_found");
     assert!(problem["problem"].get("provider").is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_takes_nothing_is_cut_at_the_request_timeout_and_a_silent_stream_is_not() {
+    // Two reads must fit into it.
+    let gateway = Harness::start(Setup {
+        server: "request_timeout = \"2s\"".to_owned(),
+        provider: "connect_timeout = \"200ms\"\nattempt_timeout = \"500ms\"\ndeadline = \"700ms\"".to_owned(),
+        ..Setup::default()
+    })
+    .await;
+    let mut silent = Events::open(&gateway, ONE).await.begin().await;
+    silent.balance().await;
+    let stream = tokio::net::TcpStream::connect(gateway.api).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    let (client, connection) =
+        builder.initial_window_size(0).handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get(format!("http://{}/v1/events{ONE}", gateway.api))
+        .header("authorization", format!("Bearer {KEY}"))
+        .body(())
+        .unwrap();
+    let asked = Instant::now();
+
+    let answer = client.ready().await.unwrap().send_request(request, true).unwrap().0.await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(15), answer.into_body().data()).await;
+
+    let reset = ended.expect("the stream is cut").unwrap().unwrap_err();
+    assert_eq!(reset.reason(), Some(h2::Reason::CANCEL));
+    assert!(asked.elapsed() >= Duration::from_secs(2));
+    eventually("the place is free", || async { open_streams(&gateway).await == Some(1.0) }).await;
+    set(&gateway, "7.01");
+    gateway.new_balance(KIND).await;
+    assert_eq!(silent.balance().await["available"], "7.01");
+}

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 
 /// Longest wait for a condition in these tests.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The key of a caller that may read every account.
 pub(crate) const KEY: &str = "bgk_test-key-of-the-caller-that-sees-all-accounts";
 

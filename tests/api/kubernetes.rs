@@ -308,7 +308,7 @@ async fn a_changed_key_file_is_read_again() {
 
     site.folder.write("jwks.json", "{}");
     eventually("the file is not taken", || async { gateway.lines_of("config_unread").len() == 1 }).await;
-    assert_eq!(gateway.lines_of("config_unread")[0]["key"], "auth.kubernetes.jwks");
+    assert_eq!(gateway.logged("config_unread").await[0]["key"], "auth.kubernetes.jwks");
     assert_eq!(status(&first).await, 200);
 
     site.folder.write("jwks.json", &jwks(&[&new]));

@@ -37,8 +37,8 @@ impl Authority {
         [params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem()]
     }
 
-    /// What a TLS server in front of the provider is made from: it lets nobody in without a certificate of ours.
-    fn acceptor(&self) -> TlsAcceptor {
+    /// A TLS server in front of the provider, which accepts only clients with a certificate of this authority.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
@@ -56,15 +56,15 @@ impl Authority {
     }
 }
 
-fn der(certificate: &str) -> CertificateDer<'static> {
+pub(crate) fn der(certificate: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()
 }
 
 /// The certificates that clients came with, oldest first.
-type Presented = Arc<Mutex<Vec<CertificateDer<'static>>>>;
+pub(crate) type Presented = Arc<Mutex<Vec<CertificateDer<'static>>>>;
 
 /// Takes TLS off in front of the provider; returns the port.
-async fn terminate(acceptor: TlsAcceptor, provider: String, presented: Presented) -> u16 {
+pub(crate) async fn terminate(acceptor: TlsAcceptor, provider: String, presented: Presented) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -130,5 +130,6 @@ async fn a_client_certificate_whose_files_are_replaced_one_by_one_is_rotated_wit
 
     assert_eq!(presented.lock().unwrap().last(), Some(&der(&second[0])));
     assert_eq!(reloads(&gateway).await[1], Some(0.0));
-    assert!(gateway.output().contains("the certificates cannot be used; the old ones are kept"));
+    let told = "the certificates cannot be used; the old ones are kept";
+    eventually("it is told", || async { gateway.output().contains(told) }).await;
 }

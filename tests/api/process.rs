@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::{Credentials, Kind, SimulatedProvider};
@@ -14,7 +15,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{self, KEY, Reply, digest, eventually, record};
+use crate::harness::{self, KEY, PATIENCE, Reply, digest, eventually, record};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
 
@@ -94,6 +95,8 @@ impl Site {
 pub(crate) struct Gateway {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    /// The threads that collect the lines.
+    collectors: [JoinHandle<()>; 2],
     pub(crate) api: String,
     pub(crate) ops: String,
     /// Sent with every request.
@@ -111,10 +114,13 @@ impl Gateway {
     pub(crate) async fn run(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().unwrap(), Arc::clone(&lines));
-        collect(child.stderr.take().unwrap(), Arc::clone(&lines));
+        let collectors = [
+            collect(child.stdout.take().unwrap(), Arc::clone(&lines)),
+            collect(child.stderr.take().unwrap(), Arc::clone(&lines)),
+        ];
         let client = harness::client().build().unwrap();
-        let mut gateway = Self { child, lines, api: String::new(), ops: String::new(), key: KEY, client };
+        let (api, ops) = (String::new(), String::new());
+        let mut gateway = Self { child, lines, collectors, api, ops, key: KEY, client };
         let is_ready = || async { gateway.find("api").is_some() };
         eventually("the program logs its addresses", is_ready).await;
         let ready = gateway.find("api").unwrap();
@@ -138,6 +144,12 @@ impl Gateway {
         events.filter(|line| line["event"] == event).collect()
     }
 
+    /// The logged events of this name, once there is one: a line may come after the answer that it tells of.
+    pub(crate) async fn logged(&self, event: &str) -> Vec<Value> {
+        eventually(event, || async { !self.lines_of(event).is_empty() }).await;
+        self.lines_of(event)
+    }
+
     /// All lines so far.
     pub(crate) fn output(&self) -> String {
         self.lines.lock().unwrap().join("\n")
@@ -156,22 +168,30 @@ impl Gateway {
         Reply::read(request.send().await.unwrap()).await
     }
 
+    /// The number of files that it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Sends a signal by its name, as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its exit.
+    /// Waits for its exit and its last lines.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let end = Instant::now() + Duration::from_secs(15);
-        loop {
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
+                break status;
             }
             assert!(Instant::now() < end, "the program does not end: {}", self.output());
             tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        };
+        let are_done = || async { self.collectors.iter().all(JoinHandle::is_finished) };
+        eventually("its last lines are collected", are_done).await;
+        status
     }
 }
 
@@ -191,13 +211,21 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-fn collect(output: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
+/// Likewise, allowed to open at most this many files.
+pub(crate) fn command_with_files(files: usize, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), BINARY]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn collect(output: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             record("seen", &line);
             lines.lock().unwrap().push(line);
         }
-    });
+    })
 }
 
 /// Runs a command to its end.

@@ -106,7 +106,7 @@ async fn a_bad_configuration_is_refused_as_a_whole_and_counted_once() {
         ("[callers.all]", "[callers.new]\nkeys_sha256 = []\naccounts = []\n[callers.all]\nx = 1");
     hang_up(&gateway, &site, good, bad).await;
     assert_eq!(reloads(&gateway).await, [0, 1]);
-    let line = &gateway.lines_of("config_rejected")[0];
+    let line = &gateway.logged("config_rejected").await[0];
     assert!(line["error"].as_str().unwrap().contains("callers.all.x: unknown key"), "{line}");
     // Noticed by the signal and by the look at the files alike, and counted by neither again.
     gateway.signal("HUP");
@@ -151,7 +151,7 @@ async fn a_secret_and_a_certificate_rotated_by_a_swapped_link_under_load_fail_no
         ),
     );
     let gateway = Arc::new(site.serve().await);
-    let load = Load::begin(&gateway);
+    let load = Load::begin(&gateway).await;
 
     site.provider.accept_secret(ROTATED);
     record("secrets", ROTATED);
@@ -172,14 +172,14 @@ async fn a_secret_and_a_certificate_rotated_by_a_swapped_link_under_load_fail_no
 
     assert_eq!(load.end().await.failed, 0);
     assert_eq!(metric(&gateway, "credential_rejected{account=\"treasury\"}").await, Some(0.0));
-    assert_eq!(gateway.lines_of("config_reloaded")[0]["changed"], "accounts.treasury");
+    assert_eq!(gateway.logged("config_reloaded").await[0]["changed"], "accounts.treasury");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_the_provider_refuses_is_told_aloud_and_takes_nothing_down() {
     let site = site().await;
     let gateway = Arc::new(site.serve().await);
-    let load = Load::begin(&gateway);
+    let load = Load::begin(&gateway).await;
 
     site.replace("client_secret", MISTYPED);
     record("secrets", MISTYPED);
@@ -195,7 +195,7 @@ async fn a_secret_that_the_provider_refuses_is_told_aloud_and_takes_nothing_down
 
     assert_eq!(load.end().await.failed, 0);
     assert_eq!(status.json()["accounts"][0]["credential_rejected"], true);
-    assert_eq!(gateway.lines_of("credential_rejected")[0]["account"], "treasury");
+    assert_eq!(gateway.logged("credential_rejected").await[0]["account"], "treasury");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,6 +219,7 @@ async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_
     assert_eq!(kept.status, 200, "{kept:?}");
     waiting.assert_problem(503, "disabled");
     assert_eq!(reloads(&gateway).await, [2, 0]);
+    eventually("both are told", || async { gateway.lines_of("config_unread").len() >= 2 }).await;
     let unread = gateway.lines_of("config_unread");
     let keys: Vec<_> = unread.iter().take(2).map(|line| line["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["accounts.treasury.client_secret", "accounts.second.token"]);
@@ -255,7 +256,7 @@ async fn an_account_whose_further_secret_is_not_there_yet_keeps_its_credential()
     let further = format!("{treasury}\ncertificate = {{ file = \"{certificate}\" }}");
     hang_up(&gateway, &site, treasury, &further).await;
     let kept = balance(&gateway).await;
-    let unread = gateway.lines_of("config_unread");
+    let unread = gateway.logged("config_unread").await;
     hang_up(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
     let still_kept = balance(&gateway).await;
     let pem = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap().cert.pem();
@@ -479,7 +480,7 @@ async fn what_needs_a_restart_is_told_and_the_rest_is_taken() {
     hang_up(&gateway, &site, "ops = \"127.0.0.1:0\"", "ops = \"127.0.0.1:1\"\nmax_in_flight = 1").await;
 
     assert_eq!(gateway.get(&gateway.ops, "/readyz").await.unwrap().status, 200);
-    let line = &gateway.lines_of("config_restart")[0];
+    let line = &gateway.logged("config_restart").await[0];
     assert_eq!((line["key"].as_str(), line["level"].as_str()), (Some("server.ops"), Some("WARN")));
     assert!(line["message"].as_str().unwrap().contains("restart"), "{line}");
     assert_eq!(reloads(&gateway).await, [1, 0]);
@@ -490,7 +491,7 @@ async fn many_changes_under_load_of_which_some_are_broken_fail_no_request() {
     let changes: u32 = if is_long() { 200 } else { 60 };
     let site = site().await;
     let gateway = Arc::new(site.serve().await);
-    let load = Load::begin(&gateway);
+    let load = Load::begin(&gateway).await;
     let of =
         |change: u32| if change % 10 == 9 { "broken".to_owned() } else { format!("{}s", 11 + change % 7) };
 
@@ -528,7 +529,9 @@ struct Loaded {
 }
 
 impl Load {
-    fn begin(gateway: &Arc<Gateway>) -> Self {
+    /// Begins with a served balance: a token that was never accepted is renewed by other rules.
+    async fn begin(gateway: &Arc<Gateway>) -> Self {
+        assert_eq!(balance(gateway).await.status, 200);
         let is_over = Arc::new(AtomicBool::new(false));
         let ask = |_| {
             let (gateway, is_over) = (Arc::clone(gateway), Arc::clone(&is_over));

@@ -7,6 +7,7 @@ mod encrypted;
 mod events;
 mod fleet;
 mod jitter;
+mod latency;
 mod limits;
 mod limits_under_load;
 mod mapping;

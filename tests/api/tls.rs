@@ -182,7 +182,7 @@ async fn a_new_certificate_is_used_without_a_restart() {
     let (certificate, key) = next.sign();
     folder.write("tls.key", &key);
     eventually("the key is rejected", || async { gateway.lines_of("config_unread").len() == 1 }).await;
-    let line = &gateway.lines_of("config_unread")[0];
+    let line = &gateway.logged("config_unread").await[0];
     assert_eq!(
         (line["key"].as_str(), line["level"].as_str()),
         (Some("server.tls.private_key"), Some("WARN"))

@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 
 use balance_gateway::cache::BalanceCache;
 use balance_gateway::domain::{
-    AccountName, Amount, Answer, BalanceKey, Currency, FreshFor, Limits, MaxAge, Moment, ObservedAt, Order,
-    ProviderName, Reading, Selector, Snapshot, Wish,
+    AccountName, Amount, Answer, BalanceKey, Currency, Directives, FreshFor, Limits, MaxAge, Moment,
+    ObservedAt, Order, ProviderName, Reading, Selector, Snapshot,
 };
-use balance_gateway::gateway::{Asked, Lookup, Refusal, Source};
+use balance_gateway::gateway::{Lookup, Refusal, RequestContext, Source};
 
 const WAITERS: usize = 10_000;
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -75,9 +75,13 @@ fn wait(cache: &BalanceCache, source: &Slow, arrived: &Arc<AtomicUsize>) -> Wait
         let account = AccountName::parse("a").unwrap();
         let key = BalanceKey::new(&account, &[], &Selector::of(Currency::BRL));
         let lookup = Lookup { cache: &cache, clock: now, key, limits, source: &source };
-        let asked = Asked { arrived: now(), wish: Wish::default(), deadline: now().monotonic + PATIENCE };
+        let context = RequestContext {
+            arrived: now(),
+            directives: Directives::default(),
+            deadline: now().monotonic + PATIENCE,
+        };
         arrived.fetch_add(1, Ordering::SeqCst);
-        let found = lookup.find(&asked, |_| Ok(())).await;
+        let found = lookup.find(&context, |_| Ok(())).await;
         (found.map(|found| found.snapshot), now().monotonic)
     })
 }

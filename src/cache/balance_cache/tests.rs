@@ -13,10 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
-use crate::cache::{Absence, Peek};
+use crate::cache::read::MOST_ROUNDS;
+use crate::cache::{Absence, Peek, Read};
 use crate::domain::{
-    AccountName, Amount, Currency, FreshFor, Limits, MaxAge, ObservedAt, ProviderName, Reading, Selector,
-    StoreTime, Turn, Wish,
+    AccountName, Amount, Currency, Directives, FreshFor, Limits, MaxAge, ObservedAt, Order, ProviderName,
+    Reading, Selector, StoreTime, Turn, UpstreamError,
 };
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
@@ -25,7 +26,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The smallest step of the clock.
 const TICK: Duration = Duration::from_nanos(1);
 
-const NONE: Wish = Wish {
+const NONE: Directives = Directives {
     max_age: None,
     min_fresh: None,
     not_before: None,
@@ -33,7 +34,7 @@ const NONE: Wish = Wish {
     stale_if_error: None,
     is_certain: false,
 };
-const FORCED: Wish = Wish { max_age: Some(Duration::ZERO), ..NONE };
+const FORCED: Directives = Directives { max_age: Some(Duration::ZERO), ..NONE };
 
 thread_local! {
     static NOW: Cell<Option<Moment>> = const { Cell::new(None) };
@@ -69,8 +70,8 @@ async fn settle() {
     }
 }
 
-fn max_age(seconds: u64) -> Wish {
-    Wish { max_age: Some(SECOND * u32::try_from(seconds).unwrap()), ..NONE }
+fn max_age(seconds: u64) -> Directives {
+    Directives { max_age: Some(SECOND * u32::try_from(seconds).unwrap()), ..NONE }
 }
 
 fn snapshot(requested_at: Moment) -> Arc<Snapshot> {
@@ -89,11 +90,16 @@ fn snapshot(requested_at: Moment) -> Arc<Snapshot> {
 
 /// A failure that is worth trying again after this time, and held until then.
 fn held(wait: Duration) -> Failure {
-    Failure { error: UpstreamError::Status(500), retry_at: Some(now().monotonic + wait), is_held: true }
+    Failure {
+        error: UpstreamError::Status(500),
+        retry_at: Some(now().monotonic + wait),
+        is_held: true,
+        was_called: true,
+    }
 }
 
 fn refused(error: UpstreamError) -> Failure {
-    Failure { error, retry_at: Some(now().monotonic + SECOND), is_held: false }
+    Failure { error, retry_at: Some(now().monotonic + SECOND), is_held: false, was_called: false }
 }
 
 /// A read that was sent and waits for its answer. Dropped without one, it panics inside the cache's task.
@@ -162,8 +168,8 @@ impl Balance {
         balance
     }
 
-    fn question(&self, wish: Wish) -> Question {
-        Question { key: self.key, demand: wish.demand(now(), self.limits), limits: self.limits }
+    fn question(&self, directives: Directives) -> Question {
+        Question { key: self.key, demand: directives.demand(now(), self.limits), limits: self.limits }
     }
 
     fn read(&self) -> impl Fn(Order) -> BoxFuture<'static, Answer> + Clone + Send + 'static {
@@ -182,15 +188,15 @@ impl Balance {
     }
 
     /// A caller who arrives now and waits for a read.
-    fn ask(&self, wish: Wish) -> JoinHandle<Read> {
-        let question = self.question(wish);
+    fn ask(&self, directives: Directives) -> JoinHandle<Read> {
+        let question = self.question(directives);
         let priority = question.demand.priority();
         let (cache, read) = (self.cache.clone(), self.read());
         tokio::spawn(async move { cache.read(&question, priority, read).await })
     }
 
-    fn ask_all(&self, wish: Wish, callers: usize) -> Vec<JoinHandle<Read>> {
-        (0..callers).map(|_| self.ask(wish)).collect()
+    fn ask_all(&self, directives: Directives, callers: usize) -> Vec<JoinHandle<Read>> {
+        (0..callers).map(|_| self.ask(directives)).collect()
     }
 
     async fn next_read(&mut self) -> Pending {
@@ -198,8 +204,8 @@ impl Balance {
         self.inbox.try_recv().expect("a read was sent")
     }
 
-    async fn peek(&self, wish: Wish) -> Peek {
-        self.cache.peek(&self.question(wish)).await
+    async fn peek(&self, directives: Directives) -> Peek {
+        self.cache.peek(&self.question(directives)).await
     }
 
     async fn refresh_behind(&self) {
@@ -207,8 +213,8 @@ impl Balance {
         settle().await;
     }
 
-    async fn fallback(&self, wish: Wish) -> Option<Moment> {
-        self.cache.fallback(&self.question(wish)).await.map(|snapshot| snapshot.requested_at())
+    async fn fallback(&self, directives: Directives) -> Option<Moment> {
+        self.cache.fallback(&self.question(directives)).await.map(|snapshot| snapshot.requested_at())
     }
 
     async fn stored_at(&self) -> Option<Moment> {
@@ -771,7 +777,7 @@ async fn a_refresh_after_an_invalidation_is_from_after_it() {
 
 #[tokio::test]
 async fn only_callers_that_allow_it_get_the_last_snapshot_after_an_error() {
-    let within = |seconds| Wish { stale_if_error: Some(SECOND * seconds), ..FORCED };
+    let within = |seconds| Directives { stale_if_error: Some(SECOND * seconds), ..FORCED };
     let balance = Balance::known().await;
     let known_at = now();
     advance(SECOND * 5);
@@ -780,7 +786,7 @@ async fn only_callers_that_allow_it_get_the_last_snapshot_after_an_error() {
     assert_eq!(balance.fallback(within(4)).await, None);
     assert_eq!(balance.fallback(FORCED).await, None);
     assert_eq!(balance.fallback(NONE).await, None);
-    let not_before = Wish { not_before: Some(now().wall), ..within(600) };
+    let not_before = Directives { not_before: Some(now().wall), ..within(600) };
     assert_eq!(balance.fallback(not_before).await, None);
 }
 
@@ -793,9 +799,9 @@ async fn an_invalidation_leaves_the_last_snapshot_to_those_without_a_demand() {
 
     assert_eq!(balance.fallback(NONE).await, Some(known_at));
     assert_eq!(balance.fallback(FORCED).await, None);
-    let not_before = Wish { not_before: Some(now().wall), ..NONE };
+    let not_before = Directives { not_before: Some(now().wall), ..NONE };
     assert_eq!(balance.fallback(not_before).await, None);
-    let only_if_cached = Wish { only_if_cached: true, ..NONE };
+    let only_if_cached = Directives { only_if_cached: true, ..NONE };
     assert_eq!(balance.fallback(only_if_cached).await, None);
 }
 
@@ -804,7 +810,7 @@ async fn no_caller_gets_a_last_snapshot_at_the_ceiling() {
     let balance = Balance::known().await;
     advance(SECOND);
     balance.invalidate();
-    let patient = Wish { stale_if_error: Some(SECOND * 600), ..FORCED };
+    let patient = Directives { stale_if_error: Some(SECOND * 600), ..FORCED };
 
     advance(just_under(SECOND * 59));
     assert!(balance.fallback(patient).await.is_some());

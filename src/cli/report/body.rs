@@ -66,7 +66,7 @@ impl Report {
         let day = day_in_name(&answer.headers).or_else(|| day_of_answer(&answer.headers))?;
         let mut reader = csv::Reader::from_reader(answer.body.as_bytes());
         let rows: Vec<Row> = reader.deserialize().collect::<Result<_, _>>().ok()?;
-        // Without rows the header must still be that of a report.
+        // Without rows the header must still be the header of a report.
         reader.headers().ok()?.iter().find(|column| *column == "error")?;
         let missing: Vec<_> = rows.iter().filter(|row| !row.error.is_empty()).collect();
         let missing: Vec<_> =

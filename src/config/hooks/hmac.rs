@@ -5,12 +5,14 @@ use std::time::Duration;
 use secrecy::SecretSlice;
 
 use super::secrets::{each, masked};
-use super::{Header, Text};
+use super::values::{Header, Text};
+use crate::config::effective::quoted;
 use crate::config::reading::Read;
 use crate::config::secret::visible;
-use crate::config::section::{Section, Setting, Value};
-use crate::config::setting::quoted;
+use crate::config::section::Section;
+use crate::config::setting::Setting;
 use crate::config::source::Source;
+use crate::config::value::Value;
 use crate::http::{Digest, Encoding, HmacSettings, Template};
 
 /// How a provider signs, and the same as it is shown.

@@ -5,7 +5,8 @@ use toml::de::DeValue;
 
 use crate::config::reading::Read;
 use crate::config::secret::{MASK, Secret};
-use crate::config::section::{Setting, Value};
+use crate::config::setting::Setting;
+use crate::config::value::Value;
 
 /// One secret, or several during a rotation.
 pub(super) struct Secrets(pub(super) Vec<SecretString>);

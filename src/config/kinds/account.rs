@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::super::effective::quoted;
 use super::super::reading::{Read, Reported};
 use super::super::secret::Secret;
-use super::super::section::{Section, Setting, Value};
-use super::super::setting::quoted;
+use super::super::section::Section;
+use super::super::setting::Setting;
+use super::super::value::Value;
 use super::texts::table;
 use crate::providers::Authorisation;
 use crate::providers::Provider as _;

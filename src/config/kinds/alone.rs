@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::super::Purpose;
 use super::super::error::ConfigErrors;
+use super::super::purpose::Purpose;
 use super::super::reading::{Read, Reading};
 use super::super::section::Section;
 use super::{examples, kind, mapping};

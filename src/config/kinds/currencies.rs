@@ -1,7 +1,7 @@
 //! The digits of whole numbers: what ISO 4217 says is not what every provider counts in.
 
 use super::super::reading::Read;
-use super::super::section::Value;
+use super::super::value::Value;
 use crate::domain::Currency;
 use crate::providers::Provider as _;
 use crate::providers::declared::Declared;

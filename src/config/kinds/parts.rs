@@ -2,9 +2,10 @@
 
 use toml::de::DeValue;
 
+use super::super::effective::quoted;
 use super::super::reading::Read;
-use super::super::section::{Setting, Value};
-use super::super::setting::quoted;
+use super::super::setting::Setting;
+use super::super::value::Value;
 use super::texts::{Conditions, table};
 use crate::domain::Currency;
 use crate::providers::declared::{Case, CurrencyRule, Digits, Pointer, Units};

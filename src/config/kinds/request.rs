@@ -4,12 +4,15 @@ use http::Method;
 use http::header::HeaderName;
 
 use super::super::address::BaseUrl;
+use super::super::effective::quoted;
 use super::super::reading::Read;
-use super::super::section::{Section, Setting, Value};
-use super::super::setting::quoted;
+use super::super::section::Section;
+use super::super::setting::Setting;
+use super::super::value::Value;
+use super::body::read_body;
 use super::texts::{Basic, Headers, NamedTexts, PathTemplate, ValueName};
 use super::token;
-use crate::providers::declared::{BodyTemplate, RequestTemplate, TokenTemplate};
+use crate::providers::declared::{RequestTemplate, TokenTemplate};
 
 /// The half of a kind that asks.
 pub(super) struct Requesting {
@@ -60,18 +63,6 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<Requesting> {
 
 fn sends_bearer(request: &RequestTemplate) -> bool {
     request.headers.iter().any(|(_, template)| template.is_bearer_token())
-}
-
-/// Reads `form` or `json`, or neither.
-pub(super) fn read_body(section: &mut Section<'_>) -> Read<BodyTemplate> {
-    let form: Read<Option<NamedTexts>> = section.optional("form");
-    let json: Read<Option<NamedTexts>> = section.optional("json");
-    match (form?, json?) {
-        (None, None) => Ok(BodyTemplate::Empty),
-        (Some(form), None) => Ok(BodyTemplate::Form(form.0)),
-        (None, Some(json)) => Ok(BodyTemplate::Json(json.0)),
-        (Some(_), Some(_)) => Err(section.wrong("json", "not beside form, expected one of them")),
-    }
 }
 
 fn read_names(section: &mut Section<'_>, key: &'static str) -> Read<Vec<String>> {

@@ -3,9 +3,10 @@
 use http::header::HeaderName;
 use toml::de::DeValue;
 
+use super::super::effective::quoted;
 use super::super::reading::Read;
-use super::super::section::{Setting, Value};
-use super::super::setting::quoted;
+use super::super::setting::Setting;
+use super::super::value::Value;
 use crate::providers::declared::{Condition, Expected, Named, Pointer, RESERVED, Template, is_name};
 
 /// Headers that the HTTP client or the gateway itself sets.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::address::BaseUrl;
 use super::super::reading::Read;
 use super::super::section::Section;
-use super::request::read_body;
+use super::body::read_body;
 use super::texts::{Basic, Headers, PathTemplate};
 use crate::providers::declared::{Pointer, TokenEndpoint, TokenLife, TokenTemplate};
 

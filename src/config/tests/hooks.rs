@@ -1,4 +1,4 @@
-//! `[hooks.NAME]`: what is legal, what is not, and what is shown of it.
+//! `[hooks.NAME]`: legal settings, mistakes, and the effective text.
 
 use super::{Folder, LEAST, parse};
 use crate::http::ProofSettings;

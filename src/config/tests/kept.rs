@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::super::{Config, Purpose, parse_as};
+use super::super::Config;
+use super::super::load::parse_as;
+use super::super::purpose::Purpose;
 use super::{Folder, SHARED_KEY, certificate};
 use crate::upstream::Credential;
 

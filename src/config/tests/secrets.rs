@@ -4,7 +4,8 @@ use std::path::Path;
 
 use secrecy::ExposeSecret;
 
-use super::super::{Purpose, parse_as};
+use super::super::load::parse_as;
+use super::super::purpose::Purpose;
 use super::{Folder, SHARED_KEY, certificate, parse, with};
 use crate::upstream::Credential;
 

@@ -1,4 +1,4 @@
-//! What is legal but unwise.
+//! Legal but unwise settings.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -137,6 +137,6 @@ fn certificates_that_expire_soon_are_named() {
     assert_eq!(
         own,
         [("accounts.a.certificate".to_owned(), at.to_owned())],
-        "what is trusted is none of ours"
+        "trusted certificates are not ours"
     );
 }

@@ -1,6 +1,7 @@
 //! A snapshot with its alert levels, and the text that is made of them once for all subscriptions.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -30,10 +31,11 @@ impl Report {
         self.text.get_or_init(made).clone()
     }
 
-    /// Whether an event of it may be written now: its snapshot is below the ceiling.
+    /// How long an event of it may still be written; `None` when its snapshot has reached the ceiling.
     #[must_use]
-    pub fn is_within(&self, limits: Limits, now: Moment) -> bool {
-        self.snapshot.age_at(now) < limits.max_age.get()
+    pub fn left(&self, limits: Limits, now: Moment) -> Option<Duration> {
+        let left = limits.max_age.get().checked_sub(self.snapshot.age_at(now))?;
+        (!left.is_zero()).then_some(left)
     }
 
     /// Whether another report is of the same snapshot.

@@ -3,7 +3,7 @@
 use axum::extract::Request;
 use http::{HeaderMap, Uri};
 
-use super::item::{Item, asked, select};
+use super::item::{Item, context, select};
 use super::reply;
 use crate::gateway::Found;
 use crate::http::answer::Response;
@@ -21,9 +21,9 @@ pub(crate) async fn answer(arrival: &Arrival, uri: &Uri, headers: &HeaderMap) ->
     let (api, caller, open) = (arrival.api()?, arrival.caller()?, arrival.account()?);
     let query = Query::parse(uri.query(), &["currency", "type", "not_before"])?;
     let item = Item { open, slot: select(open, &query)? };
-    let asked = asked(arrival, caller, (headers, &query), api.request_timeout)?;
+    let context = context(arrival, headers, &query, api.request_timeout)?;
     let write = |found: &Found, age| {
         reply::balance(found, open.account.limits(), open.cache_control.clone(), age, headers)
     };
-    Ok(item.answer(api, caller, &asked, write).await)
+    Ok(item.answer(api, caller, &context, write).await)
 }

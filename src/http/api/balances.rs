@@ -19,9 +19,8 @@ pub(crate) async fn list(request: Request) -> Result<Response, Problem> {
     let arrival = Arrival::of(&request)?;
     let api = arrival.api()?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
-    let asked =
-        item::asked(arrival, arrival.caller()?, (request.headers(), &query), batch::longest_wait(api))?;
-    let batch = Batch::read(api, arrival, &query, &asked).await?;
+    let context = item::context(arrival, request.headers(), &query, batch::longest_wait(api))?;
+    let batch = Batch::read(api, arrival, &query, &context).await?;
     Ok(write(&batch, arrival))
 }
 

@@ -12,7 +12,7 @@ use super::item::Item;
 use super::reply::Served;
 use crate::clock;
 use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
-use crate::gateway::{Asked, Found, Refusal};
+use crate::gateway::{Found, Refusal, RequestContext};
 use crate::http::arrival::Arrival;
 use crate::http::caller::Caller;
 use crate::http::problem::{self, Problem};
@@ -65,12 +65,12 @@ impl<'a> Batch<'a> {
         api: &'a Api,
         arrival: &Arrival,
         query: &Query<'_>,
-        asked: &Asked,
+        context: &RequestContext,
     ) -> Result<Self, Problem> {
         let caller = arrival.caller()?;
         let Choice { items, not_found } =
-            Choice::of(api, caller, query)?.logged(api, caller, asked.arrived.monotonic);
-        let results = read_all(api, caller, &items, asked).await;
+            Choice::of(api, caller, query)?.logged(api, caller, context.arrived.monotonic);
+        let results = read_all(api, caller, &items, context).await;
         Ok(Self { items: items.into_iter().zip(results).collect(), not_found })
     }
 
@@ -166,10 +166,10 @@ impl<'a> Choice<'a> {
 }
 
 /// Reads all in parallel. A balance that expired during the wait for others is looked up again, once.
-async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], asked: &Asked) -> Vec<Served> {
-    let mut results = join_all(items.iter().map(|item| item.look_up(api, caller, asked))).await;
+async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], context: &RequestContext) -> Vec<Served> {
+    let mut results = join_all(items.iter().map(|item| item.look_up(api, caller, context))).await;
     let now = clock::now();
-    let again = Asked { arrived: now, ..*asked };
+    let again = RequestContext { arrived: now, ..*context };
     for (item, result) in items.iter().zip(&mut results) {
         if result.as_ref().is_ok_and(|found| item.age(found, now).is_none()) {
             *result = item.look_up(api, caller, &again).await;
@@ -181,7 +181,7 @@ async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], asked: &Asked)
             Some(age) => Ok((found, age)),
             None => Err(Refusal::Failed(UpstreamError::Timeout, None)),
         });
-        item.count(&result, asked);
+        item.count(&result, context);
         result
     };
     items.iter().zip(results).map(judge).collect()

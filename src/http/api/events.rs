@@ -38,7 +38,8 @@ pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Res
     let refresh = refresh(&query)?;
     if request.method() == http::Method::HEAD {
         query.one("provider")?;
-        return Ok(answer(Body::from_stream(futures::pending::<Result<Vec<u8>, std::io::Error>>())));
+        let endless = futures::pending::<Result<Vec<u8>, std::io::Error>>();
+        return Ok(answer(Body::from_stream(endless), OpenEnded::default()));
     }
     let too_many = || {
         Problem::new(Code::RateLimited, "as many event streams of this caller are open as it may have")
@@ -46,12 +47,13 @@ pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Res
     };
     let place = caller.open_stream().ok_or_else(too_many)?;
     let stream = EventStream::open(&live, api, &request, refresh, place)?;
-    Ok(answer(Body::from_stream(stream.into_stream())))
+    let frames = OpenEnded::default();
+    Ok(answer(Body::from_stream(stream.into_stream(frames.clone())), frames))
 }
 
-fn answer(body: Body) -> Response {
+fn answer(body: Body, frames: OpenEnded) -> Response {
     let mut response = Response::new(body);
-    response.extensions_mut().insert(OpenEnded);
+    response.extensions_mut().insert(frames);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

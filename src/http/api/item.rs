@@ -6,8 +6,8 @@ use http::HeaderMap;
 
 use super::reply::{self, Served};
 use crate::clock;
-use crate::domain::{Moment, Wish, rounded_up};
-use crate::gateway::{Asked, BalanceSlot, Found, Refusal, Selection};
+use crate::domain::{Directives, Moment, rounded_up};
+use crate::gateway::{BalanceSlot, Found, Refusal, RequestContext, Selection};
 use crate::http::answer::{self, Response};
 use crate::http::arrival::Arrival;
 use crate::http::caller::Caller;
@@ -32,21 +32,21 @@ pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a
     }
 }
 
-/// The freshness demand of the request, and its deadline: at most `longest`.
-pub(crate) fn asked(
+/// What the balances of a request have in common. Its deadline is at most `longest` after its arrival.
+pub(crate) fn context(
     arrival: &Arrival,
-    caller: &Caller,
-    (headers, query): (&HeaderMap, &Query<'_>),
+    headers: &HeaderMap,
+    query: &Query<'_>,
     longest: Duration,
-) -> Result<Asked, Problem> {
+) -> Result<RequestContext, Problem> {
     let not_before = query.not_before()?;
     let wait = arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
-    Ok(Asked {
+    Ok(RequestContext {
         arrived: arrival.moment,
-        wish: if caller.obeys_cache_control() {
-            directives::wish(headers, not_before)
+        directives: if arrival.caller()?.obeys_cache_control() {
+            directives::parse(headers, not_before)
         } else {
-            Wish { not_before, ..Wish::default() }
+            Directives { not_before, ..Directives::default() }
         },
         deadline: arrival.moment.monotonic + wait,
     })
@@ -61,9 +61,14 @@ pub(crate) struct Item<'a> {
 
 impl Item<'_> {
     /// Looks the balance up; its age is checked again when the whole batch is ready.
-    pub(crate) async fn look_up(&self, api: &Api, caller: &Caller, asked: &Asked) -> Result<Found, Refusal> {
+    pub(crate) async fn look_up(
+        &self,
+        api: &Api,
+        caller: &Caller,
+        context: &RequestContext,
+    ) -> Result<Found, Refusal> {
         let charge = |now| ForcedUnit::take(api, caller, self.open, now);
-        api.gateway.balance(&self.open.account, self.slot, asked, charge).await
+        api.gateway.balance(&self.open.account, self.slot, context, charge).await
     }
 
     /// Looks the balance up, counts the outcome, and writes the answer or the problem.
@@ -71,11 +76,11 @@ impl Item<'_> {
         &self,
         api: &Api,
         caller: &Caller,
-        asked: &Asked,
+        context: &RequestContext,
         write: impl FnOnce(&Found, Duration) -> Response,
     ) -> Response {
-        let result = self.serve(api, caller, asked).await;
-        let outcome = self.count(&result, asked);
+        let result = self.serve(api, caller, context).await;
+        let outcome = self.count(&result, context);
         let mut response = match &result {
             Ok((found, age)) => {
                 let mut response = write(found, *age);
@@ -95,9 +100,9 @@ impl Item<'_> {
         response
     }
 
-    async fn serve(&self, api: &Api, caller: &Caller, asked: &Asked) -> Served {
+    async fn serve(&self, api: &Api, caller: &Caller, context: &RequestContext) -> Served {
         let charge = |now| ForcedUnit::take(api, caller, self.open, now);
-        api.gateway.serve(&self.open.account, self.slot, asked, charge).await
+        api.gateway.serve(&self.open.account, self.slot, context, charge).await
     }
 
     /// The age of the snapshot; `None` if it has expired.
@@ -111,8 +116,8 @@ impl Item<'_> {
     }
 
     /// Counts what the caller gets.
-    pub(crate) fn count(&self, result: &Served, asked: &Asked) -> crate::metrics::Outcome {
-        let outcome = reply::outcome(result, self.open.account.limits(), asked.arrived);
+    pub(crate) fn count(&self, result: &Served, context: &RequestContext) -> crate::metrics::Outcome {
+        let outcome = reply::outcome(result, self.open.account.limits(), context.arrived);
         self.open.metrics.looked_up(outcome);
         if let Ok((_, age)) = result {
             self.open.metrics.served(*age);

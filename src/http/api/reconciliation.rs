@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::batch::{self, Batch, ErrorItem, Missing};
 use super::item::{self, Item};
 use crate::domain::{Amount, Currency, snapshot, sums};
-use crate::gateway::{Asked, Finding, Found};
+use crate::gateway::{Finding, Found, RequestContext};
 use crate::http::arrival::Arrival;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
@@ -42,10 +42,9 @@ async fn answer(request: Request) -> Result<Response, Problem> {
     let form = content_negotiation::negotiate(request.headers())
         .ok_or_else(|| Problem::new(Code::NotAcceptable, "application/json or text/csv can be had"))?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
-    let asked =
-        item::asked(arrival, arrival.caller()?, (request.headers(), &query), batch::longest_wait(api))?;
-    let asked = Asked { wish: asked.wish.or_new(), ..asked };
-    let batch = Batch::read(api, arrival, &query, &asked).await?;
+    let context = item::context(arrival, request.headers(), &query, batch::longest_wait(api))?;
+    let context = RequestContext { directives: context.directives.or_new(), ..context };
+    let batch = Batch::read(api, arrival, &query, &context).await?;
     let (body, content_type) = match form {
         Form::Json => (json(&batch, arrival), "application/json"),
         Form::Csv => (csv::write(&batch)?, "text/csv; charset=utf-8; header=present"),

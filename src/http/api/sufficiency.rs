@@ -7,8 +7,8 @@ use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
 use super::item::{self, Item};
-use crate::domain::{Amount, PlainDecimal, Snapshot, Wish, rounded_up};
-use crate::gateway::{Asked, Sufficiency};
+use crate::domain::{Amount, Directives, PlainDecimal, Snapshot, rounded_up};
+use crate::gateway::{RequestContext, Sufficiency};
 use crate::http::answer::{Response, whole};
 use crate::http::arrival::Arrival;
 use crate::http::problem::{Code, Problem};
@@ -32,14 +32,14 @@ pub(crate) async fn check(request: Request) -> Result<Response, Problem> {
     let open: &OpenAccount = arrival.account()?;
     let item = Item { open, slot: item::select(open, &query)? };
     let amount = amount(&query)?;
-    let asked = item::asked(arrival, arrival.caller()?, (request.headers(), &query), api.request_timeout)?;
+    let context = item::context(arrival, request.headers(), &query, api.request_timeout)?;
     if open.account.lags() {
         let detail = "the provider's figures may lag behind, so they prove nothing right before a payment";
         return Err(Problem::new(Code::ProviderLags, detail).about(&open.account));
     }
-    let asked = Asked { wish: Wish::default().or_new(), ..asked };
+    let context = RequestContext { directives: Directives::default().or_new(), ..context };
     let write = |found: &crate::gateway::Found, age| write(&found.snapshot, amount, age);
-    Ok(item.answer(api, arrival.caller()?, &asked, write).await)
+    Ok(item.answer(api, arrival.caller()?, &context, write).await)
 }
 
 fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {

@@ -7,7 +7,7 @@ use http_cache_semantics::{CacheOptions, CachePolicy};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{CACHE_CONTROL, wish};
+use super::{CACHE_CONTROL, parse};
 use crate::domain::{FreshFor, Limits, MaxAge, Moment};
 
 /// A provider's answer with this `Age`, evaluated this long after its arrival.
@@ -42,7 +42,7 @@ fn ours(stored: Stored, directives: &str) -> (bool, Duration) {
     let received = some_moment();
     let requested_at = received.earlier_by(Duration::from_secs(stored.age));
     let arrived = received.later_by(stored.since);
-    let demand = wish(request(directives).headers(), None).demand(arrived, stored.limits);
+    let demand = parse(request(directives).headers(), None).demand(arrived, stored.limits);
     let age = requested_at.age_at(arrived);
     (demand.accepts(requested_at, None) && age < stored.limits.max_age.get(), age)
 }

@@ -15,28 +15,28 @@ use super::values::AccountValues;
 use crate::domain::{BodyError, Currency, ParseError, Reading, Selector};
 use crate::providers::{Authorisation, Provider, RequestError, Scheme, WaitHeader};
 
-/// What a configuration says of a kind.
+/// The declaration of a kind in the configuration.
 #[derive(Clone, Debug)]
 pub struct Declaration {
     /// Its name.
     pub name: String,
-    /// A digest of everything else that is said of it, but for its examples.
+    /// A digest of the whole declaration without its examples.
     pub digest: String,
-    /// Where its providers are, unless they say otherwise.
+    /// The default base URL of its providers.
     pub base_url: Option<String>,
-    /// What each account gives under `secrets`.
+    /// The names of the secrets that each account gives.
     pub secrets: Vec<String>,
-    /// What each account gives under `parameters`.
+    /// The names of the parameters that each account gives.
     pub parameters: Vec<String>,
     /// How a balance is requested.
     pub request: RequestTemplate,
-    /// What `{token}` is exchanged for.
+    /// The exchange of secrets for `{token}`.
     pub token: Option<TokenTemplate>,
     /// How a body is read.
     pub mapping: Mapping,
-    /// How old its figures may be when it answers.
+    /// How old its figures may be at the moment of its answer.
     pub lag: Option<Duration>,
-    /// A header that says how many seconds to wait.
+    /// The header with the seconds to wait.
     pub wait: Option<HeaderName>,
 }
 
@@ -54,7 +54,7 @@ impl Declared {
         Self { reader: MappingReader::new(&declaration.mapping), declaration }
     }
 
-    /// What was said of it.
+    /// Its declaration.
     #[must_use]
     pub fn declaration(&self) -> &Declaration {
         &self.declaration
@@ -66,7 +66,7 @@ impl Declared {
         &self.declaration.digest
     }
 
-    /// Where its secrets go: the path, and the token's path or URL.
+    /// The destination of its secrets: the path, and the token's path or URL.
     #[must_use]
     pub fn destination(&self) -> String {
         let token = self.declaration.token.as_ref().map_or("", |token| token.endpoint.as_written());
@@ -91,7 +91,7 @@ impl Declared {
         self.declaration.request.path.names().any(|name| name == "type")
     }
 
-    /// What its amounts are counted in.
+    /// The unit of its amounts.
     #[must_use]
     pub fn units(&self) -> &Units {
         self.reader.units()
@@ -109,10 +109,10 @@ impl Declared {
         self.token()?.request(base_url, values)
     }
 
-    /// Reads the token endpoint's answer to a request that was sent at this moment.
+    /// Parses the token endpoint's answer to a request that was sent at this moment.
     ///
     /// # Errors
-    /// [`ParseError`] when it is not what the kind says.
+    /// [`ParseError`] when it does not fit the declaration.
     pub fn parse_token(&self, body: &[u8], asked_at: Timestamp) -> Result<IssuedToken, ParseError> {
         let token = self.declaration.token.as_ref();
         token.ok_or(ParseError { field: "token", problem: "not exchanged" })?.parse(body, asked_at)

@@ -1,12 +1,15 @@
-//! Reads bodies by a mapping: everything that is read is found in one walk over raw text.
+//! Reads bodies by a mapping. One walk over the raw text finds every member.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::mapping::{Condition, CurrencyRule, Expected, Mapping, Part, Role};
+use super::check::{Check, optional, required};
+use super::mapping::{CurrencyRule, Mapping, Part, Role};
 use super::rows::{Array, Chosen};
-use super::shape::{Shape, Slot, Unreadable, Values};
+use super::shape::{Shape, Slot, Values};
+use super::spot::{OneBody, Place, Spot};
+use super::understood::{Row, Taken, Understood};
 use super::units::Units;
 use crate::domain::{Amount, BodyError, Currency, ObservedAt, ParseError, Reading, Selector};
 use crate::providers::fields::{amount_error, body_text, error, unquoted};
@@ -23,88 +26,13 @@ pub struct MappingReader {
     success: Vec<Check>,
     absent: Vec<Slot>,
     rule: CurrencyRule,
-    /// Where the body names its currency, unless each row does.
+    /// The place of the currency in the body, unless each row names its own.
     currency: Option<Slot>,
     units: Units,
     arrays: Vec<Array>,
     parts: Vec<(&'static str, Vec<Spot>)>,
     report: Vec<Spot>,
     observed_at: Option<Slot>,
-}
-
-/// A member and the value that it must hold.
-#[derive(Debug)]
-pub(super) struct Check {
-    pub(super) slot: Slot,
-    expected: Expected,
-}
-
-impl Check {
-    pub(super) fn new(shape: &mut Shape, condition: &Condition) -> Self {
-        Self { slot: shape.slot(&condition.at), expected: condition.expected.clone() }
-    }
-
-    /// Whether a value is the expected one, of the same JSON type.
-    pub(super) fn holds(&self, raw: Option<&RawValue>) -> bool {
-        let Some(raw) = raw else { return false };
-        match &self.expected {
-            Expected::Text(text) => unquoted(raw).is_some_and(|read| read == *text),
-            Expected::Number(number) => raw.get() == number,
-            Expected::Boolean(boolean) => raw.get() == if *boolean { "true" } else { "false" },
-        }
-    }
-}
-
-/// Where one amount stands.
-#[derive(Debug)]
-struct Spot {
-    base: Base,
-    slot: Slot,
-    currency: Option<Slot>,
-    is_optional: bool,
-    /// Its name in `reported`.
-    name: String,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Base {
-    Body,
-    Row { array: usize, selection: usize },
-}
-
-/// One amount and where it was found.
-#[derive(Clone, Debug)]
-pub struct Taken {
-    /// Which figure of the answer it is, or is part of; `None` where it is only shown in `reported`.
-    pub role: Option<&'static str>,
-    /// The rows and the pointer.
-    pub name: String,
-    /// Its row, for people: nothing depends on the order of an array.
-    pub row: Option<Row>,
-    /// Its text, verbatim.
-    pub text: String,
-    /// What was understood; `None` where it is only shown.
-    pub amount: Option<Amount>,
-}
-
-/// The place of a row in its array.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The array.
-    pub array: String,
-    /// The row's number, from 0.
-    pub number: usize,
-    /// How many rows there are.
-    pub count: usize,
-}
-
-/// Everything that was understood of one body.
-#[derive(Clone, Debug)]
-pub struct Understood {
-    /// Every amount, in the order of the answer.
-    pub taken: Vec<Taken>,
-    /// The figures.
-    pub reading: Reading,
 }
 
 impl MappingReader {
@@ -161,8 +89,8 @@ impl MappingReader {
     /// Reads one balance of a body: status, success, absence, currency, amounts, in this order.
     ///
     /// # Errors
-    /// [`BodyError::Status`] when the body reports a failure or no success, [`BodyError::Invalid`] when it is not what
-    /// the mapping says.
+    /// [`BodyError::Status`] when the body reports a failure or no success, [`BodyError::Invalid`] when it does
+    /// not fit the mapping.
     pub fn read(&self, body: &[u8], selector: &Selector) -> Result<Understood, BodyError> {
         let text = body_text(body);
         let values = self.shape.read(&text).ok_or(error("body", "not one JSON value"))?;
@@ -175,7 +103,7 @@ impl MappingReader {
             .iter()
             .map(|array| array.choose(&values, self.rule.case(), currency))
             .collect::<Result<_, _>>()?;
-        Ok(self.understand(&Found { values: &values, chosen: &chosen, currency })?)
+        Ok(self.understand(&OneBody { values: &values, chosen: &chosen, currency })?)
     }
 
     /// For people: whether each condition of `success` holds; `None` for one that cannot be read.
@@ -200,12 +128,12 @@ impl MappingReader {
             }
         }
         for check in &self.success {
-            if !check.holds(found("success", values.get(check.slot))?) {
+            if !check.holds(optional("success", values.get(check.slot))?) {
                 return Err(BodyError::Status(SUCCESS));
             }
         }
         for slot in &self.absent {
-            if found("absent", values.get(*slot))?.is_some() {
+            if optional("absent", values.get(*slot))?.is_some() {
                 return Err(error("absent", "not null or missing").into());
             }
         }
@@ -227,11 +155,11 @@ impl MappingReader {
         }
     }
 
-    fn understand(&self, found: &Found<'_, '_>) -> Result<Understood, ParseError> {
+    fn understand(&self, body: &OneBody<'_, '_>) -> Result<Understood, ParseError> {
         let mut taken = Vec::new();
         let mut figure = |name: &str| {
             let (role, spots) = self.parts.iter().find(|(role, _)| *role == name)?;
-            Some(self.figure(role, spots, found, &mut taken).transpose()).flatten()
+            Some(self.figure(role, spots, body, &mut taken).transpose()).flatten()
         };
         let available = figure("available").transpose()?;
         let [blocked, reserved, processing, total] =
@@ -239,11 +167,11 @@ impl MappingReader {
         let available = available.ok_or(error("available", "missing or null"))?;
         let (blocked, reserved, processing, total) = (blocked?, reserved?, processing?, total?);
         for spot in &self.report {
-            taken.extend(self.shown(spot, found)?);
+            taken.extend(self.shown(spot, body)?);
         }
         let reported =
             taken.iter().map(|taken| (Cow::Owned(taken.name.clone()), taken.text.clone())).collect();
-        let observed_at = self.observed_at(found.values);
+        let observed_at = self.observed_at(body.values);
         let reading = Reading { available, blocked, reserved, processing, total, reported, observed_at };
         Ok(Understood { taken, reading })
     }
@@ -253,12 +181,12 @@ impl MappingReader {
         &self,
         role: &'static str,
         spots: &[Spot],
-        found: &Found<'_, '_>,
+        body: &OneBody<'_, '_>,
         taken: &mut Vec<Taken>,
     ) -> Result<Option<Amount>, ParseError> {
         let mut amounts = Vec::with_capacity(spots.len());
         for spot in spots {
-            let Some(one) = self.amount(role, spot, found)? else { return Ok(None) };
+            let Some(one) = self.amount(role, spot, body)? else { return Ok(None) };
             amounts.extend(one.amount);
             taken.push(one);
         }
@@ -269,29 +197,29 @@ impl MappingReader {
         &self,
         role: &'static str,
         spot: &Spot,
-        found: &Found<'_, '_>,
+        body: &OneBody<'_, '_>,
     ) -> Result<Option<Taken>, ParseError> {
-        let Some((values, row)) = spot.values(found) else {
+        let Some((values, row)) = spot.values(body) else {
             return spot.missing(role, "no row of this currency");
         };
-        let Some(raw) = self::found(role, values.get(spot.slot))? else {
+        let Some(raw) = optional(role, values.get(spot.slot))? else {
             return spot.missing(role, "missing or null");
         };
         if let Some(slot) = spot.currency {
-            self.is_in(found.currency, required("currency", values.get(slot))?)?;
+            self.is_in(body.currency, required("currency", values.get(slot))?)?;
         }
-        let (amount, text) = self.units.read(role, raw, found.currency)?;
+        let (amount, text) = self.units.read(role, raw, body.currency)?;
         let row = row.map(|place| self.row(place));
         Ok(Some(Taken { role: Some(role), name: spot.name.clone(), row, text, amount: Some(amount) }))
     }
 
     /// A money field that is only shown: a number, or a text that is one.
-    fn shown(&self, spot: &Spot, found: &Found<'_, '_>) -> Result<Option<Taken>, ParseError> {
+    fn shown(&self, spot: &Spot, body: &OneBody<'_, '_>) -> Result<Option<Taken>, ParseError> {
         const ROLE: &str = "report";
-        let Some((values, row)) = spot.values(found) else { return Ok(None) };
-        let Some(raw) = self::found(ROLE, values.get(spot.slot))? else { return Ok(None) };
+        let Some((values, row)) = spot.values(body) else { return Ok(None) };
+        let Some(raw) = optional(ROLE, values.get(spot.slot))? else { return Ok(None) };
         let text = unquoted(raw).unwrap_or(Cow::Borrowed(raw.get()));
-        Amount::parse(&text, found.currency).map_err(|problem| amount_error(ROLE, problem))?;
+        Amount::parse(&text, body.currency).map_err(|problem| amount_error(ROLE, problem))?;
         let row = row.map(|place| self.row(place));
         Ok(Some(Taken { role: None, name: spot.name.clone(), row, text: text.into_owned(), amount: None }))
     }
@@ -306,93 +234,4 @@ impl MappingReader {
         let text = values.get(slot).ok().flatten().and_then(unquoted);
         text.and_then(|text| text.parse().ok()).map_or(ObservedAt::Unreadable, ObservedAt::At)
     }
-}
-
-/// The place of a row, without its name.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    array: usize,
-    number: usize,
-    count: usize,
-}
-
-/// The values of one body, for one currency.
-struct Found<'f, 'a> {
-    values: &'f Values<'a>,
-    chosen: &'f [Chosen<'a>],
-    currency: Currency,
-}
-
-impl Spot {
-    fn new(
-        role: &Role,
-        currency: &CurrencyRule,
-        shape: &mut Shape,
-        arrays: &mut Vec<Array>,
-        names: &mut Vec<String>,
-    ) -> Self {
-        let name = unique_name(role, names);
-        let is_optional = role.is_optional;
-        let (Some(rows), CurrencyRule::At { at, .. }) = (&role.rows, currency) else {
-            let currency = role.currency.as_ref().map(|at| shape.slot(at));
-            return Self { base: Base::Body, slot: shape.slot(&role.at), currency, is_optional, name };
-        };
-        let array = arrays.iter().position(|array| *array.pointer() == rows.array).unwrap_or_else(|| {
-            arrays.push(Array::new(&rows.array, at, shape));
-            arrays.len() - 1
-        });
-        let selection = arrays[array].selection(&rows.conditions);
-        let row = arrays[array].shape();
-        Self {
-            base: Base::Row { array, selection },
-            slot: row.slot(&role.at),
-            currency: role.currency.as_ref().map(|at| row.slot(at)),
-            is_optional,
-            name,
-        }
-    }
-
-    /// The values of the body or of the chosen row; `None` where there is no such row.
-    fn values<'f, 'a>(&self, found: &Found<'f, 'a>) -> Option<(&'f Values<'a>, Option<Place>)> {
-        match self.base {
-            Base::Body => Some((found.values, None)),
-            Base::Row { array, selection } => {
-                let (number, count, values) = found.chosen.get(array)?.row(selection)?;
-                Some((values, Some(Place { array, number, count })))
-            }
-        }
-    }
-
-    fn missing(&self, role: &'static str, problem: &'static str) -> Result<Option<Taken>, ParseError> {
-        if self.is_optional { Ok(None) } else { Err(error(role, problem)) }
-    }
-}
-
-/// Rows and pointer; with the conditions in front where two rows of one array give the same member.
-fn unique_name(role: &Role, names: &mut Vec<String>) -> String {
-    let array = role.rows.as_ref().map_or("", |rows| rows.array.as_str());
-    let mut name = [array, role.at.as_str()].concat();
-    if names.contains(&name) {
-        let conditions = role.rows.iter().flat_map(|rows| &rows.conditions);
-        let conditions = conditions.map(|condition| format!("{}={}", condition.at, condition.expected));
-        name = format!("{array}[{}]{}", conditions.collect::<Vec<_>>().join(","), role.at);
-    }
-    names.push(name.clone());
-    name
-}
-
-/// A value that may be missing.
-fn found<'a>(
-    field: &'static str,
-    found: Result<Option<&'a RawValue>, Unreadable>,
-) -> Result<Option<&'a RawValue>, ParseError> {
-    found.map_err(|unreadable| unreadable.in_field(field))
-}
-
-/// A value that must be there.
-pub(super) fn required<'a>(
-    field: &'static str,
-    found: Result<Option<&'a RawValue>, Unreadable>,
-) -> Result<&'a RawValue, ParseError> {
-    self::found(field, found)?.ok_or(error(field, "missing or null"))
 }

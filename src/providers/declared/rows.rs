@@ -2,9 +2,9 @@
 
 use serde_json::value::RawValue;
 
+use super::check::{Check, required};
 use super::mapping::{Case, Condition};
 use super::pointer::Pointer;
-use super::reader::{Check, required};
 use super::shape::{Shape, Slot, Unreadable, Values};
 use crate::domain::{Currency, ParseError};
 use crate::providers::fields::{error, unquoted};

@@ -16,7 +16,7 @@ pub enum Units {
     MajorWith(u8),
     /// Whole numbers of the currency's smallest unit, in ISO 4217's digits where the list says nothing else.
     Minor(Digits),
-    /// Whole numbers in so many digits, whatever the currency.
+    /// Whole numbers with this many digits, for every currency.
     MinorWith(u8),
 }
 

@@ -1,8 +1,8 @@
-//! Every fault that there is, as code and as JSON.
+//! Every fault, as code and as JSON.
 
 use serde::Deserialize;
 
-use super::parse;
+use super::fields;
 
 /// The effect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -11,7 +11,7 @@ pub enum FaultKind {
     /// Another status.
     Status {
         /// From 200 to 599.
-        #[serde(deserialize_with = "parse::parse_status")]
+        #[serde(deserialize_with = "fields::parse_status")]
         status: u16,
         /// The value of `Retry-After`, verbatim.
         #[serde(default)]
@@ -55,7 +55,7 @@ pub enum FaultKind {
     /// Status 200 with these bytes as the body.
     BodyBytes {
         /// The body; in JSON as `hex`.
-        #[serde(rename = "hex", deserialize_with = "parse::parse_hex")]
+        #[serde(rename = "hex", deserialize_with = "fields::parse_hex")]
         bytes: Vec<u8>,
     },
     /// The normal answer after white space, so the body is valid JSON however large it is.
@@ -75,10 +75,10 @@ pub enum FaultKind {
     },
     /// The token that was sent is dropped, and answered with 401.
     ExpireToken,
-    /// The token is refused, whatever it is, and stays as it was.
+    /// Every token is refused, and stays valid.
     RefuseToken {
-        /// 401 or 403, or what else a test needs.
-        #[serde(default = "parse::unauthorized", deserialize_with = "parse::parse_status")]
+        /// 401, 403 or another status.
+        #[serde(default = "fields::unauthorized", deserialize_with = "fields::parse_status")]
         status: u16,
     },
     /// A chunked body with broken framing.
@@ -90,7 +90,7 @@ pub enum FaultKind {
     /// Informational answers before the normal one.
     Informational {
         /// From 100 to 199.
-        #[serde(deserialize_with = "parse::parse_informational")]
+        #[serde(deserialize_with = "fields::parse_informational")]
         status: u16,
         /// The number of calls.
         count: u64,

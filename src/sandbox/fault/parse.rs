@@ -1,9 +1,10 @@
-//! Faults as JSON. Strict, so that a misspelt setting is told at once and not found missing later.
+//! Faults as JSON. A misspelt setting is an error, not a fault without it.
 
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};
 
-use super::{Fault, FaultKind, On};
+use super::kind::FaultKind;
+use super::queue::{Fault, On};
 
 // By hand, because serde cannot refuse unknown fields beside a flattened enum.
 impl<'de> Deserialize<'de> for Fault {
@@ -20,7 +21,7 @@ impl<'de> Deserialize<'de> for Fault {
         if times == 0 {
             return Err(D::Error::custom("`times` is at least 1"));
         }
-        // What is left is `kind` and its settings.
+        // Only `kind` and its settings are left.
         let setting_count = fields.len().saturating_sub(1);
         let kind = FaultKind::deserialize(Value::Object(fields)).map_err(D::Error::custom)?;
         if setting_count > 0 && !kind.has_settings() {
@@ -29,39 +30,6 @@ impl<'de> Deserialize<'de> for Fault {
         }
         Ok(Self { on, times, kind })
     }
-}
-
-pub(super) const fn unauthorized() -> u16 {
-    401
-}
-
-pub(super) fn parse_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let status = u16::deserialize(deserializer)?;
-    if (200..=599).contains(&status) {
-        Ok(status)
-    } else {
-        Err(D::Error::custom("`status` is from 200 to 599"))
-    }
-}
-
-pub(super) fn parse_informational<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let status = u16::deserialize(deserializer)?;
-    if (100..=199).contains(&status) {
-        Ok(status)
-    } else {
-        Err(D::Error::custom("`status` is from 100 to 199"))
-    }
-}
-
-pub(super) fn parse_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    let bytes = digits.filter(|digits| digits.len() % 2 == 0).map(|digits| {
-        let byte = |pair: &[u32]| pair.iter().fold(0, |byte, digit| byte * 16 + digit);
-        let bytes = digits.chunks(2).map(byte);
-        bytes.filter_map(|byte| u8::try_from(byte).ok()).collect()
-    });
-    bytes.ok_or_else(|| D::Error::custom("`hex` is pairs of hexadecimal digits"))
 }
 
 #[cfg(test)]

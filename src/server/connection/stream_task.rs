@@ -1,10 +1,10 @@
 //! The task of one HTTP/2 stream, which ends when its answer must not leave any more.
 //!
 //! hyper hands an answer to h2 only when the peer's windows have room. Until then its task holds the answer: dropping
-//! the task resets the stream, and nothing of the answer leaves.
+//! the task resets the stream, and h2 discards what it has not sent.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     future::poll_fn,
     pin::{Pin, pin},
     task::Poll,
@@ -13,25 +13,52 @@ use std::{
 use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::server::peer_timeouts::Gate;
+
 tokio::task_local! {
-    /// Until when the answer of this task's stream may leave.
-    static TAKEN_BY: Cell<Option<Instant>>;
+    /// What bounds the answer of this task's stream.
+    static BOUND: RefCell<Option<Bound>>;
 }
 
 /// Runs each stream as a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamTasks;
 
+/// The deadline of an answer, or of one frame of it.
+struct Bound {
+    at: Instant,
+    /// The gate of a frame: open once the frame has left.
+    gate: Option<Gate>,
+}
+
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamTasks {
     fn execute(&self, stream: F) {
-        tokio::spawn(TAKEN_BY.scope(Cell::new(None), run(stream)));
+        tokio::spawn(BOUND.scope(RefCell::new(None), run(stream)));
     }
 }
 
 /// Notes until when the answer of the current stream may leave. On HTTP/1 there is no such task.
 pub(super) fn bound(taken_by: Option<Instant>) {
+    set(taken_by.map(|at| Bound { at, gate: None }));
+}
+
+/// Notes until when a frame of the current stream may leave.
+pub(super) fn bound_frame(taken_by: Instant, gate: &Gate) {
+    set(Some(Bound { at: taken_by, gate: Some(gate.clone()) }));
+}
+
+fn set(to: Option<Bound>) {
     // Outside a stream's task, the connection bounds its answers itself.
-    let _ = TAKEN_BY.try_with(|bound| bound.set(taken_by));
+    let _ = BOUND.try_with(|bound| *bound.borrow_mut() = to);
+}
+
+/// The deadline of what has not left yet.
+fn deadline() -> Option<Instant> {
+    BOUND.with(|bound| {
+        let bound = bound.borrow();
+        let pending = bound.as_ref().filter(|bound| !bound.gate.as_ref().is_some_and(Gate::is_open));
+        pending.map(|bound| bound.at)
+    })
 }
 
 async fn run(stream: impl Future) {
@@ -39,16 +66,18 @@ async fn run(stream: impl Future) {
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         // Before the stream: the window may have opened just now, on a machine that was asleep.
-        if TAKEN_BY.with(Cell::get).is_some_and(|taken_by| taken_by <= Instant::now()) {
+        if deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             return Poll::Ready(());
         }
         if stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        match TAKEN_BY.with(Cell::get) {
-            Some(taken_by) => timer.get_or_insert_with(|| Box::pin(sleep_until(taken_by))).as_mut().poll(cx),
-            None => Poll::Pending,
+        let Some(deadline) = deadline() else { return Poll::Pending };
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
         }
+        timer.as_mut().poll(cx)
     })
     .await;
 }

@@ -12,6 +12,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
+use futures_util::StreamExt;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
@@ -19,7 +20,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::server::Delivery;
+use crate::server::{Delivery, OpenEnded};
 
 /// Every wait of a test ends by then, also on a machine with much else to do.
 const SOON: Duration = Duration::from_secs(20);
@@ -73,9 +74,14 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::new("0", "test").unwrap());
         let (sender, events) = mpsc::unbounded_channel();
-        let entrance =
-            Entrance { listener, tls, metrics: Some(Arc::clone(&metrics)), workers: Workers::none() };
-        let task = tokio::spawn(serve(entrance, router(sender), Live::new(settings), seen));
+        let endpoint = Endpoint {
+            listener,
+            tls,
+            metrics: Some(Arc::clone(&metrics)),
+            workers: Workers::none(),
+            spare_files: 0,
+        };
+        let task = tokio::spawn(serve(endpoint, router(sender), Live::new(settings), seen));
         Self { address, metrics, shutdown, task, events }
     }
 
@@ -158,7 +164,28 @@ fn router(events: mpsc::UnboundedSender<&'static str>) -> Router {
             "/brief-large",
             get(async || taken_within(SHORT * 3, Bytes::from(vec![b'x'; 16 * 1024 * 1024]))),
         )
+        .route("/brief-empty", get(async || taken_within(SHORT * 3, Bytes::new())))
+        .route("/frames", get(async |State(events): State<_>| frames(events, None)))
+        .route("/brief-frames", get(async |State(events): State<_>| frames(events, Some(SHORT * 3))))
         .with_state(events)
+}
+
+/// An endless answer: 16 KiB every few milliseconds, each to be taken within this time. Says when a frame is made.
+fn frames(events: mpsc::UnboundedSender<&'static str>, time: Option<Duration>) -> axum::response::Response {
+    let open_ended = OpenEnded::default();
+    let deadlines = open_ended.clone();
+    let stream = futures_util::stream::repeat(()).then(move |()| {
+        let (events, deadlines) = (events.clone(), deadlines.clone());
+        async move {
+            sleep(SHORT / 40).await;
+            let _ = events.send("frame");
+            deadlines.bound_next(time.map(|time| (Instant::now() + time).into_std()));
+            Ok::<_, Infallible>(Bytes::from(vec![b'x'; 16 * 1024]))
+        }
+    });
+    let mut response = axum::response::Response::new(Body::from_stream(stream));
+    response.extensions_mut().insert(open_ended);
+    response
 }
 
 /// An answer that must have left after this time.
@@ -499,6 +526,38 @@ async fn a_cut_drops_what_the_kernel_holds_of_an_answer_with_a_time() {
 }
 
 #[tokio::test]
+async fn a_stopped_reader_of_frames_is_cut_and_costs_bounded_memory() {
+    for (path, request_timeout) in [("/frames", SHORT * 2), ("/brief-frames", LONG)] {
+        let mut server = Server::start(|settings| settings.request_timeout = request_timeout);
+        let mut client = server.connect().await;
+        socket2::SockRef::from(&client.0).set_recv_buffer_size(4096).unwrap();
+
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: gateway\r\n\r\n")).await;
+        assert_eq!(server.event().await, "frame");
+        let mut frames = 1;
+        while timeout(SHORT * 6, server.events.recv()).await.is_ok() {
+            frames += 1;
+        }
+
+        // The sockets' buffers took them; an unbounded queue would take one every few milliseconds.
+        assert!(frames < 80, "{path}: {frames} frames");
+        assert!(is_reset(&mut client).await, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn frames_that_are_taken_go_on_after_their_deadlines() {
+    let server = Server::start(|settings| settings.request_timeout = SHORT * 2);
+    let mut client = server.connect().await;
+    let asked = Instant::now();
+    client.send("GET /brief-frames HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
+
+    while asked.elapsed() < SHORT * 6 {
+        soon(client.0.read_exact(&mut [0; 4096])).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_fast_reader_gets_a_large_answer() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
@@ -677,8 +736,8 @@ async fn any_infallible_tower_service_is_served() {
     let service = tower::service_fn(async |_| Ok::<_, Infallible>(http::Response::new(Body::from("plain"))));
     let mut settings = None;
     drop(Server::start(|given| settings = Some(*given)));
-    let entrance = Entrance { listener, tls: None, metrics: None, workers: Workers::none() };
-    tokio::spawn(serve(entrance, service, Live::new(settings.unwrap()), Shutdown::default()));
+    let endpoint = Endpoint { listener, tls: None, metrics: None, workers: Workers::none(), spare_files: 0 };
+    tokio::spawn(serve(endpoint, service, Live::new(settings.unwrap()), Shutdown::default()));
 
     let answer = Client(TcpStream::connect(address).await.unwrap()).ask().await;
 

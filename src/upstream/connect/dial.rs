@@ -10,6 +10,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use crate::domain::is_out_of_files;
+
 /// The next address is tried beside the one before after this (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// A dead peer of an idle connection is noticed after a few of these.
@@ -17,7 +19,8 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Sent data that is not acknowledged for this long ends the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connects to the first of these addresses that answers. With several failures, the last one counts.
+/// Connects to the first of these addresses that answers. With several failures, the last one counts, or our own shortage
+/// of files.
 pub(super) async fn dial(addresses: &[SocketAddr], per_address: Duration) -> io::Result<TcpStream> {
     let mut waiting = interleaved(addresses).into_iter();
     let mut running = FuturesUnordered::new();
@@ -28,7 +31,9 @@ pub(super) async fn dial(addresses: &[SocketAddr], per_address: Duration) -> io:
             Some(connected) = running.next() => match connected {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
-                    failure = error;
+                    if !is_out_of_files(&failure) {
+                        failure = error;
+                    }
                     running.extend(waiting.next().map(|address| connect(address, per_address)));
                 }
             },

@@ -1,11 +1,12 @@
 //! The addresses of a host name. The system's resolver blocks, so it runs on a thread of its own.
 
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType};
 
-use crate::domain::Cause;
+use crate::domain::{Cause, is_out_of_files};
 use crate::upstream::cause::ConnectError;
 
 /// Looks a host up; an address is taken as it is.
@@ -22,6 +23,8 @@ fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(|error| {
         let cause = match error.kind() {
+            // The resolver hides the code: files and sockets of its own could not be opened.
+            _ if File::open("/dev/null").is_err_and(|error| is_out_of_files(&error)) => Cause::OutOfFiles,
             LookupErrorKind::NoName | LookupErrorKind::NoData => Cause::UnknownHost,
             _ => Cause::NameServer,
         };

@@ -72,7 +72,7 @@ impl Asking {
         let result = match reply.ending {
             Ending::Failure { error, held_for } => {
                 let retry_at = now().monotonic + clock::duration(held_for);
-                let failure = Failure { error, retry_at: Some(retry_at), is_held: true };
+                let failure = Failure { error, retry_at: Some(retry_at), is_held: true, was_called: true };
                 running.outcome = Some(failed(failure));
                 Err(failure)
             }
@@ -119,12 +119,12 @@ fn amount(read: usize) -> String {
 fn refusal(ending: &Ending, priority: Priority, now: Moment) -> Option<Failure> {
     let Ending::Refusal { error, unless, retry_in } = ending else { return None };
     let retry_at = Some(now.monotonic + clock::duration(*retry_in));
-    let failure = Failure { error: *error, retry_at, is_held: false };
+    let failure = Failure { error: *error, retry_at, is_held: false, was_called: false };
     unless.is_none_or(|least| priority < least).then_some(failure)
 }
 
 fn failed(failure: Failure) -> Outcome {
-    let Failure { error, retry_at, is_held } = failure;
+    let Failure { error, retry_at, is_held, .. } = failure;
     Outcome::Failed { error, retry_at: retry_at.map(clock::monotonic), is_held }
 }
 

@@ -10,9 +10,9 @@ use super::log::{Arrival, Given, What};
 use super::provider::Asking;
 use super::schedule::{Asks, Call, Lag, NotBefore};
 use super::world::World;
-use balance_gateway::domain::{Moment, RetryAfter, Wish};
+use balance_gateway::domain::{Directives, Moment, RetryAfter};
 use balance_gateway::gateway::Lookup;
-use balance_gateway::gateway::{Asked, Found, Refusal};
+use balance_gateway::gateway::{Found, Refusal, RequestContext};
 
 impl World {
     pub(crate) async fn call(self: Arc<Self>, caller: usize, call: Call) {
@@ -34,9 +34,9 @@ impl World {
             limits: arrival.ages.limits(),
             source: &source,
         };
-        let asked = Asked {
+        let context = RequestContext {
             arrived,
-            wish: wish(&call.asks, arrival.not_before.map(clock::timestamp)),
+            directives: directives(&call.asks, arrival.not_before.map(clock::timestamp)),
             deadline: arrived.monotonic + clock::duration(call.wait),
         };
         let charge = |_| {
@@ -44,7 +44,7 @@ impl World {
             if call.may_force { Ok(()) } else { Err(RetryAfter::ONE_SECOND) }
         };
         let patience = call.patience.map_or(Duration::MAX, clock::duration);
-        self.write(match tokio::time::timeout(patience, lookup.serve(&asked, charge)).await {
+        self.write(match tokio::time::timeout(patience, lookup.serve(&context, charge)).await {
             Ok(result) => What::Answered(caller, given(result)),
             Err(_) => What::Left(caller),
         });
@@ -65,9 +65,9 @@ impl World {
     }
 }
 
-pub(crate) fn wish(asks: &Asks, not_before: Option<Timestamp>) -> Wish {
+pub(crate) fn directives(asks: &Asks, not_before: Option<Timestamp>) -> Directives {
     let seconds = |seconds: Option<Ms>| seconds.map(|seconds| clock::duration(seconds * SECOND));
-    Wish {
+    Directives {
         max_age: seconds(asks.max_age),
         min_fresh: seconds(asks.min_fresh),
         not_before,

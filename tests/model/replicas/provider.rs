@@ -180,7 +180,7 @@ impl Transport for Wire {
             let result = if takes < timeout { outcome(call, reply) } else { Err(UpstreamError::Timeout) };
             provider.log.write(What::Replied { call, brought: result.clone() });
             if let (Some(behind), Err(error)) = (&mut behind, &result) {
-                let failure = Failure { error: *error, retry_at: None, is_held: false };
+                let failure = Failure { error: *error, retry_at: None, is_held: false, was_called: true };
                 behind.how = Some((None, Some(failure)));
             }
             drop(behind);

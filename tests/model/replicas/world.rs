@@ -16,7 +16,7 @@ use super::provider::{Asking, Provider, upstream};
 use super::schedule::{Action, BALANCES, Call, Schedule, Stream};
 use crate::alone::clock;
 use crate::alone::clock::Ms;
-use crate::alone::request::wish;
+use crate::alone::request::directives;
 use crate::alone::schedule::{Asks, NotBefore};
 use crate::store::{Server, Told};
 use balance_gateway::cache::BalanceCache;
@@ -24,7 +24,7 @@ use balance_gateway::domain::{
     AccountName, BalanceKey, Clock, Currency, Limits, ProviderName, Selector, StoreTime,
 };
 use balance_gateway::gateway::{
-    Account, AccountSettings, Asked, BalanceSettings, Event, Found, Gateway, Lookup, Refusal,
+    Account, AccountSettings, BalanceSettings, Event, Found, Gateway, Lookup, Refusal, RequestContext,
 };
 use balance_gateway::metrics::Metrics;
 use balance_gateway::shared::{Shared, SharedSettings, StoreUrl};
@@ -214,7 +214,7 @@ impl World {
         while Instant::now() < end {
             let Ok((_, event)) = timeout_at(end, subscription.inbox().next()).await else { break };
             if let Event::Balance(report) = event
-                && report.is_within(self.limits, CLOCKS[of.replica]())
+                && report.left(self.limits, CLOCKS[of.replica]()).is_some()
             {
                 let amount = amount(report.snapshot.body());
                 self.write(What::Streamed { stream, amount });
@@ -264,12 +264,12 @@ impl World {
         };
         let lookup =
             Lookup { cache, clock: now, key: key(call.balance), limits: self.limits, source: &source };
-        let asked = Asked {
+        let context = RequestContext {
             arrived,
-            wish: wish(&call.asks, not_before),
+            directives: directives(&call.asks, not_before),
             deadline: arrived.monotonic + clock::duration(call.wait),
         };
-        let served = lookup.serve(&asked, |_| Ok(())).await;
+        let served = lookup.serve(&context, |_| Ok(())).await;
         self.write(What::Answered { caller, given: given(&served) });
         (caller, served)
     }

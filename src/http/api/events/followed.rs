@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{PARAMETERS, frame};
+use super::PARAMETERS;
+use super::frame::{self, Frame};
 use crate::clock;
 use crate::domain::Selector;
 use crate::gateway::{Account, BalanceSlot, Event, Refusal, Report};
@@ -71,12 +72,12 @@ impl Followed {
         is_same
     }
 
-    /// The text of an event; `None` when it is left out.
-    pub(super) fn write(&mut self, place: usize, event: Event, request_id: &str) -> Option<Bytes> {
+    /// The frame of an event; `None` when it is left out.
+    pub(super) fn write(&mut self, place: usize, event: Event, request_id: &str) -> Option<Frame> {
         let balance = self.balances.get_mut(place)?;
         match event {
             Event::Balance(report) => balance.write_balance(report),
-            Event::Problem(refusal) => balance.write_problem(refusal, request_id),
+            Event::Problem(refusal) => balance.write_problem(refusal, request_id).map(Frame::unbound),
         }
     }
 }
@@ -100,14 +101,14 @@ impl FollowedBalance {
     }
 
     /// A balance that has reached the ceiling is left out.
-    fn write_balance(&mut self, report: Arc<Report>) -> Option<Bytes> {
-        let is_within = report.is_within(self.account().limits(), clock::now());
-        let text = is_within.then(|| report.text(frame::balance));
-        if is_within {
+    fn write_balance(&mut self, report: Arc<Report>) -> Option<Frame> {
+        let now = clock::now();
+        let frame = report.left(self.account().limits(), now).map(|left| {
             self.problem = None;
-        }
+            Frame { text: report.text(frame::balance), taken_by: Some(now.monotonic + left) }
+        });
         self.last = Some(report);
-        text
+        frame
     }
 
     /// A problem of the same code as the last event's is left out.

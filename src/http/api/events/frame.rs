@@ -1,6 +1,22 @@
 //! The texts of an event stream, as the WHATWG's standard on server-sent events spells them.
 
+use std::time::Instant;
+
 use bytes::Bytes;
+
+/// A piece of the stream's text.
+pub(super) struct Frame {
+    pub(super) text: Bytes,
+    /// When the balance in it reaches the ceiling.
+    pub(super) taken_by: Option<Instant>,
+}
+
+impl Frame {
+    /// A text without a balance.
+    pub(super) fn unbound(text: Bytes) -> Self {
+        Self { text, taken_by: None }
+    }
+}
 
 /// How long a client waits before it connects again, in milliseconds; first of all.
 pub(super) const RETRY: Bytes = Bytes::from_static(b"retry: 1000\n\n");

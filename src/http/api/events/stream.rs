@@ -1,4 +1,4 @@
-//! One event stream: its body is written piece by piece, each when the client has room for it.
+//! One event stream: its body is written frame by frame, each when the client has taken the one before.
 //!
 //! An event is chosen when it is written, so a slow client gets the newest of each balance, and nothing over the ceiling.
 
@@ -16,17 +16,18 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::ending::Ending;
 use super::followed::Followed;
-use super::frame;
+use super::frame::{self, Frame};
 use crate::auth::Credential;
 use crate::clock;
-use crate::domain::{Moment, Wish};
-use crate::gateway::{Asked, Subscription};
+use crate::domain::{Directives, Moment};
+use crate::gateway::{RequestContext, Subscription};
 use crate::http::api::item::Item;
 use crate::http::arrival::Arrival;
 use crate::http::caller::{Caller, StreamPlace};
 use crate::http::problem::{Code, Problem};
 use crate::http::state::Api;
 use crate::live::Live;
+use crate::server::OpenEnded;
 
 /// Silence after which the stream says that it is alive.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -87,21 +88,25 @@ impl EventStream {
         })
     }
 
-    /// The pieces of the body.
-    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
-        unfold(self, |mut stream| async move {
-            let piece = stream.next().await?;
-            Some((Ok(piece), stream))
+    /// The frames of the body. The server learns the deadline of each from `frames`.
+    pub(super) fn into_stream(
+        self,
+        frames: OpenEnded,
+    ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+        unfold((self, frames), |(mut stream, frames)| async move {
+            let Frame { text, taken_by } = stream.next().await?;
+            frames.bound_next(taken_by);
+            Some((Ok(text), (stream, frames)))
         })
     }
 
-    /// Waits for the next piece; `None` after the last.
-    async fn next(&mut self) -> Option<Bytes> {
+    /// Waits for the next frame; `None` after the last.
+    async fn next(&mut self) -> Option<Frame> {
         if self.has_ended {
             return None;
         }
         if let Some(text) = self.first.pop_front() {
-            return Some(text);
+            return Some(Frame::unbound(text));
         }
         let silence = Instant::now() + SILENCE;
         loop {
@@ -113,19 +118,19 @@ impl EventStream {
                 },
                 (place, event) = self.subscription.inbox().next() => {
                     self.place.metrics().superseded(self.subscription.inbox().take_superseded());
-                    if let Some(text) = self.followed.write(place, event, &self.request_id) {
+                    if let Some(frame) = self.followed.write(place, event, &self.request_id) {
                         self.place.metrics().sent();
-                        return Some(text);
+                        return Some(frame);
                     }
                 }
-                () = sleep_until(silence) => return Some(frame::KEEP_ALIVE),
+                () = sleep_until(silence) => return Some(Frame::unbound(frame::KEEP_ALIVE)),
             }
         }
     }
 
-    fn bye(&mut self) -> Bytes {
+    fn bye(&mut self) -> Frame {
         self.has_ended = true;
-        frame::BYE
+        Frame::unbound(frame::BYE)
     }
 
     /// Goes on with the configuration in force; false when the caller may see something else now, or is not known.
@@ -160,7 +165,11 @@ fn follow(
             subscription.note_known(place, known);
         }
     }
-    let asked = Asked { arrived, wish: Wish::default(), deadline: arrived.monotonic + api.request_timeout };
+    let context = RequestContext {
+        arrived,
+        directives: Directives::default(),
+        deadline: arrived.monotonic + api.request_timeout,
+    };
     let lookups: Vec<_> = balances()
         .enumerate()
         .map(|(place, balance)| {
@@ -169,14 +178,14 @@ fn follow(
                 (Arc::clone(&subscription), Arc::clone(&balance.open), balance.slot().clone());
             async move {
                 let item = Item { open: &open, slot: &slot };
-                let found = item.look_up(&api, &caller, &asked).await;
+                let found = item.look_up(&api, &caller, &context).await;
                 let now = clock::now();
                 let result = found.and_then(|found| {
                     let late = crate::gateway::Refusal::Failed(crate::domain::UpstreamError::Timeout, None);
                     let age = item.age(&found, now).ok_or(late)?;
                     Ok((found, age))
                 });
-                item.count(&result, &asked);
+                item.count(&result, &context);
                 subscription.add_current(place, result.map(|(found, _)| found.snapshot));
             }
         })

@@ -27,6 +27,7 @@ export class Entry {
     if (isFirst || this.hasChanged) add(this.course, Number(balance.available), received.wall);
     Object.assign(this, { balance, age, received, problem: null, isExpired: false });
     [this.currency, this.type] = [balance.currency, balance.type];
+    this.searchable = [balance.account, balance.provider, balance.currency, balance.type].join(" ").toLowerCase();
   }
 
   // Takes the reason why a read failed.

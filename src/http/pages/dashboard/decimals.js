@@ -23,10 +23,3 @@ export function sum(amounts) {
 
 // How many decimals the longest of some amounts has.
 export const decimals = (amounts) => Math.max(0, ...amounts.map((text) => text?.split(".")[1]?.length ?? 0));
-
-// Compares two amounts; what is not reported comes first.
-export function compare(a, b) {
-  if (a === null || b === null) return (a !== null) - (b !== null);
-  const [left, right] = [exact(a), exact(b)];
-  return left < right ? -1 : Number(left > right);
-}

@@ -196,17 +196,18 @@ function draw(of) {
   if (of !== session) return;
   const all = [...of.entries.values()];
   const there = all.filter((entry) => !entry.isMissing);
-  const shown = table.show(there, (entry) => of.stale.has(entry), Date.now());
+  const isStale = (entry) => of.stale.has(entry);
+  const shown = table.show(there, isStale, Date.now());
+  of.listed = shown.listed;
+  showFailures(of, all.filter(({ problem }) => problem !== null), isStale);
   of.stale.clear();
-  of.shown = shown;
-  of.failures = all.filter(({ problem }) => problem !== null).map((entry) => ({ ...failure(entry), failed: entry.failed }));
-  byId("failures").hidden = of.failures.length === 0;
-  byId("failures").querySelector("ul").replaceChildren(...of.failures.map(({ made }) => made));
   for (const column of ["available", "blocked", "total"]) {
-    const longest = decimals(there.map(({ balance }) => balance[column]));
-    byId("balances").style.setProperty(`--${column}-decimals`, longest);
+    const longest = String(decimals(there.map(({ balance }) => balance[column])));
+    const { style } = byId("balances");
+    // A style that is set again costs a layout of every row, also when it is the same.
+    if (style.getPropertyValue(`--${column}-decimals`) !== longest) style.setProperty(`--${column}-decimals`, longest);
   }
-  showSums(shown.filter(({ isExpired }) => !isExpired));
+  showSums(shown.all.filter(({ isExpired }) => !isExpired));
   const expired = there.filter(({ isExpired }) => isExpired).length;
   const available = there.length - expired;
   const unavailable = Math.max(of.expected, all.length) - available;
@@ -215,13 +216,35 @@ function draw(of) {
   tick();
 }
 
+// Makes a card again only when its balance has changed.
+function showFailures(of, failed, isStale) {
+  for (const entry of failed) {
+    if (entry.failure && !isStale(entry)) continue;
+    entry.failure = { ...failure(entry), failed: entry.failed };
+  }
+  of.failures = failed.map((entry) => entry.failure);
+  byId("failures").hidden = failed.length === 0;
+  replace(byId("failures").querySelector("ul"), of.failures.map(({ made }) => made));
+}
+
+// The card of each currency, by what it shows.
+let cards = new Map();
+
 function showSums(entries) {
-  const currencies = Map.groupBy(entries, ({ balance }) => balance.currency);
-  const cards = [...currencies].sort().map(([currency, of]) => {
-    const available = of.map(({ balance }) => balance.available);
-    return card(currency, sum(available), of.length);
+  const currencies = [...Map.groupBy(entries, ({ balance }) => balance.currency)].sort(([a], [b]) => (a < b ? -1 : 1));
+  const made = currencies.map(([currency, of]) => {
+    const shown = [currency, sum(of.map(({ balance }) => balance.available)), of.length];
+    const known = cards.get(shown.join(" "));
+    return [shown.join(" "), known ?? card(...shown)];
   });
-  byId("sums").replaceChildren(...cards);
+  cards = new Map(made);
+  replace(byId("sums"), made.map(([, card]) => card));
+}
+
+// Replaces the children of an element unless they are the same.
+function replace(parent, children) {
+  const isSame = parent.children.length === children.length && children.every((child, at) => parent.children[at] === child);
+  if (!isSame) parent.replaceChildren(...children);
 }
 
 function said(there, missing) {
@@ -251,7 +274,7 @@ function tick() {
   if (of.mode === "polling" && !of.isPolling && isDue(of.pollAt)) poll(of);
   for (const entry of of.entries.values()) if (entry.expire(of.ceilings)) of.stale.add(entry);
   if (of.stale.size > 0) return draw(of);
-  for (const entry of of.shown ?? []) entry.row.age.textContent = `${Math.ceil(entry.seconds())} s`;
+  for (const entry of of.listed ?? []) entry.row.age.textContent = `${Math.ceil(entry.seconds())} s`;
   for (const { again, seconds, failed } of of.failures ?? []) {
     const left = Math.ceil(seconds - secondsSince(failed));
     again.textContent = left > 0 ? `The provider is asked again in ${left} s at the earliest.` : "";
@@ -297,6 +320,8 @@ function enter() {
 function forget(why) {
   session?.abort.abort();
   session = null;
+  cards = new Map();
+  table.forget();
   for (const id of ["balances", "sums"]) byId(id).replaceChildren();
   byId("failures").querySelector("ul").replaceChildren();
   byId("filters").reset();

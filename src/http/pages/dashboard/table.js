@@ -1,6 +1,6 @@
 // The table: which balances are shown, and in which order. A row is made again only when its balance has changed.
 
-import { compare } from "./decimals.js";
+import { exact } from "./decimals.js";
 import { element, row } from "./rows.js";
 
 const byId = (id) => document.getElementById(id);
@@ -22,26 +22,45 @@ function severity({ balance, isExpired, problem }) {
   return Math.max(0, ...balance.alerts.map((alert) => RANKS.indexOf(alert) + 1));
 }
 
-// Made once: a thousand balances need ten thousand comparisons.
+// Made once: it is costly, and a thousand balances need ten thousand comparisons.
 const collator = new Intl.Collator(undefined, { numeric: true });
 const texts = (a, b) => collator.compare(a ?? "", b ?? "");
 
-// How each column sorts, the smallest first.
+const byAccount = (a, b) => texts(a.account, b.account) || texts(a.currency, b.currency) || texts(a.type, b.type);
+const byCurrency = (a, b) => texts(a.currency, b.currency) || texts(a.type, b.type);
+const ascending = (a, b) => (a < b ? -1 : Number(a > b));
+// What is not reported comes first.
+const ofAmount = (amount) => (amount === null ? null : exact(amount));
+const amounts = (a, b) => (a === null || b === null ? (a !== null) - (b !== null) : ascending(a, b));
+
+// How each column sorts, the smallest first: what is compared of each entry, and how two of them compare.
 const ORDERS = {
-  account: (a, b) => texts(a.account, b.account) || texts(a.currency, b.currency) || texts(a.type, b.type),
-  currency: (a, b) => texts(a.currency, b.currency) || texts(a.type, b.type),
-  available: (a, b) => compare(a.balance.available, b.balance.available),
-  blocked: (a, b) => compare(a.balance.blocked, b.balance.blocked),
-  total: (a, b) => compare(a.balance.total, b.balance.total),
-  changed: (a, b) => (a.changedAt ?? 0) - (b.changedAt ?? 0),
-  age: (a, b) => a.seconds() - b.seconds(),
-  state: (a, b) => severity(a) - severity(b),
+  account: [(entry) => entry, byAccount],
+  currency: [(entry) => entry, byCurrency],
+  available: [({ balance }) => ofAmount(balance.available), amounts],
+  blocked: [({ balance }) => ofAmount(balance.blocked), amounts],
+  total: [({ balance }) => ofAmount(balance.total), amounts],
+  changed: [({ changedAt }) => changedAt ?? 0, ascending],
+  age: [(entry) => entry.seconds(), ascending],
+  state: [severity, ascending],
 };
 
-const sorting = { column: "account", sign: 1 };
+// Rows are costly to lay out, so the table begins with this many and grows by as many when its end is seen.
+const ROWS = 60;
 
-// Calls `changed` when the person chooses something else.
-export function begin(changed) {
+const sorting = { column: "account", sign: 1 };
+let most = ROWS;
+
+// Calls `draw` when the person chooses something else, or has seen the last row.
+export function begin(draw) {
+  const changed = () => {
+    most = ROWS;
+    draw();
+  };
+  const grow = () => {
+    most += ROWS;
+    draw();
+  };
   const states = [["", "all"], ...[...STATES].map(([value, [text]]) => [value, text])];
   byId("by-state").replaceChildren(...states.map(([value, text]) => option(value, text)));
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -58,6 +77,15 @@ export function begin(changed) {
   });
   // It bubbles up from there.
   byId("filters").addEventListener("input", changed);
+  byId("more").addEventListener("click", grow);
+  // Before the end is seen, so that a person who scrolls sees no gap.
+  new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && grow(), { rootMargin: "600px" }).observe(byId("more"));
+}
+
+// Forgets the accounts of a key that is forgotten.
+export function forget() {
+  most = ROWS;
+  known = { names: "", places: [] };
 }
 
 function sortBy(column, sign) {
@@ -82,39 +110,69 @@ function offer(select, values) {
   select.value = wanted.includes(chosen) ? chosen : "";
 }
 
-// The entries that are shown, in their order.
+// The entries in the order of their accounts. Collation is slow, so the order is kept until there are other entries.
+let known = { names: "", places: [] };
+
+function inAccountOrder(entries) {
+  const names = entries.map(({ account, currency, type }) => [account, currency, type].join(" ")).join("\n");
+  if (known.names !== names) {
+    const places = entries.map((_, place) => place);
+    known = { names, places: places.sort((a, b) => byAccount(entries[a], entries[b])) };
+  }
+  return known.places.map((place) => entries[place]);
+}
+
+// Sorts by the chosen column. Entries that are equal there stay in the order of their accounts.
+function sorted(entries) {
+  const [keyOf, compare] = ORDERS[sorting.column];
+  const keyed = entries.map((entry) => ({ entry, key: keyOf(entry) }));
+  return keyed.sort((a, b) => sorting.sign * compare(a.key, b.key)).map(({ entry }) => entry);
+}
+
+// The entries that the person chose, in their order.
 function chosen(entries) {
   const words = byId("search").value.toLowerCase().split(/\s+/).filter((word) => word !== "");
   const [provider, currency] = [byId("by-provider").value, byId("by-currency").value];
   const isOfState = STATES.get(byId("by-state").value)?.[1] ?? (() => true);
-  const shown = entries.filter((entry) => {
-    const { balance } = entry;
-    const text = [balance.account, balance.provider, balance.currency, balance.type].join(" ").toLowerCase();
-    const isMeant = (provider === "" || balance.provider === provider) && (currency === "" || balance.currency === currency);
-    return isMeant && isOfState(entry) && words.every((word) => text.includes(word));
-  });
-  return shown.sort((a, b) => sorting.sign * ORDERS[sorting.column](a, b) || ORDERS.account(a, b));
+  const isMeant = (entry) =>
+    (provider === "" || entry.balance.provider === provider) &&
+    (currency === "" || entry.balance.currency === currency) &&
+    isOfState(entry) &&
+    words.every((word) => entry.searchable.includes(word));
+  return sorted(inAccountOrder(entries).filter(isMeant));
 }
 
-// Shows these entries; `isStale` says which need a new row. Returns those that are shown.
+// Shows the first of these entries; `isStale` says which need a new row. Returns all that were chosen, and those with
+// a row.
 export function show(entries, isStale, now) {
   offer(byId("by-provider"), entries.map(({ balance }) => balance.provider));
   offer(byId("by-currency"), entries.map(({ balance }) => balance.currency));
-  const shown = chosen(entries);
-  for (const entry of shown) {
-    if (entry.row && !isStale(entry)) continue;
+  const all = chosen(entries);
+  const listed = all.slice(0, most);
+  for (const entry of entries) if (isStale(entry)) entry.row = null;
+  for (const entry of listed) {
+    if (entry.row) continue;
     entry.row = row(entry, now);
     if (entry.hasChanged) entry.row.made.classList.add("changed");
-    entry.hasChanged = false;
   }
-  place(byId("balances"), shown.map(({ row }) => row.made));
-  const isFiltered = shown.length < entries.length;
-  byId("count").textContent = isFiltered ? `${shown.length} of ${entries.length} shown` : "";
-  return shown;
+  for (const entry of entries) entry.hasChanged = false;
+  place(listed.map(({ row }) => row.made));
+  count(all.length, entries.length, listed.length);
+  return { all, listed };
 }
 
 // Moves as few rows as possible: a row that moves would begin its animation again.
-function place(body, rows) {
+function place(rows) {
+  const body = byId("balances");
   const isSame = body.children.length === rows.length && rows.every((made, index) => body.children[index] === made);
   if (!isSame) body.replaceChildren(...rows);
+  for (const [index, made] of rows.entries()) made.ariaRowIndex = String(index + 2);
+}
+
+// A screen reader is told of every row, also of those that are not listed yet.
+function count(chosen, known, listed) {
+  document.querySelector("table").ariaRowCount = String(chosen + 1);
+  byId("count").textContent = chosen < known ? `${chosen} of ${known} shown` : "";
+  byId("more").hidden = listed === chosen;
+  byId("more").textContent = `Show more: ${chosen - listed} balances are not listed yet`;
 }

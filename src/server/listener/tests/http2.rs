@@ -337,20 +337,100 @@ async fn an_answer_behind_one_that_filled_the_connections_window_is_reset_in_its
     assert_eq!(u32::from_be_bytes(reset.try_into().unwrap()), CANCEL);
 }
 
+/// Asserts that a stream is reset, and that another one is served after it.
+async fn assert_only_the_stream_is_reset(client: &mut Client) {
+    let reset = client.frame(RST_STREAM).await;
+    assert_eq!(u32::from_be_bytes(reset.try_into().unwrap()), CANCEL);
+
+    client.send(window_update(1, 1000)).await;
+    client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &get("/"))).await;
+    client.send(window_update(3, 1000)).await;
+    let mut body = Vec::new();
+    while body.len() < b"balance".len() {
+        body.extend(client.frame(DATA).await);
+    }
+    assert_eq!(body, b"balance", "of the second stream, not the first");
+}
+
 #[tokio::test]
-async fn an_answer_that_was_begun_and_not_taken_ends_its_connection_in_its_time() {
+async fn an_answer_that_was_begun_and_not_taken_is_reset_in_its_time_and_its_connection_goes_on() {
+    for window in [1, 3, 6] {
+        let server = Server::start(|_| {});
+        let mut client = server.connect().await;
+        let asked = Instant::now();
+        client.send(first_request(&[0, 4, 0, 0, 0, window], &get("/brief"))).await;
+        assert_eq!(client.frame(DATA).await, &b"balance"[..usize::from(window)]);
+
+        assert_only_the_stream_is_reset(&mut client).await;
+
+        assert!(asked.elapsed() >= SHORT * 3 && asked.elapsed() < SHORT * 10);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_window_is_as_large_as_its_body_is_complete() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
-    let small_window = [0, 4, 0, 0, 0, 3];
-    client.send(first_request(&small_window, &get("/brief"))).await;
-    assert_eq!(client.frame(DATA).await, b"bal");
+    client.send(first_request(&[0, 4, 0, 0, 0, 7], &get("/brief"))).await;
+
+    let mut body = Vec::new();
+    while body.len() < 7 {
+        body.extend(client.frame(DATA).await);
+    }
+
+    assert_eq!(body, b"balance");
+}
+
+#[tokio::test]
+async fn a_head_without_a_body_is_reset_with_what_the_kernel_holds() {
+    let server = Server::start(|_| {});
+    let mut client = server.connect().await;
+    let large_window = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+    client.send(first_request(&large_window, &get("/large"))).await;
+    client.send(window_update(0, 0x7000_0000)).await;
+    // The peer reads nothing, so the kernel takes no further byte soon.
+    sleep(SHORT).await;
+
+    client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &get("/brief-empty"))).await;
     sleep(SHORT * 6).await;
 
-    // The server may have closed already.
-    let _ = client.0.write_all(&window_update(1, 1000)).await;
+    assert!(super::is_reset(&mut client).await);
+}
 
-    let rest = client.rest().await;
-    assert!(!rest.windows(4).any(|bytes| bytes == b"ance"), "{rest:?}");
+#[tokio::test]
+async fn a_stream_of_frames_without_a_window_is_reset_and_makes_one_frame() {
+    for (window, path, request_timeout) in [
+        (0, "/frames", SHORT * 2),
+        (3, "/frames", SHORT * 2),
+        (0, "/brief-frames", LONG),
+        (3, "/brief-frames", LONG),
+    ] {
+        let mut server = Server::start(|settings| settings.request_timeout = request_timeout);
+        let mut client = server.connect().await;
+        let asked = Instant::now();
+        client.send(first_request(&[0, 4, 0, 0, 0, window], &get(path))).await;
+
+        assert_only_the_stream_is_reset(&mut client).await;
+
+        assert!(asked.elapsed() >= SHORT * 2, "{path}");
+        assert_eq!(server.event().await, "frame");
+        assert!(server.events.try_recv().is_err(), "{path}: one frame at a time");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_frames_that_are_taken_goes_on_after_their_deadlines() {
+    let server = Server::start(|settings| settings.request_timeout = SHORT * 2);
+    let mut client = server.connect().await;
+    let asked = Instant::now();
+    client.send(first_request(&[], &get("/brief-frames"))).await;
+
+    while asked.elapsed() < SHORT * 6 {
+        let taken = u32::try_from(client.frame(DATA).await.len()).unwrap();
+        if taken > 0 {
+            client.send([window_update(0, taken), window_update(1, taken)].concat()).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -358,7 +438,8 @@ async fn a_taken_answer_leaves_its_connection_open() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     client.send(first_request(&[], &get("/brief"))).await;
-    assert_eq!(client.frame(DATA).await, b"balance");
+    assert_eq!(client.frame(DATA).await, b"balanc");
+    assert_eq!(client.frame(DATA).await, b"e");
 
     sleep(SHORT * 6).await;
 

@@ -1,19 +1,21 @@
-//! The freshness wish of a request, and the demand that it becomes for one balance.
+//! The freshness directives of a request, and the demand that they become for one balance.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::demand::{Demand, Limits, Priority};
+use super::age::{AgeLimit, Since};
+use super::demand::{Demand, Judge, Priority};
+use super::limits::Limits;
 use crate::domain::moment::Moment;
 
 /// Added to a caller's `not_before`, because it may come from another replica's clock.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 
-/// The freshness wish of a request, before it is applied to a balance.
+/// The freshness directives of a request: its `Cache-Control` and `?not_before=`, before they are applied to a balance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// At most this old on arrival; zero means read after it.
+pub struct Directives {
+    /// The oldest acceptable age on arrival; zero demands a read after it.
     pub max_age: Option<Duration>,
     /// At least this much of `fresh_for` left on arrival.
     pub min_fresh: Option<Duration>,
@@ -27,8 +29,8 @@ pub struct Wish {
     pub is_certain: bool,
 }
 
-impl Wish {
-    /// The same wish, or a read after the arrival if the request allows no age.
+impl Directives {
+    /// The same directives, or a read after the arrival if the request allows no age.
     #[must_use]
     pub fn or_new(self) -> Self {
         let says_something = self.max_age.is_some()
@@ -38,25 +40,22 @@ impl Wish {
         if says_something { self } else { Self { max_age: Some(Duration::ZERO), is_certain: true, ..self } }
     }
 
-    /// Applies the wish to a balance with these limits.
+    /// The demand for a balance with these limits.
     #[must_use]
     pub fn demand(&self, arrived: Moment, limits: Limits) -> Demand {
         let ceiling = limits.max_age.get();
         let by_age = [self.max_age, self.min_fresh.map(|left| limits.fresh_for.get().saturating_sub(left))];
         let allowed = by_age.into_iter().flatten().min().filter(|allowed| *allowed < ceiling);
-        let since =
-            self.not_before.map(|instant| instant.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX));
-        let by_clock =
-            since.map(|since| Duration::try_from(arrived.wall.duration_since(since)).unwrap_or_default());
-        let oldest = allowed.unwrap_or(ceiling);
-        let strictest = by_clock.unwrap_or(oldest).min(oldest);
+        let since = self.not_before.map(|instant| {
+            let instant = instant.checked_add(CLOCK_TOLERANCE).unwrap_or(Timestamp::MAX);
+            let oldest = Duration::try_from(arrived.wall.duration_since(instant)).unwrap_or_default();
+            Since { instant, oldest }
+        });
         Demand {
             arrived,
-            not_before: arrived.earlier_by(strictest).monotonic,
-            oldest,
-            since,
+            age: AgeLimit { oldest: allowed.unwrap_or(ceiling), since },
             mark: None,
-            ticket: None,
+            judge: Judge::Process,
             priority: if since.is_some() || self.is_certain {
                 Priority::Certain
             } else if allowed.is_some() || self.only_if_cached {
@@ -71,9 +70,9 @@ impl Wish {
 }
 
 impl Demand {
-    /// The demand without a wish: only the ceiling.
+    /// The demand without directives: only the ceiling.
     #[must_use]
     pub fn none(arrived: Moment, limits: Limits) -> Self {
-        Wish::default().demand(arrived, limits)
+        Directives::default().demand(arrived, limits)
     }
 }

@@ -24,27 +24,28 @@ pub(super) struct Answer {
     pub(super) is_handed_over: bool,
     /// The answer is to a known caller.
     pub(super) is_known: bool,
-    /// Only a write that waits bounds its peer, not the answer's length.
-    pub(super) is_open_ended: bool,
 }
 
 /// The answers that have begun, oldest first.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct UntakenAnswers {
     unread: Mutex<VecDeque<Answer>>,
     /// When the first began of those that must end, or [`NONE`].
     oldest: AtomicU64,
-    /// Until when everything must have left that the connection or the kernel may hold, or [`NONE`].
-    due: AtomicU64,
+    /// Until when everything must have left that the connection may hold, or [`NONE`].
+    held: AtomicU64,
+    /// Until when everything must have left that the kernel may hold, or [`NONE`].
+    sent: AtomicU64,
     next_id: AtomicU64,
 }
 
-impl Answers {
+impl UntakenAnswers {
     pub(super) fn new() -> Self {
         Self {
             unread: Mutex::default(),
             oldest: AtomicU64::new(NONE),
-            due: AtomicU64::new(NONE),
+            held: AtomicU64::new(NONE),
+            sent: AtomicU64::new(NONE),
             next_id: AtomicU64::new(0),
         }
     }
@@ -90,24 +91,34 @@ impl Answers {
     }
 
     pub(super) fn due(&self) -> u64 {
-        self.due.load(Ordering::Acquire)
+        self.held.load(Ordering::Acquire).min(self.sent.load(Ordering::Acquire))
     }
 
-    /// Everything that the kernel had has left it: only what the connection holds is still due.
-    pub(super) fn note_all_sent(&self) {
+    /// The kernel has everything that the connection had, except for answers that have not ended.
+    pub(super) fn note_flushed(&self) {
+        if self.held.load(Ordering::Acquire) == NONE {
+            return;
+        }
         let unread = self.lock();
         let handed = unread.iter().filter(|answer| answer.is_handed_over).map(|answer| answer.taken_by);
-        self.due.store(handed.min().unwrap_or(NONE), Ordering::Release);
+        let flushed = self.held.swap(handed.min().unwrap_or(NONE), Ordering::AcqRel);
+        self.sent.fetch_min(flushed, Ordering::AcqRel);
     }
 
-    fn note_due(&self, taken_by: u64) {
-        self.due.fetch_min(taken_by, Ordering::AcqRel);
+    /// The kernel has sent everything that it had.
+    pub(super) fn note_all_sent(&self) {
+        self.sent.store(NONE, Ordering::Release);
+    }
+
+    /// The connection holds bytes with this deadline.
+    pub(super) fn note_due(&self, taken_by: u64) {
+        self.held.fetch_min(taken_by, Ordering::AcqRel);
     }
 
     fn change(&self, change: impl FnOnce(&mut VecDeque<Answer>)) {
         let mut unread = self.lock();
         change(&mut unread);
-        let oldest = unread.iter().find(|answer| !answer.is_open_ended).map_or(NONE, |answer| answer.began);
+        let oldest = unread.front().map_or(NONE, |answer| answer.began);
         self.oldest.store(oldest, Ordering::Release);
     }
 
@@ -121,12 +132,12 @@ mod tests {
     use super::*;
 
     fn answer(taken_by: u64, is_handed_over: bool) -> Answer {
-        Answer { id: 0, began: 1, taken_by, is_handed_over, is_known: true, is_open_ended: false }
+        Answer { id: 0, began: 1, taken_by, is_handed_over, is_known: true }
     }
 
     #[test]
     fn an_answer_is_due_from_its_hand_over_until_all_is_sent() {
-        let answers = Answers::new();
+        let answers = UntakenAnswers::new();
         let stream = answers.begin(answer(70, false));
         assert_eq!((answers.due(), answers.oldest()), (NONE, 1));
 
@@ -135,15 +146,21 @@ mod tests {
         answers.note_all_sent();
         assert_eq!(answers.due(), 70, "the connection still holds it");
 
+        answers.note_flushed();
+        assert_eq!(answers.due(), 70, "the connection still holds a part of it");
+
         answers.end(stream, true);
-        assert_eq!((answers.due(), answers.oldest()), (70, NONE), "the kernel may hold it");
+        answers.note_all_sent();
+        assert_eq!((answers.due(), answers.oldest()), (70, NONE), "the connection has not flushed it");
+        answers.note_flushed();
+        assert_eq!(answers.due(), 70, "the kernel may hold it");
         answers.note_all_sent();
         assert_eq!(answers.due(), NONE);
     }
 
     #[test]
     fn an_answer_that_was_given_up_before_its_hand_over_is_not_due() {
-        let answers = Answers::new();
+        let answers = UntakenAnswers::new();
         let stream = answers.begin(answer(70, false));
 
         answers.end(stream, false);
@@ -153,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_earliest_answer_is_due() {
-        let answers = Answers::new();
+        let answers = UntakenAnswers::new();
         for taken_by in [80, 60, NONE] {
             answers.begin(answer(taken_by, true));
         }

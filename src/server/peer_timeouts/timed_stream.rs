@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     heads::Heads,
-    pace::{Pace, Protocol},
+    state::{ConnectionState, Protocol},
 };
 use crate::server::wire::Wire;
 
@@ -35,9 +35,9 @@ const HTTP2_BEGINS: [u8; 3] = *b"PRI";
 
 /// A stream that fails with `TimedOut` when its peer is too slow.
 #[derive(Debug)]
-pub(in crate::server) struct Paced<T: Wire> {
+pub(in crate::server) struct TimedStream<T: Wire> {
     io: T,
-    pace: Arc<Pace>,
+    state: Arc<ConnectionState>,
     heads: Heads,
     /// What told the protocol, until it is read again.
     opening: Opening,
@@ -57,13 +57,13 @@ struct Opening {
     len: usize,
 }
 
-impl<T: Wire> Paced<T> {
-    pub(in crate::server) fn new(io: T, pace: Arc<Pace>) -> Self {
-        let head_since = Some(pace.accepted);
+impl<T: Wire> TimedStream<T> {
+    pub(in crate::server) fn new(io: T, state: Arc<ConnectionState>) -> Self {
+        let head_since = Some(state.accepted);
         let (heads, opening) = (Heads::http1(), Opening::default());
         Self {
             io,
-            pace,
+            state,
             heads,
             opening,
             has_read: false,
@@ -77,27 +77,27 @@ impl<T: Wire> Paced<T> {
     fn note_read(&mut self, bytes: &[u8]) {
         self.has_read = true;
         let has_ended = self.heads.read(bytes);
-        if self.pace.reads_head() {
+        if self.state.reads_head() {
             return;
         }
         match self.heads {
-            Heads::Http1(_) if !self.pace.is_busy() => self.begin_head(),
+            Heads::Http1(_) if !self.state.is_busy() => self.begin_head(),
             Heads::Http2(_) if has_ended => self.head_since = None,
             Heads::Http1(_) | Heads::Http2(_) => {}
         }
     }
 
     fn begin_head(&mut self) {
-        self.pace.reads_head.store(true, Ordering::Release);
+        self.state.reads_head.store(true, Ordering::Release);
         self.head_since = None;
     }
 
     /// Whether a head is awaited or has begun; one that was sent behind the last request begins when that is over.
     fn awaits_head(&mut self) -> bool {
-        if self.pace.reads_head() {
+        if self.state.reads_head() {
             return true;
         }
-        let is_inside = self.heads.is_inside(self.pace.had_body());
+        let is_inside = self.heads.is_inside(self.state.had_body());
         if is_inside && matches!(self.heads, Heads::Http1(_)) {
             self.begin_head();
         }
@@ -106,15 +106,15 @@ impl<T: Wire> Paced<T> {
 
     /// Until when the peer may stay silent; no limit while only our own answer is awaited.
     fn read_deadline(&mut self) -> Option<Instant> {
-        let limits = self.pace.limits;
-        if let Some(since) = self.pace.unread_since() {
+        let limits = self.state.limits;
+        if let Some(since) = self.state.unread_since() {
             Some(since + limits.request_timeout)
-        } else if self.pace.is_busy() {
+        } else if self.state.is_busy() {
             None
         } else if self.awaits_head() {
             Some(*self.head_since.get_or_insert_with(Instant::now) + limits.header_timeout)
         } else {
-            Some(self.pace.idle_since() + limits.idle_timeout)
+            Some(self.state.idle_since() + limits.idle_timeout)
         }
     }
 
@@ -134,14 +134,14 @@ impl<T: Wire> Paced<T> {
 
     /// Looks, when it is time, whether everything that is due has left the kernel. Too late, the connection is reset.
     fn look_at_due(&mut self, now: Instant) -> io::Result<()> {
-        let Some(due) = self.pace.due() else { return Ok(()) };
+        let Some(due) = self.state.due() else { return Ok(()) };
         if self.look_at.is_some_and(|look_at| now < look_at) && now < due {
             return Ok(());
         }
         if self.look_at.is_some() && self.blocked_since.is_none() && !self.io.has_unsent() {
-            self.pace.answers.note_all_sent();
+            self.state.untaken.note_all_sent();
         }
-        let Some(due) = self.pace.due() else {
+        let Some(due) = self.state.due() else {
             self.look_at = None;
             return Ok(());
         };
@@ -155,7 +155,7 @@ impl<T: Wire> Paced<T> {
 
     /// Before a write: what is too late by now, on a machine that was asleep, is not written.
     fn look_before_write(&mut self) -> io::Result<()> {
-        if self.pace.due().is_some() { self.look_at_due(Instant::now()) } else { Ok(()) }
+        if self.state.due().is_some() { self.look_at_due(Instant::now()) } else { Ok(()) }
     }
 
     /// What the kernel holds must not leave any more.
@@ -166,7 +166,7 @@ impl<T: Wire> Paced<T> {
 
     /// Looks at what is due as often as needed; ready with the error when something is too late.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        while self.pace.due().is_some() {
+        while self.state.due().is_some() {
             let now = Instant::now();
             if let Err(error) = self.look_at_due(now) {
                 return Poll::Ready(error);
@@ -187,9 +187,9 @@ impl<T: Wire> Paced<T> {
         let Some(deadline) = self.read_deadline() else { return Poll::Pending };
         let error = ready!(self.poll_late(cx, deadline));
         // A peer that never sent a byte is idle, not late with a head.
-        let is_late = self.has_read && !self.pace.is_busy() && self.awaits_head();
-        self.pace.is_late.fetch_or(is_late, Ordering::AcqRel);
-        if self.pace.unread_since().is_some() {
+        let is_late = self.has_read && !self.state.is_busy() && self.awaits_head();
+        self.state.is_late.fetch_or(is_late, Ordering::AcqRel);
+        if self.state.unread_since().is_some() {
             self.io.reset_on_close();
         }
         Poll::Ready(error)
@@ -200,22 +200,22 @@ impl<T: Wire> Paced<T> {
             return write;
         }
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        let deadline = since + self.pace.limits.request_timeout;
-        let deadline = self.pace.due().map_or(deadline, |due| deadline.min(due));
+        let deadline = since + self.state.limits.request_timeout;
+        let deadline = self.state.due().map_or(deadline, |due| deadline.min(due));
         self.poll_late(cx, deadline).map(|_| Err(self.reset()))
     }
 }
 
-impl<T: Wire> Drop for Paced<T> {
+impl<T: Wire> Drop for TimedStream<T> {
     /// A connection that ends without a shutdown leaves nothing to the kernel that is due.
     fn drop(&mut self) {
-        if self.pace.due().is_some() && self.io.has_unsent() {
+        if self.state.due().is_some() && self.io.has_unsent() {
             self.io.reset_on_close();
         }
     }
 }
 
-impl<T: AsyncRead + Wire + Unpin> Paced<T> {
+impl<T: AsyncRead + Wire + Unpin> TimedStream<T> {
     /// Waits for the first bytes and says what the peer speaks; none if it left before that was clear.
     pub(in crate::server) async fn open(&mut self) -> io::Result<Option<Protocol>> {
         let mut seen = Opening::default();
@@ -240,7 +240,7 @@ impl Opening {
     }
 }
 
-impl<T: AsyncRead + Wire + Unpin> AsyncRead for Paced<T> {
+impl<T: AsyncRead + Wire + Unpin> AsyncRead for TimedStream<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.opening.len > 0 {
@@ -260,7 +260,7 @@ impl<T: AsyncRead + Wire + Unpin> AsyncRead for Paced<T> {
     }
 }
 
-impl<T: AsyncRead + Wire + Unpin> Paced<T> {
+impl<T: AsyncRead + Wire + Unpin> TimedStream<T> {
     /// Reads a little at a time on HTTP/1: hyper doubles a buffer that one read fills, and never gives it back.
     fn poll_step(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if matches!(self.heads, Heads::Http2(_)) || buf.remaining() <= READ_STEP {
@@ -274,7 +274,7 @@ impl<T: AsyncRead + Wire + Unpin> Paced<T> {
     }
 }
 
-impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for Paced<T> {
+impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.look_before_write()?;
@@ -296,8 +296,9 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for Paced<T> {
         this.bound_write(cx, write)
     }
 
+    /// Not on HTTP/2: then h2 joins an answer's small frames in one write.
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        matches!(self.heads, Heads::Http1(_)) && self.io.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -307,6 +308,7 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for Paced<T> {
             return this.bound_write(cx, flush);
         }
         this.blocked_since = None;
+        this.state.untaken.note_flushed();
         // hyper asked for the next request while it was busy and does not ask again, so idleness is timed from here.
         match this.poll_late_read(cx) {
             Poll::Ready(error) => Poll::Ready(Err(error)),
@@ -317,11 +319,11 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for Paced<T> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // A closed socket goes on sending, so it is closed when everything due has left.
-        this.look_at = this.pace.due().map(|_| Instant::now());
+        this.look_at = this.state.due().map(|_| Instant::now());
         if let Poll::Ready(error) = this.poll_due(cx) {
             return Poll::Ready(Err(error));
         }
-        if this.pace.due().is_some() {
+        if this.state.due().is_some() {
             return Poll::Pending;
         }
         let shutdown = Pin::new(&mut this.io).poll_shutdown(cx);

@@ -1,0 +1,79 @@
+//! The freshness limits of one balance: `fresh_for` and `max_age`.
+
+use std::time::Duration;
+
+/// The oldest age that may ever be served: above zero and at most 60 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MaxAge(pub(super) Duration);
+
+/// An age outside the allowed range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected whole seconds, from 1s to 60s")]
+pub struct AgeError;
+
+impl MaxAge {
+    /// The longest time that the providers advise to keep a balance.
+    pub const CEILING: Self = Self(Duration::from_mins(1));
+
+    /// Takes whole seconds from 1 s to 60 s.
+    ///
+    /// # Errors
+    /// [`AgeError`] for any other length.
+    pub fn new(age: Duration) -> Result<Self, AgeError> {
+        whole_seconds(age).filter(|age| *age <= Self::CEILING.0).map(Self).ok_or(AgeError)
+    }
+
+    /// The length itself.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+/// The age up to which a snapshot is served without a background refresh: 1 s to 60 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FreshFor(pub(super) Duration);
+
+impl FreshFor {
+    /// Takes whole seconds from 1 s to 60 s.
+    ///
+    /// # Errors
+    /// [`AgeError`] for any other length.
+    pub fn new(age: Duration) -> Result<Self, AgeError> {
+        MaxAge::new(age).map(|age| Self(age.0))
+    }
+
+    /// The length itself.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+fn whole_seconds(age: Duration) -> Option<Duration> {
+    (age.subsec_nanos() == 0 && !age.is_zero()).then_some(age)
+}
+
+/// The two limits of one balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Younger snapshots are served without a refresh.
+    pub fresh_for: FreshFor,
+    /// Older snapshots are never served.
+    pub max_age: MaxAge,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ceiling_is_whole_seconds_up_to_sixty() {
+        for good in [1, 10, 60] {
+            assert!(MaxAge::new(Duration::from_secs(good)).is_ok());
+        }
+        for bad in [Duration::ZERO, Duration::from_millis(1500), Duration::from_secs(61), Duration::MAX] {
+            assert_eq!(MaxAge::new(bad), Err(AgeError));
+        }
+    }
+}

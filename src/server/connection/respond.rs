@@ -1,0 +1,44 @@
+//! The service that answers a connection's requests.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower::{BoxError, Service};
+
+use crate::server::peer::Peer;
+
+/// Answers requests. A tower service that cannot fail does; it finds the peer among a request's extensions.
+pub trait Respond: Clone + Send + Sync + 'static {
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
+
+    /// Answers one request of this peer.
+    fn respond(
+        self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+}
+
+impl<S, B> Respond for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    type Body = B;
+
+    async fn respond(self, mut request: Request<Incoming>, peer: Peer) -> Response<B> {
+        request.extensions_mut().insert(peer);
+        // Axum's services are always ready.
+        let mut service = self;
+        let Ok(response) = service.call(request).await;
+        response
+    }
+}

@@ -1,0 +1,151 @@
+//! One request from its head to the end of its answer.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant as StdInstant,
+};
+
+use tokio::time::Instant;
+
+use super::gate::Gate;
+use super::part::Part;
+use super::state::{ConnectionState, Protocol};
+use super::untaken::{Answer, NONE};
+use crate::server::delivery::Delivery;
+
+/// Answers to strangers on one connection that it has not taken; a browser that loads a page has fewer.
+const MOST_TO_STRANGERS: usize = 8;
+
+/// One request from its head to the end of its answer, however it ends.
+#[derive(Debug)]
+pub(in crate::server) struct Exchange {
+    state: Arc<ConnectionState>,
+    answered: Option<u64>,
+    /// When the answer must have left, in microseconds since the accept, or [`NONE`].
+    taken_by: u64,
+    /// The answer goes on for as long as there is something to say.
+    is_open_ended: bool,
+    /// The answer's last bytes are on their way to the kernel.
+    is_written: bool,
+}
+
+/// Tells the connection when a stream's task lets go of an answer that h2 has not sent yet.
+#[derive(Debug)]
+pub(in crate::server) struct HandOver(Arc<ConnectionState>, u64);
+
+impl Drop for HandOver {
+    fn drop(&mut self) {
+        self.0.untaken.hand_over(self.1);
+    }
+}
+
+impl Exchange {
+    pub(in crate::server) fn begin(state: &Arc<ConnectionState>, has_body: bool) -> Self {
+        state.in_flight.fetch_add(1, Ordering::AcqRel);
+        state.reads_head.store(false, Ordering::Release);
+        state.has_body.store(has_body, Ordering::Release);
+        Self {
+            state: Arc::clone(state),
+            answered: None,
+            taken_by: NONE,
+            is_open_ended: false,
+            is_written: false,
+        }
+    }
+
+    /// The answer goes on for as long as there is something to say: only a write that waits bounds its peer.
+    pub(in crate::server) fn open_end(&mut self) {
+        self.is_open_ended = true;
+    }
+
+    /// The answer has ended by itself. The connection closes after an open-ended one: its client is to connect again,
+    /// perhaps to another replica.
+    pub(in crate::server) fn end(&self) {
+        if self.is_open_ended {
+            self.state.is_leaving.store(true, Ordering::Release);
+        }
+    }
+
+    /// The answer's head is there, and the peer has `request_timeout` to make room for the rest. Says whether the
+    /// answer is to be the connection's last, as one that refuses the head is.
+    pub(in crate::server) fn answer(
+        &mut self,
+        now: Instant,
+        is_refused: bool,
+        delivery: Delivery,
+        protocol: Protocol,
+    ) -> bool {
+        let state = &self.state;
+        let taken_by = delivery.taken_by.map_or(NONE, |taken_by| state.micros(taken_by.into()));
+        self.taken_by = taken_by;
+        // Each frame of an open-ended answer has a deadline of its own.
+        if !self.is_open_ended {
+            self.answered = Some(state.untaken.begin(Answer {
+                id: 0,
+                began: state.micros(now),
+                taken_by,
+                is_handed_over: protocol == Protocol::Http1,
+                is_known: delivery.is_known,
+            }));
+        }
+        let is_old = now.saturating_duration_since(state.accepted) >= state.limits.max_connection_age;
+        let is_last = is_refused || is_old || state.shutdown.is_draining();
+        if is_last {
+            state.is_leaving.store(true, Ordering::Release);
+        }
+        is_last
+    }
+
+    /// Bytes of an answer with a deadline that more bytes follow.
+    pub(in crate::server) fn part(&self) -> Option<Part> {
+        let part = || Part { state: Arc::clone(&self.state), taken_by: self.taken_by, gate: None };
+        (self.taken_by != NONE).then(part)
+    }
+
+    /// A frame of an open-ended answer, with the moment by which the peer must have made room for it. The gate is closed
+    /// until the frame has left.
+    pub(in crate::server) fn frame(
+        &self,
+        taken_by: Option<StdInstant>,
+        protocol: Protocol,
+        gate: &Gate,
+    ) -> (Part, Instant) {
+        let state = &self.state;
+        gate.close();
+        let latest = Instant::now() + state.limits.request_timeout;
+        let deadline = taken_by.map_or(latest, |taken_by| latest.min(taken_by.into()));
+        let taken_by = taken_by.map_or(NONE, |taken_by| state.micros(taken_by.into()));
+        let part = Part { state: Arc::clone(state), taken_by, gate: Some(gate.clone()) };
+        if protocol == Protocol::Http1 {
+            // The connection holds the frame from now on; on HTTP/2 the stream's task does.
+            part.note_written();
+        }
+        (part, deadline)
+    }
+
+    /// The answer's last bytes are on their way to the kernel.
+    pub(in crate::server) fn note_written(&mut self) {
+        self.is_written = true;
+    }
+
+    /// Whether the peer has left so many answers to strangers untaken that it gets no further one.
+    pub(in crate::server) fn is_too_much(&self, delivery: Delivery) -> bool {
+        !delivery.is_known && self.state.untaken.of_strangers() >= MOST_TO_STRANGERS
+    }
+
+    /// On HTTP/2: what the stream's task keeps until it lets go of the answer.
+    pub(in crate::server) fn hand_over(&self) -> Option<HandOver> {
+        self.answered.map(|id| HandOver(Arc::clone(&self.state), id))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let state = &self.state;
+        state.idle.store(state.micros(Instant::now()), Ordering::Release);
+        if let Some(answered) = self.answered {
+            state.untaken.end(answered, self.is_written);
+        }
+        state.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}

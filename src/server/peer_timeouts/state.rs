@@ -1,0 +1,126 @@
+//! What one connection is doing: shared by its stream and its requests.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::untaken::{NONE, UntakenAnswers};
+use crate::server::settings::ListenerSettings;
+use crate::shutdown::Shutdown;
+
+/// What a peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Protocol {
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What one connection is doing, shared by its stream and its requests.
+///
+/// On HTTP/2 requests end in tasks of their own. Each moment is written before the count that makes it matter, so
+/// no reader meets an old moment with a new count.
+#[derive(Debug)]
+pub(in crate::server) struct ConnectionState {
+    pub(super) accepted: Instant,
+    pub(super) limits: ListenerSettings,
+    pub(super) shutdown: Shutdown,
+    /// A head is awaited (the first one) or has begun (later ones). HTTP/2 has only the first.
+    pub(super) reads_head: AtomicBool,
+    /// Requests whose answer hyper does not yet have in full.
+    pub(super) in_flight: AtomicU32,
+    /// The request that began last has a body.
+    pub(super) has_body: AtomicBool,
+    /// The answers that the peer has not taken in full.
+    pub(super) untaken: UntakenAnswers,
+    /// When an exchange last ended, in microseconds since `accepted`.
+    pub(super) idle: AtomicU64,
+    /// A begun head was not finished in time.
+    pub(super) is_late: AtomicBool,
+    /// A head was refused, for whatever reason, and counted.
+    has_refused_head: AtomicBool,
+    /// The last answer that began was to be the connection's last.
+    pub(super) is_leaving: AtomicBool,
+}
+
+impl ConnectionState {
+    pub(in crate::server) fn new(
+        accepted: Instant,
+        limits: ListenerSettings,
+        shutdown: Shutdown,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            accepted,
+            limits,
+            shutdown,
+            reads_head: AtomicBool::new(true),
+            in_flight: AtomicU32::new(0),
+            has_body: AtomicBool::new(false),
+            untaken: UntakenAnswers::new(),
+            idle: AtomicU64::new(0),
+            is_late: AtomicBool::new(false),
+            has_refused_head: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
+        })
+    }
+
+    pub(in crate::server) fn header_timeout(&self) -> Duration {
+        self.limits.header_timeout
+    }
+
+    /// Whether an answer has begun that is to be the connection's last.
+    pub(in crate::server) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire)
+    }
+
+    pub(in crate::server) fn reads_head(&self) -> bool {
+        self.reads_head.load(Ordering::Acquire)
+    }
+
+    pub(in crate::server) fn is_late(&self) -> bool {
+        self.is_late.load(Ordering::Acquire)
+    }
+
+    /// Notes that a head was refused; says whether it is the connection's first.
+    pub(in crate::server) fn refuse_head(&self) -> bool {
+        !self.has_refused_head.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) > 0
+    }
+
+    pub(in crate::server) fn had_body(&self) -> bool {
+        self.has_body.load(Ordering::Acquire)
+    }
+
+    /// When the oldest answer began that is not taken in full.
+    pub(super) fn unread_since(&self) -> Option<Instant> {
+        self.moment(self.untaken.oldest())
+    }
+
+    /// Until when everything must have left that the connection or the kernel may hold.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.moment(self.untaken.due())
+    }
+
+    fn moment(&self, micros: u64) -> Option<Instant> {
+        (micros != NONE).then(|| self.accepted + Duration::from_micros(micros))
+    }
+
+    pub(super) fn idle_since(&self) -> Instant {
+        self.accepted + Duration::from_micros(self.idle.load(Ordering::Acquire))
+    }
+
+    pub(super) fn micros(&self, now: Instant) -> u64 {
+        let micros = now.saturating_duration_since(self.accepted).as_micros();
+        u64::try_from(micros).unwrap_or(NONE - 1)
+    }
+}

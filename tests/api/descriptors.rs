@@ -1,0 +1,110 @@
+//! Out of file descriptors: a shortage of ours is never the provider's failure. Issue 14, item 20.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use balance_gateway::sandbox::Operation;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use crate::harness::{KEY, Reply, eventually, value_of};
+use crate::process::{Gateway, Site, command_with_files, exchange};
+
+/// The most open files: `max_connections` is cut to 152.
+const FILES: usize = 256;
+const PROVIDER: &str = "max_concurrency = 8";
+
+async fn serve(site: &Site) -> Gateway {
+    Gateway::run(command_with_files(FILES, &["serve", "--config", &site.config])).await
+}
+
+/// Connections that send nothing.
+async fn open(address: &str, count: usize) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        streams.push(TcpStream::connect(address).await.unwrap());
+    }
+    streams
+}
+
+/// Opens connections to both ports until the gateway can open no file.
+async fn take_all_files(gateway: &Gateway) -> Vec<TcpStream> {
+    let mut streams = open(&gateway.api, FILES).await;
+    let end = Instant::now() + Duration::from_secs(15);
+    while gateway.open_files() < FILES {
+        streams.extend(open(&gateway.ops, 4).await);
+        assert!(Instant::now() < end, "{} files are open", gateway.open_files());
+        sleep(Duration::from_millis(5)).await;
+    }
+    streams
+}
+
+async fn metric(gateway: &Gateway, series: &str) -> Option<f64> {
+    let page = gateway.get(&gateway.ops, "/metrics").await.ok()?;
+    value_of(&page.body, &format!("balance_gateway_{series}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ops_port_answers_while_callers_hold_every_connection() {
+    let site = Site::with_provider("", PROVIDER).await;
+    let gateway = serve(&site).await;
+    let held = open(&gateway.api, 2 * FILES).await;
+
+    eventually("connections are refused", || async {
+        metric(&gateway, "connections_refused_total{reason=\"limit\"}").await.is_some_and(|count| count > 0.0)
+    })
+    .await;
+
+    for path in ["/livez", "/readyz", "/status"] {
+        assert_eq!(gateway.get(&gateway.ops, path).await.unwrap().status, 200, "{path}");
+    }
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shortage_of_files_is_overloaded_and_blames_neither_the_provider_nor_the_configuration() {
+    let site = Site::with_provider("", PROVIDER).await;
+    let gateway = serve(&site).await;
+    let mut stream = TcpStream::connect(&gateway.api).await.unwrap();
+    let request =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {KEY}\r\n\r\n");
+    exchange(&mut stream, &request("/v1/accounts")).await.unwrap();
+
+    let mut held = take_all_files(&gateway).await;
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        held.extend(take_all_files(&gateway).await);
+        answers.push(exchange(&mut stream, &request("/v1/accounts/treasury/balance")).await.unwrap());
+    }
+    let text = fs::read_to_string(&site.config).unwrap();
+    fs::write(&site.config, text.replace("[accounts.treasury]", "[accounts.reserve]")).unwrap();
+    gateway.signal("HUP");
+    eventually("the reload is postponed", || async { !gateway.lines_of("config_postponed").is_empty() })
+        .await;
+    drop(held);
+
+    for answer in &answers {
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(
+            answer.contains("\"code\":\"overloaded\"") && answer.contains("retry-after: 1\r\n"),
+            "{answer}"
+        );
+    }
+    eventually("the new configuration is in force", || async {
+        metric(&gateway, "config_reloads_total{result=\"ok\"}").await == Some(1.0)
+    })
+    .await;
+    for series in [
+        "config_reloads_total{result=\"rejected\"}",
+        "breaker_state{provider=\"ntxpay-br\"}",
+        "upstream_retries_total{provider=\"ntxpay-br\"}",
+        "upstream_errors_total{provider=\"ntxpay-br\",operation=\"token\",kind=\"connect\"}",
+        "reads_refused_total{provider=\"ntxpay-br\",reason=\"hold\"}",
+    ] {
+        assert_eq!(metric(&gateway, series).await, Some(0.0), "{series}");
+    }
+    let calls = site.provider.calls();
+    let reply: Reply = gateway.get(&gateway.api, "/v1/accounts/reserve/balance").await.unwrap();
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(calls.iter().all(|call| call.operation != Operation::Balance), "{calls:?}");
+}

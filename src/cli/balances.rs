@@ -37,10 +37,9 @@ pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
         return watched.unwrap_or_else(|error| super::failed(&error));
     }
     match super::block_on(ask(&client)) {
-        Ok(Ok(answer)) if answer.is_complete => show(&answer, arguments.json, ""),
         Ok(Ok(answer)) => {
-            show(&answer, arguments.json, "");
-            ExitCode::FAILURE
+            let shown = super::print(&text(&answer, arguments.json));
+            if answer.is_complete { shown } else { ExitCode::FAILURE }
         }
         Ok(Err(error)) => super::failed(&error),
         Err(error) => super::failed(&error),
@@ -67,8 +66,13 @@ async fn watch(client: &Client, is_json: bool) -> ExitCode {
     }
 }
 
+/// Shows one of many answers: JSON on a line of its own.
 fn show(answer: &Answer, is_json: bool, before: &str) -> ExitCode {
-    let is_coloured = std::io::stdout().is_terminal();
-    let text = if is_json { format!("{}\n", answer.body) } else { table::render(answer, is_coloured) };
-    super::print(&format!("{before}{text}"))
+    let end = if is_json { "\n" } else { "" };
+    super::print(&format!("{before}{}{end}", text(answer, is_json)))
+}
+
+/// The JSON of the gateway as it came, or a table.
+fn text(answer: &Answer, is_json: bool) -> String {
+    if is_json { answer.body.clone() } else { table::render(answer, std::io::stdout().is_terminal()) }
 }

@@ -17,8 +17,9 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(super) fn parse(headers: &HeaderMap, not_before: Option<Timestamp>) -> Directives {
     let mut directives = Directives { not_before, ..Directives::default() };
     for line in headers.get_all(CACHE_CONTROL) {
-        let Ok(line) = line.to_str() else { continue };
-        for (name, argument) in members(line, ',') {
+        // Bytes that are no text spoil only the directive that they stand in.
+        let line = String::from_utf8_lossy(line.as_bytes());
+        for (name, argument) in members(&line, ',') {
             let is = |directive: &str| name.eq_ignore_ascii_case(directive);
             let number = argument.as_deref().map(seconds);
             if is("no-cache") {
@@ -40,19 +41,22 @@ pub(super) fn parse(headers: &HeaderMap, not_before: Option<Timestamp>) -> Direc
 
 /// The seconds of the first `wait` of `Prefer`, if readable.
 pub(super) fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
-    let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
-    let preferences = lines.flat_map(|line| members(line, ','));
-    let mut waits = preferences.filter(|(name, _)| name.eq_ignore_ascii_case("wait"));
-    // Parameters of the preference follow a semicolon.
-    let argument = waits.next()?.1?;
-    let number = argument.split(';').next().unwrap_or_default().trim();
-    seconds(number).map(|wait| wait.as_secs())
+    for line in headers.get_all(PREFER) {
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let wait = members(&line, ',').find(|(name, _)| name.eq_ignore_ascii_case("wait"));
+        if let Some((_, argument)) = wait {
+            // Parameters of the preference follow a semicolon.
+            let number = argument.as_deref()?.split(';').next().unwrap_or_default().trim();
+            return seconds(number).map(|wait| wait.as_secs());
+        }
+    }
+    None
 }
 
 /// Reads `?not_before=`: RFC 3339; a space is a `+` that the client did not encode. The last hours of the year 9999,
 /// which clients use for "never", are later than any [`Timestamp`] and become the last one.
 pub(super) fn not_before(text: &str) -> Option<Timestamp> {
-    let text = text.replace(' ', "+");
+    let text = with_nanoseconds(&text.replace(' ', "+"));
     if !is_rfc_3339(&text) {
         return None;
     }
@@ -60,6 +64,14 @@ pub(super) fn not_before(text: &str) -> Option<Timestamp> {
     let is_legal = |rest| format!("9998{rest}").parse::<Timestamp>().is_ok();
     let is_last_year = || text.strip_prefix("9999").is_some_and(is_legal);
     text.parse().ok().or_else(|| is_last_year().then_some(Timestamp::MAX))
+}
+
+/// The text without the digits of its fraction that no [`Timestamp`] holds; RFC 3339 allows any number of them.
+fn with_nanoseconds(text: &str) -> String {
+    let Some((instant, rest)) = text.split_once('.') else { return text.to_owned() };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (fraction, offset) = rest.split_at(digits);
+    format!("{instant}.{}{offset}", &fraction[..digits.min(9)])
 }
 
 /// The shape of a date and a time without fraction and offset.
@@ -82,7 +94,9 @@ fn is_rfc_3339(text: &str) -> bool {
     let has_fraction_digits = offset.len() + 1 < rest.len() || !rest.starts_with('.');
     let is_offset =
         ["Z", "+00:00", "-00:00", "+0000", "-0000"].iter().any(|shape| is_shaped(offset, shape.as_bytes()));
-    is_shaped(instant, INSTANT) && has_fraction_digits && is_offset
+    // An offset has an hour of the day; the parser takes some more.
+    let is_hour = offset.get(1..3).is_none_or(|hour| hour <= "23");
+    is_shaped(instant, INSTANT) && has_fraction_digits && is_offset && is_hour
 }
 
 fn strictest(
@@ -192,6 +206,15 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_no_text_spoil_only_their_own_directive() {
+        let value = http::HeaderValue::from_bytes(b"x=\xff\xe9, no-cache, max-age=\xff, wait=3").unwrap();
+        let headers = HeaderMap::from_iter([(CACHE_CONTROL, value.clone()), (PREFER, value)]);
+
+        let expected = Directives { max_age: Some(Duration::ZERO), ..Directives::default() };
+        assert_eq!((parse(&headers, None), prefer_wait(&headers)), (expected, Some(3)));
+    }
+
+    #[test]
     fn the_first_wait_counts() {
         for (lines, expected) in [
             (&[][..], None),
@@ -220,7 +243,13 @@ mod tests {
         for text in ["2026-11-21T07:00:00+0000", "2026-11-21T09:00:00+0200", "2026-11-21T09:00:00 0200"] {
             assert_eq!(not_before(text), Some(instant), "{text}");
         }
-        for text in ["2026-11-21T07:00:00.000Z", "2026-11-21t07:00:00z", "2026-11-21T03:00:00.0-04:00"] {
+        for text in [
+            "2026-11-21T07:00:00.000Z",
+            "2026-11-21T07:00:00.0000000009999Z",
+            "2026-11-21t07:00:00z",
+            "2026-11-21T03:00:00.0-04:00",
+            "2026-11-22T06:59:00+23:59",
+        ] {
             assert_eq!(not_before(text), Some(instant), "{text}");
         }
         for text in [
@@ -237,6 +266,8 @@ mod tests {
             "2026-13-21T07:00:00Z",
             "２026-11-21T07:00:00Z",
             "2026-11-21T07:00:00+000",
+            "2026-11-22T07:00:00+24:00",
+            "2026-11-22T07:00:00-2400",
             "9999-13-31T23:59:59Z",
             "9999-12-32T23:59:59+0000",
             "9999-12-31T23:59:59+99:99",

@@ -169,6 +169,9 @@ fn failure(error: UpstreamError) -> (Code, Cow<'static, str>) {
         UpstreamError::Throttled(_) | UpstreamError::Unavailable(_) => {
             (Code::ProviderBusy, "the provider asked us to slow down".into())
         }
+        UpstreamError::Status(200..=299) => {
+            (Code::ProviderError, "the provider's answer says that it failed".into())
+        }
         UpstreamError::Status(status) => {
             (Code::ProviderError, format!("the provider's status was {status}").into())
         }

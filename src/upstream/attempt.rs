@@ -20,8 +20,8 @@ use crate::providers::Authorisation;
 
 /// A provider whose parts do not add up is logged this often per account.
 const MISMATCH_LOG_INTERVAL: Duration = Duration::from_hours(1);
-/// Before each further attempt with a new token that the provider does not accept yet.
-const SETTLING_PAUSES: [Duration; 3] =
+/// When a new token that the provider does not accept yet is tried again, from its first refusal on.
+const FURTHER_ATTEMPTS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 impl Upstream {
@@ -90,13 +90,14 @@ impl Upstream {
     ) -> Result<Sent, Stop> {
         let turn = timeout_at(terms.deadline.into(), self.tokens.asking.lock()).await;
         let Ok(_turn) = turn else { return attempt.map_err(Stop::of_new_token) };
-        for pause in SETTLING_PAUSES {
+        let refused_at = self.provider.now().monotonic;
+        for after in FURTHER_ATTEMPTS {
             self.not_held()?;
             if token.was_accepted() {
                 return self.noted_attempt(balance, token, terms).await;
             }
-            let resumes_at = self.provider.now().monotonic + pause;
-            if resumes_at + self.provider.settings.client.connect_timeout > terms.deadline {
+            let resumes_at = refused_at + after;
+            if resumes_at >= terms.deadline {
                 break;
             }
             sleep_until(resumes_at.into()).await;

@@ -50,7 +50,7 @@ async fn json_is_printed_unchanged_and_the_key_may_come_from_the_environment() {
     let output = tokio::task::spawn_blocking(move || asking.output().unwrap()).await.unwrap();
 
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), body + "\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), body);
 }
 
 #[tokio::test]

@@ -216,6 +216,17 @@ async fn a_new_token_that_stays_refused_is_a_problem_that_is_held_for_a_second()
 }
 
 #[tokio::test]
+async fn a_new_token_that_is_accepted_after_two_seconds_costs_no_request() {
+    let gateway = Harness::start(Setup::default()).await;
+    gateway.provider(KIND).queue(Fault::on_balance(FaultKind::RefuseToken { status: 401 }).times(3));
+
+    let served = gateway.balance(KIND).await;
+
+    assert_eq!(served.status, 200, "{served:?}");
+    assert_eq!(gateway.provider(KIND).calls().len(), 5, "one token, and four attempts with it");
+}
+
+#[tokio::test]
 async fn a_token_from_outside_or_a_key_that_is_refused_is_not_tried_again() {
     let gateway = Harness::start(Setup { has_static_tokens: true, ..Setup::default() }).await;
     for kind in Kind::ALL {

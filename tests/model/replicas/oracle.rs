@@ -141,7 +141,7 @@ impl Oracle<'_> {
             What::Replied { call, brought } => {
                 let request = &mut self.requests[*call];
                 (request.replied, request.brought) = (Some(self.now), brought.clone().ok());
-                self.breaker.note(self.now, brought.as_ref().err().copied());
+                self.breaker.note(self.now, request.at, brought.as_ref().err().copied());
                 Ok(())
             }
             What::Ended { read, number, error } => self.finish(*read, *number, *error),

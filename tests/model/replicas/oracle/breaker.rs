@@ -15,19 +15,30 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Notes how an attempt ended. What says nothing of the provider leaves the row as it is.
-    pub(super) fn note(&mut self, now: Ms, error: Option<UpstreamError>) {
-        match error {
-            Some(UpstreamError::Status(500..)) => {
-                self.row += 1;
-                // While it is open, later failures change nothing; a failed probe opens it again.
-                let is_probe = self.opened.is_some_and(|opened| now >= opened + cooldown());
-                if self.row == BREAKER.failures || is_probe {
-                    self.opened = Some(now);
-                }
+    /// Notes how an attempt ended that was sent then. Only a balance ends the row.
+    pub(super) fn note(&mut self, now: Ms, sent: Ms, error: Option<UpstreamError>) {
+        if let Some(opened) = self.opened {
+            // What was sent before it opened says nothing of now.
+            if sent >= opened + cooldown() {
+                self.end_probe(now, error);
             }
+            return;
+        }
+        match error {
+            Some(UpstreamError::Status(500..)) => self.row += 1,
+            None => self.row = 0,
+            Some(_) => {}
+        }
+        if self.row >= BREAKER.failures {
+            self.opened = Some(now);
+        }
+    }
+
+    fn end_probe(&mut self, now: Ms, error: Option<UpstreamError>) {
+        match error {
+            Some(UpstreamError::Status(500..)) => self.opened = Some(now),
             Some(UpstreamError::Unreachable(_) | UpstreamError::Timeout | UpstreamError::Defect) => {}
-            Some(_) | None => (self.row, self.opened) = (0, None),
+            Some(_) | None => *self = Self::default(),
         }
     }
 

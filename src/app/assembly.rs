@@ -129,10 +129,18 @@ fn upstream_settings(
     shared: Option<&Arc<Shared>>,
 ) -> Option<UpstreamSettings> {
     let settings = &account.settings;
-    let in_store = |shared: &Arc<Shared>| shared.account(&settings.name, &settings.balance_keys());
+    let provider = providers.get(&settings.provider)?;
+    let in_store = |shared: &Arc<Shared>| {
+        let (name, keys) = (&settings.name, settings.balance_keys());
+        if provider.answers_all_balances() {
+            shared.account_read_together(name, &keys)
+        } else {
+            shared.account(name, &keys)
+        }
+    };
     Some(UpstreamSettings {
         account: settings.name.clone(),
-        provider: Arc::clone(providers.get(&settings.provider)?),
+        provider: Arc::clone(provider),
         credential: account.credential.clone(),
         selectors: settings.balances.iter().map(|balance| balance.selector.clone()).collect(),
         max_age: settings.limits.max_age,

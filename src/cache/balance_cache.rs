@@ -114,7 +114,8 @@ impl BalanceCache {
                 return Op::Nop;
             }
             let priority = Priority::Background;
-            let answer = Answer { priority, sent_at, turn: None, is_elsewhere: false, result: Ok(snapshot) };
+            let turn = snapshot.turn();
+            let answer = Answer { priority, sent_at, turn, is_elsewhere: false, result: Ok(snapshot) };
             let entry = Entry::after(before.as_deref(), answer, None, clock());
             listeners.stored(&key, &entry);
             Op::Put(Arc::new(entry))

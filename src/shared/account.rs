@@ -20,6 +20,8 @@ pub struct SharedAccount {
     pub(super) state_key: String,
     pub(super) calls_key: String,
     pub(super) balances: Vec<Arc<SharedBalance>>,
+    /// The common order of all reads, where one read brings every balance. Replicas whose balances differ have others.
+    common_order: Option<String>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -28,7 +30,7 @@ impl SharedAccount {
     pub(super) fn new(
         tier: &Arc<Tier>,
         account: &str,
-        balances: &[BalanceKey],
+        (balances, reads_together): (&[BalanceKey], bool),
         before: Option<&Self>,
     ) -> Self {
         let tag = tier.keyring.name("account", &[account.as_bytes()]);
@@ -42,17 +44,41 @@ impl SharedAccount {
             let (snapshot_key, seal) = (key(&name), tier.keyring.seal(balance, key(&name)));
             Arc::new(SharedBalance::new(*balance, name, snapshot_key, seal))
         };
+        let balances: Vec<_> = balances.iter().map(balance).collect();
+        let names: Vec<_> = balances.iter().map(|balance| balance.name.as_bytes()).collect();
+        let common_order = reads_together.then(|| tier.keyring.name("order", &names));
         Self {
             tier: Arc::clone(tier),
             state_key: key("state"),
             calls_key: key("calls"),
-            balances: balances.iter().map(balance).collect(),
+            balances,
+            common_order,
             known: before.map_or_else(Arc::default, |before| Arc::clone(&before.known)),
         }
     }
 
-    pub(super) fn has_balances(&self, keys: &[BalanceKey]) -> bool {
-        self.balances.iter().map(|balance| &balance.key).eq(keys)
+    pub(super) fn has_balances(&self, keys: &[BalanceKey], reads_together: bool) -> bool {
+        self.common_order.is_some() == reads_together
+            && self.balances.iter().map(|balance| &balance.key).eq(keys)
+    }
+
+    /// The name of the order in which the store counts the reads of a balance.
+    pub(super) fn order(&self, index: usize) -> &str {
+        self.common_order.as_deref().unwrap_or(&self.balances[index].name)
+    }
+
+    /// The balances whose waiters a read of this balance wakes.
+    pub(super) fn woken(&self, index: usize) -> Vec<&str> {
+        let is_woken = |at: &usize| self.common_order.is_some() || *at == index;
+        let woken = self.balances.iter().enumerate().filter(|(at, _)| is_woken(at));
+        woken.map(|(_, balance)| balance.name.as_str()).collect()
+    }
+
+    /// The highest number that was seen in the order of a balance.
+    pub(super) fn highest(&self, index: usize) -> u64 {
+        let is_counted = |at: &usize| self.common_order.is_some() || *at == index;
+        let counted = self.balances.iter().enumerate().filter(|(at, _)| is_counted(at));
+        counted.map(|(_, balance)| balance.note_number(0)).max().unwrap_or(0)
     }
 
     /// Whether the store is asked at all now.

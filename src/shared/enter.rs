@@ -50,6 +50,7 @@ struct EnterAsk<'a> {
     #[serde(flatten)]
     take: TakeAsk,
     balance: &'a str,
+    order: &'a str,
     above: u64,
     since: u64,
     max_age: u64,
@@ -189,10 +190,10 @@ impl SharedAccount {
         take: TakeAsk,
         lease: &'a str,
     ) -> EnterAsk<'a> {
-        let balance = &self.balances[entry.balance];
         EnterAsk {
             take,
-            balance: &balance.name,
+            balance: &self.balances[entry.balance].name,
+            order: self.order(entry.balance),
             above: ticket.above,
             since: ticket.since.as_micros(),
             max_age: micros(entry.max_age.get()),
@@ -202,7 +203,7 @@ impl SharedAccount {
             may_read: entry.may_read,
             credential: entry.credential,
             longest_hold: micros(LONGEST_HOLD),
-            highest: balance.note_number(0),
+            highest: self.highest(entry.balance),
         }
     }
 

@@ -78,13 +78,34 @@ impl Shared {
     /// An account in the store, with its balances in the order in which reads count them. Counted calls stay with its
     /// name, whatever balances it has.
     #[must_use]
-    pub fn account(self: &Arc<Self>, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
+    pub fn account(&self, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
+        self.account_in(name, balances, false)
+    }
+
+    /// As [`Self::account`], where one read brings every balance: the store orders the reads of all as one.
+    #[must_use]
+    pub fn account_read_together(&self, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
+        self.account_in(name, balances, true)
+    }
+
+    fn account_in(
+        &self,
+        name: &AccountName,
+        balances: &[BalanceKey],
+        reads_together: bool,
+    ) -> Arc<SharedAccount> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let before = accounts.get(name).and_then(Weak::upgrade);
-        if let Some(account) = before.as_ref().filter(|account| account.has_balances(balances)) {
+        let is_same = |account: &&Arc<SharedAccount>| account.has_balances(balances, reads_together);
+        if let Some(account) = before.as_ref().filter(is_same) {
             return Arc::clone(account);
         }
-        let account = Arc::new(SharedAccount::new(&self.tier, name.as_str(), balances, before.as_deref()));
+        let account = Arc::new(SharedAccount::new(
+            &self.tier,
+            name.as_str(),
+            (balances, reads_together),
+            before.as_deref(),
+        ));
         accounts.insert(name.clone(), Arc::downgrade(&account));
         let mut names = self.balances.write().unwrap_or_else(PoisonError::into_inner);
         let mut keys = self.places.write().unwrap_or_else(PoisonError::into_inner);

@@ -30,7 +30,9 @@ pub(super) struct Lease {
 
 #[derive(Serialize)]
 struct PublishAsk<'a> {
-    balance: &'a str,
+    balances: Vec<&'a str>,
+    order: &'a str,
+    waiting: Vec<&'a str>,
     lease: &'a str,
     turn: u64,
     instant: u64,
@@ -97,22 +99,33 @@ impl Lease {
         Turn { number: self.number, instant }
     }
 
-    /// Ends it with the snapshot that it brought, behind whoever reads. One without a turn was read while the store was
-    /// away, so nobody can tell its age: it is not published.
-    pub(super) fn publish(mut self, snapshot: &Snapshot, max_age: MaxAge) {
-        let balance = Arc::clone(&self.account.balances[self.balance]);
-        let sealed =
-            snapshot.turn().and_then(|turn| Some((turn, balance.seal.close(snapshot.body(), turn)?)));
-        let Some((turn, sealed)) = sealed else { return };
+    /// Ends it in the background with the snapshots that it brought, its own first. Without a turn a snapshot was read
+    /// while the store was unavailable, so its age is unknown: it is not published.
+    pub(super) fn publish(mut self, snapshot: &Snapshot, others: &[(usize, Arc<Snapshot>)], max_age: MaxAge) {
+        let Some(turn) = snapshot.turn() else { return };
+        let seal = |index: usize, snapshot: &Snapshot| {
+            let sealed = self.account.balances[index].seal.close(snapshot.body(), turn)?;
+            Some((index, sealed))
+        };
+        let Some(own) = seal(self.balance, snapshot) else { return };
+        let others = others.iter().filter(|(_, other)| other.turn() == Some(turn));
+        let others = others.filter_map(|(index, other)| seal(*index, other));
+        let (indexes, sealed): (Vec<usize>, Vec<_>) = std::iter::once(own).chain(others).unzip();
         self.end();
-        balance.note_snapshot(turn.number);
+        for index in &indexes {
+            self.account.balances[*index].note_snapshot(turn.number);
+        }
+        let index = self.balance;
         let (account, token, credential) =
             (Arc::clone(&self.account), self.token.clone(), self.credential.clone());
         let epoch = self.epoch.clone();
         let tier = Arc::clone(&account.tier);
         tier.behind(async move {
+            let balances: Vec<_> = indexes.iter().map(|index| &account.balances[*index]).collect();
             let ask = PublishAsk {
-                balance: &balance.name,
+                balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
+                order: account.order(index),
+                waiting: account.woken(index),
                 lease: &token,
                 turn: turn.number,
                 instant: turn.instant.as_micros(),
@@ -121,9 +134,10 @@ impl Lease {
                 channel: &account.tier.channel,
                 credential: &credential,
             };
-            let keys = [account.state_key.as_str(), &account.calls_key, &balance.snapshot_key];
+            let mut keys = account.keys().to_vec();
+            keys.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
             let store = account.store();
-            let answered = store.run_with(Action::Publish, &keys, &ask, &sealed, &mut store.wait()).await;
+            let answered = store.run_with(Action::Publish, &keys, &ask, sealed, &mut store.wait()).await;
             // Waiters whom no message reaches wait until the lease's deadline.
             let _ = account.checked(answered, None);
         });
@@ -143,13 +157,15 @@ impl Lease {
         self.end();
         let (account, number) = (Arc::clone(&self.account), self.number);
         let (token, credential) = (self.token.clone(), self.credential.clone());
-        let (balance, failure) = (Arc::clone(&account.balances[self.balance]), failure.to_owned());
+        let (index, failure) = (self.balance, failure.to_owned());
         let tier = Arc::clone(&account.tier);
         tier.behind(async move {
             let scope = hold.map_or("", |hold| hold.scope.as_str());
             let [first, most] = hold.map_or([0, 0], |hold| [micros(hold.first), micros(hold.most)]);
             let ask = FailAsk {
-                balance: &balance.name,
+                balance: &account.balances[index].name,
+                order: account.order(index),
+                waiting: account.woken(index),
                 lease: &token,
                 turn: number,
                 failure: &failure,
@@ -185,7 +201,9 @@ impl SharedAccount {
             let Some(sealed) = balance.seal.close(snapshot.body(), turn) else { return };
             let epoch = account.known().epoch.clone();
             let ask = PublishAsk {
-                balance: &balance.name,
+                balances: vec![&balance.name],
+                order: account.order(index),
+                waiting: Vec::new(),
                 lease: "",
                 turn: turn.number,
                 instant: turn.instant.as_micros(),
@@ -196,15 +214,21 @@ impl SharedAccount {
             };
             let keys = [account.state_key.as_str(), &account.calls_key, &balance.snapshot_key];
             let store = account.store();
-            let answered = store.run_with(Action::Publish, &keys, &ask, &sealed, &mut store.wait()).await;
+            let answered =
+                store.run_with(Action::Publish, &keys, &ask, vec![sealed], &mut store.wait()).await;
             let _ = account.checked(answered, None);
         });
     }
 
     /// A lease of this account that has not ended.
     pub(super) fn live_lease(&self, balance: usize, number: u64) -> LiveLease {
-        let keys = self.keys().map(str::to_owned);
-        LiveLease { keys, balance: self.balances[balance].name.clone(), number }
+        LiveLease {
+            keys: self.keys().map(str::to_owned),
+            balance: self.balances[balance].name.clone(),
+            order: self.order(balance).to_owned(),
+            waiting: self.woken(balance).into_iter().map(str::to_owned).collect(),
+            number,
+        }
     }
 }
 

@@ -11,6 +11,10 @@ pub(super) struct LiveLease {
     pub(super) keys: [String; 2],
     /// The balance's name in the store.
     pub(super) balance: String,
+    /// The order in which the store counts its reads.
+    pub(super) order: String,
+    /// The balances whose waiters are told of the end.
+    pub(super) waiting: Vec<String>,
     /// 0 where the store's answer is unknown.
     pub(super) number: u64,
 }
@@ -19,6 +23,8 @@ pub(super) struct LiveLease {
 #[derive(Serialize)]
 pub(super) struct FailAsk<'a> {
     pub(super) balance: &'a str,
+    pub(super) order: &'a str,
+    pub(super) waiting: Vec<&'a str>,
     pub(super) lease: &'a str,
     pub(super) turn: u64,
     pub(super) failure: &'a str,
@@ -33,9 +39,11 @@ pub(super) struct FailAsk<'a> {
 impl LiveLease {
     /// Gives it up.
     pub(super) async fn give_up(&self, store: &Store, channel: &str, token: &str) {
-        let Self { keys: [state, calls], balance, number } = self;
+        let Self { keys: [state, calls], balance, order, waiting, number } = self;
         let ask = FailAsk {
             balance,
+            order,
+            waiting: waiting.iter().map(String::as_str).collect(),
             lease: token,
             turn: *number,
             failure: "",

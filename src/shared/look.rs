@@ -18,6 +18,7 @@ const MOST_DIFFERENCE: Duration = Duration::from_secs(1);
 #[derive(Serialize)]
 struct LookAsk<'a> {
     balance: &'a str,
+    order: &'a str,
     wants_snapshot: bool,
 }
 
@@ -33,7 +34,8 @@ impl SharedAccount {
     pub(super) async fn ticket(&self, index: usize, max_age: MaxAge) -> Option<Standing> {
         let looked = self.look(index).await.ok()?;
         // A store that has lost something does not know the highest number.
-        let last = self.balances[index].note_number(looked.last);
+        self.balances[index].note_number(looked.last);
+        let last = self.highest(index);
         let is_believed = self.is_clock_trusted(max_age);
         Some(Standing { last, now: looked.now, is_believed })
     }
@@ -41,7 +43,10 @@ impl SharedAccount {
     pub(super) async fn look(&self, index: usize) -> Result<Looked, StoreError> {
         let balance = &self.balances[index];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let (store, ask) = (self.store(), LookAsk { balance: &balance.name, wants_snapshot: false });
+        let (store, ask) = (
+            self.store(),
+            LookAsk { balance: &balance.name, order: self.order(index), wants_snapshot: false },
+        );
         let answered = store.run(Action::Look, &keys, &ask, &mut store.wait()).await;
         let answer = self.checked(answered, None)?.answer;
         Ok(Looked { last: answer.number(0)?, mark: answer.number(1)?, now: answer.now })
@@ -67,7 +72,7 @@ impl SharedAccount {
     ) -> Result<Arc<Snapshot>, StoreError> {
         let balance = &self.balances[place];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let ask = LookAsk { balance: &balance.name, wants_snapshot: true };
+        let ask = LookAsk { balance: &balance.name, order: self.order(place), wants_snapshot: true };
         let answered = self.store().run(Action::Look, &keys, &ask, wait).await;
         let answered = self.checked(answered, Some(place))?;
         let answer = &answered.answer;

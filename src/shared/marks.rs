@@ -19,6 +19,7 @@ struct InvalidateAsk<'a> {
     channel: &'a str,
     life: u64,
     balances: Vec<&'a str>,
+    orders: Vec<&'a str>,
     highest: Vec<u64>,
 }
 
@@ -70,7 +71,8 @@ impl SharedAccount {
             channel: &self.tier.channel,
             life: LIFE,
             balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
-            highest: balances.iter().map(|balance| balance.note_number(0)).collect(),
+            orders: indexes.iter().map(|index| self.order(*index)).collect(),
+            highest: indexes.iter().map(|index| self.highest(*index)).collect(),
         };
         let mut keys = vec![self.state_key.as_str()];
         keys.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));

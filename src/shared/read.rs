@@ -8,7 +8,7 @@ use super::calls::{Allowance, Unit};
 use super::enter::{Entered, Entry};
 use super::lease::{Lease, SharedHold};
 use super::store::StoreWait;
-use crate::domain::{Answer, Failure, MaxAge, Priority, Ticket, Turn, UpstreamError};
+use crate::domain::{Answer, Failure, MaxAge, Priority, Snapshot, Ticket, Turn, UpstreamError};
 
 /// The read that runs, the one that is joined or begun after it, and one more whose holder died.
 const MOST_ROUNDS: u32 = 4;
@@ -42,6 +42,8 @@ pub trait Reader: Sync {
 pub struct Outcome {
     /// For this replica.
     pub answer: Answer,
+    /// The other balances that the answer held, by their place in the account.
+    pub others: Vec<(usize, Arc<Snapshot>)>,
     /// For every replica, where the provider has said so.
     pub hold: Option<SharedHold>,
     /// The first call, if it never left.
@@ -132,13 +134,13 @@ impl SharedAccount {
     ) -> Answer {
         let turn = lease.turn();
         let Some(first) = lease.unit.take() else { return reader.read_alone().await };
-        let Outcome { answer, hold, unused } = reader.read(lease.number, first, wait).await;
+        let Outcome { answer, others, hold, unused } = reader.read(lease.number, first, wait).await;
         if let Some(unused) = unused {
             self.ended(unused, Duration::ZERO);
         }
         let result = match answer.result {
             Ok(snapshot) => {
-                lease.publish(&snapshot, max_age);
+                lease.publish(&snapshot, &others, max_age);
                 Ok(snapshot)
             }
             Err(failure) => {
@@ -163,7 +165,7 @@ fn elsewhere(
     priority: Priority,
     sent_at: Instant,
     turn: Option<Turn>,
-    result: Result<Arc<crate::domain::Snapshot>, Failure>,
+    result: Result<Arc<Snapshot>, Failure>,
 ) -> Answer {
     Answer { priority, sent_at, turn, is_elsewhere: true, result }
 }

@@ -123,7 +123,7 @@ impl Store {
         ask: &impl Serialize,
         wait: &mut StoreWait,
     ) -> Result<Answered, StoreError> {
-        self.run_with(action, keys, ask, &[], wait).await
+        self.run_with(action, keys, ask, Vec::new(), wait).await
     }
 
     /// Likewise, with bytes that the packed argument cannot hold.
@@ -132,7 +132,7 @@ impl Store {
         action: Action,
         keys: &[&str],
         ask: &impl Serialize,
-        bytes: &[u8],
+        bytes: Vec<Vec<u8>>,
         wait: &mut StoreWait,
     ) -> Result<Answered, StoreError> {
         let generation = self.generation();
@@ -148,7 +148,8 @@ impl Store {
             StoreError(SharedError::Timeout)
         })?;
         // Texts and numbers serialise without failing.
-        let arguments = [serde_json::to_vec(ask).unwrap_or_default(), bytes.to_vec()];
+        let mut arguments = vec![serde_json::to_vec(ask).unwrap_or_default()];
+        arguments.extend(bytes);
         let running = commands.run(self.scripts.of(action), keys, &arguments);
         let sent = (self.clock)();
         let (result, is_away) = match tokio::time::timeout(longest, running).await {

@@ -164,7 +164,11 @@ impl Upstream {
                     problem: "older than max_age",
                 }));
             }
-            self.note_whole(&answer.body, sent.at, age, terms);
+            let turn = terms
+                .number
+                .zip(sent.instant)
+                .map(|(number, instant)| Turn { number, instant: instant.earlier_by(age) });
+            self.note_whole(&answer.body, sent.at, age, turn);
             let reading =
                 settings.adapter.parse(&answer.body, &balance.selector).map_err(|error| match error {
                     BodyError::Invalid(error) => UpstreamError::Invalid(error),
@@ -186,26 +190,22 @@ impl Upstream {
             self.note_oddities(&reading);
             let (name, r#type) = (&settings.name, balance.selector.r#type.as_ref());
             let snapshot = Snapshot::new(&self.account, name, r#type, sent.at.earlier_by(age), reading);
-            let turn = terms
-                .number
-                .zip(sent.instant)
-                .map(|(number, instant)| Turn { number, instant: instant.earlier_by(age) });
             Ok((snapshot.with_turn(turn), sent.at.monotonic))
         };
         self.provider.attempt(call, understand).await
     }
 
     /// Where one answer holds every balance: notes what it says of each. One that it does not hold fails alone.
-    fn note_whole(&self, body: &[u8], sent_at: Moment, age: Duration, terms: &Terms) {
-        // What the shared store orders is ordered balance by balance.
-        let Some(whole) = self.whole.as_ref().filter(|_| terms.number.is_none()) else { return };
+    fn note_whole(&self, body: &[u8], sent_at: Moment, age: Duration, turn: Option<Turn>) {
+        let Some(whole) = &self.whole else { return };
         let (settings, now) = (&self.provider.settings, self.provider.now().monotonic);
         let read = |balance: &Balance| match settings.adapter.parse(body, &balance.selector) {
             Ok(reading) => {
                 balance.holds.end(sent_at.monotonic);
                 let r#type = balance.selector.r#type.as_ref();
                 let requested_at = sent_at.earlier_by(age);
-                Ok(Arc::new(Snapshot::new(&self.account, &settings.name, r#type, requested_at, reading)))
+                let snapshot = Snapshot::new(&self.account, &settings.name, r#type, requested_at, reading);
+                Ok(Arc::new(snapshot.with_turn(turn)))
             }
             Err(error) => {
                 let error = match error {

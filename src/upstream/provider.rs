@@ -223,6 +223,12 @@ impl UpstreamProvider {
         }
     }
 
+    /// Whether one answer holds every balance of an account.
+    #[must_use]
+    pub fn answers_all_balances(&self) -> bool {
+        self.settings.adapter.answers_all_balances()
+    }
+
     /// Its configured name.
     #[must_use]
     pub fn name(&self) -> &ProviderName {

@@ -89,7 +89,9 @@ impl Reader for Asking<'_> {
         };
         let (answer, stop) = self.upstream.read_on(&self.upstream.balances[self.index], &terms).await;
         let unused = terms.first.into_inner().ok().flatten();
-        Outcome { answer, hold: stop.and_then(|stop| shared_hold(&stop)), unused }
+        let others = self.upstream.whole.as_ref().map(|whole| whole.others(self.index, &answer));
+        let hold = stop.and_then(|stop| shared_hold(&stop, self.upstream.whole.is_some()));
+        Outcome { answer, others: others.unwrap_or_default(), hold, unused }
     }
 
     async fn read_alone(&self) -> Answer {
@@ -102,7 +104,7 @@ fn cloned(secrets: Vec<&SecretString>) -> Vec<SecretString> {
 }
 
 /// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.
-fn shared_hold(stop: &Stop) -> Option<SharedHold> {
+fn shared_hold(stop: &Stop, reads_together: bool) -> Option<SharedHold> {
     let scope = match stop.error {
         UpstreamError::Unreachable(_)
         | UpstreamError::Timeout
@@ -117,11 +119,9 @@ fn shared_hold(stop: &Stop) -> Option<SharedHold> {
         | UpstreamError::Status(_)
         | UpstreamError::Invalid(_)
         | UpstreamError::TooLarge => {
-            if stop.concerns_account() {
-                HoldScope::Account
-            } else {
-                HoldScope::Balance
-            }
+            // Where one answer holds every balance, none came for any of them; an invalid one may hold the others.
+            let is_for_all = reads_together && !matches!(stop.error, UpstreamError::Invalid(_));
+            if stop.concerns_account() || is_for_all { HoldScope::Account } else { HoldScope::Balance }
         }
     };
     let (first, most) = match stop.hold {

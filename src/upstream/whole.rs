@@ -90,12 +90,26 @@ impl WholeAnswers {
 
     /// The other balances that an answer brought, once.
     pub(super) fn pass_on(&self, index: usize, answer: &Answer) -> Vec<(usize, Arc<Snapshot>)> {
-        let last = locked(&self.last).clone();
-        let Some(last) = last.filter(|last| last.sent_at == answer.sent_at) else { return Vec::new() };
-        if last.was_passed_on.swap(true, Ordering::Relaxed) {
-            return Vec::new();
+        match self.of(answer) {
+            Some(last) if !last.was_passed_on.swap(true, Ordering::Relaxed) => last.others(index),
+            _ => Vec::new(),
         }
-        let others = last.balances.iter().enumerate().filter(|(other, _)| *other != index);
+    }
+
+    /// The other balances that an answer brought.
+    pub(super) fn others(&self, index: usize, answer: &Answer) -> Vec<(usize, Arc<Snapshot>)> {
+        self.of(answer).map(|last| last.others(index)).unwrap_or_default()
+    }
+
+    /// The noted answer, if it is this one.
+    fn of(&self, answer: &Answer) -> Option<Arc<WholeAnswer>> {
+        locked(&self.last).clone().filter(|last| last.sent_at == answer.sent_at)
+    }
+}
+
+impl WholeAnswer {
+    fn others(&self, index: usize) -> Vec<(usize, Arc<Snapshot>)> {
+        let others = self.balances.iter().enumerate().filter(|(other, _)| *other != index);
         others.filter_map(|(other, balance)| Some((other, Arc::clone(balance.as_ref().ok()?)))).collect()
     }
 }

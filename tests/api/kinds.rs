@@ -56,7 +56,7 @@ impl Site {
         Gateway::start(&["serve", "--config", &self.config]).await
     }
 
-    fn calls(&self, operation: Operation) -> Vec<Call> {
+    pub(crate) fn calls(&self, operation: Operation) -> Vec<Call> {
         self.provider.calls().into_iter().filter(|call| call.operation == operation).collect()
     }
 
@@ -66,7 +66,7 @@ impl Site {
         fs::rename(written, self.folder.0.join(name)).unwrap();
     }
 
-    fn rewrite(&self, from: &str, to: &str) {
+    pub(crate) fn rewrite(&self, from: &str, to: &str) {
         let text = fs::read_to_string(&self.config).unwrap();
         assert!(text.contains(from), "{from}");
         self.replace("gateway.toml", &text.replace(from, to));
@@ -636,7 +636,7 @@ const WHOLE_KIND: &str = "path = \"/b\"\nsecrets = [\"key\"]\nheaders = { x-key 
      rows = \"/rows\"\ncurrency = { at = \"/currency\" }\nunits = \"major\"\navailable = \"/amount\"\n";
 const WHOLE_BODY: &str = r#"{"rows":[{"currency":"USD","amount":1.01},{"currency":"BRL","amount":48734.91},{"currency":"EUR","amount":2.02}]}"#;
 
-async fn whole_site(currencies: &str) -> Site {
+pub(crate) async fn whole_site(currencies: &str) -> Site {
     let account = format!("{ONE_SECRET}\nbalances = [{currencies}]");
     let example = "currency = \"BRL\"\navailable = \"48734.91\"";
     let site = Site::new(WHOLE_KIND, WHOLE_BODY, example, &account).await;
@@ -645,7 +645,7 @@ async fn whole_site(currencies: &str) -> Site {
     site
 }
 
-const THREE: &str = "{ currency = \"BRL\" }, { currency = \"USD\" }, { currency = \"EUR\" }";
+pub(crate) const THREE: &str = "{ currency = \"BRL\" }, { currency = \"USD\" }, { currency = \"EUR\" }";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_answer_fills_every_balance_of_the_account() {

@@ -19,4 +19,5 @@ mod redis;
 mod rolling;
 mod rotation;
 mod tampering;
+mod together;
 mod topologies;

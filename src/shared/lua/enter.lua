@@ -2,8 +2,9 @@
 -- KEYS: 1 the account's state, 2 its calls, 3 the balance's snapshot.
 -- Asked, besides what `take` and `trusted_epoch` need: balance, above, since, max_age, joined (the read that was waited
 -- for), expired (the lease that is over), lease (to take), may_read, epoch (as known), credential, longest_hold,
--- highest (the highest turn that the replica knows).
-local balance = ask.balance
+-- highest (the highest turn that the replica knows), order (the balance, or another name where
+-- one read brings every balance).
+local balance, order = ask.balance, ask.order
 local oddity = ''
 
 local mark = number(redis.call('HGET', state, 'm' .. balance), latest)
@@ -29,7 +30,7 @@ if ask.joined > 0 then
   end
 end
 
-local lease = redis.call('HGET', state, 'l' .. balance)
+local lease = redis.call('HGET', state, 'l' .. order)
 if lease then
   local turn, granted, token = string.match(lease, '^(%d+) (%d+) (%x+)$')
   if token and token ~= ask.expired and number(granted, now) > 0 and number(turn, latest) > 0 then
@@ -58,7 +59,7 @@ if known ~= ask.epoch and ask.own > 0 then
   return answer('epoch', oddity, known)
 end
 
-local last = number(redis.call('HGET', state, 'n' .. balance), latest)
+local last = number(redis.call('HGET', state, 'n' .. order), latest)
 local wait, count = take(began)
 keep()
 if wait then
@@ -67,5 +68,10 @@ end
 -- Above every turn that anybody knows, also where the store has lost it or its clock was set back.
 local turn = math.max(last, above, number(ask.highest, latest)) + 1
 turn = math.max(turn, now)
-redis.call('HSET', state, 'n' .. balance, text(turn), 'l' .. balance, text(turn) .. ' ' .. text(now) .. ' ' .. ask.lease)
+-- Balances of a common order may have had another one: a mark must be above the turns of both.
+if order ~= balance then
+  local highest = number(redis.call('HGET', state, 'common'), latest)
+  redis.call('HSET', state, 'common', text(math.max(highest, turn)))
+end
+redis.call('HSET', state, 'n' .. order, text(turn), 'l' .. order, text(turn) .. ' ' .. text(now) .. ' ' .. ask.lease)
 return answer('granted', oddity, text(turn), text(count), known)

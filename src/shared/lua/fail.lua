@@ -1,7 +1,8 @@
 -- A read has failed, or was given up: its waiters get the failure, a hold begins, and the lease ends.
 -- KEYS: 1 the account's state, 2 its calls.
 -- Asked: balance, lease, turn, failure, scope of the hold (a account, b balance, c credential, or none), first (its first
--- length), most (its longest), doubles (each failure in a row doubles it), channel, credential.
+-- length), most (its longest), doubles (each failure in a row doubles it), channel, credential, order (as in `enter`),
+-- waiting (the balances whose waiters are told).
 local balance, turn = ask.balance, text(ask.turn)
 local held = 0
 if ask.scope ~= '' then
@@ -27,11 +28,13 @@ end
 if ask.failure ~= '' then
   redis.call('HSET', state, 'f' .. balance, turn .. ' ' .. text(now + held) .. ' ' .. ask.failure)
 end
-local lease = redis.call('HGET', state, 'l' .. balance)
+local lease = redis.call('HGET', state, 'l' .. ask.order)
 if lease and string.match(lease, ' (%x+)$') == ask.lease then
   -- A replica that never heard of its lease does not know the turn.
   turn = string.match(lease, '^%d+')
-  redis.call('HDEL', state, 'l' .. balance)
+  redis.call('HDEL', state, 'l' .. ask.order)
 end
-redis.call('PUBLISH', ask.channel, 'ended ' .. balance .. ' ' .. turn)
+for _, waiting in ipairs(ask.waiting) do
+  redis.call('PUBLISH', ask.channel, 'ended ' .. waiting .. ' ' .. turn)
+end
 return answer('noted', text(held))

@@ -1,9 +1,12 @@
 -- Invalidates balances of an account from now on. KEYS: 1 the account's state, then a snapshot for each balance.
--- Asked: channel, life in milliseconds, balances and, in the same order, highest (the highest turns that the replica
--- knows).
+-- Asked: channel, life in milliseconds, balances and, in the same sequence, orders (as in `enter`) and highest (the
+-- highest turns that the replica knows).
 local mark = math.ceil(now / 1000) * 1000
 for place, balance in ipairs(ask.balances) do
-  local fields = redis.call('HMGET', KEYS[1], 'm' .. balance, 'n' .. balance)
+  if ask.orders[place] ~= balance then
+    mark = math.max(mark, number(redis.call('HGET', KEYS[1], 'common'), latest))
+  end
+  local fields = redis.call('HMGET', KEYS[1], 'm' .. balance, 'n' .. ask.orders[place])
   -- Above the mark before it, also where the clock was set back: a replica takes the same number for the same mark.
   mark = math.max(mark, number(fields[1], latest) + 1, number(fields[2], latest), number(ask.highest[place], latest))
 end

@@ -1,7 +1,7 @@
 -- Looks at one balance and changes nothing. KEYS: 1 the account's state, 2 the snapshot.
--- Asked: balance, wants_snapshot.
+-- Asked: balance, order (as in `enter`), wants_snapshot.
 local balance = ask.balance
-local fields = redis.call('HMGET', KEYS[1], 'n' .. balance, 'm' .. balance, 'epoch')
+local fields = redis.call('HMGET', KEYS[1], 'n' .. ask.order, 'm' .. balance, 'epoch')
 local last, mark = number(fields[1], latest), number(fields[2], latest)
 if not ask.wants_snapshot then
   return answer('look', text(last), text(mark))

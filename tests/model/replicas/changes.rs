@@ -15,9 +15,12 @@ const CHANGES: [(&[Change], u64); 42] = [
     // end is not told, or the lease stays.
     (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 65),
     (&[("(stored_turn >= ask.turn or stored_instant > ask.instant)", "stored_turn >= ask.turn")], FIRST),
-    (&[("'ra', 'rb' .. balance, 'rc' .. credential, 'f' .. balance", "'f' .. balance")], FIRST + 4),
-    (&[("'ended ' .. balance .. ' ' .. text(ask.turn))", "'nothing')")], 14),
-    (&[("redis.call('HDEL', state, 'l' .. balance)", "")], 8),
+    (
+        &[("'ha', 'hc' .. ask.credential, 'ra', 'rc' .. ask.credential)", "'ha', 'hc' .. ask.credential)")],
+        FIRST + 4,
+    ),
+    (&[("'ended ' .. waiting .. ' ' .. text(ask.turn))", "'nothing')")], 14),
+    (&[("redis.call('HDEL', state, 'l' .. ask.order)", "")], 8),
     // fail.lua: no hold; no failure for waiters; no doubling; a short hold replaces a long one; reads that fail together
     // double it; the end is not told.
     (&[("redis.call('HSET', state, field, text(now + held) .. ' ' .. ask.failure)", "")], 69),
@@ -31,7 +34,7 @@ const CHANGES: [(&[Change], u64); 42] = [
         )],
         FIRST + 3,
     ),
-    (&[("'ended ' .. balance .. ' ' .. turn)", "'nothing')")], 69),
+    (&[("'ended ' .. waiting .. ' ' .. turn)", "'nothing')")], 69),
     // enter.lua: parts of the ticket are ignored; waiters get no failure; a running lease is ignored; no hold; numbers
     // begin below older ones.
     (&[("turn > above and instant", "instant")], 36),

@@ -32,6 +32,7 @@ mod settings;
 mod store;
 mod tier;
 mod units;
+mod units_in_use;
 mod url;
 
 pub use account::SharedAccount;

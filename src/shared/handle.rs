@@ -9,7 +9,8 @@ use super::breaker::{SharedBreaker, SharedBreakerSettings};
 use super::notified::Claim;
 use super::settings::SharedSettings;
 use super::tier::{OnEnd, OnMark, Tier};
-use super::units::{UnitSettings, Units, UnitsInUse};
+use super::units::{UnitSettings, Units};
+use super::units_in_use::UnitsInUse;
 use crate::domain::{
     AccountName, BalanceKey, CallerName, Clock, MaxAge, ProviderName, Snapshot, Standing, StoreTime, Ticket,
 };

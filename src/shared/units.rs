@@ -2,7 +2,6 @@
 //! it; what is not needed goes back.
 
 mod demand;
-mod in_use;
 mod keep;
 #[cfg(test)]
 mod tests;
@@ -13,8 +12,6 @@ use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-
-pub(super) use in_use::UnitsInUse;
 
 use super::tier::Tier;
 use crate::domain::CallerName;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
 use super::demand::{Demand, SPAN};
-use super::{ASLEEP, KEPT, Units};
+use super::{ASLEEP, KEPT, Units, WOKEN};
 use crate::metrics::{SharedError, SharedOperation};
 use crate::shared::error::{StoreError, Unavailable};
 use crate::shared::script::Action;
@@ -29,14 +29,19 @@ struct UnitsAsk {
 }
 
 impl Units {
+    /// Whether they are used and have no keeper; the caller becomes it.
+    pub(in crate::shared) fn wants_keeper(&self) -> bool {
+        self.keeper.compare_exchange(WOKEN, KEPT, SeqCst, SeqCst).is_ok()
+    }
+
     /// Gives all units back that this replica holds.
-    pub(super) async fn give_back(&self) {
+    pub(in crate::shared) async fn give_back(&self) {
         // Units that cannot be given back come back by themselves.
         let _ = self.exchange(0).await;
     }
 
     /// Holds as many units as will be needed soon, and gives all back when nobody asks any more.
-    pub(super) async fn keep(self: Arc<Self>) {
+    pub(in crate::shared) async fn keep(self: Arc<Self>) {
         let mut demand = Demand::new(self.now());
         loop {
             let now = self.now();

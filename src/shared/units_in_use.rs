@@ -1,16 +1,15 @@
 //! The units of every caller, and the task that keeps them.
 
-use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::{KEPT, Units, WOKEN};
+use super::units::Units;
 
 /// The units of every caller.
 #[derive(Default)]
-pub(in crate::shared) struct UnitsInUse {
+pub(super) struct UnitsInUse {
     all: Mutex<Vec<Weak<Units>>>,
     /// Notified when units without a keeper are used.
     woken: Arc<Notify>,
@@ -18,11 +17,11 @@ pub(in crate::shared) struct UnitsInUse {
 
 impl UnitsInUse {
     /// Notified when units without a keeper are used.
-    pub(in crate::shared) fn woken(&self) -> Arc<Notify> {
+    pub(super) fn woken(&self) -> Arc<Notify> {
         Arc::clone(&self.woken)
     }
 
-    pub(in crate::shared) fn add(&self, units: Units) -> Arc<Units> {
+    pub(super) fn add(&self, units: Units) -> Arc<Units> {
         let units = Arc::new(units);
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|units| units.strong_count() > 0);
@@ -31,13 +30,13 @@ impl UnitsInUse {
     }
 
     /// Keeps the units that are used, until it is dropped.
-    pub(in crate::shared) async fn keep(&self) {
+    pub(super) async fn keep(&self) {
         let mut keepers = JoinSet::new();
         loop {
             self.woken.notified().await;
             while keepers.try_join_next().is_some() {}
             for units in self.all() {
-                if units.keeper.compare_exchange(WOKEN, KEPT, SeqCst, SeqCst).is_ok() {
+                if units.wants_keeper() {
                     keepers.spawn(units.keep());
                 }
             }
@@ -45,7 +44,7 @@ impl UnitsInUse {
     }
 
     /// Gives all units of this replica back.
-    pub(in crate::shared) async fn give_back(&self) {
+    pub(super) async fn give_back(&self) {
         let all = self.all();
         futures_util::future::join_all(all.iter().map(|units| units.give_back())).await;
     }

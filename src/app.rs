@@ -57,7 +57,7 @@ type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
 pub struct App {
     api: Endpoint,
     ops: Endpoint,
-    /// For notifications, where `server.hooks` is set.
+    /// The listener for notifications, if `server.hooks` is set.
     hooks: Option<Endpoint>,
     api_addr: SocketAddr,
     ops_addr: SocketAddr,
@@ -178,7 +178,7 @@ impl App {
         self.ops_addr
     }
 
-    /// Where providers send notifications, if anywhere: the real port.
+    /// The bound address of the port for notifications, if any.
     #[must_use]
     pub fn hooks_addr(&self) -> Option<SocketAddr> {
         self.hooks_addr

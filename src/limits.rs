@@ -3,8 +3,6 @@
 mod bucket;
 mod limit;
 mod limiter;
-mod settings;
 
 pub use limit::Limit;
 pub use limiter::Limiter;
-pub use settings::LimitSettings;

@@ -4,13 +4,16 @@
 //! concatenate to the same text would share a child. So every second label is a closed set in which no member ends
 //! with another, and families with free labels are built at scrape time (`live.rs`).
 
+mod caller;
 mod error;
 mod events;
 mod handles;
+mod http;
 mod labels;
 mod live;
 mod maker;
 mod process;
+mod provider;
 mod registry;
 mod shared;
 

@@ -36,7 +36,7 @@ mod units_in_use;
 mod url;
 
 pub use account::SharedAccount;
-pub use breaker::{Ending, SharedAdmission, SharedBreaker, SharedBreakerSettings};
+pub use breaker::{SharedAdmission, SharedBreaker, SharedBreakerSettings};
 pub use calls::{Allowance, Unit};
 pub use connection::{CONNECT_TIMEOUT, Commands};
 pub use error::{StoreError, Unavailable};
@@ -48,5 +48,5 @@ pub use probe::probe;
 pub use read::{Outcome, ReadTask, Reader};
 pub use settings::SharedSettings;
 pub use store::StoreWait;
-pub use units::{Taken, UnitSettings, Units};
+pub use units::{Taken, Units};
 pub use url::StoreUrl;

@@ -18,6 +18,6 @@ mod wire;
 pub use collector::TraceError;
 pub use read::{Attempt, ReadTrace, note_attempt, note_read};
 pub use reads::{Origin, Reads, Waiting};
-pub use request::{Answered, Asked, RequestTrace, is_current_recorded};
+pub use request::{RequestEnd, RequestStart, RequestTrace, is_current_recorded};
 pub use sample::Sample;
 pub use tracer::{TraceSettings, Tracer};

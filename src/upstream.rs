@@ -1,23 +1,29 @@
-//! The way to the providers: authorise, send, bound, classify, parse, measure. The only place that calls out.
+//! Calls to the providers: authorise, send, limit, classify, parse, measure. Only this module calls out.
 //!
-//! One [`Upstream`] is one account's way to its provider; what the accounts of a provider share is in
+//! One [`Upstream`] reads the balances of one account. The parts that all accounts of a provider share are in
 //! `provider.rs`. Deadlines nest: connect within attempt within read.
 
 mod attempt;
 mod breaker;
 mod budget;
+mod call;
 mod cause;
 mod certificate;
 mod classify;
 mod client;
+mod client_settings;
 mod connect;
 mod credentials;
+mod failed_read;
 mod failure_log;
 mod gate;
 mod hold;
 mod jwks;
+mod last;
+mod parse_answer;
 mod provider;
 mod read;
+mod read_context;
 mod read_whole;
 mod record;
 mod renewal;
@@ -25,7 +31,6 @@ mod retry;
 mod retry_after;
 mod rotation;
 mod shared_read;
-mod stop;
 mod tls;
 mod token;
 mod transport;
@@ -39,10 +44,11 @@ use jiff::Timestamp;
 pub use breaker::{BreakerSettings, BreakerState};
 pub use budget::BudgetSettings;
 pub use certificate::CertificateFacts;
-pub use client::ClientSettings;
+pub use client_settings::ClientSettings;
 pub use credentials::{ClientCredentials, Credential};
 pub use jwks::{JwksClient, JwksError, JwksSettings};
-pub use provider::{Last, LastFailure, ProviderSettings, UpstreamProvider};
+pub use last::{Last, LastFailure};
+pub use provider::{ProviderSettings, UpstreamProvider};
 pub use tls::ClientError;
 pub use transport::{Response, Sending, Transport};
 
@@ -52,18 +58,17 @@ use crate::shared::SharedAccount;
 use credentials::Credentials;
 use gate::Gate;
 use hold::Holds;
-use stop::Stop;
 use token::{Token, Tokens};
 use whole::WholeAnswers;
 
-/// What an account's way to its provider is made from.
+/// The settings of one account's upstream.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
-    /// Whose way it is.
+    /// The account's configured name.
     pub account: AccountName,
-    /// Whom it asks.
+    /// The account's provider.
     pub provider: Arc<UpstreamProvider>,
-    /// What it authenticates with.
+    /// The credential of its calls.
     pub credential: Credential,
     /// Its balances, in the order in which [`Upstream::read`] counts them.
     pub selectors: Vec<Selector>,
@@ -71,11 +76,11 @@ pub struct UpstreamSettings {
     pub max_age: MaxAge,
     /// The account in the shared store, if there is one.
     pub shared: Option<Arc<SharedAccount>>,
-    /// False when nothing may be asked for it.
+    /// False when no call may be made for it.
     pub is_enabled: bool,
 }
 
-/// One account's way to its provider.
+/// Reads the balances of one account.
 #[derive(Debug)]
 pub struct Upstream {
     account: AccountName,
@@ -90,24 +95,29 @@ pub struct Upstream {
     holds: Arc<Holds>,
     mismatch_logged: Arc<Mutex<Option<Instant>>>,
     is_enabled: bool,
-    /// Where one answer holds every balance, and there are several.
+    /// Set if one answer holds every balance and the account has several.
     whole: Option<Arc<WholeAnswers>>,
 }
 
-/// A snapshot and when the request that brought it was really sent, whatever `Age` its answer carried.
-type Sent = (Snapshot, Instant);
+/// The result of a successful attempt.
+#[derive(Debug)]
+struct Received {
+    snapshot: Snapshot,
+    /// When its request was sent, for any `Age` of its answer.
+    sent_at: Instant,
+}
 
-/// What is remembered of one balance.
+/// The state of one balance.
 #[derive(Debug)]
 struct Balance {
     selector: Selector,
-    /// What came back first for a balance that is asked without filters.
+    /// The currency of the first answer; a later answer with another one is invalid.
     first_currency: OnceLock<Currency>,
     holds: Arc<Holds>,
 }
 
 impl Upstream {
-    /// Makes the way of an account to its provider; nothing is asked yet.
+    /// Creates the upstream of an account; no call is made yet.
     #[must_use]
     pub fn new(settings: UpstreamSettings) -> Self {
         let balance = |selector| Balance { selector, first_currency: OnceLock::new(), holds: Arc::default() };
@@ -135,7 +145,7 @@ impl Upstream {
 
     /// The same account under other settings. Budget and holds belong to its name and stay; tokens and the credential
     /// before a rotation stay while its identity does; that credential only where secrets go to the same place as before.
-    /// Reads under way end undisturbed.
+    /// Running reads end undisturbed.
     #[must_use]
     pub fn reconfigured(self: &Arc<Self>, settings: UpstreamSettings, keeps_identity: bool) -> Arc<Self> {
         let now = self.provider.now().monotonic;
@@ -183,8 +193,8 @@ impl Upstream {
             next.credentials = Arc::clone(&self.credentials);
         }
         let next = Arc::new(next);
-        // Tokens that reads under way still bring are renewed on the new way, too.
-        next.tokens.renew_on(&next);
+        // The new upstream also renews tokens that running reads still bring.
+        next.tokens.renew_by(&next);
         if let Some(token) = next.tokens.live(now).filter(|_| next.is_enabled && !self.is_enabled) {
             next.renew_ahead(token);
         }

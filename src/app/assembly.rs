@@ -34,9 +34,10 @@ pub(super) fn gateway(
     Ok(Gateway::new(accounts.collect(), providers, cache, clock::now))
 }
 
-/// Builds the next gateway from the current one and its configuration. A failure changes nothing.
+/// Builds the next gateway from the current one, whose configuration is `before`. A failure changes nothing.
 pub(super) async fn reconfigured(
-    (gateway, before): (&Gateway, &Config),
+    gateway: &Gateway,
+    before: &Config,
     config: &Config,
     metrics: &Metrics,
     shared: Option<&Arc<Shared>>,

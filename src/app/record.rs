@@ -1,4 +1,4 @@
-//! What `try --save` does: one call for the first balance of an account, whose body is kept as it came.
+//! The work of `try --save`: one call for the first balance of an account, whose body is kept unchanged.
 
 use super::assembly;
 use super::build_info::{REVISION, VERSION};
@@ -12,10 +12,10 @@ use crate::metrics::Metrics;
 /// Why no body was recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The provider's client cannot be made.
+    /// The provider's client cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// No body came.
+    /// The call failed.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
 }
@@ -23,7 +23,7 @@ pub enum RecordError {
 /// Requests the account's first balance once.
 ///
 /// # Errors
-/// [`RecordError`] when no body came with a success status.
+/// [`RecordError`] without a body and a success status.
 pub async fn record(config: &Config, account: &AccountName) -> Result<Vec<u8>, RecordError> {
     let metrics = Metrics::new(VERSION, REVISION).map_err(BuildError::from)?;
     let gateway = assembly::gateway(config, &metrics, None, BalanceCache::new(clock::now))?;

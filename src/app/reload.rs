@@ -120,8 +120,10 @@ impl Reloader {
         };
         let shared = store.as_ref().unwrap_or(&self.lasting.shared_store).shared();
         let cache = self.lasting.next_cache(tracer.clone(), store.as_ref());
-        let before = (api.gateway().as_ref(), &self.config);
-        let gateway = assembly::reconfigured(before, &config, &self.metrics, shared, cache.clone()).await?;
+        let gateway = api.gateway();
+        let gateway =
+            assembly::reconfigured(gateway, &self.config, &config, &self.metrics, shared, cache.clone())
+                .await?;
         let gateway = Arc::new(gateway);
         self.lasting.cache = cache;
         if let Some(store) = store {
@@ -144,14 +146,26 @@ impl Reloader {
             self.service_accounts.replace(trusted);
         }
         self.listener.replace(ListenerSettings::from(&config.server));
+        self.replace_certificates(&config);
+        self.server.replace(config.server.clone());
+        (self.set_log_level)(config.log.level);
+        self.report(&config, &changed);
+        self.config = config;
+        Ok(())
+    }
+
+    /// Replaces the certificates of the listeners.
+    fn replace_certificates(&self, config: &Config) {
         let listeners = [(&self.tls, &config.server.tls), (&self.hooks_tls, &config.server.hooks_tls)];
         for (tls, settings) in listeners {
             if let (Some(tls), Some(settings)) = (tls, settings) {
                 tls.replace(settings.clone());
             }
         }
-        self.server.replace(config.server.clone());
-        (self.set_log_level)(config.log.level);
+    }
+
+    /// Shows in metrics and log that a configuration is in force, and which of its parts are not.
+    fn report(&self, config: &Config, changed: &[String]) {
         self.metrics.reloaded(ReloadResult::Ok);
         note_success(&self.metrics);
         self.metrics.set_certificate_expiries(config.own_expiries());
@@ -168,8 +182,6 @@ impl Reloader {
         for key in needs_restart(&self.started, &config.server) {
             tracing::warn!(target: targets::LIFECYCLE,event = "config_restart", key, "takes effect with the next restart");
         }
-        self.config = config;
-        Ok(())
     }
 }
 

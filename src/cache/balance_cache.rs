@@ -73,17 +73,16 @@ impl BalanceCache {
         now
     }
 
-    /// Forgets a failure because of refused credentials, also that of a read which ends at the same time; everything else
-    /// stays.
+    /// Forgets the failure of refused credentials, also of a read that ends at the same time. Other failures stay.
     pub async fn forget_refusal(&self, key: &BalanceKey) {
-        // Before the look: a read that stores its entry after the look finds the mark.
+        // The mark first: a read that stores its entry after the look-up below finds it.
         self.changed_credentials.invalidate(&[*key], (self.clock)().monotonic);
         if let Some(entry) = self.entries.get(key).await {
             entry.forget_refusal();
         }
     }
 
-    /// Drops what is stored of these balances; what reads under way still bring is too old for everybody.
+    /// Drops the entries of these balances. The results of running reads are too old for every caller.
     pub async fn remove(&self, keys: &[BalanceKey]) {
         self.marks.invalidate(keys, (self.clock)().monotonic);
         for key in keys {
@@ -91,7 +90,7 @@ impl BalanceCache {
         }
     }
 
-    /// Stores, behind, what a read of another balance brought along at this instant; never over a younger snapshot.
+    /// Stores, in the background, snapshots that a read of another balance brought along; never over a younger one.
     pub fn fill(&self, snapshots: Vec<(BalanceKey, Arc<Snapshot>)>, sent_at: Instant) {
         if snapshots.is_empty() {
             return;

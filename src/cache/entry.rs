@@ -61,7 +61,7 @@ impl Drop for Refreshing {
 }
 
 impl Entry {
-    /// What is stored after a read for this demand that ended now, given what was stored before.
+    /// The entry after a read for this demand, which ended now. `before` is the previous entry.
     pub(super) fn after(before: Option<&Self>, answer: Answer, demand: Option<&Demand>, now: Moment) -> Self {
         let Answer { priority, sent_at, turn, is_elsewhere, result } = answer;
         let (brought, failure) = match result {
@@ -116,8 +116,8 @@ impl Entry {
         Self { credentials_changed_at, ..self }
     }
 
-    /// Whether the credentials have not changed since the read began. Instants alone cannot tell: a read may begin in the
-    /// very instant of the change.
+    /// Whether the credentials have not changed since the read began. Comparing instants is not enough: a read may begin at
+    /// the instant of the change.
     pub(super) fn began_under(&self, credentials_changed_at: Option<Instant>) -> bool {
         self.credentials_changed_at == credentials_changed_at
     }

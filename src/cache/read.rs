@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use super::balance_cache::BalanceCache;
 use super::entry::Entry;
 use super::question::{Question, StoreOrder};
-use crate::domain::{Answer, Demand, Failure, Moment, Order, Priority, Snapshot, UpstreamError};
+use crate::domain::{Answer, Demand, Failure, Moment, Priority, ReadRequest, Snapshot, UpstreamError};
 use crate::trace::Origin;
 
 /// Most rounds of one lookup: the running read and the next one, plus two for a refusal at another priority and for a
@@ -41,7 +41,7 @@ impl BalanceCache {
     /// continues when the caller leaves.
     pub async fn read<F, R>(&self, question: &Question, priority: Priority, read: R) -> Read
     where
-        R: Fn(Order) -> F + Clone + Send + 'static,
+        R: Fn(ReadRequest) -> F + Clone + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let mut question = self.marked(self.by_store_clock(*question));
@@ -73,7 +73,7 @@ impl BalanceCache {
     /// Starts a background refresh, unless one runs or a failure defers the next try.
     pub async fn refresh_behind<F, R>(&self, question: &Question, read: R)
     where
-        R: Fn(Order) -> F + Clone + Send + 'static,
+        R: Fn(ReadRequest) -> F + Clone + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let now = (self.clock)();
@@ -112,7 +112,7 @@ impl BalanceCache {
         read: R,
     ) -> Round
     where
-        R: FnOnce(Order) -> F + Send + 'static,
+        R: FnOnce(ReadRequest) -> F + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
         let (cache, clock) = (self.clone(), self.clock);
@@ -149,18 +149,20 @@ impl BalanceCache {
         read: R,
     ) -> impl Future<Output = Arc<Entry>> + Send + 'static + use<F, R>
     where
-        R: FnOnce(Order) -> F + Send + 'static,
+        R: FnOnce(ReadRequest) -> F + Send + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let (clock, order) =
-            (self.clock, Order { priority, ticket: question.demand.ticket(), demand: Some(question.demand) });
+        let (clock, request) = (
+            self.clock,
+            ReadRequest { priority, ticket: question.demand.ticket(), demand: Some(question.demand) },
+        );
         let (stored, reads, listeners) = (self.entries.clone(), self.reads.clone(), self.listeners.clone());
         let (cache, shared) = (self.clone(), self.shared.clone());
         async move {
             let credentials = cache.credentials_changed_at(&question.key);
             let trace = reads.begin(question.key, origin, clock());
             // A panic must end only this read; if it were passed on, each waiter would start another read.
-            let reading = AssertUnwindSafe(async { read(order).await }).catch_unwind();
+            let reading = AssertUnwindSafe(async { read(request).await }).catch_unwind();
             let answer = match &trace {
                 Some(trace) => trace.during(reading).await,
                 None => reading.await,

@@ -16,8 +16,8 @@ use super::value::Value;
 use crate::auth::ServiceAccount;
 use crate::auth::{AccountPattern, Identity};
 use crate::domain::CallerName;
+use crate::domain::LimitSettings;
 use crate::http::CallerSettings;
-use crate::limits::LimitSettings;
 
 const LIMIT: LimitSettings = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
 

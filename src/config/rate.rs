@@ -7,7 +7,7 @@ use super::reading::Read;
 use super::section::Section;
 use super::setting::Setting;
 use super::value::Value;
-use crate::limits::LimitSettings;
+use crate::domain::LimitSettings;
 use crate::upstream::{BreakerSettings, BudgetSettings};
 
 /// The default `burst` is what this span allows.

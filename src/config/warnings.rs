@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use super::account::AccountConfig;
 use super::error::Remark;
 use super::whole::Config;
+use crate::domain::LimitSettings;
 use crate::http::CallerSettings;
-use crate::limits::LimitSettings;
 use crate::upstream::{BudgetSettings, Credential};
 
 pub(super) fn across(config: &Config) -> Vec<Remark> {

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 use super::plain::PlainDecimal;
-use super::snapshot::Reading;
+use super::reading::Reading;
 
 /// At most nine, so that a ratio times any amount fits into 128 bits: 10^9 × 2^96.
 const MOST_RATIO_DECIMALS: u32 = 9;

@@ -8,18 +8,18 @@ use super::freshness::{Demand, Priority};
 use super::snapshot::Snapshot;
 use super::turn::{Ticket, Turn};
 
-/// The purpose of a read.
+/// A request for a read: its purpose and the demand that it serves.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub struct ReadRequest {
     /// Its priority.
     pub priority: Priority,
-    /// Which reads of other replicas are acceptable, too; `None` if only a read of this replica is.
+    /// The lowest acceptable turn for a read of another replica; `None` if only this replica may read.
     pub ticket: Option<Ticket>,
     /// The demand that an answer for another balance must meet to be shared; `None` accepts only a new read.
     pub demand: Option<Demand>,
 }
 
-impl Order {
+impl ReadRequest {
     /// A read of this replica alone.
     #[must_use]
     pub fn alone(priority: Priority) -> Self {
@@ -42,7 +42,7 @@ pub struct Answer {
     pub result: Result<Arc<Snapshot>, Failure>,
 }
 
-/// Why a read failed, and what that means for the next read.
+/// Why a read failed, and when the next read may be useful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The reason.
@@ -78,7 +78,7 @@ impl Failure {
         )
     }
 
-    /// Whether the read cost the provider nothing: we refused it ourselves, or a hold did before any call.
+    /// Whether the read caused no call: this process refused it, or a hold did.
     #[must_use]
     pub fn is_free(&self) -> bool {
         self.is_refusal() || !self.was_called

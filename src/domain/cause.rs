@@ -1,4 +1,4 @@
-//! Why a provider cannot be reached, down to the last cause. Told by types and codes, never by words of the other side.
+//! Why a provider cannot be reached, down to the last cause. Types and codes of errors decide, never their text.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub enum Cause {
     NameServerTimeout,
     /// The port is closed.
     ConnectionRefused,
-    /// There is no route to the address.
+    /// No route to the address.
     NoRoute,
     /// No address answered in time.
     ConnectTimeout,
@@ -51,7 +51,7 @@ pub enum Cause {
     Tls,
     /// This process can open no more files.
     OutOfFiles,
-    /// What another replica saw.
+    /// The failure of another replica.
     Elsewhere,
     /// Anything else.
     Unknown,

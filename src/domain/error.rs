@@ -135,7 +135,7 @@ pub enum UpstreamError {
     /// The outgoing budget is used up; no call was made.
     #[error("the outgoing budget of the account is spent")]
     BudgetExhausted,
-    /// This process can open no more files, so that it could not connect; no call was made.
+    /// This process could not open a socket, because it is out of file descriptors; no call was made.
     #[error("the gateway is out of file descriptors")]
     OutOfFiles,
     /// Our own defect.

@@ -118,7 +118,7 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// The balance in this currency, whatever its type.
+    /// The balance in this currency, of any type.
     #[must_use]
     pub fn of(currency: Currency) -> Self {
         Self { currency: Some(currency), r#type: None }

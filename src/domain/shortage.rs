@@ -1,4 +1,4 @@
-//! Shortages of this process: its own lack of file descriptors, which is no fault of another side.
+//! A shortage of file descriptors in this process. It proves nothing about the peer.
 
 use std::io;
 

@@ -16,7 +16,7 @@ pub struct StoreTime(u64);
 pub struct Turn {
     /// Its number; a later read of the balance has a higher one.
     pub number: u64,
-    /// The earliest moment at which it may have been sent; for a snapshot, less any `Age` of its answer.
+    /// The earliest time at which it may have been sent; for a snapshot, less any `Age` of its answer.
     pub instant: StoreTime,
 }
 
@@ -59,8 +59,8 @@ impl StoreTime {
         Self(u64::try_from(instant.as_microsecond()).unwrap_or(0))
     }
 
-    /// The highest number that the store gives by now: where its clock was set back, numbers run ahead of it. The scripts
-    /// have the same bound.
+    /// The highest number that the store can have given by this instant. After its clock was set back, numbers run ahead of
+    /// it. The scripts have the same bound.
     #[must_use]
     pub fn latest_number(self) -> u64 {
         self.0.saturating_add(micros(Duration::from_hours(1)))

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::SetOnce;
 
-use super::lookup::Source;
+use super::lookup::BalanceSource;
 use super::refusal::Refusal;
 use crate::domain::{
-    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, Order, ProviderName, Selector, Snapshot,
+    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, ProviderName, ReadRequest, Selector,
+    Snapshot,
 };
 use crate::upstream::Upstream;
 
@@ -21,13 +22,13 @@ pub struct AccountSettings {
     pub provider: ProviderName,
     /// The provider's kind.
     pub kind: Arc<str>,
-    /// Whether the provider's figures may be old, so that they prove nothing right before a payment.
+    /// Whether the provider's figures may lag, so that they prove nothing right before a payment.
     pub lags: bool,
     /// False when the account or its provider is disabled.
     pub is_enabled: bool,
     /// The freshness limits of its balances.
     pub limits: Limits,
-    /// The settings that decide whose balance the credential shows.
+    /// The settings that decide whose balance the credential gives access to.
     pub identity: Vec<String>,
     /// Its balances; the first is the default.
     pub balances: Vec<BalanceSettings>,
@@ -45,7 +46,7 @@ pub struct BalanceSettings {
 }
 
 impl AccountSettings {
-    /// The cache keys of its balances, in their order.
+    /// The cache keys of its balances, in their request.
     #[must_use]
     pub fn balance_keys(&self) -> Vec<BalanceKey> {
         let identity: Vec<&str> = self.identity.iter().map(String::as_str).collect();
@@ -80,7 +81,7 @@ pub struct BalanceSlot {
 pub(super) struct UpstreamBalance {
     upstream: Arc<Upstream>,
     index: usize,
-    /// The keys of all balances of the account, in their order.
+    /// The keys of all balances of the account, in their request.
     keys: Arc<[BalanceKey]>,
 }
 
@@ -209,10 +210,10 @@ impl Account {
     }
 }
 
-impl Source for UpstreamBalance {
-    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
+impl BalanceSource for UpstreamBalance {
+    fn read(&self, request: ReadRequest) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let Self { upstream, index, .. } = self.clone();
-        async move { upstream.read(index, order).await }
+        async move { upstream.read(index, request).await }
     }
 
     fn brought_along(&self, answer: &Answer) -> Vec<(BalanceKey, Arc<Snapshot>)> {

@@ -18,8 +18,8 @@ use super::state::Gateway;
 use crate::domain::RetryAfter;
 
 impl Gateway {
-    /// Serves one balance, with its age. `charge` takes a unit of the caller's forced limit at that moment, or says
-    /// when there is one.
+    /// Serves one balance, with its age. `charge` takes a unit of the caller's forced limit, or returns the time until one is
+    /// available.
     ///
     /// # Errors
     /// [`Refusal`] when no snapshot may be served to the caller.
@@ -73,8 +73,8 @@ impl Gateway {
         Ok(Lookup { cache: &self.cache, clock: self.clock, key: *key, limits: account.limits(), source })
     }
 
-    /// Makes every later read of these balances, at every replica that shares, need a snapshot from after this
-    /// instant: of the shared store's clock, or of ours while it cannot be asked.
+    /// Invalidates balances at every replica: later reads need a snapshot from after the returned instant. The shared
+    /// store's clock gives it, or ours while the store is unreachable.
     pub async fn invalidate(&self, slots: &[BalanceSlot]) -> Timestamp {
         let keys: Vec<_> = slots.iter().map(|slot| slot.key).collect();
         let here = self.cache.invalidate(&keys);

@@ -13,12 +13,14 @@ use super::forced::Forced;
 use super::found::{Found, Via};
 use super::refusal::Refusal;
 use crate::cache::{Absence, BalanceCache, Peek, Question};
-use crate::domain::{Answer, BalanceKey, Clock, Failure, Limits, Order, RetryAfter, Snapshot, UpstreamError};
+use crate::domain::{
+    Answer, BalanceKey, Clock, Failure, Limits, ReadRequest, RetryAfter, Snapshot, UpstreamError,
+};
 
 /// Reads one balance.
-pub trait Source: Clone + Send + Sync + 'static {
+pub trait BalanceSource: Clone + Send + Sync + 'static {
     /// One whole read.
-    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<Self>;
+    fn read(&self, request: ReadRequest) -> impl Future<Output = Answer> + Send + 'static + use<Self>;
 
     /// The other balances that the answer of a read brought along.
     fn brought_along(&self, _: &Answer) -> Vec<(BalanceKey, Arc<Snapshot>)> {
@@ -44,7 +46,7 @@ pub struct Lookup<'a, S> {
     pub source: &'a S,
 }
 
-impl<S: Source> Lookup<'_, S> {
+impl<S: BalanceSource> Lookup<'_, S> {
     /// Finds the balance, and looks it up again, once, if it expired before it could be served.
     ///
     /// # Errors
@@ -66,7 +68,7 @@ impl<S: Source> Lookup<'_, S> {
         Err(Refusal::Failed(UpstreamError::Timeout, None))
     }
 
-    /// Finds the balance; the caller of this function checks its age again.
+    /// Finds the balance. The calling function must check its age again.
     ///
     /// # Errors
     /// Why no balance is served.
@@ -94,10 +96,10 @@ impl<S: Source> Lookup<'_, S> {
     ) -> Result<Found, Refusal> {
         let demand = question.demand;
         let (source, cache) = (self.source.clone(), self.cache.clone());
-        let read = move |order| {
+        let read = move |request| {
             let (source, cache) = (source.clone(), cache.clone());
             async move {
-                let answer = source.read(order).await;
+                let answer = source.read(request).await;
                 cache.fill(source.brought_along(&answer), answer.sent_at);
                 answer
             }

@@ -1,7 +1,7 @@
-//! Providers' notifications that wait to be acted upon.
+//! Providers' notifications that wait for their reads.
 //!
-//! Notifications of one account within one second are one: those that come meanwhile are acted upon together when the
-//! second is over. So a storm costs at most two reads per balance and second, the second of them after `settle`.
+//! All notifications of one account within one second cause one action. So a storm costs at most two reads per balance and
+//! second: one at once, one after `settle`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,15 +13,15 @@ use tokio::time::sleep;
 use crate::cache::Claim;
 use crate::domain::AccountName;
 
-/// Between two times that notifications of one account are acted upon.
+/// Shortest time between two actions for one account.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is to be done for one account.
+/// The action for one account.
 pub(super) trait Action: Send + Sync {
-    /// Says which replica acts on notifications that came `since` ago at the latest.
+    /// Decides which replica acts on notifications that arrived at most `since` ago.
     fn claim(&self, since: Duration) -> BoxFuture<'_, Claim>;
 
-    /// Acts on them: now, and once more after each of these.
+    /// Acts now, and once more after each of these times.
     fn act(self: Arc<Self>, settles: BTreeSet<Duration>) -> BoxFuture<'static, ()>;
 
     /// This moment.
@@ -32,11 +32,11 @@ pub(super) trait Action: Send + Sync {
 #[derive(Clone, Default)]
 pub(super) struct Notifications(Arc<Mutex<HashMap<AccountName, Option<Waiting>>>>);
 
-/// Notifications of one account that are acted upon together.
+/// The waiting notifications of one account.
 struct Waiting {
-    /// That of the configuration in force.
+    /// The action of the configuration in force.
     action: Arc<dyn Action>,
-    /// When the last of them came.
+    /// When the last one arrived.
     notified_at: Instant,
     settles: BTreeSet<Duration>,
 }
@@ -63,7 +63,7 @@ impl Notifications {
         }
     }
 
-    /// Takes what waits; where nothing does, the account's task ends.
+    /// Takes the waiting notifications; without any, the account's task ends.
     fn take(&self, account: &AccountName) -> Option<Waiting> {
         let mut all = self.lock();
         let waiting = all.get_mut(account)?.take();

@@ -1,4 +1,4 @@
-//! From a provider's notification to its balances: invalidated, read now, and read once more when the provider is late.
+//! Acts on a provider's notification: invalidates its balances, reads them now, and once more after `settle`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::time::sleep;
 
 use super::account::{Account, BalanceSlot};
-use super::lookup::Source;
+use super::lookup::BalanceSource;
 use super::notifications::{Action, PAUSE};
 use super::state::Gateway;
 use crate::cache::{Claim, Question};
@@ -22,7 +22,7 @@ struct ReadAgain {
 }
 
 impl Gateway {
-    /// A provider says that the balances of an account may have changed. Returns at once.
+    /// Notes that the balances of an account may have changed. Returns at once.
     pub fn notified(self: &Arc<Self>, account: &Arc<Account>, settle: Duration) {
         if account.is_enabled() {
             let action = ReadAgain { gateway: Arc::clone(self), account: Arc::clone(account) };
@@ -43,8 +43,8 @@ impl Gateway {
         let limits = account.limits();
         let demand = Directives::default().or_new().demand((self.clock)(), limits);
         let (question, source) = (Question { key: slot.key, demand, limits }, slot.source.clone());
-        // What it brings is stored, and how it failed is counted where it happened.
-        self.cache.read(&question, Priority::Background, move |order| source.read(order)).await;
+        // The cache stores the result; a failure is counted where it happens.
+        self.cache.read(&question, Priority::Background, move |request| source.read(request)).await;
     }
 }
 

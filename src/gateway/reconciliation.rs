@@ -9,7 +9,7 @@ use crate::domain::{AlertLevels, Level, Percentage, Reading};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Whether any amount is available.
-    pub status: Verdict,
+    pub status: FindingStatus,
     /// 100 × blocked / total; `None` without a total above zero.
     pub blocked_percentage: Option<Percentage>,
     /// The alert levels that it has reached, the most urgent first.
@@ -18,14 +18,14 @@ pub struct Finding {
 
 /// Whether any amount is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FindingStatus {
     /// Available is above zero.
     Ok,
     /// Available is zero or negative.
     Alert,
 }
 
-impl Verdict {
+impl FindingStatus {
     /// The shown text.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -36,7 +36,7 @@ impl Verdict {
     }
 }
 
-impl Serialize for Verdict {
+impl Serialize for FindingStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
@@ -48,7 +48,7 @@ impl Finding {
     pub fn of(reading: &Reading, levels: &AlertLevels) -> Self {
         let is_spendable = reading.available.value() > Decimal::ZERO;
         Self {
-            status: if is_spendable { Verdict::Ok } else { Verdict::Alert },
+            status: if is_spendable { FindingStatus::Ok } else { FindingStatus::Alert },
             blocked_percentage: reading
                 .blocked
                 .zip(reading.total)

@@ -74,7 +74,7 @@ impl Gateway {
         }
     }
 
-    /// Drops what is stored of an account whose identity has changed. It may have had this identity before.
+    /// Drops the stored balances of an account whose identity has changed. It may have had this identity before.
     pub async fn forget_balances(&self, account: &AccountName) {
         let Some(account) = self.accounts.get(account) else { return };
         let keys: Vec<_> = account.balances().iter().map(|slot| slot.key).collect();

@@ -8,7 +8,7 @@ use super::state::Gateway;
 
 impl Gateway {
     /// Follows balances from now on. While the subscription lives, each is kept at most `refresh` old, within its
-    /// account's limits, by reads that rank as a refresh behind.
+    /// account's limits, by reads with the priority of a background refresh.
     #[must_use]
     pub fn subscribe<'a>(
         &self,

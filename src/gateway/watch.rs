@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::lookup::Source;
+use super::lookup::BalanceSource;
 use super::{Account, BalanceSlot, Gateway};
 use crate::cache::Question;
 use crate::domain::{Demand, Priority};
@@ -50,7 +50,7 @@ impl Gateway {
         let limits = account.limits();
         let question = Question { key: slot.key, demand: Demand::refresh((self.clock)(), limits), limits };
         let source = slot.source.clone();
-        let read = move |order| source.read(order);
+        let read = move |request| source.read(request);
         // The read itself stores its snapshot and counts its failure.
         let _ = self.cache.read(&question, Priority::Background, read).await;
     }

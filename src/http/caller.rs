@@ -49,7 +49,7 @@ impl Caller {
         now: Instant,
     ) -> Option<Self> {
         let name = &settings.name;
-        let made = |policy, settings, before| limiter.limit((name, policy), settings, before, now);
+        let made = |policy, settings, before| limiter.limit(name, policy, settings, before, now);
         let limit = made(LimitPolicy::Caller, settings.limit, before.map(|before| &before.limit))?;
         let forced = made(LimitPolicy::Forced, settings.forced, before.map(|before| &before.forced))?;
         let policies = [limit.policy("caller"), forced.policy("forced")];

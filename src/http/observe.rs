@@ -24,7 +24,7 @@ use crate::domain::{AccountName, CallerName};
 use crate::live::Live;
 use crate::server::Peer;
 use crate::telemetry::targets;
-use crate::trace::{Answered, Asked, RequestTrace, Tracer};
+use crate::trace::{RequestEnd, RequestStart, RequestTrace, Tracer};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -134,7 +134,7 @@ fn traced(tracer: &Tracer, request: &Request, arrival: &Arrival) -> Option<Reque
         return None;
     }
     let Arrival { moment, request_id, route, .. } = arrival;
-    let asked = Asked {
+    let asked = RequestStart {
         at: *moment,
         method: request.method().clone(),
         route: (*route != Route::Unmatched).then(|| route.pattern()),
@@ -144,9 +144,9 @@ fn traced(tracer: &Tracer, request: &Request, arrival: &Arrival) -> Option<Reque
 }
 
 /// The attributes of a request's span for its answer.
-fn answered<'a>(response: &'a Response, problem: Option<&Problem>) -> Answered<'a> {
+fn answered<'a>(response: &'a Response, problem: Option<&Problem>) -> RequestEnd<'a> {
     let logged = response.extensions().get::<Logged>();
-    Answered {
+    RequestEnd {
         status: response.status(),
         problem: problem.map(|problem| problem.code.as_str()),
         caller: logged.and_then(|it| it.caller.as_ref()).map(CallerName::as_str),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::auth::{AccountPattern, Identity};
 use crate::domain::CallerName;
-use crate::limits::LimitSettings;
+use crate::domain::LimitSettings;
 use crate::server::{ListenerSettings, TlsSettings};
 
 /// Settings of the listeners and of requests.

@@ -14,7 +14,7 @@ use tower_governor::GovernorError;
 use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
 use tower_governor::key_extractor::KeyExtractor;
 
-use super::settings::LimitSettings;
+use crate::domain::LimitSettings;
 
 /// One quota of one caller.
 pub(super) struct Bucket {
@@ -22,7 +22,7 @@ pub(super) struct Bucket {
     burst: NonZeroU32,
     /// The time of one unit.
     interval: Duration,
-    /// What was left when units were last asked for, and when that was; for `RateLimit`.
+    /// The rest after the last request for units, and its time; for `RateLimit`.
     last: Mutex<(u32, Instant)>,
     /// Units that were given back and not taken again.
     returned: AtomicU32,
@@ -41,7 +41,7 @@ impl KeyExtractor for ThisCaller {
 }
 
 impl Bucket {
-    /// `None` for a limit without units, which the configuration does not let through.
+    /// `None` for a limit without units, which the configuration rejects.
     pub(super) fn new(settings: LimitSettings, now: Instant) -> Option<Self> {
         let interval = settings.per.checked_div(settings.requests)?.max(Duration::from_nanos(1));
         let mut builder = GovernorConfigBuilder::default();
@@ -57,7 +57,7 @@ impl Bucket {
         })
     }
 
-    /// Takes units, all or none, and at most the burst. Refused, it says when all of them are there.
+    /// Takes units, all or none, and at most the burst. The error is the time until all of them are available.
     pub(super) fn take(&self, cost: u32, now: Instant) -> Result<(), Duration> {
         let cost = cost.min(self.burst.get());
         let returned = self.take_returned(cost, now);
@@ -80,7 +80,7 @@ impl Bucket {
         Err(wait)
     }
 
-    /// Gives units back that were taken for nothing. `governor` cannot take them, so they are kept beside it.
+    /// Gives unused units back. `governor` cannot take them, so they are kept beside it.
     pub(super) fn put_back(&self, units: u32) {
         let most = self.burst.get();
         let add = |returned: u32| Some(returned.saturating_add(units).min(most));
@@ -88,7 +88,7 @@ impl Bucket {
         let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
     }
 
-    /// Takes at most so many of the units that were given back: as far as the bucket is not full without them.
+    /// Takes at most this many returned units. Units that would overfill the bucket expire.
     fn take_returned(&self, most: u32, now: Instant) -> u32 {
         if self.returned.load(Ordering::Acquire) == 0 {
             return 0;
@@ -109,13 +109,13 @@ impl Bucket {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (remaining, now);
     }
 
-    /// The units that are there now.
+    /// The available units.
     pub(super) fn remaining(&self, now: Instant) -> u32 {
         let returned = self.returned.load(Ordering::Acquire);
         self.left(now).saturating_add(returned).min(self.burst.get())
     }
 
-    /// The units that `governor` has now: those that were left, and those that have come since.
+    /// The units that `governor` has now: the rest of the last request, and units replenished since.
     fn left(&self, now: Instant) -> u32 {
         let (left, since) = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let come = now.saturating_duration_since(since).as_nanos() / self.interval.as_nanos();

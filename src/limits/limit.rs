@@ -1,5 +1,5 @@
-//! A caller's limits. Where replicas share, units that were taken ahead from the store stand before the caller's whole
-//! quota; while the store says nothing, this replica's share of it does.
+//! One limit of one caller. If replicas share, a request first needs units that this replica took from the store in
+//! advance, then units of the caller's whole quota. While the store does not answer, this replica's part applies.
 
 #[cfg(test)]
 mod tests;
@@ -11,10 +11,10 @@ use bytes::BytesMut;
 use itoa::Buffer;
 
 use super::bucket::Bucket;
-use super::settings::LimitSettings;
+use crate::domain::LimitSettings;
 use crate::domain::{CallerName, RetryAfter};
 use crate::metrics::LimitPolicy;
-use crate::shared::{Shared, Taken, UnitSettings, Units};
+use crate::shared::{Shared, Taken, Units};
 
 /// One limit of one caller.
 pub struct Limit {
@@ -23,21 +23,23 @@ pub struct Limit {
     shared: Option<SharedLimit>,
 }
 
-/// What stands before the whole where replicas share.
+/// The shared part of a limit, checked before the whole quota.
 struct SharedLimit {
     units: Arc<Units>,
-    /// What this replica may use while the store says nothing. Whatever else is used counts here, too, so that an
-    /// outage does not begin with another burst.
+    /// This replica's part, used while the store does not answer. Other units count here, too, so that an outage does not
+    /// begin with another burst.
     alone: Bucket,
 }
 
 impl Limit {
-    /// `None` for a limit without units, which the configuration does not let through. `before` is the limit until
-    /// now: what did not change keeps its state.
+    /// `None` for a limit without units, which the configuration rejects. `before` is the previous limit: unchanged parts
+    /// keep their state.
     pub(super) fn new(
-        (caller, policy): (&CallerName, LimitPolicy),
+        caller: &CallerName,
+        policy: LimitPolicy,
         settings: LimitSettings,
-        (before, shared): (Option<&Arc<Self>>, Option<&Arc<Shared>>),
+        before: Option<&Arc<Self>>,
+        shared: Option<&Arc<Shared>>,
         now: Instant,
     ) -> Option<Arc<Self>> {
         let before = before.filter(|before| before.settings == settings);
@@ -50,11 +52,7 @@ impl Limit {
         };
         let shared = match shared {
             Some(shared) => Some(SharedLimit {
-                units: shared.units(
-                    caller,
-                    policy,
-                    UnitSettings { requests: settings.requests, per: settings.per, burst: settings.burst },
-                ),
+                units: shared.units(caller, policy, settings),
                 alone: Bucket::new(settings.share(shared.replicas()), now)?,
             }),
             None => None,
@@ -69,10 +67,10 @@ impl Limit {
         }
     }
 
-    /// Takes units, all or none, and at most the burst. Refused, it says when all of them are there.
+    /// Takes units, all or none, and at most the burst.
     ///
     /// # Errors
-    /// When all of the units will be available, if they are not.
+    /// The time until all of the units are available.
     pub fn take(&self, cost: u32, now: Instant) -> Result<(), RetryAfter> {
         let taken = match &self.shared {
             Some(shared) => self.take_shared(shared, cost, now),
@@ -86,7 +84,7 @@ impl Limit {
         self.whole.burst()
     }
 
-    /// Gives units back that were taken for nothing.
+    /// Gives unused units back.
     pub fn put_back(&self, cost: u32) {
         self.whole.put_back(cost.min(self.whole.burst()));
         if let Some(SharedLimit { units, alone }) = &self.shared {
@@ -101,13 +99,13 @@ impl Limit {
         match units.take(wanted, now) {
             Taken::Paid => {
                 self.whole.take(cost, now).inspect_err(|_| units.put_back(wanted))?;
-                // It counts there as far as there is something left.
+                // Counts in the part, too, as far as units are left there.
                 let _ = alone.take(cost, now);
                 Ok(())
             }
             Taken::Refused => Err(units.time_until(wanted, now)),
             Taken::Unknown => {
-                // Where it can be asked, it will have answered by the next second.
+                // A reachable store answers within a second.
                 let is_asked = units.is_sharing();
                 alone.take(cost, now).map_err(|wait| if is_asked { Duration::ZERO } else { wait })?;
                 let part = cost.min(alone.burst());
@@ -125,7 +123,7 @@ impl Limit {
         format!("\"{name}\";q={burst};w={window}")
     }
 
-    /// Writes `"caller";r=99;t=1`: what is left, and the seconds in which the next unit is there at the latest.
+    /// Writes `"caller";r=99;t=1`: the units left, and the seconds until the next unit.
     pub fn write_state(&self, name: &str, now: Instant, text: &mut BytesMut) {
         let (whole, left) = (&*self.whole, self.whole.remaining(now));
         let (left, burst, wait) = match &self.shared {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::limit::Limit;
-use super::settings::LimitSettings;
 use crate::domain::CallerName;
+use crate::domain::LimitSettings;
 use crate::metrics::LimitPolicy;
 use crate::shared::Shared;
 
@@ -22,16 +22,17 @@ impl Limiter {
         Self { shared }
     }
 
-    /// Makes a limit of a caller. `before` is its limit until now: one that did not change keeps its state. Returns
-    /// `None` for a limit without units, which the configuration refuses.
+    /// Makes a limit of a caller. `before` is the previous limit: an unchanged one keeps its state. Returns `None` for a
+    /// limit without units, which the configuration rejects.
     #[must_use]
     pub fn limit(
         &self,
-        owner: (&CallerName, LimitPolicy),
+        caller: &CallerName,
+        policy: LimitPolicy,
         settings: LimitSettings,
         before: Option<&Arc<Limit>>,
         now: Instant,
     ) -> Option<Arc<Limit>> {
-        Limit::new(owner, settings, (before, self.shared.as_ref()), now)
+        Limit::new(caller, policy, settings, before, self.shared.as_ref(), now)
     }
 }

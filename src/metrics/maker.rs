@@ -3,6 +3,7 @@
 use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::error::MetricsError;
+use super::labels::Label;
 
 /// Creates families in one registry.
 pub(super) struct Maker<'a>(pub(super) &'a Registry);
@@ -50,5 +51,12 @@ impl Maker<'_> {
             Gauge::with_opts(options.const_label("version", version).const_label("revision", revision))?;
         gauge.set(1.0);
         self.0.register(Box::new(gauge))
+    }
+}
+
+/// Shows counters with these labels at zero.
+pub(super) fn start_at_zero<L: Label>(counters: &IntCounterVec, labels: &[L]) {
+    for label in labels {
+        counters.with_label_values(&[label.as_str()]).inc_by(0);
     }
 }

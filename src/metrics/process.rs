@@ -15,14 +15,14 @@ const TICKS_PER_SECOND: f64 = 100.0;
 const KIB: f64 = 1024.0;
 
 /// One metric and the function that reads its value.
-struct Source {
+struct ProcessMetric {
     name: &'static str,
     help: &'static str,
     kind: MetricType,
     read: fn() -> Option<f64>,
 }
 
-const SOURCES: [Source; 7] = [
+const METRICS: [ProcessMetric; 7] = [
     counter("process_cpu_seconds_total", "User and system processor time of this process.", cpu_seconds),
     gauge("process_max_fds", "Limit of open file descriptors.", max_fds),
     gauge("process_open_fds", "Open file descriptors.", open_fds),
@@ -32,12 +32,12 @@ const SOURCES: [Source; 7] = [
     gauge("process_virtual_memory_bytes", "Virtual memory.", || status_bytes("VmSize")),
 ];
 
-const fn counter(name: &'static str, help: &'static str, read: fn() -> Option<f64>) -> Source {
-    Source { name, help, kind: MetricType::COUNTER, read }
+const fn counter(name: &'static str, help: &'static str, read: fn() -> Option<f64>) -> ProcessMetric {
+    ProcessMetric { name, help, kind: MetricType::COUNTER, read }
 }
 
-const fn gauge(name: &'static str, help: &'static str, read: fn() -> Option<f64>) -> Source {
-    Source { name, help, kind: MetricType::GAUGE, read }
+const fn gauge(name: &'static str, help: &'static str, read: fn() -> Option<f64>) -> ProcessMetric {
+    ProcessMetric { name, help, kind: MetricType::GAUGE, read }
 }
 
 /// A registry with nothing but `process_*`.
@@ -53,7 +53,7 @@ struct Process {
 
 impl Process {
     fn new() -> prometheus::Result<Self> {
-        let descriptions = SOURCES.iter().map(Source::describe).collect::<Result<_, _>>()?;
+        let descriptions = METRICS.iter().map(ProcessMetric::describe).collect::<Result<_, _>>()?;
         Ok(Self { descriptions })
     }
 }
@@ -64,11 +64,11 @@ impl Collector for Process {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        SOURCES.iter().filter_map(|source| Some(source.family((source.read)()?))).collect()
+        METRICS.iter().filter_map(|source| Some(source.family((source.read)()?))).collect()
     }
 }
 
-impl Source {
+impl ProcessMetric {
     fn describe(&self) -> prometheus::Result<Desc> {
         Desc::new(self.name.to_owned(), self.help.to_owned(), Vec::new(), HashMap::new())
     }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn every_value_is_read_on_this_machine() {
-        for Source { name, read, .. } in SOURCES {
+        for ProcessMetric { name, read, .. } in METRICS {
             let value = read().unwrap_or_else(|| panic!("{name} cannot be read"));
             assert!(value > 0.0 || name == "process_cpu_seconds_total", "{name} {value}");
         }

@@ -1,8 +1,4 @@
-//! Every metric of the gateway: a separate registry, handles made once, closed label sets.
-//!
-//! The prometheus crate finds children by a hash of the label values without a separator. Two pairs of values that
-//! concatenate to the same text would share a child. So every second label is a closed set in which no member ends
-//! with another, and families with free labels are built at scrape time (`live.rs`).
+//! All metrics of one gateway: its families, the handles that they give out, and the page.
 
 #[cfg(test)]
 mod tests;
@@ -10,28 +6,22 @@ mod tests;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use prometheus::{Encoder, Gauge, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
+use super::caller::CallerFamilies;
 use super::error::MetricsError;
 use super::events::{EventFamilies, HookMetrics, StreamMetrics};
-use super::handles::{CallerMetrics, OperationMetrics, ProviderMetrics, RouteMetrics};
-use super::labels::{
-    AuthFailure, ConnectionRefusal, Label, LimitPolicy, Operation, Outcome, ReadRefusal, ReloadResult,
-};
+use super::handles::{CallerMetrics, ProviderMetrics, RouteMetrics};
+use super::http::HttpFamilies;
+use super::labels::{AuthFailure, ConnectionRefusal, Label, ReloadResult};
 use super::live::Samples;
-use super::maker::Maker;
+use super::maker::{Maker, start_at_zero};
 use super::process;
-use crate::domain::{CallerName, ErrorKind, HookName, ProviderName};
+use super::provider::ProviderFamilies;
+use crate::domain::{CallerName, HookName, ProviderName};
 
 /// The prefix of every name.
 const NAMESPACE: &str = "balance_gateway";
-/// From a cached hit (well under a millisecond) to the default request timeout.
-const REQUEST_BUCKETS: [f64; 13] =
-    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 10.0];
-/// From a nearby provider to the longest sensible attempt.
-const UPSTREAM_BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
-/// The last finite bucket is the 60-second promise: any age above it breaks the promise.
-const AGE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0];
 
 /// All metrics of one gateway. Two gateways in one process share nothing.
 #[derive(Debug)]
@@ -43,21 +33,10 @@ pub struct Metrics {
     process: Registry,
     /// `http_requests_in_flight`.
     pub http_in_flight: IntGauge,
-    http_requests: IntCounterVec,
-    http_duration: HistogramVec,
-    auth_failures: IntCounterVec,
-    connections_refused: IntCounterVec,
-    rate_limited: IntCounterVec,
-    forced_reads: IntCounterVec,
+    http: HttpFamilies,
+    callers: CallerFamilies,
+    providers: ProviderFamilies,
     events: EventFamilies,
-    cache_lookups: IntCounterVec,
-    served_age: HistogramVec,
-    upstream_duration: HistogramVec,
-    upstream_errors: IntCounterVec,
-    upstream_retries: IntCounterVec,
-    reads_refused: IntCounterVec,
-    balance_mismatch: IntCounterVec,
-    observed_at_unreadable: IntCounterVec,
     config_reloads: IntCounterVec,
     /// `config_last_reload_success_timestamp_seconds`.
     pub config_last_reload_success: Gauge,
@@ -91,80 +70,10 @@ impl Metrics {
             IntGauge::new("http_requests_in_flight", "Requests of callers that are being answered.")?;
         registry.register(Box::new(in_flight.clone()))?;
         let metrics = Self {
-            http_requests: make.counters(
-                "http_requests_total",
-                "Answers to callers.",
-                &["route", "status"],
-            )?,
-            http_duration: make.histograms(
-                "http_request_duration_seconds",
-                "Time from a request's head to its answer's head.",
-                &["route"],
-                &REQUEST_BUCKETS,
-            )?,
-            auth_failures: make.counters(
-                "auth_failures_total",
-                "Requests without a known key.",
-                &["reason"],
-            )?,
-            connections_refused: make.counters(
-                "connections_refused_total",
-                "Connections closed before a request was served.",
-                &["reason"],
-            )?,
-            rate_limited: make.counters(
-                "rate_limited_total",
-                "Requests refused because of the caller's limits.",
-                &["caller", "policy"],
-            )?,
-            forced_reads: make.counters(
-                "forced_reads_total",
-                "Units of the forced limit spent by a caller's demands.",
-                &["caller"],
-            )?,
+            http: HttpFamilies::new(&make)?,
+            callers: CallerFamilies::new(&make)?,
+            providers: ProviderFamilies::new(&make)?,
             events: EventFamilies::new(&make)?,
-            cache_lookups: make.counters(
-                "cache_lookups_total",
-                "Balances asked for, by what the caller got.",
-                &["provider", "outcome"],
-            )?,
-            served_age: make.histograms(
-                "served_age_seconds",
-                "Age of served balances since their upstream request was sent.",
-                &["provider"],
-                &AGE_BUCKETS,
-            )?,
-            upstream_duration: make.histograms(
-                "upstream_request_duration_seconds",
-                "Time of one attempt at a provider, body included.",
-                &["provider", "operation"],
-                &UPSTREAM_BUCKETS,
-            )?,
-            upstream_errors: make.counters(
-                "upstream_errors_total",
-                "Attempts at a provider that failed.",
-                &["provider", "operation", "kind"],
-            )?,
-            upstream_retries: make.counters(
-                "upstream_retries_total",
-                "Attempts that repeat a failed one within the same read.",
-                &["provider"],
-            )?,
-            reads_refused: make.counters(
-                "reads_refused_total",
-                "Reads that were refused without asking the provider.",
-                &["provider", "reason"],
-            )?,
-            balance_mismatch: make.counters(
-                "balance_mismatch_total",
-                "Answers whose total is not net plus blocked.",
-                &["provider"],
-            )?,
-            observed_at_unreadable: make.counters(
-                "observed_at_unreadable_total",
-                "Answers whose own timestamp was missing or unreadable.",
-                &["provider"],
-            )?,
             config_reloads: make.counters(
                 "config_reloads_total",
                 "Attempts to reload the configuration.",
@@ -177,9 +86,8 @@ impl Metrics {
             shared_state: OnceLock::new(),
             process: process::registry()?,
         };
-        Self::start_at_zero(&metrics.auth_failures, &AuthFailure::OF_KEYS);
-        Self::start_at_zero(&metrics.connections_refused, &ConnectionRefusal::ALL);
-        Self::start_at_zero(&metrics.config_reloads, &ReloadResult::ALL);
+        metrics.http.start_at_zero();
+        start_at_zero(&metrics.config_reloads, &ReloadResult::ALL);
         Ok(metrics)
     }
 
@@ -202,46 +110,31 @@ impl Metrics {
         self.config_reloads.with_label_values(&[ReloadResult::Rejected.as_str()]).get()
     }
 
-    fn start_at_zero<L: Label>(counters: &IntCounterVec, labels: &[L]) {
-        for label in labels {
-            counters.with_label_values(&[label.as_str()]).inc_by(0);
-        }
-    }
-
     /// Adds the failure reasons of service-account tokens, starting at zero.
     pub fn expect_tokens(&self) {
-        Self::start_at_zero(&self.auth_failures, &AuthFailure::ALL);
+        self.http.expect_tokens();
     }
 
     /// Counts a request without a known key.
     pub fn auth_failed(&self, reason: AuthFailure) {
-        self.auth_failures.with_label_values(&[reason.as_str()]).inc();
+        self.http.auth_failed(reason);
     }
 
     /// Counts a connection that was closed before a request was served.
     pub fn connection_refused(&self, reason: ConnectionRefusal) {
-        self.connections_refused.with_label_values(&[reason.as_str()]).inc();
+        self.http.connection_refused(reason);
     }
 
     /// The handles of one route of the API.
     #[must_use]
     pub fn route(&self, route: &'static str) -> RouteMetrics {
-        RouteMetrics {
-            route,
-            requests: self.http_requests.clone(),
-            duration: self.http_duration.with_label_values(&[route]),
-            by_status: std::array::from_fn(|_| OnceLock::new()),
-        }
+        self.http.route(route)
     }
 
     /// The handles of one caller.
     #[must_use]
     pub fn caller(&self, caller: &CallerName) -> CallerMetrics {
-        CallerMetrics {
-            rate_limited: LimitPolicy::ALL
-                .map(|policy| self.rate_limited.with_label_values(&[caller.as_str(), policy.as_str()])),
-            forced_reads: self.forced_reads.with_label_values(&[caller.as_str()]),
-        }
+        self.callers.caller(caller)
     }
 
     /// The handles of one caller's event streams.
@@ -259,24 +152,7 @@ impl Metrics {
     /// The handles of one provider.
     #[must_use]
     pub fn provider(&self, provider: &ProviderName) -> Arc<ProviderMetrics> {
-        let name = provider.as_str();
-        let operation = |operation: Operation| OperationMetrics {
-            duration: self.upstream_duration.with_label_values(&[name, operation.as_str()]),
-            errors: ErrorKind::ALL.map(|kind| {
-                self.upstream_errors.with_label_values(&[name, operation.as_str(), kind.as_str()])
-            }),
-        };
-        Arc::new(ProviderMetrics {
-            lookups: Outcome::ALL
-                .map(|outcome| self.cache_lookups.with_label_values(&[name, outcome.as_str()])),
-            served_age: self.served_age.with_label_values(&[name]),
-            operations: Operation::ALL.map(operation),
-            retries: self.upstream_retries.with_label_values(&[name]),
-            refused: ReadRefusal::ALL
-                .map(|reason| self.reads_refused.with_label_values(&[name, reason.as_str()])),
-            mismatch: self.balance_mismatch.with_label_values(&[name]),
-            observed_at_unreadable: self.observed_at_unreadable.with_label_values(&[name]),
-        })
+        self.providers.provider(provider)
     }
 
     /// The page in Prometheus' text format; `live` holds the gauges of the current state.

@@ -10,6 +10,7 @@ use super::error::StoreError;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
 use super::tier::{LIFE, Tier, random_name};
+use crate::domain::AttemptSignal;
 use crate::domain::turn::micros;
 
 /// How long who may not leave is told to wait while another replica probes.
@@ -53,19 +54,6 @@ struct Seen {
     has_failures: bool,
     /// Open until then, and half-open from then on.
     open_until: Option<Instant>,
-}
-
-/// What an attempt says about the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It answered with 5xx.
-    Failed,
-    /// Some answer below 500 came.
-    Answered,
-    /// A balance came.
-    Balance,
-    /// It could not be reached, or not in time.
-    Unknown,
 }
 
 /// The right to make one attempt. Dropped without an ending, it gives the place of a probe to the next.
@@ -196,14 +184,14 @@ enum Told {
 
 impl SharedAdmission {
     /// Tells how the attempt ended, behind whoever made it, where it changes anything.
-    pub fn settle(mut self, ending: Ending) {
+    pub fn settle(mut self, signal: AttemptSignal) {
         let probe = self.probe.take();
-        let what = match ending {
-            Ending::Failed => "failed",
-            Ending::Balance if probe.is_some() || self.breaker.seen().has_failures => "balance",
-            Ending::Answered if probe.is_some() => "answered",
-            Ending::Unknown if probe.is_some() => "unknown",
-            Ending::Answered | Ending::Balance | Ending::Unknown => return,
+        let what = match signal {
+            AttemptSignal::Failed => "failed",
+            AttemptSignal::Balance if probe.is_some() || self.breaker.seen().has_failures => "balance",
+            AttemptSignal::Answered if probe.is_some() => "answered",
+            AttemptSignal::Unknown if probe.is_some() => "unknown",
+            AttemptSignal::Answered | AttemptSignal::Balance | AttemptSignal::Unknown => return,
         };
         if self.breaker.tier.is_sharing() {
             self.breaker.tell_behind(what, probe.unwrap_or_default());

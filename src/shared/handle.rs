@@ -9,10 +9,11 @@ use super::breaker::{SharedBreaker, SharedBreakerSettings};
 use super::notified::Claim;
 use super::settings::SharedSettings;
 use super::tier::{OnEnd, OnMark, Tier};
-use super::units::{UnitSettings, Units};
+use super::units::Units;
 use super::units_in_use::UnitsInUse;
 use crate::domain::{
-    AccountName, BalanceKey, CallerName, Clock, MaxAge, ProviderName, Snapshot, Standing, StoreTime, Ticket,
+    AccountName, BalanceKey, CallerName, Clock, LimitSettings, MaxAge, ProviderName, Snapshot, Standing,
+    StoreTime, Ticket,
 };
 use crate::metrics::{LimitPolicy, SharedMetrics};
 
@@ -151,7 +152,7 @@ impl Shared {
         self: &Arc<Self>,
         caller: &CallerName,
         policy: LimitPolicy,
-        settings: UnitSettings,
+        settings: LimitSettings,
     ) -> Arc<Units> {
         let units = Units::new(&self.tier, self.units.woken(), (caller, policy), settings);
         self.units.add(units)

@@ -14,22 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::tier::Tier;
-use crate::domain::CallerName;
+use crate::domain::{CallerName, LimitSettings};
 use crate::metrics::{Label, LimitPolicy};
 
 /// What the store says of a limit binds no longer.
 const KNOWN_FOR: Duration = Duration::from_secs(1);
-
-/// A limit of all replicas together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnitSettings {
-    /// Units; above zero.
-    pub requests: u32,
-    /// In this span.
-    pub per: Duration,
-    /// Units at once; above zero.
-    pub burst: u32,
-}
 
 /// Whether units are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +35,7 @@ pub enum Taken {
 pub struct Units {
     tier: Arc<Tier>,
     key: String,
-    settings: UnitSettings,
+    settings: LimitSettings,
     start: Instant,
     /// Taken from the store and not yet used.
     held: AtomicU64,
@@ -79,9 +68,9 @@ impl Units {
         tier: &Arc<Tier>,
         woken: Arc<Notify>,
         (caller, policy): (&CallerName, LimitPolicy),
-        settings: UnitSettings,
+        settings: LimitSettings,
     ) -> Self {
-        let UnitSettings { requests, per, burst } = settings;
+        let LimitSettings { requests, per, burst } = settings;
         let (requests, per, burst) =
             (requests.to_be_bytes(), per.as_nanos().to_be_bytes(), burst.to_be_bytes());
         let parts = [caller.as_str().as_bytes(), policy.as_str().as_bytes(), &requests, &per, &burst];

@@ -60,7 +60,7 @@ impl Exporter {
     pub(super) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.queue.send(Item::Flush(done)).await.is_ok() {
-            // Fails only when the runtime stops; then there is nothing to wait for.
+            // Fails only when the runtime stops: no wait is needed then.
             let _ = flushed.await;
         }
     }

@@ -29,7 +29,7 @@ struct Recording {
     state: Mutex<State>,
 }
 
-/// The recorded state of a read. It is exported once, as soon as it has ended and is wanted.
+/// The recorded state of a read. It is exported once, when the read has ended and a sampled request needs it.
 #[derive(Debug, Default)]
 struct State {
     /// Provider, account, currency and type.

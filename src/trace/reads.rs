@@ -9,7 +9,7 @@ use super::request::{self, Recording};
 use super::tracer::Tracer;
 use crate::domain::{Answer, BalanceKey, Moment};
 
-/// What started a read; this decides about its sampling.
+/// The origin of a read, which decides whether it is sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A request of a caller.

@@ -28,27 +28,27 @@ pub(super) struct Recording {
     tracer: Tracer,
     context: SpanContext,
     parent: Option<Parent>,
-    asked: Asked,
+    start: RequestStart,
     /// The reads it waited for, each once.
     links: Mutex<Vec<SpanContext>>,
 }
 
 /// A request as it arrived; these attributes are in every span.
 #[derive(Debug)]
-pub struct Asked {
+pub struct RequestStart {
     /// When it arrived.
     pub at: Moment,
     /// The method as received.
     pub method: Method,
-    /// The route's pattern; `None` where no route matched.
+    /// The route's pattern; `None` if no route matched.
     pub route: Option<&'static str>,
     /// The id that the answer will carry.
     pub request_id: HeaderValue,
 }
 
-/// How a request was answered; these attributes are in the span of an answered request.
+/// A request as it was answered; these attributes are in the span of an answered request.
 #[derive(Debug)]
-pub struct Answered<'a> {
+pub struct RequestEnd<'a> {
     /// The answer's status.
     pub status: StatusCode,
     /// The code of the problem, if it is one.
@@ -64,7 +64,7 @@ pub struct Answered<'a> {
 impl Tracer {
     /// Begins the span of a request with these headers. A parent's sampling decision overrides ours.
     #[must_use]
-    pub fn request(&self, headers: &HeaderMap, asked: Asked) -> RequestTrace {
+    pub fn request(&self, headers: &HeaderMap, start: RequestStart) -> RequestTrace {
         let parent = Parent::of(headers);
         let (context, is_sampled) = if let Some(parent) = &parent {
             (SpanContext::within(parent.context.trace_id), parent.is_sampled)
@@ -74,7 +74,7 @@ impl Tracer {
         };
         RequestTrace(is_sampled.then(|| {
             let links = Mutex::default();
-            Arc::new(Recording { tracer: self.clone(), context, parent, asked, links })
+            Arc::new(Recording { tracer: self.clone(), context, parent, start, links })
         }))
     }
 }
@@ -86,16 +86,16 @@ impl RequestTrace {
     }
 
     /// Ends the span.
-    pub fn end(mut self, answered: &Answered<'_>, took: Duration) {
+    pub fn end(mut self, answer: &RequestEnd<'_>, took: Duration) {
         if let Some(recording) = self.0.take() {
             let attributes = [
-                Some(wire::number("http.response.status_code", answered.status.as_u16())),
-                wire::text("balance_gateway.caller", answered.caller),
-                wire::text("balance_gateway.account", answered.account),
-                wire::text("balance_gateway.outcome", answered.outcome),
-                wire::text("error.type", answered.problem),
+                Some(wire::number("http.response.status_code", answer.status.as_u16())),
+                wire::text("balance_gateway.caller", answer.caller),
+                wire::text("balance_gateway.account", answer.account),
+                wire::text("balance_gateway.outcome", answer.outcome),
+                wire::text("error.type", answer.problem),
             ];
-            recording.send(attributes, answered.status.is_server_error(), took);
+            recording.send(attributes, answer.status.is_server_error(), took);
         }
     }
 }
@@ -104,7 +104,7 @@ impl Drop for RequestTrace {
     fn drop(&mut self) {
         if let Some(recording) = &self.0 {
             let now = (recording.tracer.0.clock)();
-            let took = now.monotonic.saturating_duration_since(recording.asked.at.monotonic);
+            let took = now.monotonic.saturating_duration_since(recording.start.at.monotonic);
             recording.send([wire::text("error.type", "abandoned")], true, took);
         }
     }
@@ -112,7 +112,7 @@ impl Drop for RequestTrace {
 
 impl Recording {
     fn send(&self, further: impl IntoIterator<Item = Option<KeyValue>>, is_error: bool, took: Duration) {
-        let Asked { at, method, route, request_id } = &self.asked;
+        let RequestStart { at, method, route, request_id } = &self.start;
         let method = known(method);
         let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
         let ended = at.wall.saturating_add(took).unwrap_or(at.wall);

@@ -7,7 +7,7 @@ use super::export::Exporter;
 use super::sample::Sample;
 use crate::domain::Moment;
 
-/// Where spans are exported to, and the share of requests that are sampled.
+/// The collector of spans, and the share of sampled requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceSettings {
     /// The collector's URL without a slash at the end; `/v1/traces` is appended.

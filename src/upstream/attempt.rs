@@ -1,57 +1,52 @@
-//! One attempt at a balance: with a live token, and once more with a new one after a refusal; then what came is read.
+//! One attempt to read a balance: with a live token, and once more with a new one after a refusal.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep_until, timeout_at};
 
+use super::call::Call;
 use super::credentials::Credentials;
-use super::gate::Terms;
-use super::provider::Call;
+use super::failed_read::FailedRead;
+use super::read_context::ReadContext;
 use super::rotation::Rotation;
-use super::stop::Stop;
 use super::transport::Response;
-use super::whole::WholeAnswer;
-use super::{Balance, Operation, Sent, Token, Upstream, classify, provider};
-use crate::domain::{
-    BodyError, Failure, Moment, ObservedAt, ParseError, Reading, Snapshot, Turn, UpstreamError,
-};
+use super::{Balance, Operation, Received, Token, Upstream};
+use crate::domain::UpstreamError;
 use crate::providers::Authorisation;
 
-/// A provider whose parts do not add up is logged this often per account.
-const MISMATCH_LOG_INTERVAL: Duration = Duration::from_hours(1);
 /// When a new token that the provider does not accept yet is tried again, from its first refusal on.
 const FURTHER_ATTEMPTS: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 impl Upstream {
-    /// One attempt with what authorises it now, and one more with what is there in its place after a 401 or 403: a new
-    /// token, or the credential before the newest.
+    /// One attempt with the present authorisation. After a 401 or 403, one more with its replacement: a new token, or the
+    /// credential before the newest.
     pub(super) async fn authorised_attempt(
         self: &Arc<Self>,
         balance: &Balance,
-        terms: &Terms,
-    ) -> Result<Sent, Stop> {
+        context: &ReadContext,
+    ) -> Result<Received, FailedRead> {
         match &*self.credentials {
             Credentials::Client(rotation) => {
-                let token = self.live_token(rotation, terms).await?;
-                let attempt = self.attempt_with(balance, &token, terms).await;
-                if !is_refused(&attempt) || attempt.as_ref().is_err_and(Stop::is_of_new_token) {
+                let token = self.live_token(rotation, context).await?;
+                let attempt = self.attempt_with(balance, &token, context).await;
+                if !is_refused(&attempt) || attempt.as_ref().is_err_and(FailedRead::has_unsettled_token) {
                     return attempt;
                 }
-                let renewed = self.token_after_refusal(rotation, &token, terms).await?;
-                self.attempt_with(balance, &renewed, terms).await
+                let renewed = self.token_after_refusal(rotation, &token, context).await?;
+                self.attempt_with(balance, &renewed, context).await
             }
             Credentials::Static(rotation) => {
                 let now = || self.provider.now().monotonic;
                 let chosen = rotation.choose(now());
-                let attempt = self.attempt(balance, &chosen, terms).await;
+                let attempt = self.attempt(balance, &chosen, context).await;
                 if attempt.is_ok() {
                     rotation.worked(&chosen, now());
                 } else if is_refused(&attempt)
                     && let Some(other) = self.note_refused(rotation, &chosen)
                 {
-                    let attempt = self.attempt(balance, &other, terms).await;
+                    let attempt = self.attempt(balance, &other, context).await;
                     if attempt.is_ok() {
                         rotation.worked(&other, now());
                     }
@@ -62,22 +57,27 @@ impl Upstream {
         }
     }
 
-    /// One attempt with a token. A new one that the provider does not accept yet makes room for the one before it, or is
-    /// tried again after a while.
-    async fn attempt_with(&self, balance: &Balance, token: &Arc<Token>, terms: &Terms) -> Result<Sent, Stop> {
-        let attempt = self.noted_attempt(balance, token, terms).await;
+    /// One attempt with a token. If the provider does not accept a new token yet, the previous token is used, or the new
+    /// one is tried again after a pause.
+    async fn attempt_with(
+        &self,
+        balance: &Balance,
+        token: &Arc<Token>,
+        context: &ReadContext,
+    ) -> Result<Received, FailedRead> {
+        let attempt = self.noted_attempt(balance, token, context).await;
         let now = self.provider.now().monotonic;
         if !is_refused(&attempt) || !self.tokens.is_settling(token, now) {
             return attempt;
         }
         if let Some(before) = self.tokens.before(token, now) {
-            let attempt = self.noted_attempt(balance, &before, terms).await;
+            let attempt = self.noted_attempt(balance, &before, context).await;
             if !is_refused(&attempt) {
                 return attempt;
             }
             self.tokens.drop_refused(&before);
         }
-        self.attempts_until_settled(balance, token, terms, attempt).await
+        self.attempts_until_settled(balance, token, context, attempt).await
     }
 
     /// Tries a new token again until the provider accepts it. One read does so; the others wait for it.
@@ -85,46 +85,46 @@ impl Upstream {
         &self,
         balance: &Balance,
         token: &Arc<Token>,
-        terms: &Terms,
-        mut attempt: Result<Sent, Stop>,
-    ) -> Result<Sent, Stop> {
-        let turn = timeout_at(terms.deadline.into(), self.tokens.asking.lock()).await;
-        let Ok(_turn) = turn else { return attempt.map_err(Stop::of_new_token) };
+        context: &ReadContext,
+        mut attempt: Result<Received, FailedRead>,
+    ) -> Result<Received, FailedRead> {
+        let lock = timeout_at(context.deadline.into(), self.tokens.minting.lock()).await;
+        let Ok(_minting) = lock else { return attempt.map_err(FailedRead::with_unsettled_token) };
         let refused_at = self.provider.now().monotonic;
         for after in FURTHER_ATTEMPTS {
             self.not_held()?;
             if token.was_accepted() {
-                return self.noted_attempt(balance, token, terms).await;
+                return self.noted_attempt(balance, token, context).await;
             }
             let resumes_at = refused_at + after;
-            if resumes_at >= terms.deadline {
+            if resumes_at >= context.deadline {
                 break;
             }
             sleep_until(resumes_at.into()).await;
-            attempt = self.noted_attempt(balance, token, terms).await;
+            attempt = self.noted_attempt(balance, token, context).await;
             if !is_refused(&attempt) {
                 return attempt;
             }
         }
-        attempt.map_err(Stop::of_new_token)
+        attempt.map_err(FailedRead::with_unsettled_token)
     }
 
-    /// One attempt with a token; whether the provider accepted it is noted.
+    /// One attempt with a token; records whether the provider accepted it.
     async fn noted_attempt(
         &self,
         balance: &Balance,
         token: &Arc<Token>,
-        terms: &Terms,
-    ) -> Result<Sent, Stop> {
-        let attempt = self.attempt(balance, &token.authorisation(), terms).await;
+        context: &ReadContext,
+    ) -> Result<Received, FailedRead> {
+        let attempt = self.attempt(balance, &token.authorisation(), context).await;
         if attempt.is_ok() {
             self.tokens.accepted(token);
         }
         attempt
     }
 
-    /// The credential to use in the place of one that the provider refused: the newest where an older one was refused,
-    /// else the one before the newest, with a warning in the log.
+    /// The replacement of a refused credential: the newest if an older one was refused, else the one before the newest,
+    /// with a warning in the log.
     pub(super) fn note_refused<C: PartialEq>(
         &self,
         rotation: &Rotation<C>,
@@ -148,105 +148,19 @@ impl Upstream {
         &self,
         balance: &Balance,
         authorisation: &Authorisation,
-        terms: &Terms,
-    ) -> Result<Sent, Stop> {
-        // A slot or a retry may have been waited for.
+        context: &ReadContext,
+    ) -> Result<Received, FailedRead> {
+        // A hold may have begun while this attempt waited for a slot or a retry.
         self.not_held().inspect_err(|_| self.note_refused_by_hold())?;
         let settings = &self.provider.settings;
         let request = settings.adapter.request(&settings.balance_endpoint, &balance.selector, authorisation);
-        let request = request.map_err(|error| Stop::defect(&error))?;
-        let call = Call { operation: Operation::Balance, request, gate: &self.gate, terms };
-        let understand = |answer: Response, sent: provider::Sent| {
-            let age = classify::age(&answer.headers);
-            if age > self.max_age.get() {
-                return Err(UpstreamError::Invalid(ParseError {
-                    field: "Age",
-                    problem: "older than max_age",
-                }));
-            }
-            let turn = terms
-                .number
-                .zip(sent.instant)
-                .map(|(number, instant)| Turn { number, instant: instant.earlier_by(age) });
-            self.note_whole(&answer.body, sent.at, age, turn);
-            let reading =
-                settings.adapter.parse(&answer.body, &balance.selector).map_err(|error| match error {
-                    BodyError::Invalid(error) => UpstreamError::Invalid(error),
-                    BodyError::Status(status) => {
-                        let classified = classify::status(
-                            Operation::Balance,
-                            status,
-                            &answer.headers,
-                            self.provider.now().wall,
-                        );
-                        classified.err().unwrap_or(UpstreamError::Status(status))
-                    }
-                })?;
-            let currency = reading.available.currency();
-            if *balance.first_currency.get_or_init(|| currency) != currency {
-                let problem = "not the one that came back first";
-                return Err(UpstreamError::Invalid(ParseError { field: "currency", problem }));
-            }
-            self.note_oddities(&reading);
-            let (name, r#type) = (&settings.name, balance.selector.r#type.as_ref());
-            let snapshot = Snapshot::new(&self.account, name, r#type, sent.at.earlier_by(age), reading);
-            Ok((snapshot.with_turn(turn), sent.at.monotonic))
-        };
-        self.provider.attempt(call, understand).await
-    }
-
-    /// Where one answer holds every balance: notes what it says of each. One that it does not hold fails alone.
-    fn note_whole(&self, body: &[u8], sent_at: Moment, age: Duration, turn: Option<Turn>) {
-        let Some(whole) = &self.whole else { return };
-        let (settings, now) = (&self.provider.settings, self.provider.now().monotonic);
-        let read = |balance: &Balance| match settings.adapter.parse(body, &balance.selector) {
-            Ok(reading) => {
-                balance.holds.end(sent_at.monotonic);
-                let r#type = balance.selector.r#type.as_ref();
-                let requested_at = sent_at.earlier_by(age);
-                let snapshot = Snapshot::new(&self.account, &settings.name, r#type, requested_at, reading);
-                Ok(Arc::new(snapshot.with_turn(turn)))
-            }
-            Err(error) => {
-                let error = match error {
-                    BodyError::Invalid(error) => UpstreamError::Invalid(error),
-                    BodyError::Status(status) => UpstreamError::Status(status),
-                };
-                let retry_at = match error {
-                    UpstreamError::Invalid(_) => {
-                        balance.holds.begin(error, error.hold(), sent_at.monotonic, now)
-                    }
-                    _ => None,
-                };
-                Err(Failure { error, retry_at, is_held: retry_at.is_some(), was_called: true })
-            }
-        };
-        let balances = self.balances.iter().map(read).collect();
-        whole.note(WholeAnswer::new(sent_at.monotonic, now, balances));
-    }
-
-    /// Counts what is odd but served as it is.
-    fn note_oddities(&self, reading: &Reading) {
-        if reading.observed_at == ObservedAt::Unreadable {
-            self.provider.metrics.observed_at_unreadable();
-        }
-        if !reading.is_mismatched() {
-            return;
-        }
-        self.provider.metrics.mismatched();
-        let now = self.provider.now().monotonic;
-        let mut logged = self.mismatch_logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.is_none_or(|logged| now.saturating_duration_since(logged) >= MISMATCH_LOG_INTERVAL) {
-            *logged = Some(now);
-            tracing::warn!(
-                account = %self.account,
-                provider = %self.provider.name(),
-                "the provider's total is not its available plus blocked"
-            );
-        }
+        let request = request.map_err(|error| FailedRead::defect(&error))?;
+        let call = Call { operation: Operation::Balance, request, gate: &self.gate, context };
+        let parse = |answer: Response, sent| self.parse_answer(balance, context, &answer, sent);
+        self.provider.attempt(call, parse).await
     }
 }
 
-fn is_refused(attempt: &Result<Sent, Stop>) -> bool {
-    attempt.as_ref().is_err_and(|stop| stop.error == UpstreamError::Refused)
+fn is_refused(attempt: &Result<Received, FailedRead>) -> bool {
+    attempt.as_ref().is_err_and(|failed| failed.error == UpstreamError::Refused)
 }

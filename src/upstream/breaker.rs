@@ -1,226 +1,89 @@
-//! The circuit breaker of one provider: after a row of failures nobody asks it for a while, then one read probes.
+//! The circuit breaker of one provider. Each replica has its own; replicas that share have one more for all of them.
+//!
+//! The own breaker counts every failed attempt. The shared one counts only what the provider answered: one replica with a
+//! broken network must not close a provider to the others.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod local;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::domain::Clock;
+pub use local::{BreakerSettings, BreakerState};
+use local::{LocalAdmission, LocalBreaker};
 
-/// When the breaker opens, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BreakerSettings {
-    /// Failed attempts in a row; above zero.
-    pub failures: u32,
-    /// How long no attempt leaves.
-    pub cooldown: Duration,
-}
+use super::classify;
+use crate::domain::{AttemptSignal, Clock, UpstreamError};
+use crate::shared::{SharedAdmission, SharedBreaker, StoreWait};
 
-/// What an attempt says about the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// A balance came.
-    Success,
-    /// Some answer below 500 came.
-    Answered,
-    /// Connect, time-out or 5xx.
-    Failed,
-    /// Neither: our own deadline was too short, or the provider asked for time.
-    Unknown,
-}
-
-/// The state for people and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerState {
-    /// Attempts leave.
-    Closed = 0,
-    /// One attempt probes, or may.
-    HalfOpen = 1,
-    /// No attempt leaves.
-    Open = 2,
-}
-
+/// The breaker of one provider: alone, or together with other replicas.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    settings: BreakerSettings,
-    state: Arc<Mutex<State>>,
-    clock: Clock,
+    local: LocalBreaker,
+    shared: Option<Arc<SharedBreaker>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Closed { failures_in_a_row: u32 },
-    Open { until: Instant },
-    Probing,
-}
-
-/// The right to make one attempt. Dropped without a verdict, it gives the place of a probe to the next.
-#[derive(Debug)]
+/// The right to make one attempt. Dropped without a signal, it passes a probe's place to the next attempt.
 pub(super) struct Admission {
-    settings: BreakerSettings,
-    state: Arc<Mutex<State>>,
-    clock: Clock,
-    is_probe: bool,
+    local: LocalAdmission,
+    shared: Option<SharedAdmission>,
 }
 
 impl Breaker {
-    pub(super) fn new(settings: BreakerSettings, clock: Clock) -> Self {
-        Self { settings, state: Arc::new(Mutex::new(State::Closed { failures_in_a_row: 0 })), clock }
+    pub(super) fn new(settings: BreakerSettings, shared: Option<Arc<SharedBreaker>>, clock: Clock) -> Self {
+        Self { local: LocalBreaker::new(settings, clock), shared }
     }
 
-    /// Closes it, as at the start.
+    /// Whether it shares with other replicas by this breaker, or both with none.
+    pub(super) fn is_shared_by(&self, shared: Option<&Arc<SharedBreaker>>) -> bool {
+        self.shared.as_ref().map(Arc::as_ptr) == shared.map(Arc::as_ptr)
+    }
+
+    /// Closes it here and at every replica, open or not: a row of failures that the store counts ends, too.
     pub(super) fn reset(&self) {
-        *lock(&self.state) = State::Closed { failures_in_a_row: 0 };
+        self.local.reset();
+        if let Some(shared) = &self.shared {
+            shared.reset();
+        }
     }
 
-    /// Admits one attempt, or says after what time it is worth asking again.
-    pub(super) fn admit(&self, now: Instant) -> Result<Admission, Duration> {
-        let mut state = lock(&self.state);
-        if let Some(wait) = state.wait(now) {
-            return Err(wait);
-        }
-        let is_probe = !matches!(*state, State::Closed { .. });
-        if is_probe {
-            *state = State::Probing;
-        }
-        Ok(Admission { settings: self.settings, state: Arc::clone(&self.state), clock: self.clock, is_probe })
+    /// Admits one attempt, or returns the time until the next may be admitted. `wait` is the time that a read may still
+    /// wait for the store.
+    pub(super) async fn admit(
+        &self,
+        now: Instant,
+        wait: &tokio::sync::Mutex<Option<StoreWait>>,
+    ) -> Result<Admission, Duration> {
+        let local = self.local.admit(now)?;
+        let shared = match &self.shared {
+            // Boxed: only a probe waits there.
+            Some(shared) => Some(Box::pin(shared.admit(wait.lock().await.as_mut())).await?),
+            None => None,
+        };
+        Ok(Admission { local, shared })
     }
 
-    /// How long no attempt can leave; `None` where one may.
+    /// The time until an attempt may be admitted; `None` if one may be now.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
-        lock(&self.state).wait(now)
+        self.local.wait(now).or_else(|| self.shared.as_ref()?.wait(now))
     }
 
+    /// The state, the more open of both.
     pub(super) fn state(&self, now: Instant) -> BreakerState {
-        match *lock(&self.state) {
-            State::Closed { .. } => BreakerState::Closed,
-            State::Open { until } if now < until => BreakerState::Open,
-            State::Open { .. } | State::Probing => BreakerState::HalfOpen,
-        }
-    }
-}
-
-impl State {
-    fn wait(&self, now: Instant) -> Option<Duration> {
-        match *self {
-            Self::Open { until } if now < until => Some(until - now),
-            // The probe's outcome is not known; an attempt takes seconds.
-            Self::Probing => Some(Duration::from_secs(1)),
-            Self::Closed { .. } | Self::Open { .. } => None,
-        }
+        let shared = match &self.shared {
+            Some(shared) if shared.wait(now).is_some() => BreakerState::Open,
+            Some(shared) if shared.is_open() => BreakerState::HalfOpen,
+            _ => BreakerState::Closed,
+        };
+        self.local.state(now).max(shared)
     }
 }
 
 impl Admission {
-    /// Tells how the attempt ended.
-    pub(super) fn settle(mut self, verdict: Verdict, now: Instant) {
-        let open = State::Open { until: now + self.settings.cooldown };
-        let mut state = lock(&self.state);
-        *state = match (*state, verdict) {
-            (State::Closed { .. }, Verdict::Success) => State::Closed { failures_in_a_row: 0 },
-            (State::Closed { failures_in_a_row }, Verdict::Failed) => {
-                let failures_in_a_row = failures_in_a_row + 1;
-                if failures_in_a_row >= self.settings.failures {
-                    open
-                } else {
-                    State::Closed { failures_in_a_row }
-                }
-            }
-            (State::Probing, Verdict::Success | Verdict::Answered) if self.is_probe => {
-                State::Closed { failures_in_a_row: 0 }
-            }
-            (State::Probing, Verdict::Failed) if self.is_probe => open,
-            (State::Probing, Verdict::Unknown) if self.is_probe => State::Open { until: now },
-            // An attempt that left before the breaker opened says nothing about now.
-            (unchanged, _) => unchanged,
-        };
-        drop(state);
-        self.is_probe = false;
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        if self.is_probe && matches!(*state, State::Probing) {
-            *state = State::Open { until: (self.clock)().monotonic };
+    /// Records the end of the attempt.
+    pub(super) fn record(self, failed: Option<UpstreamError>, signal: AttemptSignal, now: Instant) {
+        self.local.record(signal, now);
+        if let Some(shared) = self.shared {
+            shared.settle(classify::signal_to_replicas(failed, signal));
         }
-    }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock;
-
-    const COOLDOWN: Duration = Duration::from_secs(10);
-
-    fn opened(now: Instant) -> Breaker {
-        let breaker = Breaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN }, clock::now);
-        for _ in 0..3 {
-            breaker.admit(now).unwrap().settle(Verdict::Failed, now);
-        }
-        breaker
-    }
-
-    #[test]
-    fn a_row_of_failures_opens_it_for_the_cooldown() {
-        let now = clock::now().monotonic;
-        let breaker = opened(now);
-
-        assert_eq!(breaker.admit(now + Duration::from_secs(4)).unwrap_err(), Duration::from_secs(6));
-        assert_eq!(breaker.state(now), BreakerState::Open);
-        assert_eq!(breaker.state(now + COOLDOWN), BreakerState::HalfOpen);
-    }
-
-    #[test]
-    fn only_a_balance_starts_the_row_anew() {
-        let now = clock::now().monotonic;
-        let breaker = Breaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN }, clock::now);
-        let attempt = |verdict| breaker.admit(now).unwrap().settle(verdict, now);
-
-        attempt(Verdict::Failed);
-        attempt(Verdict::Answered);
-        attempt(Verdict::Failed);
-        attempt(Verdict::Success);
-        attempt(Verdict::Failed);
-        attempt(Verdict::Unknown);
-        attempt(Verdict::Failed);
-        assert_eq!(breaker.state(now), BreakerState::Closed);
-
-        attempt(Verdict::Failed);
-        assert_eq!(breaker.state(now), BreakerState::Open);
-    }
-
-    #[test]
-    fn one_probe_decides() {
-        let now = clock::now().monotonic;
-        let later = now + COOLDOWN;
-        for (verdict, state) in [
-            (Verdict::Success, BreakerState::Closed),
-            (Verdict::Answered, BreakerState::Closed),
-            (Verdict::Failed, BreakerState::Open),
-            (Verdict::Unknown, BreakerState::HalfOpen),
-        ] {
-            let breaker = opened(now);
-            let probe = breaker.admit(later).unwrap();
-            assert!(breaker.admit(later).is_err());
-
-            probe.settle(verdict, later);
-
-            assert_eq!(breaker.state(later), state, "{verdict:?}");
-        }
-    }
-
-    #[test]
-    fn a_probe_that_never_left_gives_its_place_to_the_next() {
-        let breaker = opened(clock::now().monotonic.checked_sub(COOLDOWN).unwrap());
-
-        drop(breaker.admit(clock::now().monotonic).unwrap());
-
-        assert!(breaker.admit(clock::now().monotonic).is_ok());
     }
 }

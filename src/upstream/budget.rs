@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{Clock, Priority};
 
-/// How many calls may leave in any span of time.
+/// The most calls in any span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetSettings {
     /// Calls; above zero.
@@ -53,25 +53,25 @@ impl Budget {
         Self { settings, log: Arc::default(), clock }
     }
 
-    /// The budget of one of so many replicas, over the same calls.
+    /// The part of one replica, over the same calls.
     pub(super) fn divided(&self, replicas: u32) -> Self {
         let requests = (self.settings.requests / replicas.max(1)).max(1);
         self.resized(BudgetSettings { requests, ..self.settings })
     }
 
-    /// Notes a call that was granted elsewhere.
+    /// Counts a call that the store granted.
     pub(super) fn note(&self, now: Instant) -> Grant {
         let mut log = self.current(now);
         log.in_flight = log.in_flight.saturating_add(1);
         self.granted()
     }
 
-    /// Another budget over the same calls.
+    /// A budget with other settings over the same calls.
     pub(super) fn resized(&self, settings: BudgetSettings) -> Self {
         Self { settings, log: Arc::clone(&self.log), clock: self.clock }
     }
 
-    /// Grants one call, or says after what time it is worth asking again.
+    /// Grants one call, or returns the time until the next may be granted.
     pub(super) fn grant(&self, priority: Priority, now: Instant) -> Result<Grant, Duration> {
         let mut log = self.current(now);
         let share = self.share(priority);
@@ -80,7 +80,7 @@ impl Budget {
             log.in_flight += 1;
             return Ok(self.granted());
         }
-        // So many of the oldest must have left the span before fewer than the share count.
+        // This many of the oldest calls must expire before fewer than the share count.
         let must_leave = usize::try_from(counted - share).unwrap_or(usize::MAX);
         let last_to_leave = log.ended.get(must_leave).map(|ended| *ended + self.settings.per);
         Err(last_to_leave.map_or(self.settings.per, |free| free.saturating_duration_since(now)))

@@ -1,5 +1,5 @@
-//! Turns what came back from a provider into an [`UpstreamError`]: by status and by the transport's error kinds,
-//! never by the words of an answer.
+//! Classifies a provider's answer or a failed call as an [`UpstreamError`]: by status and by the types of errors, never
+//! by text.
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,12 +7,10 @@ use std::time::Duration;
 use http::header::{AGE, CONTENT_ENCODING, HeaderMap};
 use jiff::Timestamp;
 
-use crate::domain::{Cause, ParseError, UpstreamError};
+use crate::domain::{AttemptSignal, Cause, ParseError, UpstreamError};
 
 use super::Operation;
-use super::breaker::Verdict;
 use super::{cause, retry_after};
-use crate::shared::Ending;
 
 /// Classifies a status; `Ok` for a success, whose body is worth reading.
 pub(super) fn status(
@@ -66,13 +64,13 @@ pub(super) fn transport(error: &(dyn Error + 'static)) -> UpstreamError {
     }
 }
 
-/// Whether what came breaks the rules of HTTP/1.1, of its framing, or of HTTP/2.
+/// Whether the peer broke the rules of HTTP/1.1 or HTTP/2.
 fn is_not_http(source: &(dyn Error + 'static)) -> bool {
     if let Some(error) = source.downcast_ref::<hyper::Error>() {
         return error.is_parse();
     }
     if let Some(error) = source.downcast_ref::<h2::Error>() {
-        // Told by our side. What the other side tells, as that it refuses a stream, is a reset.
+        // Found by our side. An error that the peer reports, such as a refused stream, is a reset.
         return error.is_library();
     }
     let is_tls =
@@ -83,14 +81,14 @@ fn is_not_http(source: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// What a failed attempt says about the provider. `was_given_time` is false where our own deadline left the
-/// attempt less than half of its usual time.
-pub(super) fn verdict(error: UpstreamError, was_given_time: bool) -> Verdict {
+/// The signal of a failed attempt. `was_given_time` is false if our own deadline left the attempt less than half of its
+/// usual time.
+pub(super) fn signal(error: UpstreamError, was_given_time: bool) -> AttemptSignal {
     match error {
-        UpstreamError::Unreachable(_) | UpstreamError::Status(500..) => Verdict::Failed,
-        UpstreamError::Timeout if was_given_time => Verdict::Failed,
+        UpstreamError::Unreachable(_) | UpstreamError::Status(500..) => AttemptSignal::Failed,
+        UpstreamError::Timeout if was_given_time => AttemptSignal::Failed,
         // 503 with Retry-After is no failure, and no answer below 500 either.
-        UpstreamError::Timeout | UpstreamError::Unavailable(_) => Verdict::Unknown,
+        UpstreamError::Timeout | UpstreamError::Unavailable(_) => AttemptSignal::Unknown,
         UpstreamError::Throttled(_)
         | UpstreamError::Status(_)
         | UpstreamError::Refused
@@ -100,17 +98,17 @@ pub(super) fn verdict(error: UpstreamError, was_given_time: bool) -> Verdict {
         | UpstreamError::Suspended
         | UpstreamError::BudgetExhausted
         | UpstreamError::OutOfFiles
-        | UpstreamError::Defect => Verdict::Answered,
+        | UpstreamError::Defect => AttemptSignal::Answered,
     }
 }
 
-/// What an attempt says to other replicas: only what the provider answered.
-pub(super) fn ending(failed: Option<UpstreamError>, verdict: Verdict) -> Ending {
-    match (failed, verdict) {
-        (_, Verdict::Success) => Ending::Balance,
-        (_, Verdict::Answered) => Ending::Answered,
-        (Some(UpstreamError::Status(_)), Verdict::Failed) => Ending::Failed,
-        (_, Verdict::Failed | Verdict::Unknown) => Ending::Unknown,
+/// The part of a signal that other replicas may rely on: only an answer of the provider counts there.
+pub(super) fn signal_to_replicas(failed: Option<UpstreamError>, signal: AttemptSignal) -> AttemptSignal {
+    match (failed, signal) {
+        (_, AttemptSignal::Balance) => AttemptSignal::Balance,
+        (_, AttemptSignal::Answered) => AttemptSignal::Answered,
+        (Some(UpstreamError::Status(_)), AttemptSignal::Failed) => AttemptSignal::Failed,
+        (_, AttemptSignal::Failed | AttemptSignal::Unknown) => AttemptSignal::Unknown,
     }
 }
 
@@ -165,7 +163,7 @@ mod tests {
 
     /// Issue 14, item 10.
     #[test]
-    fn only_a_coding_that_compresses_is_told() {
+    fn only_a_compressing_coding_is_reported() {
         for (values, expected) in [
             (&["UTF-8"][..], None),
             (&[""], None),
@@ -190,18 +188,18 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_provider_did_counts_for_the_breaker() {
+    fn only_actions_of_the_provider_count_for_the_breaker() {
         for (error, given_time, expected) in [
-            (UpstreamError::Unreachable(Cause::Closed), false, Verdict::Failed),
-            (UpstreamError::Timeout, true, Verdict::Failed),
-            (UpstreamError::Timeout, false, Verdict::Unknown),
-            (UpstreamError::Status(500), true, Verdict::Failed),
-            (UpstreamError::Status(404), true, Verdict::Answered),
-            (UpstreamError::Refused, true, Verdict::Answered),
-            (UpstreamError::Throttled(None), true, Verdict::Answered),
-            (UpstreamError::Unavailable(Duration::ZERO), true, Verdict::Unknown),
+            (UpstreamError::Unreachable(Cause::Closed), false, AttemptSignal::Failed),
+            (UpstreamError::Timeout, true, AttemptSignal::Failed),
+            (UpstreamError::Timeout, false, AttemptSignal::Unknown),
+            (UpstreamError::Status(500), true, AttemptSignal::Failed),
+            (UpstreamError::Status(404), true, AttemptSignal::Answered),
+            (UpstreamError::Refused, true, AttemptSignal::Answered),
+            (UpstreamError::Throttled(None), true, AttemptSignal::Answered),
+            (UpstreamError::Unavailable(Duration::ZERO), true, AttemptSignal::Unknown),
         ] {
-            assert_eq!(verdict(error, given_time), expected, "{error:?}");
+            assert_eq!(signal(error, given_time), expected, "{error:?}");
         }
     }
 }

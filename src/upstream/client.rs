@@ -12,9 +12,9 @@ use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::client_settings::ClientSettings;
 use super::connect::{Connector, Progress, Seen};
 use super::tls::{self, ClientError, Trust};
 use super::transport::{Response, Sending, Transport};
@@ -23,7 +23,7 @@ use crate::clock;
 use crate::domain::{Cause, ParseError, UpstreamError};
 use crate::providers::WaitHeader;
 
-/// A balance is some 300 bytes and a token a few kilobytes; anything over this is no answer of theirs.
+/// A balance has about 300 bytes and a token a few kilobytes; a larger answer is none of theirs.
 const MAX_BODY: usize = 64 * 1024;
 /// Common load balancers keep idle connections for 60 s or 75 s: half of it leaves no race.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,55 +32,13 @@ const MAX_LIFETIME: Duration = Duration::from_mins(5);
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")));
 
-/// What the client of one provider is made from.
-#[derive(Clone, Debug)]
-pub struct ClientSettings {
-    /// Time for one address to accept a connection; likewise for the name before it and for TLS after it.
-    pub connect_timeout: Duration,
-    /// An HTTP proxy to `CONNECT` through, for https.
-    pub proxy: Option<Url>,
-    /// A CA in PEM to trust besides the public ones.
-    pub extra_ca: Option<Vec<u8>>,
-    /// Our certificate chain and key in PEM, for mutual TLS.
-    pub identity: Option<(SecretString, SecretString)>,
-}
-
-impl ClientSettings {
-    /// Tries whether TLS takes our certificate and its key together.
-    ///
-    /// # Errors
-    /// [`ClientError`] when it does not.
-    pub fn check_identity(&self) -> Result<(), ClientError> {
-        tls::config(Trust::PublicAnd(None), self.identity.as_ref()).map(drop)
-    }
-
-    /// Whether both show the same certificate, proven by the same key.
-    #[must_use]
-    pub fn has_identity_of(&self, other: &Self) -> bool {
-        let identity = |settings: &Self| {
-            let pem = settings.identity.as_ref();
-            pem.map(|(chain, key)| [chain, key].map(|pem| pem.expose_secret().to_owned()))
-        };
-        identity(self) == identity(other)
-    }
-}
-
-impl PartialEq for ClientSettings {
-    fn eq(&self, other: &Self) -> bool {
-        self.connect_timeout == other.connect_timeout
-            && self.proxy == other.proxy
-            && self.extra_ca == other.extra_ca
-            && self.has_identity_of(other)
-    }
-}
-
 /// One provider's client, renewed every few minutes so that its connections follow DNS.
 #[derive(Debug)]
 pub(super) struct Client {
     connector: Connector,
     connect_timeout: Duration,
-    /// How long a connection may be silent after a ping.
-    patience: Duration,
+    /// Longest time for the answer to an HTTP/2 ping.
+    ping_timeout: Duration,
     current: ArcSwap<Connections>,
 }
 
@@ -114,7 +72,7 @@ impl Client {
         Ok(Self::over(tls, settings.proxy.clone(), settings.connect_timeout, attempt_timeout))
     }
 
-    /// Likewise, over this TLS configuration.
+    /// Creates the client with this TLS configuration.
     pub(super) fn over(
         tls: Arc<rustls::ClientConfig>,
         proxy: Option<Url>,
@@ -122,10 +80,10 @@ impl Client {
         attempt_timeout: Duration,
     ) -> Self {
         let connector = Connector::new(tls, proxy, connect_timeout);
-        // A provider that is slow to answer may be slow to answer a ping.
-        let patience = attempt_timeout.max(connect_timeout);
-        let current = ArcSwap::from_pointee(connections(&connector, connect_timeout, patience));
-        Self { connector, connect_timeout, patience, current }
+        // A slow provider may answer a ping slowly, too.
+        let ping_timeout = attempt_timeout.max(connect_timeout);
+        let current = ArcSwap::from_pointee(connections(&connector, connect_timeout, ping_timeout));
+        Self { connector, connect_timeout, ping_timeout, current }
     }
 
     /// Makes one attempt, within `limit` from connecting to the last byte of the body. `judge` looks at the status
@@ -153,7 +111,7 @@ impl Client {
             Ok(Err(Failure::Transport(error))) => Some(error),
             Err(_) => None,
         };
-        // What was seen counts, whichever failure of it was noticed first.
+        // Bytes that are not HTTP decide, even if another failure was noticed first.
         if seen(&connection, &progress).is_some_and(|seen| seen.is_foreign()) {
             return Err(NOT_HTTP);
         }
@@ -180,8 +138,8 @@ impl Client {
         Ok(Response { headers: head.headers, body: read_body(body).await? })
     }
 
-    /// No connection in the time that one may take is a provider that cannot be reached. A connection that did not
-    /// answer is not used again: HTTP/2 would carry the next attempt over it.
+    /// Classifies a time-out. Without a connection within `connect_timeout`, the provider is unreachable. A connection that
+    /// did not answer is not used again, because HTTP/2 would send the next attempt over it.
     fn timed_out(
         &self,
         connection: &CaptureConnection,
@@ -196,14 +154,14 @@ impl Client {
         UpstreamError::Timeout
     }
 
-    /// The connections in use, made anew when they are too old. Calls on the old ones finish undisturbed.
+    /// The connections in use, replaced when they are too old. Calls on the old ones finish undisturbed.
     fn renewed(&self) -> Arc<Connections> {
         let now = clock::monotonic();
         let current = self.current.load_full();
         if now.saturating_duration_since(current.made_at) < MAX_LIFETIME {
             return current;
         }
-        let fresh = Arc::new(connections(&self.connector, self.connect_timeout, self.patience));
+        let fresh = Arc::new(connections(&self.connector, self.connect_timeout, self.ping_timeout));
         self.current.store(Arc::clone(&fresh));
         fresh
     }
@@ -211,19 +169,19 @@ impl Client {
 
 const NOT_HTTP: UpstreamError = UpstreamError::Invalid(ParseError { field: "answer", problem: "not HTTP" });
 
-fn connections(connector: &Connector, connect_timeout: Duration, patience: Duration) -> Connections {
+fn connections(connector: &Connector, connect_timeout: Duration, ping_timeout: Duration) -> Connections {
     let client = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        // A connection that has gone silent would be used on: HTTP/2 ends a timed-out call, not what carries it.
+        // HTTP/2 ends a timed-out call but not its connection, which would be used again although it is dead.
         .http2_keep_alive_interval(connect_timeout)
-        .http2_keep_alive_timeout(patience)
+        .http2_keep_alive_timeout(ping_timeout)
         .build(connector.clone());
     Connections { client, made_at: clock::monotonic() }
 }
 
-/// What was seen on the connection that carried the request, or else on the one that was made for it.
+/// The first bytes of the connection that carried the request, or else of the one that was made for it.
 fn seen(connection: &CaptureConnection, progress: &Progress) -> Option<Seen> {
     let mut extras = http::Extensions::new();
     if let Some(connected) = &*connection.connection_metadata() {

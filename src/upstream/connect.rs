@@ -27,11 +27,11 @@ use crate::domain::Cause;
 pub(super) use wire::{Seen, Wire};
 
 tokio::task_local! {
-    /// What the attempt that is polled learns of its connection.
+    /// The progress of the attempt that is polled.
     static ATTEMPT: Arc<Progress>;
 }
 
-/// What one attempt has seen of the connection that was made for it.
+/// The progress of the connection that is made for one attempt.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     is_connecting: AtomicBool,
@@ -39,17 +39,17 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Runs an attempt; what it connects is noted here.
+    /// Runs an attempt and records the progress of its connection.
     pub(super) async fn of<T>(self: Arc<Self>, attempt: impl Future<Output = T>) -> T {
         ATTEMPT.scope(self, attempt).await
     }
 
-    /// Whether a connection was begun and is not there.
+    /// Whether a connection was begun and is not established.
     pub(super) fn is_connecting(&self) -> bool {
         self.is_connecting.load(Ordering::Relaxed)
     }
 
-    /// What was seen on the connection that was made.
+    /// The first bytes of the established connection.
     pub(super) fn seen(&self) -> Option<&Seen> {
         self.seen.get()
     }
@@ -60,7 +60,7 @@ impl Progress {
 pub(super) struct Connector {
     tls: TlsConnector,
     proxy: Option<Url>,
-    /// For one address, and likewise for the name before it and for TLS after it.
+    /// Longest time of each step: the name, one address, TLS.
     limit: Duration,
 }
 

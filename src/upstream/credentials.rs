@@ -1,4 +1,4 @@
-//! What an account authenticates with, and the request that exchanges client credentials for a token.
+//! The credential of an account, and the request that exchanges client credentials for a token.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -30,12 +30,12 @@ pub enum Credential {
     Static(Authorisation),
     /// Exchanged for tokens, which the gateway renews.
     Client(ClientCredentials),
-    /// Likewise, as a declared kind describes it.
+    /// Exchanged for tokens as a declared kind describes it.
     Values(Arc<AccountValues>),
 }
 
 impl Credential {
-    /// That of an account which is switched off until its secret is there.
+    /// The placeholder of an account that is disabled until its secret can be read.
     #[must_use]
     pub fn none() -> Self {
         Self::Static(Authorisation::Bearer(SecretString::default()))
@@ -52,7 +52,7 @@ impl Credential {
     }
 }
 
-/// What is exchanged for a token.
+/// A credential that is exchanged for tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Exchangeable {
     Client(ClientCredentials),
@@ -125,8 +125,8 @@ impl Credentials {
         )
     }
 
-    /// Takes a newer credential in the place of the present one. Says whether it is another; `None` when it is of
-    /// another kind, and nothing was taken.
+    /// Replaces the present credential. Returns whether the new one differs; `None` if it is of another kind, which changes
+    /// nothing.
     pub(super) fn replace(&self, credential: Credential, now: Instant) -> Option<bool> {
         match (self, credential) {
             (Self::Static(rotation), Credential::Static(authorisation)) => {
@@ -162,7 +162,7 @@ pub struct ClientCredentials {
 }
 
 impl PartialEq for ClientCredentials {
-    /// Compares secrets of ours with each other; nobody else can time this.
+    /// Compares two secrets of ours; no attacker can measure the time of this.
     fn eq(&self, other: &Self) -> bool {
         let texts = |credentials: &Self| {
             let certificate = credentials.certificate.as_ref().map(|pem| pem.expose_secret().to_owned());
@@ -203,7 +203,7 @@ impl ClientCredentials {
 /// A token endpoint's answer.
 #[derive(Debug)]
 pub(super) struct Issued {
-    /// What a balance call authenticates with from now on.
+    /// The authorisation of balance calls from now on.
     pub(super) authorisation: Authorisation,
     pub(super) life: Duration,
 }

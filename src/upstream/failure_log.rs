@@ -1,4 +1,4 @@
-//! Says in the log that a provider fails and that it works again. A storm of failures is summed up, not repeated.
+//! Logs that a provider fails, and that it works again. Many failures become one line with their number.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,14 +19,14 @@ struct Row {
     failures: u64,
     suppressed: u64,
     logged_at: Option<Instant>,
-    /// Whether the last line says that it fails. Of one that does now and then, only these lines and those that they
-    /// are taken back by are written, and not one for each change.
+    /// Whether the last line reported a failure. Only then does the next success write a line, so a provider that fails
+    /// now and then does not fill the log.
     is_failing: bool,
 }
 
 impl FailureLog {
-    /// Notes an attempt that failed. The first one is a line, and then one in ten seconds, with the number of those
-    /// since the line before.
+    /// Records a failed attempt. The first one writes a line. Later ones write one line in ten seconds, with the number of
+    /// failures since the last line.
     pub(super) fn failed(
         &self,
         provider: &ProviderName,
@@ -46,7 +46,7 @@ impl FailureLog {
         }
     }
 
-    /// Notes a balance that came; the first one after a line about failures is a line.
+    /// Records a balance. The first one after a line about failures writes a line.
     pub(super) fn worked(&self, provider: &ProviderName) {
         if let Some(failures) = self.take_back() {
             tracing::info!(

@@ -1,4 +1,4 @@
-//! Holds: how long a failure is remembered before the provider is asked again, for one balance or one account.
+//! Holds: after a failure, the time until the provider is called again, for one balance or one account.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,13 +20,13 @@ struct State {
 }
 
 impl Holds {
-    /// The failure that is still held, and until when.
+    /// The failure that is held now, and the end of its hold.
     pub(super) fn held(&self, now: Instant) -> Option<(UpstreamError, Instant)> {
         self.lock().held.filter(|(_, until)| now < *until)
     }
 
-    /// Begins a hold by the failure's own rule and says when it ends; `None` where it is not held. A longer hold that
-    /// runs already stays. What was sent before the last failure was known failed with it, and doubles nothing.
+    /// Begins a hold by the failure's rule and returns its end; `None` if the failure is not held. A longer running hold
+    /// stays. A call that was sent before the last failure was known belongs to that failure and does not double the hold.
     pub(super) fn begin(
         &self,
         error: UpstreamError,
@@ -54,14 +54,14 @@ impl Holds {
         Some(until)
     }
 
-    /// Ends a hold because of refused credentials, and its row: a secret changed.
+    /// Ends the hold of refused credentials, and its row: a secret changed.
     pub(super) fn end_refusals(&self) {
         let mut state = self.lock();
         (state.refusals, state.new_tokens) = (0, 0);
         state.held.take_if(|(error, _)| *error == UpstreamError::Refused);
     }
 
-    /// Ends the hold and every row: a balance came whose request was sent after the last failure.
+    /// Ends the hold and every row, if this successful request was sent after the last failure.
     pub(super) fn end(&self, sent_at: Instant) {
         let mut state = self.lock();
         if state.failed_at.is_none_or(|failed_at| failed_at <= sent_at) {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_together_fails_once() {
+    fn calls_sent_together_count_as_one_failure() {
         let (holds, start) = (Holds::default(), clock::now().monotonic);
         let refused = |sent: u64, ended: u64| {
             let [sent_at, now] = [sent, ended].map(|seconds| start + Duration::from_secs(seconds));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_left_is_not_held() {
+    fn a_read_without_a_call_is_not_held() {
         let (holds, now) = (Holds::default(), clock::now().monotonic);
 
         assert_eq!(holds.begin(UpstreamError::Busy, UpstreamError::Busy.hold(), now, now), None);

@@ -1,4 +1,4 @@
-//! Asks an issuer of tokens for its keys. Not a provider: no budget, no retry, no metrics; who asks decides how often.
+//! Fetches the keys of a token issuer. It is no provider: no budget, no retry, no metrics. The caller decides how often.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::domain::UpstreamError;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// Where an issuer's keys are, and how they are asked for.
+/// The address of an issuer's keys, and the authorisation of the request.
 #[derive(Clone, Debug)]
 pub struct JwksSettings {
     /// The whole URL.
@@ -32,7 +32,7 @@ pub struct JwksClient {
     client: Client,
 }
 
-/// Why the keys did not come.
+/// Why the keys could not be fetched.
 #[derive(Debug)]
 pub enum JwksError {
     /// The request cannot be built.
@@ -65,7 +65,7 @@ impl std::error::Error for JwksError {
 }
 
 impl JwksClient {
-    /// Makes the client; nothing is asked yet.
+    /// Creates the client; no call is made yet.
     ///
     /// # Errors
     /// [`ClientError`] when the CA cannot be used.
@@ -75,10 +75,10 @@ impl JwksClient {
         Ok(Self { settings, client })
     }
 
-    /// Asks once. A redirect is not followed.
+    /// Fetches the keys once. A redirect is not followed.
     ///
     /// # Errors
-    /// [`JwksError`] when no whole answer came.
+    /// [`JwksError`] without a complete answer.
     pub async fn fetch(&self) -> Result<Vec<u8>, JwksError> {
         let request = self.request().map_err(JwksError::Request)?;
         let judge = |status, _: &_| match status {

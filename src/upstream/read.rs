@@ -1,4 +1,4 @@
-//! One whole read: the hold and the slot before it, its attempts, and what is remembered of how it ended.
+//! One whole read: its admission by hold and slot, its attempts, and the hold after a failure.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,31 +7,31 @@ use std::time::{Duration, Instant};
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 
-use super::gate::Terms;
-use super::stop::Stop;
-use super::{Balance, Sent, Upstream, retry};
-use crate::domain::{Answer, Failure, Order, Priority, Snapshot, UpstreamError};
+use super::failed_read::FailedRead;
+use super::read_context::ReadContext;
+use super::{Balance, Received, Upstream, retry};
+use crate::domain::{Answer, Failure, Priority, ReadRequest, Snapshot, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::trace;
 
 impl Upstream {
-    /// Asks for the balance with this index: one whole read, attempts and token included, of this replica or, where
-    /// they share, of another.
-    pub async fn read(self: &Arc<Self>, index: usize, order: Order) -> Answer {
+    /// Reads the balance with this index: one whole read, token and retries included. If replicas share, another one may
+    /// make it.
+    pub async fn read(self: &Arc<Self>, index: usize, request: ReadRequest) -> Answer {
         trace::note_read(self.provider.name(), &self.account, &self.balances[index].selector);
-        match (&self.shared, order.ticket) {
+        match (&self.shared, request.ticket) {
             (Some(shared), Some(ticket)) if shared.is_sharing() => {
-                // Boxed: whatever waits for the store is large.
-                Box::pin(self.read_shared(shared, index, order.priority, ticket)).await
+                // Boxed: a future that waits for the store is large.
+                Box::pin(self.read_shared(shared, index, request.priority, ticket)).await
             }
             _ => match &self.whole {
-                Some(whole) => Box::pin(self.read_whole(whole, index, order)).await,
-                None => self.read_alone(index, order.priority).await,
+                Some(whole) => Box::pin(self.read_whole(whole, index, request)).await,
+                None => self.read_alone(index, request.priority).await,
             },
         }
     }
 
-    /// One whole read of this replica, whatever the others do.
+    /// One whole read of this replica, independent of the others.
     pub(super) async fn read_alone(self: &Arc<Self>, index: usize, priority: Priority) -> Answer {
         let started = self.provider.now().monotonic;
         let balance = &self.balances[index];
@@ -39,12 +39,12 @@ impl Upstream {
             self.note_refused_by_hold();
             return ended(priority, started, Err(failure));
         }
-        let terms = Terms::alone(priority, started + self.provider.settings.deadline);
-        let (answer, _) = self.read_on(balance, &terms).await;
+        let context = ReadContext::alone(priority, started + self.provider.settings.deadline);
+        let (answer, _) = self.read_on(balance, &context).await;
         answer
     }
 
-    /// The failure because of which this replica asks nobody now.
+    /// The held failure that forbids a call now, if any.
     pub(super) fn held(&self, balance: &Balance, now: Instant) -> Option<Failure> {
         let (error, until) = {
             let of_answers = || self.whole.as_ref().and_then(|whole| whole.holds.held(now));
@@ -53,92 +53,96 @@ impl Upstream {
         Some(Failure { error, retry_at: Some(until), is_held: true, was_called: false })
     }
 
-    /// One read on its terms; with a failure comes how it stopped.
+    /// Makes one read. A failure comes with its details.
     pub(super) async fn read_on(
         self: &Arc<Self>,
         balance: &Balance,
-        terms: &Terms,
-    ) -> (Answer, Option<Stop>) {
-        // Kept until its failure is held, so that who gets the slot next knows of it.
-        let slot = self.admitted(terms.deadline).await;
+        context: &ReadContext,
+    ) -> (Answer, Option<FailedRead>) {
+        // The slot is kept until the failure is held: the next read in this slot must find the hold.
+        let slot = self.admitted(context.deadline).await;
         let read = match &slot {
-            Ok(_) => self.attempts(balance, terms).await,
-            Err(stop) => Err(*stop),
+            Ok(_) => self.attempts(balance, context).await,
+            Err(failed) => Err(*failed),
         };
         match read {
-            Ok((snapshot, sent_at)) => {
+            Ok(Received { snapshot, sent_at }) => {
                 self.holds.end(sent_at);
                 balance.holds.end(sent_at);
                 if let Some(whole) = &self.whole {
                     whole.holds.end(sent_at);
                 }
-                (ended(terms.priority, sent_at, Ok(Arc::new(snapshot))), None)
+                (ended(context.priority, sent_at, Ok(Arc::new(snapshot))), None)
             }
-            Err(stop) => {
+            Err(failed) => {
                 let now = self.provider.now().monotonic;
-                let failure = self.hold(balance, &stop, terms, now);
-                (ended(terms.priority, stop.sent_at.unwrap_or(now), Err(failure)), Some(stop))
+                let failure = self.hold(balance, &failed, context, now);
+                (ended(context.priority, failed.sent_at.unwrap_or(now), Err(failure)), Some(failed))
             }
         }
     }
 
-    fn hold(&self, balance: &Balance, stop: &Stop, terms: &Terms, now: Instant) -> Failure {
+    fn hold(&self, balance: &Balance, failed: &FailedRead, context: &ReadContext, now: Instant) -> Failure {
         let holds = match &self.whole {
-            _ if stop.concerns_account() => &self.holds,
-            // No answer came, for any of the balances.
-            Some(whole) if !matches!(stop.error, UpstreamError::Invalid(_)) => &whole.holds,
+            _ if failed.concerns_account() => &self.holds,
+            // No answer arrived, so the hold is for all balances.
+            Some(whole) if !matches!(failed.error, UpstreamError::Invalid(_)) => &whole.holds,
             _ => &balance.holds,
         };
-        let held_until = holds.begin(stop.error, stop.hold, stop.sent_at.unwrap_or(now), now);
+        let held_until = holds.begin(failed.error, failed.hold, failed.sent_at.unwrap_or(now), now);
         Failure {
-            error: stop.error,
-            retry_at: held_until.or(stop.retry_in.map(|wait| now + wait)),
+            error: failed.error,
+            retry_at: held_until.or(failed.retry_in.map(|wait| now + wait)),
             is_held: held_until.is_some(),
-            was_called: terms.was_called.load(Ordering::Relaxed),
+            was_called: context.was_called.load(Ordering::Relaxed),
         }
     }
 
-    async fn admitted(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Stop> {
-        if let Some(stop) = self.provider.is_suspended(self.provider.now().monotonic) {
+    async fn admitted(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, FailedRead> {
+        if let Some(failed) = self.provider.is_suspended(self.provider.now().monotonic) {
             self.provider.metrics.refused(ReadRefusal::Breaker);
-            return Err(stop);
+            return Err(failed);
         }
         self.slot(deadline).await
     }
 
     /// The first attempt, and the retries.
-    async fn attempts(self: &Arc<Self>, balance: &Balance, terms: &Terms) -> Result<Sent, Stop> {
-        let (priority, deadline) = (terms.priority, terms.deadline);
+    async fn attempts(
+        self: &Arc<Self>,
+        balance: &Balance,
+        context: &ReadContext,
+    ) -> Result<Received, FailedRead> {
+        let (priority, deadline) = (context.priority, context.deadline);
         self.provider.reserve.note_read();
         let (mut attempt, mut failed_before) = (1, None);
         loop {
-            let stop = match self.authorised_attempt(balance, terms).await {
-                Ok(sent) => return Ok(sent),
-                Err(stop) => stop,
+            let failed = match self.authorised_attempt(balance, context).await {
+                Ok(received) => return Ok(received),
+                Err(failed) => failed,
             };
-            // A retry that was not let out leaves the problem of the attempt before.
-            let stop = failed_before.filter(|_| stop.sent_at.is_none()).unwrap_or(stop);
+            // If a retry is refused, the failure of the attempt before it counts.
+            let failed = failed_before.filter(|_| failed.sent_at.is_none()).unwrap_or(failed);
             let now = self.provider.now().monotonic;
             let pause = retry::pause(attempt);
-            let is_over = attempt > self.provider.settings.retries || !stop.error.is_retryable();
+            let is_over = attempt > self.provider.settings.retries || !failed.error.is_retryable();
             if is_over
                 || now + pause >= deadline
                 || !self.may_leave(priority)
                 || !self.provider.reserve.take(now)
             {
-                return Err(stop);
+                return Err(failed);
             }
             tokio::time::sleep(pause).await;
             if !self.may_leave(priority) {
-                return Err(stop);
+                return Err(failed);
             }
             self.provider.metrics.retried();
-            (attempt, failed_before) = (attempt + 1, Some(stop));
+            (attempt, failed_before) = (attempt + 1, Some(failed));
         }
     }
 
-    /// Waits for one of the provider's slots, as long as there would be time left to ask.
-    async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Stop> {
+    /// Waits for one of the provider's slots, while enough time is left to connect.
+    async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, FailedRead> {
         if let Ok(slot) = self.provider.slots.try_acquire() {
             return Ok(slot);
         }
@@ -154,12 +158,12 @@ impl Upstream {
         left >= self.provider.settings.client.connect_timeout
     }
 
-    pub(super) fn busy(&self) -> Stop {
+    pub(super) fn busy(&self) -> FailedRead {
         self.provider.metrics.refused(ReadRefusal::Concurrency);
-        Stop::refused(UpstreamError::Busy, Duration::from_secs(1))
+        FailedRead::unsent(UpstreamError::Busy, Duration::from_secs(1))
     }
 
-    /// Whether hold, breaker and budget would let an attempt leave now.
+    /// Whether hold, breaker and budget permit an attempt now.
     fn may_leave(&self, priority: Priority) -> bool {
         let now = self.provider.now().monotonic;
         self.not_held().is_ok()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Upstream;
 use super::whole::WholeAnswers;
-use crate::domain::{Answer, Order, Snapshot};
+use crate::domain::{Answer, ReadRequest, Snapshot};
 
 impl Upstream {
     /// One read of all balances for one of them, or the answer of the read that runs or ran.
@@ -12,14 +12,14 @@ impl Upstream {
         self: &Arc<Self>,
         whole: &WholeAnswers,
         index: usize,
-        order: Order,
+        request: ReadRequest,
     ) -> Answer {
         let began = self.provider.now().monotonic;
-        let _asking = whole.asking.lock().await;
-        if let Some(answer) = whole.known(index, &order, began) {
+        let _reading = whole.reading.lock().await;
+        if let Some(answer) = whole.known(index, &request, began) {
             return answer;
         }
-        let answer = self.read_alone(index, order.priority).await;
+        let answer = self.read_alone(index, request.priority).await;
         if let Err(failure) = answer.result {
             let known_at = self.provider.now().monotonic;
             whole.note_failed(answer.sent_at, known_at, failure);

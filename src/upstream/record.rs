@@ -1,11 +1,11 @@
-//! One call whose body is kept as it came: how the first body of a provider is recorded.
+//! Records the first body of a provider: one call whose body is kept unchanged.
 
 use std::sync::Arc;
 
+use super::call::Call;
 use super::credentials::Credentials;
-use super::gate::Terms;
-use super::provider::Call;
-use super::stop::Stop;
+use super::failed_read::FailedRead;
+use super::read_context::ReadContext;
 use super::{Operation, Upstream};
 use crate::clock;
 use crate::domain::{Priority, UpstreamError};
@@ -16,22 +16,22 @@ impl Upstream {
     /// # Errors
     /// Why there is no such body.
     pub async fn record(self: &Arc<Self>) -> Result<Vec<u8>, UpstreamError> {
-        self.try_record().await.map_err(|stop| stop.error)
+        self.try_record().await.map_err(|failed| failed.error)
     }
 
-    async fn try_record(self: &Arc<Self>) -> Result<Vec<u8>, Stop> {
+    async fn try_record(self: &Arc<Self>) -> Result<Vec<u8>, FailedRead> {
         let settings = &self.provider.settings;
-        let terms = Terms::alone(Priority::Plain, clock::now().monotonic + settings.deadline);
+        let context = ReadContext::alone(Priority::Plain, clock::now().monotonic + settings.deadline);
         let authorisation = match &*self.credentials {
-            Credentials::Client(rotation) => self.live_token(rotation, &terms).await?.authorisation(),
+            Credentials::Client(rotation) => self.live_token(rotation, &context).await?.authorisation(),
             Credentials::Static(rotation) => (*rotation.choose(clock::now().monotonic)).clone(),
         };
         let Some(balance) = self.balances.first() else {
-            return Err(Stop::refused(UpstreamError::Defect, std::time::Duration::ZERO));
+            return Err(FailedRead::unsent(UpstreamError::Defect, std::time::Duration::ZERO));
         };
         let request = settings.adapter.request(&settings.balance_endpoint, &balance.selector, &authorisation);
-        let request = request.map_err(|error| Stop::defect(&error))?;
-        let call = Call { operation: Operation::Balance, request, gate: &self.gate, terms: &terms };
+        let request = request.map_err(|error| FailedRead::defect(&error))?;
+        let call = Call { operation: Operation::Balance, request, gate: &self.gate, context: &context };
         self.provider.attempt(call, |answer, _| Ok(answer.body.to_vec())).await
     }
 }

@@ -49,7 +49,7 @@ impl Reserve {
 }
 
 /// The pause before the retry after the given attempt (the first is 1): between half and the whole of a length
-/// that doubles, so that those who failed together do not come back together.
+/// that doubles. The random part spreads reads that failed together.
 pub(super) fn pause(attempt: u32) -> Duration {
     let whole = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(8));
     let half = whole / 2;

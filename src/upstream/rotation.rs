@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the credential before the newest is kept, unless the newest works.
+/// The credential before the newest is kept for this long, unless the newest works.
 const KEPT_FOR: Duration = Duration::from_hours(24);
-/// A newest one that was refused is tried again this often.
+/// Time between two trials of a newest credential that was refused.
 const TRIED_EVERY: Duration = Duration::from_mins(1);
 
 /// What one account authenticates with, now and until a rotation is over.
@@ -34,7 +34,7 @@ impl<C: PartialEq> Rotation<C> {
         Self(Mutex::new(State { newest: Arc::new(credential), has_worked: false, before: None }))
     }
 
-    /// Takes a newer credential of the same identity; the same one again changes nothing. Says whether it is another.
+    /// Takes a newer credential of the same identity. Returns false if it is the same one, which changes nothing.
     pub(super) fn replace(&self, credential: C, now: Instant) -> bool {
         let mut state = self.current(now);
         if *state.newest == credential {
@@ -48,14 +48,14 @@ impl<C: PartialEq> Rotation<C> {
         state.before = if reverted.is_some() {
             None
         } else {
-            // One that has not worked itself gives its place, but not that of the one before it.
+            // A credential that never worked is replaced, but the one before it stays.
             let credential = proven.map_or(last, |before| before.credential);
             Some(Before { credential, until: now + KEPT_FOR, refused_at: None })
         };
         true
     }
 
-    /// Returns the credential that [`Rotation::choose`] would take now. A look uses up no trial.
+    /// The credential that [`Rotation::choose`] would take now; uses up no trial.
     pub(super) fn next(&self, now: Instant) -> Arc<C> {
         self.current(now).next(now)
     }
@@ -70,12 +70,12 @@ impl<C: PartialEq> Rotation<C> {
         chosen
     }
 
-    /// Whether a newest one that was refused is due to be tried again.
+    /// Whether the newest credential was refused and is due for another trial.
     pub(super) fn is_trial_due(&self, now: Instant) -> bool {
         self.current(now).refused_at().is_some_and(|refused_at| is_due(refused_at, now))
     }
 
-    /// Notes that the provider took this credential; the one before it is dropped.
+    /// Records that the provider accepted this credential; the one before it is dropped.
     pub(super) fn worked(&self, credential: &Arc<C>, now: Instant) {
         let mut state = self.current(now);
         if Arc::ptr_eq(&state.newest, credential) {
@@ -83,7 +83,7 @@ impl<C: PartialEq> Rotation<C> {
         }
     }
 
-    /// Notes that the provider refused this credential; returns the one to use in its place, if there is one.
+    /// Records that the provider refused this credential; returns its replacement, if there is one.
     pub(super) fn refused(&self, credential: &Arc<C>, now: Instant) -> Option<Arc<C>> {
         let mut state = self.current(now);
         if !Arc::ptr_eq(&state.newest, credential) {
@@ -94,8 +94,8 @@ impl<C: PartialEq> Rotation<C> {
         Some(Arc::clone(&before.credential))
     }
 
-    /// Takes the newest credential in the place of an older one that the provider has just refused. The newest gets its
-    /// trial now, even when the provider refused it less than a minute ago: nothing else is left to use.
+    /// The newest credential, as the replacement of an older one that the provider has just refused. It gets its trial now,
+    /// even if it was refused less than a minute ago, because no other credential is left.
     pub(super) fn replacement_of(&self, refused: &Arc<C>, now: Instant) -> Option<Arc<C>> {
         let mut state = self.current(now);
         if Arc::ptr_eq(&state.newest, refused) {

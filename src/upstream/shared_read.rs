@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Upstream;
 use super::credentials::Credentials;
-use super::gate::Terms;
-use super::stop::Stop;
+use super::failed_read::FailedRead;
+use super::read_context::ReadContext;
 use crate::domain::{Answer, Failure, Hold, HoldRow, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::shared::{
@@ -42,10 +42,10 @@ impl Reader for Asking<'_> {
     fn closed(&self) -> Option<Failure> {
         let now = self.upstream.provider.now().monotonic;
         self.upstream.held(&self.upstream.balances[self.index], now).or_else(|| {
-            let stop = self.upstream.provider.is_suspended(now)?;
+            let failed = self.upstream.provider.is_suspended(now)?;
             Some(Failure {
-                error: stop.error,
-                retry_at: stop.retry_in.map(|wait| now + wait),
+                error: failed.error,
+                retry_at: failed.retry_in.map(|wait| now + wait),
                 is_held: false,
                 was_called: false,
             })
@@ -79,7 +79,7 @@ impl Reader for Asking<'_> {
     }
 
     async fn read(&self, number: u64, first: Unit, wait: StoreWait) -> Outcome {
-        let terms = Terms {
+        let context = ReadContext {
             priority: self.priority,
             deadline: self.upstream.provider.now().monotonic + self.upstream.provider.settings.deadline,
             number: Some(number),
@@ -87,10 +87,10 @@ impl Reader for Asking<'_> {
             first: Mutex::new(Some(first)),
             was_called: AtomicBool::default(),
         };
-        let (answer, stop) = self.upstream.read_on(&self.upstream.balances[self.index], &terms).await;
-        let unused = terms.first.into_inner().ok().flatten();
+        let (answer, failed) = self.upstream.read_on(&self.upstream.balances[self.index], &context).await;
+        let unused = context.first.into_inner().ok().flatten();
         let others = self.upstream.whole.as_ref().map(|whole| whole.others(self.index, &answer));
-        let hold = stop.and_then(|stop| shared_hold(&stop, self.upstream.whole.is_some()));
+        let hold = failed.and_then(|failed| shared_hold(&failed, self.upstream.whole.is_some()));
         Outcome { answer, others: others.unwrap_or_default(), hold, unused }
     }
 
@@ -104,8 +104,8 @@ fn cloned(secrets: Vec<&SecretString>) -> Vec<SecretString> {
 }
 
 /// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.
-fn shared_hold(stop: &Stop, reads_together: bool) -> Option<SharedHold> {
-    let scope = match stop.error {
+fn shared_hold(failed: &FailedRead, reads_together: bool) -> Option<SharedHold> {
+    let scope = match failed.error {
         UpstreamError::Unreachable(_)
         | UpstreamError::Timeout
         | UpstreamError::Busy
@@ -120,11 +120,11 @@ fn shared_hold(stop: &Stop, reads_together: bool) -> Option<SharedHold> {
         | UpstreamError::Invalid(_)
         | UpstreamError::TooLarge => {
             // Where one answer holds every balance, none came for any of them; an invalid one may hold the others.
-            let is_for_all = reads_together && !matches!(stop.error, UpstreamError::Invalid(_));
-            if stop.concerns_account() || is_for_all { HoldScope::Account } else { HoldScope::Balance }
+            let is_for_all = reads_together && !matches!(failed.error, UpstreamError::Invalid(_));
+            if failed.concerns_account() || is_for_all { HoldScope::Account } else { HoldScope::Balance }
         }
     };
-    let (first, most) = match stop.hold {
+    let (first, most) = match failed.hold {
         // Each replica has tokens of its own.
         Hold::None | Hold::Doubling { row: HoldRow::NewToken, .. } => return None,
         Hold::Fixed(length) | Hold::AsTold(length) => (length, length),

@@ -1,4 +1,4 @@
-//! One account's way to its provider, against simulated providers on real sockets.
+//! Reads of one account against simulated providers on real sockets.
 //!
 //! Time is real here. Limits are short where a test waits for them to pass, and long everywhere else, so that a
 //! busy machine changes no outcome.
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock;
 use crate::domain::{
-    Answer, BalanceType, Cause, Failure, Order, ParseError, Priority, ProviderName, UpstreamError,
+    Answer, BalanceType, Cause, Failure, ParseError, Priority, ProviderName, ReadRequest, UpstreamError,
 };
 use crate::metrics::{Metrics, Samples};
 use crate::providers;
@@ -32,7 +32,7 @@ use crate::sandbox::{Fault, FaultKind, Kind, SimulatedProvider};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// No test waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// A time-out that a test waits for.
 const SHORT: Duration = Duration::from_millis(150);
 
@@ -52,8 +52,8 @@ impl Setup {
             balance_endpoint: String::new(),
             token_endpoint: String::new(),
             client: ClientSettings { connect_timeout: SHORT, proxy: None, extra_ca: None, identity: None },
-            attempt_timeout: PATIENCE,
-            deadline: PATIENCE,
+            attempt_timeout: LONGEST_WAIT,
+            deadline: LONGEST_WAIT,
             retries: 0,
             max_concurrency: 32,
             budget: BudgetSettings { requests: 300, per: SECOND * 60 },
@@ -101,7 +101,7 @@ impl Setup {
         Account { provider, metrics, upstream }
     }
 
-    /// The account's way to whatever listens there.
+    /// The account's upstream for this address.
     fn at(mut self, url: &str, credential: Credential) -> (Metrics, Arc<Upstream>) {
         self.settings.balance_endpoint = format!("{url}/api/balance");
         self.settings.token_endpoint = format!("{url}/api/auth/token");
@@ -153,7 +153,7 @@ impl Account {
 
     /// One read of the balance with this index on behalf of a caller with a demand.
     async fn read(&self, index: usize) -> Result<Arc<Snapshot>, Failure> {
-        self.upstream.read(index, Order::alone(Priority::Demanded)).await.result
+        self.upstream.read(index, ReadRequest::alone(Priority::Demanded)).await.result
     }
 
     async fn error(&self, index: usize) -> UpstreamError {
@@ -162,7 +162,7 @@ impl Account {
 
     fn spawn_read(&self, index: usize) -> JoinHandle<Answer> {
         let upstream = Arc::clone(&self.upstream);
-        tokio::spawn(async move { upstream.read(index, Order::alone(Priority::Demanded)).await })
+        tokio::spawn(async move { upstream.read(index, ReadRequest::alone(Priority::Demanded)).await })
     }
 
     /// What each call was answered with, oldest first: operation and status.

@@ -1,4 +1,4 @@
-//! TLS towards providers: whom we trust, what we show, and a verifier that names a self-signed certificate as such.
+//! TLS to providers: the trusted authorities, our certificate, and a verifier that recognises self-signed certificates.
 
 use std::sync::Arc;
 
@@ -26,12 +26,12 @@ pub enum ClientError {
     Trust(#[from] rustls::client::VerifierBuilderError),
 }
 
-/// Whose certificates are trusted.
+/// The trusted authorities.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Trust<'a> {
-    /// The public authorities, and those in PEM.
+    /// The public authorities, and further ones in PEM.
     PublicAnd(Option<&'a [u8]>),
-    /// Those in PEM alone.
+    /// Only the authorities in PEM.
     Only(&'a [u8]),
 }
 
@@ -45,7 +45,7 @@ impl Trust<'_> {
     }
 }
 
-/// Our side of TLS: whom we trust, and the certificate chain and key that we show.
+/// The TLS configuration: the trusted authorities, and our certificate chain and key.
 pub(super) fn config(
     trust: Trust<'_>,
     identity: Option<&(SecretString, SecretString)>,

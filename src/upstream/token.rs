@@ -1,5 +1,5 @@
-//! The token of one account: one at a time, minted by one request however many reads wait, renewed before it
-//! expires. The calls themselves are made by `Upstream`; this file decides when.
+//! The token of one account. One request mints it, even if many reads wait, and it is renewed before it expires. This file
+//! decides when; `Upstream` makes the calls.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,7 +12,7 @@ use super::credentials::Issued;
 use crate::domain::Moment;
 use crate::providers::Authorisation;
 
-/// Renewals caused by a 401 happen at most this often.
+/// Shortest time between two renewals that a 401 causes.
 const REFUSED_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// A life shorter than this is renewed at half of it.
 const SHORT_LIFE: Duration = Duration::from_mins(1);
@@ -20,9 +20,9 @@ const SHORT_LIFE: Duration = Duration::from_mins(1);
 const MARGIN: Duration = Duration::from_secs(30);
 /// Renewals never follow each other faster.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// Some providers accept a new token only after a moment. For so long a refusal is not one of the credentials.
+/// Some providers accept a new token only after a moment. Until then, a refusal proves nothing about the credentials.
 const SETTLING: Duration = Duration::from_secs(10);
-/// A new token that was refused is tried again after this, while the one before it lives.
+/// Time until a refused new token is tried again, while the previous token is still valid.
 const NEXT_TRIAL: Duration = Duration::from_secs(1);
 
 /// A live token.
@@ -64,7 +64,7 @@ impl Token {
         self.was_accepted.load(Ordering::Acquire)
     }
 
-    /// Waits until a balance was asked with it.
+    /// Waits until a read uses it.
     pub(super) async fn used(&self) {
         if !self.was_used.load(Ordering::Acquire) {
             self.first_use.notified().await;
@@ -84,21 +84,21 @@ fn renewal_after(life: Duration) -> Duration {
     after.max(SHORTEST_INTERVAL)
 }
 
-/// The token of one account, if it has one, and the turn to ask for the next.
+/// The token of one account, if it has one, and the lock to request the next.
 #[derive(Debug)]
-pub(super) struct Tokens<W> {
+pub(super) struct Tokens<U> {
     state: Mutex<State>,
-    /// Held while one read asks; the others wait here and then find its token.
-    pub(super) asking: tokio::sync::Mutex<()>,
+    /// Locked while a token is requested; other reads wait here and then find it.
+    pub(super) minting: tokio::sync::Mutex<()>,
     refused_renewal: Mutex<Option<Instant>>,
-    /// The way on which tokens are renewed ahead: the one of the last configuration.
-    way: Mutex<Weak<W>>,
+    /// The upstream that renews tokens ahead of time: the one of the last configuration.
+    renewer: Mutex<Weak<U>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     current: Option<Arc<Token>>,
-    /// The token before it, which the provider accepted; kept until the current one is accepted, too.
+    /// The previous token, which the provider accepted; kept until the current one is accepted, too.
     before: Option<Arc<Token>>,
     /// When the current token is tried again, after the provider refused it.
     next_trial: Option<Instant>,
@@ -107,7 +107,7 @@ struct State {
 }
 
 impl State {
-    /// The live token: the one before the current while that was just refused.
+    /// The live token. While the current one was just refused, that is the previous one.
     fn live(&self, now: Instant) -> Option<&Arc<Token>> {
         let is_live = |token: &&Arc<Token>| token.is_live(now);
         let before = self.before.as_ref().filter(is_live);
@@ -116,18 +116,18 @@ impl State {
     }
 }
 
-impl<W> Default for Tokens<W> {
+impl<U> Default for Tokens<U> {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
+            minting: tokio::sync::Mutex::default(),
             refused_renewal: Mutex::default(),
-            way: Mutex::default(),
+            renewer: Mutex::default(),
         }
     }
 }
 
-impl<W> Tokens<W> {
+impl<U> Tokens<U> {
     /// The live token.
     pub(super) fn live(&self, now: Instant) -> Option<Arc<Token>> {
         self.state().live(now).cloned()
@@ -158,7 +158,7 @@ impl<W> Tokens<W> {
         is_new && (has_live || now.saturating_duration_since(since) < SETTLING)
     }
 
-    /// The token to go on with in the place of a new one that was refused: the one before it, while that lives.
+    /// The replacement of a refused new token: the previous token, while it is valid.
     pub(super) fn before(&self, refused: &Arc<Token>, now: Instant) -> Option<Arc<Token>> {
         let mut state = self.state();
         let before = state.before.clone().filter(|before| before.is_live(now))?;
@@ -185,13 +185,13 @@ impl<W> Tokens<W> {
         let token = Arc::new(Token::new(issued, asked_at));
         let mut state = self.state();
         let last = state.current.replace(Arc::clone(&token));
-        // One that was never accepted itself gives its place, but not that of the one before it.
+        // A token that was never accepted is replaced, but the previous token stays.
         state.before = last.filter(|last| last.was_accepted()).or_else(|| state.before.take());
         state.next_trial = None;
         token
     }
 
-    /// Drops the token that a call was refused with; a newer one stays.
+    /// Drops a refused token; a newer one stays.
     pub(super) fn drop_refused(&self, refused: &Arc<Token>) {
         let mut state = self.state();
         let is_refused = |token: &mut Arc<Token>| Arc::ptr_eq(token, refused);
@@ -199,22 +199,22 @@ impl<W> Tokens<W> {
         state.before.take_if(is_refused);
     }
 
-    /// Renews tokens on this way from now on.
-    pub(super) fn renew_on(&self, way: &Arc<W>) {
-        *self.way.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(way);
+    /// Lets this upstream renew tokens from now on.
+    pub(super) fn renew_by(&self, renewer: &Arc<U>) {
+        *self.renewer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(renewer);
     }
 
-    /// The way on which tokens are renewed; `None` once the account is gone.
-    pub(super) fn way(&self) -> Option<Arc<W>> {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    /// The upstream that renews tokens; `None` once the account is gone.
+    pub(super) fn renewer(&self) -> Option<Arc<U>> {
+        self.renewer.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
-    /// Whether there is a way.
-    pub(super) fn has_way(&self) -> bool {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
+    /// Whether any upstream renews tokens.
+    pub(super) fn has_renewer(&self) -> bool {
+        self.renewer.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
     }
 
-    /// Takes the turn of a renewal caused by a 401, or says how long none may be made.
+    /// Permits a renewal caused by a 401, or returns the time until the next is permitted.
     pub(super) fn take_refused_renewal(&self, now: Instant) -> Result<(), Duration> {
         let mut last = self.refused_renewal.lock().unwrap_or_else(PoisonError::into_inner);
         let next = last.map(|last| last + REFUSED_RENEWAL_INTERVAL);

@@ -1,4 +1,4 @@
-//! How a call reaches a provider: over sockets in production, in memory where time is simulated.
+//! The transport of calls: sockets in production, memory in tests with simulated time.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ pub struct Response {
     pub body: BytesMut,
 }
 
-/// What becomes of one attempt.
+/// The future of one attempt.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response, UpstreamError>> + Send + 'a>>;
 
 /// Makes the calls to one provider.

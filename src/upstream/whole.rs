@@ -5,30 +5,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::hold::Holds;
-use crate::domain::{Answer, Failure, Order, Snapshot};
+use crate::domain::{Answer, Failure, ReadRequest, Snapshot};
 
 /// The last answer of an account whose every answer holds all balances.
 #[derive(Debug, Default)]
 pub(super) struct WholeAnswers {
-    /// Held by the read that asks; the others wait for it and then find its answer.
-    pub(super) asking: tokio::sync::Mutex<()>,
+    /// Locked by the running read; other reads wait here and then find its answer.
+    pub(super) reading: tokio::sync::Mutex<()>,
     last: Mutex<Option<Arc<WholeAnswer>>>,
     failed: Mutex<Option<Failed>>,
     /// Holds after reads that brought no answer: they concern every balance.
     pub(super) holds: Arc<Holds>,
 }
 
-/// What one answer says of each balance.
+/// One answer, with the result for each balance.
 #[derive(Debug)]
 pub(super) struct WholeAnswer {
     pub(super) sent_at: Instant,
     pub(super) known_at: Instant,
-    /// By the balances' order.
+    /// By the balances' request.
     pub(super) balances: Vec<Result<Arc<Snapshot>, Failure>>,
     was_passed_on: AtomicBool,
 }
 
-/// A read that brought no answer.
+/// A read without an answer.
 #[derive(Clone, Copy, Debug)]
 struct Failed {
     sent_at: Instant,
@@ -47,21 +47,21 @@ impl WholeAnswer {
 }
 
 impl WholeAnswers {
-    /// Notes a read that brought no answer.
+    /// Keeps the failure of a read without an answer.
     pub(super) fn note_failed(&self, sent_at: Instant, known_at: Instant, failure: Failure) {
         *locked(&self.failed) = Some(Failed { sent_at, known_at, failure });
     }
 
-    /// Notes the newest answer.
+    /// Keeps the newest answer.
     pub(super) fn note(&self, answer: WholeAnswer) {
         *locked(&self.last) = Some(Arc::new(answer));
     }
 
     /// The answer that a read may share: one that meets its demand, or one that it waited for since `began`.
-    pub(super) fn known(&self, index: usize, order: &Order, began: Instant) -> Option<Answer> {
-        let demand = order.demand?;
+    pub(super) fn known(&self, index: usize, request: &ReadRequest, began: Instant) -> Option<Answer> {
+        let demand = request.demand?;
         let answered = |sent_at, result| Answer {
-            priority: order.priority,
+            priority: request.priority,
             sent_at,
             turn: None,
             is_elsewhere: false,

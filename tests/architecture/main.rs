@@ -1,4 +1,4 @@
-//! Holds the sources to `docs/architecture.md`: who may import whom, and no circles between files.
+//! Checks the sources against `docs/architecture.md`: allowed imports, and no circles between files.
 //!
 //! It reads syntax, not types. Comments, string literals and items under `#[cfg(test)]` do not count; macros do.
 #![expect(clippy::unwrap_used, reason = "test code; helpers are not covered by allow-unwrap-in-tests")]
@@ -83,7 +83,7 @@ fn no_module_root_is_named_mod() {
     assert!(roots.is_empty(), "{roots:?}");
 }
 
-/// A source that stands nowhere but in a test.
+/// A source that exists only in a test.
 fn planted(path: &str, text: &str) -> Source {
     Source::parse(path.into(), text.to_owned())
 }

@@ -1,13 +1,13 @@
-//! The import table, and what a file must not name.
+//! The import table, and the names that a file must not contain.
 
 use std::collections::BTreeSet;
 
 use crate::source::Source;
 
-/// Stands in the second column for every module of ours.
+/// Every module of ours, in the second column.
 const EVERYTHING: &[&str] = &["*"];
 
-/// Module, which of ours it may import, which crates it must never name.
+/// Module, modules of ours that it may import, crates that it must never name.
 #[rustfmt::skip]
 const TABLE: [(&str, &[&str], &[&str]); 22] = [
     ("domain",    &[],                                           &["reqwest", "axum", "moka", "prometheus"]),
@@ -26,7 +26,7 @@ const TABLE: [(&str, &[&str], &[&str]); 22] = [
     ("http",      &["auth", "clock", "domain", "gateway", "limits", "live", "metrics", "server", "shutdown", "telemetry", "trace"], &["reqwest", "moka"]),
     ("sandbox",   &[],                                           &["reqwest", "axum", "moka", "prometheus"]),
     // Modules own their settings; the configuration gathers them.
-    ("config",    &["auth", "domain", "gateway", "http", "limits", "providers", "server", "shared", "trace", "upstream"], &[]),
+    ("config",    &["auth", "domain", "gateway", "http", "providers", "server", "shared", "trace", "upstream"], &[]),
     ("telemetry", &[],                                           &[]),
     ("shutdown",  &[],                                           &[]),
     ("app",       EVERYTHING,                                    &[]),
@@ -35,9 +35,9 @@ const TABLE: [(&str, &[&str], &[&str]); 22] = [
     ("lib",       &[],                                           &[]),
     ("main",      &["cli"],                                      &[]),
 ];
-/// Where money is handled: no float there.
+/// Modules that handle money: they contain no float.
 const WITHOUT_FLOATS: [&str; 2] = ["domain", "providers"];
-/// Where time is an argument: no clock is read there.
+/// Modules with time as an argument: they read no clock.
 const WITHOUT_CLOCKS: [&str; 1] = ["domain"];
 
 /// The rows as `docs/architecture.md` shows them.

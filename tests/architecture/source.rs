@@ -14,7 +14,7 @@ pub(crate) struct Source {
     pub(crate) text: String,
     /// Its place in the tree of modules: `["http", "problem"]` for `http/problem.rs`, nothing for the roots.
     pub(crate) module: Vec<String>,
-    /// Every path that it names, from the root of the crate; `*` stands for all that a module declares.
+    /// Every path that it names, from the root of the crate; `*` means everything that a module declares.
     pub(crate) paths: Vec<Vec<String>>,
     /// The modules that it opens items to, as in `pub(in crate::http)`.
     pub(crate) visibilities: Vec<Vec<String>>,
@@ -88,10 +88,10 @@ fn module_of(path: &Path) -> Vec<String> {
     if matches!(&*module, [root] if root == "lib" || root == "main") { Vec::new() } else { module }
 }
 
-/// Collects what production code names.
+/// Collects the paths that production code names.
 #[derive(Default)]
 struct Reader {
-    /// The module that the visited item stands in, inline modules included.
+    /// The module of the visited item, inline modules included.
     place: Vec<String>,
     paths: Vec<Vec<String>>,
     visibilities: Vec<Vec<String>>,
@@ -101,7 +101,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Notes a path; one that begins with a name of another crate or of the scope itself stays as it is.
+    /// Records a path. A path that begins with another crate or a name in scope stays unchanged.
     fn note(&mut self, segments: &[String]) {
         self.words.extend(segments.iter().cloned());
         if let [_, .., last] = segments
@@ -112,7 +112,7 @@ impl Reader {
         self.paths.extend(self.absolute(segments));
     }
 
-    /// The path from the root of the crate, for one that begins with `crate`, `self`, `super` or our name.
+    /// The path from the root of the crate, if it begins with `crate`, `self`, `super` or the crate's name.
     fn absolute(&self, segments: &[String]) -> Option<Vec<String>> {
         let (first, mut rest) = segments.split_first()?;
         let mut base = match &**first {
@@ -156,7 +156,7 @@ impl Reader {
         self.imports.push((name, path));
     }
 
-    /// Reads the paths out of a macro's tokens, which have no syntax tree.
+    /// Reads the paths in a macro's tokens, which have no syntax tree.
     fn note_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;

@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use balance_gateway::cache::BalanceCache;
 use balance_gateway::domain::{
     AccountName, Amount, Answer, BalanceKey, Currency, Directives, FreshFor, Limits, MaxAge, Moment,
-    ObservedAt, Order, ProviderName, Reading, Selector, Snapshot,
+    ObservedAt, ProviderName, ReadRequest, Reading, Selector, Snapshot,
 };
-use balance_gateway::gateway::{Lookup, Refusal, RequestContext, Source};
+use balance_gateway::gateway::{BalanceSource, Lookup, Refusal, RequestContext};
 
 const WAITERS: usize = 10_000;
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -30,15 +30,15 @@ struct Slow {
     snapshot: Arc<Snapshot>,
 }
 
-impl Source for Slow {
-    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
+impl BalanceSource for Slow {
+    fn read(&self, request: ReadRequest) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let Self { reads, may_answer, snapshot } = self.clone();
         async move {
             reads.fetch_add(1, Ordering::SeqCst);
             let sent_at = now().monotonic;
             drop(may_answer.acquire().await);
             Answer {
-                priority: order.priority,
+                priority: request.priority,
                 sent_at,
                 turn: None,
                 is_elsewhere: false,

@@ -16,8 +16,8 @@ use super::*;
 use crate::cache::read::MOST_ROUNDS;
 use crate::cache::{Absence, Peek, Read};
 use crate::domain::{
-    AccountName, Amount, Currency, Directives, FreshFor, Limits, MaxAge, ObservedAt, Order, ProviderName,
-    Reading, Selector, StoreTime, Turn, UpstreamError,
+    AccountName, Amount, Currency, Directives, FreshFor, Limits, MaxAge, ObservedAt, ProviderName,
+    ReadRequest, Reading, Selector, StoreTime, Turn, UpstreamError,
 };
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
@@ -172,9 +172,9 @@ impl Balance {
         Question { key: self.key, demand: directives.demand(now(), self.limits), limits: self.limits }
     }
 
-    fn read(&self) -> impl Fn(Order) -> BoxFuture<'static, Answer> + Clone + Send + 'static {
+    fn read(&self) -> impl Fn(ReadRequest) -> BoxFuture<'static, Answer> + Clone + Send + 'static {
         let (sent, outbox) = (Arc::clone(&self.sent), self.outbox.clone());
-        move |Order { priority, .. }| {
+        move |ReadRequest { priority, .. }| {
             let (reply, answer) = oneshot::channel();
             let sent_at = now();
             sent.fetch_add(1, Ordering::Relaxed);
@@ -187,7 +187,7 @@ impl Balance {
         }
     }
 
-    /// A caller who arrives now and waits for a read.
+    /// A caller that arrives now and waits for a read.
     fn ask(&self, directives: Directives) -> JoinHandle<Read> {
         let question = self.question(directives);
         let priority = question.demand.priority();
@@ -232,7 +232,7 @@ impl Balance {
     }
 }
 
-/// What a caller got, who must not be waiting any more.
+/// The result of a caller that must have been answered.
 async fn got<T>(caller: JoinHandle<T>) -> T {
     settle().await;
     assert!(caller.is_finished(), "the caller still waits");

@@ -1,7 +1,7 @@
 //! The freshness demand of one caller for one balance, and the one decision whether a read meets it.
 //!
-//! One of two judges decides, chosen once for each look-up. Without a shared store, or while it is unreachable, this
-//! process's clock judges every read. Otherwise the store's order judges every read that has a place in it.
+//! One of two judges decides, chosen once for each lookup. Without a reachable store, this process's clock judges every
+//! read. With one, the store's order judges every read that has a turn.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ pub struct Demand {
     pub(super) fallback: Option<Duration>,
 }
 
-/// What decides whether a read is new enough.
+/// The judge of a demand: decides whether a read is new enough.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Judge {
     /// This process's clock, by the age limit.
@@ -51,7 +51,7 @@ impl Demand {
         Self { mark, ..self }
     }
 
-    /// The same demand where a shared store exists: the store's clock, not this one, measures `?not_before=`.
+    /// The same demand in a gateway with a store: the store's clock measures `?not_before=`, not this process's clock.
     ///
     /// A snapshot without a turn must then be requested after the arrival; unless the replica `is_sharing`, every
     /// snapshot must.
@@ -87,7 +87,7 @@ impl Demand {
         Self { judge: Judge::Store(Ticket::default()), ..self }
     }
 
-    /// Whether every read of another replica within the ceiling is acceptable, so that the store need not be asked.
+    /// Whether every read of another replica within the ceiling is acceptable. Then the store's order need not be read.
     #[must_use]
     pub fn accepts_any_turn(&self, limits: Limits) -> bool {
         self.age.oldest >= limits.max_age.get() && self.age.since.is_none() && !self.has_unnumbered_mark()
@@ -189,11 +189,11 @@ impl Demand {
 pub enum Priority {
     /// A background refresh, or a renewal ahead of time: no caller waits.
     Background,
-    /// A caller without a demand waits.
+    /// A caller waits, without a demand.
     Plain,
-    /// A caller with a demand of its `Cache-Control` waits. HTTP libraries add such demands on their own.
+    /// A caller waits, and its `Cache-Control` demands the read. HTTP libraries add such demands on their own.
     Demanded,
-    /// A caller that must have a newer balance waits: `sufficiency`, `not_before`, or reconciliation's own demand.
+    /// A caller waits and must have a newer balance: `sufficiency`, `not_before`, or reconciliation's own demand.
     Certain,
 }
 

@@ -19,7 +19,7 @@ pub struct Mark {
 impl Mark {
     /// Whether a read with this start and turn began after the invalidation.
     ///
-    /// The store's order decides where both have a place in it. Otherwise this process's clock decides.
+    /// If both have a place in the store's order, that order decides. Otherwise this process's clock decides.
     pub(super) fn precedes(self, started_at: Instant, turn: Option<Turn>) -> bool {
         let Some((number, turn)) = self.number.zip(turn) else { return started_at >= self.at };
         // An answer with an `Age` may be older than the mark, although its turn is not: this process's clock decides.
@@ -27,7 +27,7 @@ impl Mark {
         turn.number > number && (!is_instant_older || started_at >= self.at)
     }
 
-    /// Whether only this replica knows of it, so that the store's order cannot decide.
+    /// Whether the store did not number it, so that the store's order cannot decide.
     pub(super) fn is_unnumbered(self) -> bool {
         self.number.is_none()
     }

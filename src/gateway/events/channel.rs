@@ -16,7 +16,7 @@ use super::report::Report;
 use crate::cache::{BalanceCache, Listener, Peek, Question};
 use crate::domain::{AlertLevels, BalanceKey, Clock, Demand, Failure, FreshFor, Limits, Priority, Snapshot};
 use crate::gateway::account::{BalanceSlot, UpstreamBalance};
-use crate::gateway::lookup::Source;
+use crate::gateway::lookup::BalanceSource;
 use crate::gateway::refusal::Refusal;
 
 /// Between two reads, and before the first one.
@@ -148,7 +148,7 @@ async fn keep_young(channel: Weak<Channel>, cache: BalanceCache, source: Upstrea
                 let demand = Demand::refresh(now, Limits { fresh_for: refresh, ..limits });
                 let (question, source) = (Question { key: channel.key, demand, limits }, source.clone());
                 // What it brings is stored, and so heard by the channel itself.
-                cache.read(&question, Priority::Background, move |order| source.read(order)).await;
+                cache.read(&question, Priority::Background, move |request| source.read(request)).await;
                 // A snapshot of another replica may be fresh by the store's clock and old by ours.
                 not_before = (channel.clock)().monotonic + PAUSE;
             }

@@ -1,4 +1,4 @@
-//! What a caller is told, with a store that nobody asks.
+//! The answers to a caller, with a store that is never asked.
 
 use super::*;
 use crate::metrics::Metrics;
@@ -19,10 +19,10 @@ fn caller() -> CallerName {
 }
 
 fn limit(requests: u32, seconds: u64, burst: u32) -> Arc<Limit> {
-    Limit::new((&caller(), POLICY), settings(requests, seconds, burst), (None, None), start()).unwrap()
+    Limit::new(&caller(), POLICY, settings(requests, seconds, burst), None, None, start()).unwrap()
 }
 
-/// A store that nobody has asked yet.
+/// A store that was never asked.
 fn shared(replicas: u32) -> Arc<Shared> {
     let metrics = Metrics::new("0", "0").unwrap().shared().unwrap();
     let settings = SharedSettings {
@@ -75,7 +75,7 @@ fn a_refused_batch_costs_nothing_and_waits_for_all_of_its_units() {
 fn units_that_are_given_back_can_be_taken_again_and_overfill_nothing() {
     for shared in [None, Some(shared(1))] {
         let now = start();
-        let made = Limit::new((&caller(), POLICY), settings(1, 20, 3), (None, shared.as_ref()), now);
+        let made = Limit::new(&caller(), POLICY, settings(1, 20, 3), None, shared.as_ref(), now);
         let limit = made.unwrap();
         limit.take(3, now).unwrap();
 
@@ -122,7 +122,7 @@ fn the_fields_can_be_read_by_a_parser_of_structured_fields() {
 #[test]
 fn while_the_store_says_nothing_the_share_of_one_replica_holds() {
     let (shared, now) = (shared(5), start());
-    let limit = Limit::new((&caller(), POLICY), settings(1, 20, 17), (None, Some(&shared)), now).unwrap();
+    let limit = Limit::new(&caller(), POLICY, settings(1, 20, 17), None, Some(&shared), now).unwrap();
 
     assert_eq!(
         (limit.policy("x"), state(&limit, "x", now)),
@@ -137,7 +137,7 @@ fn while_the_store_says_nothing_the_share_of_one_replica_holds() {
 fn a_limit_that_did_not_change_keeps_its_state() {
     let (stores, now) = ([shared(2), shared(2)], start());
     let made = |settings, before: Option<&Arc<Limit>>, shared: Option<&Arc<Shared>>| {
-        Limit::new((&caller(), POLICY), settings, (before, shared), now).unwrap()
+        Limit::new(&caller(), POLICY, settings, before, shared, now).unwrap()
     };
     let (usual, changed) = (settings(1, 20, 4), settings(1, 20, 5));
     for (first, then) in [
@@ -160,10 +160,10 @@ fn a_limit_that_did_not_change_keeps_its_state() {
     }
 }
 
-/// A limit of five replicas that holds so many units, and learnt that the next one comes in 15 s.
+/// A limit of five replicas that holds this many units; the next one is available in 15 s.
 fn holding(units: u64, now: Instant) -> Arc<Limit> {
     let shared = shared(5);
-    let limit = Limit::new((&caller(), POLICY), settings(1, 20, 17), (None, Some(&shared)), now).unwrap();
+    let limit = Limit::new(&caller(), POLICY, settings(1, 20, 17), None, Some(&shared), now).unwrap();
     limit.shared.as_ref().unwrap().units.give(units, Duration::from_secs(15), now);
     limit
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::metrics::Family;
+use crate::domain::ErrorKind;
+use crate::metrics::{Family, Operation, Outcome};
 
 /// A gateway's metrics with one route, one caller and one provider, and no request so far.
 fn made() -> (Metrics, RouteMetrics, CallerMetrics, Arc<ProviderMetrics>) {

@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::shared::{SharedKey, SharedSettings, StoreUrl};
 
 const SECOND: Duration = Duration::from_secs(1);
-const SETTINGS: UnitSettings = UnitSettings { requests: 1, per: SECOND, burst: 10 };
+const SETTINGS: LimitSettings = LimitSettings { requests: 1, per: SECOND, burst: 10 };
 
 fn now() -> Moment {
     Moment { monotonic: Instant::now(), wall: Timestamp::UNIX_EPOCH }
@@ -34,7 +34,7 @@ fn units() -> (Arc<Units>, Instant) {
     (units, start)
 }
 
-fn of(tier: &Arc<Tier>, caller: &str, policy: LimitPolicy, settings: UnitSettings) -> Arc<Units> {
+fn of(tier: &Arc<Tier>, caller: &str, policy: LimitPolicy, settings: LimitSettings) -> Arc<Units> {
     let caller = CallerName::parse(caller).unwrap();
     Arc::new(Units::new(tier, Arc::default(), (&caller, policy), settings))
 }
@@ -121,9 +121,9 @@ fn each_limit_has_a_name_of_its_own_that_tells_nothing() {
         units.key.clone(),
         key("dashboard", caller, SETTINGS),
         key("checkout", forced, SETTINGS),
-        key("checkout", caller, UnitSettings { requests: 2, ..SETTINGS }),
-        key("checkout", caller, UnitSettings { per: 2 * SECOND, ..SETTINGS }),
-        key("checkout", caller, UnitSettings { burst: 11, ..SETTINGS }),
+        key("checkout", caller, LimitSettings { requests: 2, ..SETTINGS }),
+        key("checkout", caller, LimitSettings { per: 2 * SECOND, ..SETTINGS }),
+        key("checkout", caller, LimitSettings { burst: 11, ..SETTINGS }),
     ];
 
     assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), keys.len());

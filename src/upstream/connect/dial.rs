@@ -54,7 +54,7 @@ async fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> 
     Ok(stream)
 }
 
-/// The addresses in their order, but with the two families taking turns (RFC 8305, section 4).
+/// The addresses in their order, but alternating between the two families (RFC 8305, section 4).
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let starts_with_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<&SocketAddr>, Vec<&SocketAddr>) =
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_families_take_turns() {
+    fn the_families_alternate() {
         let mixed = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"]);
         let turns = addresses(&["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"]);
         assert_eq!(interleaved(&mixed), turns);

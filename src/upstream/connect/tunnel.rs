@@ -10,7 +10,7 @@ use crate::upstream::cause::ConnectError;
 const LONGEST_HEAD: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
 
-/// Asks the proxy for a way to the host. Until its answer has ended, nothing else is read.
+/// Asks the proxy to connect to the host. Nothing is read beyond the end of its answer.
 pub(super) async fn open(stream: &mut TcpStream, host: &str, port: u16) -> Result<(), ConnectError> {
     let request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
     let closed = |error| ConnectError::new(Cause::Closed, error);

@@ -32,7 +32,7 @@ async fn read(answer: Vec<u8>) -> Result<Arc<Snapshot>, UpstreamError> {
     let url = serve(move |_| (Duration::ZERO, answer.clone())).await;
     let (_, upstream) =
         Setup::new(Kind::NtxpayMx).at(&url, Credential::Static(Authorisation::Bearer("t".into())));
-    upstream.read(0, Order::alone(Priority::Plain)).await.result.map_err(|failure| failure.error)
+    upstream.read(0, ReadRequest::alone(Priority::Plain)).await.result.map_err(|failure| failure.error)
 }
 
 #[tokio::test]

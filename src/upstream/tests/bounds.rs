@@ -70,7 +70,7 @@ async fn a_read_ends_with_its_last_attempts_problem() {
     account.queue([Fault::on_balance(status(503)), Fault::on_balance(status(500))]);
     let started = clock::now().monotonic;
 
-    let answer = account.upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = account.upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     assert_eq!(answer.result.unwrap_err().error, UpstreamError::Status(500));
     assert!(answer.sent_at > started + Duration::from_millis(100), "the last attempt's moment");
@@ -240,7 +240,7 @@ async fn each_priority_has_its_share_of_the_budget() {
     for priority in [Priority::Background, Priority::Plain, Priority::Demanded, Priority::Certain] {
         let mut count = 0;
         let failure = loop {
-            match read(Order::alone(priority)).await.result {
+            match read(ReadRequest::alone(priority)).await.result {
                 Ok(_) => count += 1,
                 Err(failure) => break failure,
             }

@@ -63,7 +63,7 @@ async fn serve_with((certificate, key): Pair) -> String {
     url
 }
 
-/// Something that sends these bytes to whoever connects, and then waits.
+/// A server that sends these bytes to every connection and then waits.
 async fn say(bytes: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -81,11 +81,11 @@ async fn say(bytes: &'static [u8]) -> String {
 
 async fn read(url: &str, change: impl FnOnce(&mut ProviderSettings)) -> Result<(), UpstreamError> {
     let setup = Setup::with(Kind::NtxpayMx, |settings| {
-        settings.client.connect_timeout = PATIENCE;
+        settings.client.connect_timeout = LONGEST_WAIT;
         change(settings);
     });
     let (_, upstream) = setup.at(url, Credential::Static(Authorisation::Bearer("t".into())));
-    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
     answer.result.map(drop).map_err(|failure| failure.error)
 }
 
@@ -163,7 +163,8 @@ async fn what_listens_there_without_our_tls_is_told() {
 #[tokio::test]
 async fn an_unknown_host_is_told() {
     let cause =
-        cause("https://no-such-host.invalid", |settings| settings.client.connect_timeout = PATIENCE).await;
+        cause("https://no-such-host.invalid", |settings| settings.client.connect_timeout = LONGEST_WAIT)
+            .await;
 
     assert!(matches!(cause, Cause::UnknownHost | Cause::NameServer | Cause::NameServerTimeout), "{cause:?}");
 }

@@ -43,11 +43,11 @@ async fn serve_tls<F: Future<Output = ()> + Send>(
 async fn read_at(url: &str, ca: Option<Vec<u8>>, retries: u32) -> (Metrics, Result<(), UpstreamError>) {
     let setup = Setup::with(Kind::NtxpayMx, |settings| {
         settings.client.extra_ca = ca;
-        settings.client.connect_timeout = PATIENCE;
+        settings.client.connect_timeout = LONGEST_WAIT;
         settings.retries = retries;
     });
     let (metrics, upstream) = setup.at(url, Credential::Static(Authorisation::Bearer("t".into())));
-    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
     (metrics, answer.result.map(drop).map_err(|failure| failure.error))
 }
 
@@ -170,7 +170,7 @@ async fn a_provider_that_blocks_shorter_than_an_attempt_is_not_cut_by_a_ping() {
     });
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
-    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     assert!(answer.result.is_ok(), "{answer:?}");
 }

@@ -1,4 +1,4 @@
-//! How each outcome is classified, for how long it is held, and for whom.
+//! The class of each outcome, the length of its hold, and the balances that it covers.
 
 use super::*;
 
@@ -83,7 +83,7 @@ async fn nobody_at_the_door_is_unreachable() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.provider.stop().await;
 
-    let failure = account.upstream.read(0, Order::alone(Priority::Plain)).await.result.unwrap_err();
+    let failure = account.upstream.read(0, ReadRequest::alone(Priority::Plain)).await.result.unwrap_err();
 
     assert_eq!(failure.error, UpstreamError::Unreachable(Cause::ConnectionRefused));
     assert_eq!((failure.is_held, wait_seconds(&failure)), (true, 1));
@@ -150,13 +150,13 @@ async fn a_shorter_hold_does_not_shorten_the_accounts_hold() {
     let (_, upstream) = Setup::new(Kind::Pluggo).at(&url, keys);
 
     let (later, sooner) = tokio::join!(
-        upstream.read(0, Order::alone(Priority::Plain)),
-        upstream.read(1, Order::alone(Priority::Plain))
+        upstream.read(0, ReadRequest::alone(Priority::Plain)),
+        upstream.read(1, ReadRequest::alone(Priority::Plain))
     );
     assert_eq!(name(later.result.unwrap_err().error), "Throttled(Some(1s))");
     assert_eq!(wait_seconds(&sooner.result.unwrap_err()), 60);
 
-    let next = upstream.read(2, Order::alone(Priority::Plain)).await.result.unwrap_err();
+    let next = upstream.read(2, ReadRequest::alone(Priority::Plain)).await.result.unwrap_err();
     assert_eq!(wait_seconds(&next), 60);
 }
 
@@ -188,7 +188,7 @@ async fn balances_that_are_refused_together_double_nothing() {
     let url = serve(move |_| (SHORT * 2, refusal.clone())).await;
     let keys = Credential::Static(Authorisation::Keys { api_key: "k".into(), session_token: "t".into() });
     let (_, upstream) = Setup::new(Kind::Pluggo).at(&url, keys);
-    let read = |index| upstream.read(index, Order::alone(Priority::Plain));
+    let read = |index| upstream.read(index, ReadRequest::alone(Priority::Plain));
 
     let answers = tokio::join!(read(0), read(1), read(2));
 

@@ -1,4 +1,4 @@
-//! What stays and what begins anew when an account or its provider is configured anew.
+//! The state that survives a new configuration of an account or its provider.
 
 use super::*;
 
@@ -32,7 +32,7 @@ async fn a_refused_token_from_outside_leaves_the_old_one_in_use_in_the_same_read
     account.read(0).await.unwrap();
 
     let upstream = rotated(&account, token("not known there"), true);
-    let answer = upstream.read(0, Order::alone(Priority::Demanded)).await.result;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result;
 
     assert!(Arc::ptr_eq(&upstream, &account.upstream), "nothing else changed");
     assert!(answer.is_ok(), "{answer:?}");
@@ -49,10 +49,10 @@ async fn a_refused_secret_leaves_the_old_one_in_use_for_the_next_token() {
     account.read(0).await.unwrap();
 
     let upstream = rotated(&account, client(&account, "not known there"), true);
-    upstream.read(0, Order::alone(Priority::Demanded)).await.result.unwrap();
+    upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result.unwrap();
     assert!(!upstream.is_credential_rejected(), "the live token is used on");
     account.provider.expire_tokens();
-    upstream.read(0, Order::alone(Priority::Demanded)).await.result.unwrap();
+    upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result.unwrap();
 
     assert!(upstream.is_credential_rejected());
     let (ok, token) = (("balance", Some(200)), |status| ("token", Some(status)));
@@ -104,7 +104,7 @@ async fn a_trial_that_is_throttled_holds_the_account() {
 }
 
 async fn until(condition: impl Fn() -> bool) {
-    let end = clock::now().monotonic + PATIENCE;
+    let end = clock::now().monotonic + LONGEST_WAIT;
     while !condition() {
         assert!(clock::now().monotonic < end, "in vain");
         tokio::task::yield_now().await;
@@ -137,7 +137,7 @@ async fn a_changed_secret_ends_the_hold_and_the_breakers_row() {
 
     let good = account.provider.credentials().token;
     let upstream = rotated(&account, token(&format!("{good}-rotated")), true);
-    let answer = upstream.read(0, Order::alone(Priority::Demanded)).await.result;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result;
 
     assert!(answer.is_ok(), "asked again, with the new one and then with the old: {answer:?}");
     assert_eq!(account.calls().len(), 3);
@@ -157,7 +157,10 @@ async fn another_identity_begins_with_nothing_but_budget_and_holds() {
 
     assert!(upstream.token_expiry().is_none());
     assert_eq!(upstream.budget_limit() - upstream.budget_remaining(), spent);
-    assert_eq!(upstream.read(0, Order::alone(Priority::Demanded)).await.result.unwrap_err().error, throttled);
+    assert_eq!(
+        upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result.unwrap_err().error,
+        throttled
+    );
 }
 
 #[tokio::test]
@@ -206,7 +209,7 @@ async fn an_old_secret_is_not_tried_at_another_token_endpoint() {
         true,
     );
     upstream.tokens.drop_refused(&upstream.tokens.live(clock::now().monotonic).unwrap());
-    let failure = upstream.read(0, Order::alone(Priority::Demanded)).await.result.unwrap_err();
+    let failure = upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result.unwrap_err();
 
     assert_eq!(failure.error, UpstreamError::Refused);
     let bodies: Vec<String> = elsewhere.calls().into_iter().map(|call| call.body).collect();
@@ -240,7 +243,7 @@ async fn a_switched_off_account_renews_no_token() {
     tokio::time::sleep(SECOND * 2).await;
     let calls = account.calls();
     let on = switched(&account, &off, true);
-    on.read(0, Order::alone(Priority::Demanded)).await.result.unwrap();
+    on.read(0, ReadRequest::alone(Priority::Demanded)).await.result.unwrap();
 
     let (ok, token) = (("balance", Some(200)), ("token", Some(201)));
     assert_eq!(calls, [token, ok]);

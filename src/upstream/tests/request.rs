@@ -1,4 +1,4 @@
-//! What is sent, and what becomes of a good answer.
+//! The request to a provider, and the snapshot of a good answer.
 
 use super::*;
 
@@ -71,9 +71,9 @@ async fn a_token_is_asked_for_with_a_certificate_where_there_is_one() {
     let (_, with) = Setup::new(kind).at(&provider.url(), credential(Some(pem.into())));
     let (_, without) = Setup::new(kind).at(&provider.url(), credential(None));
 
-    assert!(with.read(0, Order::alone(Priority::Plain)).await.result.is_ok());
+    assert!(with.read(0, ReadRequest::alone(Priority::Plain)).await.result.is_ok());
     assert_eq!(
-        without.read(0, Order::alone(Priority::Plain)).await.result.unwrap_err().error,
+        without.read(0, ReadRequest::alone(Priority::Plain)).await.result.unwrap_err().error,
         UpstreamError::Refused
     );
     let calls = provider.calls();
@@ -106,7 +106,7 @@ async fn an_age_counts_from_before_the_request() {
     account.queue([Fault::on_balance(FaultKind::Delay { ms: 100 })]);
     let before = clock::now();
 
-    let answer = account.upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = account.upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     let requested_at = answer.result.unwrap().requested_at();
     let received = account.provider.calls()[0].instant;
@@ -120,7 +120,7 @@ async fn an_age_of_the_answer_makes_the_snapshot_older_and_not_the_read() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.queue([Fault::on_balance(header("Age", "7"))]);
 
-    let answer = account.upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = account.upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     let requested_at = answer.result.unwrap().requested_at();
     assert_eq!(answer.sent_at - requested_at.monotonic, SECOND * 7);
@@ -146,7 +146,7 @@ async fn an_unreadable_age_is_none() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.queue([Fault::on_balance(header("Age", "soon"))]);
 
-    let answer = account.upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = account.upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     assert_eq!(answer.result.unwrap().requested_at().monotonic, answer.sent_at);
 }

@@ -81,7 +81,7 @@ async fn a_connection_that_has_gone_silent_is_not_used_again() {
     });
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
-    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     assert!(answer.result.is_ok(), "{answer:?}");
 }
@@ -92,11 +92,11 @@ async fn a_certificate_that_is_missing_is_no_connection() {
     let (url, ca) = serve_tls().await;
     let setup = Setup::with(Kind::NtxpayBr, |settings| {
         settings.client.extra_ca = Some(ca);
-        settings.client.connect_timeout = PATIENCE;
+        settings.client.connect_timeout = LONGEST_WAIT;
     });
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
-    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     assert_eq!(unreachable(&answer), Cause::ClientCertificateDemanded);
 }
@@ -104,10 +104,10 @@ async fn a_certificate_that_is_missing_is_no_connection() {
 #[tokio::test]
 async fn a_server_that_nobody_vouches_for_is_no_connection() {
     let (url, _) = serve_tls().await;
-    let setup = Setup::with(Kind::NtxpayBr, |settings| settings.client.connect_timeout = PATIENCE);
+    let setup = Setup::with(Kind::NtxpayBr, |settings| settings.client.connect_timeout = LONGEST_WAIT);
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
 
-    let answer = upstream.read(0, Order::alone(Priority::Plain)).await;
+    let answer = upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     assert_eq!(unreachable(&answer), Cause::SelfSigned);
 }
@@ -118,11 +118,11 @@ async fn a_proxy_is_asked_to_connect_and_sees_no_secret() {
     let address = format!("http://{}", proxy.local_addr().unwrap());
     let setup = Setup::with(Kind::NtxpayBr, |settings| {
         settings.client.proxy = Some(address.parse().unwrap());
-        settings.client.connect_timeout = PATIENCE;
+        settings.client.connect_timeout = LONGEST_WAIT;
     });
     let (_, upstream) =
         setup.at("https://provider.example", Credential::Static(Authorisation::Bearer("s3cr3t".into())));
-    let read = tokio::spawn(async move { upstream.read(0, Order::alone(Priority::Plain)).await });
+    let read = tokio::spawn(async move { upstream.read(0, ReadRequest::alone(Priority::Plain)).await });
 
     let (mut stream, _) = proxy.accept().await.unwrap();
     let mut seen = vec![0; 4096];

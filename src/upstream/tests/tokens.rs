@@ -21,7 +21,7 @@ async fn until_idle(account: &Account) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, idle).await.unwrap();
+    tokio::time::timeout(LONGEST_WAIT, idle).await.unwrap();
 }
 
 #[tokio::test]

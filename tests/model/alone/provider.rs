@@ -7,10 +7,10 @@ use super::clock::{self, CLOCKS, Ms};
 use super::log::{Log, Outcome, Place, What};
 use super::schedule::{Ending, Reply};
 use balance_gateway::domain::{
-    AccountName, Amount, Answer, Currency, Failure, Moment, ObservedAt, Order, Priority, ProviderName,
+    AccountName, Amount, Answer, Currency, Failure, Moment, ObservedAt, Priority, ProviderName, ReadRequest,
     Reading, Snapshot,
 };
-use balance_gateway::gateway::Source;
+use balance_gateway::gateway::BalanceSource;
 
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -39,10 +39,10 @@ impl Provider {
     }
 }
 
-impl Source for Asking {
-    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
+impl BalanceSource for Asking {
+    fn read(&self, request: ReadRequest) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let asking = self.clone();
-        async move { asking.answer(order.priority).await }
+        async move { asking.answer(request.priority).await }
     }
 
     fn note_refused_by_hold(&self) {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::clock::REPLICAS;
 use super::schedule::Limit;
 use crate::alone::clock;
-use balance_gateway::domain::{CallerName, Clock};
+use balance_gateway::domain::{CallerName, Clock, LimitSettings};
 use balance_gateway::metrics::LimitPolicy;
-use balance_gateway::shared::{Shared, Taken, UnitSettings, Units};
+use balance_gateway::shared::{Shared, Taken, Units};
 
 /// One replica's use of the limit.
 pub(crate) struct Spender {
@@ -41,7 +41,7 @@ impl Bucket {
 impl Spender {
     pub(crate) fn new(shared: &Arc<Shared>, limit: Limit, clock: Clock) -> Self {
         let Limit { requests, per, burst } = limit;
-        let settings = UnitSettings { requests, per: clock::duration(per), burst };
+        let settings = LimitSettings { requests, per: clock::duration(per), burst };
         let units = shared.units(&CallerName::parse("c").unwrap(), LimitPolicy::Caller, settings);
         let share = |whole: u32| (whole / u32::try_from(REPLICAS).unwrap()).max(1);
         let local = Bucket {

@@ -11,10 +11,10 @@ use super::log::{Log, What};
 use super::schedule::{BALANCES, Ending, Reply, Terms};
 use crate::alone::clock;
 use balance_gateway::domain::{
-    AccountName, Amount, Answer, BodyError, Clock, Currency, Failure, MaxAge, ObservedAt, Order, ParseError,
-    Priority, ProviderName, Reading, Selector, UpstreamError,
+    AccountName, Amount, Answer, BodyError, Clock, Currency, Failure, MaxAge, ObservedAt, ParseError,
+    Priority, ProviderName, ReadRequest, Reading, Selector, UpstreamError,
 };
-use balance_gateway::gateway::Source;
+use balance_gateway::gateway::BalanceSource;
 use balance_gateway::metrics::{Metrics, Operation};
 use balance_gateway::providers::{
     Adapter, Authorisation, Provider as AdapterOfAProvider, RequestError, Scheme,
@@ -134,18 +134,18 @@ pub(crate) fn upstream(
     }))
 }
 
-impl Source for Asking {
-    fn read(&self, order: Order) -> impl Future<Output = Answer> + Send + 'static + use<> {
+impl BalanceSource for Asking {
+    fn read(&self, request: ReadRequest) -> impl Future<Output = Answer> + Send + 'static + use<> {
         let asking = self.clone();
         async move {
             let Self { upstream, provider, replica, balance, caller } = asking;
             let read = provider.reads.fetch_add(1, Ordering::Relaxed);
             provider.current()[replica][balance] = Some(read);
-            let priority = order.priority;
+            let priority = request.priority;
             provider.log.write(What::Begun { read, by: Some(caller), replica, balance, priority });
             let mut running =
                 Running { provider: &provider, place: Some((replica, balance)), read, how: None };
-            let answer = upstream.read(balance, order).await;
+            let answer = upstream.read(balance, request).await;
             running.how = Some((answer.turn.map(|turn| turn.number), answer.result.as_ref().err().copied()));
             drop(running);
             answer

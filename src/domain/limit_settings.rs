@@ -1,4 +1,4 @@
-//! The settings of one limit.
+//! The settings of one limit of a caller.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
-    /// What one of so many replicas may do alone: rounded down, at least one.
+    /// The part of one replica: rounded down, at least one.
     #[must_use]
     pub fn share(self, replicas: u32) -> Self {
         let part = |whole: u32| (whole / replicas.max(1)).max(1);

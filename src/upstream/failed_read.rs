@@ -1,50 +1,51 @@
-//! Why a read stopped without a snapshot, while it is still inside `upstream`.
+//! Why a read brought no snapshot, while it is still inside `upstream`.
 
 use std::time::{Duration, Instant};
 
 use super::Operation;
 use crate::domain::{Hold, HoldRow, UpstreamError};
 
+/// A read that brought no snapshot.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stop {
+pub(super) struct FailedRead {
     pub(super) error: UpstreamError,
-    /// Whose call it was; `None` where none was made.
+    /// The call that failed; `None` if none was made.
     operation: Option<Operation>,
     /// When the failed attempt was sent.
     pub(super) sent_at: Option<Instant>,
     pub(super) hold: Hold,
-    /// For a refusal: after what time it is worth asking again.
+    /// For a refusal: the time until the next read may be useful.
     pub(super) retry_in: Option<Duration>,
 }
 
-impl Stop {
-    /// An attempt that failed.
-    pub(super) fn failed(error: UpstreamError, operation: Operation, sent_at: Instant) -> Self {
+impl FailedRead {
+    /// A read whose attempt failed.
+    pub(super) fn after_attempt(error: UpstreamError, operation: Operation, sent_at: Instant) -> Self {
         Self { error, operation: Some(operation), sent_at: Some(sent_at), hold: error.hold(), retry_in: None }
     }
 
-    /// A read that was not let out.
-    pub(super) fn refused(error: UpstreamError, retry_in: Duration) -> Self {
+    /// A read that was refused before a call was sent.
+    pub(super) fn unsent(error: UpstreamError, retry_in: Duration) -> Self {
         Self { error, operation: None, sent_at: None, hold: Hold::None, retry_in: Some(retry_in) }
     }
 
-    /// Credentials that were refused again before a renewal was due.
+    /// A read whose credentials were refused again before a renewal was due.
     pub(super) fn refused_again(left: Duration) -> Self {
-        Self { hold: Hold::AsTold(left), ..Self::refused(UpstreamError::Refused, left) }
+        Self { hold: Hold::AsTold(left), ..Self::unsent(UpstreamError::Refused, left) }
     }
 
-    /// A new token that the provider did not accept in time.
-    pub(super) fn of_new_token(self) -> Self {
+    /// The same read, with the hold of a new token that the provider does not accept yet.
+    pub(super) fn with_unsettled_token(self) -> Self {
         let [first, most] = [1, 5].map(Duration::from_secs);
         Self { hold: Hold::Doubling { row: HoldRow::NewToken, first, most }, ..self }
     }
 
-    /// Whether a new token was refused, which says nothing of the credentials.
-    pub(super) fn is_of_new_token(&self) -> bool {
+    /// Whether a new token was refused, which proves nothing about the credentials.
+    pub(super) fn has_unsettled_token(&self) -> bool {
         matches!(self.hold, Hold::Doubling { row: HoldRow::NewToken, .. })
     }
 
-    /// Something that no provider can cause.
+    /// A request that cannot be built: a defect of ours.
     pub(super) fn defect(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request to a provider cannot be built");
         Self {
@@ -56,7 +57,7 @@ impl Stop {
         }
     }
 
-    /// Whether the hold is that of the account: credentials, the token endpoint, 429, 503 with `Retry-After`.
+    /// Whether the hold applies to the whole account: refused credentials, the token endpoint, 429, 503 with `Retry-After`.
     pub(super) fn concerns_account(&self) -> bool {
         let by_kind = match self.hold {
             Hold::AsTold(_)

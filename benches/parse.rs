@@ -1,4 +1,4 @@
-//! What a declared kind's parsing costs beside the built-in adapter's, for the same bodies: nanoseconds per body, the
+//! The cost of a declared kind's parsing beside the built-in adapter's, for the same bodies: nanoseconds per body, the
 //! fastest of many rounds, and their ratio. `cargo bench --bench parse`.
 #![expect(
     clippy::unwrap_used,

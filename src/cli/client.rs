@@ -17,7 +17,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a gateway takes for a whole request.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Which gateway to ask, and as whom.
+/// The gateway to call, and the caller key.
 #[derive(Debug, clap::Args)]
 pub(super) struct GatewayArguments {
     /// The gateway's address.

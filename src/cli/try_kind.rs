@@ -106,7 +106,7 @@ fn read(arguments: &TryArguments, kind: &str, file: &Path) -> Result<ExitCode, U
     })
 }
 
-/// Prints what was read, and what differs from the expectations.
+/// Prints the amounts, and each difference from the expectations.
 fn judge(mut text: String, reading: &Reading, expectations: &[Expectation]) -> ExitCode {
     let mut differs = false;
     for Expectation { role, amount } in expectations {
@@ -173,7 +173,7 @@ fn selector(
     Ok(Selector { currency, r#type })
 }
 
-/// Why a body is no balance, for a person.
+/// Why a body is not a balance, as text.
 fn told(error: BodyError) -> String {
     match error {
         BodyError::Invalid(error) => format!("{error} (provider_invalid_response)"),

@@ -21,7 +21,7 @@ use crate::http::CallerSettings;
 
 const LIMIT: LimitSettings = LimitSettings { requests: 600, per: Duration::from_mins(1), burst: 100 };
 
-/// What `Cache-Control` of a caller's requests does.
+/// The effect of `Cache-Control` in a caller's requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CacheControl {
     Obeyed,

@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    /// Reads and parses the contents; the error says what is expected. In a reload, invalid contents are replaced by
+    /// Reads and parses the contents; the error names the expected form. In a reload, invalid contents are replaced by
     /// the old ones.
     pub(super) fn understood<T: Unknown>(
         &self,

@@ -35,7 +35,7 @@ pub struct Config {
     pub shared: Option<SharedSettings>,
     /// The log settings.
     pub log: LogSettings,
-    /// Where traces are exported to; `None` when tracing is off.
+    /// The collector of traces; `None` when tracing is off.
     pub tracing: Option<TraceSettings>,
     pub(super) warnings: Vec<Remark>,
     pub(super) effective: Effective,

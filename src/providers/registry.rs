@@ -1,4 +1,4 @@
-//! Which kinds of providers there are: the built-in ones, and those that a configuration declares.
+//! The kinds of providers: built in, or declared in the configuration.
 
 use std::fmt;
 use std::ops::Deref;

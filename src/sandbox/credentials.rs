@@ -1,4 +1,4 @@
-//! What a simulated provider accepts, and the access tokens that it has issued. Random per
+//! The credentials that a simulated provider accepts, and the access tokens that it has issued. Random per
 //! instance, so that no test can pass by a value that is known in advance. Not for real secrets:
 //! the random numbers are not cryptographic, and everything is shown on request.
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 /// A life beyond what an instant can hold is as good as a century.
 const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// What one simulated provider accepts.
+/// The credentials that one simulated provider accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Credentials {
     /// The `clientId` of a token request (NTX kinds).

@@ -178,7 +178,7 @@ async fn send_half_a_chunk(connection: &mut Connection, response: &Response) -> 
     connection.send(&bytes).await
 }
 
-/// What comes before the answer; a caller may leave in the midst of it.
+/// Informational answers before the final one; a caller may leave between them.
 async fn send_informational(
     connection: &mut Connection,
     status: u16,

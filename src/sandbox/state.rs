@@ -39,7 +39,7 @@ pub(super) struct Changing {
     pub(super) faults: FaultQueue,
     pub(super) tokens: Tokens,
     pub(super) settings: Settings,
-    /// What a declared kind answers.
+    /// The requests and answers of a declared kind.
     pub(super) script: Script,
     /// The accepted client secrets.
     pub(super) secrets: Vec<String>,

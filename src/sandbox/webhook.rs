@@ -28,7 +28,7 @@ const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), 
 /// The providers' own.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where notifications go, and what proves them.
+/// The receiver of notifications, and their secret.
 #[derive(Clone, Debug)]
 pub struct Webhook {
     /// The receiver.
@@ -108,7 +108,7 @@ fn request(kind: Kind, webhook: &Webhook, id: &str) -> String {
     )
 }
 
-/// What the providers document; a receiver that trusts the balance alone reads none of it.
+/// The documented body. The gateway reads none of it.
 fn body(kind: Kind, id: &str) -> String {
     let body = match kind {
         Kind::NtxpayMx => serde_json::json!({

@@ -1,4 +1,4 @@
-//! What no fixture foresaw: the fixtures are the corpus, and each case is one of them after a few mutations. A body that
+//! Mutated bodies: each case is a fixture after a few mutations. A body that
 //! is read all the same must show the numbers that stand in it. Whatever fails here becomes a fixture.
 
 pub(super) mod mutation;
@@ -69,7 +69,7 @@ fn assert_faithful(provider: &dyn Provider, asked: &Selector, body: &[u8]) -> bo
     let shown = snapshot_body(provider, asked, reading);
     for (field, reported) in &object(&shown["reported"]) {
         let reported = reported.as_str().unwrap();
-        // What is spelled with escapes is the subject of fixtures.
+        // Escapes are the subject of fixtures.
         assert!(text.contains('\\') || stands_in(&text, field, reported), "{field} is not {reported}");
         let (name, decimals) = served_as(field);
         assert!(

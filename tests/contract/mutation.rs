@@ -7,9 +7,9 @@ use proptest::sample::Index;
 
 use crate::Fixture;
 
-/// What the gateway reads at most; see `src/upstream/client.rs`.
+/// The longest body that the gateway reads; see `src/upstream/client.rs`.
 const LONGEST: usize = 64 * 1024;
-/// What may be pushed in anywhere.
+/// Fragments to insert anywhere.
 const PIECES: [&str; 16] = [
     "0",
     "00",

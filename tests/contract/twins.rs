@@ -19,7 +19,7 @@ use super::{Fixture, fixtures, selector, snapshot_body};
 /// Mutants of each twin's corpus.
 const CASES: u32 = 10_000;
 
-/// What each built-in kind is as a declared one.
+/// Each built-in kind as a declared one.
 const TWINS: [(&str, &str); 3] = [
     (
         "ntxpay-br",

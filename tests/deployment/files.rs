@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use balance_gateway::config::{self, Config};
 use serde_json::Value;
 
-/// Where the Deployment mounts the Secret.
+/// The mount path of the Secret.
 pub(crate) const SECRETS: &str = "/var/run/secrets/balance-gateway/";
-/// Where a component mounts the gateway's own token and the cluster's CA.
+/// The mount path of the gateway's own token and the cluster's CA.
 pub(crate) const KUBERNETES: &str = "/var/run/secrets/kubernetes.io/serviceaccount/";
-/// Who may read its files there: the owner and the gateway's group.
+/// Its files are readable by the owner and the gateway's group.
 pub(crate) const SECRETS_MODE: u32 = 0o440;
 
 /// A folder of the configuration as one Kustomization sees it.
@@ -27,11 +27,11 @@ pub(crate) const BASE: Kustomization = Kustomization { folder: "base" };
 pub(crate) const EXAMPLE: Kustomization = Kustomization { folder: "overlays/example" };
 /// Likewise, with a store that the replicas share.
 pub(crate) const SHARED: Kustomization = Kustomization { folder: "overlays/shared" };
-/// What callers with service accounts need.
+/// The component for callers with service accounts.
 pub(crate) const SERVICE_ACCOUNTS: Kustomization = Kustomization { folder: "service-accounts" };
 /// A caller with a service account.
 pub(crate) const CALLER: Kustomization = Kustomization { folder: "overlays/caller" };
-/// What the Prometheus operator reads.
+/// The component for the Prometheus operator.
 pub(crate) const MONITORING: Kustomization = Kustomization { folder: "monitoring" };
 
 impl Kustomization {
@@ -61,7 +61,7 @@ impl Kustomization {
         files.collect()
     }
 
-    /// What the Secret says under this name; the base has none, and its secrets may be anything.
+    /// The value in the Secret under this name; the base has no Secret, so any value will do.
     pub(crate) fn secret(&self, name: &str) -> String {
         if !self.path().join("secret.yaml").exists() {
             return name.to_owned();
@@ -101,7 +101,7 @@ impl Kustomization {
     }
 }
 
-/// What stands in place of each secret in the examples; the gateway refuses it.
+/// The placeholder of each secret in the examples; the gateway refuses it.
 pub(crate) const PLACEHOLDER: &str = "<replace me>";
 /// 32 bytes.
 const STAND_IN_KEY: &str = "c3RhbmQtaW4tZm9yLTMyLXJhbmRvbS1ieXRlcy0tLS0=";

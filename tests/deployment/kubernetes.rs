@@ -1,4 +1,4 @@
-//! The Deployment, what it mounts, and how it is rolled out.
+//! The Deployment, its mounts and its roll-out.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::files::{
     SHARED, items, word,
 };
 
-/// For what comes after the drain: the last log lines, the exit.
+/// Time after the drain, for the last log lines and the exit.
 const MARGIN: Duration = Duration::from_secs(5);
 const POD: &str = "/spec/template/spec";
 const CONTAINER: &str = "/spec/template/spec/containers/0";
@@ -51,7 +51,7 @@ fn a_kustomization_uses_every_file_beside_it_and_no_other() {
 }
 
 #[test]
-fn the_gateway_takes_its_configuration_and_finds_nothing_unwise() {
+fn the_check_accepts_the_configuration_without_a_warning() {
     for kustomization in [BASE, EXAMPLE, SHARED] {
         let config = kustomization.config();
 
@@ -129,7 +129,7 @@ fn a_pod_may_live_as_long_as_its_drain_takes() {
 }
 
 #[test]
-fn there_are_as_many_instances_as_budgets_and_limits_are_divided_by() {
+fn the_number_of_instances_is_the_configured_number_of_replicas() {
     let replicas = &EXAMPLE.itself()["replicas"][0];
 
     assert_eq!(deployment()["spec"]["replicas"].as_i64(), BASE.replicas_in_toml());
@@ -161,7 +161,7 @@ fn the_deployment_keeps_to_its_rules() {
 }
 
 #[test]
-fn the_user_is_that_of_the_image() {
+fn the_pod_runs_as_the_user_of_the_image() {
     let dockerfile = include_str!("../../Dockerfile");
     let security = at(&deployment(), POD, "/securityContext").clone();
 
@@ -186,7 +186,7 @@ fn a_placeholder_is_no_secret_that_the_gateway_takes() {
 
 /// Issue 14, item 31.
 #[test]
-fn names_are_asked_for_as_they_are_and_listeners_take_every_family() {
+fn names_are_resolved_without_a_suffix_and_listeners_accept_ipv4_and_ipv6() {
     let options = items(&deployment()["spec"]["template"]["spec"]["dnsConfig"]["options"]).to_vec();
     assert_eq!((word(&options[0]["name"]), word(&options[0]["value"])), ("ndots", "2"));
 

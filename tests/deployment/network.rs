@@ -1,4 +1,4 @@
-//! Who finds whom: ports, selectors, and who may connect.
+//! Ports, selectors and network policies.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn port(name: &str) -> Value {
 }
 
 #[test]
-fn the_ports_are_those_that_the_gateway_listens_on_for_everybody() {
+fn the_ports_are_the_gateways_own_on_every_interface() {
     for kustomization in [BASE, EXAMPLE, SHARED] {
         let server = kustomization.config().server;
 

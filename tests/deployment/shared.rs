@@ -13,7 +13,7 @@ fn store() -> Value {
     SHARED.manifest("valkey.yaml")
 }
 
-/// What the store's pods are known by.
+/// The labels of the store's pods.
 fn labels() -> Value {
     store()["spec"]["template"]["metadata"]["labels"].clone()
 }
@@ -34,7 +34,7 @@ fn setting(name: &str) -> String {
 }
 
 #[test]
-fn each_replica_takes_its_part_of_as_many_as_there_may_be() {
+fn the_configured_number_of_replicas_is_the_most_that_the_autoscaler_starts() {
     let autoscaler = SHARED.manifest("autoscaler.yaml");
     let patches = SHARED.itself()["patches"].clone();
 
@@ -62,7 +62,7 @@ fn the_gateway_logs_in_as_the_user_of_the_store() {
 }
 
 #[test]
-fn the_user_may_do_what_the_readme_lists_and_nobody_else_anything() {
+fn only_the_gateways_user_has_rights_and_exactly_the_documented_ones() {
     let listed =
         DOCS.lines().find_map(|line| line.strip_prefix("ACL SETUSER gateway on >PASSWORD ")).unwrap();
     let prefix = SHARED.config().shared.unwrap().prefix;
@@ -91,7 +91,7 @@ fn everything_about_the_store_selects_its_pods() {
 }
 
 #[test]
-fn the_gateway_alone_reaches_the_store_and_the_store_nobody() {
+fn only_the_gateway_reaches_the_store_and_the_store_connects_to_nothing() {
     let gateway = BASE.manifest("deployment.yaml")["spec"]["selector"]["matchLabels"].clone();
     let policy = SHARED.manifest("valkey-network-policy.yaml")["spec"].clone();
     let from_gateway = SHARED.manifest("network-policy.yaml")["spec"].clone();

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::cli::client::{self, Client, ClientError, Problem};
 
-/// What the gateway answered.
+/// The answer of the gateway.
 #[derive(Deserialize)]
 pub(super) struct Answer {
     pub(super) balances: Vec<Balance>,

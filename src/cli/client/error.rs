@@ -1,4 +1,4 @@
-//! Why a gateway gave no answer that a command can use.
+//! Why a call to the gateway failed.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub(in crate::cli) struct Problem {
     pub(in crate::cli) retry_after: Option<u64>,
 }
 
-/// Why there is no answer.
+/// Why a call to the gateway failed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum ClientError {
     /// The URL or the key cannot be used.

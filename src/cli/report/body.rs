@@ -1,4 +1,4 @@
-//! What the command needs to know of a report: its day, and whether something is missing.
+//! The parts of a report that the command reads: its day, and whether a balance is missing.
 
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, DATE, HeaderMap};
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::cli::client::Answer;
 
-/// A report as it came, and what it says of itself.
+/// A report as received, with its day and its completeness.
 pub(super) struct Report {
     pub(super) body: String,
     /// The UTC day of `report_date`, `YYYYMMDD`.

@@ -27,17 +27,17 @@ pub(super) struct DeclaredProvider {
     pub(super) provider: SimulatedProvider,
     /// The kind, its provider and its account.
     pub(super) configuration: String,
-    /// What the configuration names.
+    /// The variables that the configuration names.
     pub(super) variables: BTreeMap<String, String>,
 }
 
-/// Why there is no such provider.
+/// Why the provider cannot be simulated.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
     /// The file cannot be read.
     #[error("{0}: {1}")]
     File(String, std::io::Error),
-    /// What it says is wrong.
+    /// The declaration has mistakes.
     #[error(transparent)]
     Config(#[from] config::ConfigErrors),
     /// The provider cannot be started.

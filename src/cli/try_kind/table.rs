@@ -1,4 +1,4 @@
-//! What `try` prints. The number of a row is shown for the reader only: nothing depends on it.
+//! The output of `try`. The number of a row is only for the reader: nothing depends on it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -50,7 +50,7 @@ fn shown(expected: &Expected) -> String {
     }
 }
 
-/// Where each role was found, and what it became.
+/// The place of each role, and its amount.
 pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String {
     let currency = understood.reading.available.currency();
     let unit = mapping.mapping().units.describe(currency);
@@ -110,7 +110,7 @@ pub(super) fn unused(members: &[String]) -> String {
     if members.is_empty() { String::new() } else { line("unused", &members.join(", ")) }
 }
 
-/// What looks odd, though it is legal.
+/// Legal but odd findings.
 pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> String {
     let reading = &understood.reading;
     let currency = reading.available.currency();
@@ -145,7 +145,7 @@ pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> Stri
     odd.iter().map(|odd| line("odd", odd)).collect()
 }
 
-/// What callers get of it, without what does not come from the body.
+/// The answer to callers, without the fields that do not come from the body.
 pub(super) fn answer(reading: &Reading, selector: &Selector) -> String {
     let names = (AccountName::parse("a"), ProviderName::parse("p"));
     let (Ok(account), Ok(provider)) = names else { return String::new() };

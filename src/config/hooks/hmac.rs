@@ -15,19 +15,19 @@ use crate::config::source::Source;
 use crate::config::value::Value;
 use crate::http::{Digest, Encoding, HmacSettings, Template};
 
-/// How a provider signs, and the same as it is shown.
+/// How a provider signs, with the effective text.
 pub(super) struct HmacValue {
     pub(super) settings: HmacSettings,
     shown: String,
 }
 
-/// What may be chosen by a word.
+/// A value that a word chooses.
 trait Choice: Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];
     const EXPECTED: &'static str;
 }
 
-/// A value that is chosen by a word.
+/// The chosen value and its word.
 struct Chosen<T>(T, &'static str);
 
 impl<T: Choice> Setting for Chosen<T> {

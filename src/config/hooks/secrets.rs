@@ -1,4 +1,4 @@
-//! One secret, or several during a rotation: any of them holds.
+//! One secret, or several during a rotation: each of them proves a notification.
 
 use secrecy::SecretString;
 use toml::de::DeValue;
@@ -36,7 +36,7 @@ pub(super) fn each<'a>(value: &Value<'a>) -> Read<Vec<Value<'a>>> {
     Ok(items)
 }
 
-/// So many secrets as they are shown.
+/// The effective text of this many secrets.
 pub(super) fn masked(count: usize) -> String {
     if count == 1 { MASK.to_owned() } else { format!("[{}]", vec![MASK; count].join(", ")) }
 }

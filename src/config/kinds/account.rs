@@ -1,4 +1,4 @@
-//! What an account of a declared kind gives: exactly the secrets and parameters that its kind names.
+//! The secrets and parameters of an account of a declared kind: exactly those that its kind names.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(in super::super) fn read_values(section: &mut Section<'_>, kind: &Declared) 
     })
 }
 
-/// Whether a credential of before the reload is what this kind asks for.
+/// Whether a credential from before the reload fits this kind.
 pub(in super::super) fn values_fit(credential: &Credential, kind: &Declared) -> bool {
     let values = match credential {
         Credential::Values(values) if kind.has_token() => values,

@@ -6,7 +6,7 @@ use super::parts::{WrittenPart, WrittenRole, WrittenUnits};
 use super::texts::Conditions;
 use crate::providers::declared::{Case, CurrencyRule, Digits, Mapping, Part, Pointer, Role, Rows, Units};
 
-/// What roles inherit from their kind.
+/// The parts of the kind that its roles inherit.
 struct Inherited<'k> {
     rows: Option<&'k Pointer>,
     conditions: Option<&'k Conditions>,

@@ -1,4 +1,4 @@
-//! What the names in a kind's templates must be: each declared, each used, and no secret where a proxy logs it.
+//! Rules for the names in a kind's templates: each is declared, each is used, and no secret stands where a proxy logs it.
 
 use super::super::reading::Read;
 use super::super::section::Section;

@@ -69,7 +69,7 @@ impl Setting for PathTemplate {
     }
 }
 
-/// What names a secret or a parameter.
+/// The name of a secret or a parameter.
 #[derive(Clone, Debug)]
 pub(super) struct ValueName(pub(super) String);
 

@@ -1,4 +1,4 @@
-//! Where a declared kind finds its amounts, as the configuration says it.
+//! The mapping of a declared kind: the place of each amount in a body.
 
 use super::pointer::Pointer;
 use super::units::Units;
@@ -9,13 +9,13 @@ use crate::domain::Currency;
 pub struct Mapping {
     /// A whole number in the body that counts as the HTTP status.
     pub status: Option<Pointer>,
-    /// What a body must say, else the provider failed.
+    /// Members that a body must have; otherwise the provider failed.
     pub success: Vec<Condition>,
-    /// What must be null or missing.
+    /// Members that must be null or missing.
     pub absent: Vec<Pointer>,
-    /// Which currency the amounts are in.
+    /// The currency of the amounts.
     pub currency: CurrencyRule,
-    /// What the amounts are counted in.
+    /// The unit of the amounts.
     pub units: Units,
     /// The rows that every role without rows of its own reads.
     pub rows: Option<Rows>,
@@ -35,7 +35,7 @@ pub struct Mapping {
     pub observed_at: Option<Pointer>,
 }
 
-/// Which currency the amounts are in.
+/// The currency of the amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CurrencyRule {
     /// Always this one; the body does not name it.
@@ -93,7 +93,7 @@ impl Case {
 pub struct Rows {
     /// The array.
     pub array: Pointer,
-    /// What the row must say, besides its currency.
+    /// Members that the row must have, besides its currency.
     pub conditions: Vec<Condition>,
 }
 
@@ -117,14 +117,14 @@ pub enum Expected {
     Boolean(bool),
 }
 
-/// Where one amount stands.
+/// The place of one amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
     /// The amount.
     pub at: Pointer,
     /// The rows that it stands in; `None` where it counts from the body.
     pub rows: Option<Rows>,
-    /// Where the amount's own currency stands, if it has one.
+    /// The place of the amount's own currency, if it has one.
     pub currency: Option<Pointer>,
     /// Whether it may be missing.
     pub is_optional: bool,

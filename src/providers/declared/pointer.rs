@@ -5,7 +5,7 @@ use std::fmt;
 /// More than any provider nests its amounts.
 const MOST_TOKENS: usize = 8;
 
-/// Where a value stands in a body, or in a row of it.
+/// The place of a value in a body, or in a row of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pointer {
     written: String,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pointer_is_refused() {
+    fn an_invalid_pointer_is_refused() {
         for text in ["balance", "/a~", "/a~2", "/1/2/3/4/5/6/7/8/9", " /a"] {
             assert_eq!(Pointer::parse(text), None, "{text}");
         }

@@ -8,7 +8,7 @@ use serde::Serializer as _;
 use super::template::{Escaping, Filled, Filling, Template, escaped};
 use crate::providers::RequestError;
 
-/// Names and what they are filled with.
+/// Names and the templates of their values.
 pub type Named = Vec<(String, Template)>;
 
 /// How a balance is requested.
@@ -16,7 +16,7 @@ pub type Named = Vec<(String, Template)>;
 pub struct RequestTemplate {
     /// GET, or POST for APIs that read with it.
     pub method: Method,
-    /// What follows the base URL.
+    /// The path after the base URL.
     pub path: Template,
     /// The query's members.
     pub query: Named,
@@ -28,7 +28,7 @@ pub struct RequestTemplate {
     pub body: BodyTemplate,
 }
 
-/// What a POST sends.
+/// The body of a POST.
 #[derive(Clone, Debug, Default)]
 pub enum BodyTemplate {
     /// Nothing.

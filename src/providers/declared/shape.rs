@@ -1,5 +1,4 @@
-//! Which members of a JSON value are read: all of them are found in one walk, as raw text. Only a member that is read
-//! may not be given twice.
+//! Finds members of a JSON value in one walk, as raw text. A member that is read must not be given twice.
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -24,10 +23,10 @@ struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(usize);
 
-/// What stands at a pointer; `None` where a member on the way is missing or null.
+/// The value at a pointer; `None` if a member on the way is missing or null.
 pub(super) type Found<'a> = Result<Option<&'a RawValue>, Unreadable>;
 
-/// Why nothing can be said of what stands at a pointer.
+/// Why the value at a pointer is unreadable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
     /// A member on the way is given twice.
@@ -38,7 +37,7 @@ pub(super) enum Unreadable {
     NoObject,
 }
 
-/// What was found, by slot.
+/// The values, by slot.
 #[derive(Debug)]
 pub(super) struct Values<'a>(Vec<Found<'a>>);
 
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_nothing() {
+    fn a_text_that_is_not_json_has_no_values() {
         for body in ["", "{", r#"{"a":1} x"#, r#"{"a":1,}"#, "nul", "{'a':1}"] {
             assert_eq!(found(&["/a"], body), None, "{body}");
         }

@@ -6,7 +6,7 @@ use super::shape::{Shape, Slot, Values};
 use crate::domain::{Currency, ParseError};
 use crate::providers::fields::error;
 
-/// Where one amount stands.
+/// The place of one amount.
 #[derive(Debug)]
 pub(super) struct Spot {
     base: Base,

@@ -11,7 +11,7 @@ use crate::providers::RequestError;
 
 /// Names that no secret and no parameter may have.
 pub const RESERVED: [&str; 3] = ["currency", "type", "token"];
-/// What a URL takes as it is in a path segment or a query (RFC 3986, unreserved).
+/// Characters that need no encoding in a path segment or a query (RFC 3986, unreserved).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A text in which each `{name}` stands for a value.
@@ -104,7 +104,7 @@ pub fn is_name(text: &str) -> bool {
         && text.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
-/// What the names of a template stand for in one request.
+/// The values for the names of a template, in one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Filling<'a> {
     pub(super) values: &'a AccountValues,
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_refused() {
+    fn an_invalid_template_is_refused() {
         for text in ["{", "}", "{a", "a}", "{}", "{1a}", "{a b}", "{a:lower}", "{currency:upper}", "{{a}"] {
             assert_eq!(Template::parse(text), None, "{text}");
         }

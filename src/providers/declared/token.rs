@@ -20,7 +20,7 @@ use crate::providers::fields::{body_text, error, unquoted};
 /// How a token is asked for, and where the answer holds it.
 #[derive(Clone, Debug)]
 pub struct TokenTemplate {
-    /// Where it is asked for.
+    /// The endpoint of the exchange.
     pub endpoint: TokenEndpoint,
     /// User and password of Basic authentication.
     pub basic: Option<[Template; 2]>,
@@ -28,7 +28,7 @@ pub struct TokenTemplate {
     pub headers: Vec<(HeaderName, Template)>,
     /// The body of the POST.
     pub body: BodyTemplate,
-    /// Where the answer holds the token.
+    /// The place of the token in the answer.
     pub at: Pointer,
     /// How long it lives.
     pub life: TokenLife,
@@ -36,7 +36,7 @@ pub struct TokenTemplate {
     pub is_bearer: bool,
 }
 
-/// Where a token is asked for.
+/// The endpoint of a token exchange.
 #[derive(Clone, Debug)]
 pub enum TokenEndpoint {
     /// At the provider's own base URL.
@@ -129,7 +129,7 @@ impl TokenTemplate {
     }
 }
 
-/// What a token endpoint answered.
+/// The answer of a token endpoint.
 #[derive(Debug)]
 pub struct IssuedToken {
     /// The token.

@@ -1,4 +1,4 @@
-//! What a provider counts in. Nothing here has a default: a wrong unit is wrong by a factor of one hundred.
+//! The units of amounts. Nothing here has a default: a wrong unit is wrong by a factor of one hundred.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What one account of a declared kind gives: its secrets and its parameters, by their names.
+//! The secrets and parameters of one account of a declared kind, by their names.
 
 use secrecy::{ExposeSecret, SecretString};
 

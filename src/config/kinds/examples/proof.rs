@@ -6,14 +6,14 @@ use crate::config::value::Value;
 use crate::domain::{Amount, BodyError, Currency, ObservedAt, Selector};
 use crate::providers::declared::{Mapping, MappingReader, Row, Understood};
 
-/// What a mapping read from an example.
+/// The amounts that a mapping read from an example.
 pub(super) struct Proof {
     amounts: Vec<Amount>,
     understood: Understood,
     proves_all_roles: bool,
 }
 
-/// Reads the example's body and compares what comes out. `None` for a body that is refused, as it should be.
+/// Reads the example's body and compares the amounts. `None` for a body that the mapping refuses, as expected.
 pub(super) fn evaluate(
     value: &Value<'_>,
     example: &Example,

@@ -298,7 +298,7 @@ mod tests {
         }
 
         #[test]
-        fn a_decimal_text_comes_back_unchanged(mantissa in 0_i128..1 << 96, scale in 2_usize..=28, negative: bool) {
+        fn a_decimal_text_is_kept_unchanged(mantissa in 0_i128..1 << 96, scale in 2_usize..=28, negative: bool) {
             let digits = format!("{mantissa:0>width$}", width = scale + 1);
             let (whole, fraction) = digits.split_at(digits.len() - scale);
             let sign = if negative && mantissa != 0 { "-" } else { "" };

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_in_flight_counts_however_long_it_takes() {
+    fn a_call_in_flight_counts_for_its_whole_duration() {
         let budget = budget(1);
         let now = clock::now().monotonic;
         let grant = budget.grant(Priority::Demanded, now).unwrap();

@@ -8,7 +8,7 @@ use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 use crate::domain::{Cause, is_out_of_files};
 
-/// A connection that was not made.
+/// A connection that could not be established.
 #[derive(Debug)]
 pub(super) struct ConnectError {
     pub(super) cause: Cause,
@@ -82,7 +82,7 @@ pub(super) fn of_chain(error: &(dyn Error + 'static)) -> Cause {
             return (error.is_reset() || error.is_go_away()).then_some(Cause::Closed);
         }
         let error = error.downcast_ref::<io::Error>()?;
-        // After the handshake, an end that was not announced cuts an answer.
+        // After the handshake, an unannounced end cuts an answer short.
         Some(if error.kind() == io::ErrorKind::UnexpectedEof { Cause::CutShort } else { of_io(error) })
     });
     causes.last().unwrap_or(Cause::Closed)

@@ -1,11 +1,11 @@
-//! What a certificate says of itself: until when it is valid, and whether it signed itself. No proof is looked at here.
+//! The readable facts of a certificate: its validity, and whether it is self-issued. Nothing is verified here.
 
 use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::Offset;
 
 const SEQUENCE: u8 = 0x30;
-/// The version, which is left out in certificates of version 1.
+/// The version; certificates of version 1 omit it.
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
@@ -13,9 +13,9 @@ const GENERALIZED_TIME: u8 = 0x18;
 /// The readable parts of one certificate (RFC 5280, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
-    /// From when it is valid.
+    /// The start of its validity.
     pub not_before: Timestamp,
-    /// Until when it is valid.
+    /// The end of its validity.
     pub not_after: Timestamp,
     /// Whether it names itself as its issuer.
     pub is_self_issued: bool,

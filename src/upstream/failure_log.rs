@@ -85,7 +85,7 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn the_first_failure_is_a_line_and_then_one_in_ten_seconds() {
+    fn failures_write_one_line_in_ten_seconds() {
         let (log, now) = (FailureLog::default(), clock::now().monotonic);
 
         assert_eq!(log.take_line(now), Some(0));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_fails_now_and_then_is_one_line_in_ten_seconds_and_one_that_it_works() {
+    fn a_provider_that_sometimes_fails_writes_one_line_in_ten_seconds_and_one_on_success() {
         let (log, now) = (FailureLog::default(), clock::now().monotonic);
         assert_eq!(log.take_back(), None, "it has not failed");
 

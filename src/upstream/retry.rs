@@ -62,7 +62,7 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn ten_retries_then_none_until_time_or_reads_bring_one_back() {
+    fn after_ten_retries_only_time_or_reads_refill_the_reserve() {
         let now = clock::now().monotonic;
         let reserve = Reserve::full(now);
 

@@ -1,4 +1,4 @@
-//! How long a provider asks us to wait: `Retry-After` and the headers that stand in its place.
+//! The wait that a provider asks for: `Retry-After`, and the headers that replace it.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use crate::providers::WaitHeader;
 const NAMED: &str = "retry-after-";
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// Takes the provider's own header with whole seconds in the place of a `Retry-After` that is missing.
+/// Copies the provider's own header with whole seconds into a missing `Retry-After`.
 pub(super) fn take_own(headers: &mut HeaderMap, own: Option<&WaitHeader>) {
     if let Some(WaitHeader(name)) = own
         && !headers.contains_key(RETRY_AFTER)
@@ -22,8 +22,8 @@ pub(super) fn take_own(headers: &mut HeaderMap, own: Option<&WaitHeader>) {
     }
 }
 
-/// Reads the wait: `Retry-After`, else the longest `Retry-After-<name>`, else `RateLimit-Reset`. Of a header that comes
-/// several times the first counts.
+/// Reads the wait: `Retry-After`, else the longest `Retry-After-<name>`, else `RateLimit-Reset`. Of a repeated header
+/// the first counts.
 pub(super) fn read(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let plain = headers.get(RETRY_AFTER).and_then(|value| seconds(value).or_else(|| until_date(value, now)));
     let named = || {
@@ -34,7 +34,7 @@ pub(super) fn read(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     plain.or_else(named).or_else(reset)
 }
 
-/// Seconds, perhaps with a fraction, which is rounded up, and perhaps followed by `s`.
+/// Seconds, with an optional fraction (rounded up) and an optional `s`.
 fn seconds(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     let text = text.strip_suffix(['s', 'S']).unwrap_or(text);
@@ -48,7 +48,7 @@ fn seconds(value: &HeaderValue) -> Option<Duration> {
     Some(Duration::from_secs(whole.saturating_add(rounded_up)))
 }
 
-/// The wait until an HTTP date; one in the past is no wait.
+/// The wait until an HTTP date; a past date is no wait.
 fn until_date(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
     let instant = httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()?;
     Some(instant.duration_since(SystemTime::from(now)).unwrap_or_default())

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_one_is_used_at_once_and_alone_when_it_works() {
+    fn a_newer_credential_is_used_at_once_and_alone_once_accepted() {
         let (rotation, now) = start();
 
         assert!(rotation.replace("new", now));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_one_leaves_the_old_in_use_and_is_tried_every_minute() {
+    fn a_refused_credential_falls_back_to_the_old_one_and_is_tried_every_minute() {
         let (rotation, now) = start();
         rotation.replace("new", now);
 
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_day_the_old_one_is_given_up() {
+    fn after_a_day_the_old_credential_is_dropped() {
         let (rotation, now) = start();
         rotation.replace("new", now);
         let new = rotation.choose(now);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_that_never_worked_the_one_that_did_stays() {
+    fn of_several_credentials_the_last_accepted_one_stays() {
         let (rotation, now) = start();
         for text in ["new", "newer", "newest"] {
             rotation.replace(text, now);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_rotation_keeps_what_worked_last() {
+    fn a_second_rotation_keeps_the_last_accepted_credential() {
         let (rotation, now) = start();
         rotation.replace("new", now);
         rotation.worked(&rotation.choose(now), now);

@@ -290,7 +290,7 @@ mod tests {
 
     /// Issue 14, item 15.
     #[test]
-    fn a_new_token_that_is_refused_leaves_the_one_before_it_in_use() {
+    fn a_refused_new_token_falls_back_to_the_previous_one() {
         let (tokens, now) = (Tokens::<()>::default(), clock::now());
         let later = |milliseconds| (now.later_by(Duration::from_millis(milliseconds))).monotonic;
         let old = tokens.store(issued(60), now);

@@ -89,7 +89,7 @@ pub(crate) fn unused_rows(sources: &[Source]) -> Vec<String> {
 
 /// The modules at the root of the crate that a file names.
 fn imports(source: &Source) -> BTreeSet<String> {
-    // A path of no segment is the crate itself, by which everything can be named.
+    // A path without a segment is the crate itself, which gives access to every module.
     let room = |path: &Vec<String>| path.first().cloned().unwrap_or_else(|| "*".to_owned());
     source.paths.iter().chain(&source.visibilities).map(room).collect()
 }

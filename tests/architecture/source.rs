@@ -248,7 +248,7 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
-    // Comments of documentation name what they like.
+    // Doc comments may name anything.
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
         if !attribute.path().is_ident("doc") {
             visit::visit_attribute(self, attribute);

@@ -542,7 +542,7 @@ async fn no_refresh_starts_while_a_failure_defers_it() {
 
 /// The refresh is asked for when the last entry does not say to wait yet.
 #[tokio::test]
-async fn a_refresh_that_a_failure_overtakes_waits_as_the_failure_says() {
+async fn a_refresh_overtaken_by_a_failure_waits_for_its_retry_time() {
     let mut balance = Balance::known().await;
     advance(FRESH_FOR);
     let forced = balance.ask(FORCED);
@@ -909,7 +909,7 @@ async fn reads_that_expire_before_they_are_served_end_in_a_time_out() {
 }
 
 #[test]
-fn a_snapshot_found_again_in_the_store_gets_no_younger_and_an_older_one_replaces_nothing() {
+fn a_snapshot_found_again_in_the_store_gets_no_younger_and_an_older_one_is_ignored() {
     let now = now();
     let found = |number, age: Duration| {
         let turn = Turn { number, instant: StoreTime::from_micros(number) };

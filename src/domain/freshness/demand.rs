@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_after_the_arrival_is_accepted_whatever_the_wall_clock_does() {
+    fn a_read_after_the_arrival_is_accepted_with_any_wall_clock() {
         let now = start();
         let demand =
             Directives { max_age: Some(Duration::ZERO), ..Directives::default() }.demand(now, LIMITS);

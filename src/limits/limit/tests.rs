@@ -43,7 +43,7 @@ fn state(limit: &Limit, name: &str, now: Instant) -> String {
 }
 
 #[test]
-fn the_burst_is_there_at_once_and_then_a_wait_is_told() {
+fn the_burst_is_available_at_once_and_then_a_wait_is_returned() {
     let (limit, now) = (limit(1, 20, 3), start());
 
     assert_eq!(limit.take(1, now), Ok(()));
@@ -92,7 +92,7 @@ fn units_that_are_given_back_can_be_taken_again_and_overfill_nothing() {
 }
 
 #[test]
-fn what_is_left_is_told_as_it_is_now() {
+fn the_shown_rest_is_the_rest_now() {
     let (limit, now) = (limit(1, 20, 3), start());
     let after = |seconds| state(&limit, "x", now + Duration::from_secs(seconds));
     limit.take(2, now).unwrap();
@@ -120,7 +120,7 @@ fn the_fields_can_be_read_by_a_parser_of_structured_fields() {
 }
 
 #[test]
-fn while_the_store_says_nothing_the_share_of_one_replica_holds() {
+fn without_an_answer_of_the_store_the_part_of_one_replica_applies() {
     let (shared, now) = (shared(5), start());
     let limit = Limit::new(&caller(), POLICY, settings(1, 20, 17), None, Some(&shared), now).unwrap();
 
@@ -181,7 +181,7 @@ fn units_that_are_held_are_used_without_the_store() {
 }
 
 #[test]
-fn the_whole_limit_holds_for_one_replica_whatever_the_store_gives() {
+fn the_whole_limit_applies_to_one_replica_with_any_grant_of_the_store() {
     let now = start();
     let limit = holding(30, now);
 
@@ -192,7 +192,7 @@ fn the_whole_limit_holds_for_one_replica_whatever_the_store_gives() {
 }
 
 #[test]
-fn what_the_store_paid_for_counts_for_the_share_too() {
+fn units_of_the_store_count_in_the_part_too() {
     let now = start();
     let limit = holding(3, now);
     assert_eq!(limit.take(3, now), Ok(()));

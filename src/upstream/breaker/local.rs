@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_balance_starts_the_row_anew() {
+    fn only_a_balance_resets_the_row() {
         let now = clock::now().monotonic;
         let breaker = LocalBreaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN }, clock::now);
         let attempt = |signal| breaker.admit(now).unwrap().record(signal, now);

@@ -12,9 +12,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::domain::is_out_of_files;
 
-/// The next address is tried beside the one before after this (RFC 8305, section 5).
+/// Delay until the next address is tried in parallel (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// A dead peer of an idle connection is noticed after a few of these.
+/// Interval of keep-alive probes on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Sent data that is not acknowledged for this long ends the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -102,7 +102,7 @@ mod tests {
         assert!(interleaved(&[]).is_empty());
     }
 
-    /// Issue 14, item 14: the time is for one address, and the next is tried beside it.
+    /// Issue 14, item 14: each address has its own time, and the next is tried in parallel.
     #[tokio::test]
     async fn a_silent_address_delays_the_next_by_a_quarter_of_a_second_only() {
         let (_listener, dead, _filling) = silent().await;

@@ -9,7 +9,7 @@ use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType};
 use crate::domain::{Cause, is_out_of_files};
 use crate::upstream::cause::ConnectError;
 
-/// Looks a host up; an address is taken as it is.
+/// Looks a host up; an address needs no look-up.
 pub(super) async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
@@ -23,7 +23,7 @@ fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(|error| {
         let cause = match error.kind() {
-            // The resolver hides the code: files and sockets of its own could not be opened.
+            // The resolver does not pass on EMFILE, so a file is opened to find out.
             _ if File::open("/dev/null").is_err_and(|error| is_out_of_files(&error)) => Cause::OutOfFiles,
             LookupErrorKind::NoName | LookupErrorKind::NoData => Cause::UnknownHost,
             _ => Cause::NameServer,

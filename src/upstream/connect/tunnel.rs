@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use crate::domain::Cause;
 use crate::upstream::cause::ConnectError;
 
-/// More is no answer to `CONNECT`.
+/// A longer head is no answer to `CONNECT`.
 const LONGEST_HEAD: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
 

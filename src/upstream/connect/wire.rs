@@ -1,5 +1,5 @@
-//! One connection to a provider, and what was seen on it: whether the other side speaks HTTP is told by its first bytes,
-//! not by which of two failures is noticed first.
+//! One connection to a provider, and its first bytes. They show whether the peer speaks HTTP, so the order in which two
+//! failures are noticed does not matter.
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// The first bytes that came over one connection. Clones share them.
+/// The first bytes of one connection. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen(Arc<Inner>);
 
@@ -51,7 +51,7 @@ impl Seen {
         self.0.is_complete.store(first.len() >= FRAME_HEAD, Ordering::Relaxed);
     }
 
-    /// Whether what came cannot be the beginning of HTTP in the chosen version.
+    /// Whether the bytes cannot begin HTTP of the chosen version.
     pub(crate) fn is_foreign(&self) -> bool {
         let first = self.0.first.lock().unwrap_or_else(PoisonError::into_inner);
         match self.0.protocol {
@@ -89,8 +89,8 @@ impl Wire {
         &self.seen
     }
 
-    /// How a write ended, as the writer learns it. A failure is left to the read side: what the other side sent before
-    /// it closed is seen first, whichever of the two is noticed first.
+    /// The result of a write for the writer. A failure is left to the read side, so that bytes which the peer sent before it
+    /// closed are always seen first.
     fn written<T>(&mut self, ended: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         if matches!(ended, Poll::Ready(Err(_))) {
             self.takes_nothing = true;
@@ -119,7 +119,7 @@ impl AsyncRead for Wire {
         let before = buf.filled().len();
         let read = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            // Many servers end without `close_notify`. Whether anything is missing is told by HTTP's own lengths.
+            // Many servers end without `close_notify`. HTTP's own lengths show whether anything is missing.
             Stream::Tls(stream) => match Pin::new(stream).poll_read(cx, buf) {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     Poll::Ready(Ok(()))

@@ -67,7 +67,7 @@ async fn a_body_that_has_no_end_is_cut_at_the_cap() {
 }
 
 #[tokio::test]
-async fn an_encoding_that_nobody_asked_for_is_refused() {
+async fn an_unrequested_encoding_is_refused() {
     for (encoding, is_read) in [("gzip", false), ("br", false), ("identity", true)] {
         let account = Account::new(Kind::NtxpayMx).await;
         account.queue([Fault::on_balance(header("Content-Encoding", encoding))]);

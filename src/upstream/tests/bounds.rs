@@ -1,4 +1,4 @@
-//! Retries, reserve, breaker, budget and slots: what keeps calls from leaving.
+//! The limits of calls: retries, reserve, breaker, budget and slots.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn retrying(kind: Kind) -> Setup {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_once_more() {
+async fn a_transient_failure_is_retried_once() {
     for fault in [
         status(408),
         status(425),
@@ -41,7 +41,7 @@ async fn a_time_out_is_tried_once_more() {
 }
 
 #[tokio::test]
-async fn what_would_fail_again_is_tried_once() {
+async fn a_permanent_failure_is_not_retried() {
     for fault in [
         status(400),
         status(404),
@@ -150,7 +150,7 @@ async fn a_row_of_failures_suspends_the_provider_for_the_cooldown() {
 }
 
 #[tokio::test]
-async fn what_is_no_outage_does_not_suspend() {
+async fn a_failure_that_is_no_outage_does_not_open_the_breaker() {
     let account = breaking(SECOND * 10).start(Kind::Pluggo).await;
     account.queue([
         Fault::on_balance(status(500)),
@@ -166,7 +166,7 @@ async fn what_is_no_outage_does_not_suspend() {
 }
 
 #[tokio::test]
-async fn one_read_probes_after_the_cooldown_and_a_good_answer_lets_all_out() {
+async fn one_read_probes_after_the_cooldown_and_a_balance_closes_the_breaker() {
     let account = breaking(SHORT).start(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(500)).times(2)]);
     account.error(0).await;
@@ -201,7 +201,7 @@ async fn a_probe_that_fails_suspends_again() {
 }
 
 #[tokio::test]
-async fn a_probe_that_is_given_up_gives_its_place_to_the_next() {
+async fn a_cancelled_probe_passes_its_place_to_the_next() {
     let account = breaking(SHORT).start(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(500)).times(2), Fault::on_balance(FaultKind::StallHead)]);
     account.error(0).await;

@@ -101,7 +101,7 @@ fn trusting(ca: Vec<u8>) -> impl FnOnce(&mut ProviderSettings) {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_certificate_is_told() {
+async fn a_bad_certificate_is_named_as_the_cause() {
     let (pair, _) = issued(|_| {});
     assert_eq!(cause(&serve_with(pair).await, |_| {}).await, Cause::UnknownIssuer);
 
@@ -145,7 +145,7 @@ async fn a_self_signed_certificate_in_extra_ca_is_trusted_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_listens_there_without_our_tls_is_told() {
+async fn a_server_without_usable_tls_is_named_as_the_cause() {
     assert_eq!(cause(&say(b"HTTP/1.1 400 Bad Request\r\n\r\n").await, |_| {}).await, Cause::NoTls);
     // An alert: protocol_version.
     assert_eq!(cause(&say(b"\x15\x03\x01\x00\x02\x02\x46").await, |_| {}).await, Cause::OldTls);
@@ -161,7 +161,7 @@ async fn what_listens_there_without_our_tls_is_told() {
 
 /// Where the tests run there may be no name server at all.
 #[tokio::test]
-async fn an_unknown_host_is_told() {
+async fn an_unknown_host_is_named_as_the_cause() {
     let cause =
         cause("https://no-such-host.invalid", |settings| settings.client.connect_timeout = LONGEST_WAIT)
             .await;

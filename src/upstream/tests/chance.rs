@@ -1,4 +1,4 @@
-//! What chance sends in the place of a token answer, of `Retry-After` and of `Age`.
+//! Random token answers, `Retry-After` and `Age`.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ const ANSWERS: [&str; 3] = [
     r#"{"access_token":"eyJh.eyJz.sig","expires_in":"600","scope":"email profile"}"#,
     r#"{"expires_in":3600,"refresh_expires_in":0,"access_token":"a","not-before-policy":0}"#,
 ];
-/// What chance puts in somewhere.
+/// A random insertion.
 const PIECES: [&str; 15] = [
     "",
     "0",

@@ -1,4 +1,4 @@
-//! How answers end, what else stands in them, and connections that are slow or speak something else.
+//! The ends of answers, odd contents, and connections that are slow or do not speak HTTP.
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
@@ -93,7 +93,7 @@ async fn half_a_body_that_ends_with_the_connection_is_invalid_and_not_retried() 
     }
 }
 
-/// A length that was announced, and chunks without a last one, still tell a cut answer.
+/// An announced length, or chunks without a last one, still reveal an answer that was cut short.
 #[tokio::test]
 async fn an_answer_that_is_shorter_than_announced_is_cut_short() {
     for framing in [
@@ -175,9 +175,9 @@ async fn a_provider_that_blocks_shorter_than_an_attempt_is_not_cut_by_a_ping() {
     assert!(answer.result.is_ok(), "{answer:?}");
 }
 
-/// Issue 14, item 34: whatever is noticed first, the first bytes tell.
+/// Issue 14, item 34: the first bytes decide, in any order of failures.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_speaks_something_else_is_invalid_whoever_is_first() {
+async fn a_server_that_speaks_no_http_is_invalid_in_any_order_of_failures() {
     for protocol in [&b"h2"[..], b"http/1.1"] {
         let serve = |mut stream: TlsStream<TcpStream>| async move {
             let _ = stream.write_all(&b"220 mail.example ESMTP\r\n".repeat(20)).await;
@@ -185,7 +185,7 @@ async fn a_server_that_speaks_something_else_is_invalid_whoever_is_first() {
             if fastrand::bool() {
                 let _ = stream.shutdown().await;
             }
-            // Closed with something unread, the kernel would reset it, and what was written is lost.
+            // Closing with unread bytes makes the kernel reset the connection and drop the written bytes.
             let _ = stream.read_to_end(&mut Vec::new()).await;
         };
         let (url, ca) = serve_tls(protocol, serve).await;

@@ -2,14 +2,14 @@
 
 use super::*;
 
-/// Whose reads a failure holds.
+/// The balances whose reads a failure holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Balance,
     Account,
 }
 
-/// What of an error matters here: an invalid answer's reason is told by the adapters' own tests.
+/// The relevant part of an error: the adapters' own tests check the reason of an invalid answer.
 fn name(error: UpstreamError) -> String {
     match error {
         UpstreamError::Invalid(_) => "Invalid".to_owned(),
@@ -79,7 +79,7 @@ async fn silence_is_a_time_out_wherever_it_begins() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_door_is_unreachable() {
+async fn a_closed_port_is_unreachable() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.provider.stop().await;
 
@@ -97,14 +97,14 @@ async fn a_held_balance_is_not_asked() {
 
     let again = account.read(0).await.unwrap_err();
 
-    assert_eq!(again, failure);
+    assert_eq!(again, Failure { was_called: false, ..failure });
     assert_eq!(account.provider.calls().len(), 1);
     let counted = account.counted("reads_refused_total");
     assert_eq!(counted, ["{provider=\"p\",reason=\"hold\"} 1"]);
 }
 
 #[tokio::test]
-async fn a_success_starts_the_row_of_doubling_anew() {
+async fn a_success_resets_the_doubling() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.queue([Fault::on_balance(status(500))]);
     let first = account.read(0).await.unwrap_err();
@@ -117,7 +117,7 @@ async fn a_success_starts_the_row_of_doubling_anew() {
     assert_eq!(wait_seconds(&second), 1);
 }
 
-/// The answer that succeeds was asked for before the provider told us to slow down.
+/// The successful call was sent before the provider asked us to slow down.
 #[tokio::test]
 async fn a_success_that_was_sent_earlier_does_not_end_the_accounts_hold() {
     let account = Account::new(Kind::Pluggo).await;

@@ -27,7 +27,7 @@ fn client(account: &Account, secret: &str) -> Credential {
 }
 
 #[tokio::test]
-async fn a_refused_token_from_outside_leaves_the_old_one_in_use_in_the_same_read() {
+async fn a_refused_static_token_falls_back_to_the_old_one_in_the_same_read() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.read(0).await.unwrap();
 
@@ -44,7 +44,7 @@ async fn a_refused_token_from_outside_leaves_the_old_one_in_use_in_the_same_read
 }
 
 #[tokio::test]
-async fn a_refused_secret_leaves_the_old_one_in_use_for_the_next_token() {
+async fn a_refused_secret_falls_back_to_the_old_one_for_the_next_token() {
     let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
     account.read(0).await.unwrap();
 
@@ -61,7 +61,7 @@ async fn a_refused_secret_leaves_the_old_one_in_use_for_the_next_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_after_it_was_replaced_gives_way_in_the_same_read() {
+async fn a_replaced_token_that_is_refused_falls_back_to_the_newest_in_the_same_read() {
     let url = serve(|head| {
         if head.contains("Bearer old") {
             (SECOND, b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_vec())
@@ -164,7 +164,7 @@ async fn another_identity_begins_with_nothing_but_budget_and_holds() {
 }
 
 #[tokio::test]
-async fn a_provider_under_other_settings_begins_anew_with_the_limits_that_did_not_change() {
+async fn a_provider_with_other_settings_keeps_only_unchanged_limits() {
     let mut setup = Setup::new(Kind::NtxpayBr);
     setup.settings.breaker.failures = 1;
     let account = setup.start(Kind::NtxpayBr).await;
@@ -252,7 +252,7 @@ async fn a_switched_off_account_renews_no_token() {
 
 /// Issue 14, item 32.
 #[tokio::test]
-async fn a_token_that_a_read_under_way_brings_after_a_reload_is_renewed_ahead() {
+async fn a_token_of_a_running_read_is_renewed_ahead_after_a_reload() {
     let mut setup = Setup::new(Kind::NtxpayBr).with_client();
     setup.settings.retries = 0;
     let account = setup.start(Kind::NtxpayBr).await;

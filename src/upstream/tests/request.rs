@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_call_says_who_asks_and_that_it_wants_no_cached_answer() {
+async fn a_call_names_its_user_agent_and_demands_no_cached_answer() {
     let account = Account::new(Kind::NtxpayBr).await;
 
     account.read(0).await.unwrap();
@@ -54,7 +54,7 @@ async fn each_pluggo_balance_is_asked_with_its_filters() {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_with_a_certificate_where_there_is_one() {
+async fn a_token_request_carries_the_configured_certificate() {
     let kind = Kind::NtxpayBr;
     let provider = SimulatedProvider::start(kind).await.unwrap();
     provider.require_certificate(true);
@@ -186,7 +186,7 @@ async fn an_invalid_answer_decides_no_currency() {
 }
 
 #[tokio::test]
-async fn what_is_odd_is_counted_and_served() {
+async fn an_oddity_is_counted_and_served() {
     let account = Account::new(Kind::Avista).await;
     account.provider.set_field("BRL", None, "grossBalance", "1.00");
     account.provider.set_timestamp(Some("\"yesterday\"".to_owned()));

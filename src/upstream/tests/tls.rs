@@ -1,4 +1,4 @@
-//! Failures of TLS, and what a proxy gets to see.
+//! Failures of TLS, and the bytes that a proxy sees.
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::RootCertStore;
@@ -102,7 +102,7 @@ async fn a_certificate_that_is_missing_is_no_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_vouches_for_is_no_connection() {
+async fn an_untrusted_server_is_unreachable() {
     let (url, _) = serve_tls().await;
     let setup = Setup::with(Kind::NtxpayBr, |settings| settings.client.connect_timeout = LONGEST_WAIT);
     let (_, upstream) = setup.at(&url, Credential::Static(Authorisation::Bearer("t".into())));
@@ -135,7 +135,7 @@ async fn a_proxy_is_asked_to_connect_and_sees_no_secret() {
     assert_eq!(unreachable(&read.await.unwrap()), Cause::Closed);
 }
 
-/// Only a provider on this machine may be asked without TLS, and that leads through no proxy.
+/// Only a provider on this machine may be called without TLS, and no proxy is used for it.
 #[tokio::test]
 async fn a_provider_on_this_machine_is_asked_directly() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();

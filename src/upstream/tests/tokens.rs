@@ -1,4 +1,4 @@
-//! Tokens that the gateway gets itself: one call for many reads, renewals after a refusal and ahead of time.
+//! Tokens of client credentials: one call for many reads, renewals after a refusal and ahead of time.
 
 use super::*;
 
@@ -72,7 +72,7 @@ async fn an_expired_token_is_replaced_by_the_next_read() {
 }
 
 #[tokio::test]
-async fn a_refusal_brings_one_renewal_and_one_repeat() {
+async fn a_refusal_causes_one_renewal_and_one_repeat() {
     let account = account().await;
     account.read(0).await.unwrap();
     account.queue([Fault::on_balance(FaultKind::ExpireToken)]);
@@ -104,7 +104,7 @@ async fn a_new_token_that_is_refused_is_tried_again_in_the_same_read() {
     assert_eq!(account.calls(), [TOKEN, REFUSED, REFUSED, GOOD]);
 }
 
-/// Issue 14, item 15: what fails so is held for a second, doubling to five.
+/// Issue 14, item 15: this failure is held for a second, doubling to five.
 #[tokio::test]
 async fn a_new_token_that_stays_refused_holds_the_account_for_a_second() {
     let account = account().await;
@@ -191,7 +191,7 @@ async fn a_refusal_by_the_token_endpoint_is_of_the_credentials() {
 }
 
 #[tokio::test]
-async fn whatever_fails_at_the_token_endpoint_holds_the_account() {
+async fn every_failure_of_the_token_endpoint_holds_the_account() {
     for (fault, seconds) in [
         (status(500), 1),
         (FaultKind::Body { text: "{}".to_owned() }, 5),
@@ -230,7 +230,7 @@ async fn a_token_from_outside_is_not_renewed() {
     assert_eq!(account.calls(), [REFUSED]);
 }
 
-/// Lives of 2 s, renewed after 1 s: the first token is used, the one that follows is not.
+/// Tokens live 2 s and are renewed after 1 s. The first token is used, the second is not.
 #[tokio::test]
 async fn a_token_is_renewed_ahead_of_time_only_when_it_was_used() {
     let account = account().await;
@@ -246,7 +246,7 @@ async fn a_token_is_renewed_ahead_of_time_only_when_it_was_used() {
 }
 
 #[tokio::test]
-async fn a_renewal_ahead_of_time_is_what_the_next_read_uses() {
+async fn the_next_read_uses_a_token_renewed_ahead_of_time() {
     let account = account().await;
     account.provider.set_token_life(2);
     account.read(0).await.unwrap();

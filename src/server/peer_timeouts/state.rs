@@ -71,7 +71,7 @@ pub(in crate::server) struct ConnectionState {
 impl ConnectionState {
     /// The connection is of a known caller, which takes nothing of the strangers' memory.
     pub(super) fn note_known(&self) {
-        if !self.is_known.swap(true, Ordering::AcqRel) {
+        if !self.is_known.load(Ordering::Acquire) && !self.is_known.swap(true, Ordering::AcqRel) {
             self.memory.release();
             self.streams_memory.release();
             self.answers_memory.release();

@@ -32,7 +32,7 @@ const REJOINED_WITHIN: Ms = 4 * SECOND;
 /// Says which rule is broken.
 type Verdict = Result<(), String>;
 
-/// What is known of a schedule so far.
+/// The state of a schedule so far.
 pub(crate) struct Oracle<'a> {
     schedule: &'a Schedule,
     now: Ms,

@@ -62,7 +62,11 @@ impl Oracle<'_> {
             return rule.first;
         }
         let balance = self.reads[read].balance;
-        let is_alike = |it: &&Read| it.balance == balance && it.first_call.is_some() && it.by.is_some();
+        let is_alike = |it: &&Read| {
+            it.balance == balance
+                && it.first_call.is_some()
+                && (it.by.is_some() || it.ended.is_some_and(|ended| ended.error.is_none()))
+        };
         let before = self.reads[..=read].iter().filter(is_alike);
         let mut ended: Vec<_> = before.filter_map(|it| it.ended).collect();
         ended.sort_by_key(|ended| ended.at);
@@ -134,7 +138,9 @@ impl Oracle<'_> {
         let Some(rule) = rule(error).filter(|_| self.schedule.is_calm()) else { return Ok(()) };
         let is_why = |read: &Read| {
             let Some(Ended { at, error: Some(failed) }) = read.ended else { return false };
-            std::mem::discriminant(&failed) == std::mem::discriminant(&error)
+            // A read that a hold refused is not its own reason.
+            read.first_call.is_some()
+                && std::mem::discriminant(&failed) == std::mem::discriminant(&error)
                 && (rule.is_of_account || read.balance == balance)
                 && self.now <= at + self.held_for_at_most(read, &rule, error)
         };

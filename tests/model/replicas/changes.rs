@@ -10,7 +10,7 @@ use super::world::Change;
 const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
-const CHANGES: [(&[Change], u64); 37] = [
+const CHANGES: [(&[Change], u64); 36] = [
     // publish.lua: the instant is the publication's; an older balance replaces a younger one; a success ends no row; the
     // end is not told, or the lease stays.
     (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 8),
@@ -88,9 +88,8 @@ const CHANGES: [(&[Change], u64); 37] = [
         )],
         FIRST + 9,
     ),
-    // units.lua: too many units; units that are given back are not counted.
+    // units.lua: more units are given than the bucket has.
     (&[("local taken = math.min(ask.missing, there)", "local taken = ask.missing")], 2),
-    (&[("- ask.back * interval, now)", ", now)")], 0),
     // notified.lua: every replica acts on every notification.
     (
         &[

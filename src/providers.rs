@@ -13,6 +13,6 @@ mod pluggo;
 mod registry;
 mod request;
 
-pub use adapter::{Provider, RequestError, Scheme, WaitHeader};
+pub use adapter::{Figure, Provider, RequestError, Scheme, WaitHeader};
 pub use authorisation::Authorisation;
 pub use registry::{Adapter, REGISTRY, find};

@@ -52,7 +52,7 @@ pub use provider::{ProviderSettings, UpstreamProvider};
 pub use tls::ClientError;
 pub use transport::{Response, Sending, Transport};
 
-use crate::domain::{AccountName, Currency, MaxAge, Selector, Snapshot};
+use crate::domain::{AccountName, Currency, Failure, MaxAge, Selector, Snapshot};
 use crate::metrics::{Operation, ReadRefusal};
 use crate::shared::SharedAccount;
 use credentials::Credentials;
@@ -223,6 +223,12 @@ impl Upstream {
     #[must_use]
     pub fn token_expiry(&self) -> Option<Timestamp> {
         self.tokens.expiry()
+    }
+
+    /// The failure because of which nobody asks for this balance now: the one that ends last.
+    #[must_use]
+    pub fn longest_hold(&self, index: usize, now: Instant) -> Option<Failure> {
+        self.held(self.balances.get(index)?, now)
     }
 
     /// Counts a read that was refused because a failure is held.

@@ -96,6 +96,11 @@ impl Entry {
         }
     }
 
+    /// The entry with this snapshot in place of its own.
+    pub(super) fn with_snapshot(self, snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot: Some(snapshot), ..self }
+    }
+
     /// The entry with the span of its read.
     pub(super) fn with_trace(self, trace: Option<ReadTrace>) -> Self {
         Self { trace, ..self }

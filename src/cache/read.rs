@@ -176,6 +176,7 @@ impl BalanceCache {
             if let (Some(shared), Some(snapshot)) = (&shared, entry.kept_alone()) {
                 shared.publish_alone(&question.key, Arc::clone(snapshot), question.limits.max_age);
             }
+            let entry = cache.with_stored(entry, &question).await;
             let entry = entry.with_trace(trace).begun_under(credentials);
             // Before the entry is visible in the cache, so that listeners receive reads in their order.
             listeners.stored(&question.key, &entry);

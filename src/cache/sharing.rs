@@ -88,6 +88,25 @@ impl BalanceCache {
         }
     }
 
+    /// The entry of a failed read; where it has no snapshot to serve, with the one of the shared store. Callers without a
+    /// demand are served it, as they are served one of this replica.
+    pub(super) async fn with_stored(&self, entry: Entry, question: &Question) -> Entry {
+        let max_age = question.limits.max_age;
+        let may_be_served = |snapshot: &Arc<Snapshot>| snapshot.age_at((self.clock)()) < max_age.get();
+        if entry.failure().is_none() || entry.snapshot().is_some_and(may_be_served) {
+            return entry;
+        }
+        match self.stored_elsewhere(&question.key, max_age).await {
+            Some(snapshot) => entry.with_snapshot(snapshot),
+            None => entry,
+        }
+    }
+
+    /// The last snapshot in the shared store, unless it was invalidated.
+    pub(super) async fn stored_elsewhere(&self, key: &BalanceKey, max_age: MaxAge) -> Option<Arc<Snapshot>> {
+        self.shared.as_ref()?.stored(key, 0, max_age).await
+    }
+
     /// The question with the caller's instant read by the store's clock instead of ours.
     pub(super) fn by_store_clock(&self, question: Question) -> Question {
         let Some(shared) = &self.shared else { return question };

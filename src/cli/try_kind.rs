@@ -76,8 +76,15 @@ fn read(arguments: &TryArguments, kind: &str, file: &Path) -> Result<ExitCode, U
         .map_err(|error| Usage(format!("expected a readable body, but {}: {error}", file.display())))?;
     let mut text = table::head(kind, file, body.len());
     let understood = if let Some(built_in) = providers::find(kind) {
+        if built_in.only_currency().is_some() && arguments.r#type.is_some() {
+            return Err(Usage(format!("--type: expected none, {kind} has no types of balances")));
+        }
         let selector = selector(arguments, built_in.only_currency(), built_in.only_currency().is_some())?;
-        built_in.parse(&body, &selector).map(|reading| (reading, selector))
+        let read = built_in.parse(&body, &selector);
+        if let Ok(reading) = &read {
+            text += &table::built_in(built_in, reading);
+        }
+        read.map(|reading| (reading, selector))
     } else {
         let mapping =
             config::load_mapping(&arguments.config, kind).map_err(|errors| Usage(errors.to_string()))?;

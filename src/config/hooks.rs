@@ -62,13 +62,15 @@ fn read(name: &str, section: &mut Section<'_>) -> Read<HookSettings> {
 }
 
 fn read_proof(section: &mut Section<'_>) -> Read<ProofSettings> {
-    const EXPECTED: &str = "expected exactly one of header, basic and hmac";
     let header: Read<Option<Headers>> = section.optional("header");
     let basic: Read<Option<Basic>> = section.optional("basic");
     let hmac: Read<Option<HmacValue>> = section.optional("hmac");
-    let written = ["header", "basic", "hmac"].into_iter().filter(|key| section.has(key)).count();
-    if written != 1 {
-        return Err(section.wrong("", EXPECTED));
+    let written: Vec<_> = ["header", "basic", "hmac"].into_iter().filter(|key| section.has(key)).collect();
+    if written.len() != 1 {
+        let found = if written.is_empty() { "none of them".to_owned() } else { written.join(" and ") };
+        return Err(
+            section.wrong("", &format!("expected exactly one of header, basic and hmac, found {found}"))
+        );
     }
     match (header?, basic?, hmac?) {
         (Some(Headers { headers, .. }), ..) => Ok(ProofSettings::Headers(headers)),

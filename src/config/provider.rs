@@ -190,8 +190,10 @@ fn read_times(section: &mut Section<'_>, request_timeout: Read<Duration>) -> Rea
         && deadline * 2 + MARGIN > request_timeout
     {
         let (margin, bound) = (duration::format(MARGIN), duration::format(request_timeout));
-        let expected =
-            format!("expected 2 × deadline + {margin} to be at most server.request_timeout ({bound})");
+        let expected = format!(
+            "expected 2 × {} + {margin} to be at most server.request_timeout ({bound})",
+            duration::format(deadline)
+        );
         section.wrong("deadline", &expected);
     }
     Ok(Times { connect: connect?, attempt: attempt?, deadline: deadline? })

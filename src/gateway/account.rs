@@ -1,15 +1,15 @@
 //! One account: its balances, their limits, and its provider.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::SetOnce;
 
 use super::lookup::BalanceSource;
 use super::refusal::Refusal;
 use crate::domain::{
-    AccountName, AlertLevels, Answer, BalanceKey, Currency, Limits, ProviderName, ReadRequest, Selector,
-    Snapshot,
+    AccountName, AlertLevels, Answer, BalanceKey, Currency, Failure, Limits, ProviderName, ReadRequest,
+    Selector, Snapshot,
 };
 use crate::upstream::Upstream;
 
@@ -223,5 +223,10 @@ impl BalanceSource for UpstreamBalance {
 
     fn note_refused_by_hold(&self) {
         self.upstream.note_refused_by_hold();
+    }
+
+    fn longest_hold(&self, own: Failure, now: Instant) -> Failure {
+        let known = self.upstream.longest_hold(self.index, now);
+        known.filter(|known| known.retry_at > own.retry_at).unwrap_or(own)
     }
 }

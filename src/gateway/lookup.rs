@@ -29,6 +29,11 @@ pub trait BalanceSource: Clone + Send + Sync + 'static {
 
     /// Counts a caller that gets a held failure.
     fn note_refused_by_hold(&self);
+
+    /// The failure that holds the balance longest: this one, or one that another balance of the account caused.
+    fn longest_hold(&self, own: Failure, _: Instant) -> Failure {
+        own
+    }
 }
 
 /// One balance and its sources.
@@ -124,6 +129,7 @@ impl<S: BalanceSource> Lookup<'_, S> {
         };
         if let Some(failure) = held {
             self.source.note_refused_by_hold();
+            let failure = self.source.longest_hold(failure, demand.arrived().monotonic);
             unit.give_back(failure.error);
             return self.last_resort(&question, self.failed(failure)).await;
         }

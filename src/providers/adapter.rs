@@ -40,6 +40,11 @@ pub trait Provider: Send + Sync {
         false
     }
 
+    /// Where a built-in kind finds each figure, to show it to people; a declared kind shows its own mapping.
+    fn figures(&self) -> &'static [Figure] {
+        &[]
+    }
+
     /// Builds the request for one balance.
     ///
     /// # Errors
@@ -63,6 +68,17 @@ impl fmt::Debug for dyn Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())
     }
+}
+
+/// A figure of a built-in kind: what it means, where it stands, and in which unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// The field of our schema.
+    pub role: &'static str,
+    /// Its place in the body, as a JSON pointer; the last part is its name in `reported`.
+    pub pointer: &'static str,
+    /// The unit of its number.
+    pub units: &'static str,
 }
 
 /// A request's extension: the header of the answer that says how many seconds to wait, where `Retry-After` is missing.

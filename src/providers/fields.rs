@@ -102,7 +102,7 @@ impl<'a, 'de: 'a> Deserialize<'de> for Fields<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some((Name(name), raw)) = map.next_entry()? {
-                    pairs.push((name, raw));
+                    pairs.extend(name.map(|name| (name, raw)));
                 }
                 Ok(Fields(pairs))
             }
@@ -112,13 +112,23 @@ impl<'a, 'de: 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-/// A field's name, borrowed where it holds no escape.
+/// A field's name, borrowed where it holds no escape; `None` for a name that is no text, as one with half of a surrogate
+/// pair. No field that we read has such a name.
+pub(super) struct Name<'a>(pub(super) Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(|raw| Self(unquoted(raw)))
+    }
+}
+
+/// A text, borrowed where it holds no escape.
 #[derive(serde::Deserialize)]
-pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The text of a JSON string; `None` for any other value.
 pub(super) fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str(raw.get()).ok().map(|Name(text)| text)
+    serde_json::from_str(raw.get()).ok().map(|Text(text)| text)
 }
 
 /// Why a text is no JSON object: it is cut, it is the page of a proxy, or it is another value.

@@ -1,7 +1,7 @@
 //! NTX Pay Brazil and Avista: two brands of one platform. Money is decimal BRL; net is what can be spent.
 
 use super::fields::{Fields, body_text};
-use super::{Authorisation, Provider, RequestError, Scheme, request};
+use super::{Authorisation, Figure, Provider, RequestError, Scheme, request};
 use crate::domain::{BodyError, Currency, Reading, Selector};
 
 /// One brand of the platform.
@@ -32,6 +32,14 @@ impl Provider for NtxpayBr {
 
     fn reports_total(&self) -> bool {
         true
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        &[
+            Figure { role: "available", pointer: "/netBalance", units: "major" },
+            Figure { role: "blocked", pointer: "/blockedBalance", units: "major" },
+            Figure { role: "total", pointer: "/grossBalance", units: "major" },
+        ]
     }
 
     fn request(

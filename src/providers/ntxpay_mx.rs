@@ -1,7 +1,7 @@
 //! NTX Pay Mexico: money is whole **centavos** of MXN, and there is no total: pending mixes outgoing and incoming.
 
 use super::fields::{Fields, amount_error, body_text, error};
-use super::{Authorisation, Provider, RequestError, Scheme, request};
+use super::{Authorisation, Figure, Provider, RequestError, Scheme, request};
 use crate::domain::{Amount, BodyError, Currency, ObservedAt, ParseError, Reading, Selector};
 
 /// The platform.
@@ -31,6 +31,13 @@ impl Provider for NtxpayMx {
 
     fn reports_total(&self) -> bool {
         false
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        &[
+            Figure { role: "available", pointer: "/availableCentavos", units: "minor, 2 digits" },
+            Figure { role: "blocked", pointer: "/pendingCentavos", units: "minor, 2 digits" },
+        ]
     }
 
     fn request(

@@ -2,7 +2,7 @@
 //! An error may come as a `code` inside a 200.
 
 use super::fields::{Fields, body_text, error};
-use super::{Authorisation, Provider, RequestError, Scheme, request};
+use super::{Authorisation, Figure, Provider, RequestError, Scheme, request};
 use crate::domain::{BodyError, Currency, Reading, Selector};
 
 /// The platform.
@@ -27,6 +27,15 @@ impl Provider for Pluggo {
 
     fn reports_total(&self) -> bool {
         false
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        &[
+            Figure { role: "available", pointer: "/content/balance", units: "major" },
+            Figure { role: "blocked", pointer: "/content/blocked", units: "major" },
+            Figure { role: "reserved", pointer: "/content/reserve", units: "major" },
+            Figure { role: "processing", pointer: "/content/processing", units: "major" },
+        ]
     }
 
     fn request(

@@ -58,6 +58,23 @@ fn body(text: &str) -> FaultKind {
 
 /// Every committed fixture that is no balance and no status, as the answer of its provider.
 #[tokio::test]
+async fn of_two_holds_the_one_that_ends_last_is_told() {
+    let gateway = with_static_tokens("").await;
+    let unreadable = FaultKind::Body { text: "{}".to_owned() };
+    gateway.provider(Kind::Pluggo).queue(Fault::on_balance(unreadable));
+    let of_the_balance = gateway.get(&format!("{PLUGGO}?currency=USD")).await;
+    gateway.provider(Kind::Pluggo).queue(Fault::on_balance(status(429, Some("60"))));
+    let of_the_account = gateway.get(PLUGGO).await;
+
+    let held = gateway.get(&format!("{PLUGGO}?currency=USD")).await;
+
+    of_the_balance.assert_problem(502, "provider_invalid_response");
+    of_the_account.assert_problem(503, "provider_busy");
+    held.assert_problem(503, "provider_busy");
+    assert!((50..=60).contains(&retry_after(&held)), "{held:?}");
+}
+
+#[tokio::test]
 async fn every_hostile_fixture_is_a_problem_that_leaves_the_last_snapshot_in_place() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     for kind in Kind::ALL {

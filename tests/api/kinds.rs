@@ -573,6 +573,29 @@ fn a_body_is_tried_without_secrets_and_examples() {
     assert!(code == Some(1) && stdout.contains("refused"), "{stdout}");
 }
 
+#[test]
+fn a_body_of_a_built_in_kind_is_shown_with_the_place_of_each_figure() {
+    let folder = Folder::new();
+    let body = folder
+        .write("b.json", r#"{"availableCentavos": 4873490, "pendingCentavos": 150, "currency": "MXN"}"#);
+    let run = |more: &[&str]| run_on_record(&[&["try", "ntxpay-mx", "--body", &body], more].concat());
+
+    let (code, stdout, stderr) = run(&["--expect", "blocked=1.50"]);
+
+    assert_eq!(code, Some(0), "{stderr}");
+    for [role, place, text, amount] in [
+        ["available", "/availableCentavos", "4873490", "48734.90 MXN"],
+        ["blocked", "/pendingCentavos", "150", "1.50 MXN"],
+    ] {
+        let line = stdout.lines().find(|line| line.starts_with(role)).unwrap_or_default();
+        for piece in [place, text, "minor, 2 digits", amount] {
+            assert!(line.contains(piece), "{stdout}");
+        }
+    }
+    let (code, _, stderr) = run(&["--type", "FIAT"]);
+    assert!(code == Some(2) && stderr.contains("--type: expected none"), "{stderr}");
+}
+
 /// The fenced blocks of a language, in their order.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
     let fence = format!("```{language}\n");

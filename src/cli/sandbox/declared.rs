@@ -67,6 +67,7 @@ pub(super) async fn start(file: Option<&Path>) -> Result<DeclaredProvider, Start
     let sample_body = |name: &str| (name == SAMPLE_VARIABLE).then(|| SAMPLE_BODY.to_owned());
     let KindFile { kind, bodies } = config::parse_kind(&text, path, &sample_body)?;
     let (values, mut variables) = values(&kind);
+    let bodies = answerable(&kind, &values, bodies)?;
     variables.insert(SAMPLE_VARIABLE.to_owned(), SAMPLE_BODY.to_owned());
     let provider = SimulatedProvider::start(Kind::Declared).await?;
     provider.set_script(script(&kind, &values, &bodies)?);
@@ -100,16 +101,45 @@ fn script(
 ) -> Result<Script, RequestError> {
     let mut routes = Vec::new();
     for (currency, body) in bodies {
-        let token = kind.has_token().then(|| TOKEN.into());
-        let authorisation = Authorisation::Declared { values: Arc::clone(values), token };
-        let request = kind.request("http://sandbox", &selector(kind, *currency), &authorisation)?;
-        routes.push(route(Operation::Balance, &request, body.clone()));
+        routes.push(balance_route(kind, values, *currency, body.clone())?);
     }
     if kind.has_token() {
         let request = kind.token_request("http://sandbox", values)?;
         routes.push(route(Operation::Token, &request, token_answer(kind)));
     }
     Ok(Script { name: kind.kind().to_owned(), routes })
+}
+
+/// The bodies that one provider can answer with: of two that the same request asks for, the first.
+fn answerable(
+    kind: &Declared,
+    values: &Arc<AccountValues>,
+    bodies: Vec<(Currency, String)>,
+) -> Result<Vec<(Currency, String)>, RequestError> {
+    let mut kept: Vec<(Route, Currency)> = Vec::new();
+    for (currency, body) in bodies {
+        let route = balance_route(kind, values, currency, body)?;
+        let is_other = |(known, _): &(Route, Currency)| {
+            known.answer == route.answer || Route { answer: route.answer.clone(), ..known.clone() } != route
+        };
+        if kept.iter().all(is_other) {
+            kept.push((route, currency));
+        }
+    }
+    Ok(kept.into_iter().map(|(route, currency)| (currency, route.answer)).collect())
+}
+
+/// The request for the balance of this currency, and its answer.
+fn balance_route(
+    kind: &Declared,
+    values: &Arc<AccountValues>,
+    currency: Currency,
+    body: String,
+) -> Result<Route, RequestError> {
+    let token = kind.has_token().then(|| TOKEN.into());
+    let authorisation = Authorisation::Declared { values: Arc::clone(values), token };
+    let request = kind.request("http://sandbox", &selector(kind, currency), &authorisation)?;
+    Ok(route(Operation::Balance, &request, body))
 }
 
 fn selector(kind: &Declared, currency: Currency) -> Selector {
@@ -213,6 +243,20 @@ mod tests {
             assert!(declared.configuration.contains(&format!("[accounts.{name}-demo]")), "{name}");
             std::fs::remove_file(file).unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn of_two_bodies_for_the_same_request_the_first_is_simulated() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(folder.join("config/kinds/fintoc.toml")).unwrap();
+        let text = text.replace("\"config/kinds/", &format!("\"{}/config/kinds/", folder.display()));
+        let file = std::env::temp_dir().join(format!("sandbox-{}-fintoc.toml", std::process::id()));
+        std::fs::write(&file, text).unwrap();
+
+        let declared = start(Some(&file)).await.unwrap();
+
+        std::fs::remove_file(file).unwrap();
+        assert!(declared.configuration.contains("balances = [{ currency = \"CLP\" }]"), "USD has no answer");
     }
 
     #[tokio::test]

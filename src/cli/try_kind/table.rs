@@ -9,6 +9,7 @@ use super::figures;
 use crate::clock;
 use crate::domain::{AccountName, ProviderName, Reading, Selector, Snapshot};
 use crate::providers::declared::{Condition, Expected, MappingReader, Taken, Understood, Units};
+use crate::providers::{Figure, Provider};
 
 /// The column in which values begin.
 const MARGIN: usize = 13;
@@ -64,8 +65,32 @@ pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String 
             [role, place(taken), taken.text.clone(), unit, amount]
         })
         .collect();
+    aligned(&rows) + &sums(understood)
+}
+
+/// Where a built-in kind found each figure, and what it became.
+pub(super) fn built_in(kind: &dyn Provider, reading: &Reading) -> String {
+    let amounts = figures(reading);
+    let row = |figure: &Figure| {
+        let name = figure.pointer.rsplit('/').next()?;
+        let (_, text) = reading.reported.iter().find(|(reported, _)| reported == name)?;
+        let (_, amount) = amounts.iter().find(|(role, _)| *role == figure.role)?;
+        let amount = amount.map(|amount| format!("{amount} {}", amount.currency()))?;
+        Some([
+            figure.role.to_owned(),
+            figure.pointer.to_owned(),
+            text.clone(),
+            figure.units.to_owned(),
+            amount,
+        ])
+    };
+    aligned(&kind.figures().iter().filter_map(row).collect::<Vec<_>>())
+}
+
+/// The rows below their heads, in columns.
+fn aligned(rows: &[[String; 5]]) -> String {
     let head = ["role", "from", "text", "units", "amount"].map(str::to_owned);
-    let all: Vec<&[String; 5]> = std::iter::once(&head).chain(&rows).collect();
+    let all: Vec<&[String; 5]> = std::iter::once(&head).chain(rows).collect();
     let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let [from_width, text_width, unit_width, amount_width] = [1, 2, 3, 4].map(width);
     let role_width = MARGIN - 1;
@@ -77,7 +102,7 @@ pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String 
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}", row.trim_end());
     }
-    text + &sums(understood)
+    text
 }
 
 /// A sum in the place of its parts.

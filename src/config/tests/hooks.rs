@@ -67,10 +67,13 @@ fn each_mistake_of_a_hook_is_named() {
         format!("accounts = [\"*\"]\nhmac = {{ header = \"x\", secret = SECRET, {further} }}")
     };
     for (lines, expected) in [
-        ("accounts = [\"*\"]".to_owned(), "hooks.h: expected exactly one of header, basic and hmac"),
+        (
+            "accounts = [\"*\"]".to_owned(),
+            "hooks.h: expected exactly one of header, basic and hmac, found none of them",
+        ),
         (
             format!("{legal}\nbasic = {{ user = \"u\", password = SECRET }}"),
-            "hooks.h: expected exactly one of header, basic and hmac",
+            "hooks.h: expected exactly one of header, basic and hmac, found header and basic",
         ),
         (legal.replace("[\"*\"]", "[]"), "hooks.h.accounts: expected at least one"),
         (

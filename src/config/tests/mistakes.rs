@@ -38,7 +38,7 @@ kind = "avista" | kind = "ntxpay-mx" | providers.p.base_url: missing, URL
 [providers.p] | token_path = "/a?b" | providers.p.token_path: PATH, not "/a?b"
 [providers.p] | connect_timeout = "3s" | providers.p.connect_timeout: expected at most attempt_timeout (2500ms), not 3s
 [providers.p] | attempt_timeout = "4001ms" | providers.p.attempt_timeout: expected at most deadline (4s), not 4001ms
-[providers.p] | deadline = "4751ms" | providers.p.deadline: expected 2 × deadline + 500ms to be at most server.request_timeout (10s)
+[providers.p] | deadline = "4751ms" | providers.p.deadline: expected 2 × 4751ms + 500ms to be at most server.request_timeout (10s)
 [providers.p] | retries = -1 | providers.p.retries: expected a whole number from 0 to 4294967295, not -1
 [providers.p] | max_concurrency = "32" | providers.p.max_concurrency: COUNT, not "32"
 [providers.p] | budget = 300 | providers.p.budget: expected { requests = 300, per = "1m" }, not a number

@@ -143,7 +143,8 @@ impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         let mut was_given = vec![false; self.node.members.len()];
         while let Some(Name(name)) = map.next_key()? {
-            let Some(at) = self.node.members.iter().position(|(member, _)| *member == name) else {
+            let known = |name| self.node.members.iter().position(|(member, _)| *member == name);
+            let Some(at) = name.and_then(known) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };

@@ -97,7 +97,7 @@ async fn a_held_balance_is_not_asked() {
 
     let again = account.read(0).await.unwrap_err();
 
-    assert_eq!(again, failure);
+    assert_eq!(again, Failure { was_called: false, ..failure });
     assert_eq!(account.provider.calls().len(), 1);
     let counted = account.counted("reads_refused_total");
     assert_eq!(counted, ["{provider=\"p\",reason=\"hold\"} 1"]);

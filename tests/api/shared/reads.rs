@@ -30,6 +30,28 @@ async fn what_one_replica_read_is_found_by_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_never_held_a_snapshot_falls_back_to_the_stores() {
+    let fleet = Fleet::of(3).await;
+    let first = fleet.replicas[0].balance(KIND).await;
+    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    let failing = FaultKind::Status { status: 500, retry_after: None, body: None };
+    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(failing).times(1000));
+
+    let demand = [("cache-control", "no-cache, stale-if-error")];
+    let fallen_back = fleet.replicas[1].get_with(PATH, &demand).await;
+    let plain = fleet.replicas[1].balance(KIND).await;
+    let batch = fleet.replicas[2].get_with("/v1/balances?account=ntxpay-br-demo", &demand).await;
+    let demanding = fleet.replicas[1].get_with(PATH, &[("cache-control", "no-cache")]).await;
+
+    assert_eq!((fallen_back.status, &fallen_back.body), (200, &first.body));
+    assert!(fallen_back.header("cache-status").ends_with("; detail=stale-if-error"), "{fallen_back:?}");
+    assert_eq!(fallen_back.header("cache-control"), "private, max-age=0, must-revalidate");
+    assert_eq!((plain.status, &plain.body), (200, &first.body), "a hold hides no snapshot");
+    assert_eq!(batch.json()["complete"], true, "{batch:?}");
+    demanding.assert_problem(502, "provider_error");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demands_across_replicas_within_one_slow_read_share_the_next() {
     let fleet = Fleet::of(5).await;
     fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 1000 }));

@@ -9,7 +9,7 @@ mod lasting;
 mod live;
 mod record;
 mod reload;
-mod sharing;
+mod shared_store;
 mod watches;
 
 use std::future::Ready;
@@ -38,7 +38,7 @@ use crate::trace::Tracer;
 use build_info::{REVISION, VERSION};
 use lasting::Lasting;
 use reload::{Reloader, SetLogLevel};
-use sharing::Sharing;
+use shared_store::SharedStore;
 use watches::Watches;
 
 pub use error::BuildError;
@@ -87,9 +87,9 @@ impl App {
         let metrics = Arc::new(Metrics::new(VERSION, REVISION)?);
         let tracer =
             config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;
-        let sharing = Sharing::of(&config, &metrics)?;
-        let lasting = Lasting::new(tracer, sharing);
-        let shared = lasting.sharing.shared();
+        let store = SharedStore::of(&config, &metrics)?;
+        let lasting = Lasting::new(tracer, store);
+        let shared = lasting.shared_store.shared();
         let gateway = assembly::gateway(&config, &metrics, shared, lasting.cache.clone())?;
         let kubernetes = kubernetes::settings(&config)?;
         let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
@@ -204,8 +204,8 @@ impl App {
         tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, hooks = hooks_addr, "ready");
 
         // Ready without the store: until it is reachable, each replica works alone.
-        self.lasting.sharing.start();
-        let stop_sharing = self.lasting.sharing.end();
+        self.lasting.shared_store.start();
+        let stop_sharing = self.lasting.shared_store.end();
         let stop_watching = CancellationToken::new();
         let _stopped = stop_watching.clone().drop_guard();
         let watches = Watches::start(self.service.current().gateway(), stop_watching.clone());
@@ -255,13 +255,13 @@ impl App {
         // by a panic, which is logged.
         let end = stages.await;
         let reloads = timeout(LAST_RELOAD_TIMEOUT, reloads).await;
-        if let (Ok(end), Ok(Ok(Lasting { tracer, sharing, .. }))) = (end, reloads) {
+        if let (Ok(end), Ok(Ok(Lasting { tracer, shared_store, .. }))) = (end, reloads) {
             if let Some(tracer) = tracer {
                 // Traces that the collector does not accept in time are dropped.
                 let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);
                 let _ = tokio::time::timeout_at(end.into(), tracer.flush()).await;
             }
-            if let Some(shared) = sharing.shared() {
+            if let Some(shared) = shared_store.shared() {
                 shared.leave().await;
             }
         }

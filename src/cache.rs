@@ -7,7 +7,7 @@ mod marks;
 mod peek;
 mod question;
 mod read;
-mod sharing;
+mod replicas;
 
 pub use balance_cache::BalanceCache;
 pub use listeners::Listener;

@@ -30,7 +30,7 @@ mod renewal;
 mod retry;
 mod retry_after;
 mod rotation;
-mod sharing;
+mod shared_read;
 mod tls;
 mod token;
 mod transport;

@@ -1,6 +1,6 @@
 //! State that outlives configurations.
 
-use super::sharing::Sharing;
+use super::shared_store::SharedStore;
 use crate::cache::BalanceCache;
 use crate::clock;
 use crate::trace::Tracer;
@@ -8,28 +8,32 @@ use crate::trace::Tracer;
 /// State that outlives configurations: a reload passes it on to the next one.
 pub(super) struct Lasting {
     pub(super) tracer: Option<Tracer>,
-    /// The cache, shared with other replicas by `sharing` and traced by `tracer`.
+    /// The cache, shared with other replicas by `shared_store` and traced by `tracer`.
     pub(super) cache: BalanceCache,
-    pub(super) sharing: Sharing,
+    pub(super) shared_store: SharedStore,
 }
 
 impl Lasting {
     /// Begins with an empty cache.
-    pub(super) fn new(tracer: Option<Tracer>, sharing: Sharing) -> Self {
+    pub(super) fn new(tracer: Option<Tracer>, shared_store: SharedStore) -> Self {
         let cache = BalanceCache::new(clock::now).traced(tracer.clone());
-        let cache = match sharing.shared() {
-            Some(shared) => cache.sharing(shared),
+        let cache = match shared_store.shared() {
+            Some(shared) => cache.with_shared_store(shared),
             None => cache,
         };
-        Self { tracer, cache, sharing }
+        Self { tracer, cache, shared_store }
     }
 
     /// The cache with another tracer and, if it changed, another shared store. With a new store the cache starts empty,
     /// except for the invalidations made here.
-    pub(super) fn next_cache(&self, tracer: Option<Tracer>, sharing: Option<&Sharing>) -> BalanceCache {
+    pub(super) fn next_cache(
+        &self,
+        tracer: Option<Tracer>,
+        shared_store: Option<&SharedStore>,
+    ) -> BalanceCache {
         let cache = self.cache.traced(tracer);
-        match sharing.map(Sharing::shared) {
-            Some(Some(shared)) => cache.sharing(shared),
+        match shared_store.map(SharedStore::shared) {
+            Some(Some(shared)) => cache.with_shared_store(shared),
             Some(None) => cache.alone(),
             None => cache,
         }

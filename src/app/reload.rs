@@ -113,23 +113,23 @@ impl Reloader {
         let has_changed = |section: &str| changed.iter().any(|changed| changed == section);
         // Another store, or the same store with other keys, does not have the state of the cache.
         let replicas = |config: &Config| config.shared.as_ref().map(|shared| shared.replicas);
-        let sharing = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
-            Some(self.lasting.sharing.reconfigured(&config, &self.metrics)?)
+        let store = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
+            Some(self.lasting.shared_store.reconfigured(&config, &self.metrics)?)
         } else {
             None
         };
-        let shared = sharing.as_ref().unwrap_or(&self.lasting.sharing).shared();
-        let cache = self.lasting.next_cache(tracer.clone(), sharing.as_ref());
+        let shared = store.as_ref().unwrap_or(&self.lasting.shared_store).shared();
+        let cache = self.lasting.next_cache(tracer.clone(), store.as_ref());
         let gateway = api.gateway();
         let gateway =
             assembly::reconfigured(gateway, &self.config, &config, &self.metrics, shared, cache.clone())
                 .await?;
         let gateway = Arc::new(gateway);
         self.lasting.cache = cache;
-        if let Some(sharing) = sharing {
-            self.lasting.sharing.retire();
-            sharing.start();
-            self.lasting.sharing = sharing;
+        if let Some(store) = store {
+            self.lasting.shared_store.retire();
+            store.start();
+            self.lasting.shared_store = store;
         }
         self.watches.restart(&gateway);
         self.lasting.tracer.clone_from(&tracer);
@@ -138,7 +138,7 @@ impl Reloader {
             callers: config.callers.clone(),
             hooks: config.hooks.clone(),
             server: &config.server,
-            limiter: &Limiter::new(self.lasting.sharing.shared().cloned()),
+            limiter: &Limiter::new(self.lasting.shared_store.shared().cloned()),
             tracer,
         }));
         api.retire();

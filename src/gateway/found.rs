@@ -1,7 +1,7 @@
 //! A balance that may be served, and how it was found.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cache::Absence;
 use crate::domain::{Limits, Moment, Snapshot};
@@ -40,5 +40,14 @@ impl Found {
     pub fn age(&self, limits: Limits, now: Moment) -> Option<Duration> {
         let age = self.snapshot.age_at(now);
         (age < limits.max_age.get()).then_some(age)
+    }
+
+    /// When an answer of this age reaches the ceiling: by then the caller must have taken it.
+    #[must_use]
+    pub fn taken_by(&self, limits: Limits, age: Duration, now: Instant) -> Instant {
+        let max_age = limits.max_age.get();
+        let by_monotonic = self.snapshot.requested_at().monotonic + max_age;
+        // A wall clock that stepped ahead makes a balance older.
+        by_monotonic.min(now + max_age.saturating_sub(age))
     }
 }

@@ -62,7 +62,7 @@ impl Limit {
 
     fn is_shared_by(&self, shared: Option<&Arc<Shared>>) -> bool {
         match (&self.shared, shared) {
-            (Some(limit), Some(shared)) => Arc::ptr_eq(limit.units.shared(), shared),
+            (Some(limit), Some(shared)) => shared.has_units(&limit.units),
             (limit, shared) => limit.is_none() && shared.is_none(),
         }
     }
@@ -106,7 +106,7 @@ impl Limit {
             Taken::Refused => Err(units.time_until(wanted, now)),
             Taken::Unknown => {
                 // A reachable store answers within a second.
-                let is_asked = units.shared().is_sharing();
+                let is_asked = units.is_sharing();
                 alone.take(cost, now).map_err(|wait| if is_asked { Duration::ZERO } else { wait })?;
                 let part = cost.min(alone.burst());
                 self.whole.take(part, now).inspect_err(|_| alone.put_back(part))?;

@@ -3,21 +3,20 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::Shared;
 use super::balance::SharedBalance;
-use super::calls::Known;
-use super::store::{Answered, Store, StoreWait, Trouble};
+use super::error::StoreError;
+use super::known::Known;
+use super::store::{Answered, Store, StoreWait};
+use super::tier::Tier;
 use crate::domain::{BalanceKey, StoreTime};
 use crate::metrics::{SharedError, SharedOperation};
 
-/// Whatever is not written for so long is forgotten: longer than anything of ours counts. In milliseconds.
-pub(super) const LIFE: u64 = 60 * 60 * 1000;
 /// Where an epoch begins, what is asked is asked once more.
 pub(super) const MOST_TRIES: u32 = 3;
 
 /// One account in the store.
 pub struct SharedAccount {
-    pub(super) shared: Arc<Shared>,
+    pub(super) tier: Arc<Tier>,
     pub(super) state_key: String,
     pub(super) calls_key: String,
     pub(super) balances: Vec<Arc<SharedBalance>>,
@@ -29,28 +28,27 @@ pub struct SharedAccount {
 impl SharedAccount {
     /// `before` is the account of the same name with other balances.
     pub(super) fn new(
-        shared: &Arc<Shared>,
+        tier: &Arc<Tier>,
         account: &str,
-        balances: &[BalanceKey],
-        reads_together: bool,
+        (balances, reads_together): (&[BalanceKey], bool),
         before: Option<&Self>,
     ) -> Self {
-        let tag = shared.keyring.name("account", &[account.as_bytes()]);
-        let key = |what: &str| shared.key(&tag, what);
+        let tag = tier.keyring.name("account", &[account.as_bytes()]);
+        let key = |what: &str| tier.key(&tag, what);
         let balance = |balance: &BalanceKey| {
             let kept = before.and_then(|before| before.balances.iter().find(|kept| kept.key == *balance));
             if let Some(kept) = kept {
                 return Arc::clone(kept);
             }
-            let name = shared.keyring.name("balance", &[balance.as_bytes()]);
-            let (snapshot_key, seal) = (key(&name), shared.keyring.seal(balance, key(&name)));
+            let name = tier.keyring.name("balance", &[balance.as_bytes()]);
+            let (snapshot_key, seal) = (key(&name), tier.keyring.seal(balance, key(&name)));
             Arc::new(SharedBalance::new(*balance, name, snapshot_key, seal))
         };
         let balances: Vec<_> = balances.iter().map(balance).collect();
         let names: Vec<_> = balances.iter().map(|balance| balance.name.as_bytes()).collect();
-        let common_order = reads_together.then(|| shared.keyring.name("order", &names));
+        let common_order = reads_together.then(|| tier.keyring.name("order", &names));
         Self {
-            shared: Arc::clone(shared),
+            tier: Arc::clone(tier),
             state_key: key("state"),
             calls_key: key("calls"),
             balances,
@@ -86,7 +84,7 @@ impl SharedAccount {
     /// Whether the store is asked at all now.
     #[must_use]
     pub fn is_sharing(&self) -> bool {
-        self.shared.is_sharing()
+        self.tier.is_sharing()
     }
 
     /// How long one read may wait for the store.
@@ -98,21 +96,21 @@ impl SharedAccount {
     /// How many replicas there are, for what each may do alone.
     #[must_use]
     pub fn replicas(&self) -> u32 {
-        self.shared.replicas()
+        self.tier.replicas()
     }
 
     /// What a credential is called in the store.
     #[must_use]
     pub fn credential_name(&self, parts: &[&[u8]]) -> String {
-        self.shared.keyring.name("credential", parts)
+        self.tier.keyring.name("credential", parts)
     }
 
     /// Notes what an answer says of the clock, and deletes what is of another type than ours.
     pub(super) fn checked(
         &self,
-        answered: Result<Answered, Trouble>,
+        answered: Result<Answered, StoreError>,
         balance: Option<usize>,
-    ) -> Result<Answered, Trouble> {
+    ) -> Result<Answered, StoreError> {
         match &answered {
             Ok(Answered { answer, sent, received }) => {
                 let mut known = self.known();
@@ -123,10 +121,10 @@ impl SharedAccount {
                     self.forget_numbers_after(answer.now);
                 }
             }
-            Err(Trouble(SharedError::Invalid)) => {
+            Err(StoreError(SharedError::Invalid)) => {
                 let mut keys = vec![self.state_key.clone(), self.calls_key.clone()];
                 keys.extend(balance.map(|balance| self.balances[balance].snapshot_key.clone()));
-                self.shared.forget(keys);
+                self.tier.forget(keys);
             }
             // Whatever failed may have failed over.
             Err(_) => self.known().untold += 1,
@@ -141,20 +139,20 @@ impl SharedAccount {
         }
     }
 
-    pub(super) fn protocol_error(&self, operation: SharedOperation) -> Trouble {
+    pub(super) fn protocol_error(&self, operation: SharedOperation) -> StoreError {
         self.store().metrics.failed(operation, SharedError::Protocol);
-        Trouble(SharedError::Protocol)
+        StoreError(SharedError::Protocol)
     }
 
     pub(super) fn store(&self) -> &Store {
-        &self.shared.store
+        &self.tier.store
     }
 
     pub(super) fn now(&self) -> Instant {
         (self.store().clock)().monotonic
     }
 
-    /// The keys of what the budget needs.
+    /// The keys that the budget needs.
     pub(super) fn keys(&self) -> [&str; 2] {
         [&self.state_key, &self.calls_key]
     }
@@ -168,9 +166,4 @@ impl std::fmt::Debug for SharedAccount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SharedAccount").field("state", &self.state_key).finish_non_exhaustive()
     }
-}
-
-/// A name that nobody has yet.
-pub(super) fn random_name() -> String {
-    format!("{:016x}", fastrand::u64(..))
 }

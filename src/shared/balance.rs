@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::error::StoreError;
 use super::keyring::Seal;
-use super::store::{Answered, Trouble};
+use super::store::Answered;
 use crate::domain::{BalanceKey, Snapshot, StoreTime, Turn};
 
 /// One balance in the store.
@@ -71,7 +72,7 @@ impl SharedBalance {
     }
 
     /// The snapshot whose number, instant and value stand at this place of an answer; none where it was not sealed for this place and turn, or was put back over a newer.
-    pub(super) fn opened(&self, answered: &Answered, place: usize) -> Result<Option<Snapshot>, Trouble> {
+    pub(super) fn opened(&self, answered: &Answered, place: usize) -> Result<Option<Snapshot>, StoreError> {
         let Answered { answer, sent, .. } = answered;
         let instant = StoreTime::from_micros(answer.number(place + 1)?);
         let turn = Turn { number: answer.number(place)?, instant };

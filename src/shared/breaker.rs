@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Shared;
-use super::account::{LIFE, random_name};
+use super::error::StoreError;
 use super::script::Action;
-use super::store::{Answered, StoreWait, Trouble};
+use super::store::{Answered, StoreWait};
+use super::tier::{LIFE, Tier, random_name};
 use crate::domain::AttemptSignal;
 use crate::domain::turn::micros;
 
@@ -29,7 +29,7 @@ pub struct SharedBreakerSettings {
 
 /// The breaker of one provider.
 pub struct SharedBreaker {
-    shared: Arc<Shared>,
+    tier: Arc<Tier>,
     pub(super) settings: SharedBreakerSettings,
     pub(super) name: String,
     key: String,
@@ -63,23 +63,23 @@ pub struct SharedAdmission {
 }
 
 impl SharedBreaker {
-    pub(super) fn new(shared: &Arc<Shared>, provider: &str, settings: SharedBreakerSettings) -> Self {
-        let name = shared.keyring.name("provider", &[provider.as_bytes()]);
-        let key = shared.key(&name, "breaker");
-        Self { shared: Arc::clone(shared), settings, name, key, seen: Mutex::default() }
+    pub(super) fn new(tier: &Arc<Tier>, provider: &str, settings: SharedBreakerSettings) -> Self {
+        let name = tier.keyring.name("provider", &[provider.as_bytes()]);
+        let key = tier.key(&name, "breaker");
+        Self { tier: Arc::clone(tier), settings, name, key, seen: Mutex::default() }
     }
 
     /// How long no attempt can leave, as far as this replica was told; `None` where one may.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Option<Duration> {
         let until = self.seen().open_until?;
-        (self.shared.is_sharing() && now < until).then(|| until - now)
+        (self.tier.is_sharing() && now < until).then(|| until - now)
     }
 
     /// Whether it is open or half-open, as far as this replica was told.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.shared.is_sharing() && self.seen().open_until.is_some()
+        self.tier.is_sharing() && self.seen().open_until.is_some()
     }
 
     /// Admits one attempt, or says after what time it is worth asking again. While the store is away, everybody is.
@@ -91,7 +91,7 @@ impl SharedBreaker {
         if !self.is_open() {
             return Ok(admitted(None));
         }
-        if let Some(left) = self.wait((self.shared.store.clock)().monotonic) {
+        if let Some(left) = self.wait((self.tier.store.clock)().monotonic) {
             return Err(left);
         }
         // A read that does without the store leaves without a probe.
@@ -108,20 +108,20 @@ impl SharedBreaker {
     /// Closes it for every replica: what failed may have had a cause that is gone.
     pub fn reset(self: &Arc<Self>) {
         *self.seen() = Seen::default();
-        if self.shared.is_sharing() {
+        if self.tier.is_sharing() {
             self.tell_behind("reset", String::new());
         }
     }
 
     /// Learns how it is, before this replica shares.
-    pub(super) async fn catch_up(&self) -> Result<(), Trouble> {
-        self.tell("look", "", &mut self.shared.store.wait()).await.map(|_| ())
+    pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
+        self.tell("look", "", &mut self.tier.store.wait()).await.map(|_| ())
     }
 
     /// Notes what another replica caused: open for so long, or closed.
     pub(super) fn note_left(&self, left: u64) {
         let left = Duration::from_micros(left).min(self.settings.cooldown);
-        let open_until = (!left.is_zero()).then(|| (self.shared.store.clock)().monotonic + left);
+        let open_until = (!left.is_zero()).then(|| (self.tier.store.clock)().monotonic + left);
         *self.seen() = Seen { has_failures: false, open_until };
     }
 
@@ -132,21 +132,21 @@ impl SharedBreaker {
 
     fn tell_behind(self: &Arc<Self>, what: &'static str, probe: String) {
         let breaker = Arc::clone(self);
-        self.shared.behind(async move {
+        self.tier.behind(async move {
             // What is not told is told by the next.
-            let _ = breaker.tell(what, &probe, &mut breaker.shared.store.wait()).await;
+            let _ = breaker.tell(what, &probe, &mut breaker.tier.store.wait()).await;
         });
     }
 
-    async fn tell(&self, what: &str, probe: &str, wait: &mut StoreWait) -> Result<Told, Trouble> {
-        let store = &self.shared.store;
+    async fn tell(&self, what: &str, probe: &str, wait: &mut StoreWait) -> Result<Told, StoreError> {
+        let store = &self.tier.store;
         let ask = BreakerAsk {
             event: what,
             failures: self.settings.failures,
             cooldown: micros(self.settings.cooldown),
             attempt: micros(self.settings.attempt),
             probe,
-            channel: &self.shared.channel,
+            channel: &self.tier.channel,
             provider: &self.name,
             life: LIFE,
         };
@@ -193,7 +193,7 @@ impl SharedAdmission {
             AttemptSignal::Unknown if probe.is_some() => "unknown",
             AttemptSignal::Answered | AttemptSignal::Balance | AttemptSignal::Unknown => return,
         };
-        if self.breaker.shared.is_sharing() {
+        if self.breaker.tier.is_sharing() {
             self.breaker.tell_behind(what, probe.unwrap_or_default());
         }
     }

@@ -1,16 +1,16 @@
 //! The calls that an account's budget lets out: taken from the store, told again to a store that lost them.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Away;
-use super::account::{LIFE, MOST_TRIES, SharedAccount, random_name};
-use super::clock::{ClockWatch, Expected};
+use super::account::{MOST_TRIES, SharedAccount};
+use super::epoch::ClockAsk;
+use super::error::Unavailable;
 use super::script::Action;
-use super::store::{Answered, StoreWait, Trouble};
+use super::store::{Answered, StoreWait};
+use super::tier::{LIFE, random_name};
 use crate::domain::turn::micros;
 use crate::domain::{Moment, StoreTime};
 use crate::metrics::SharedOperation;
@@ -19,26 +19,6 @@ use crate::metrics::SharedOperation;
 const UNIT_LIFE: Duration = Duration::from_millis(100);
 /// How long a count of calls is worth showing.
 const COUNT_LIFE: Duration = Duration::from_secs(10);
-
-/// What this replica knows of the account itself, in case the store loses it.
-#[derive(Default)]
-pub(super) struct Known {
-    /// The epoch as it was last seen.
-    pub(super) epoch: String,
-    /// Over which connection, and as how many things were untold, this was told to the store.
-    told: (u64, u64),
-    /// Counts what the store may not know.
-    pub(super) untold: u64,
-    pub(super) clock: ClockWatch,
-    /// The store's instant since when its clock may have been set, until an epoch that began later is known.
-    pub(super) doubted_since: Option<StoreTime>,
-    /// Calls of this replica, and until when each counts.
-    own: VecDeque<(String, Instant)>,
-    /// Calls that are asked for just now.
-    asked_for: u32,
-    /// How many calls of all replicas counted, and when the store said so.
-    counted: Option<(u32, Instant)>,
-}
 
 /// How many calls may leave, and how many of ours count.
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +48,12 @@ impl SharedAccount {
     /// Takes one more call: a retry, or a token. The inner error says after how long it is worth asking again.
     ///
     /// # Errors
-    /// [`Away`] when the store is of no use now.
+    /// [`Unavailable`] when the store is of no use now.
     pub async fn take(
         self: &Arc<Self>,
         allowance: Allowance,
         wait: &mut StoreWait,
-    ) -> Result<Result<Unit, Duration>, Away> {
+    ) -> Result<Result<Unit, Duration>, Unavailable> {
         for _ in 0..MOST_TRIES {
             self.catch_up(wait).await?;
             let asking = self.asking();
@@ -92,7 +72,7 @@ impl SharedAccount {
                 _ => return Err(self.protocol_error(SharedOperation::Budget).into()),
             }
         }
-        Err(Away)
+        Err(Unavailable)
     }
 
     /// What the scripts need to take a call, and the call's name.
@@ -112,28 +92,15 @@ impl SharedAccount {
         (ask, call)
     }
 
-    /// What the scripts need to judge the store's clock and to begin an epoch.
-    fn clock_ask(&self, doubted_since: StoreTime) -> ClockAsk {
-        let Expected { from, to, elapsed } = self.known().clock.expected(self.now(), self.store().timeout);
-        ClockAsk {
-            new_epoch: random_name(),
-            doubted_since: doubted_since.as_micros(),
-            expected_from: from,
-            expected_to: to,
-            elapsed,
-            life: LIFE,
-        }
-    }
-
     /// Gives up a call that may have been granted, though nobody was told.
     fn abandon_call(self: &Arc<Self>, call: &str) {
         let (account, call) = (Arc::clone(self), call.to_owned());
-        self.shared.behind(async move { account.tell_end(&call, Duration::ZERO).await });
+        self.tier.behind(async move { account.tell_end(&call, Duration::ZERO).await });
     }
 
     /// Notes a call that the store has granted.
     pub(super) fn unit(
-        &self,
+        self: &Arc<Self>,
         call: String,
         sent: Moment,
         instant: StoreTime,
@@ -143,14 +110,6 @@ impl SharedAccount {
         self.note_epoch(epoch);
         self.known().own.push_back((call.clone(), sent.monotonic + allowance.span()));
         Unit { call, instant: Some(instant), sent: sent.monotonic }
-    }
-
-    /// Notes the epoch. Where another one has begun, the store has lost something: it is told of our invalidations again.
-    fn note_epoch(&self, epoch: &str) {
-        let before = std::mem::replace(&mut self.known().epoch, epoch.to_owned());
-        if !before.is_empty() && before != epoch {
-            self.shared.mark_again_all(self.balances.iter().map(|balance| balance.key));
-        }
     }
 
     /// Notes how many calls of all replicas count.
@@ -201,7 +160,7 @@ impl SharedAccount {
             return;
         }
         let account = Arc::clone(self);
-        self.shared.behind(async move { account.tell_end(&unit.call, per).await });
+        self.tier.behind(async move { account.tell_end(&unit.call, per).await });
     }
 
     /// Tells the store that a call has ended. What is not told counts as long as the longest attempt.
@@ -209,43 +168,6 @@ impl SharedAccount {
         let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: LIFE });
         let _ = store.run(Action::Ended, &self.keys(), &ask, &mut store.wait()).await;
     }
-
-    /// Tells a store that may have lost them what calls of this replica count, before anything is taken from it.
-    pub(super) async fn catch_up(&self, wait: &mut StoreWait) -> Result<(), Trouble> {
-        let (generation, now) = (self.store().generation(), self.now());
-        let (told, doubted_since);
-        let (calls, left): (Vec<String>, Vec<u64>) = {
-            let mut known = self.known();
-            told = (generation, known.untold);
-            if known.told == told {
-                return Ok(());
-            }
-            doubted_since = known.doubted_since;
-            known.own.retain(|(_, until)| *until > now);
-            let left = |until: &Instant| micros(until.saturating_duration_since(now));
-            known.own.iter().map(|(call, until)| (call.clone(), left(until))).unzip()
-        };
-        let clock = self.clock_ask(doubted_since.unwrap_or_default());
-        let ask = RestoreAsk { clock, calls, left };
-        let answered = self.store().run(Action::Restore, &self.keys(), &ask, wait).await;
-        let answered = self.checked(answered, None)?;
-        self.note_epoch(answered.answer.text(0)?);
-        let mut known = self.known();
-        known.told = told;
-        known.doubted_since.take_if(|since| Some(*since) == doubted_since);
-        Ok(())
-    }
-}
-
-/// What the scripts need to judge the store's clock and to begin an epoch.
-#[derive(Serialize)]
-struct ClockAsk {
-    new_epoch: String,
-    doubted_since: u64,
-    expected_from: u64,
-    expected_to: u64,
-    elapsed: u64,
-    life: u64,
 }
 
 /// What the scripts need to take a call.
@@ -268,14 +190,6 @@ struct EndedAsk<'a> {
     call: &'a str,
     per: u64,
     life: u64,
-}
-
-#[derive(Serialize)]
-struct RestoreAsk {
-    #[serde(flatten)]
-    clock: ClockAsk,
-    calls: Vec<String>,
-    left: Vec<u64>,
 }
 
 /// A call that is asked for just now.

@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::sync::watch;
 
-use super::account::{MOST_TRIES, SharedAccount, random_name};
+use super::account::{MOST_TRIES, SharedAccount};
 use super::calls::{Allowance, TakeAsk};
-use super::lease::{Grant, Lease, LiveLease};
+use super::error::{StoreError, Unavailable};
+use super::failure;
+use super::lease::{Grant, Lease};
+use super::running::Running;
 use super::script::Action;
-use super::store::{Answered, StoreWait, Trouble};
-use super::{Away, LookAsk, Shared, failure};
+use super::store::{Answered, StoreWait};
+use super::tier::random_name;
 use crate::domain::turn::micros;
-use crate::domain::{Failure, MaxAge, Moment, Snapshot, StoreTime, Ticket, Turn};
+use crate::domain::{Failure, MaxAge, Snapshot, StoreTime, Ticket, Turn};
 use crate::metrics::{SharedError, SharedOperation};
 
 /// Nothing is held longer.
 const LONGEST_HOLD: Duration = Duration::from_mins(10);
-/// Where a replica did not watch the store's clock, its own wall clock may differ from that by so much.
-const MOST_DIFFERENCE: Duration = Duration::from_secs(1);
 /// Later than any snapshot: what is stored will not do.
 const NEVER: StoreTime = StoreTime::from_micros(1 << 53);
 
@@ -79,16 +79,6 @@ pub(super) enum Entered {
     Granted(Lease),
 }
 
-/// A read of another replica that runs.
-pub(super) struct Running {
-    /// Its turn.
-    pub(super) turn: Turn,
-    /// Its lease, to take over when it is over.
-    pub(super) token: String,
-    ends: watch::Receiver<u64>,
-    shared: Arc<Shared>,
-}
-
 impl SharedAccount {
     /// Enters a read: finds what another replica brought, joins the one that runs, or begins one. A store that takes
     /// nothing is still looked into.
@@ -96,9 +86,9 @@ impl SharedAccount {
         self: &Arc<Self>,
         entry: &Entry<'_>,
         wait: &mut StoreWait,
-    ) -> Result<Entered, Away> {
+    ) -> Result<Entered, Unavailable> {
         match self.try_enter(entry, wait).await {
-            Err(Trouble(SharedError::Refused)) => {
+            Err(StoreError(SharedError::Refused)) => {
                 Ok(Entered::Found(self.find(entry.balance, entry.ticket, entry.max_age, wait).await?))
             }
             entered => Ok(entered?),
@@ -109,7 +99,7 @@ impl SharedAccount {
         self: &Arc<Self>,
         entry: &Entry<'_>,
         wait: &mut StoreWait,
-    ) -> Result<Entered, Trouble> {
+    ) -> Result<Entered, StoreError> {
         let balance = &self.balances[entry.balance];
         let mut ticket = entry.ticket;
         for _ in 0..MOST_TRIES {
@@ -155,12 +145,9 @@ impl SharedAccount {
                 "running" => {
                     balance.note_number(answer.number(1)?);
                     let instant = StoreTime::from_micros(answer.number(2)?);
-                    return Ok(Entered::Running(Running {
-                        turn: Turn { number: answer.number(1)?, instant },
-                        token: answer.text(3)?.to_owned(),
-                        ends,
-                        shared: Arc::clone(&self.shared),
-                    }));
+                    let turn = Turn { number: answer.number(1)?, instant };
+                    let token = answer.text(3)?.to_owned();
+                    return Ok(Entered::Running(Running::new(turn, token, ends, Arc::clone(&self.tier))));
                 }
                 "closed" => return Ok(Entered::Closed),
                 "spent" => return Ok(Entered::Spent(Duration::from_micros(answer.number(1)?))),
@@ -183,83 +170,17 @@ impl SharedAccount {
                 _ => return Err(self.protocol_error(SharedOperation::Lease)),
             }
         }
-        Err(Trouble(SharedError::Protocol))
+        Err(StoreError(SharedError::Protocol))
     }
 
     /// Gives up what may have been granted, though nobody was told: a store that was slow does it all the same.
     fn abandon(self: &Arc<Self>, balance: usize, token: &str, call: &str) {
-        let lease = LiveLease::untold(Arc::clone(self), balance);
+        let lease = self.live_lease(balance, 0);
         let (account, token, call) = (Arc::clone(self), token.to_owned(), call.to_owned());
-        self.shared.behind(async move {
-            lease.give_up(&token).await;
+        self.tier.behind(async move {
+            lease.give_up(account.store(), &account.tier.channel, &token).await;
             account.tell_end(&call, Duration::ZERO).await;
         });
-    }
-
-    /// The stored snapshot that this ticket accepts, if it may still be served.
-    pub(super) async fn stored(
-        &self,
-        balance: usize,
-        ticket: Ticket,
-        max_age: MaxAge,
-    ) -> Option<Arc<Snapshot>> {
-        self.find(balance, ticket, max_age, &mut self.store().wait()).await.ok()
-    }
-
-    /// The snapshot that another replica brought, if it will do.
-    async fn find(
-        &self,
-        place: usize,
-        ticket: Ticket,
-        max_age: MaxAge,
-        wait: &mut StoreWait,
-    ) -> Result<Arc<Snapshot>, Trouble> {
-        let balance = &self.balances[place];
-        let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let ask = LookAsk { balance: &balance.name, order: self.order(place), wants_snapshot: true };
-        let answered = self.store().run(Action::Look, &keys, &ask, wait).await;
-        let answered = self.checked(answered, Some(place))?;
-        let answer = &answered.answer;
-        let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));
-        let will_do = ticket.accepts(Turn { number, instant })
-            && number > answer.number(1)?
-            && instant <= answer.now
-            && answer.now.since(instant) < max_age.get()
-            && self.is_clock_trusted(max_age);
-        let found = if will_do { self.opened((place, max_age), &answered, 2)? } else { None };
-        found.ok_or(Trouble(SharedError::Refused))
-    }
-
-    /// Whether the ages of stored snapshots can be told by the store's clock.
-    pub(super) fn is_clock_trusted(&self, max_age: MaxAge) -> bool {
-        self.known().clock.is_trusted(self.now(), max_age)
-    }
-
-    /// The snapshot whose number, instant and value stand at this place of an answer, unless a clock of either replica
-    /// puts it over the ceiling. One that cannot be opened is counted and deleted.
-    fn opened(
-        &self,
-        (balance, max_age): (usize, MaxAge),
-        answered: &Answered,
-        place: usize,
-    ) -> Result<Option<Arc<Snapshot>>, Trouble> {
-        let balance = &self.balances[balance];
-        let Some(snapshot) = balance.opened(answered, place)? else {
-            self.store().metrics.failed(SharedOperation::Lookup, SharedError::Invalid);
-            self.shared.forget(vec![balance.snapshot_key.clone()]);
-            return Ok(None);
-        };
-        let now = (self.store().clock)();
-        let is_within = snapshot.age_at(now) < max_age.get();
-        Ok((is_within && self.has_known_age(&snapshot, now)).then(|| Arc::new(snapshot)))
-    }
-
-    /// Whether the store's clock tells the snapshot's age. This replica did not watch that clock before it joined: then
-    /// the wall clocks of both replicas must say the same.
-    fn has_known_age(&self, snapshot: &Snapshot, now: Moment) -> bool {
-        let watched_since = self.known().clock.watched_since();
-        snapshot.turn().is_some_and(|turn| turn.instant >= watched_since)
-            || snapshot.age_difference_at(now) <= MOST_DIFFERENCE
     }
 
     fn enter_ask<'a>(
@@ -290,7 +211,7 @@ impl SharedAccount {
         let kind = match oddity {
             "skew" => SharedError::Skew,
             "old" => {
-                self.shared.forget(vec![self.balances[balance].snapshot_key.clone()]);
+                self.tier.forget(vec![self.balances[balance].snapshot_key.clone()]);
                 SharedError::Invalid
             }
             _ => return,
@@ -299,25 +220,12 @@ impl SharedAccount {
     }
 }
 
-impl Running {
-    /// Waits until the read has ended, for at most `longest`: false when it has not. An error when nobody would tell.
-    pub(super) async fn ended(&mut self, longest: Duration) -> Result<bool, Away> {
-        let number = self.turn.number;
-        tokio::select! {
-            biased;
-            ended = self.ends.wait_for(|ended| *ended >= number) => ended.map(|_| true).map_err(|_| Away),
-            () = self.shared.silence() => Err(Away),
-            () = tokio::time::sleep(longest) => Ok(false),
-        }
-    }
-}
-
 /// A failure as a read ended with it: its number, until when it is held, and what it is.
-fn read_failure(text: &str, now: StoreTime, received: Instant) -> Result<Failure, Trouble> {
+fn read_failure(text: &str, now: StoreTime, received: Instant) -> Result<Failure, StoreError> {
     let mut parts = text.splitn(3, ' ').skip(1);
     let until: Option<u64> = parts.next().and_then(|until| until.parse().ok());
     let error = parts.next().and_then(failure::from_text);
-    let (Some(until), Some(error)) = (until, error) else { return Err(Trouble(SharedError::Protocol)) };
+    let (Some(until), Some(error)) = (until, error) else { return Err(StoreError(SharedError::Protocol)) };
     let held = StoreTime::from_micros(until).since(now).min(LONGEST_HOLD);
     let retry_at = (!held.is_zero()).then(|| received + held);
     Ok(Failure { error, retry_at, is_held: retry_at.is_some(), was_called: true })

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Shared;
 use super::account::SharedAccount;
 use super::calls::Unit;
 use super::failure;
+use super::live_lease::{FailAsk, LiveLease};
 use super::script::Action;
 use crate::domain::turn::micros;
-use crate::domain::{BalanceKey, Failure, MaxAge, Snapshot, Turn};
+use crate::domain::{Failure, MaxAge, Snapshot, Turn};
 
 /// The right to read one balance. Dropped without an end, it is given up.
 pub(super) struct Lease {
@@ -38,22 +38,6 @@ struct PublishAsk<'a> {
     instant: u64,
     epoch: &'a str,
     max_age: u64,
-    channel: &'a str,
-    credential: &'a str,
-}
-
-#[derive(Serialize)]
-struct FailAsk<'a> {
-    balance: &'a str,
-    order: &'a str,
-    waiting: Vec<&'a str>,
-    lease: &'a str,
-    turn: u64,
-    failure: &'a str,
-    scope: &'a str,
-    first: u64,
-    most: u64,
-    doubles: bool,
     channel: &'a str,
     credential: &'a str,
 }
@@ -104,8 +88,8 @@ pub(super) struct Grant {
 impl Lease {
     pub(super) fn new(grant: Grant) -> Self {
         let Grant { account, balance, token, number, epoch, credential, first } = grant;
-        let live = LiveLease { account: Arc::clone(&account), balance, number };
-        account.shared.leases().insert(token.clone(), live);
+        let live = account.live_lease(balance, number);
+        account.tier.leases().insert(token.clone(), live);
         Self { account, balance, token, number, epoch, credential, unit: Some(first), has_ended: false }
     }
 
@@ -135,8 +119,8 @@ impl Lease {
         let (account, token, credential) =
             (Arc::clone(&self.account), self.token.clone(), self.credential.clone());
         let epoch = self.epoch.clone();
-        let shared = Arc::clone(&account.shared);
-        shared.behind(async move {
+        let tier = Arc::clone(&account.tier);
+        tier.behind(async move {
             let balances: Vec<_> = indexes.iter().map(|index| &account.balances[*index]).collect();
             let ask = PublishAsk {
                 balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
@@ -147,7 +131,7 @@ impl Lease {
                 instant: turn.instant.as_micros(),
                 epoch: &epoch,
                 max_age: micros(max_age.get()),
-                channel: &account.shared.channel,
+                channel: &account.tier.channel,
                 credential: &credential,
             };
             let mut keys = account.keys().to_vec();
@@ -161,7 +145,7 @@ impl Lease {
 
     fn end(&mut self) {
         self.has_ended = true;
-        self.account.shared.leases().remove(&self.token);
+        self.account.tier.leases().remove(&self.token);
     }
 
     /// Ends it with a failure: for those who wait, and for those who come while it is held.
@@ -174,8 +158,8 @@ impl Lease {
         let (account, number) = (Arc::clone(&self.account), self.number);
         let (token, credential) = (self.token.clone(), self.credential.clone());
         let (index, failure) = (self.balance, failure.to_owned());
-        let shared = Arc::clone(&account.shared);
-        shared.behind(async move {
+        let tier = Arc::clone(&account.tier);
+        tier.behind(async move {
             let scope = hold.map_or("", |hold| hold.scope.as_str());
             let [first, most] = hold.map_or([0, 0], |hold| [micros(hold.first), micros(hold.most)]);
             let ask = FailAsk {
@@ -189,7 +173,7 @@ impl Lease {
                 first,
                 most,
                 doubles: most > first,
-                channel: &account.shared.channel,
+                channel: &account.tier.channel,
                 credential: &credential,
             };
             let store = account.store();
@@ -199,20 +183,19 @@ impl Lease {
     }
 }
 
-impl Shared {
+impl SharedAccount {
     /// Publishes a snapshot that this replica read while the store was away: other replicas have an older one.
     ///
     /// Its instant is what the store's clock says after the snapshot was read, less its age: never later than the truth.
     /// The instant is its number, too, so that every mark that was made since is above it.
-    pub fn publish_alone(self: &Arc<Self>, key: &BalanceKey, snapshot: Arc<Snapshot>, max_age: MaxAge) {
-        let Some((account, index)) = self.find(key) else { return };
-        let shared = Arc::clone(self);
-        self.behind(async move {
-            let Ok(looked) = shared.look(&account, index).await else { return };
+    pub(super) fn publish_alone(self: &Arc<Self>, index: usize, snapshot: Arc<Snapshot>, max_age: MaxAge) {
+        let account = Arc::clone(self);
+        self.tier.behind(async move {
+            let Ok(looked) = account.look(index).await else { return };
             if !account.is_clock_trusted(max_age) {
                 return;
             }
-            let instant = looked.now.earlier_by(snapshot.age_at((shared.store.clock)()));
+            let instant = looked.now.earlier_by(snapshot.age_at((account.store().clock)()));
             let turn = Turn { number: instant.as_micros(), instant };
             let balance = &account.balances[index];
             let Some(sealed) = balance.seal.close(snapshot.body(), turn) else { return };
@@ -226,51 +209,26 @@ impl Shared {
                 instant: turn.instant.as_micros(),
                 epoch: &epoch,
                 max_age: micros(max_age.get()),
-                channel: &shared.channel,
+                channel: &account.tier.channel,
                 credential: "",
             };
             let keys = [account.state_key.as_str(), &account.calls_key, &balance.snapshot_key];
-            let store = &shared.store;
+            let store = account.store();
             let answered =
                 store.run_with(Action::Publish, &keys, &ask, vec![sealed], &mut store.wait()).await;
             let _ = account.checked(answered, None);
         });
     }
-}
 
-/// A lease that has not ended.
-pub(super) struct LiveLease {
-    account: Arc<SharedAccount>,
-    balance: usize,
-    number: u64,
-}
-
-impl LiveLease {
-    /// One whose number nobody was told.
-    pub(super) fn untold(account: Arc<SharedAccount>, balance: usize) -> Self {
-        Self { account, balance, number: 0 }
-    }
-
-    /// Gives it up.
-    pub(super) async fn give_up(&self, token: &str) {
-        let Self { account, balance, number } = self;
-        let store = account.store();
-        let ask = FailAsk {
-            balance: &account.balances[*balance].name,
-            order: account.order(*balance),
-            waiting: account.woken(*balance),
-            lease: token,
-            turn: *number,
-            failure: "",
-            scope: "",
-            first: 0,
-            most: 0,
-            doubles: false,
-            channel: &account.shared.channel,
-            credential: "",
-        };
-        // Waiters whom no message reaches wait until the lease's deadline.
-        let _ = store.run(Action::Fail, &account.keys(), &ask, &mut store.wait()).await;
+    /// A lease of this account that has not ended.
+    pub(super) fn live_lease(&self, balance: usize, number: u64) -> LiveLease {
+        LiveLease {
+            keys: self.keys().map(str::to_owned),
+            balance: self.balances[balance].name.clone(),
+            order: self.order(balance).to_owned(),
+            waiting: self.woken(balance).into_iter().map(str::to_owned).collect(),
+            number,
+        }
     }
 }
 

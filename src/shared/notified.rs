@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::account::LIFE;
+use super::account::SharedAccount;
+use super::error::StoreError;
 use super::script::Action;
-use super::store::Trouble;
-use super::{Shared, SharedAccount};
-use crate::domain::BalanceKey;
+use super::tier::LIFE;
 use crate::domain::turn::micros;
 
 /// Who acts on a notification of an account.
@@ -32,32 +31,22 @@ struct Ask {
     life: u64,
 }
 
-impl Shared {
-    /// Claims a notification that came `since` ago for the account of a balance. Replicas act once in a `pause`, each
-    /// for itself while the store is of no use.
-    pub async fn claim(&self, key: &BalanceKey, since: Duration, pause: Duration) -> Claim {
-        if !self.is_sharing() {
-            return Claim::Ours;
-        }
-        let Some((account, _)) = self.find(key) else { return Claim::Ours };
-        self.ask_for_claim(&account, since, pause).await.unwrap_or(Claim::Ours)
+impl SharedAccount {
+    /// Claims a notification that came `since` ago.
+    pub(super) async fn claim(&self, since: Duration, pause: Duration) -> Claim {
+        self.ask_for_claim(since, pause).await.unwrap_or(Claim::Ours)
     }
 
-    async fn ask_for_claim(
-        &self,
-        account: &SharedAccount,
-        since: Duration,
-        pause: Duration,
-    ) -> Result<Claim, Trouble> {
-        let keys = [account.state_key.as_str()];
+    async fn ask_for_claim(&self, since: Duration, pause: Duration) -> Result<Claim, StoreError> {
+        let (keys, store) = ([self.state_key.as_str()], self.store());
         let ask = Ask { since: micros(since), pause: micros(pause), life: LIFE };
-        let answered = self.store.run(Action::Notified, &keys, &ask, &mut self.store.wait()).await;
-        let answer = account.checked(answered, None)?.answer;
+        let answered = store.run(Action::Notified, &keys, &ask, &mut store.wait()).await;
+        let answer = self.checked(answered, None)?.answer;
         match answer.kind() {
             "ours" => Ok(Claim::Ours),
             "done" => Ok(Claim::Done),
             "wait" => Ok(Claim::After(Duration::from_micros(answer.number(0)?).min(pause))),
-            _ => Err(account.protocol_error(Action::Notified.operation())),
+            _ => Err(self.protocol_error(Action::Notified.operation())),
         }
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use redis::{Cmd, RedisError, RedisResult, Script, cmd};
 use tokio::time::timeout;
 
-use super::account::random_name;
 use super::connection::{self, CONNECT_TIMEOUT, Connected};
 use super::settings::SharedSettings;
+use super::tier::random_name;
 
 /// What the scripts and the link do, each tried on keys and a channel of ours. What is left behind is gone in a second.
 const TRIALS: [&str; 16] = [

@@ -52,7 +52,7 @@ pub struct Outcome {
 
 /// What is read, for whom.
 #[derive(Clone, Copy, Debug)]
-pub struct Errand {
+pub struct ReadTask {
     /// Which balance of the account.
     pub balance: usize,
     /// On whose behalf.
@@ -67,8 +67,8 @@ pub struct Errand {
 
 impl SharedAccount {
     /// One read: what another replica brought, or is bringing, or the reader's own; alone when the store is of no use.
-    pub async fn read(self: &Arc<Self>, errand: Errand, reader: &impl Reader) -> Answer {
-        let Errand { balance, priority, ticket, max_age, deadline } = errand;
+    pub async fn read(self: &Arc<Self>, task: ReadTask, reader: &impl Reader) -> Answer {
+        let ReadTask { balance, priority, ticket, max_age, deadline } = task;
         let (mut joined, mut expired): (Option<Turn>, Option<String>) = (None, None);
         let mut wait = self.store().wait();
         for _ in 0..MOST_ROUNDS {

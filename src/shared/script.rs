@@ -3,7 +3,7 @@
 
 use redis::{Script, Value};
 
-use super::store::Trouble;
+use super::error::StoreError;
 use crate::domain::StoreTime;
 use crate::metrics::{SharedError, SharedOperation};
 
@@ -123,20 +123,20 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads an answer; whatever is none of ours is a `protocol` error.
-    pub(super) fn read(value: Value) -> Result<Self, Trouble> {
-        let Value::Array(items) = value else { return Err(Trouble(SharedError::Protocol)) };
+    pub(super) fn read(value: Value) -> Result<Self, StoreError> {
+        let Value::Array(items) = value else { return Err(StoreError(SharedError::Protocol)) };
         let mut items = items.into_iter().map(|item| match item {
             Value::BulkString(bytes) => Some(bytes),
             Value::SimpleString(text) => Some(text.into_bytes()),
             _ => None,
         });
-        let mut next = || items.next().flatten().ok_or(Trouble(SharedError::Protocol));
+        let mut next = || items.next().flatten().ok_or(StoreError(SharedError::Protocol));
         if next()? != FORMAT {
-            return Err(Trouble(SharedError::Protocol));
+            return Err(StoreError(SharedError::Protocol));
         }
         let now = StoreTime::from_micros(number(&next()?)?);
-        let kind = String::from_utf8(next()?).map_err(|_| Trouble(SharedError::Protocol))?;
-        let fields = items.collect::<Option<_>>().ok_or(Trouble(SharedError::Protocol))?;
+        let kind = String::from_utf8(next()?).map_err(|_| StoreError(SharedError::Protocol))?;
+        let fields = items.collect::<Option<_>>().ok_or(StoreError(SharedError::Protocol))?;
         Ok(Self { now, kind, fields })
     }
 
@@ -146,24 +146,24 @@ impl Answer {
     }
 
     /// A field as bytes.
-    pub(super) fn bytes(&self, place: usize) -> Result<&[u8], Trouble> {
-        self.fields.get(place).map(Vec::as_slice).ok_or(Trouble(SharedError::Protocol))
+    pub(super) fn bytes(&self, place: usize) -> Result<&[u8], StoreError> {
+        self.fields.get(place).map(Vec::as_slice).ok_or(StoreError(SharedError::Protocol))
     }
 
     /// A field as text.
-    pub(super) fn text(&self, place: usize) -> Result<&str, Trouble> {
-        std::str::from_utf8(self.bytes(place)?).map_err(|_| Trouble(SharedError::Protocol))
+    pub(super) fn text(&self, place: usize) -> Result<&str, StoreError> {
+        std::str::from_utf8(self.bytes(place)?).map_err(|_| StoreError(SharedError::Protocol))
     }
 
     /// A field as a number.
-    pub(super) fn number(&self, place: usize) -> Result<u64, Trouble> {
+    pub(super) fn number(&self, place: usize) -> Result<u64, StoreError> {
         number(self.bytes(place)?)
     }
 }
 
-fn number(bytes: &[u8]) -> Result<u64, Trouble> {
+fn number(bytes: &[u8]) -> Result<u64, StoreError> {
     let text = std::str::from_utf8(bytes).ok();
-    text.and_then(|text| text.parse().ok()).ok_or(Trouble(SharedError::Protocol))
+    text.and_then(|text| text.parse().ok()).ok_or(StoreError(SharedError::Protocol))
 }
 
 #[cfg(test)]
@@ -181,8 +181,8 @@ mod tests {
 
         assert_eq!(answer.now, StoreTime::from_micros(1_700_000_000_000_001));
         assert_eq!((answer.kind(), answer.number(1), answer.text(2)), ("running", Ok(7), Ok("ab")));
-        assert_eq!(answer.bytes(3).unwrap_err(), Trouble(SharedError::Protocol));
-        assert_eq!(answer.number(2).unwrap_err(), Trouble(SharedError::Protocol));
+        assert_eq!(answer.bytes(3).unwrap_err(), StoreError(SharedError::Protocol));
+        assert_eq!(answer.number(2).unwrap_err(), StoreError(SharedError::Protocol));
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
             bulk(&["balance-gateway/1", "1"]),
             Value::Array(vec![Value::Int(1), Value::Int(2), Value::Int(3)]),
         ] {
-            assert_eq!(Answer::read(value).unwrap_err(), Trouble(SharedError::Protocol));
+            assert_eq!(Answer::read(value).unwrap_err(), StoreError(SharedError::Protocol));
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::{Notify, Semaphore};
 
 use super::connection::Commands;
+use super::error::StoreError;
 use super::script::{Action, Answer, Scripts};
 use crate::domain::turn::micros;
 use crate::domain::{Clock, Moment, StoreTime};
@@ -20,10 +21,6 @@ use crate::metrics::{SharedError, SharedMetrics};
 const MOST_AT_ONCE: usize = 1024;
 /// So many time-outs or broken connections in a row, and nobody asks until the store has shown that it is there.
 const MOST_FAILURES: u32 = 3;
-
-/// Why the store was of no use. Each error is a miss, never a failed request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trouble(pub(super) SharedError);
 
 /// How long one request may still wait for the store.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +48,7 @@ pub(super) struct Store {
     /// What its clock said last, and when by ours.
     said: Mutex<Option<(StoreTime, Instant)>>,
     /// Told when the connection is of no use any more.
-    pub(super) trouble: Notify,
+    pub(super) failed: Notify,
     pub(super) metrics: Arc<SharedMetrics>,
 }
 
@@ -67,7 +64,7 @@ impl Store {
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             said: Mutex::default(),
-            trouble: Notify::new(),
+            failed: Notify::new(),
             metrics,
         }
     }
@@ -100,7 +97,7 @@ impl Store {
     /// Takes a new connection into use; sharing begins when it has been caught up with.
     pub(super) fn connected(&self, commands: Commands) {
         // What was told of the connection before says nothing of this one.
-        let _ = self.trouble.notified().now_or_never();
+        let _ = self.failed.notified().now_or_never();
         self.commands.store(Some(Arc::new(commands)));
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.failures_in_a_row.store(0, Ordering::Relaxed);
@@ -125,7 +122,7 @@ impl Store {
         keys: &[&str],
         ask: &impl Serialize,
         wait: &mut StoreWait,
-    ) -> Result<Answered, Trouble> {
+    ) -> Result<Answered, StoreError> {
         self.run_with(action, keys, ask, Vec::new(), wait).await
     }
 
@@ -137,18 +134,18 @@ impl Store {
         ask: &impl Serialize,
         bytes: Vec<Vec<u8>>,
         wait: &mut StoreWait,
-    ) -> Result<Answered, Trouble> {
+    ) -> Result<Answered, StoreError> {
         let generation = self.generation();
-        let commands = self.commands.load_full().ok_or(Trouble(SharedError::Connect))?;
+        let commands = self.commands.load_full().ok_or(StoreError(SharedError::Connect))?;
         let longest = wait.0.min(self.timeout);
         if longest.is_zero() {
             // The request has waited long enough; that says nothing of the store.
-            return Err(Trouble(SharedError::Timeout));
+            return Err(StoreError(SharedError::Timeout));
         }
         // That too many ask at once says nothing of the store.
         let _slot = self.slots.try_acquire().map_err(|_| {
             self.metrics.failed(action.operation(), SharedError::Timeout);
-            Trouble(SharedError::Timeout)
+            StoreError(SharedError::Timeout)
         })?;
         // Texts and numbers serialise without failing.
         let mut arguments = vec![serde_json::to_vec(ask).unwrap_or_default()];
@@ -157,8 +154,8 @@ impl Store {
         let sent = (self.clock)();
         let (result, is_away) = match tokio::time::timeout(longest, running).await {
             Ok(Ok(value)) => (Answer::read(value), false),
-            Ok(Err(error)) => (Err(trouble_of(&error)), is_away(&error)),
-            Err(_) => (Err(Trouble(SharedError::Timeout)), longest == self.timeout),
+            Ok(Err(error)) => (Err(store_error(&error)), is_away(&error)),
+            Err(_) => (Err(StoreError(SharedError::Timeout)), longest == self.timeout),
         };
         let received = (self.clock)().monotonic;
         let took = received.saturating_duration_since(sent.monotonic);
@@ -170,13 +167,13 @@ impl Store {
                 self.failures_in_a_row.store(0, Ordering::Relaxed);
                 Ok(Answered { answer, sent, received })
             }
-            Err(trouble) => {
-                self.metrics.failed(action.operation(), trouble.0);
+            Err(error) => {
+                self.metrics.failed(action.operation(), error.0);
                 // While this replica catches up, it asks again by itself.
                 if is_away && self.is_sharing() {
                     self.note_failure(generation);
                 }
-                Err(trouble)
+                Err(error)
             }
         }
     }
@@ -188,14 +185,14 @@ impl Store {
         }
         if self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILURES {
             self.end_sharing();
-            self.trouble.notify_one();
+            self.failed.notify_one();
         }
     }
 }
 
 /// The kind of an error, for the metrics.
-pub(super) fn trouble_of(error: &RedisError) -> Trouble {
-    Trouble(match error.kind() {
+pub(super) fn store_error(error: &RedisError) -> StoreError {
+    StoreError(match error.kind() {
         _ if error.is_timeout() => SharedError::Timeout,
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => SharedError::Connect,
         _ if is_wrong_type(error) => SharedError::Invalid,
@@ -215,7 +212,7 @@ fn is_away(error: &RedisError) -> bool {
                 | ServerErrorKind::ClusterDown
         )
     );
-    is_another || matches!(trouble_of(error).0, SharedError::Timeout | SharedError::Connect)
+    is_another || matches!(store_error(error).0, SharedError::Timeout | SharedError::Connect)
 }
 
 /// Somebody put another type of value where ours is.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::Shared;
+use super::tier::Tier;
 use crate::domain::{CallerName, LimitSettings};
 use crate::metrics::{Label, LimitPolicy};
 
@@ -33,7 +33,7 @@ pub enum Taken {
 
 /// One limit of one caller, as this replica holds it. Moments are in microseconds since `start`.
 pub struct Units {
-    shared: Arc<Shared>,
+    tier: Arc<Tier>,
     key: String,
     settings: LimitSettings,
     start: Instant,
@@ -55,6 +55,8 @@ pub struct Units {
     /// Whether somebody keeps it: one of the constants below.
     keeper: AtomicU8,
     is_low: Notify,
+    /// Notified when units without a keeper are used.
+    woken: Arc<Notify>,
 }
 
 const ASLEEP: u8 = 0;
@@ -63,21 +65,22 @@ const KEPT: u8 = 2;
 
 impl Units {
     pub(super) fn new(
-        shared: &Arc<Shared>,
-        caller: &CallerName,
-        policy: LimitPolicy,
+        tier: &Arc<Tier>,
+        woken: Arc<Notify>,
+        (caller, policy): (&CallerName, LimitPolicy),
         settings: LimitSettings,
     ) -> Self {
         let LimitSettings { requests, per, burst } = settings;
         let (requests, per, burst) =
             (requests.to_be_bytes(), per.as_nanos().to_be_bytes(), burst.to_be_bytes());
         let parts = [caller.as_str().as_bytes(), policy.as_str().as_bytes(), &requests, &per, &burst];
-        let tag = shared.keyring.name("units", &parts);
+        let tag = tier.keyring.name("units", &parts);
         Self {
-            shared: Arc::clone(shared),
-            key: shared.key(&tag, "units"),
+            tier: Arc::clone(tier),
+            woken,
+            key: tier.key(&tag, "units"),
             settings,
-            start: (shared.store.clock)().monotonic,
+            start: (tier.store.clock)().monotonic,
             held: AtomicU64::new(0),
             credit: AtomicU64::new(0),
             owed: AtomicU64::new(0),
@@ -91,10 +94,15 @@ impl Units {
         }
     }
 
-    /// The tier that they are of.
+    /// Whether they belong to this tier.
+    pub(super) fn are_of(&self, tier: &Arc<Tier>) -> bool {
+        Arc::ptr_eq(&self.tier, tier)
+    }
+
+    /// Whether this replica uses the store now.
     #[must_use]
-    pub fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub fn is_sharing(&self) -> bool {
+        self.tier.is_sharing()
     }
 
     /// Takes units, of those held or on credit.
@@ -156,12 +164,12 @@ impl Units {
         self.answered_at.store(self.micros_at(received), SeqCst);
         self.full_at.store(self.micros_at(received + full_in), SeqCst);
         self.known_until.store(self.micros_at(sent + KNOWN_FOR), SeqCst);
-        self.credit.store(self.in_store(received) / u64::from(self.shared.replicas()), SeqCst);
+        self.credit.store(self.in_store(received) / u64::from(self.tier.replicas()), SeqCst);
         self.held.fetch_add(given, SeqCst);
     }
 
     fn is_known(&self, now: Instant) -> bool {
-        self.shared.is_sharing() && self.micros_at(now) < self.known_until.load(SeqCst)
+        self.tier.is_sharing() && self.micros_at(now) < self.known_until.load(SeqCst)
     }
 
     /// No more than this replica's part of a burst is ever owed: what was let through long ago counts no more.
@@ -174,7 +182,7 @@ impl Units {
 
     /// This replica's part of a burst.
     fn part(&self) -> u64 {
-        u64::from((self.settings.burst / self.shared.replicas()).max(1))
+        u64::from((self.settings.burst / self.tier.replicas()).max(1))
     }
 
     /// What is left in the store's bucket, had nobody used anything since it was asked.
@@ -203,7 +211,7 @@ impl Units {
         if self.keeper.load(SeqCst) == ASLEEP
             && self.keeper.compare_exchange(ASLEEP, WOKEN, SeqCst, SeqCst).is_ok()
         {
-            self.shared.units_woken.notify_one();
+            self.woken.notify_one();
         }
         self.is_low.notify_one();
     }

@@ -28,11 +28,11 @@ struct SharedBudget {
 #[derive(Debug)]
 pub(super) struct Permit {
     _grant: Grant,
-    shared: Option<Shared>,
+    shared: Option<SharedUnit>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedUnit {
     account: Arc<SharedAccount>,
     /// Until it is dropped.
     unit: Option<Unit>,
@@ -120,7 +120,7 @@ impl Gate {
             let grant = part.grant(context.priority, now)?;
             (grant, account.alone(self.allowance(context.priority, attempt)))
         };
-        let shared = Shared { account: Arc::clone(account), unit: Some(unit), per };
+        let shared = SharedUnit { account: Arc::clone(account), unit: Some(unit), per };
         Ok(Permit { _grant: grant, shared: Some(shared) })
     }
 }
@@ -132,7 +132,7 @@ impl Permit {
     }
 }
 
-impl Drop for Shared {
+impl Drop for SharedUnit {
     fn drop(&mut self) {
         if let Some(unit) = self.unit.take() {
             self.account.ended(unit, self.per);

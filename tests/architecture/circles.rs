@@ -11,7 +11,7 @@ use crate::source::Source;
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 /// Rooms whose circles are being cut at this moment.
-const BEING_CUT: [&str; 3] = ["shared", "gateway/events", "http/api/events"];
+const BEING_CUT: [&str; 2] = ["gateway/events", "http/api/events"];
 
 /// The circles, each as its files in order.
 pub(crate) fn find(sources: &[Source]) -> Vec<String> {

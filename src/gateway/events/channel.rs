@@ -19,7 +19,7 @@ use crate::gateway::account::{BalanceSlot, UpstreamBalance};
 use crate::gateway::lookup::BalanceSource;
 use crate::gateway::refusal::Refusal;
 
-/// After a failed read, and before the first one.
+/// Between two reads, and before the first one.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// One followed balance.
@@ -148,11 +148,9 @@ async fn keep_young(channel: Weak<Channel>, cache: BalanceCache, source: Upstrea
                 let demand = Demand::refresh(now, Limits { fresh_for: refresh, ..limits });
                 let (question, source) = (Question { key: channel.key, demand, limits }, source.clone());
                 // What it brings is stored, and so heard by the channel itself.
-                let read =
-                    cache.read(&question, Priority::Background, move |request| source.read(request)).await;
-                if read.result.is_err() {
-                    not_before = (channel.clock)().monotonic + PAUSE;
-                }
+                cache.read(&question, Priority::Background, move |request| source.read(request)).await;
+                // A snapshot of another replica may be fresh by the store's clock and old by ours.
+                not_before = (channel.clock)().monotonic + PAUSE;
             }
             Some((due, _)) => {
                 drop(channel);

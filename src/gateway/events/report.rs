@@ -1,10 +1,11 @@
 //! A snapshot with its alert levels, and the text that is made of them once for all subscriptions.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::domain::{AlertLevels, Snapshot};
+use crate::domain::{AlertLevels, Limits, Moment, Snapshot};
 use crate::gateway::reconciliation::Finding;
 
 /// A snapshot with its alert levels, and the text that is made of them once for all subscriptions.
@@ -28,6 +29,13 @@ impl Report {
             write(&self.snapshot.body_with(&finding))
         };
         self.text.get_or_init(made).clone()
+    }
+
+    /// How long an event of it may still be written; `None` when its snapshot has reached the ceiling.
+    #[must_use]
+    pub fn left(&self, limits: Limits, now: Moment) -> Option<Duration> {
+        let left = limits.max_age.get().checked_sub(self.snapshot.age_at(now))?;
+        (!left.is_zero()).then_some(left)
     }
 
     /// Whether another report is of the same snapshot.

@@ -112,10 +112,7 @@ impl Item<'_> {
 
     /// When the answer reaches the ceiling: by then the caller must have taken it.
     pub(crate) fn taken_by(&self, found: &Found, age: Duration) -> Instant {
-        let max_age = self.open.account.limits().max_age.get();
-        let by_monotonic = found.snapshot.requested_at().monotonic + max_age;
-        // A wall clock that stepped ahead makes a balance older.
-        by_monotonic.min(clock::monotonic() + max_age.saturating_sub(age))
+        found.taken_by(self.open.account.limits(), age, clock::monotonic())
     }
 
     /// Counts what the caller gets.

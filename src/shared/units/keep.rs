@@ -1,19 +1,18 @@
 //! Keeps the units of callers that ask: a task for each, from its first request until nobody asks any more.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::demand::{Demand, SPAN};
 use super::{ASLEEP, KEPT, Units, WOKEN};
 use crate::metrics::{SharedError, SharedOperation};
+use crate::shared::error::{StoreError, Unavailable};
 use crate::shared::script::Action;
-use crate::shared::store::{Answered, Trouble};
-use crate::shared::{Away, Shared};
+use crate::shared::store::Answered;
 
 /// A store that had too little is asked again after this time at most, or at least, however small the burst is.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -29,31 +28,12 @@ struct UnitsAsk {
     missing: u64,
 }
 
-impl Shared {
-    /// Keeps the units of whoever asks, until it is dropped.
-    pub(in crate::shared) async fn keep_units(&self) {
-        let mut keepers = JoinSet::new();
-        loop {
-            self.units_woken.notified().await;
-            while keepers.try_join_next().is_some() {}
-            for units in self.all_units() {
-                if units.keeper.compare_exchange(WOKEN, KEPT, SeqCst, SeqCst).is_ok() {
-                    keepers.spawn(units.keep());
-                }
-            }
-        }
-    }
-}
-
-impl Shared {
-    /// The units of every caller.
-    pub(in crate::shared) fn all_units(&self) -> Vec<Arc<Units>> {
-        let all = self.units.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter_map(std::sync::Weak::upgrade).collect()
-    }
-}
-
 impl Units {
+    /// Whether they are used and have no keeper; the caller becomes it.
+    pub(in crate::shared) fn wants_keeper(&self) -> bool {
+        self.keeper.compare_exchange(WOKEN, KEPT, SeqCst, SeqCst).is_ok()
+    }
+
     /// Gives all units back that this replica holds.
     pub(in crate::shared) async fn give_back(&self) {
         // Units that cannot be given back come back by themselves.
@@ -61,7 +41,7 @@ impl Units {
     }
 
     /// Holds as many units as will be needed soon, and gives all back when nobody asks any more.
-    async fn keep(self: Arc<Self>) {
+    pub(in crate::shared) async fn keep(self: Arc<Self>) {
         let mut demand = Demand::new(self.now());
         loop {
             let now = self.now();
@@ -107,9 +87,9 @@ impl Units {
 
     /// Gives back what is held beyond `wanted`, or takes what is missing, and tells what is owed. Says after what time
     /// it is worth asking again.
-    async fn exchange(&self, wanted: u64) -> Result<Duration, Away> {
-        if !self.shared.is_sharing() {
-            return Err(Away);
+    async fn exchange(&self, wanted: u64) -> Result<Duration, Unavailable> {
+        if !self.tier.is_sharing() {
+            return Err(Unavailable);
         }
         let wanted = wanted.min(self.settings.burst.into());
         self.low.store((wanted / 2).max(1), SeqCst);
@@ -119,26 +99,26 @@ impl Units {
         let (missing, owed) = (wanted.saturating_sub(held), self.owed.swap(0, SeqCst));
         match self.ask(back, owed, missing).await {
             Ok(taken) => Ok(if taken < missing { self.pause() } else { Duration::ZERO }),
-            Err(away) => {
+            Err(unavailable) => {
                 self.add_owed(owed);
-                Err(away)
+                Err(unavailable)
             }
         }
     }
 
-    async fn ask(&self, back: u64, owed: u64, missing: u64) -> Result<u64, Away> {
-        let store = &self.shared.store;
+    async fn ask(&self, back: u64, owed: u64, missing: u64) -> Result<u64, Unavailable> {
+        let store = &self.tier.store;
         let settings = &self.settings;
         let per = u64::try_from(settings.per.as_nanos()).unwrap_or(u64::MAX);
         let ask = UnitsAsk { requests: settings.requests, per, burst: settings.burst, back, owed, missing };
         let answered = store.run(Action::Units, &[&self.key], &ask, &mut store.wait()).await;
-        if answered.as_ref().is_err_and(|error| *error == Trouble(SharedError::Invalid)) {
-            self.shared.forget(vec![self.key.clone()]);
+        if answered.as_ref().is_err_and(|error| *error == StoreError(SharedError::Invalid)) {
+            self.tier.forget(vec![self.key.clone()]);
         }
         let Answered { answer, sent, received } = answered?;
         if answer.kind() != "units" {
             store.metrics.failed(SharedOperation::Limit, SharedError::Protocol);
-            return Err(Away);
+            return Err(Unavailable);
         }
         if answer.text(0)? == "invalid" {
             store.metrics.failed(SharedOperation::Limit, SharedError::Invalid);
@@ -160,6 +140,6 @@ impl Units {
     }
 
     fn now(&self) -> std::time::Instant {
-        (self.shared.store.clock)().monotonic
+        (self.tier.store.clock)().monotonic
     }
 }

@@ -26,21 +26,23 @@ fn units() -> (Arc<Units>, Instant) {
         timeout: Duration::from_millis(30),
         replicas: 5.try_into().unwrap(),
     };
-    let shared = Shared::new(settings, now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
-    let units = of(&shared, "checkout", LimitPolicy::Caller, SETTINGS);
-    shared.store.begin_sharing();
+    let tier = Tier::new(settings, now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
+    let tier = Arc::new(tier);
+    let units = of(&tier, "checkout", LimitPolicy::Caller, SETTINGS);
+    tier.store.begin_sharing();
     let start = units.start;
     (units, start)
 }
 
-fn of(shared: &Arc<Shared>, caller: &str, policy: LimitPolicy, settings: LimitSettings) -> Arc<Units> {
-    shared.units(&CallerName::parse(caller).unwrap(), policy, settings)
+fn of(tier: &Arc<Tier>, caller: &str, policy: LimitPolicy, settings: LimitSettings) -> Arc<Units> {
+    let caller = CallerName::parse(caller).unwrap();
+    Arc::new(Units::new(tier, Arc::default(), (&caller, policy), settings))
 }
 
 impl Units {
     /// As if the store had given them just now, and had nothing more for so long.
     pub(crate) fn give(&self, given: u64, empty_for: Duration, now: Instant) {
-        self.shared.store.begin_sharing();
+        self.tier.store.begin_sharing();
         let full_in = self.interval() * (self.settings.burst - 1) + empty_for;
         self.note_answer(given, full_in, now, now);
     }
@@ -94,7 +96,7 @@ fn nothing_that_the_store_says_binds_for_long_or_while_it_is_away() {
 
     assert_eq!(units.take(1, last), Taken::Refused);
     assert_eq!(units.take(1, start + KNOWN_FOR), Taken::Unknown);
-    units.shared.store.end_sharing();
+    units.tier.store.end_sharing();
     assert_eq!((units.take(1, last), units.remaining(last)), (Taken::Unknown, None));
     units.put_back(1);
     assert_eq!(units.take(1, last), Taken::Paid, "what is paid for stays");
@@ -113,7 +115,7 @@ fn no_more_than_a_part_of_the_burst_is_owed() {
 #[test]
 fn each_limit_has_a_name_of_its_own_that_tells_nothing() {
     let (units, _) = units();
-    let key = |caller, policy, settings| of(&units.shared, caller, policy, settings).key.clone();
+    let key = |caller, policy, settings| of(&units.tier, caller, policy, settings).key.clone();
     let (caller, forced) = (LimitPolicy::Caller, LimitPolicy::Forced);
     let keys = [
         units.key.clone(),

@@ -18,7 +18,7 @@ const PATH: &str = "/v1/accounts/treasury/balance";
 /// A provider, a store, and the configuration of replicas that share it.
 pub(super) struct Ground {
     pub(super) site: Site,
-    _store: RedisServer,
+    pub(super) store: RedisServer,
 }
 
 impl Ground {
@@ -32,7 +32,7 @@ impl Ground {
             store.url()
         );
         site.folder.write("gateway.toml", &format!("{config}{section}"));
-        Self { site, _store: store }
+        Self { site, store }
     }
 
     /// A replica whose wall clock is off by so many seconds, once it shares.
@@ -60,7 +60,7 @@ impl Ground {
         self.site.folder.write("gateway.toml", &config);
     }
 
-    fn reads(&self) -> Vec<Call> {
+    pub(super) fn reads(&self) -> Vec<Call> {
         let mut calls = self.site.provider.calls();
         calls.retain(|call| call.operation == Operation::Balance);
         calls
@@ -68,13 +68,13 @@ impl Ground {
 }
 
 /// One answer, and when it had been read.
-struct Seen {
-    reply: Reply,
-    read: Instant,
+pub(super) struct Seen {
+    pub(super) reply: Reply,
+    pub(super) read: Instant,
 }
 
 /// Plain callers at these replicas in turn, so many a second together, for so long.
-async fn load(replicas: &[Arc<Gateway>], per_second: u32, length: Duration) -> Vec<Seen> {
+pub(super) async fn load(replicas: &[Arc<Gateway>], per_second: u32, length: Duration) -> Vec<Seen> {
     const CALLERS: u32 = 20;
     let end = Instant::now() + length;
     let mut callers = JoinSet::new();
@@ -147,7 +147,7 @@ async fn replicas_whose_clocks_differ_serve_nothing_over_the_ceiling() {
 }
 
 /// How old an answer was when it had been read, by the log of the provider that answered each call with other figures.
-fn age(seen: &Seen, calls: &[Call]) -> Duration {
+pub(super) fn age(seen: &Seen, calls: &[Call]) -> Duration {
     let body = seen.reply.json();
     let figures: Vec<String> = body["reported"]
         .as_object()

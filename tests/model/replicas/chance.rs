@@ -1,9 +1,11 @@
-//! Draws schedules. One in four is calm, so that what the replicas owe each other when nothing is lost is judged, too.
+//! Draws schedules. One in four is calm, to judge the rules that hold while no message is lost.
+
+use std::time::Duration;
 
 use fastrand::Rng;
 
 use super::clock::{REPLICAS, STORE};
-use super::schedule::{Action, BALANCES, Call, Ending, Reply, Schedule, Step, Terms};
+use super::schedule::{Action, BALANCES, Call, Ending, Limit, Mood, Reply, Schedule, Step, Stream, Terms};
 use crate::alone::clock::{Ms, SECOND};
 use crate::alone::log::Ages;
 use crate::alone::schedule::{Asks, NotBefore};
@@ -18,35 +20,58 @@ pub(crate) const CALM_DELAY: u64 = 2;
 /// The source of all that is random in a schedule.
 pub(crate) struct Chance {
     rng: Rng,
-    is_calm: bool,
-    /// Whether the network is calm, every read succeeds and the budget is ample; wall clocks may step.
-    is_well: bool,
-    /// Whether every read succeeds.
-    is_kind: bool,
+    mood: Mood,
+    provider: Provider,
+}
+
+/// How the provider answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Provider {
+    /// Every read succeeds.
+    Kind,
+    /// Some reads fail.
+    Mixed,
+    /// Most reads fail with 500.
+    Failing,
 }
 
 impl Chance {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let is_calm = rng.u32(0..4) == 0;
-        let is_kind = rng.u32(0..3) == 0;
-        let is_well = !is_calm && rng.u32(0..4) == 0;
-        Self { rng, is_calm, is_well, is_kind: is_kind || is_well }
+        let mood = match rng.u32(0..100) {
+            0..=24 => Mood::Calm,
+            25..=42 => Mood::Well,
+            43..=57 => Mood::Spending,
+            _ => Mood::Wild,
+        };
+        let provider = match rng.u32(0..100) {
+            _ if matches!(mood, Mood::Well | Mood::Spending) => Provider::Kind,
+            0..=32 => Provider::Kind,
+            33..=87 => Provider::Mixed,
+            _ => Provider::Failing,
+        };
+        Self { rng, mood, provider }
+    }
+
+    /// Whether every message arrives soon.
+    fn is_network_calm(&self) -> bool {
+        self.mood != Mood::Wild
     }
 
     pub(crate) fn schedule(mut self, seed: u64) -> Schedule {
-        let steps = self.rng.usize(10..30);
+        let steps = if self.mood == Mood::Spending { self.rng.usize(30..90) } else { self.rng.usize(10..30) };
         let replies = self.rng.usize(3..16);
         Schedule {
             seed,
-            is_calm: self.is_calm,
-            is_well: self.is_well,
+            mood: self.mood,
             skews: [0; REPLICAS + 1].map(|_| self.skew()),
             links: [0; REPLICAS]
-                .map(|_| if self.is_calm || self.is_well || self.happens(80) { 0 } else { self.time(60) }),
+                .map(|_| if self.is_network_calm() || self.happens(80) { 0 } else { self.time(60) }),
             weathers: [(); REPLICAS].map(|()| self.weather()),
             ages: self.ages(),
             budget: self.budget(),
+            limit: self.limit(),
+            settle: [0, 500, 2000][self.rng.usize(0..3)],
             steps: (0..steps).map(|_| self.step()).collect(),
             replies: (0..replies).map(|_| self.reply()).collect(),
         }
@@ -68,12 +93,23 @@ impl Chance {
     }
 
     fn budget(&mut self) -> Terms {
-        let requests = if !self.is_well && self.happens(25) { self.rng.u32(3..8) } else { 1000 };
+        let small = match self.mood {
+            Mood::Well => 0,
+            Mood::Spending => 100,
+            Mood::Calm => 50,
+            Mood::Wild => 25,
+        };
+        let requests = if self.happens(small) { self.rng.u32(3..10) } else { 1000 };
         Terms { requests, per: [5, 20][self.rng.usize(0..2)] * SECOND }
     }
 
+    fn limit(&mut self) -> Limit {
+        let burst = self.rng.u32(3..20);
+        Limit { requests: self.rng.u32(5..60), per: 10 * SECOND, burst }
+    }
+
     fn weather(&mut self) -> Weather {
-        if self.is_calm || self.is_well {
+        if self.is_network_calm() {
             return Weather { delay: CALM_DELAY, loss: 0 };
         }
         match self.rng.u32(0..100) {
@@ -104,6 +140,7 @@ impl Chance {
 
     fn pause(&mut self) -> Ms {
         match self.rng.u32(0..100) {
+            _ if self.mood == Mood::Spending => self.short_pause(),
             0..=29 => self.rng.i64(0..12),
             30..=69 => self.time(3),
             70..=94 => self.time(15),
@@ -111,15 +148,28 @@ impl Chance {
         }
     }
 
+    fn short_pause(&mut self) -> Ms {
+        if self.happens(50) { self.rng.i64(0..12) } else { self.rng.i64(50..800) }
+    }
+
     fn step(&mut self) -> Step {
-        let after = self.pause();
-        if self.is_well {
-            return Step { after, action: self.step_when_well() };
+        let (after, action) = (self.pause(), self.action());
+        Step { after, action }
+    }
+
+    fn action(&mut self) -> Action {
+        match self.mood {
+            Mood::Well => return self.action_when_well(),
+            Mood::Spending => return self.action_when_spending(),
+            Mood::Calm | Mood::Wild => {}
         }
-        let action = match self.rng.u32(0..100) {
-            0..=67 => Action::Call(self.call()),
+        match self.rng.u32(0..100) {
+            0..=58 => Action::Call(self.call()),
+            59..=61 => Action::Stream(self.stream()),
+            62..=64 => Action::Notify { replica: self.replica() },
+            65..=67 => self.spend(),
             68..=79 => Action::Invalidate { replica: self.replica(), balance: self.balance() },
-            _ if self.is_calm => Action::Call(self.call()),
+            _ if self.mood == Mood::Calm => Action::Call(self.call()),
             80..=81 => Action::StepClock { whose: self.replica(), by: self.clock_step(15) },
             82..=84 => Action::StepClock { whose: STORE, by: self.clock_step(50) },
             85 => Action::Freeze(self.time(70)),
@@ -131,11 +181,28 @@ impl Chance {
             96..=97 => Action::FailOver(if self.happens(50) { 0 } else { self.clock_step(40) }),
             98 => Action::Fill(self.happens(50)),
             _ => Action::WriteProtect(self.happens(50)),
-        };
-        Step { after, action }
+        }
     }
 
-    fn step_when_well(&mut self) -> Action {
+    /// One replica makes most of the calls, so that what the store forgets of them shows.
+    fn action_when_spending(&mut self) -> Action {
+        match self.rng.u32(0..100) {
+            0..=81 => {
+                let replica = if self.happens(75) { 0 } else { self.replica() };
+                let asks = Asks { max_age: Some(0), not_before: Some(NotBefore::Ago(0)), ..Asks::default() };
+                let balance = self.rng.usize(0..BALANCES);
+                Action::Call(Call { replica, balance, asks, wait: DEADLINE + 2 * SECOND, takes: 0 })
+            }
+            82..=85 => Action::Replicate,
+            86..=89 => Action::FailOver(0),
+            90 => Action::Evict,
+            91..=93 => Action::StepClock { whose: STORE, by: self.clock_step(50) },
+            94..=96 => Action::Cut(self.replica()),
+            _ => Action::Kill(self.time(1)),
+        }
+    }
+
+    fn action_when_well(&mut self) -> Action {
         match self.rng.u32(0..100) {
             0..=29 => Action::Poll {
                 replica: self.replica(),
@@ -143,9 +210,31 @@ impl Chance {
                 every: [50, 100, 400][self.rng.usize(0..3)],
                 times: self.rng.u32(20..300),
             },
-            30..=79 => Action::Call(self.call()),
+            30..=64 => Action::Call(self.call()),
+            65..=69 => self.spend(),
+            70..=74 => Action::Stream(self.stream()),
+            75..=79 => Action::Notify { replica: self.replica() },
             80..=89 => Action::Invalidate { replica: self.replica(), balance: self.balance() },
             _ => Action::StepClock { whose: self.replica(), by: self.clock_step(30) },
+        }
+    }
+
+    fn stream(&mut self) -> Stream {
+        Stream {
+            replica: self.replica(),
+            balance: self.balance(),
+            refresh: self.rng.i64(1..=20) * SECOND,
+            pause: if self.happens(60) { 0 } else { self.time(70) },
+            length: self.time(90),
+        }
+    }
+
+    fn spend(&mut self) -> Action {
+        Action::Spend {
+            replica: self.replica(),
+            cost: self.rng.u32(1..4),
+            every: [10, 50, 300][self.rng.usize(0..3)],
+            times: self.rng.u32(5..100),
         }
     }
 
@@ -160,6 +249,7 @@ impl Chance {
             balance: self.balance(),
             asks: self.asks(),
             wait: if self.happens(50) { DEADLINE + 2 * SECOND } else { 200 * SECOND },
+            takes: if self.happens(80) { 0 } else { self.time(70) },
         }
     }
 
@@ -177,13 +267,15 @@ impl Chance {
 
     fn reply(&mut self) -> Reply {
         let takes = match self.rng.u32(0..100) {
+            _ if self.mood == Mood::Spending => self.rng.i64(0..300),
             0..=9 => 0,
             10..=79 => self.time(3),
             _ => self.time(6),
         };
         let ending = match self.rng.u32(0..100) {
+            _ if self.provider == Provider::Kind => Ending::Success { age: 0 },
+            0..=79 if self.provider == Provider::Failing => Ending::Failure(UpstreamError::Status(500)),
             0..=69 => Ending::Success { age: 0 },
-            _ if self.is_kind => Ending::Success { age: 0 },
             70..=79 => Ending::Success { age: self.rng.i64(0..=20) * SECOND },
             80..=97 => self.failure(),
             _ => Ending::Panic,
@@ -197,6 +289,7 @@ impl Chance {
             UpstreamError::Unreachable(Cause::Closed),
             UpstreamError::Timeout,
             UpstreamError::Throttled(None),
+            UpstreamError::Throttled(Some(Duration::from_secs(20))),
             UpstreamError::Status(500),
             UpstreamError::Invalid(invalid),
         ];

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::schedule::Call;
+use super::schedule::{Call, Stream};
 use crate::alone::clock::{self, Ms};
 use balance_gateway::domain::{Priority, UpstreamError};
 use balance_gateway::gateway::{Refusal, Via};
@@ -29,10 +29,14 @@ pub(crate) enum What {
         caller: usize,
         given: Given,
     },
-    /// A caller's lookup began a read.
+    /// The caller has taken its answer.
+    Taken {
+        caller: usize,
+    },
+    /// A read began: a caller's, or one behind a stream or a notification.
     Begun {
         read: usize,
-        by: usize,
+        by: Option<usize>,
         replica: usize,
         balance: usize,
         priority: Priority,
@@ -69,6 +73,37 @@ pub(crate) enum What {
         replica: usize,
         balance: usize,
         mark: u64,
+    },
+    /// A stream was opened.
+    Opened {
+        stream: usize,
+        of: Stream,
+    },
+    /// An event of a stream was written.
+    Streamed {
+        stream: usize,
+        amount: String,
+    },
+    Closed {
+        stream: usize,
+    },
+    /// A notification arrived.
+    Notified,
+    /// A caller asked for units of its limit.
+    Spent {
+        replica: usize,
+        cost: u32,
+        /// The units that it got; `None` if it was refused.
+        units: Option<u32>,
+        /// Whether the replica knew nothing of the store and used its local share.
+        is_local: bool,
+    },
+    /// The store, a network or a clock was disturbed.
+    Disturbed,
+    /// A replica's network was set: whether every message over it arrives soon.
+    Weather {
+        replica: usize,
+        is_calm: bool,
     },
     /// A replica's link was made, or broke.
     Linked {

@@ -2,9 +2,14 @@
 //! reads, in whole milliseconds, with nothing of the code under test but the names of its answers.
 
 mod answer;
+mod breaker;
+mod budget;
 mod holds;
+mod limit;
 mod liveness;
+mod promptness;
 mod reads;
+mod streams;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -15,7 +20,14 @@ use super::clock::REPLICAS;
 use super::log::{Event, What};
 use super::schedule::{BALANCES, Call, Schedule};
 use crate::alone::clock::{Ms, SECOND};
-use reads::{Read, Request};
+use breaker::Breaker;
+use budget::Disturbance;
+use limit::Spendings;
+use reads::{LOOK_UP, Read, Request};
+use streams::Streams;
+
+/// After the last disturbance every replica shares again, and has caught up.
+const REJOINED_WITHIN: Ms = 4 * SECOND;
 
 /// Says which rule is broken.
 type Verdict = Result<(), String>;
@@ -36,6 +48,10 @@ pub(crate) struct Oracle<'a> {
     known: [[Option<Ms>; BALANCES]; REPLICAS],
     /// What each replica served stale, and since when.
     stale: BTreeMap<(usize, usize), (String, Ms)>,
+    breaker: Breaker,
+    disturbance: Disturbance,
+    spendings: Spendings,
+    streams: Streams,
     tally: Tally,
 }
 
@@ -47,6 +63,8 @@ struct Caller {
     /// Nothing that was requested before will do.
     not_before: Option<(Ms, Why)>,
     is_answered: bool,
+    /// When what it got was asked for.
+    requested_at: Option<Ms>,
 }
 
 /// Why a caller takes nothing older.
@@ -54,6 +72,8 @@ struct Caller {
 enum Why {
     /// Its replica knows of an invalidation.
     Known,
+    /// Its replica must know of an invalidation by now.
+    Told,
     /// It asks for so young a balance.
     MaxAge,
     /// It asks for a new read.
@@ -66,6 +86,7 @@ enum Why {
 struct Invalidation {
     balance: usize,
     at: Ms,
+    returned: Option<Ms>,
     mark: Option<u64>,
 }
 
@@ -82,6 +103,10 @@ pub(crate) fn judge(schedule: &Schedule, events: &[Event]) -> Result<Tally, (usi
         told: Vec::new(),
         known: [[None; BALANCES]; REPLICAS],
         stale: BTreeMap::new(),
+        breaker: Breaker::default(),
+        disturbance: Disturbance::of(schedule),
+        spendings: Spendings::default(),
+        streams: Streams::default(),
         tally: Tally::default(),
     };
     for (index, event) in events.iter().enumerate() {
@@ -106,6 +131,7 @@ impl Oracle<'_> {
                     replica: *replica,
                     balance: *balance,
                     priority: *priority,
+                    begun: self.now,
                     first_call: None,
                     ended: None,
                 };
@@ -115,19 +141,20 @@ impl Oracle<'_> {
             What::Replied { call, brought } => {
                 let request = &mut self.requests[*call];
                 (request.replied, request.brought) = (Some(self.now), brought.clone().ok());
+                self.breaker.note(self.now, request.at, brought.as_ref().err().copied());
                 Ok(())
             }
             What::Ended { read, number, error } => self.finish(*read, *number, *error),
             What::Invalidating { invalidation, replica, balance } => {
                 let (replica, balance, at) = (*replica, *balance, self.now);
                 assert_eq!(*invalidation, self.invalidations.len(), "they come in order");
-                self.invalidations.push(Invalidation { balance, at, mark: None });
+                self.invalidations.push(Invalidation { balance, at, returned: None, mark: None });
                 self.know(replica, balance, at);
                 Ok(())
             }
             What::Invalidated { invalidation, mark } => {
                 let returned = &mut self.invalidations[*invalidation];
-                returned.mark = *mark;
+                (returned.returned, returned.mark) = (Some(self.now), *mark);
                 let Invalidation { balance, at, .. } = *returned;
                 let told = self.told.iter().filter(|told| (told.1, Some(told.2)) == (balance, *mark));
                 let replicas: Vec<_> = told.map(|told| told.0).collect();
@@ -145,7 +172,29 @@ impl Oracle<'_> {
                 }
                 Ok(())
             }
-            What::Linked { stands, .. } => {
+            What::Taken { caller } => self.is_taken_in_time(*caller),
+            What::Opened { of, .. } => {
+                self.streams.open(self.now, of);
+                Ok(())
+            }
+            What::Streamed { stream, amount } => self.may_stream(*stream, amount),
+            What::Closed { stream } => self.has_seen_the_newest(*stream),
+            What::Notified => {
+                self.streams.notified.push(self.now);
+                Ok(())
+            }
+            What::Spent { replica, cost, units, is_local } => self.spend(*replica, *cost, *units, *is_local),
+            What::Disturbed => {
+                self.spendings.note_disturbance(self.now);
+                self.disturbance.note(self.now);
+                Ok(())
+            }
+            What::Weather { replica, is_calm } => {
+                self.disturbance.note_weather(self.now, *replica, *is_calm);
+                Ok(())
+            }
+            What::Linked { replica, stands } => {
+                self.disturbance.note_link(self.now, *replica, *stands);
                 self.tally.note(if *stands { Seen::Linked } else { Seen::Broken });
                 Ok(())
             }
@@ -162,14 +211,30 @@ impl Oracle<'_> {
         let max_age = call.asks.max_age.filter(|age| age * SECOND < self.schedule.ages.max_age);
         let demands = [
             self.known[call.replica][call.balance].map(|at| (at, Why::Known)),
+            self.told_by_now(call.balance).map(|at| (at, Why::Told)),
             max_age.filter(|age| *age > 0).map(|age| (self.now - age * SECOND, Why::MaxAge)),
             max_age.filter(|age| *age == 0).map(|_| (self.now, Why::NoCache)),
             passed_on.map(|it| (it.at, Why::PassedOn)),
         ];
         let not_before = demands.into_iter().flatten().max();
-        let caller =
-            Caller { call: call.clone(), arrived: self.now, tick: self.tick, not_before, is_answered: false };
+        let caller = Caller {
+            call: call.clone(),
+            arrived: self.now,
+            tick: self.tick,
+            not_before,
+            is_answered: false,
+            requested_at: None,
+        };
         self.callers.insert(id, caller);
+    }
+
+    /// The last invalidation of a balance that every replica must know of by now.
+    fn told_by_now(&self, balance: usize) -> Option<Ms> {
+        let is_told = |returned: Ms| returned + LOOK_UP < self.now;
+        let of_balance = self.invalidations.iter().filter(|it| it.balance == balance);
+        let told = of_balance.filter(|it| it.returned.is_some_and(is_told)).map(|it| it.at);
+        let is_undisturbed = self.disturbance.is_over(self.now, REJOINED_WITHIN);
+        told.max().filter(|_| self.schedule.is_calm() || is_undisturbed)
     }
 
     fn end(&self) -> Verdict {

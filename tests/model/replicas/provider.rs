@@ -11,8 +11,8 @@ use super::log::{Log, What};
 use super::schedule::{BALANCES, Ending, Reply, Terms};
 use crate::alone::clock;
 use balance_gateway::domain::{
-    AccountName, Amount, Answer, BodyError, Clock, Currency, MaxAge, ObservedAt, ParseError, ProviderName,
-    ReadRequest, Reading, Selector, UpstreamError,
+    AccountName, Amount, Answer, BodyError, Clock, Currency, Failure, MaxAge, ObservedAt, ParseError,
+    Priority, ProviderName, ReadRequest, Reading, Selector, UpstreamError,
 };
 use balance_gateway::gateway::BalanceSource;
 use balance_gateway::metrics::{Metrics, Operation};
@@ -26,7 +26,7 @@ use balance_gateway::upstream::{
 };
 
 /// Failures in a row that open the breaker, and for how long.
-const BREAKER: BreakerSettings = BreakerSettings { failures: 6, cooldown: Duration::from_secs(5) };
+pub(crate) const BREAKER: BreakerSettings = BreakerSettings { failures: 3, cooldown: Duration::from_secs(5) };
 
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -66,6 +66,13 @@ impl Provider {
     /// Whether a read runs.
     pub(crate) fn is_reading(&self) -> bool {
         self.reads.load(Ordering::Relaxed) > self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Begins the read of a call that no caller's lookup made.
+    fn begin_behind(&self, replica: usize, balance: usize) -> usize {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        self.log.write(What::Begun { read, by: None, replica, balance, priority: Priority::Background });
+        read
     }
 
     fn current(&self) -> MutexGuard<'_, Vec<[Option<usize>; BALANCES]>> {
@@ -135,8 +142,9 @@ impl BalanceSource for Asking {
             let read = provider.reads.fetch_add(1, Ordering::Relaxed);
             provider.current()[replica][balance] = Some(read);
             let priority = request.priority;
-            provider.log.write(What::Begun { read, by: caller, replica, balance, priority });
-            let mut running = Running { provider: &provider, read, how: None };
+            provider.log.write(What::Begun { read, by: Some(caller), replica, balance, priority });
+            let mut running =
+                Running { provider: &provider, place: Some((replica, balance)), read, how: None };
             let answer = upstream.read(balance, request).await;
             running.how = Some((answer.turn.map(|turn| turn.number), answer.result.as_ref().err().copied()));
             drop(running);
@@ -155,7 +163,10 @@ impl Transport for Wire {
         Box::pin(async move {
             let Self { replica, provider } = self;
             let call = provider.calls.fetch_add(1, Ordering::Relaxed);
-            let read = provider.current()[*replica][balance].expect("a read makes the call");
+            let known = provider.current()[*replica][balance];
+            let read = known.unwrap_or_else(|| provider.begin_behind(*replica, balance));
+            let mut behind =
+                known.is_none().then(|| Running { provider, place: None, read, how: Some((None, None)) });
             provider.log.write(What::Called { call, read });
             let reply = &provider.replies[call % provider.replies.len()];
             let takes = clock::duration(reply.takes);
@@ -168,6 +179,11 @@ impl Transport for Wire {
             }
             let result = if takes < timeout { outcome(call, reply) } else { Err(UpstreamError::Timeout) };
             provider.log.write(What::Replied { call, brought: result.clone() });
+            if let (Some(behind), Err(error)) = (&mut behind, &result) {
+                let failure = Failure { error: *error, retry_at: None, is_held: false, was_called: true };
+                behind.how = Some((None, Some(failure)));
+            }
+            drop(behind);
             let (amount, age) = result?;
             let mut headers = HeaderMap::new();
             if age > 0 {
@@ -193,13 +209,18 @@ fn outcome(call: usize, reply: &Reply) -> Result<(String, clock::Ms), UpstreamEr
 /// Writes down that a read has ended, however that came.
 struct Running<'a> {
     provider: &'a Provider,
+    /// Where calls count as this read's.
+    place: Option<(usize, usize)>,
     read: usize,
-    how: Option<(Option<u64>, Option<balance_gateway::domain::Failure>)>,
+    how: Option<(Option<u64>, Option<Failure>)>,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.provider.ended.fetch_add(1, Ordering::Relaxed);
+        if let Some((replica, balance)) = self.place {
+            self.provider.current()[replica][balance] = None;
+        }
         let (number, error) = match self.how {
             Some((number, failure)) => (number, failure.map(|failure| failure.error)),
             None => (None, Some(UpstreamError::Defect)),

@@ -11,16 +11,16 @@ use super::schedule::{Action, Schedule};
 use super::world::{Change, World};
 use crate::alone::clock::{self, SECOND};
 
-pub(crate) fn play(schedule: &Schedule, change: Option<Change>) -> Vec<Event> {
+pub(crate) fn play(schedule: &Schedule, changes: &'static [Change]) -> Vec<Event> {
     fastrand::seed(schedule.seed);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     // As a task: the runtime would let dozens of others pass before each turn of its main future.
-    runtime.block_on(async { tokio::spawn(drive(schedule.clone(), change)).await.unwrap() })
+    runtime.block_on(async { tokio::spawn(drive(schedule.clone(), changes)).await.unwrap() })
 }
 
-async fn drive(schedule: Schedule, change: Option<Change>) -> Vec<Event> {
+async fn drive(schedule: Schedule, changes: &'static [Change]) -> Vec<Event> {
     super::clock::begin(schedule.skews).await;
-    let world = Arc::new(World::new(&schedule, change));
+    let world = Arc::new(World::new(&schedule, changes));
     let stop = CancellationToken::new();
     world.link(schedule.links, &stop);
     // Until whoever links at once has done so.
@@ -34,6 +34,12 @@ async fn drive(schedule: Schedule, change: Option<Change>) -> Vec<Event> {
             }
             Action::Poll { replica, balance, every, times } => {
                 tasks.spawn(Arc::clone(&world).poll(replica, balance, every, times));
+            }
+            Action::Stream(of) => {
+                tasks.spawn(Arc::clone(&world).stream(of));
+            }
+            Action::Spend { replica, cost, every, times } => {
+                tasks.spawn(Arc::clone(&world).spend(replica, cost, every, times));
             }
             Action::Invalidate { replica, balance } => {
                 tasks.spawn(Arc::clone(&world).invalidate(invalidations, replica, balance));

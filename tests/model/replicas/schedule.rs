@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::chance::Chance;
 use super::clock::REPLICAS;
+use super::stories;
 use crate::alone::clock::Ms;
 use crate::alone::log::Ages;
 use crate::alone::schedule::Asks;
@@ -16,10 +17,7 @@ pub(crate) const BALANCES: usize = 2;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Schedule {
     pub(crate) seed: u64,
-    /// Nothing is lost and no clock moves: then the replicas must be as one.
-    pub(crate) is_calm: bool,
-    /// The network is calm, every read succeeds and the budget is ample; wall clocks may step.
-    pub(crate) is_well: bool,
+    pub(crate) mood: Mood,
     /// How far each wall clock is off, the store's last.
     pub(crate) skews: [Ms; REPLICAS + 1],
     /// When each replica begins to link.
@@ -27,9 +25,25 @@ pub(crate) struct Schedule {
     pub(crate) weathers: [Weather; REPLICAS],
     pub(crate) ages: Ages,
     pub(crate) budget: Terms,
+    pub(crate) limit: Limit,
+    /// After what time a notification is acted upon once more.
+    pub(crate) settle: Ms,
     pub(crate) steps: Vec<Step>,
     /// How the calls end, in the order in which they begin; from the first again when there are more.
     pub(crate) replies: Vec<Reply>,
+}
+
+/// What a schedule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// No message is lost and no clock moves: the replicas must act as one.
+    Calm,
+    /// The network is calm, every read succeeds and the budget is ample; wall clocks may step.
+    Well,
+    /// Callers use a small budget up over a calm network, while the store loses calls and its clock steps.
+    Spending,
+    /// Everything may happen.
+    Wild,
 }
 
 /// How many calls may leave in any span.
@@ -61,6 +75,19 @@ pub(crate) enum Action {
         replica: usize,
         balance: usize,
     },
+    /// A stream of one balance: opened, read with pauses, and closed.
+    Stream(Stream),
+    /// A provider's notification of the account arrives at a replica.
+    Notify {
+        replica: usize,
+    },
+    /// A caller asks for units of its limit, again and again.
+    Spend {
+        replica: usize,
+        cost: u32,
+        every: Ms,
+        times: u32,
+    },
     /// A replica's wall clock, or the store's.
     StepClock {
         whose: usize,
@@ -81,6 +108,8 @@ pub(crate) enum Action {
     Replicate,
     /// Another node goes on, whose clock is off by so much.
     FailOver(Ms),
+    /// The store drops the log of calls, as it may when its memory is full.
+    Evict,
     Fill(bool),
     WriteProtect(bool),
 }
@@ -93,6 +122,27 @@ pub(crate) struct Call {
     pub(crate) asks: Asks,
     /// Until the caller's deadline.
     pub(crate) wait: Ms,
+    /// How long the caller takes to read the answer.
+    pub(crate) takes: Ms,
+}
+
+/// One event stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Stream {
+    pub(crate) replica: usize,
+    pub(crate) balance: usize,
+    pub(crate) refresh: Ms,
+    /// How long its client does not read after each event.
+    pub(crate) pause: Ms,
+    pub(crate) length: Ms,
+}
+
+/// The limit of one caller over all replicas.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Limit {
+    pub(crate) requests: u32,
+    pub(crate) per: Ms,
+    pub(crate) burst: u32,
 }
 
 /// How one call goes.
@@ -114,15 +164,25 @@ pub(crate) enum Ending {
 
 impl Schedule {
     pub(crate) fn of(seed: u64) -> Self {
-        Chance::new(seed).schedule(seed)
+        stories::of(seed).unwrap_or_else(|| Chance::new(seed).schedule(seed))
+    }
+
+    /// Whether the replicas must act as one.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.mood == Mood::Calm
+    }
+
+    /// Whether provider and store are well from the beginning to the end.
+    pub(crate) fn is_well(&self) -> bool {
+        self.mood == Mood::Well
     }
 }
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { is_calm, is_well, skews, links, weathers, ages, budget, steps, replies, .. } = self;
-        writeln!(f, "calm: {is_calm}, well: {is_well}, clocks off by {skews:?} ms, links from {links:?} ms")?;
-        writeln!(f, "{weathers:?}\n{ages:?} {budget:?}")?;
+        let Self { mood, skews, links, weathers, ages, budget, limit, settle, steps, replies, .. } = self;
+        writeln!(f, "{mood:?}, clocks off by {skews:?} ms, links from {links:?} ms")?;
+        writeln!(f, "{weathers:?}\n{ages:?} {budget:?} {limit:?} settle {settle}")?;
         steps.iter().try_for_each(|step| writeln!(f, "{step:?}"))?;
         replies.iter().try_for_each(|reply| writeln!(f, "{reply:?}"))
     }

@@ -45,6 +45,11 @@ impl Keyspace {
         self.keys.retain(|_, key| key.expires_at.is_none_or(|at| now < at));
     }
 
+    /// Drops the keys that end so.
+    pub(crate) fn evict(&mut self, ending: &[u8]) {
+        self.keys.retain(|name, _| !name.ends_with(ending));
+    }
+
     /// Runs one command of a script; `now` is the store's clock, and `told` takes what is published.
     pub(crate) fn run(
         &mut self,

@@ -25,6 +25,13 @@ pub(crate) struct Weather {
     pub(crate) loss: u32,
 }
 
+impl Weather {
+    /// Whether every message arrives soon.
+    pub(crate) fn is_calm(self) -> bool {
+        self.delay <= 2 && self.loss == 0
+    }
+}
+
 /// The store.
 pub(crate) struct Server {
     /// Its clock in microseconds, which several replicas read within one of our milliseconds.
@@ -94,6 +101,11 @@ impl Server {
     pub(crate) fn stop(&self, is_stopped: bool) {
         self.state().is_stopped = is_stopped;
         self.goes_on.notify_waiters();
+    }
+
+    /// Drops the keys that end so.
+    pub(crate) fn evict(&self, ending: &str) {
+        self.state().keyspace.evict(ending.as_bytes());
     }
 
     pub(crate) fn fill(&self, is_full: bool) {

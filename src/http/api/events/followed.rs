@@ -102,9 +102,8 @@ impl FollowedBalance {
 
     /// A balance that has reached the ceiling is left out.
     fn write_balance(&mut self, report: Arc<Report>) -> Option<Frame> {
-        let (now, max_age) = (clock::now(), self.account().limits().max_age.get());
-        let left = max_age.checked_sub(report.snapshot.age_at(now)).filter(|left| !left.is_zero());
-        let frame = left.map(|left| {
+        let now = clock::now();
+        let frame = report.left(self.account().limits(), now).map(|left| {
             self.problem = None;
             Frame { text: report.text(frame::balance), taken_by: Some(now.monotonic + left) }
         });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use balance_gateway::sandbox::Call;
 use fastrand::Rng;
 
-use super::machines::{MAX_AGE, PER, REQUESTS, counted};
+use super::machines::{LOCAL_SHARE, MAX_AGE, PER, REQUESTS, counted};
 use crate::harness::Reply;
 use crate::process::Gateway;
 
@@ -35,6 +35,8 @@ pub(super) struct Judged {
     pub(super) violations: Vec<String>,
     pub(super) answers: usize,
     failed: usize,
+    /// Refused because the local share of the budget was used up.
+    refused: usize,
     oldest: Duration,
     calls: usize,
     most_in_per: usize,
@@ -108,8 +110,13 @@ async fn get(gateway: &Gateway, path: &str, headers: &[(&str, &str)]) -> Result<
 
 impl Judged {
     pub(super) fn of(seen: &[Seen], calls: &[Call], faults: Vec<&'static str>, joined: Duration) -> Self {
-        let (mut violations, mut failed, mut oldest) = (Vec::new(), 0, Duration::ZERO);
+        let (mut violations, mut failed, mut refused) = (Vec::new(), 0, 0);
+        let mut oldest = Duration::ZERO;
         for seen in seen {
+            if is_refused_by_local_share(seen, calls) {
+                refused += 1;
+                continue;
+            }
             match judge(seen, calls) {
                 Ok(age) => oldest = oldest.max(age),
                 Err((is_failed, violation)) => {
@@ -125,8 +132,16 @@ impl Judged {
         }
         violations.truncate(20);
         let (answers, calls, faults) = (seen.len(), calls.len(), counted(faults));
-        Self { violations, answers, failed, oldest, calls, most_in_per, joined, faults }
+        Self { violations, answers, failed, refused, oldest, calls, most_in_per, joined, faults }
     }
+}
+
+/// Whether a request is refused because its gateway has used its local share of the budget up, as a new epoch allows.
+fn is_refused_by_local_share(seen: &Seen, calls: &[Call]) -> bool {
+    let Ok(reply) = &seen.reply else { return false };
+    let counts = |call: &&Call| call.instant <= seen.read && seen.read - call.instant < PER + SLACK;
+    let counted = calls.iter().filter(counts).count();
+    reply.status == 503 && reply.json()["code"] == "budget_exhausted" && counted >= LOCAL_SHARE
 }
 
 /// The age of an answer when it had been read, or what is wrong with it.
@@ -171,8 +186,12 @@ fn most_in(calls: &[Call], span: Duration) -> usize {
 
 impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { violations, answers, failed, oldest, calls, most_in_per, joined, faults } = self;
-        writeln!(f, "{answers} answers, {failed} failed, {} violations", violations.len())?;
+        let Self { violations, answers, failed, refused, oldest, calls, most_in_per, joined, faults } = self;
+        let broken = violations.len();
+        writeln!(
+            f,
+            "{answers} answers, {failed} failed, {refused} over the local share, {broken} violations"
+        )?;
         writeln!(f, "the oldest was {oldest:?} old; {calls} calls, at most {most_in_per} in {PER:?}")?;
         writeln!(f, "sharing again {joined:?} after the last fault")?;
         faults.iter().try_for_each(|(fault, count)| writeln!(f, "{count} x {fault}"))

@@ -16,6 +16,8 @@ use crate::shared::fleet;
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(30);
 pub(super) const REQUESTS: usize = 150;
+/// The calls of one gateway without a demand while an epoch is new: 80 % of its third.
+pub(super) const LOCAL_SHARE: usize = 40;
 pub(super) const PER: Duration = Duration::from_mins(1);
 /// Forwards the provider's address on this machine: the gateway asks without TLS only there.
 const FORWARD: &str = "
@@ -187,6 +189,12 @@ impl Machines {
         let port = self.provider.addr().port().to_string();
         let mut forward = host.command("python3");
         self.forwarders.push(forward.args(["-c", FORWARD, HOME, &port]).spawn().unwrap());
+        let connect = "import socket; socket.create_connection(('127.0.0.1', 7000))";
+        eventually("the forwarder listens", || async {
+            let tried = host.command("python3").args(["-c", connect]).stderr(Stdio::null()).status();
+            tried.unwrap().success()
+        })
+        .await;
         let (key, token) = (self.folder.write("key", fleet::KEY), self.folder.write("token", "a-token"));
         let address = &host.address;
         let config = self.folder.write(

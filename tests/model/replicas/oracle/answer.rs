@@ -11,7 +11,7 @@ use balance_gateway::domain::{Priority, UpstreamError};
 use balance_gateway::gateway::{Refusal, Via};
 
 /// "At most 60 seconds."
-const PROMISE: Ms = 60 * SECOND;
+pub(super) const PROMISE: Ms = 60 * SECOND;
 /// A read that runs, one that nobody ends, and one's own; and the same once more where what came was too old.
 const LONGEST: Ms = 6 * DEADLINE;
 
@@ -28,13 +28,18 @@ impl Oracle<'_> {
             Given::Served { amount, age, via } => {
                 let request = self.brought(amount, caller.call.balance)?;
                 let asked = self.reads[request.read].replica;
+                let got = self.callers.get_mut(&id).expect("it was just found");
+                got.requested_at = Some(request.requested_at());
                 self.may_have(id, &caller, &request, *age, *via)?;
+                self.is_prompt(&caller)?;
+                self.is_youngest_stored(id, &caller, &request, *via)?;
                 self.is_refreshed(id, &caller, amount, self.now - request.requested_at(), *via)?;
                 self.note_served(&caller, asked, *via);
                 Ok(())
             }
             Given::Refused(refusal) => {
                 self.tally.note(Seen::Refused);
+                self.is_prompt(&caller)?;
                 self.may_refuse(&caller, *refusal).map_err(|rule| format!("caller {id}: {rule}"))
             }
         }
@@ -49,7 +54,7 @@ impl Oracle<'_> {
             (false, false) => Seen::MemoryFromElsewhere,
         });
         let seen = caller.not_before.map(|(_, why)| match why {
-            Why::Known => Seen::KnownInvalidation,
+            Why::Known | Why::Told => Seen::KnownInvalidation,
             Why::MaxAge => Seen::Younger,
             Why::NoCache => Seen::NewRead,
             Why::PassedOn => Seen::PassedOn,
@@ -59,8 +64,19 @@ impl Oracle<'_> {
         }
     }
 
+    /// A caller that reads slowly has taken its answer before that reaches the ceiling.
+    pub(super) fn is_taken_in_time(&mut self, id: usize) -> Verdict {
+        let requested_at = self.callers[&id].requested_at.expect("only a balance is taken");
+        let age = self.now - requested_at;
+        self.tally.note(Seen::SlowTaker);
+        if age >= self.schedule.ages.max_age.min(PROMISE) {
+            return Err(format!("promise 2: caller {id} takes what was asked for {age} ms ago"));
+        }
+        Ok(())
+    }
+
     /// The call that brought an amount.
-    fn brought(&self, amount: &str, balance: usize) -> Result<Request, String> {
+    pub(super) fn brought(&self, amount: &str, balance: usize) -> Result<Request, String> {
         let is_it = |request: &&Request| request.brought.as_ref().is_some_and(|(it, _)| it == amount);
         let request = self.requests.iter().find(is_it).cloned();
         let request = request.ok_or_else(|| format!("promise 1: the provider never sent {amount}"))?;
@@ -83,7 +99,7 @@ impl Oracle<'_> {
         }
         let Some((not_before, why)) = caller.not_before else { return Ok(()) };
         // What was invalidated is the last resort of who asks for nothing.
-        let is_last_resort = why == Why::Known && via == Via::Fallback;
+        let is_last_resort = matches!(why, Why::Known | Why::Told) && via == Via::Fallback;
         if requested_at < not_before && !is_last_resort {
             return Err(format!(
                 "caller {id} arrived at {} ms and gets what was asked for at {requested_at} ms, {why:?} of {not_before} ms",

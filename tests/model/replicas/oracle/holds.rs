@@ -4,7 +4,8 @@ use super::reads::{Ended, LOOK_UP, Read};
 use super::tally::Seen;
 use super::{Oracle, Verdict};
 use crate::alone::clock::{Ms, SECOND};
-use balance_gateway::domain::UpstreamError;
+use crate::replicas::clock::REPLICAS;
+use balance_gateway::domain::{Priority, UpstreamError};
 
 /// How long a failure is held, by the contract.
 struct Rule {
@@ -21,6 +22,10 @@ fn rule(error: UpstreamError) -> Option<Rule> {
         UpstreamError::Unreachable(_) | UpstreamError::Timeout => of_balance(SECOND, 10 * SECOND, false),
         UpstreamError::Status(_) => of_balance(SECOND, 10 * SECOND, true),
         UpstreamError::Invalid(_) => of_balance(5 * SECOND, 5 * SECOND, true),
+        UpstreamError::Throttled(Some(told)) => {
+            let told = Ms::try_from(told.as_millis()).unwrap();
+            Some(Rule { first: told, most: told, is_of_account: true, is_said: true })
+        }
         UpstreamError::Throttled(None) => {
             Some(Rule { first: 5 * SECOND, most: 60 * SECOND, is_of_account: true, is_said: true })
         }
@@ -33,12 +38,14 @@ impl Oracle<'_> {
     pub(super) fn may_ask(&mut self, id: usize, read: &Read) -> Verdict {
         for (other, failed) in self.reads.iter().enumerate() {
             let Some(Ended { at, error: Some(error) }) = failed.ended else { continue };
-            let Some(rule) = rule(error).filter(|_| failed.first_call.is_some()) else { continue };
+            // An attempt behind a stream or a notification may be tried again within its read.
+            let is_whole = failed.first_call.is_some() && failed.by.is_some();
+            let Some(rule) = rule(error).filter(|_| is_whole) else { continue };
             let is_concerned = rule.is_of_account || failed.balance == read.balance;
-            let is_held = self.now < at + rule.first;
+            let is_held = self.now < at + self.held_for(other, &rule, error);
             let is_own = failed.replica == read.replica;
             // What the provider said to another replica is known after a look-up.
-            let is_told = rule.is_said && self.schedule.is_calm && at + LOOK_UP < self.now;
+            let is_told = rule.is_said && self.schedule.is_calm() && at + LOOK_UP < self.now;
             if is_concerned && is_held && (is_own || is_told) {
                 return Err(format!("read {id} asks while {error:?} of read {other} is held"));
             }
@@ -49,14 +56,87 @@ impl Oracle<'_> {
         Ok(())
     }
 
+    /// How long a failure is held at least. Each failure in a row doubles it; a success ends the row.
+    fn held_for(&self, read: usize, rule: &Rule, error: UpstreamError) -> Ms {
+        if !self.schedule.is_calm() || !matches!(error, UpstreamError::Status(_)) {
+            return rule.first;
+        }
+        let balance = self.reads[read].balance;
+        let is_alike = |it: &&Read| it.balance == balance && it.first_call.is_some() && it.by.is_some();
+        let before = self.reads[..=read].iter().filter(is_alike);
+        let mut ended: Vec<_> = before.filter_map(|it| it.ended).collect();
+        ended.sort_by_key(|ended| ended.at);
+        let last_success = ended.iter().rposition(|ended| ended.error.is_none());
+        let row = &ended[last_success.map_or(0, |at| at + 1)..];
+        let is_counted = |ended: &&Ended| matches!(ended.error, Some(UpstreamError::Status(_)));
+        let times = u32::try_from(row.iter().filter(is_counted).count().min(10)).unwrap();
+        (rule.first << times.saturating_sub(1)).min(rule.most)
+    }
+
+    /// How long a failure is held at most. Failures of reads that ran together are one in the row; each replica has a row
+    /// of its own besides.
+    fn held_for_at_most(&self, failed: &Read, rule: &Rule, error: UpstreamError) -> Ms {
+        let is_alike = |read: &&Read| {
+            read.first_call.is_some() && (rule.is_of_account || read.balance == failed.balance)
+        };
+        let is_simple = |read: &Read| read.balance == failed.balance || rule.is_of_account;
+        let is_doubling = matches!(error, UpstreamError::Status(_) | UpstreamError::Throttled(None));
+        let failures = self.reads.iter().filter(|read| read.ended.is_some_and(|ended| ended.error.is_some()));
+        if !is_doubling || !failures.clone().all(is_simple) {
+            return rule.most + SECOND;
+        }
+        let row = |of: Option<usize>| {
+            let of_row = self.reads.iter().filter(is_alike).filter(|it| of.is_none_or(|of| it.replica == of));
+            let began = |read: &Read| read.first_call.map_or(0, |call| self.requests[call].at);
+            let mut ended: Vec<_> = of_row.filter_map(|it| Some((it.ended?, began(it)))).collect();
+            ended.sort_by_key(|(ended, _)| ended.at);
+            let row: Vec<_> = ended.iter().rev().take_while(|(ended, _)| ended.error.is_some()).collect();
+            // Those that began before the failure before them ended are one with it.
+            let apart = row.windows(2).filter(|pair| pair[0].1 >= pair[1].0.at).count();
+            apart + usize::from(!row.is_empty())
+        };
+        // Counted to now, and not to the failure: never too low.
+        let longest = (0..REPLICAS).map(|replica| row(Some(replica))).chain([row(None)]).max().unwrap();
+        let times = u32::try_from(longest.clamp(1, 10)).unwrap();
+        (rule.first << (times - 1)).min(rule.most) + SECOND / 5
+    }
+
+    /// A read that waits for another replica's read gets its failure, and asks nothing itself.
+    pub(super) fn takes_failure_of_another(&self, id: usize, read: &Read) -> Verdict {
+        // A read without a demand shares a read that runs already.
+        let is_invalidated = !self.streams.notified.is_empty()
+            || self.invalidations.iter().any(|it| it.balance == read.balance);
+        let takes_any = read.priority <= Priority::Plain && !is_invalidated;
+        let is_joined = |other: &Read| {
+            let Some(Ended { at, error: Some(error) }) = other.ended else { return false };
+            let is_of_the_provider = !matches!(
+                error,
+                UpstreamError::BudgetExhausted
+                    | UpstreamError::Busy
+                    | UpstreamError::Suspended
+                    | UpstreamError::Defect
+            );
+            let began_later = |call: usize| self.requests[call].at > read.begun + LOOK_UP;
+            is_of_the_provider
+                && other.by.is_some()
+                && (other.balance, other.replica != read.replica) == (read.balance, true)
+                && other.first_call.is_some_and(|call| takes_any || began_later(call))
+                && at >= read.begun
+        };
+        match self.reads.iter().position(is_joined).filter(|_| self.schedule.is_calm()) {
+            Some(other) => Err(format!("read {id} asks, although it waited for read {other}, which failed")),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a failure of this kind may still be why a caller is refused.
     pub(super) fn may_be_held(&self, balance: usize, error: UpstreamError) -> Verdict {
-        let Some(rule) = rule(error).filter(|_| self.schedule.is_calm) else { return Ok(()) };
+        let Some(rule) = rule(error).filter(|_| self.schedule.is_calm()) else { return Ok(()) };
         let is_why = |read: &Read| {
             let Some(Ended { at, error: Some(failed) }) = read.ended else { return false };
             std::mem::discriminant(&failed) == std::mem::discriminant(&error)
                 && (rule.is_of_account || read.balance == balance)
-                && self.now <= at + rule.most + SECOND
+                && self.now <= at + self.held_for_at_most(read, &rule, error)
         };
         // An answer with an `Age` may be too old for its caller without a hold.
         let has_age =

@@ -4,7 +4,6 @@ use super::tally::Seen;
 use super::{Caller, Oracle, Verdict};
 use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::chance::DEADLINE;
-use balance_gateway::domain::Priority;
 use balance_gateway::gateway::Via;
 
 /// A refresh behind an answer brings a newer balance within one deadline.
@@ -20,7 +19,7 @@ impl Oracle<'_> {
         true_age: Ms,
         via: Via,
     ) -> Verdict {
-        let is_well = self.schedule.is_well && matches!(via, Via::Memory { .. });
+        let is_well = self.schedule.is_well() && matches!(via, Via::Memory { .. });
         let place = (caller.call.replica, caller.call.balance);
         if !is_well || true_age < self.schedule.ages.fresh_for {
             self.stale.remove(&place);
@@ -35,22 +34,6 @@ impl Oracle<'_> {
         self.tally.note(Seen::Stale);
         if waited > REFRESHED_WITHIN {
             return Err(format!("caller {id} gets what is stale for {waited} ms and was not refreshed"));
-        }
-        Ok(())
-    }
-
-    /// A caller is refused for want of budget only when that budget is really used.
-    pub(super) fn is_spent(&mut self, priority: Priority) -> Verdict {
-        let terms = self.schedule.budget;
-        let settled = self.requests.first().is_some_and(|first| self.now > first.at + terms.per + SECOND);
-        if !self.schedule.is_calm || !settled {
-            return Ok(());
-        }
-        self.tally.note(Seen::Spent);
-        let percent = if priority == Priority::Background { 60 } else { 80 };
-        let (counted, share) = (self.counted(SECOND), (terms.requests * percent / 100).max(1));
-        if counted < share {
-            return Err(format!("the budget is said to be spent: {counted} calls count, {share} may"));
         }
         Ok(())
     }

@@ -4,7 +4,6 @@ use super::tally::Seen;
 use super::{Oracle, Verdict};
 use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::chance::CALM_DELAY;
-use crate::replicas::clock::REPLICAS;
 use balance_gateway::domain::{Priority, UpstreamError};
 
 /// As long as a calm look-up may take: three round trips where the store has to be told the script, and then some.
@@ -13,10 +12,12 @@ pub(super) const LOOK_UP: Ms = 10 * CALM_DELAY.cast_signed();
 /// A read that a replica began: of its own, or of another replica.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
-    pub(super) by: usize,
+    /// The caller; none for a stream or a notification.
+    pub(super) by: Option<usize>,
     pub(super) replica: usize,
     pub(super) balance: usize,
     pub(super) priority: Priority,
+    pub(super) begun: Ms,
     /// Its first call, if it made one: then it is the replica's own.
     pub(super) first_call: Option<usize>,
     pub(super) ended: Option<Ended>,
@@ -59,10 +60,16 @@ impl Oracle<'_> {
     pub(super) fn finish(&mut self, id: usize, number: Option<u64>, error: Option<UpstreamError>) -> Verdict {
         self.reads[id].ended = Some(Ended { at: self.now, error });
         let is_own = self.reads[id].first_call.is_some();
-        if self.schedule.is_calm && is_own && number.is_none() && error != Some(UpstreamError::Defect) {
+        let is_known = self.reads[id].by.is_some();
+        if self.schedule.is_calm()
+            && is_known
+            && is_own
+            && number.is_none()
+            && error != Some(UpstreamError::Defect)
+        {
             return Err(format!("read {id} is made alone, though nothing is lost"));
         }
-        if is_own {
+        if is_own && is_known {
             self.tally.note(if number.is_some() { Seen::SharedRead } else { Seen::LonelyRead });
         }
         Ok(())
@@ -71,12 +78,21 @@ impl Oracle<'_> {
     pub(super) fn request(&mut self, call: usize, id: usize) -> Verdict {
         assert_eq!(call, self.requests.len(), "they come in order");
         let read = self.reads[id];
+        let opened = self.breaker.opened().unwrap_or(0);
+        let probes =
+            self.requests.iter().filter(|other| other.at > opened + LOOK_UP && other.replied.is_none());
+        self.breaker.may_call(self.now, self.schedule, probes.count())?;
         if read.first_call.is_none() {
             self.may_ask(id, &read)?;
-            if self.schedule.is_calm {
+            self.begins_promptly(id, &read)?;
+            self.takes_failure_of_another(id, &read)?;
+            if self.schedule.is_calm() {
                 self.begin_calmly(id, &read)?;
             }
             self.reads[id].first_call = Some(call);
+        }
+        if read.by.is_none() {
+            self.may_read_behind(read.balance)?;
         }
         self.requests.push(Request { read: id, at: self.now, replied: None, brought: None });
         self.within_budget()
@@ -88,10 +104,8 @@ impl Oracle<'_> {
         if self.reads.iter().any(runs) {
             return Err(format!("read {id} runs beside another, though nothing is lost"));
         }
-        if read.priority != Priority::Demanded {
-            return Ok(());
-        }
-        let arrived = self.callers[&read.by].arrived;
+        let Some(by) = read.by.filter(|_| read.priority == Priority::Demanded) else { return Ok(()) };
+        let arrived = self.callers[&by].arrived;
         let max_age = self.schedule.ages.max_age;
         let would_do = self.requests.iter().position(|request| {
             let its_read = &self.reads[request.read];
@@ -105,7 +119,7 @@ impl Oracle<'_> {
                 && self.now - request.at + ahead.max(0) + SECOND < max_age
         });
         match would_do {
-            Some(call) => Err(format!("read {id} of caller {}: call {call} would do", read.by)),
+            Some(call) => Err(format!("read {id} of caller {by}: call {call} would do")),
             None => Ok(()),
         }
     }
@@ -113,23 +127,8 @@ impl Oracle<'_> {
     /// A caller that waits for a call which an invalidation overtakes needs one more.
     fn is_invalidated_after(&self, request: &Request) -> bool {
         let balance = self.reads[request.read].balance;
-        self.invalidations.iter().any(|it| it.balance == balance && it.at + LOOK_UP >= request.at)
-    }
-
-    fn within_budget(&self) -> Verdict {
-        let counted = self.counted(0);
-        let (requests, replicas) = (self.schedule.budget.requests, u32::try_from(REPLICAS).unwrap());
-        let alone = if self.schedule.is_calm { 0 } else { replicas * (requests / replicas).max(1) };
-        if counted > requests + alone {
-            return Err(format!("{counted} calls count, {requests} may"));
-        }
-        Ok(())
-    }
-
-    /// The calls that count now: the provider may have received each at any time until its answer.
-    pub(super) fn counted(&self, slack: Ms) -> u32 {
-        let per = self.schedule.budget.per + slack;
-        let counts = |request: &&Request| request.replied.is_none_or(|replied| self.now - replied < per);
-        u32::try_from(self.requests.iter().filter(counts).count()).unwrap()
+        let is_notified = self.streams.is_notified_after(request.at);
+        is_notified
+            || self.invalidations.iter().any(|it| it.balance == balance && it.at + LOOK_UP >= request.at)
     }
 }

@@ -27,11 +27,21 @@ pub(crate) enum Seen {
     AfterAHold,
     Stale,
     Spent,
+    ExactBudget,
+    NewEpoch,
+    Stored,
+    SlowTaker,
+    Streamed,
+    Newest,
+    ReadBehind,
+    Units,
+    LocalUnits,
+    NoUnits,
 }
 
 impl Seen {
     /// All that the schedules must reach.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 28] = [
         Self::OwnMemory,
         Self::OwnRead,
         Self::MemoryFromElsewhere,
@@ -50,6 +60,16 @@ impl Seen {
         Self::AfterAHold,
         Self::Stale,
         Self::Spent,
+        Self::ExactBudget,
+        Self::NewEpoch,
+        Self::Stored,
+        Self::SlowTaker,
+        Self::Streamed,
+        Self::Newest,
+        Self::ReadBehind,
+        Self::Units,
+        Self::LocalUnits,
+        Self::NoUnits,
     ];
 }
 

@@ -12,7 +12,7 @@ use super::read_context::ReadContext;
 use crate::domain::{Answer, Failure, Hold, HoldRow, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::shared::{
-    Allowance, Errand, HoldScope, Outcome, Reader, SharedAccount, SharedHold, StoreWait, Unit,
+    Allowance, HoldScope, Outcome, ReadTask, Reader, SharedAccount, SharedHold, StoreWait, Unit,
 };
 
 /// One balance of the account, for somebody.
@@ -33,8 +33,8 @@ impl Upstream {
         ticket: Ticket,
     ) -> Answer {
         let deadline = self.provider.settings.deadline;
-        let errand = Errand { balance: index, priority, ticket, max_age: self.max_age, deadline };
-        shared.read(errand, &Asking { upstream: self, shared, index, priority }).await
+        let task = ReadTask { balance: index, priority, ticket, max_age: self.max_age, deadline };
+        shared.read(task, &Asking { upstream: self, shared, index, priority }).await
     }
 }
 

@@ -11,7 +11,7 @@ use crate::shared::Shared;
 
 /// The shared store, if configured.
 #[derive(Default)]
-pub(super) struct Sharing {
+pub(super) struct SharedStore {
     shared: Option<Arc<Shared>>,
     /// Created with the first store; later stores use the same metrics.
     metrics: Option<Arc<SharedMetrics>>,
@@ -21,7 +21,7 @@ pub(super) struct Sharing {
     stop: CancellationToken,
 }
 
-impl Sharing {
+impl SharedStore {
     /// The store of a configuration; no connection is made yet.
     pub(super) fn of(config: &Config, metrics: &Metrics) -> Result<Self, MetricsError> {
         Self::default().reconfigured(config, metrics)

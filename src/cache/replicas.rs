@@ -17,7 +17,7 @@ const LOOK_UP_PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from
 impl BalanceCache {
     /// An empty cache with a shared store. Invalidations made here stay.
     #[must_use]
-    pub fn sharing(&self, shared: &Arc<Shared>) -> Self {
+    pub fn with_shared_store(&self, shared: &Arc<Shared>) -> Self {
         let (clock, marks) = (self.clock, self.marks.without_numbers());
         let cache = Self { shared: Some(Arc::clone(shared)), marks: marks.clone(), ..Self::new(clock) };
         shared.on_mark(Box::new(move |key, number| marks.note(key, number, clock().monotonic)));

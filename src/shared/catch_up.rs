@@ -1,0 +1,85 @@
+//! Catching up: before a replica shares, it reads the invalidations that it missed, and writes its own again.
+
+use futures_util::stream::{StreamExt, TryStreamExt};
+
+use super::error::StoreError;
+use super::handle::Shared;
+use crate::domain::{BalanceKey, MaxAge, StoreTime};
+use crate::metrics::SharedError;
+
+/// Look-ups that run at once while this replica catches up.
+const AT_ONCE: usize = 128;
+/// An operation that times out while this replica catches up is tried so often.
+const TRIES: usize = 5;
+
+impl Shared {
+    /// Reads the marks that this replica missed and the state of the breakers, and writes again its own invalidations,
+    /// which the store may have lost. Returns the last read of each balance.
+    pub(super) async fn catch_up(&self) -> Result<Vec<(BalanceKey, u64)>, StoreError> {
+        let last_reads = at_once(self.balance_names(), |name| self.catch_up_with(name)).await?;
+        for breaker in self.breakers() {
+            patiently(|| breaker.catch_up()).await?;
+        }
+        let now = (self.tier.store.clock)().monotonic;
+        let own: Vec<BalanceKey> = {
+            let own = self.tier.own_marks(now);
+            let mut keys: Vec<BalanceKey> = own.keys().copied().collect();
+            keys.sort_unstable_by_key(|key| *key.as_bytes());
+            keys
+        };
+        // A removed balance needs no mark.
+        let configured = own.into_iter().filter_map(|key| self.find(&key)).collect();
+        at_once(configured, |(account, index)| async move {
+            let mark = patiently(|| account.mark(std::slice::from_ref(&index))).await?;
+            self.tier.tell_mark(account.balances[index].key, mark.as_micros());
+            Ok(())
+        })
+        .await?;
+        Ok(last_reads.into_iter().flatten().collect())
+    }
+
+    /// Reads the mark of one balance. Where the store does not answer in time, the balance counts as invalidated: one
+    /// slow look-up costs one balance, not the whole link. Returns its last read.
+    async fn catch_up_with(&self, name: String) -> Result<Option<(BalanceKey, u64)>, StoreError> {
+        let Some((account, index)) = self.find_by_name(&name) else { return Ok(None) };
+        let balance = &account.balances[index];
+        match patiently(|| account.look(index)).await {
+            Ok(looked) => {
+                let since = looked.now.since(StoreTime::from_micros(looked.mark));
+                if looked.mark > 0 && since < MaxAge::CEILING.get() {
+                    let highest = balance.note_number(0);
+                    // A store that counts from below says nothing of what is above.
+                    let mark = if looked.last < highest { looked.mark.max(highest) } else { looked.mark };
+                    self.tier.tell_mark(balance.key, mark);
+                }
+                Ok(Some((balance.key, looked.last)))
+            }
+            Err(StoreError(SharedError::Timeout)) => {
+                self.tier.tell_mark(balance.key, balance.note_number(0));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Runs the operation on each, many at once.
+async fn at_once<T, R, F: Future<Output = Result<R, StoreError>>>(
+    all: Vec<T>,
+    operation: impl Fn(T) -> F,
+) -> Result<Vec<R>, StoreError> {
+    futures_util::stream::iter(all).map(operation).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Runs the operation again while the store does not answer in time.
+async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+    operation: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    for _ in 1..TRIES {
+        match operation().await {
+            Err(StoreError(SharedError::Timeout)) => {}
+            ended => return ended,
+        }
+    }
+    operation().await
+}

@@ -1,0 +1,83 @@
+//! The epoch of an account's log of calls: a new one begins where the store lost calls or its clock was set.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::account::SharedAccount;
+use super::clock::Expected;
+use super::error::StoreError;
+use super::script::Action;
+use super::store::StoreWait;
+use super::tier::{LIFE, random_name};
+use crate::domain::StoreTime;
+use crate::domain::turn::micros;
+
+/// The arguments with which scripts judge the store's clock and begin an epoch.
+#[derive(Serialize)]
+pub(super) struct ClockAsk {
+    new_epoch: String,
+    doubted_since: u64,
+    expected_from: u64,
+    expected_to: u64,
+    elapsed: u64,
+    life: u64,
+}
+
+#[derive(Serialize)]
+struct RestoreAsk {
+    #[serde(flatten)]
+    clock: ClockAsk,
+    calls: Vec<String>,
+    left: Vec<u64>,
+}
+
+impl SharedAccount {
+    /// The arguments with which scripts judge the store's clock and begin an epoch.
+    pub(super) fn clock_ask(&self, doubted_since: StoreTime) -> ClockAsk {
+        let Expected { from, to, elapsed } = self.known().clock.expected(self.now(), self.store().timeout);
+        ClockAsk {
+            new_epoch: random_name(),
+            doubted_since: doubted_since.as_micros(),
+            expected_from: from,
+            expected_to: to,
+            elapsed,
+            life: LIFE,
+        }
+    }
+
+    /// Notes the epoch. Where another one has begun, the store has lost something: it is told of our invalidations again.
+    pub(super) fn note_epoch(self: &Arc<Self>, epoch: &str) {
+        let before = std::mem::replace(&mut self.known().epoch, epoch.to_owned());
+        if !before.is_empty() && before != epoch {
+            self.mark_all_again();
+        }
+    }
+
+    /// Tells a store that may have lost them what calls of this replica count, before anything is taken from it.
+    pub(super) async fn catch_up(self: &Arc<Self>, wait: &mut StoreWait) -> Result<(), StoreError> {
+        let (generation, now) = (self.store().generation(), self.now());
+        let (told, doubted_since);
+        let (calls, left): (Vec<String>, Vec<u64>) = {
+            let mut known = self.known();
+            told = (generation, known.untold);
+            if known.told == told {
+                return Ok(());
+            }
+            doubted_since = known.doubted_since;
+            known.own.retain(|(_, until)| *until > now);
+            let left = |until: &Instant| micros(until.saturating_duration_since(now));
+            known.own.iter().map(|(call, until)| (call.clone(), left(until))).unzip()
+        };
+        let clock = self.clock_ask(doubted_since.unwrap_or_default());
+        let ask = RestoreAsk { clock, calls, left };
+        let answered = self.store().run(Action::Restore, &self.keys(), &ask, wait).await;
+        let answered = self.checked(answered, None)?;
+        self.note_epoch(answered.answer.text(0)?);
+        let mut known = self.known();
+        known.told = told;
+        known.doubted_since.take_if(|since| Some(*since) == doubted_since);
+        Ok(())
+    }
+}

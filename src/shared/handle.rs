@@ -1,0 +1,260 @@
+//! The shared tier of one replica: finds accounts, breakers and units, and passes questions on to them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use super::account::SharedAccount;
+use super::breaker::{SharedBreaker, SharedBreakerSettings};
+use super::notified::Claim;
+use super::settings::SharedSettings;
+use super::tier::{OnEnd, OnMark, Tier};
+use super::units::Units;
+use super::units_in_use::UnitsInUse;
+use crate::domain::{
+    AccountName, BalanceKey, CallerName, Clock, LimitSettings, MaxAge, ProviderName, Snapshot, Standing,
+    StoreTime, Ticket,
+};
+use crate::metrics::{LimitPolicy, SharedMetrics};
+
+/// The shared tier of one replica.
+pub struct Shared {
+    pub(super) tier: Arc<Tier>,
+    /// Each balance by its name in the store, in an order that is the same every time.
+    balances: RwLock<BTreeMap<String, Place>>,
+    /// Each balance's place by its key.
+    places: RwLock<HashMap<BalanceKey, Place>>,
+    /// Each account by its name.
+    accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
+    /// Each provider's breaker by its name. A reload that is refused leaves its own until they are dropped.
+    breakers: Mutex<Vec<(ProviderName, Weak<SharedBreaker>)>>,
+    /// The limits of callers.
+    pub(super) units: UnitsInUse,
+}
+
+/// A balance as a part of its account.
+#[derive(Clone)]
+struct Place {
+    account: Weak<SharedAccount>,
+    index: usize,
+}
+
+impl Place {
+    fn find(&self) -> Option<(Arc<SharedAccount>, usize)> {
+        Some((self.account.upgrade()?, self.index))
+    }
+}
+
+impl Shared {
+    /// Makes the tier; it connects in [`Shared::run`]. Returns `None` without a key.
+    #[must_use]
+    pub fn new(settings: SharedSettings, clock: Clock, metrics: Arc<SharedMetrics>) -> Option<Arc<Self>> {
+        Some(Arc::new(Self {
+            tier: Arc::new(Tier::new(settings, clock, metrics)?),
+            balances: RwLock::default(),
+            places: RwLock::default(),
+            accounts: Mutex::default(),
+            breakers: Mutex::default(),
+            units: UnitsInUse::default(),
+        }))
+    }
+
+    /// The number of replicas, for local shares.
+    #[must_use]
+    pub fn replicas(&self) -> u32 {
+        self.tier.replicas()
+    }
+
+    /// Whether this replica uses the store now.
+    #[must_use]
+    pub fn is_sharing(&self) -> bool {
+        self.tier.is_sharing()
+    }
+
+    /// Whether units belong to this tier.
+    #[must_use]
+    pub fn has_units(&self, units: &Units) -> bool {
+        units.are_of(&self.tier)
+    }
+
+    /// An account in the store, with its balances in the order in which reads count them. Counted calls stay with its
+    /// name, whatever balances it has.
+    #[must_use]
+    pub fn account(&self, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
+        self.account_in(name, balances, false)
+    }
+
+    /// As [`Self::account`], where one read brings every balance: the store orders the reads of all as one.
+    #[must_use]
+    pub fn account_read_together(&self, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
+        self.account_in(name, balances, true)
+    }
+
+    fn account_in(
+        &self,
+        name: &AccountName,
+        balances: &[BalanceKey],
+        reads_together: bool,
+    ) -> Arc<SharedAccount> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = accounts.get(name).and_then(Weak::upgrade);
+        let is_same = |account: &&Arc<SharedAccount>| account.has_balances(balances, reads_together);
+        if let Some(account) = before.as_ref().filter(is_same) {
+            return Arc::clone(account);
+        }
+        let account = Arc::new(SharedAccount::new(
+            &self.tier,
+            name.as_str(),
+            (balances, reads_together),
+            before.as_deref(),
+        ));
+        accounts.insert(name.clone(), Arc::downgrade(&account));
+        let mut names = self.balances.write().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|_, place| place.account.strong_count() > 0);
+        keys.retain(|_, place| place.account.strong_count() > 0);
+        for (index, balance) in account.balances.iter().enumerate() {
+            let place = Place { account: Arc::downgrade(&account), index };
+            names.insert(balance.name.clone(), place.clone());
+            keys.insert(balance.key, place);
+        }
+        account
+    }
+
+    /// The breaker of a provider in the store.
+    #[must_use]
+    pub fn breaker(
+        self: &Arc<Self>,
+        provider: &ProviderName,
+        settings: SharedBreakerSettings,
+    ) -> Arc<SharedBreaker> {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.retain(|(_, breaker)| breaker.strong_count() > 0);
+        let mut known =
+            breakers.iter().filter(|(name, _)| name == provider).filter_map(|(_, it)| it.upgrade());
+        if let Some(breaker) = known.find(|breaker| breaker.settings == settings) {
+            return breaker;
+        }
+        let breaker = Arc::new(SharedBreaker::new(&self.tier, provider.as_str(), settings));
+        breakers.push((provider.clone(), Arc::downgrade(&breaker)));
+        breaker
+    }
+
+    /// Every breaker that is in use.
+    pub(super) fn breakers(&self) -> Vec<Arc<SharedBreaker>> {
+        let breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers.iter().filter_map(|(_, breaker)| breaker.upgrade()).collect()
+    }
+
+    /// One limit of a caller in the store. A limit with other numbers is another limit.
+    #[must_use]
+    pub fn units(
+        self: &Arc<Self>,
+        caller: &CallerName,
+        policy: LimitPolicy,
+        settings: LimitSettings,
+    ) -> Arc<Units> {
+        let units = Units::new(&self.tier, self.units.woken(), (caller, policy), settings);
+        self.units.add(units)
+    }
+
+    /// Keeps the units of callers until it is dropped.
+    pub async fn keep_units(&self) {
+        self.units.keep().await;
+    }
+
+    /// Tells `listener` of every invalidation by another replica. The first listener stays.
+    pub fn on_mark(&self, listener: OnMark) {
+        self.tier.on_mark(listener);
+    }
+
+    /// Tells `listener` of the end of every read of every replica. The first listener stays.
+    pub fn on_end(&self, listener: OnEnd) {
+        self.tier.on_end(listener);
+    }
+
+    /// The stored snapshot of this number or a later one, if it may still be served. It causes no read.
+    pub async fn stored(&self, key: &BalanceKey, number: u64, max_age: MaxAge) -> Option<Arc<Snapshot>> {
+        let (account, index) = self.find_if_sharing(key)?;
+        account.stored(index, Ticket { above: number.saturating_sub(1), ..Ticket::default() }, max_age).await
+    }
+
+    /// The state of the order of a balance after this call began; `None` when the store is unavailable.
+    pub async fn ticket(&self, key: &BalanceKey, max_age: MaxAge) -> Option<Standing> {
+        let (account, index) = self.find_if_sharing(key)?;
+        account.ticket(index, max_age).await
+    }
+
+    /// Invalidates balances of one account for every replica. Returns the store's instant from which reads must be, after
+    /// one operation at most.
+    ///
+    /// # Errors
+    /// The latest instant of the store's clock, if it is known, when the store is unavailable. The invalidation is
+    /// repeated until the store knows it, or until no older snapshot could be served any more.
+    pub async fn invalidate(&self, keys: &[BalanceKey]) -> Result<StoreTime, Option<StoreTime>> {
+        let (places, now) = (self.places_of(keys), (self.tier.store.clock)().monotonic);
+        self.tier.own_marks(now).extend(keys.iter().map(|key| (*key, now)));
+        let Some((account, _)) = places.first() else { return Err(None) };
+        account.invalidate(places.iter().map(|(_, index)| *index).collect(), now).await
+    }
+
+    /// Publishes a snapshot that this replica read without the store, because the store has an older one.
+    pub fn publish_alone(&self, key: &BalanceKey, snapshot: Arc<Snapshot>, max_age: MaxAge) {
+        if let Some((account, index)) = self.find(key) {
+            account.publish_alone(index, snapshot, max_age);
+        }
+    }
+
+    /// Claims a notification that came `since` ago for the account of a balance. Replicas act once in a `pause`; without
+    /// the store, each acts for itself.
+    pub async fn claim(&self, key: &BalanceKey, since: Duration, pause: Duration) -> Claim {
+        match self.find_if_sharing(key) {
+            Some((account, _)) => account.claim(since, pause).await,
+            None => Claim::Ours,
+        }
+    }
+
+    /// Waits until the reads that run have ended, for a tier that is replaced: each keeps its lease.
+    pub async fn finish_reads(&self) {
+        self.tier.finish_reads().await;
+    }
+
+    /// Gives up every lease and all units of this replica, and writes to the store what has just ended.
+    pub async fn leave(&self) {
+        futures_util::join!(self.tier.give_up_leases(), self.units.give_back());
+        self.tier.finish_tasks().await;
+    }
+
+    /// A balance's place among its account's, by its name in the store.
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.find_by_name(name).map(|(_, index)| index)
+    }
+
+    /// The names of all balances in the store, in their order.
+    pub(super) fn balance_names(&self) -> Vec<String> {
+        self.balances.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    pub(super) fn find_by_name(&self, name: &str) -> Option<(Arc<SharedAccount>, usize)> {
+        self.balances.read().unwrap_or_else(PoisonError::into_inner).get(name)?.find()
+    }
+
+    pub(super) fn find(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner).get(key)?.find()
+    }
+
+    fn find_if_sharing(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
+        if self.is_sharing() { self.find(key) } else { None }
+    }
+
+    fn places_of(&self, keys: &[BalanceKey]) -> Vec<(Arc<SharedAccount>, usize)> {
+        keys.iter().filter_map(|key| self.find(key)).collect()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("url", &self.tier.settings.url).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,60 @@
+//! A lease that has not ended, as far as giving it up needs it.
+
+use serde::Serialize;
+
+use super::script::Action;
+use super::store::Store;
+
+/// A lease that has not ended.
+pub(super) struct LiveLease {
+    /// The account's keys in the store.
+    pub(super) keys: [String; 2],
+    /// The balance's name in the store.
+    pub(super) balance: String,
+    /// The order in which the store counts its reads.
+    pub(super) order: String,
+    /// The balances whose waiters are told of the end.
+    pub(super) waiting: Vec<String>,
+    /// 0 where the store's answer is unknown.
+    pub(super) number: u64,
+}
+
+/// How a read without a snapshot ends.
+#[derive(Serialize)]
+pub(super) struct FailAsk<'a> {
+    pub(super) balance: &'a str,
+    pub(super) order: &'a str,
+    pub(super) waiting: Vec<&'a str>,
+    pub(super) lease: &'a str,
+    pub(super) turn: u64,
+    pub(super) failure: &'a str,
+    pub(super) scope: &'a str,
+    pub(super) first: u64,
+    pub(super) most: u64,
+    pub(super) doubles: bool,
+    pub(super) channel: &'a str,
+    pub(super) credential: &'a str,
+}
+
+impl LiveLease {
+    /// Gives it up.
+    pub(super) async fn give_up(&self, store: &Store, channel: &str, token: &str) {
+        let Self { keys: [state, calls], balance, order, waiting, number } = self;
+        let ask = FailAsk {
+            balance,
+            order,
+            waiting: waiting.iter().map(String::as_str).collect(),
+            lease: token,
+            turn: *number,
+            failure: "",
+            scope: "",
+            first: 0,
+            most: 0,
+            doubles: false,
+            channel,
+            credential: "",
+        };
+        // A waiter that no message reaches waits until the lease's deadline.
+        let _ = store.run(Action::Fail, &[state, calls], &ask, &mut store.wait()).await;
+    }
+}

@@ -1,0 +1,120 @@
+//! Looks at a balance in the store: the state of its order, and the snapshot of another replica.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::account::SharedAccount;
+use super::error::StoreError;
+use super::script::Action;
+use super::store::{Answered, StoreWait};
+use crate::domain::{MaxAge, Moment, Snapshot, Standing, StoreTime, Ticket, Turn};
+use crate::metrics::{SharedError, SharedOperation};
+
+/// Where a replica did not watch the store's clock, its own wall clock may differ from that by so much.
+const MOST_DIFFERENCE: Duration = Duration::from_secs(1);
+
+#[derive(Serialize)]
+struct LookAsk<'a> {
+    balance: &'a str,
+    order: &'a str,
+    wants_snapshot: bool,
+}
+
+/// The state of a balance in the store.
+pub(super) struct Looked {
+    pub(super) last: u64,
+    pub(super) mark: u64,
+    pub(super) now: StoreTime,
+}
+
+impl SharedAccount {
+    /// The state of the order of a balance after this call began.
+    pub(super) async fn ticket(&self, index: usize, max_age: MaxAge) -> Option<Standing> {
+        let looked = self.look(index).await.ok()?;
+        // A store that has lost something does not know the highest number.
+        self.balances[index].note_number(looked.last);
+        let last = self.highest(index);
+        let is_believed = self.is_clock_trusted(max_age);
+        Some(Standing { last, now: looked.now, is_believed })
+    }
+
+    pub(super) async fn look(&self, index: usize) -> Result<Looked, StoreError> {
+        let balance = &self.balances[index];
+        let keys = [self.state_key.as_str(), &balance.snapshot_key];
+        let (store, ask) = (
+            self.store(),
+            LookAsk { balance: &balance.name, order: self.order(index), wants_snapshot: false },
+        );
+        let answered = store.run(Action::Look, &keys, &ask, &mut store.wait()).await;
+        let answer = self.checked(answered, None)?.answer;
+        Ok(Looked { last: answer.number(0)?, mark: answer.number(1)?, now: answer.now })
+    }
+
+    /// The stored snapshot that this ticket accepts, if it may still be served.
+    pub(super) async fn stored(
+        &self,
+        balance: usize,
+        ticket: Ticket,
+        max_age: MaxAge,
+    ) -> Option<Arc<Snapshot>> {
+        self.find(balance, ticket, max_age, &mut self.store().wait()).await.ok()
+    }
+
+    /// The snapshot that another replica brought, if it will do.
+    pub(super) async fn find(
+        &self,
+        place: usize,
+        ticket: Ticket,
+        max_age: MaxAge,
+        wait: &mut StoreWait,
+    ) -> Result<Arc<Snapshot>, StoreError> {
+        let balance = &self.balances[place];
+        let keys = [self.state_key.as_str(), &balance.snapshot_key];
+        let ask = LookAsk { balance: &balance.name, order: self.order(place), wants_snapshot: true };
+        let answered = self.store().run(Action::Look, &keys, &ask, wait).await;
+        let answered = self.checked(answered, Some(place))?;
+        let answer = &answered.answer;
+        let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));
+        let will_do = ticket.accepts(Turn { number, instant })
+            && number > answer.number(1)?
+            && instant <= answer.now
+            && answer.now.since(instant) < max_age.get()
+            && self.is_clock_trusted(max_age);
+        let found = if will_do { self.opened((place, max_age), &answered, 2)? } else { None };
+        found.ok_or(StoreError(SharedError::Refused))
+    }
+
+    /// Whether the ages of stored snapshots can be told by the store's clock.
+    pub(super) fn is_clock_trusted(&self, max_age: MaxAge) -> bool {
+        self.known().clock.is_trusted(self.now(), max_age)
+    }
+
+    /// The snapshot whose number, instant and value stand at this place of an answer, unless a clock of either replica
+    /// puts it over the ceiling. One that cannot be opened is counted and deleted.
+    pub(super) fn opened(
+        &self,
+        (balance, max_age): (usize, MaxAge),
+        answered: &Answered,
+        place: usize,
+    ) -> Result<Option<Arc<Snapshot>>, StoreError> {
+        let balance = &self.balances[balance];
+        let Some(snapshot) = balance.opened(answered, place)? else {
+            self.store().metrics.failed(SharedOperation::Lookup, SharedError::Invalid);
+            self.tier.forget(vec![balance.snapshot_key.clone()]);
+            return Ok(None);
+        };
+        let now = (self.store().clock)();
+        let is_within = snapshot.age_at(now) < max_age.get();
+        Ok((is_within && self.has_known_age(&snapshot, now)).then(|| Arc::new(snapshot)))
+    }
+
+    /// Whether the store's clock tells the snapshot's age. This replica did not watch that clock before it joined: then
+    /// the wall clocks of both replicas must say the same.
+    fn has_known_age(&self, snapshot: &Snapshot, now: Moment) -> bool {
+        let watched_since = self.known().clock.watched_since();
+        snapshot.turn().is_some_and(|turn| turn.instant >= watched_since)
+            || snapshot.age_difference_at(now) <= MOST_DIFFERENCE
+    }
+}

@@ -1,0 +1,38 @@
+//! A read of another replica that runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::error::Unavailable;
+use super::tier::Tier;
+use crate::domain::Turn;
+
+/// A read of another replica that runs.
+pub(super) struct Running {
+    /// Its turn.
+    pub(super) turn: Turn,
+    /// Its lease, to take over when it is over.
+    pub(super) token: String,
+    ends: watch::Receiver<u64>,
+    tier: Arc<Tier>,
+}
+
+impl Running {
+    pub(super) fn new(turn: Turn, token: String, ends: watch::Receiver<u64>, tier: Arc<Tier>) -> Self {
+        Self { turn, token, ends, tier }
+    }
+
+    /// Waits until the read has ended, for at most `longest`: false when it has not. An error when no message would
+    /// arrive.
+    pub(super) async fn ended(&mut self, longest: Duration) -> Result<bool, Unavailable> {
+        let number = self.turn.number;
+        tokio::select! {
+            biased;
+            ended = self.ends.wait_for(|ended| *ended >= number) => ended.map(|_| true).map_err(|_| Unavailable),
+            () = self.tier.silence() => Err(Unavailable),
+            () = tokio::time::sleep(longest) => Ok(false),
+        }
+    }
+}

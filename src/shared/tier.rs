@@ -1,0 +1,179 @@
+//! The parts of the tier that accounts, breakers and units have in common: the store, its names, and background tasks.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use super::keyring::Keyring;
+use super::live_lease::LiveLease;
+use super::script::Action;
+use super::settings::SharedSettings;
+use super::store::Store;
+use crate::domain::{BalanceKey, Clock, MaxAge};
+use crate::metrics::SharedMetrics;
+
+/// Keys of the store that are not written for this long expire: longer than anything of ours counts. In milliseconds.
+pub(super) const LIFE: u64 = 60 * 60 * 1000;
+/// How often a tier that is replaced looks for reads that run.
+const FINISH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Receives the balance and the mark of an invalidation.
+pub(super) type OnMark = Box<dyn Fn(BalanceKey, u64) + Send + Sync>;
+/// Receives the balance and the number of a read that ended.
+pub(super) type OnEnd = Box<dyn Fn(BalanceKey, u64) + Send + Sync>;
+
+/// The parts that accounts, breakers and units have in common.
+pub(super) struct Tier {
+    pub(super) settings: SharedSettings,
+    pub(super) keyring: Keyring,
+    pub(super) channel: String,
+    pub(super) store: Store,
+    on_mark: OnceLock<OnMark>,
+    on_end: OnceLock<OnEnd>,
+    /// Invalidations of this replica, for a store that lost them.
+    own_marks: Mutex<HashMap<BalanceKey, Instant>>,
+    /// Notified when this replica stops sharing.
+    silenced: Notify,
+    /// Leases of this replica that have not ended, by their token.
+    leases: Mutex<HashMap<String, LiveLease>>,
+    /// Background tasks that write to the store.
+    tasks: TaskTracker,
+}
+
+#[derive(Serialize)]
+struct ForgetAsk {}
+
+impl Tier {
+    /// `None` without a key.
+    pub(super) fn new(settings: SharedSettings, clock: Clock, metrics: Arc<SharedMetrics>) -> Option<Self> {
+        Some(Self {
+            keyring: Keyring::new(&settings.keys)?,
+            channel: settings.channel(),
+            store: Store::new(settings.timeout, clock, metrics),
+            on_mark: OnceLock::new(),
+            on_end: OnceLock::new(),
+            own_marks: Mutex::default(),
+            silenced: Notify::new(),
+            leases: Mutex::default(),
+            tasks: TaskTracker::new(),
+            settings,
+        })
+    }
+
+    /// The number of replicas, for local shares.
+    pub(super) fn replicas(&self) -> u32 {
+        self.settings.replicas.get()
+    }
+
+    /// Whether this replica uses the store now.
+    pub(super) fn is_sharing(&self) -> bool {
+        self.store.is_sharing()
+    }
+
+    /// From now on this replica is alone.
+    pub(super) fn end_sharing(&self) {
+        self.store.end_sharing();
+        self.silenced.notify_waiters();
+    }
+
+    /// Waits until this replica is alone.
+    pub(super) async fn silence(&self) {
+        let mut silenced = pin!(self.silenced.notified());
+        // Before the look, so that nothing happens in between.
+        silenced.as_mut().enable();
+        if self.is_sharing() {
+            silenced.await;
+        }
+    }
+
+    /// A key of the store. Keys with one tag are in one slot of a cluster.
+    pub(super) fn key(&self, tag: &str, what: &str) -> String {
+        format!("{}:1:{{{tag}}}:{what}", self.settings.prefix)
+    }
+
+    /// Runs a task in the background; it ends with the process.
+    pub(super) fn behind(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.tasks.spawn_on(task, &runtime);
+        }
+    }
+
+    /// Deletes unreadable keys in the background.
+    pub(super) fn forget(self: &Arc<Self>, keys: Vec<String>) {
+        let tier = Arc::clone(self);
+        self.behind(async move {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            // A key that is not deleted is found again.
+            let _ = tier.store.run(Action::Forget, &keys, &ForgetAsk {}, &mut tier.store.wait()).await;
+        });
+    }
+
+    /// Sets the listener to invalidations by other replicas. The first listener stays.
+    pub(super) fn on_mark(&self, listener: OnMark) {
+        let _ = self.on_mark.set(listener);
+    }
+
+    /// Sets the listener to the ends of reads. The first listener stays.
+    pub(super) fn on_end(&self, listener: OnEnd) {
+        let _ = self.on_end.set(listener);
+    }
+
+    pub(super) fn tell_mark(&self, key: BalanceKey, mark: u64) {
+        if let Some(listener) = self.on_mark.get() {
+            listener(key, mark);
+        }
+    }
+
+    pub(super) fn tell_end(&self, key: BalanceKey, number: u64) {
+        if let Some(listener) = self.on_end.get() {
+            listener(key, number);
+        }
+    }
+
+    /// The invalidations of this replica that still count, with their moments.
+    pub(super) fn own_marks(&self, now: Instant) -> MutexGuard<'_, HashMap<BalanceKey, Instant>> {
+        let mut own = self.own_marks.lock().unwrap_or_else(PoisonError::into_inner);
+        own.retain(|_, at| now.saturating_duration_since(*at) < MaxAge::CEILING.get());
+        own
+    }
+
+    pub(super) fn leases(&self) -> MutexGuard<'_, HashMap<String, LiveLease>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the reads that run have ended; each keeps its lease.
+    pub(super) async fn finish_reads(&self) {
+        let finished = async {
+            while !self.leases().is_empty() {
+                tokio::time::sleep(FINISH_INTERVAL).await;
+            }
+        };
+        // No read takes longer: the configuration does not allow it.
+        let _ = tokio::time::timeout(MaxAge::CEILING.get(), finished).await;
+        self.finish_tasks().await;
+    }
+
+    /// Gives up every lease of this replica.
+    pub(super) async fn give_up_leases(&self) {
+        let leases = std::mem::take(&mut *self.leases());
+        let leases = leases.iter().map(|(token, lease)| lease.give_up(&self.store, &self.channel, token));
+        futures_util::future::join_all(leases).await;
+    }
+
+    /// Waits for the background tasks, for at most one `timeout`.
+    pub(super) async fn finish_tasks(&self) {
+        self.tasks.close();
+        // A lease whose end is not written by then is over after a deadline.
+        let _ = tokio::time::timeout(self.settings.timeout, self.tasks.wait()).await;
+    }
+}
+
+/// A random name.
+pub(super) fn random_name() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}

@@ -1,0 +1,84 @@
+//! Refreshes over a slow network: between each gateway and the store, every message is delayed by up to 20 ms.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::processes::{Ground, age, load};
+use crate::harness::is_long;
+
+/// The longest delay of one message on one way.
+const JITTER: Duration = Duration::from_millis(20);
+/// A command and its answer take twice the jitter; the rest is for a busy machine.
+const TIMEOUT: &str = "timeout = \"200ms\"";
+const FRESH_FOR: u64 = 5;
+
+/// Forwards to this address and delays each message; the order stays. Returns its own address.
+async fn delaying(target: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let Ok(far) = TcpStream::connect(&target).await else { continue };
+            near.set_nodelay(true).unwrap();
+            far.set_nodelay(true).unwrap();
+            let (near, far) = (near.into_split(), far.into_split());
+            delay(near.0, far.1);
+            delay(far.0, near.1);
+        }
+    });
+    address
+}
+
+/// Passes what one side sends on to the other, each piece at its time.
+fn delay(
+    mut from: impl AsyncRead + Unpin + Send + 'static,
+    mut to: impl AsyncWrite + Unpin + Send + 'static,
+) {
+    let (pieces, mut delayed) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 65_536];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            let due = Instant::now() + JITTER.mul_f64(fastrand::f64());
+            if pieces.send((due, buffer[..length].to_vec())).is_err() {
+                break;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        while let Some((due, piece)) = delayed.recv().await {
+            sleep_until(due).await;
+            if to.write_all(&piece).await.is_err() {
+                break;
+            }
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refreshes_keep_up_while_messages_to_the_store_are_delayed() {
+    let (seconds, slack) = if is_long() { (600, 1) } else { (12, 2) };
+    let ground = Ground::new(2, &format!("fresh_for = \"{FRESH_FOR}s\"")).await;
+    let direct = ground.store.url();
+    let address = delaying(direct.trim_start_matches("redis://").to_owned()).await;
+    let config = fs::read_to_string(&ground.site.config).unwrap();
+    let delayed =
+        config.replace(&direct, &format!("redis://{address}")).replace("timeout = \"500ms\"", TIMEOUT);
+    assert!(delayed.contains(&address) && delayed.contains(TIMEOUT));
+    ground.site.folder.write("gateway.toml", &delayed);
+    ground.site.provider.set_drift(true);
+    let replicas = [Arc::new(ground.replica(0).await), Arc::new(ground.replica(0).await)];
+
+    let seen = load(&replicas, 20, Duration::from_secs(seconds)).await;
+
+    assert!(seen.iter().all(|seen| seen.reply.status == 200));
+    let calls = ground.reads();
+    let oldest = seen.iter().map(|seen| age(seen, &calls)).max().unwrap();
+    println!("{} answers, {} calls, the oldest was {oldest:?} old", seen.len(), calls.len());
+    assert!(oldest <= Duration::from_secs(FRESH_FOR + slack), "{oldest:?}");
+}

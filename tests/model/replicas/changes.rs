@@ -1,0 +1,136 @@
+//! Changes to the text of the scripts, each of which the oracle notices.
+
+use std::iter::once;
+
+use super::judge;
+use super::stories::{self, FIRST};
+use super::world::Change;
+
+/// Schedules among which a change must be noticed.
+const SEARCHED: u64 = 400;
+
+/// Changes that are made together, with a seed that notices them.
+const CHANGES: [(&[Change], u64); 42] = [
+    // publish.lua: the instant is the publication's; an older balance replaces a younger one; a success ends no row; the
+    // end is not told, or the lease stays.
+    (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 65),
+    (&[("(stored_turn >= ask.turn or stored_instant > ask.instant)", "stored_turn >= ask.turn")], FIRST),
+    (
+        &[("'ha', 'hc' .. ask.credential, 'ra', 'rc' .. ask.credential)", "'ha', 'hc' .. ask.credential)")],
+        FIRST + 4,
+    ),
+    (&[("'ended ' .. waiting .. ' ' .. text(ask.turn))", "'nothing')")], 14),
+    (&[("redis.call('HDEL', state, 'l' .. ask.order)", "")], 8),
+    // fail.lua: no hold; no failure for waiters; no doubling; a short hold replaces a long one; reads that fail together
+    // double it; the end is not told.
+    (&[("redis.call('HSET', state, field, text(now + held) .. ' ' .. ask.failure)", "")], 69),
+    (&[("if ask.failure ~= '' then", "if false then")], FIRST + 1),
+    (&[("held = math.min(held * 2 ^ (times - 1), ask.most)", "")], 98),
+    (&[("if number(longer, now + ask.most) <= now + held then", "if true then")], FIRST + 2),
+    (
+        &[(
+            "if times == 0 or number(redis.call('HGET', state, 'failed'), now) <= ask.turn then",
+            "if true then",
+        )],
+        FIRST + 3,
+    ),
+    (&[("'ended ' .. waiting .. ' ' .. turn)", "'nothing')")], 69),
+    // enter.lua: parts of the ticket are ignored; waiters get no failure; a running lease is ignored; no hold; numbers
+    // begin below older ones.
+    (&[("turn > above and instant", "instant")], 36),
+    (&[("turn > above and", "turn >= above and")], 36),
+    (&[("turn > above and instant >= ask.since", "turn > above")], 17),
+    (&[("if ask.joined > 0 then", "if false then")], FIRST + 1),
+    (&[("token ~= ask.expired and", "false and")], 14),
+    (&[("if ends > now and is_failure(field, failure) then", "if false then")], 69),
+    (
+        &[
+            ("math.max(last, above, number(ask.highest, latest)) + 1", "last + 1"),
+            ("turn = math.max(turn, now)", ""),
+        ],
+        98,
+    ),
+    (&[("turn = math.max(turn, now)", "")], 98),
+    // invalidate.lua and look.lua: the mark is not told, not written, not above the last number, or not read.
+    (&[("'marked ' .. balance", "'nothing ' .. balance")], 21),
+    (&[("redis.call('HSET', KEYS[1], 'm' .. balance, text(mark))", "")], FIRST + 10),
+    (&[("mark = math.max(mark, number(fields[1], latest) + 1", "mark = math.max(mark, 0")], 0),
+    (
+        &[(
+            "mark = math.max(mark, number(fields[1], latest) + 1, number(fields[2], latest), number(ask.highest[place], latest))",
+            "",
+        )],
+        FIRST + 11,
+    ),
+    (&[("answer('look', text(last), text(mark))", "answer('look', text(last), '0')")], FIRST + 10),
+    // account.lua: no budget; no local shares; a stepped clock is not noticed by the script, or not at all; a lost log
+    // begins no epoch; a call counts too briefly; calls that no longer count stay.
+    (&[("local is_free = count < ask.share", "local is_free = true")], 17),
+    (&[("local is_settling = now - began < ask.per", "local is_settling = false")], 17),
+    (&[("if ask.expected_to > 0 and (now", "if false and (now")], FIRST + 6),
+    (&[("if known and since > 0 and began < since then", "if false then")], FIRST + 6),
+    (&[("if known and logged == 'epoch ' .. known then", "if known then")], FIRST + 8),
+    (
+        &[(
+            "redis.call('ZADD', calls, text(now + ask.span), ask.call)",
+            "redis.call('ZADD', calls, text(now + ask.per), ask.call)",
+        )],
+        FIRST + 5,
+    ),
+    (&[("redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now))", "")], 17),
+    // take.lua and enter.lua: a new epoch asks for no calls.
+    (&[("if known ~= ask.epoch and ask.own > 0 then", "if false then")], FIRST + 8),
+    // ended.lua and restore.lua: the end of a call is ignored; calls are not written back.
+    (&[("redis.call('ZADD', calls, text(now + ask.per), ask.call)", "")], 17),
+    (&[("redis.call('ZADD', calls, 'GT', text(now + ask.left[place]), call)", "")], FIRST + 7),
+    // breaker.lua: it never opens; no replica is told; two replicas probe at once; a success does not close it.
+    (&[("if failures >= ask.failures then", "if false then")], 98),
+    (&[("'breaker ' .. ask.provider", "'nothing ' .. ask.provider")], 98),
+    (
+        &[(
+            "if is_open and open_until <= now and not is_probing then",
+            "if is_open and open_until <= now then",
+        )],
+        FIRST + 9,
+    ),
+    // units.lua: too many units; units that were used without the store, or given back, are not counted.
+    (&[("local taken = math.min(ask.missing, there)", "local taken = ask.missing")], 0),
+    (&[("full_at = math.min(full_at + ask.owed * interval, now + 2 * span)", "")], 0),
+    (&[("- ask.back * interval, now)", ", now)")], 0),
+    // notified.lua: every replica acts on every notification.
+    (
+        &[
+            ("if last > 0 and last >= now - ask.since then", "if false then"),
+            ("if last > 0 and wait > 0 then", "if false then"),
+        ],
+        FIRST + 12,
+    ),
+    (&[("if last > 0 and wait > 0 then", "if false then")], FIRST + 12),
+];
+
+#[test]
+fn a_change_to_a_script_is_noticed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/shared/lua");
+    let scripts =
+        std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()));
+    let scripts: String = scripts.map(Result::unwrap).collect();
+    for (before, _) in CHANGES.iter().flat_map(|(changes, _)| *changes) {
+        assert!(scripts.contains(before), "no script says {before}");
+    }
+
+    // The remembered seed, and others where the code has changed since.
+    let noticed_by = |changes, seed| {
+        once(seed).chain(stories::all()).chain(0..SEARCHED).find(|seed| judge(*seed, changes).is_err())
+    };
+    let mut missed = Vec::new();
+    for (changes, seed) in CHANGES {
+        if let Some(seed) = noticed_by(changes, seed) {
+            println!("seed {seed} notices {changes:?}");
+        } else {
+            println!("MISSED {changes:?}");
+            missed.push(changes);
+        }
+    }
+
+    assert!(missed.is_empty(), "{missed:#?}");
+}

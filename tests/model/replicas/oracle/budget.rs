@@ -1,0 +1,120 @@
+//! The budget: the fleet never makes more calls than it allows, and is not refused a call that it allows.
+
+use super::reads::{LOOK_UP, Request};
+use super::tally::Seen;
+use super::{Oracle, Verdict};
+use crate::alone::clock::{Ms, SECOND};
+use crate::replicas::chance::DEADLINE;
+use crate::replicas::clock::REPLICAS;
+use crate::replicas::schedule::Schedule;
+use balance_gateway::domain::Priority;
+
+/// When the store, a network or a clock was disturbed last.
+pub(super) struct Disturbance {
+    last: Option<Ms>,
+    has_calm_network: [bool; REPLICAS],
+    is_linked: [bool; REPLICAS],
+}
+
+impl Disturbance {
+    pub(super) fn of(schedule: &Schedule) -> Self {
+        let has_calm_network = schedule.weathers.map(crate::store::Weather::is_calm);
+        Self { last: None, has_calm_network, is_linked: [false; REPLICAS] }
+    }
+
+    pub(super) fn note(&mut self, now: Ms) {
+        self.last = Some(now);
+    }
+
+    pub(super) fn note_weather(&mut self, now: Ms, replica: usize, is_calm: bool) {
+        self.has_calm_network[replica] = is_calm;
+        self.note(now);
+    }
+
+    pub(super) fn note_link(&mut self, now: Ms, replica: usize, is_linked: bool) {
+        self.is_linked[replica] = is_linked;
+        // The first link of all is no disturbance: no call was made before.
+        if now > SECOND {
+            self.note(now);
+        }
+    }
+
+    /// Whether nothing was disturbed in a span that ends now.
+    pub(super) fn is_over(&self, now: Ms, span: Ms) -> bool {
+        let is_calm = self.has_calm_network.iter().chain(&self.is_linked).all(|is_well| *is_well);
+        is_calm && self.last.is_none_or(|last| now > last + span)
+    }
+}
+
+impl Oracle<'_> {
+    pub(super) fn within_budget(&mut self) -> Verdict {
+        let (terms, counted) = (self.schedule.budget, self.counted(0));
+        let span = terms.per + DEADLINE + 5 * SECOND;
+        let is_exact = self.schedule.is_calm() || self.disturbance.is_over(self.now, span);
+        if is_exact && counted > 1 {
+            self.tally.note(Seen::ExactBudget);
+        }
+        // A replica that is alone, or whose epoch is new, makes at most its local share of the calls.
+        let local = |replica: usize| self.counted_of(replica).min(self.local_share());
+        let alone = if is_exact { 0 } else { (0..REPLICAS).map(local).sum() };
+        if counted > terms.requests + alone {
+            let by_replica: Vec<_> = (0..REPLICAS).map(|replica| self.counted_of(replica)).collect();
+            return Err(format!("{counted} calls count {by_replica:?}, {} + {alone} may", terms.requests));
+        }
+        self.within_local_share()
+    }
+
+    /// While the first epoch is new, a replica makes no more than its local share of the calls.
+    fn within_local_share(&mut self) -> Verdict {
+        let Some(first) = self.requests.first().filter(|_| self.schedule.is_calm()) else { return Ok(()) };
+        let (read, settles) =
+            (self.requests.last().map(|last| last.read), first.at + self.schedule.budget.per);
+        let Some(replica) = read.map(|read| self.reads[read].replica) else { return Ok(()) };
+        if self.now >= settles - LOOK_UP {
+            return Ok(());
+        }
+        self.tally.note(Seen::NewEpoch);
+        let (made, share) = (self.counted_of(replica), self.local_share());
+        if made > share {
+            return Err(format!("replica {replica} makes {made} calls in a new epoch, {share} may"));
+        }
+        Ok(())
+    }
+
+    /// A caller is refused for want of budget only when that budget is really used.
+    pub(super) fn is_spent(&mut self, priority: Priority) -> Verdict {
+        let terms = self.schedule.budget;
+        let settled = self.requests.first().is_some_and(|first| self.now > first.at + terms.per + SECOND);
+        if !self.schedule.is_calm() || !settled {
+            return Ok(());
+        }
+        self.tally.note(Seen::Spent);
+        let percent = if priority == Priority::Background { 60 } else { 80 };
+        let (counted, share) = (self.counted(SECOND), (terms.requests * percent / 100).max(1));
+        if counted < share {
+            return Err(format!("the budget is said to be spent: {counted} calls count, {share} may"));
+        }
+        Ok(())
+    }
+
+    /// What one replica may do while the store does not know of all calls.
+    fn local_share(&self) -> u32 {
+        (self.schedule.budget.requests / u32::try_from(REPLICAS).unwrap()).max(1)
+    }
+
+    /// The calls that count now: the provider may have received each at any time until its answer.
+    fn counted(&self, slack: Ms) -> u32 {
+        self.count(slack, |_| true)
+    }
+
+    fn counted_of(&self, replica: usize) -> u32 {
+        self.count(0, |request| self.reads[request.read].replica == replica)
+    }
+
+    fn count(&self, slack: Ms, is_meant: impl Fn(&Request) -> bool) -> u32 {
+        let per = self.schedule.budget.per + slack;
+        let counts = |request: &&Request| request.replied.is_none_or(|replied| self.now - replied < per);
+        u32::try_from(self.requests.iter().filter(counts).filter(|request| is_meant(request)).count())
+            .unwrap()
+    }
+}

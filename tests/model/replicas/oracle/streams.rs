@@ -1,0 +1,103 @@
+//! Streams and notifications: no event is over the ceiling, the newest value arrives, and a storm costs few reads.
+
+use super::answer::PROMISE;
+use super::reads::LOOK_UP;
+use super::tally::Seen;
+use super::{Oracle, Verdict};
+use crate::alone::clock::{Ms, SECOND};
+use crate::replicas::schedule::{Ending, Stream};
+
+/// Notifications of one account are acted upon together for so long.
+const TOGETHER: Ms = SECOND;
+/// Wall clocks that differ by less do not change which of two balances is the younger one.
+const ALIKE: Ms = SECOND;
+
+/// What is known of streams and notifications.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    open: Vec<Open>,
+    pub(super) notified: Vec<Ms>,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    opened: Ms,
+    of: Stream,
+    /// When what was written last was asked for.
+    last: Option<Ms>,
+}
+
+impl Streams {
+    pub(super) fn open(&mut self, now: Ms, of: &Stream) {
+        self.open.push(Open { opened: now, of: of.clone(), last: None });
+    }
+
+    /// Whether a notification may have invalidated what was asked for at this moment.
+    pub(super) fn is_notified_after(&self, requested_at: Ms) -> bool {
+        self.notified.iter().any(|at| at + TOGETHER + SECOND >= requested_at)
+    }
+}
+
+impl Oracle<'_> {
+    /// An event may be written while its balance is below the ceiling.
+    pub(super) fn may_stream(&mut self, stream: usize, amount: &str) -> Verdict {
+        let Stream { balance, .. } = self.streams.open[stream].of;
+        let requested_at = self.brought(amount, balance)?.requested_at();
+        let age = self.now - requested_at;
+        self.streams.open[stream].last = Some(requested_at);
+        self.tally.note(Seen::Streamed);
+        if age >= self.schedule.ages.max_age.min(PROMISE) {
+            return Err(format!("promise 2: stream {stream} writes what was asked for {age} ms ago"));
+        }
+        Ok(())
+    }
+
+    /// While no message is lost, a stream has written the newest balance that its client had the time to read.
+    pub(super) fn has_seen_the_newest(&mut self, stream: usize) -> Verdict {
+        let Open { opened, of, last } = self.streams.open[stream].clone();
+        if !self.schedule.is_calm() {
+            return Ok(());
+        }
+        let skews = self.schedule.skews;
+        let until = self.now - of.pause - SECOND;
+        let is_due = |request: &&super::Request| {
+            let read = &self.reads[request.read];
+            read.balance == of.balance
+                && (skews[read.replica] - skews[of.replica]).abs() < ALIKE
+                && request.brought.as_ref().is_some_and(|(_, age)| *age == 0)
+                && request.replied.is_some_and(|replied| replied > opened + LOOK_UP && replied < until)
+                && self.now - request.at + ALIKE < self.schedule.ages.max_age
+        };
+        let newest = self.requests.iter().filter(is_due).map(|request| request.at).max();
+        let Some(newest) = newest else { return Ok(()) };
+        self.tally.note(Seen::Newest);
+        if last.is_none_or(|last| last < newest) {
+            return Err(format!(
+                "stream {stream} never writes what was asked for at {newest} ms, last {last:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Notifications cost at most two reads of a balance in a second.
+    pub(super) fn may_read_behind(&mut self, balance: usize) -> Verdict {
+        self.tally.note(Seen::ReadBehind);
+        let is_kind = |ending: &Ending| matches!(ending, Ending::Success { age: 0 });
+        let succeeds = self.schedule.replies.iter().all(|reply| is_kind(&reply.ending));
+        if !self.schedule.is_calm() || !self.streams.open.is_empty() || !succeeds {
+            return Ok(());
+        }
+        // The claim of a notification, and the look-up after it, shift a read a little.
+        let since = self.now - TOGETHER + 2 * LOOK_UP;
+        let is_counted = |request: &&super::Request| {
+            let read = &self.reads[request.read];
+            read.by.is_none() && read.balance == balance && request.at > since
+        };
+        // This one is logged after it is judged.
+        let reads = self.requests.iter().filter(is_counted).count() + 1;
+        if reads > 2 {
+            return Err(format!("{reads} reads of balance {balance} within a second"));
+        }
+        Ok(())
+    }
+}

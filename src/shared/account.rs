@@ -11,7 +11,7 @@ use super::tier::Tier;
 use crate::domain::{BalanceKey, StoreTime};
 use crate::metrics::{SharedError, SharedOperation};
 
-/// Where an epoch begins, what is asked is asked once more.
+/// An operation is repeated where an epoch begins.
 pub(super) const MOST_TRIES: u32 = 3;
 
 /// One account in the store.
@@ -105,7 +105,7 @@ impl SharedAccount {
         self.tier.keyring.name("credential", parts)
     }
 
-    /// Notes what an answer says of the clock, and deletes what is of another type than ours.
+    /// Notes the clock's reading in an answer, and deletes keys of a wrong type.
     pub(super) fn checked(
         &self,
         answered: Result<Answered, StoreError>,

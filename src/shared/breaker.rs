@@ -13,7 +13,7 @@ use super::tier::{LIFE, Tier, random_name};
 use crate::domain::AttemptSignal;
 use crate::domain::turn::micros;
 
-/// How long who may not leave is told to wait while another replica probes.
+/// Retry hint while another replica probes.
 const PROBING: Duration = Duration::from_secs(1);
 
 /// When the breaker opens, and for how long.
@@ -23,7 +23,7 @@ pub struct SharedBreakerSettings {
     pub failures: u32,
     /// How long no attempt leaves.
     pub cooldown: Duration,
-    /// How long an attempt may take: a probe that nobody ends is over then.
+    /// How long an attempt may take: a probe without an end expires then.
     pub attempt: Duration,
 }
 
@@ -82,7 +82,7 @@ impl SharedBreaker {
         self.tier.is_sharing() && self.seen().open_until.is_some()
     }
 
-    /// Admits one attempt, or says after what time it is worth asking again. While the store is away, everybody is.
+    /// Admits one attempt, or says after what time it is worth asking again. Without the store it admits every attempt.
     ///
     /// # Errors
     /// The time to wait.
@@ -133,7 +133,7 @@ impl SharedBreaker {
     fn tell_behind(self: &Arc<Self>, what: &'static str, probe: String) {
         let breaker = Arc::clone(self);
         self.tier.behind(async move {
-            // What is not told is told by the next.
+            // The next attempt reports again.
             let _ = breaker.tell(what, &probe, &mut breaker.tier.store.wait()).await;
         });
     }
@@ -183,7 +183,7 @@ enum Told {
 }
 
 impl SharedAdmission {
-    /// Tells how the attempt ended, behind whoever made it, where it changes anything.
+    /// Reports in the background how the attempt ended, if that changes anything.
     pub fn settle(mut self, signal: AttemptSignal) {
         let probe = self.probe.take();
         let what = match signal {

@@ -25,7 +25,7 @@ const COUNT_LIFE: Duration = Duration::from_secs(10);
 pub struct Allowance {
     /// Calls of all replicas that may count at any time.
     pub requests: u32,
-    /// Of those, how many may count where this one is let out.
+    /// Of those, how many may count for a call of this priority.
     pub share: u32,
     /// Likewise, of this replica's own, while the store does not know all of them.
     pub own_share: u32,
@@ -92,7 +92,7 @@ impl SharedAccount {
         (ask, call)
     }
 
-    /// Gives up a call that may have been granted, though nobody was told.
+    /// Gives up a call that the store may have granted without an answer.
     fn abandon_call(self: &Arc<Self>, call: &str) {
         let (account, call) = (Arc::clone(self), call.to_owned());
         self.tier.behind(async move { account.tell_end(&call, Duration::ZERO).await });
@@ -163,7 +163,7 @@ impl SharedAccount {
         self.tier.behind(async move { account.tell_end(&unit.call, per).await });
     }
 
-    /// Tells the store that a call has ended. What is not told counts as long as the longest attempt.
+    /// Writes the end of a call to the store. Without it the call counts as long as the longest attempt.
     pub(super) async fn tell_end(&self, call: &str, per: Duration) {
         let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: LIFE });
         let _ = store.run(Action::Ended, &self.keys(), &ask, &mut store.wait()).await;
@@ -207,7 +207,7 @@ impl Drop for Asking<'_> {
 }
 
 impl Allowance {
-    /// The longest that a call counts whose end nobody tells.
+    /// How long a call counts if its end is never written.
     pub(super) fn span(&self) -> Duration {
         self.per + self.attempt
     }

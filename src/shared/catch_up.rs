@@ -48,7 +48,7 @@ impl Shared {
                 let since = looked.now.since(StoreTime::from_micros(looked.mark));
                 if looked.mark > 0 && since < MaxAge::CEILING.get() {
                     let highest = balance.note_number(0);
-                    // A store that counts from below says nothing of what is above.
+                    // A store that lost its numbers knows no mark above them.
                     let mark = if looked.last < highest { looked.mark.max(highest) } else { looked.mark };
                     self.tier.tell_mark(balance.key, mark);
                 }

@@ -13,7 +13,7 @@ const MOST_DRIFT: Duration = Duration::from_secs(1);
 pub(super) struct ClockWatch {
     last: Option<(StoreTime, Instant, Instant)>,
     doubted_at: Option<Instant>,
-    /// What it said first, at the start or after a doubt: nobody here knows how it moved before.
+    /// Its first reading, at the start or after a doubt: how it moved before is unknown.
     first: StoreTime,
 }
 

@@ -16,7 +16,7 @@ use super::settings::SharedSettings;
 use super::url::{StoreUrl, Topology};
 use crate::domain::StoreTime;
 
-/// Connecting may take longer than an operation: nobody waits for it.
+/// Connecting may take longer than an operation: no request waits for it.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Both connections.
@@ -177,7 +177,7 @@ async fn find_master(settings: &SharedSettings, master: &str) -> RedisResult<Cli
         return found;
     }
     match ask_sentinels(settings, master, false).await {
-        // They do want a password, and the first answer says what is wrong with this one.
+        // They want a password, and the first answer explains why this one is refused.
         Err(error) if error.code() == Some("NOAUTH") => found,
         asked => asked,
     }

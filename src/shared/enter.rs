@@ -20,10 +20,10 @@ use crate::metrics::{SharedError, SharedOperation};
 
 /// Nothing is held longer.
 const LONGEST_HOLD: Duration = Duration::from_mins(10);
-/// Later than any snapshot: what is stored will not do.
+/// Later than any snapshot, so that no stored one is acceptable.
 const NEVER: StoreTime = StoreTime::from_micros(1 << 53);
 
-/// What is asked of a read.
+/// The parameters of a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
     /// Which balance of the account.
@@ -34,7 +34,7 @@ pub(super) struct Entry<'a> {
     pub(super) max_age: MaxAge,
     /// The read that was waited for: its failure will do.
     pub(super) joined: Option<u64>,
-    /// A lease that is over, though nobody ended it.
+    /// A lease that expired without an end.
     pub(super) expired: Option<&'a str>,
     /// Whether this replica may read; otherwise it only looks.
     pub(super) may_read: bool,
@@ -44,7 +44,7 @@ pub(super) struct Entry<'a> {
     pub(super) allowance: Allowance,
 }
 
-/// What is asked of the script.
+/// The script's arguments.
 #[derive(Serialize)]
 struct EnterAsk<'a> {
     #[serde(flatten)]
@@ -73,7 +73,7 @@ pub(super) enum Entered {
     Running(Running),
     /// The budget is spent; after how long it is worth asking again.
     Spent(Duration),
-    /// Nobody reads, and this replica may not.
+    /// No replica reads, and this one may not.
     Closed,
     /// This replica reads.
     Granted(Lease),
@@ -173,7 +173,7 @@ impl SharedAccount {
         Err(StoreError(SharedError::Protocol))
     }
 
-    /// Gives up what may have been granted, though nobody was told: a store that was slow does it all the same.
+    /// Gives up a lease and a call without an answer: a slow store may still grant them.
     fn abandon(self: &Arc<Self>, balance: usize, token: &str, call: &str) {
         let lease = self.live_lease(balance, 0);
         let (account, token, call) = (Arc::clone(self), token.to_owned(), call.to_owned());

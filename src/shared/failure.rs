@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{Cause, ParseError, UpstreamError};
 
-/// What is said of an answer that another replica could not read: where and why is in its log.
+/// The problem of an answer that another replica could not parse; its log has the details.
 const UNREADABLE: ParseError = ParseError { field: "body", problem: "unreadable, as another replica found" };
 
 /// The failure as text; what was told to wait in microseconds.

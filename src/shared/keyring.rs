@@ -14,7 +14,7 @@ use crate::domain::{BalanceKey, Turn};
 
 /// Stands in every derivation, so that another version of the format shares no key with this one.
 const FORMAT: &[u8] = b"balance-gateway shared 1";
-/// A digest is cut to as many bytes: nobody finds two names of one digest.
+/// A digest is cut to this many bytes: still too many to find two names of one digest.
 const NAME_LENGTH: usize = 16;
 
 /// One key of the shared store: 32 random bytes.

@@ -45,7 +45,7 @@ struct PublishAsk<'a> {
 /// How a failed read is held for every replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedHold {
-    /// Whom it concerns.
+    /// The reads that it stops.
     pub scope: HoldScope,
     /// The first length.
     pub first: Duration,
@@ -53,14 +53,14 @@ pub struct SharedHold {
     pub most: Duration,
 }
 
-/// Whom a hold concerns.
+/// The reads that a hold stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldScope {
     /// Every balance of the account.
     Account,
     /// The one.
     Balance,
-    /// Whoever has the same credential.
+    /// Every read with the same credential.
     Credential,
 }
 
@@ -138,7 +138,7 @@ impl Lease {
             keys.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
             let store = account.store();
             let answered = store.run_with(Action::Publish, &keys, &ask, sealed, &mut store.wait()).await;
-            // Waiters whom no message reaches wait until the lease's deadline.
+            // A waiter that no message reaches waits until the lease's deadline.
             let _ = account.checked(answered, None);
         });
     }

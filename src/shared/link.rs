@@ -42,7 +42,7 @@ impl Shared {
         }
     }
 
-    /// Connects and listens until something breaks. Whoever subscribes before it reads misses nothing.
+    /// Connects and listens until something breaks. It subscribes before it reads, so that it misses no message.
     async fn link(&self) -> Result<(), StoreError> {
         let connecting = async {
             let Connected { commands, events } = connection::connect(&self.tier.settings).await?;

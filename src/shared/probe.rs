@@ -1,5 +1,5 @@
-//! Tries whether the store can be used: there, and every right that is needed. Rights are tried, not asked for: who may
-//! not do much may not ask what it may, either.
+//! Checks that the store is reachable and grants every right that is needed. It tries each command, because restricted
+//! users cannot run `ACL WHOAMI`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::connection::{self, CONNECT_TIMEOUT, Connected};
 use super::settings::SharedSettings;
 use super::tier::random_name;
 
-/// What the scripts and the link do, each tried on keys and a channel of ours. What is left behind is gone in a second.
+/// The commands of the scripts and the link, each tried on keys and a channel of ours. The keys expire in a second.
 const TRIALS: [&str; 16] = [
     "PING",
     "TIME",
@@ -27,7 +27,7 @@ const TRIALS: [&str; 16] = [
     "PEXPIRE SET 1000",
     "DEL HASH",
     "DEL SET",
-    // Nobody who listens takes it for anything.
+    // Replicas ignore this message.
     "PUBLISH CHANNEL check",
     "SCRIPT LOAD LUA",
 ];
@@ -36,7 +36,7 @@ const LUA: &str = "#!lua flags=no-writes\nreturn 1";
 /// A store that takes longer in all is of no use.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Tries the store: what is wrong with it, each in one line; nothing when it can be used.
+/// Checks the store. Returns its problems, one line each; none when it can be used.
 pub async fn probe(settings: &SharedSettings) -> Vec<String> {
     let connecting = timeout(3 * CONNECT_TIMEOUT, connection::connect(settings)).await;
     let mut findings = Findings { prefix: &settings.prefix, lines: BTreeSet::new() };
@@ -79,7 +79,7 @@ fn command(trial: &str, name: &str, channel: &str) -> Cmd {
     command
 }
 
-/// What is wrong, each once.
+/// The problems, each once.
 struct Findings<'a> {
     prefix: &'a str,
     lines: BTreeSet<String>,

@@ -13,7 +13,7 @@ use crate::domain::{Answer, Failure, MaxAge, Priority, Snapshot, Ticket, Turn, U
 /// The read that runs, the one that is joined or begun after it, and one more whose holder died.
 const MOST_ROUNDS: u32 = 4;
 
-/// Whoever can read a balance.
+/// Reads a balance from its provider.
 pub trait Reader: Sync {
     /// Why it may not read now, whatever other replicas know.
     fn closed(&self) -> Option<Failure>;
@@ -50,7 +50,7 @@ pub struct Outcome {
     pub unused: Option<Unit>,
 }
 
-/// What is read, for whom.
+/// One read: its balance, priority and demand.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadTask {
     /// Which balance of the account.
@@ -99,7 +99,7 @@ impl SharedAccount {
                 Entered::Closed => match closed {
                     Some(failure) => {
                         reader.note_refused(&failure);
-                        // Whoever comes next looks again: another replica may bring it meanwhile.
+                        // The next caller looks again: another replica may have read it by then.
                         return failed(Failure { is_held: false, ..failure });
                     }
                     None => break,
@@ -153,7 +153,7 @@ impl SharedAccount {
                     | UpstreamError::Defect => drop(lease),
                     _ => lease.fail(&failure, hold),
                 }
-                // What is not held for all is looked for again: another replica may bring it.
+                // A failure that is not shared is looked up again: another replica may read the balance.
                 Err(Failure { is_held: failure.is_held && hold.is_some(), ..failure })
             }
         };

@@ -13,7 +13,7 @@ const FORMAT: &[u8] = b"balance-gateway/1";
 /// One thing that is done in the store, whole or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Looks what is known of a balance.
+    /// Looks up the state of a balance.
     Look,
     /// Enters a read.
     Enter,

@@ -19,7 +19,7 @@ use crate::metrics::{SharedError, SharedMetrics};
 
 /// Operations at once; beyond, the store is taken for slow.
 const MOST_AT_ONCE: usize = 1024;
-/// So many time-outs or broken connections in a row, and nobody asks until the store has shown that it is there.
+/// After this many time-outs or broken connections in a row the replica stops sharing until it has reconnected.
 const MOST_FAILURES: u32 = 3;
 
 /// How long one request may still wait for the store.
@@ -78,7 +78,7 @@ impl Store {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The wait of one request in all, apart from its first look-up; or that of one operation.
+    /// How long one request may wait after its first look-up, or one operation.
     pub(super) fn wait(&self) -> StoreWait {
         StoreWait(self.timeout)
     }
@@ -215,7 +215,7 @@ fn is_away(error: &RedisError) -> bool {
     is_another || matches!(store_error(error).0, SharedError::Timeout | SharedError::Connect)
 }
 
-/// Somebody put another type of value where ours is.
+/// Whether a key holds another type of value than ours.
 fn is_wrong_type(error: &RedisError) -> bool {
     error.to_string().contains("WRONGTYPE")
 }

@@ -39,7 +39,7 @@ pub struct Units {
     start: Instant,
     /// Taken from the store and not yet used.
     held: AtomicU64,
-    /// Of what is left in the store, as much as this replica may use before it asks.
+    /// This replica's part of the units in the store: usable before it asks again.
     credit: AtomicU64,
     /// Used and not yet told to the store.
     owed: AtomicU64,
@@ -52,7 +52,7 @@ pub struct Units {
     full_at: AtomicU64,
     /// Until when what the store said holds.
     known_until: AtomicU64,
-    /// Whether somebody keeps it: one of the constants below.
+    /// Whether a task keeps it: one of the constants below.
     keeper: AtomicU8,
     is_low: Notify,
     /// Notified when units without a keeper are used.
@@ -185,7 +185,7 @@ impl Units {
         u64::from((self.settings.burst / self.tier.replicas()).max(1))
     }
 
-    /// What is left in the store's bucket, had nobody used anything since it was asked.
+    /// The units in the store's bucket, without any use since its last answer.
     fn in_store(&self, now: Instant) -> u64 {
         let missing = self.full_in(now).as_nanos().div_ceil(self.interval().as_nanos());
         u64::from(self.settings.burst).saturating_sub(u64::try_from(missing).unwrap_or(u64::MAX))
@@ -206,7 +206,7 @@ impl Units {
         crate::domain::turn::micros(at.saturating_duration_since(self.start))
     }
 
-    /// Has the store asked soon. Whoever sleeps is woken once.
+    /// Makes the keeper ask the store soon; starts one if there is none.
     fn wake(&self) {
         if self.keeper.load(SeqCst) == ASLEEP
             && self.keeper.compare_exchange(ASLEEP, WOKEN, SeqCst, SeqCst).is_ok()
@@ -217,7 +217,7 @@ impl Units {
     }
 }
 
-/// Takes units out of a counter if all are there: what is left.
+/// Takes units out of a counter if all are available. Returns the rest.
 fn take_from(counter: &AtomicU64, units: u64) -> Option<u64> {
     let before = counter.fetch_update(SeqCst, SeqCst, |there| there.checked_sub(units)).ok()?;
     Some(before - units)

@@ -27,9 +27,9 @@ pub struct StoreUrl {
 pub(super) enum Topology {
     /// The one.
     Node,
-    /// Whoever has the key's slot.
+    /// The node that has the key's slot.
     Cluster,
-    /// Whom the sentinels call the master of this name.
+    /// The master of this name, as the sentinels know it.
     Sentinel(String),
 }
 

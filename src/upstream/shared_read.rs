@@ -15,7 +15,7 @@ use crate::shared::{
     Allowance, HoldScope, Outcome, ReadTask, Reader, SharedAccount, SharedHold, StoreWait, Unit,
 };
 
-/// One balance of the account, for somebody.
+/// One read of a balance of the account.
 struct Asking<'a> {
     upstream: &'a Arc<Upstream>,
     shared: &'a SharedAccount,

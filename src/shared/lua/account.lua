@@ -54,7 +54,7 @@ local function take(began)
   redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now))
   redis.call('ZREMRANGEBYSCORE', calls, text(now + 2 * ask.span), '(+inf')
   local count = redis.call('ZCARD', calls) - 1
-  -- Many times what may ever leave, also while each replica has its share: somebody else writes here.
+  -- Far more calls than the replicas can make, even with local shares: another program writes here.
   if count > 100 * ask.requests + 1000 then
     redis.call('DEL', calls)
     local _
@@ -79,7 +79,7 @@ local function take(began)
   return wait, count
 end
 
--- The failures that a provider can cause. Anything else was written by somebody else.
+-- The failures that a provider can cause. Another program wrote any other text.
 local failures = {
   unreachable = true, timeout = true, throttled = true, unavailable = true, status = true, refused = true,
   invalid = true, too_large = true,

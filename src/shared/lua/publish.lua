@@ -34,7 +34,7 @@ local lease = redis.call('HGET', state, 'l' .. ask.order)
 if lease and string.match(lease, ' (%x+)$') == ask.lease then
   redis.call('HDEL', state, 'l' .. ask.order)
 end
--- A snapshot that was read without the store ends nobody's wait.
+-- A snapshot that was read without the store has no waiters.
 if ask.lease ~= '' then
   for _, waiting in ipairs(ask.waiting) do
     redis.call('PUBLISH', ask.channel, 'ended ' .. waiting .. ' ' .. text(ask.turn))

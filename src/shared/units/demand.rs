@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// What is needed is judged by spans of this length, and held for one of them.
+/// Demand is counted in spans of this length; units are held for one span.
 pub(super) const SPAN: Duration = Duration::from_millis(250);
 /// For so long a busy span counts, and so long after its last request a caller is taken for active: who was refused
 /// a batch, and comes again after the second that was told, finds its units.
 pub(super) const MEMORY: Duration = Duration::from_secs(2);
 
-/// What is asked of one limit.
+/// The demand on one limit.
 #[derive(Debug)]
 pub(super) struct Demand {
     span_began: Instant,
@@ -42,7 +42,7 @@ impl Demand {
         self.most
     }
 
-    /// Whether nobody asks any more.
+    /// Whether the last request is long ago.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last_asked) >= MEMORY
     }

@@ -1,4 +1,4 @@
-//! Keeps the units of callers that ask: a task for each, from its first request until nobody asks any more.
+//! Keeps the units of active callers: one task for each, from its first request until it has been idle for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -40,7 +40,7 @@ impl Units {
         let _ = self.exchange(0).await;
     }
 
-    /// Holds as many units as will be needed soon, and gives all back when nobody asks any more.
+    /// Holds as many units as will be needed soon, and gives all back when the caller is idle.
     pub(in crate::shared) async fn keep(self: Arc<Self>) {
         let mut demand = Demand::new(self.now());
         loop {
@@ -55,7 +55,7 @@ impl Units {
                 }
                 continue;
             }
-            // Who asks again after a while is told what the store says, not what this replica may use alone.
+            // A caller that comes back after a pause gets the store's answer, not the local share.
             let pause = if asked > 0 || !self.is_known(now + 2 * SPAN) {
                 self.exchange(demand.forecast()).await.unwrap_or(SPAN)
             } else {
@@ -67,11 +67,11 @@ impl Units {
         }
     }
 
-    /// Whether nobody has asked until the very end.
+    /// Whether the caller was idle to the end.
     fn has_slept_in(&self) -> bool {
         self.owed.store(0, SeqCst);
         self.keeper.store(ASLEEP, SeqCst);
-        // Somebody may have asked before that, and then woke nobody.
+        // A request may have come before that, when a wake-up had no effect.
         self.asked.load(SeqCst) == 0 || self.keeper.compare_exchange(ASLEEP, KEPT, SeqCst, SeqCst).is_err()
     }
 
@@ -85,7 +85,7 @@ impl Units {
         }
     }
 
-    /// Gives back what is held beyond `wanted`, or takes what is missing, and tells what is owed. Says after what time
+    /// Gives back units beyond `wanted`, or takes the missing ones, and reports units that are owed. Says after what time
     /// it is worth asking again.
     async fn exchange(&self, wanted: u64) -> Result<Duration, Unavailable> {
         if !self.tier.is_sharing() {

@@ -113,7 +113,7 @@ async fn the_breaker_opens_by_what_all_replicas_were_answered_and_one_probe_clos
     fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::status(500)).times(1000));
     let path = "breaker_state{provider=\"ntxpay-br\"}";
 
-    // Each hold lasts a second or two; whoever asks then counts on.
+    // Each hold lasts a second or two; the next read counts on.
     eventually("the breaker is open for all", || async {
         join_all(fleet.replicas.iter().map(|replica| replica.balance(KIND))).await;
         let states = join_all(fleet.replicas.iter().map(|replica| replica.metric(path))).await;

@@ -1,4 +1,4 @@
-//! `check`: alone it asks nobody, with `--live` the store too, and each right that is needed there.
+//! `check` alone connects to nothing; `check --live` tries the store and each right that it needs.
 
 use std::fs;
 

@@ -37,7 +37,7 @@ async fn use_up(replica: &Harness, units: usize) -> Reply {
     }
 }
 
-/// Uses what is left until nothing is: how many units that were. A refusal for one second says only that the store was
+/// Uses units until none is left, and counts them. A refusal for one second says only that the store was
 /// not asked yet.
 async fn drain(ask: impl AsyncFn() -> Reply) -> u64 {
     let end = Instant::now() + 10 * SECOND;

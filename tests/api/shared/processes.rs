@@ -214,7 +214,7 @@ async fn an_invalidation_is_heard_by_every_process() {
         }
         slowest = slowest.max(told_again.elapsed());
     }
-    println!("heard, and read anew, by all three within {slowest:?}");
+    println!("heard and read again by all three within {slowest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,7 +33,7 @@ impl RedisServer {
         Self::run(Folder::new(), &["--requirepass", password], Some(password)).await
     }
 
-    /// A sentinel that watches over this server under this name, and needs nobody to agree.
+    /// A sentinel that watches over this server under this name, and decides alone.
     pub(super) async fn sentinel_of(master: &Self, name: &str) -> Self {
         let (folder, address) = (Folder::new(), master.address.replace(':', " "));
         let login = master.password.map_or_else(String::new, |password| {
@@ -89,7 +89,7 @@ impl RedisServer {
         assert!(sent.unwrap().success());
     }
 
-    /// A connection of somebody who may do anything.
+    /// A connection with every right.
     pub(super) fn connection(&self) -> redis::Connection {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }

@@ -1,4 +1,4 @@
-//! Another key for what is stored, in three steps: those who are a step behind or ahead share, but for the last.
+//! The rotation of `shared.key` in three steps: replicas one step apart share, except at the last step.
 
 use super::fleet::{Fleet, KEY, KIND, sharing};
 use super::redis::RedisServer;

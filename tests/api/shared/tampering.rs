@@ -1,4 +1,4 @@
-//! Somebody who can write to the store: what is planted, put back or swapped is refused, counted, and read anew.
+//! An attacker who can write to the store: planted, replayed and swapped values are refused, counted and read again.
 
 use redis::Commands;
 

@@ -18,7 +18,7 @@ pub(crate) use tally::{Seen, Tally};
 
 use super::clock::REPLICAS;
 use super::log::{Event, What};
-use super::schedule::{BALANCES, Call, Schedule};
+use super::schedule::{Action, BALANCES, Call, Schedule, Step};
 use crate::alone::clock::{Ms, SECOND};
 use breaker::Breaker;
 use budget::Disturbance;
@@ -32,7 +32,7 @@ const REJOINED_WITHIN: Ms = 4 * SECOND;
 /// Says which rule is broken.
 type Verdict = Result<(), String>;
 
-/// What is known of a schedule so far.
+/// The state of a schedule so far.
 pub(crate) struct Oracle<'a> {
     schedule: &'a Schedule,
     now: Ms,
@@ -233,7 +233,10 @@ impl Oracle<'_> {
         let is_told = |returned: Ms| returned + LOOK_UP < self.now;
         let of_balance = self.invalidations.iter().filter(|it| it.balance == balance);
         let told = of_balance.filter(|it| it.returned.is_some_and(is_told)).map(|it| it.at);
-        let is_undisturbed = self.disturbance.is_over(self.now, REJOINED_WITHIN);
+        // A store that takes no writes takes no mark.
+        let takes_writes = |step: &Step| !matches!(step.action, Action::Fill(_) | Action::WriteProtect(_));
+        let is_undisturbed = self.disturbance.is_over(self.now, REJOINED_WITHIN)
+            && self.schedule.steps.iter().all(takes_writes);
         told.max().filter(|_| self.schedule.is_calm() || is_undisturbed)
     }
 

@@ -23,7 +23,7 @@ async fn drive(schedule: Schedule, changes: &'static [Change]) -> Vec<Event> {
     let world = Arc::new(World::new(&schedule, changes));
     let stop = CancellationToken::new();
     world.link(schedule.links, &stop);
-    // Until whoever links at once has done so.
+    // Until the replicas that link at once have done so.
     clock::sleep(SECOND).await;
     let (mut tasks, mut invalidations) = (JoinSet::new(), 0);
     for step in schedule.steps {

@@ -114,13 +114,15 @@ fn a_call_takes_longer_than_its_span() -> Schedule {
     story(Mood::Calm, budget, steps, &[(10, OK), (9 * SECOND, OK), (10, OK)])
 }
 
-/// One replica uses a budget of four up, in an epoch that has settled; then this happens, and it asks for as many again.
+/// One replica uses a budget of four up, in an epoch that has settled. Then this happens, and another replica, which
+/// knows the store's clock, asks for as many calls.
 fn spend_around(actions: &[(Ms, Action)]) -> Schedule {
-    let spend = |first: Ms| [(first, new(0, 0)), (0, new(0, 1)), (300, new(0, 0)), (0, new(0, 1))];
-    let mut steps = vec![(0, new(0, 0)), (22 * SECOND, Action::Replicate)];
-    steps.extend(spend(100));
+    let spend =
+        |first: Ms, by: usize| [(first, new(by, 0)), (0, new(by, 1)), (300, new(by, 0)), (0, new(by, 1))];
+    let mut steps = vec![(0, new(0, 0)), (21 * SECOND, new(1, 1)), (21 * SECOND, Action::Replicate)];
+    steps.extend(spend(100, 0));
     steps.extend_from_slice(actions);
-    steps.extend(spend(300));
+    steps.extend(spend(300, 1));
     story(Mood::Spending, Terms { requests: 4, per: 20 * SECOND }, steps, &[(50, OK)])
 }
 
@@ -129,7 +131,8 @@ fn the_stores_clock_steps_ahead() -> Schedule {
 }
 
 fn a_fail_over_loses_calls() -> Schedule {
-    spend_around(&[(300, Action::FailOver(0)), (3 * SECOND, Action::Replicate)])
+    // The first replica asks once more, and so writes its calls back.
+    spend_around(&[(300, Action::FailOver(0)), (3 * SECOND, new(0, 0))])
 }
 
 fn the_log_of_calls_is_evicted() -> Schedule {

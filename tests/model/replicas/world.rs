@@ -50,7 +50,7 @@ struct Replica {
     spender: Spender,
 }
 
-/// A change to the text of a script: what stands there, and what is put in its place.
+/// A change to the text of a script: the text, and its replacement.
 pub(crate) type Change = (&'static str, &'static str);
 
 impl World {
@@ -106,7 +106,7 @@ impl World {
         self.provider.log.write(what);
     }
 
-    /// Does what is not a request.
+    /// Performs an action that is not a request.
     pub(crate) async fn happen(self: &Arc<Self>, action: Action) {
         let server = &self.server;
         if !matches!(action, Action::Replicate | Action::Weather { .. } | Action::Notify { .. }) {

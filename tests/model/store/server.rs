@@ -1,4 +1,4 @@
-//! The store's process and the network before it: who asks, what is lost on the way, and what becomes of the data.
+//! The store's process and the network before it: connections, lost messages, and the fate of the data.
 
 use std::collections::HashSet;
 use std::future::pending;
@@ -116,7 +116,7 @@ impl Server {
         self.state().is_read_only = is_read_only;
     }
 
-    /// Ends the process; nobody reaches it until it is started.
+    /// Ends the process; it is unreachable until it is started.
     pub(crate) fn kill(&self) {
         let mut state = self.state();
         state.is_gone = true;
@@ -197,7 +197,7 @@ impl Server {
         let server = Arc::clone(self);
         tokio::spawn(async move {
             if server.way(replica).await.is_none() {
-                // Lost: nobody will ever answer, and nobody is told so.
+                // Lost: no answer and no error ever come.
                 answered_never(answered).await;
                 return;
             }
@@ -277,7 +277,7 @@ impl Server {
             let (server, message) = (Arc::clone(self), message.to_vec());
             tokio::spawn(async move {
                 if server.way(replica).await.is_some() {
-                    // Whoever has connected anew does not hear it.
+                    // A replica that has reconnected does not receive it.
                     let _ = subscriber.send(message);
                 }
             });
@@ -334,7 +334,7 @@ fn broken() -> RedisError {
     RedisError::from((ErrorKind::Io, "the connection broke"))
 }
 
-/// Holds on to who waits for an answer that was lost, until he gives up.
+/// Keeps a replica waiting for a lost answer until it gives up.
 async fn answered_never(mut answered: oneshot::Sender<RedisResult<Value>>) {
     answered.closed().await;
 }

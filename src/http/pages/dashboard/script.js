@@ -305,9 +305,10 @@ function showConnection(of) {
 }
 
 function polling(of) {
-  const asked = of.polledAt === null ? "" : `Asked ${Math.floor(secondsSince(of.polledAt))} s ago, `;
-  const next = of.isPolling || of.pollAt === null ? "asking…" : `next in ${secondsUntil(of.pollAt)} s`;
-  return `${asked}${next}`;
+  const isAsking = of.isPolling || of.pollAt === null;
+  if (of.polledAt === null) return isAsking ? "Asking…" : `Asking again in ${secondsUntil(of.pollAt)} s.`;
+  const next = isAsking ? "asking…" : `next in ${secondsUntil(of.pollAt)} s`;
+  return `Asked ${Math.floor(secondsSince(of.polledAt))} s ago, ${next}`;
 }
 
 function enter() {

@@ -1,6 +1,6 @@
 //! What an answer must keep to, whichever replica gives it.
 
-use super::reads::Request;
+use super::reads::{LOOK_UP, Request};
 use super::tally::Seen;
 use super::{Caller, Oracle, Verdict, Why};
 use crate::alone::clock::{Ms, SECOND};
@@ -12,7 +12,7 @@ use balance_gateway::gateway::{Refusal, Via};
 
 /// "At most 60 seconds."
 pub(super) const PROMISE: Ms = 60 * SECOND;
-/// A read that runs, one that nobody ends, and one's own; and the same once more where what came was too old.
+/// A running read, one that never ends, and the caller's own; and all again if the result was too old.
 const LONGEST: Ms = 6 * DEADLINE;
 
 impl Oracle<'_> {
@@ -21,7 +21,8 @@ impl Oracle<'_> {
         caller.is_answered = true;
         let caller = caller.clone();
         let waited = self.tick - caller.tick;
-        if waited > caller.call.wait.min(LONGEST) {
+        // At its deadline a caller may still look at what the store has.
+        if waited > caller.call.wait.min(LONGEST) + LOOK_UP {
             return Err(format!("caller {id} waits for {waited} ms"));
         }
         match given {
@@ -93,12 +94,12 @@ impl Oracle<'_> {
         if true_age >= max_age.min(PROMISE) {
             return Err(format!("promise 2: caller {id} gets what was asked for {true_age} ms ago"));
         }
-        // What is shown is cut to whole milliseconds.
+        // The shown age is cut to whole milliseconds.
         if age + 1 < true_age {
             return Err(format!("caller {id} is told an age of {age} ms, the truth is {true_age} ms"));
         }
         let Some((not_before, why)) = caller.not_before else { return Ok(()) };
-        // What was invalidated is the last resort of who asks for nothing.
+        // A caller without a demand gets an invalidated balance as the last resort.
         let is_last_resort = matches!(why, Why::Known | Why::Told) && via == Via::Fallback;
         if requested_at < not_before && !is_last_resort {
             return Err(format!(

@@ -36,6 +36,15 @@ fn rule(error: UpstreamError) -> Option<Rule> {
 impl Oracle<'_> {
     /// Whether a read may make its first call now.
     pub(super) fn may_ask(&mut self, id: usize, read: &Read) -> Verdict {
+        // A hold does not stop the second attempt of a read that runs.
+        let is_first_attempt = |other: &Read| {
+            let Some(Ended { at, error: Some(_) }) = other.ended else { return false };
+            (other.by, other.replica, other.balance) == (None, read.replica, read.balance)
+                && at + SECOND > self.now
+        };
+        if read.by.is_none() && self.reads.iter().any(is_first_attempt) {
+            return Ok(());
+        }
         for (other, failed) in self.reads.iter().enumerate() {
             let Some(Ended { at, error: Some(error) }) = failed.ended else { continue };
             // An attempt behind a stream or a notification may be tried again within its read.
@@ -58,11 +67,17 @@ impl Oracle<'_> {
 
     /// How long a failure is held at least. Each failure in a row doubles it; a success ends the row.
     fn held_for(&self, read: usize, rule: &Rule, error: UpstreamError) -> Ms {
-        if !self.schedule.is_calm() || !matches!(error, UpstreamError::Status(_)) {
+        // Which attempts behind a stream are one read is not in the log.
+        let is_known = self.reads.iter().all(|read| read.by.is_some());
+        if !is_known || !self.schedule.is_calm() || !matches!(error, UpstreamError::Status(_)) {
             return rule.first;
         }
         let balance = self.reads[read].balance;
-        let is_alike = |it: &&Read| it.balance == balance && it.first_call.is_some() && it.by.is_some();
+        let is_alike = |it: &&Read| {
+            it.balance == balance
+                && it.first_call.is_some()
+                && (it.by.is_some() || it.ended.is_some_and(|ended| ended.error.is_none()))
+        };
         let before = self.reads[..=read].iter().filter(is_alike);
         let mut ended: Vec<_> = before.filter_map(|it| it.ended).collect();
         ended.sort_by_key(|ended| ended.at);
@@ -82,7 +97,8 @@ impl Oracle<'_> {
         let is_simple = |read: &Read| read.balance == failed.balance || rule.is_of_account;
         let is_doubling = matches!(error, UpstreamError::Status(_) | UpstreamError::Throttled(None));
         let failures = self.reads.iter().filter(|read| read.ended.is_some_and(|ended| ended.error.is_some()));
-        if !is_doubling || !failures.clone().all(is_simple) {
+        let is_known = self.reads.iter().all(|read| read.by.is_some());
+        if !is_known || !is_doubling || !failures.clone().all(is_simple) {
             return rule.most + SECOND;
         }
         let row = |of: Option<usize>| {
@@ -134,7 +150,9 @@ impl Oracle<'_> {
         let Some(rule) = rule(error).filter(|_| self.schedule.is_calm()) else { return Ok(()) };
         let is_why = |read: &Read| {
             let Some(Ended { at, error: Some(failed) }) = read.ended else { return false };
-            std::mem::discriminant(&failed) == std::mem::discriminant(&error)
+            // A read that a hold refused is not its own reason.
+            read.first_call.is_some()
+                && std::mem::discriminant(&failed) == std::mem::discriminant(&error)
                 && (rule.is_of_account || read.balance == balance)
                 && self.now <= at + self.held_for_at_most(read, &rule, error)
         };

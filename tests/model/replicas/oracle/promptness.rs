@@ -3,7 +3,7 @@
 use super::reads::{LOOK_UP, Read, Request};
 use super::tally::Seen;
 use super::{Caller, Oracle, Verdict};
-use crate::alone::clock::Ms;
+use crate::alone::clock::{Ms, SECOND};
 use balance_gateway::gateway::Via;
 
 /// The message of a read's end, and the look-up after it.
@@ -33,7 +33,13 @@ impl Oracle<'_> {
     /// When the last read of a balance ended that asked the provider.
     fn last_end(&self, balance: usize) -> Option<Ms> {
         let asked = self.reads.iter().filter(|read| read.balance == balance && read.first_call.is_some());
-        asked.filter_map(|read| read.ended.map(|ended| ended.at)).max()
+        // An attempt behind a stream or a notification may be tried again, after a pause.
+        let pause = |read: &Read| if read.by.is_none() { SECOND } else { 0 };
+        let end = |read: &Read| {
+            let ended = read.ended?;
+            Some(ended.at + ended.error.map_or(0, |_| pause(read)))
+        };
+        asked.filter_map(end).max()
     }
 
     /// What the store holds is the youngest balance that a shared read brought.

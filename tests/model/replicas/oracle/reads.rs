@@ -106,6 +106,9 @@ impl Oracle<'_> {
         }
         let Some(by) = read.by.filter(|_| read.priority == Priority::Demanded) else { return Ok(()) };
         let arrived = self.callers[&by].arrived;
+        if self.reads.iter().any(|read| read.by.is_none()) {
+            return Ok(());
+        }
         let max_age = self.schedule.ages.max_age;
         let would_do = self.requests.iter().position(|request| {
             let its_read = &self.reads[request.read];

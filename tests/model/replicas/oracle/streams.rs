@@ -12,7 +12,7 @@ const TOGETHER: Ms = SECOND;
 /// Wall clocks that differ by less do not change which of two balances is the younger one.
 const ALIKE: Ms = SECOND;
 
-/// What is known of streams and notifications.
+/// The streams and notifications so far.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     open: Vec<Open>,

@@ -4,6 +4,7 @@
 mod connection;
 mod delivery;
 mod listener;
+mod memory;
 mod open_ended;
 mod peer;
 mod peer_timeouts;

@@ -28,6 +28,7 @@ pub use respond::Respond;
 
 use super::{
     delivery::Delivery,
+    memory::SharedMemory,
     open_ended::OpenEnded,
     peer::Peer,
     peer_timeouts::{ConnectionState, Exchange, Protocol, TimedStream},
@@ -69,6 +70,8 @@ pub(super) struct ListenerContext<S> {
     pub(super) tls: Option<Live<TlsSettings>>,
     pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) shutdown: Shutdown,
+    /// For what strangers have begun and not finished.
+    pub(super) memory: SharedMemory,
 }
 
 /// One connection of a context.
@@ -85,7 +88,12 @@ pub(super) async fn serve<S: Respond>(
     peer: Peer,
     context: ListenerContext<S>,
 ) {
-    let state = ConnectionState::new(accepted, *context.settings.current(), context.shutdown.clone());
+    let state = ConnectionState::new(
+        accepted,
+        *context.settings.current(),
+        context.shutdown.clone(),
+        &context.memory,
+    );
     let connection = Connection { context, peer, state };
     let opened = tokio::select! {
         biased;

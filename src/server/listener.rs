@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     connection::{self, ListenerContext, Respond},
+    memory::SharedMemory,
     peer::Peer,
     settings::ListenerSettings,
     tls::TlsSettings,
@@ -100,7 +101,8 @@ pub async fn serve<S: Respond>(
     shutdown: Shutdown,
 ) -> Drained {
     let Endpoint { listener, tls, metrics, workers, spare_files } = endpoint;
-    let context = ListenerContext { service, settings, tls, metrics, shutdown };
+    let memory = SharedMemory::for_connections(settings.current().max_connections);
+    let context = ListenerContext { service, settings, tls, metrics, shutdown, memory };
     let mut acceptor = Acceptor { context, workers, connections: JoinSet::new(), spare_files, logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {

@@ -14,6 +14,9 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 /// The parser's own messages quote lines, which may belong to a key.
 const UNREADABLE: &str = "not readable as PEM";
 
+/// Bytes of an answer that a session encrypts ahead of a slow peer: one record.
+const UNSENT: usize = 16 * 1024;
+
 /// A checked certificate with its key and, optionally, the authority of client certificates.
 #[derive(Clone)]
 pub struct TlsSettings(Arc<ServerConfig>);
@@ -63,7 +66,8 @@ impl TlsSettings {
     }
 
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.0));
+        acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT))).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! `GET /v1/events`: what a stream begins with, what it tells, what it costs, and how it ends.
 
 mod clients;
+mod crowd;
+mod program;
 pub(crate) mod reader;
 
 use std::time::{Duration, Instant};

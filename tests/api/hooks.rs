@@ -1,5 +1,8 @@
 //! Notifications from providers: what proves them, what they cause, and what a stranger can cost.
 
+mod rotation;
+mod storm;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -10,6 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::events::reader::Events;
 use crate::harness::{Harness, Setup, eventually};
+use crate::process::Folder;
+use crate::tls::{self, Authority};
 
 const KIND: Kind = Kind::NtxpayBr;
 const ONE: &str = "?account=ntxpay-br-demo";
@@ -253,4 +258,22 @@ async fn a_failing_provider_is_told_to_streams_and_asked_again() {
 
     assert_eq!(events.problem().await["problem"]["code"], "provider_unreachable");
     assert_eq!(events.balance().await["available"], "42.00", "read again when the hold is over");
+}
+
+#[tokio::test]
+async fn with_hooks_tls_notifications_arrive_encrypted_and_only_so() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let lines = tls::lines(&folder, &authority, None).replacen("tls =", "hooks_tls =", 1);
+    let mut setup = setup();
+    setup.server = format!("{}\n{lines}", setup.server);
+    let gateway = Harness::start(setup).await;
+    let client = authority.client(None, &["http/1.1"]);
+    let url = format!("https://localhost:{}/hooks/brazil", gateway.hooks.unwrap().port());
+
+    let genuine_one = client.post(&url).header("x-webhook-token", SECRET).body("{}").send().await.unwrap();
+    let forged = client.post(&url).header("x-webhook-token", "x").body("{}").send().await.unwrap();
+
+    assert_eq!((genuine_one.status().as_u16(), forged.status().as_u16()), (202, 401));
+    assert!(genuine(&gateway).send().await.is_err(), "plain text is not served");
+    assert_eq!(gateway.balance(KIND).await.status, 200, "callers are served in plain text");
 }

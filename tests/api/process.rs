@@ -168,6 +168,35 @@ impl Gateway {
         Reply::read(request.send().await.unwrap()).await
     }
 
+    /// The most resident memory so far, in KiB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The resident memory, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The processor time so far, of all threads.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The fields behind the name, which is in parentheses: the 12th and 13th, in hundredths of a second.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        Duration::from_millis(fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum())
+    }
+
+    /// Lets [`Self::most_memory`] count from now on.
+    pub(crate) fn forget_most_memory(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
     /// The number of files that it has open.
     pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
@@ -203,9 +232,10 @@ impl Drop for Gateway {
     }
 }
 
-/// The program with these arguments, not yet started.
+/// The program with these arguments, not yet started: `BALANCE_GATEWAY_PROGRAM` where figures need another build.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
+    let program = std::env::var_os("BALANCE_GATEWAY_PROGRAM").unwrap_or_else(|| BINARY.into());
+    let mut command = Command::new(program);
     command.args(arguments).env_remove("BALANCE_GATEWAY_CONFIG").env_remove("SSL_CERT_FILE");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -1,5 +1,7 @@
 //! Thousands of deliberately slow peers do not harm other callers.
 
+mod crowd;
+
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

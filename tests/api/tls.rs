@@ -46,7 +46,7 @@ impl Authority {
     }
 
     /// A client that trusts only this authority, and presents this certificate.
-    fn client(&self, identity: Option<(String, String)>, protocols: &[&str]) -> reqwest::Client {
+    pub(crate) fn client(&self, identity: Option<(String, String)>, protocols: &[&str]) -> reqwest::Client {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(provider())

@@ -10,20 +10,12 @@ use crate::source::Source;
 /// Every file with the files that it imports from.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// Rooms whose circles are being cut at this moment.
-const BEING_CUT: [&str; 2] = ["gateway/events", "http/api/events"];
-
 /// The circles, each as its files in order.
 pub(crate) fn find(sources: &[Source]) -> Vec<String> {
     let graph = graph(sources);
     let mut found = BTreeSet::new();
-    let is_being_cut = |file: &String| BEING_CUT.iter().any(|room| file.starts_with(room));
     for start in graph.keys() {
-        if let Some(circle) = shortest_circle(&graph, start)
-            && !circle.iter().any(is_being_cut)
-        {
-            found.insert(circle);
-        }
+        found.extend(shortest_circle(&graph, start));
     }
     found.into_iter().map(|circle| circle.join(" -> ")).collect()
 }

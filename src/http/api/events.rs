@@ -3,9 +3,8 @@
 mod ending;
 mod followed;
 mod frame;
+mod query;
 mod stream;
-
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -13,19 +12,16 @@ use axum::response::Response;
 use futures_util::stream as futures;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 
-use crate::domain::{MaxAge, RetryAfter};
+use crate::domain::RetryAfter;
 use crate::http::arrival::Arrival;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::state::Api;
 use crate::live::Live;
 use crate::server::OpenEnded;
+pub(crate) use query::{PARAMETERS, refresh};
 use stream::EventStream;
 
-/// The parameters of its query.
-pub(crate) const PARAMETERS: &[&str] = &["account", "provider", "refresh"];
-/// How old a streamed balance may get, unless the request says otherwise.
-const REFRESH: Duration = Duration::from_secs(30);
 /// Tells nginx to pass events on at once.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -59,39 +55,4 @@ fn answer(body: Body, frames: OpenEnded) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(BUFFERING, HeaderValue::from_static("no"));
     response
-}
-
-/// Whole seconds; more than any ceiling is as much as the ceiling.
-pub(crate) fn refresh(query: &Query<'_>) -> Result<Duration, Problem> {
-    let Some(text) = query.one("refresh")? else { return Ok(REFRESH) };
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::new(Code::InvalidRequest, "refresh is no whole number of seconds"));
-    }
-    let seconds = text.parse().map_or(MaxAge::CEILING.get(), Duration::from_secs);
-    Ok(seconds.min(MaxAge::CEILING.get()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refresh_is_whole_seconds_and_saturates() {
-        let read = |query| refresh(&Query::parse(Some(query), PARAMETERS)?).map(|refresh| refresh.as_secs());
-
-        assert_eq!(read("").unwrap(), 30);
-        for (query, seconds) in [
-            ("refresh=0", 0),
-            ("refresh=007", 7),
-            ("refresh=61", 60),
-            ("refresh=99999999999999999999999", 60),
-        ] {
-            assert_eq!(read(query).unwrap(), seconds, "{query}");
-        }
-        for query in
-            ["refresh=", "refresh=1.5", "refresh=-1", "refresh=%2B5", "refresh=5s", "refresh=5&refresh=5"]
-        {
-            assert_eq!(read(query).unwrap_err().code, Code::InvalidRequest, "{query}");
-        }
-    }
 }

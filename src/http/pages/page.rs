@@ -1,5 +1,8 @@
 //! A page or one of its files: equal for all, without a key, and loading nothing from other hosts.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -27,15 +30,14 @@ pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
 pub(crate) fn answer(
     content_type: &'static str,
     policy: &'static str,
-    body: impl Into<Bytes>,
+    body: &'static str,
     request: &HeaderMap,
 ) -> Response {
-    let body = body.into();
-    let etag = etag(&body);
+    let etag = etag_of(body);
     let mut response = if header::matches(request, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let mut response = Response::new(Body::from(body));
+        let mut response = Response::new(Body::from(Bytes::from_static(body.as_bytes())));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     };
@@ -50,6 +52,14 @@ pub(crate) fn answer(
 /// The last part of a path.
 pub(crate) fn file_name(uri: &Uri) -> &str {
     uri.path().rsplit('/').next().unwrap_or_default()
+}
+
+/// The entity tag of a page. It is computed once: strangers may ask for pages as often as they like.
+fn etag_of(body: &'static str) -> HeaderValue {
+    static ETAGS: Mutex<BTreeMap<usize, HeaderValue>> = Mutex::new(BTreeMap::new());
+    let mut etags = ETAGS.lock().unwrap_or_else(PoisonError::into_inner);
+    // A page stays at its address for as long as the process lives.
+    etags.entry(body.as_ptr().addr()).or_insert_with(|| etag(body.as_bytes())).clone()
 }
 
 fn etag(body: &[u8]) -> HeaderValue {

@@ -7,7 +7,7 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     pin::{Pin, pin},
-    task::Poll,
+    task::{Context, Poll, Waker},
 };
 
 use hyper::rt::Executor;
@@ -20,7 +20,7 @@ tokio::task_local! {
     static BOUND: RefCell<Option<Bound>>;
 }
 
-/// Runs each stream as a task.
+/// Runs each stream: at once if it is ready, else as a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamTasks;
 
@@ -33,7 +33,12 @@ struct Bound {
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamTasks {
     fn execute(&self, stream: F) {
-        tokio::spawn(BOUND.scope(RefCell::new(None), run(stream)));
+        let mut task = Box::pin(BOUND.scope(RefCell::new(None), run(stream)));
+        // Most answers are ready at once, and need no task: a flood of streams would make thousands of them.
+        let mut at_once = Context::from_waker(Waker::noop());
+        if task.as_mut().poll(&mut at_once).is_pending() {
+            tokio::spawn(task);
+        }
     }
 }
 

@@ -408,6 +408,32 @@ async fn a_head_of_more_than_100_fields_is_refused() {
 }
 
 #[tokio::test]
+async fn large_heads_share_a_bounded_memory_and_small_ones_need_none() {
+    let server = Server::start(|_| {});
+    let half = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(60 * 1024));
+    let mut clients = Vec::new();
+    for _ in 0..32 {
+        let mut client = server.connect().await;
+        client.send(&half).await;
+        clients.push(client);
+    }
+    let is_full = || async {
+        let mut one_more = server.connect().await;
+        // The server may have closed before it has read all.
+        let _ = one_more.0.write_all(half.as_bytes()).await;
+        timeout(SHORT, one_more.rest()).await.is_ok()
+    };
+    soon(async { while !is_full().await {} }).await;
+
+    assert!(server.connect().await.ask().await.starts_with("HTTP/1.1 200 "));
+
+    clients[0].send("\r\nhost: gateway\r\n\r\n").await;
+    let answer = clients[0].answer().await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("connection: close"), "a stranger's large head ends its connection: {answer}");
+}
+
+#[tokio::test]
 async fn an_unreadable_head_is_refused_and_counted_once() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;

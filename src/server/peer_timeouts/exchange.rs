@@ -16,6 +16,11 @@ use crate::server::delivery::Delivery;
 /// Answers to strangers on one connection that it has not taken; a browser that loads a page has fewer.
 const MOST_TO_STRANGERS: usize = 8;
 
+/// As many of them need no share of the strangers' memory.
+const FREE_TO_STRANGERS: usize = 2;
+/// Memory of one answer that is not taken: mostly its task.
+const UNTAKEN_ANSWER: usize = 8 * 1024;
+
 /// One request from its head to the end of its answer, however it ends.
 #[derive(Debug)]
 pub(in crate::server) struct Exchange {
@@ -78,6 +83,9 @@ impl Exchange {
         let state = &self.state;
         let taken_by = delivery.taken_by.map_or(NONE, |taken_by| state.micros(taken_by.into()));
         self.taken_by = taken_by;
+        if delivery.is_known {
+            state.note_known();
+        }
         // Each frame of an open-ended answer has a deadline of its own.
         if !self.is_open_ended {
             self.answered = Some(state.untaken.begin(Answer {
@@ -89,7 +97,9 @@ impl Exchange {
             }));
         }
         let is_old = now.saturating_duration_since(state.accepted) >= state.limits.max_connection_age;
-        let is_last = is_refused || is_old || state.shutdown.is_draining();
+        // hyper keeps the buffer of a large head as long as the connection.
+        let is_large = !delivery.is_known && protocol == Protocol::Http1 && state.memory.is_used();
+        let is_last = is_refused || is_old || is_large || state.shutdown.is_draining();
         if is_last {
             state.is_leaving.store(true, Ordering::Release);
         }
@@ -130,7 +140,12 @@ impl Exchange {
 
     /// Whether the peer has left so many answers to strangers untaken that it gets no further one.
     pub(in crate::server) fn is_too_much(&self, delivery: Delivery) -> bool {
-        !delivery.is_known && self.state.untaken.of_strangers() >= MOST_TO_STRANGERS
+        if delivery.is_known {
+            return false;
+        }
+        let untaken = self.state.untaken.of_strangers();
+        let beyond = untaken.saturating_sub(FREE_TO_STRANGERS);
+        untaken >= MOST_TO_STRANGERS || !self.state.answers_memory.grow_to(beyond * UNTAKEN_ANSWER)
     }
 
     /// On HTTP/2: what the stream's task keeps until it lets go of the answer.
@@ -146,6 +161,7 @@ impl Drop for Exchange {
         if let Some(answered) = self.answered {
             state.untaken.end(answered, self.is_written);
         }
+        state.ended.fetch_add(1, Ordering::AcqRel);
         state.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Frames {
     missing: usize,
     /// Header fields have begun and have not ended.
     has_open_fields: bool,
+    /// Header fields that have begun: those of a request each, or trailers.
+    begun: u32,
 }
 
 impl Heads {
@@ -36,7 +38,7 @@ impl Heads {
     /// After this many bytes of the preface.
     pub(super) fn http2(read: usize) -> Self {
         let missing = PREFACE.saturating_sub(read);
-        Self::Http2(Frames { head: [0; FRAME_HEAD], len: 0, missing, has_open_fields: false })
+        Self::Http2(Frames { head: [0; FRAME_HEAD], len: 0, missing, has_open_fields: false, begun: 0 })
     }
 
     /// Follows further bytes; says whether something ended in them, be it that something else has begun.
@@ -62,6 +64,16 @@ impl Heads {
 }
 
 impl Frames {
+    /// Header fields have begun and have not ended.
+    pub(super) fn has_open_fields(&self) -> bool {
+        self.has_open_fields
+    }
+
+    /// How many header fields have begun.
+    pub(super) fn begun(&self) -> u32 {
+        self.begun
+    }
+
     fn read(&mut self, mut bytes: &[u8]) -> bool {
         let mut has_ended = false;
         while let Some(byte) = bytes.first() {
@@ -86,6 +98,7 @@ impl Frames {
         let [a, b, c, kind, flags, ..] = self.head;
         self.len = 0;
         self.missing = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        self.begun = self.begun.wrapping_add(u32::from(kind == HEADERS));
         if matches!(kind, HEADERS | CONTINUATION) {
             self.has_open_fields = flags & END_HEADERS == 0;
         }

@@ -11,8 +11,16 @@ use std::{
 use tokio::time::Instant;
 
 use super::untaken::{NONE, UntakenAnswers};
-use crate::server::settings::ListenerSettings;
+use crate::server::{
+    memory::{MemoryShare, SharedMemory},
+    settings::ListenerSettings,
+};
 use crate::shutdown::Shutdown;
+
+/// As many streams at once need no share of the strangers' memory.
+const FREE_STREAMS: usize = 4;
+/// What h2 keeps for each stream that was open at once, also when it has ended.
+const STREAM: usize = 2 * 1024;
 
 /// What a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +40,16 @@ pub(in crate::server) struct ConnectionState {
     pub(super) accepted: Instant,
     pub(super) limits: ListenerSettings,
     pub(super) shutdown: Shutdown,
+    /// Memory for what a stranger has begun and not finished.
+    pub(super) memory: MemoryShare,
+    /// Memory for the streams that a stranger has had open at once: h2 keeps their places.
+    pub(super) streams_memory: MemoryShare,
+    /// Requests that have ended.
+    pub(super) ended: AtomicU32,
+    /// Memory for answers that a stranger has not taken.
+    pub(super) answers_memory: MemoryShare,
+    /// The last answer was to a known caller, which needs no share of the strangers' memory.
+    pub(super) is_known: AtomicBool,
     /// A head is awaited (the first one) or has begun (later ones). HTTP/2 has only the first.
     pub(super) reads_head: AtomicBool,
     /// Requests whose answer hyper does not yet have in full.
@@ -42,7 +60,7 @@ pub(in crate::server) struct ConnectionState {
     pub(super) untaken: UntakenAnswers,
     /// When an exchange last ended, in microseconds since `accepted`.
     pub(super) idle: AtomicU64,
-    /// A begun head was not finished in time.
+    /// A begun head was not finished in time, or was too large for the memory that is left.
     pub(super) is_late: AtomicBool,
     /// A head was refused, for whatever reason, and counted.
     has_refused_head: AtomicBool,
@@ -51,15 +69,36 @@ pub(in crate::server) struct ConnectionState {
 }
 
 impl ConnectionState {
+    /// The connection is of a known caller, which takes nothing of the strangers' memory.
+    pub(super) fn note_known(&self) {
+        if !self.is_known.load(Ordering::Acquire) && !self.is_known.swap(true, Ordering::AcqRel) {
+            self.memory.release();
+            self.streams_memory.release();
+            self.answers_memory.release();
+        }
+    }
+
+    /// Takes memory for what a stranger on HTTP/2 has sent: header fields without their end, and open streams.
+    pub(super) fn take_memory(&self, open_fields: usize, begun: u32) -> bool {
+        let open = begun.wrapping_sub(self.ended.load(Ordering::Acquire));
+        let beyond = usize::try_from(open).unwrap_or_default().saturating_sub(FREE_STREAMS);
+        self.memory.resize(open_fields) && self.streams_memory.grow_to(beyond * STREAM)
+    }
+
     pub(in crate::server) fn new(
         accepted: Instant,
         limits: ListenerSettings,
         shutdown: Shutdown,
+        memory: &SharedMemory,
     ) -> Arc<Self> {
         Arc::new(Self {
             accepted,
             limits,
             shutdown,
+            memory: memory.share(),
+            streams_memory: memory.share(),
+            ended: AtomicU32::new(0),
+            answers_memory: memory.share(),
             reads_head: AtomicBool::new(true),
             in_flight: AtomicU32::new(0),
             has_body: AtomicBool::new(false),
@@ -68,6 +107,7 @@ impl ConnectionState {
             is_late: AtomicBool::new(false),
             has_refused_head: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
+            is_known: AtomicBool::new(false),
         })
     }
 

@@ -26,6 +26,11 @@ const SMALL_ANSWER: usize = 2 * 1024;
 /// Bytes of one read on HTTP/1: half of hyper's first buffer.
 const READ_STEP: usize = 4 * 1024;
 
+/// A head of this size needs no share of the strangers' memory. Heads of browsers and clients are smaller.
+const SMALL_HEAD: usize = 8 * 1024;
+/// HTTP/2: header fields whose end is missing, at their worst: two thousand small fields, unpacked. Few clients send such.
+const OPEN_FIELDS: usize = 256 * 1024;
+
 /// Between two looks at whether the kernel has sent what is due.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 const SHORTEST_LOOK: Duration = Duration::from_millis(5);
@@ -42,6 +47,8 @@ pub(in crate::server) struct TimedStream<T: Wire> {
     /// What told the protocol, until it is read again.
     opening: Opening,
     has_read: bool,
+    /// HTTP/1: the bytes of the head that is being read.
+    head_length: usize,
     /// Since when a head is awaited, the first one or one that has begun; set once a read has to wait for more of it.
     head_since: Option<Instant>,
     /// The first write since the last completed flush that had to wait.
@@ -67,6 +74,7 @@ impl<T: Wire> TimedStream<T> {
             heads,
             opening,
             has_read: false,
+            head_length: 0,
             head_since,
             blocked_since: None,
             look_at: None,
@@ -74,9 +82,30 @@ impl<T: Wire> TimedStream<T> {
         }
     }
 
-    fn note_read(&mut self, bytes: &[u8]) {
+    /// Fails when a stranger's head needs more memory than is left.
+    fn note_read(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.has_read = true;
         let has_ended = self.heads.read(bytes);
+        self.note_time(has_ended);
+        self.head_length = if self.state.reads_head() { self.head_length + bytes.len() } else { 0 };
+        let state = &self.state;
+        let has_memory = match &self.heads {
+            Heads::Http1(_) if self.head_length <= SMALL_HEAD => true,
+            _ if state.is_known.load(Ordering::Acquire) => true,
+            Heads::Http1(_) => state.memory.grow_to(head_memory(self.head_length)),
+            Heads::Http2(frames) => {
+                let open_fields = if frames.has_open_fields() { OPEN_FIELDS } else { 0 };
+                state.take_memory(open_fields, frames.begun())
+            }
+        };
+        if has_memory {
+            return Ok(());
+        }
+        self.state.is_late.store(true, Ordering::Release);
+        Err(io::ErrorKind::OutOfMemory.into())
+    }
+
+    fn note_time(&mut self, has_ended: bool) {
         if self.state.reads_head() {
             return;
         }
@@ -89,6 +118,7 @@ impl<T: Wire> TimedStream<T> {
 
     fn begin_head(&mut self) {
         self.state.reads_head.store(true, Ordering::Release);
+        self.head_length = 0;
         self.head_since = None;
     }
 
@@ -254,7 +284,7 @@ impl<T: AsyncRead + Wire + Unpin> AsyncRead for TimedStream<T> {
             return this.poll_late_read(cx).map(Err);
         };
         if buf.filled().len() > before {
-            this.note_read(&buf.filled()[before..]);
+            this.note_read(&buf.filled()[before..])?;
         }
         Poll::Ready(read)
     }
@@ -329,6 +359,11 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
         let shutdown = Pin::new(&mut this.io).poll_shutdown(cx);
         this.bound_write(cx, shutdown)
     }
+}
+
+/// The buffer that hyper needs for so much of a head: it doubles before it is full.
+fn head_memory(length: usize) -> usize {
+    (length + 2 * READ_STEP).next_power_of_two()
 }
 
 /// The slices in one piece, where they fit: for a small answer, head and body, one copy costs less than what the

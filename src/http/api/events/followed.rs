@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::PARAMETERS;
 use super::frame::{self, Frame};
+use super::query::PARAMETERS;
 use crate::clock;
 use crate::domain::Selector;
 use crate::gateway::{Account, BalanceSlot, Event, Refusal, Report};

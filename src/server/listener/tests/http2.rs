@@ -11,6 +11,7 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
 const END_OF_STREAM: u8 = 1;
 const END_OF_STREAM_AND_HEADERS: u8 = 5;
 /// `GET / http`, from HPACK's static table.
@@ -171,6 +172,37 @@ async fn more_than_100_fields_are_refused() {
 /// The reason that a GOAWAY tells, behind the last stream.
 fn reason(goaway: &[u8]) -> u32 {
     u32::from_be_bytes(goaway[4..8].try_into().unwrap())
+}
+
+#[tokio::test]
+async fn fields_without_their_end_share_a_bounded_memory() {
+    let server = Server::start(|_| {});
+    // Enough for sixteen connections.
+    let open = frame(HEADERS, END_OF_STREAM, 3, &GET_ROOT);
+    let mut clients = Vec::new();
+    for _ in 0..17 {
+        let mut client = server.connect().await;
+        client.send(first_request(&[], &GET_ROOT)).await;
+        client.frame(DATA).await;
+        client.send(&open).await;
+        clients.push(client);
+        if clients.len() == 16 {
+            // The server reads them in the order of their arrival; the last one comes after all others.
+            sleep(SHORT).await;
+        }
+    }
+
+    let mut last = clients.pop().unwrap();
+    last.rest().await;
+    server.assert_refused("head", 1);
+
+    clients[0].send(frame(CONTINUATION, END_HEADERS, 3, &[])).await;
+    clients[0].frame(DATA).await;
+    let mut next = server.connect().await;
+    next.send(first_request(&[], &GET_ROOT)).await;
+    next.frame(DATA).await;
+    next.send([open, frame(CONTINUATION, END_HEADERS, 3, &[])].concat()).await;
+    next.frame(DATA).await;
 }
 
 #[tokio::test]

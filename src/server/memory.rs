@@ -1,0 +1,98 @@
+//! Bounds the memory of requests that strangers have begun and not finished, over all connections of a listener.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Bytes for each possible connection, beyond what each may use by itself: a twentieth of the buffer of the largest head.
+const PER_CONNECTION: usize = 6 * 1024;
+/// The least for all of them: 32 of the largest heads.
+const LEAST: usize = 4 * 1024 * 1024;
+
+/// Memory that connections share. Clones share it, too.
+#[derive(Clone, Debug)]
+pub(super) struct SharedMemory {
+    free: Arc<AtomicUsize>,
+}
+
+/// What one connection has taken of the shared memory, until it is dropped.
+#[derive(Debug)]
+pub(super) struct MemoryShare {
+    memory: SharedMemory,
+    taken: AtomicUsize,
+}
+
+impl SharedMemory {
+    /// Memory for a listener with at most so many connections.
+    pub(super) fn for_connections(most: usize) -> Self {
+        Self::of(most.saturating_mul(PER_CONNECTION).max(LEAST))
+    }
+
+    fn of(bytes: usize) -> Self {
+        Self { free: Arc::new(AtomicUsize::new(bytes)) }
+    }
+
+    /// A share for one connection, empty at first.
+    pub(super) fn share(&self) -> MemoryShare {
+        MemoryShare { memory: self.clone(), taken: AtomicUsize::new(0) }
+    }
+}
+
+impl MemoryShare {
+    /// Makes the share this large; false when too little memory is free.
+    pub(super) fn resize(&self, bytes: usize) -> bool {
+        if bytes < self.taken.load(Ordering::Acquire) {
+            self.release();
+        }
+        self.grow_to(bytes)
+    }
+
+    /// Enlarges the share to this many bytes, if it is smaller; false when too little memory is free.
+    pub(super) fn grow_to(&self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.taken.load(Ordering::Acquire));
+        let take = |free: usize| free.checked_sub(more);
+        let is_granted =
+            more == 0 || self.memory.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok();
+        if is_granted {
+            self.taken.fetch_add(more, Ordering::AcqRel);
+        }
+        is_granted
+    }
+
+    /// Whether the connection has taken anything.
+    pub(super) fn is_used(&self) -> bool {
+        self.taken.load(Ordering::Acquire) > 0
+    }
+
+    /// Gives everything back.
+    pub(super) fn release(&self) {
+        let taken = self.taken.swap(0, Ordering::AcqRel);
+        self.memory.free.fetch_add(taken, Ordering::AcqRel);
+    }
+}
+
+impl Drop for MemoryShare {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_grow_until_the_memory_is_taken_and_give_it_back() {
+        let memory = SharedMemory::of(100);
+        let (first, second) = (memory.share(), memory.share());
+
+        assert!(first.grow_to(60) && first.grow_to(40) && second.grow_to(40));
+        assert!(!second.grow_to(41) && !first.grow_to(61));
+        assert!(first.is_used());
+        drop(first);
+        assert!(second.grow_to(100));
+        second.release();
+        assert!(!second.is_used() && memory.share().grow_to(100));
+    }
+}

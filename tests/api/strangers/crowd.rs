@@ -1,0 +1,187 @@
+//! Thousands of strangers' connections at once, beside good requests: no good request fails, and memory is bounded.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::{Extent, good_traffic};
+use crate::harness::{eventually_within, is_long};
+use crate::process::Site;
+
+/// What the resident memory may reach, in KiB, with ten thousand connections.
+const MOST_MEMORY: u64 = 512 * 1024;
+/// Each source address has its own ports.
+const SOURCES: usize = 8;
+const HEADERS: u8 = 1;
+const DATA: u8 = 0;
+
+/// What a stranger's connection does.
+#[derive(Clone, Copy, Debug)]
+enum Mix {
+    UnfinishedHeads,
+    UntakenAnswers,
+    OpenStreams,
+    SlowBodies,
+}
+
+impl Mix {
+    const ALL: [Self; 4] = [Self::UnfinishedHeads, Self::UntakenAnswers, Self::OpenStreams, Self::SlowBodies];
+
+    /// What connection number `number` sends. Even ones speak HTTP/1, odd ones HTTP/2, where both can do harm.
+    fn bytes(self, number: usize) -> Vec<u8> {
+        match (self, number % 2) {
+            (Self::UnfinishedHeads, 0) => {
+                format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "x".repeat(60 * 1024)).into_bytes()
+            }
+            // Each byte is a whole field from the static table, `accept-charset` without a value.
+            (Self::UnfinishedHeads, _) => {
+                let fields = [&[0x82, 0x84, 0x86][..], &[0x8f; 1400]].concat();
+                [preface(&[]), frame(HEADERS, 1, 1, &fields)].concat()
+            }
+            (Self::UntakenAnswers, 0) => b"GET /docs HTTP/1.1\r\nhost: a\r\n\r\n".repeat(40),
+            (Self::UntakenAnswers, _) => {
+                let no_window = [0, 4, 0, 0, 0, 0];
+                [preface(&no_window), requests(5)].concat()
+            }
+            // Fields without the end of the stream: a body could follow.
+            (Self::OpenStreams, _) => [preface(&[]), requests(4)].concat(),
+            (Self::SlowBodies, 0) => {
+                let head =
+                    "POST /v1/accounts/a/invalidate HTTP/1.1\r\nhost: a\r\ncontent-length: 4000\r\n\r\n";
+                [head.as_bytes(), &[b'x'; 2000]].concat()
+            }
+            (Self::SlowBodies, _) => [preface(&[]), requests(4), frame(DATA, 0, 199, &[b'x'; 8000])].concat(),
+        }
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+fn preface(settings: &[u8]) -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, settings)].concat()
+}
+
+/// A hundred requests for `/docs`, with these flags.
+fn requests(flags: u8) -> Vec<u8> {
+    let fields = [&[0x82, 0x86, 0x04, 5][..], b"/docs"].concat();
+    (1..=199).step_by(2).flat_map(|stream| frame(HEADERS, flags, stream, &fields)).collect()
+}
+
+/// The connections of one mix, closed on drop.
+struct Crowd {
+    connected: Arc<AtomicUsize>,
+    connections: JoinSet<()>,
+}
+
+impl Crowd {
+    fn gather(mix: Mix, count: usize, api: SocketAddr) -> Self {
+        let connected = Arc::new(AtomicUsize::new(0));
+        let mut connections = JoinSet::new();
+        for number in 0..count {
+            connections.spawn(stranger(mix, number, api, Arc::clone(&connected)));
+        }
+        Self { connected, connections }
+    }
+
+    fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+}
+
+/// Connects, sends, reads nothing and drips a byte now and then; connects again when it is cut.
+async fn stranger(mix: Mix, number: usize, api: SocketAddr, connected: Arc<AtomicUsize>) {
+    // Not all in one moment.
+    tokio::time::sleep(Duration::from_micros(200) * u32::try_from(number).unwrap()).await;
+    loop {
+        let Ok(mut stream) = connect(number, api).await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        connected.fetch_add(1, Ordering::Relaxed);
+        // The gateway may take no more of it.
+        let _ = timeout(Duration::from_secs(5), stream.write_all(&mix.bytes(number))).await;
+        if !matches!(mix, Mix::UntakenAnswers) {
+            // Takes what there is, so that only the request keeps the connection open.
+            let _ = timeout(Duration::from_millis(500), stream.read(&mut [0; 16 * 1024])).await;
+        }
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let is_over = match mix {
+                Mix::UnfinishedHeads | Mix::SlowBodies if number.is_multiple_of(2) => {
+                    stream.write_all(b"x").await.is_err()
+                }
+                _ => is_closed(&stream),
+            };
+            if is_over {
+                break;
+            }
+        }
+        connected.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn is_closed(stream: &TcpStream) -> bool {
+    socket2::SockRef::from(stream).take_error().is_ok_and(|error| error.is_some())
+}
+
+async fn connect(number: usize, api: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    // Less than an answer, so that it cannot be taken.
+    socket.set_recv_buffer_size(2304)?;
+    let last = u8::try_from(2 + number % SOURCES).unwrap();
+    socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into())?;
+    socket.connect(api).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_strangers_costs_bounded_memory_and_no_good_request() {
+    let (count, extent) = if is_long() {
+        (
+            10_000,
+            Extent { modes: 1, connections: 0, seconds: 25, good: 500, lines: "max_connections = 11000" },
+        )
+    } else {
+        (500, Extent { modes: 1, connections: 0, seconds: 1, good: 50, lines: "max_connections = 600" })
+    };
+    let site = Site::new(extent.lines).await;
+    let gateway = site.serve().await;
+    gateway.get(&gateway.api, super::PATH).await.unwrap();
+    let idle = gateway.most_memory();
+
+    for mix in Mix::ALL {
+        gateway.forget_most_memory();
+        let crowd = Crowd::gather(mix, count, gateway.api.parse().unwrap());
+        let enough = count * 9 / 10;
+        eventually_within(Duration::from_mins(1), "the strangers are connected", || async {
+            crowd.connected() >= enough
+        })
+        .await;
+
+        let took = good_traffic(&gateway, &extent).await;
+
+        let most = gateway.most_memory();
+        let percentile = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)];
+        println!(
+            "{mix:?}: {} connected, {} good answers, p50 {:?}, p99 {:?}, max {:?}, memory {most} KiB (idle {idle})",
+            crowd.connected(),
+            took.len(),
+            percentile(50),
+            percentile(99),
+            percentile(100),
+        );
+        // A share of the most for fewer connections, beside what the program itself needs.
+        let bound = idle + (MOST_MEMORY - idle) * u64::try_from(count).unwrap() / 10_000;
+        let bound = if is_long() { MOST_MEMORY } else { bound + 64 * 1024 };
+        assert!(most < bound, "{mix:?}: {most} KiB of at most {bound}");
+        drop(crowd.connections);
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::error::StoreError;
@@ -83,7 +82,7 @@ impl SharedBalance {
         }
         // Counted from before it was asked for: the answer may have taken its time.
         let requested_at = sent.earlier_by(answer.now.since(turn.instant));
-        Ok(Snapshot::restored(Bytes::from(body), requested_at, turn).ok())
+        Ok(Snapshot::restored(body, requested_at, turn).ok())
     }
 }
 

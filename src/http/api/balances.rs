@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::batch::{self, Batch, ErrorItem, Missing};
 use super::item;
@@ -24,21 +26,23 @@ pub(crate) async fn list(request: Request) -> Result<Response, Problem> {
     Ok(write(&batch, arrival))
 }
 
-/// Joins the bodies that the snapshots already carry.
+/// The body. The balances are the bodies that the snapshots carry.
+#[derive(Serialize)]
+struct List<'a> {
+    balances: Vec<&'a RawValue>,
+    errors: Vec<ErrorItem<'a>>,
+    complete: bool,
+}
+
 fn write(batch: &Batch<'_>, arrival: &Arrival) -> Response {
-    let balances: Vec<&[u8]> = batch.found().map(|(_, found)| found.snapshot.body().as_ref()).collect();
     let missing = batch.missing();
-    let errors: Vec<ErrorItem<'_>> =
-        missing.iter().map(|missing| Missing::as_item(missing, arrival)).collect();
-    let body = [
-        b"{\"balances\":[".as_slice(),
-        &balances.join(&b','),
-        b"],\"errors\":",
-        // Texts and numbers serialise without failing.
-        &serde_json::to_vec(&errors).unwrap_or_default(),
-        if errors.is_empty() { b",\"complete\":true}" } else { b",\"complete\":false}" },
-    ]
-    .concat();
+    let body = List {
+        balances: batch.found().map(|(_, found)| found.snapshot.json()).collect(),
+        errors: missing.iter().map(|missing| Missing::as_item(missing, arrival)).collect(),
+        complete: missing.is_empty(),
+    };
+    // Texts and numbers serialise without failing.
+    let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     batch.mark(&mut response);

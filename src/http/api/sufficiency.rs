@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::Request;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::item::{self, Item};
 use crate::domain::{Amount, Directives, PlainDecimal, Snapshot, rounded_up};
@@ -15,13 +16,14 @@ use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::state::OpenAccount;
 
-/// The answer without the balance.
+/// The body. The balance is the body that the snapshot carries.
 #[derive(Serialize)]
-struct Checked {
+struct Checked<'a> {
     sufficient: bool,
     amount: Amount,
     available: Amount,
     shortfall: Option<Amount>,
+    balance: &'a RawValue,
 }
 
 /// `GET /v1/accounts/{account}/sufficiency`.
@@ -55,12 +57,15 @@ fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {
 fn write(snapshot: &Snapshot, amount: PlainDecimal, age: Duration) -> Response {
     let available = snapshot.reading().available;
     let held = Sufficiency::of(available, amount);
-    let checked =
-        Checked { sufficient: held.is_sufficient, amount: held.amount, available, shortfall: held.shortfall };
+    let checked = Checked {
+        sufficient: held.is_sufficient,
+        amount: held.amount,
+        available,
+        shortfall: held.shortfall,
+        balance: snapshot.json(),
+    };
     // Amounts serialise without failing.
-    let mut body = serde_json::to_vec(&checked).unwrap_or_default();
-    body.pop();
-    let body = [&body, b",\"balance\":".as_slice(), snapshot.body(), b"}"].concat();
+    let body = serde_json::to_vec(&checked).unwrap_or_default();
     let mut response = Response::new(whole(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

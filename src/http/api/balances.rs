@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::batch::{self, Batch, ErrorItem, Missing};
 use super::item;
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 
@@ -18,12 +18,12 @@ pub(crate) const PARAMETERS: &[&str] = &["account", "provider", "not_before"];
 
 /// `GET /v1/balances`.
 pub(crate) async fn list(request: Request) -> Result<Response, Problem> {
-    let arrival = Arrival::of(&request)?;
-    let api = arrival.api()?;
+    let info = RequestInfo::of(&request)?;
+    let api = info.api()?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
-    let context = item::context(arrival, request.headers(), &query, batch::longest_wait(api))?;
-    let batch = Batch::read(api, arrival, &query, &context).await?;
-    Ok(write(&batch, arrival))
+    let context = item::context(info, request.headers(), &query, batch::longest_wait(api))?;
+    let batch = Batch::read(api, info, &query, &context).await?;
+    Ok(write(&batch, info))
 }
 
 /// The body. The balances are the bodies that the snapshots carry.
@@ -34,11 +34,11 @@ struct List<'a> {
     complete: bool,
 }
 
-fn write(batch: &Batch<'_>, arrival: &Arrival) -> Response {
+fn write(batch: &Batch<'_>, info: &RequestInfo) -> Response {
     let missing = batch.missing();
     let body = List {
         balances: batch.found().map(|(_, found)| found.snapshot.json()).collect(),
-        errors: missing.iter().map(|missing| Missing::as_item(missing, arrival)).collect(),
+        errors: missing.iter().map(|missing| Missing::as_item(missing, info)).collect(),
         complete: missing.is_empty(),
     };
     // Texts and numbers serialise without failing.

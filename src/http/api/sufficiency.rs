@@ -11,7 +11,7 @@ use super::item::{self, Item};
 use crate::domain::{Amount, Directives, PlainDecimal, Snapshot, rounded_up};
 use crate::gateway::{RequestContext, Sufficiency};
 use crate::http::answer::{Response, whole};
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::state::OpenAccount;
@@ -28,20 +28,20 @@ struct Checked<'a> {
 
 /// `GET /v1/accounts/{account}/sufficiency`.
 pub(crate) async fn check(request: Request) -> Result<Response, Problem> {
-    let arrival = Arrival::of(&request)?;
-    let api = arrival.api()?;
+    let info = RequestInfo::of(&request)?;
+    let api = info.api()?;
     let query = Query::parse(request.uri().query(), &["amount", "currency", "type"])?;
-    let open: &OpenAccount = arrival.account()?;
+    let open: &OpenAccount = info.account()?;
     let item = Item { open, slot: item::select(open, &query)? };
     let amount = amount(&query)?;
-    let context = item::context(arrival, request.headers(), &query, api.request_timeout)?;
+    let context = item::context(info, request.headers(), &query, api.request_timeout)?;
     if open.account.lags() {
         let detail = "the provider's figures may lag behind, so they prove nothing right before a payment";
         return Err(Problem::new(Code::ProviderLags, detail).about(&open.account));
     }
     let context = RequestContext { directives: Directives::default().or_new(), ..context };
     let write = |found: &crate::gateway::Found, age| write(&found.snapshot, amount, age);
-    Ok(item.answer(api, arrival.caller()?, &context, write).await)
+    Ok(item.answer(api, info.caller()?, &context, write).await)
 }
 
 fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {

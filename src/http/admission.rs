@@ -18,7 +18,7 @@ use percent_encoding::percent_decode_str;
 
 use super::answer::{self, Response};
 use super::api::cost;
-use super::arrival::{Admitted, Arrival};
+use super::arrival::{Admitted, RequestInfo};
 use super::caller::Caller;
 use super::dispatch;
 use super::logged::Logged;
@@ -43,10 +43,10 @@ const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 pub(super) async fn admit(
     live: &Live<Api>,
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     request: &mut Request,
 ) -> Response {
-    admitted(live, router, arrival, request).await.unwrap_or_else(answer::from_router)
+    admitted(live, router, info, request).await.unwrap_or_else(answer::from_router)
 }
 
 /// A known caller, and the configuration that knows it.
@@ -58,19 +58,19 @@ struct Known {
 async fn admitted(
     live: &Live<Api>,
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     request: &mut Request,
 ) -> Result<Response, Problem> {
-    let now = arrival.moment.monotonic;
+    let now = info.moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
         let answering = pin!(answer_anybody(router, request));
         return in_time(&live.current(), now, answering).await;
     }
-    let mut known = match identify(live, request.headers(), arrival.moment).await {
+    let mut known = match identify(live, request.headers(), info.moment).await {
         Ok(known) => known,
-        Err(reason) => return Err(unauthenticated(&live.current(), arrival, reason)),
+        Err(reason) => return Err(unauthenticated(&live.current(), info, reason)),
     };
-    let answer = answer_caller(live, &mut known, router, arrival, request).await;
+    let answer = answer_caller(live, &mut known, router, info, request).await;
     let Known { api, caller } = known;
     let mut response = answer.unwrap_or_else(answer::from_router);
     response.extensions_mut().get_or_insert_default::<Delivery>().is_known = true;
@@ -110,21 +110,21 @@ async fn answer_caller(
     live: &Live<Api>,
     known: &mut Known,
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     request: &mut Request,
 ) -> Result<Response, Problem> {
-    let arrived = arrival.moment.monotonic;
+    let arrived = info.moment.monotonic;
     let (api, caller) = (Arc::clone(&known.api), Arc::clone(&known.caller));
     let Some(_place) = api.lasting.places.take(api.max_in_flight) else {
         let problem = Problem::new(Code::Overloaded, "too many requests at once");
         return Err(problem.retry_after(RetryAfter::ONE_SECOND));
     };
-    let balances = if is_too_large(request) { 1 } else { cost::of(&api, &caller, arrival.route, request) };
+    let balances = if is_too_large(request) { 1 } else { cost::of(&api, &caller, info.route, request) };
     let cost = caller.units(balances);
     caller.charge(cost, arrived).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "rate limit exceeded for this caller").retry_after(retry_after)
     })?;
-    let answering = pin!(let_in(live, known, router, arrival, request));
+    let answering = pin!(authorize_and_answer(live, known, router, info, request));
     let answer = in_time(&api, arrived, answering).await;
     match code_of(&answer) {
         Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
@@ -166,25 +166,25 @@ async fn answer_anybody(router: &Router, request: &mut Request) -> Result<Respon
 
 /// Checks the permission, reads the body, and answers. A reload may come while the body does: then caller, permission
 /// and account are found again, so that all of them are of the newest configuration.
-async fn let_in(
+async fn authorize_and_answer(
     live: &Live<Api>,
     known: &mut Known,
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     request: &mut Request,
 ) -> Result<Response, Problem> {
-    let now = arrival.moment.monotonic;
+    let now = info.moment.monotonic;
     let mut account = permit(known, request, now)?;
     if !request.body().is_end_stream() {
         ignore_body(request).await?;
-        *known = Known::find(live.current(), request.headers(), arrival.moment)
-            .map_err(|reason| unauthenticated(&live.current(), arrival, reason))?;
+        *known = Known::find(live.current(), request.headers(), info.moment)
+            .map_err(|reason| unauthenticated(&live.current(), info, reason))?;
         account = permit(known, request, now)?;
     }
     let Known { api, caller } = &*known;
     let name = account.as_ref().filter(|_| api.is_noted()).map(|open| open.account.name().clone());
     let admitted = Admitted { api: Arc::clone(api), caller: Arc::clone(caller), account };
-    let answer = dispatch::dispatch(router, arrival, admitted, request).await;
+    let answer = dispatch::dispatch(router, info, admitted, request).await;
     let mut response = answer.unwrap_or_else(answer::from_router);
     if name.is_some() {
         response.extensions_mut().get_or_insert_default::<Logged>().account = name;
@@ -192,9 +192,9 @@ async fn let_in(
     Ok(response)
 }
 
-fn unauthenticated(api: &Api, arrival: &Arrival, reason: AuthFailure) -> Problem {
-    let now = arrival.moment.monotonic;
-    let throttled = api.lasting.auth_throttle.note_failure(arrival.peer.0.ip(), now).err();
+fn unauthenticated(api: &Api, info: &RequestInfo, reason: AuthFailure) -> Problem {
+    let now = info.moment.monotonic;
+    let throttled = api.lasting.auth_throttle.note_failure(info.peer.0.ip(), now).err();
     let reason = if throttled.is_some() { AuthFailure::Throttled } else { reason };
     api.lasting.metrics.auth_failed(reason);
     api.lasting.denied.write(None, None, crate::metrics::Label::as_str(reason), now);

@@ -14,7 +14,7 @@ use crate::server::Peer;
 
 /// A request as it arrived, and as it was admitted.
 #[derive(Clone)]
-pub(super) struct Arrival {
+pub(super) struct RequestInfo {
     pub(super) moment: Moment,
     pub(super) route: Route,
     pub(super) peer: Peer,
@@ -33,7 +33,7 @@ pub(super) struct Admitted {
     pub(super) account: Option<Arc<OpenAccount>>,
 }
 
-impl Arrival {
+impl RequestInfo {
     /// Returns what the layers know of the request of a handler.
     pub(super) fn of(request: &Request) -> Result<&Self, Problem> {
         request.extensions().get().ok_or_else(|| defect("a request that did not pass the layers"))

@@ -28,7 +28,7 @@ impl ForcedLog {
     pub(super) fn note(&self, account: &AccountName, caller: &CallerName, now: Instant) {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let spending = accounts.entry(account.clone()).or_default();
-        spending.turn(now);
+        spending.begin_minute(now);
         *spending.counts[0].entry(caller.clone()).or_default() += 1;
     }
 
@@ -51,15 +51,15 @@ impl ForcedLog {
         if spending.logged.is_some_and(is_early) {
             return None;
         }
-        spending.turn(now);
+        spending.begin_minute(now);
         spending.logged = Some(now);
         Some(spending.most())
     }
 }
 
 impl Spending {
-    /// Begins another minute when this one is over.
-    fn turn(&mut self, now: Instant) {
+    /// Begins another minute when the current one is over.
+    fn begin_minute(&mut self, now: Instant) {
         let passed = self.since.map_or(MINUTE * 2, |since| now.saturating_duration_since(since));
         if passed >= MINUTE {
             let last = std::mem::take(&mut self.counts[0]);

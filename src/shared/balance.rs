@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::error::StoreError;
@@ -91,7 +90,7 @@ impl SharedBalance {
         // Counted from before it was asked for: the answer may have taken its time.
         let age = answer.now.since(turn.instant) + lost_since(turn.instant);
         let requested_at = sent.earlier_by(age);
-        Ok(Snapshot::restored(Bytes::from(body), requested_at, turn).ok())
+        Ok(Snapshot::restored(body, requested_at, turn).ok())
     }
 }
 

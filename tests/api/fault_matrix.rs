@@ -14,8 +14,8 @@ mod table;
 use futures_util::{StreamExt, stream};
 
 use cell::Cached;
-use faults::Trouble;
-use table::{Entry, Table};
+use faults::FaultCase;
+use table::{Row, Table};
 
 /// Gateways that run at once. More where cells wait for tokens to expire; together they stay below the usual number of
 /// open files, of which each has some thirty.
@@ -47,12 +47,12 @@ fn assert_kept(name: &str, table: &Table) {
     settings.bind(|| insta::assert_snapshot!(name, table));
 }
 
-async fn table(troubles: Vec<Trouble>, at_once: usize) -> Table {
-    let cells = troubles.into_iter().flat_map(|trouble| Cached::ALL.map(|cached| (trouble.clone(), cached)));
-    let entries = cells.map(|(trouble, cached)| async move {
-        let name = trouble.name;
-        let outcomes = tokio::spawn(cell::run(trouble, cached)).await.unwrap();
-        Entry { name, cached: cached.as_str(), outcomes }
+async fn table(cases: Vec<FaultCase>, at_once: usize) -> Table {
+    let cells = cases.into_iter().flat_map(|case| Cached::ALL.map(|cached| (case.clone(), cached)));
+    let entries = cells.map(|(case, cached)| async move {
+        let name = case.name;
+        let outcomes = tokio::spawn(cell::run(case, cached)).await.unwrap();
+        Row { name, cached: cached.as_str(), outcomes }
     });
     Table(stream::iter(entries).buffered(at_once).collect().await)
 }

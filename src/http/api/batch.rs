@@ -13,7 +13,7 @@ use super::reply::Served;
 use crate::clock;
 use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
 use crate::gateway::{Found, Refusal, RequestContext};
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::caller::Caller;
 use crate::http::problem::{self, Problem};
 use crate::http::query::Query;
@@ -63,11 +63,11 @@ impl<'a> Batch<'a> {
     /// Reads the balances that `account` and `provider` of the query choose.
     pub(crate) async fn read(
         api: &'a Api,
-        arrival: &Arrival,
+        info: &RequestInfo,
         query: &Query<'_>,
         context: &RequestContext,
     ) -> Result<Self, Problem> {
-        let caller = arrival.caller()?;
+        let caller = info.caller()?;
         let Choice { items, not_found } =
             Choice::of(api, caller, query)?.logged(api, caller, context.arrived.monotonic);
         let results = read_all(api, caller, &items, context).await;
@@ -109,8 +109,8 @@ impl<'a> Batch<'a> {
 }
 
 impl Missing<'_> {
-    pub(crate) fn as_item<'a>(&'a self, arrival: &'a Arrival) -> ErrorItem<'a> {
-        self.item(arrival.request_id.to_str().unwrap_or_default())
+    pub(crate) fn as_item<'a>(&'a self, info: &'a RequestInfo) -> ErrorItem<'a> {
+        self.item(info.request_id.to_str().unwrap_or_default())
     }
 
     /// As it is written in the answer to the request of this id.

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::domain::{Directives, Moment, rounded_up};
 use crate::gateway::{BalanceSlot, Found, Refusal, RequestContext, Selection};
 use crate::http::answer::{self, Response};
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::caller::Caller;
 use crate::http::directives;
 use crate::http::forced::ForcedUnit;
@@ -34,21 +34,21 @@ pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a
 
 /// What the balances of a request have in common. Its deadline is at most `longest` after its arrival.
 pub(crate) fn context(
-    arrival: &Arrival,
+    info: &RequestInfo,
     headers: &HeaderMap,
     query: &Query<'_>,
     longest: Duration,
 ) -> Result<RequestContext, Problem> {
     let not_before = query.not_before()?;
-    let wait = arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
+    let wait = info.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
     Ok(RequestContext {
-        arrived: arrival.moment,
-        directives: if arrival.caller()?.obeys_cache_control() {
+        arrived: info.moment,
+        directives: if info.caller()?.obeys_cache_control() {
             directives::parse(headers, not_before)
         } else {
             Directives { not_before, ..Directives::default() }
         },
-        deadline: arrival.moment.monotonic + wait,
+        deadline: info.moment.monotonic + wait,
     })
 }
 

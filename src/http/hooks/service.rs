@@ -56,7 +56,7 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let proving = hook.proof.begin(&head, now.wall);
     match prove(proving, body, now, api.request_timeout).await {
-        Ok(true) => accept(api, &hook, &head, now),
+        Ok(true) => acknowledge(api, &hook, &head, now),
         Ok(false) => refuse(api, &hook, &head, now),
         Err(status) => {
             hook.metrics.notified(HookResult::Refused);
@@ -89,7 +89,8 @@ async fn prove(
     }
 }
 
-fn accept(api: &Api, hook: &Arc<Hook>, head: &Parts, now: Moment) -> Reply {
+/// Acts on a proven notification, unless it is a duplicate.
+fn acknowledge(api: &Api, hook: &Arc<Hook>, head: &Parts, now: Moment) -> Reply {
     if hook.is_duplicate(head, now.monotonic) {
         hook.metrics.notified(HookResult::Duplicate);
     } else {
@@ -99,6 +100,7 @@ fn accept(api: &Api, hook: &Arc<Hook>, head: &Parts, now: Moment) -> Reply {
     reply(hook.answer)
 }
 
+/// Refuses an unproven notification, and throttles its peer.
 fn refuse(api: &Api, hook: &Hook, head: &Parts, now: Moment) -> Reply {
     let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let throttled =

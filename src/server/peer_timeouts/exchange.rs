@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::gate::Gate;
 use super::part::Part;
 use super::state::{ConnectionState, Protocol};
-use super::untaken::{Answer, NONE};
+use super::untaken::{NONE, UntakenAnswer};
 use crate::server::delivery::Delivery;
 
 /// Answers to strangers on one connection that it has not taken; a browser that loads a page has fewer.
@@ -88,7 +88,7 @@ impl Exchange {
         }
         // Each frame of an open-ended answer has a deadline of its own.
         if !self.is_open_ended {
-            self.answered = Some(state.untaken.begin(Answer {
+            self.answered = Some(state.untaken.begin(UntakenAnswer {
                 id: 0,
                 began: state.micros(now),
                 taken_by,

@@ -13,7 +13,7 @@ pub(super) const NONE: u64 = u64::MAX;
 
 /// One answer; moments are in microseconds since the connection was accepted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer {
+pub(super) struct UntakenAnswer {
     /// The answer's number on its connection.
     pub(super) id: u64,
     /// When it began.
@@ -29,7 +29,7 @@ pub(super) struct Answer {
 /// The answers that have begun, oldest first.
 #[derive(Debug)]
 pub(super) struct UntakenAnswers {
-    unread: Mutex<VecDeque<Answer>>,
+    unread: Mutex<VecDeque<UntakenAnswer>>,
     /// When the first began of those that must end, or [`NONE`].
     oldest: AtomicU64,
     /// Until when everything must have left that the connection may hold, or [`NONE`].
@@ -51,9 +51,9 @@ impl UntakenAnswers {
     }
 
     /// Notes an answer that begins, and returns its number.
-    pub(super) fn begin(&self, answer: Answer) -> u64 {
+    pub(super) fn begin(&self, answer: UntakenAnswer) -> u64 {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.change(|unread| unread.push_back(Answer { id, ..answer }));
+        self.change(|unread| unread.push_back(UntakenAnswer { id, ..answer }));
         if answer.is_handed_over {
             self.note_due(answer.taken_by);
         }
@@ -115,14 +115,14 @@ impl UntakenAnswers {
         self.held.fetch_min(taken_by, Ordering::AcqRel);
     }
 
-    fn change(&self, change: impl FnOnce(&mut VecDeque<Answer>)) {
+    fn change(&self, change: impl FnOnce(&mut VecDeque<UntakenAnswer>)) {
         let mut unread = self.lock();
         change(&mut unread);
         let oldest = unread.front().map_or(NONE, |answer| answer.began);
         self.oldest.store(oldest, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Answer>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<UntakenAnswer>> {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,8 +131,8 @@ impl UntakenAnswers {
 mod tests {
     use super::*;
 
-    fn answer(taken_by: u64, is_handed_over: bool) -> Answer {
-        Answer { id: 0, began: 1, taken_by, is_handed_over, is_known: true }
+    fn answer(taken_by: u64, is_handed_over: bool) -> UntakenAnswer {
+        UntakenAnswer { id: 0, began: 1, taken_by, is_handed_over, is_known: true }
     }
 
     #[test]

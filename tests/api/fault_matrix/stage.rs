@@ -8,7 +8,7 @@ use balance_gateway::sandbox::{Fault, FaultKind, Kind, On, Operation};
 use jiff::Timestamp;
 
 use super::cell::Cached;
-use super::faults::{Cause, Trouble};
+use super::faults::{Cause, FaultCase};
 use super::front::Front;
 use crate::harness::{self, Harness, Setup, eventually};
 
@@ -31,16 +31,16 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) async fn start(trouble: &Trouble) -> Self {
+    pub(super) async fn start(case: &FaultCase) -> Self {
         let providers = harness::providers().await;
-        let mut provider_lines = match (trouble.is_slow, trouble.cause) {
+        let mut provider_lines = match (case.is_slow, case.cause) {
             (false, _) => PATIENT,
             (true, Cause::Call(..)) => IMPATIENT,
             (true, Cause::Connection(_)) => IMPATIENT_TO_CONNECT,
         }
         .to_owned();
         let mut fronts = HashMap::new();
-        if let Cause::Connection(to_break) = trouble.cause {
+        if let Cause::Connection(to_break) = case.cause {
             provider_lines.extend(["extra_ca = \"", Front::trusted(), "\"\n"]);
             for (kind, provider) in &providers {
                 fronts.insert(*kind, Front::start(provider.url(), to_break).await);
@@ -51,7 +51,7 @@ impl Stage {
             server: SERVER.to_owned(),
             freshness: FRESHNESS.to_owned(),
             provider: provider_lines,
-            has_static_tokens: trouble.has_static_tokens,
+            has_static_tokens: case.has_static_tokens,
             base_urls,
             ..Setup::default()
         };
@@ -59,10 +59,10 @@ impl Stage {
     }
 
     /// Brings the cache into its state, and forgets the calls that it took. False where that did not work out.
-    pub(super) async fn store(&self, kind: Kind, trouble: &Trouble, cached: Cached) -> bool {
+    pub(super) async fn store(&self, kind: Kind, case: &FaultCase, cached: Cached) -> bool {
         let Some(age) = cached.age() else { return true };
         let provider = self.gateway.provider(kind);
-        let is_of_token_calls = matches!(trouble.cause, Cause::Call(On::Token, _));
+        let is_of_token_calls = matches!(case.cause, Cause::Call(On::Token, _));
         if is_of_token_calls {
             provider.set_token_life(1);
         }
@@ -105,8 +105,8 @@ impl Stage {
     }
 
     /// How many attempts met the fault.
-    pub(super) fn met(&self, kind: Kind, trouble: &Trouble) -> usize {
-        match trouble.cause {
+    pub(super) fn met(&self, kind: Kind, case: &FaultCase) -> usize {
+        match case.cause {
             Cause::Call(On::Token, _) => self.gateway.calls(kind, Operation::Token).len(),
             Cause::Call(..) => self.gateway.calls(kind, Operation::Balance).len(),
             Cause::Connection(_) => self.fronts[&kind].met().len(),

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::domain::{Directives, Moment};
 use crate::gateway::{RequestContext, Subscription};
 use crate::http::api::item::Item;
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::caller::{Caller, StreamPlace};
 use crate::http::problem::{Code, Problem};
 use crate::http::state::Api;
@@ -60,17 +60,17 @@ impl EventStream {
         refresh: Duration,
         place: StreamPlace,
     ) -> Result<Self, Problem> {
-        let arrival = Arrival::of(request)?;
+        let info = RequestInfo::of(request)?;
         let query = request.uri().query();
         let service_accounts = &api.lasting.service_accounts;
-        let credential = api.callers.credential(request.headers(), service_accounts, arrival.moment.wall);
+        let credential = api.callers.credential(request.headers(), service_accounts, info.moment.wall);
         let known = credential.and_then(|credential| Some((api.callers.find(&credential)?, credential)));
         let expired = || Problem::new(Code::Unauthenticated, "the token has just expired");
         let (caller, credential) = known.ok_or_else(expired)?;
-        let followed = Followed::choose(api, caller, query, arrival.moment.monotonic)?;
-        let request_id = arrival.request_id.to_str().unwrap_or_default().to_owned();
+        let followed = Followed::choose(api, caller, query, info.moment.monotonic)?;
+        let request_id = info.request_id.to_str().unwrap_or_default().to_owned();
         let first = std::iter::once(frame::RETRY).chain(followed.not_found(&request_id)).collect();
-        let (subscription, lookups) = follow(api, caller, &followed, refresh, arrival.moment);
+        let (subscription, lookups) = follow(api, caller, &followed, refresh, info.moment);
         Ok(Self {
             live: live.clone(),
             credential,
@@ -81,7 +81,7 @@ impl EventStream {
             subscription,
             lookups,
             first,
-            ending: Ending::of(api, arrival.moment.monotonic),
+            ending: Ending::of(api, info.moment.monotonic),
             has_ended: false,
             place,
             api: Arc::clone(api),

@@ -27,7 +27,7 @@ pub(crate) struct Operation {
     /// On its answers and problems alike, beside those that every answer to a caller has.
     pub(crate) headers: &'static [&'static Header],
     /// The answers that are no problems.
-    pub(crate) answers: &'static [Answer],
+    pub(crate) answers: &'static [DocumentedAnswer],
     pub(crate) problems: &'static [&'static [Code]],
 }
 
@@ -48,7 +48,7 @@ impl Tag {
 }
 
 /// An answer that is no problem.
-pub(crate) struct Answer {
+pub(crate) struct DocumentedAnswer {
     pub(crate) status: &'static str,
     pub(crate) description: &'static str,
     pub(crate) content: Content,

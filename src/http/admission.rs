@@ -38,8 +38,8 @@ const MOST_BODY_BYTES: usize = 4 * 1024;
 /// Time for a handler to write its answer after the request's deadline.
 const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 
-/// The layer: admits requests of known callers, takes the units that a request costs, and ends what takes longer
-/// than it may. Handlers have their own, earlier deadlines.
+/// The layer: admits requests of known callers, takes the units that a request costs, and ends requests that exceed
+/// the time-out. Handlers have their own, earlier deadlines.
 pub(super) async fn admit(
     live: &Live<Api>,
     router: &Router,
@@ -91,7 +91,7 @@ impl Known {
     }
 }
 
-/// Finds the caller. A token's key that is unknown may be known after the keys were fetched again.
+/// Finds the caller. When a token names an unknown key, the keys are fetched once more.
 async fn identify(live: &Live<Api>, headers: &HeaderMap, arrived: Moment) -> Result<Known, AuthFailure> {
     let api = live.current();
     let (deadline, service_accounts) =
@@ -100,7 +100,7 @@ async fn identify(live: &Live<Api>, headers: &HeaderMap, arrived: Moment) -> Res
     if !matches!(identified, Err(AuthFailure::UnknownKey)) {
         return identified;
     }
-    // Without the keys by then, the token is refused.
+    // The token is refused if its key is still unknown at the deadline.
     let _ = Box::pin(tokio::time::timeout_at(deadline.into(), service_accounts.fetch_again())).await;
     Known::find(live.current(), headers, arrived)
 }
@@ -154,18 +154,18 @@ async fn in_time(
         return answer;
     }
     let deadline = arrived + api.request_timeout + HANDLER_MARGIN;
-    let late = || Problem::new(Code::DeadlineExceeded, "the request took longer than it may");
+    let late = || Problem::new(Code::DeadlineExceeded, "the request exceeded its time-out");
     Box::pin(tokio::time::timeout_at(deadline.into(), answer)).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Answers a request that needs no caller. A body is not waited for: a stranger could send it for ever.
+/// Answers a request that needs no caller. It does not read the body, because a stranger could send one without end.
 async fn answer_anybody(router: &Router, request: &mut Request) -> Result<Response, Problem> {
     drop(std::mem::take(request.body_mut()));
     Ok(dispatch::through_router(router, request).await)
 }
 
-/// Checks the permission, reads the body, and answers. A reload may come while the body does: then caller, permission
-/// and account are found again, so that all of them are of the newest configuration.
+/// Checks the permission, reads the body, and answers. After a reload during the body, it looks up caller, permission
+/// and account again, so that all three belong to the newest configuration.
 async fn authorize_and_answer(
     live: &Live<Api>,
     known: &mut Known,
@@ -208,8 +208,7 @@ fn unauthenticated(api: &Api, info: &RequestInfo, reason: AuthFailure) -> Proble
     }
 }
 
-/// Finds the account of a path that has one. An account that the caller may not see does not exist for it, before
-/// anything else is looked at.
+/// Finds the account of a path that names one. This check comes first: a forbidden account looks like an unknown one.
 fn permit(known: &Known, request: &Request, now: Instant) -> Result<Option<Arc<OpenAccount>>, Problem> {
     let Some((encoded, _)) = route::account_path(request.uri().path()) else { return Ok(None) };
     let Known { api, caller } = known;
@@ -223,7 +222,7 @@ fn permit(known: &Known, request: &Request, now: Instant) -> Result<Option<Arc<O
     Ok(Some(Arc::clone(account)))
 }
 
-/// Whether the announced body is larger than is read.
+/// Whether the announced body exceeds the read limit.
 fn is_too_large(request: &Request) -> bool {
     request.body().size_hint().lower() > MOST_BODY
 }

@@ -1,5 +1,5 @@
-//! From an admitted request to its handler. One balance is answered without the router, which would box every cached
-//! hit; everything else takes the router.
+//! Passes an admitted request to its handler. A request for one balance skips the router, which would box every cached
+//! hit. All other requests use the router.
 
 use axum::Router;
 use axum::extract::Request;

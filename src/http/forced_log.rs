@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{AccountName, CallerName};
 
-/// Between two log lines about one account, and how long a forced read counts for them.
+/// Shortest time between two log lines about one account. A forced read counts for this long.
 const MINUTE: Duration = Duration::from_mins(1);
-/// The callers that a line names.
+/// The number of callers in a line.
 const NAMED: usize = 3;
 
-/// Who forced reads of each account in the last minute.
+/// The callers that forced reads of each account in the last minute.
 #[derive(Debug, Default)]
 pub(super) struct ForcedLog(Mutex<HashMap<AccountName, Spending>>);
 
 #[derive(Debug, Default)]
 struct Spending {
-    /// This minute, and the one before.
+    /// The current minute, and the previous one.
     counts: [HashMap<CallerName, u64>; 2],
     since: Option<Instant>,
     logged: Option<Instant>,
@@ -32,7 +32,7 @@ impl ForcedLog {
         *spending.counts[0].entry(caller.clone()).or_default() += 1;
     }
 
-    /// Logs, at most once a minute, which callers spent the budget that a forced read has found spent.
+    /// Logs the callers that spent an account's budget, at most once a minute.
     pub(super) fn meet_spent_budget(&self, account: &AccountName, now: Instant) {
         if let Some(callers) = self.callers_to_log(account, now) {
             tracing::warn!(
@@ -68,7 +68,7 @@ impl Spending {
         }
     }
 
-    /// The callers that forced most reads, with how many.
+    /// The callers with the most forced reads, and their counts.
     fn most(&self) -> String {
         let mut all: HashMap<&CallerName, u64> = HashMap::new();
         for (caller, count) in self.counts.iter().flatten() {

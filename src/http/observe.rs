@@ -51,7 +51,7 @@ pub(super) async fn observe(
     let is_head = request.method() == http::Method::HEAD;
     let in_flight = InFlight::enter(&api.lasting.metrics.http_in_flight);
     let mut response = {
-        // A defect must not break the connection or show its details. The panic hook has logged it.
+        // A panic must neither break the connection nor show its details. The panic hook has logged it.
         let answering = pin!(admission::admit(live, router, &info, request));
         let answer = AssertUnwindSafe(answering).catch_unwind();
         let answer = match &trace {
@@ -155,7 +155,7 @@ fn answered<'a>(response: &'a Response, problem: Option<&Problem>) -> RequestEnd
     }
 }
 
-/// Counts a request for as long as it lives, however it ends.
+/// Counts a request until it ends in any way.
 struct InFlight<'a>(&'a IntGauge);
 
 impl<'a> InFlight<'a> {

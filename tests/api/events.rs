@@ -42,7 +42,7 @@ async fn a_stream_begins_with_the_current_state_and_tells_each_change() {
     let report =
         gateway.get_with("/v1/reconciliation?account=ntxpay-br-demo", &[("cache-control", "max-age=60")]);
     assert_eq!(first, report.await.json()["balances"][0], "as in the reconciliation report");
-    assert_eq!(first["fetched_at"], stored["fetched_at"], "what is stored comes at once");
+    assert_eq!(first["fetched_at"], stored["fetched_at"], "a cached balance arrives at once");
 
     set(&gateway, "7.01");
     gateway.new_balance(KIND).await;
@@ -146,7 +146,7 @@ async fn streams_keep_a_balance_young_with_no_more_calls_than_one() {
 }
 
 #[tokio::test]
-async fn a_head_takes_no_place_and_asks_nobody() {
+async fn a_head_takes_no_place_and_calls_no_provider() {
     let gateway = Harness::start(Setup { caller: "streams = 1".to_owned(), ..Setup::default() }).await;
     let _open = Events::open(&gateway, ONE).await;
 

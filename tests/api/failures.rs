@@ -379,7 +379,7 @@ async fn while_refreshes_fail_the_last_snapshot_is_served_and_labelled() {
 }
 
 #[tokio::test]
-async fn five_failures_in_a_row_open_the_breaker_for_everybody() {
+async fn five_failures_in_a_row_open_the_breaker_for_all_callers() {
     let further = r#"
 [accounts.second]
 provider = "pluggo"
@@ -427,7 +427,7 @@ async fn a_failed_probe_opens_the_breaker_again() {
 }
 
 #[tokio::test]
-async fn a_spent_budget_is_told_and_nobody_is_asked() {
+async fn a_spent_budget_is_a_problem_without_a_call() {
     let gateway = with_static_tokens("budget = { requests = 2, per = \"1m\" }\n").await;
     let usd = format!("{PLUGGO}?currency=USD");
 
@@ -474,7 +474,7 @@ async fn what_is_switched_off_is_not_asked() {
             reply.assert_problem(503, "disabled");
             assert_eq!(retry_after(&reply), 60);
         }
-        // What is wrong with the request comes first.
+        // Errors of the request itself come first.
         gateway
             .get(&format!("/v1/accounts/{account}/balance?x=1"))
             .await

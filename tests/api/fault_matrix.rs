@@ -1,5 +1,5 @@
 //! The fault matrix: each kind of provider × each fault of the simulated providers × what is cached, and for each
-//! what callers get, what is counted, and which calls the provider sees. Over real sockets, with the real gateway.
+//! the answers to callers, the counters, and the calls that the provider sees. Real sockets, real gateway.
 //!
 //! The tables are kept beside this file in `fault_matrix/*.snap`; a difference fails the test and is printed. To take
 //! a wanted one over: `INSTA_UPDATE=always cargo test --test api fault_matrix`, and read what changed.

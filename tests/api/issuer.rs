@@ -127,7 +127,7 @@ pub(crate) enum Behaviour {
     Redirect(String),
     /// Says nothing.
     Hang,
-    /// Begins an answer and sends it for ever.
+    /// Begins an answer that never ends.
     Endless,
 }
 

@@ -176,7 +176,7 @@ async fn a_secret_and_a_certificate_rotated_by_a_swapped_link_under_load_fail_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_the_provider_refuses_is_told_aloud_and_takes_nothing_down() {
+async fn a_refused_new_secret_is_logged_and_fails_no_request() {
     let site = site().await;
     let gateway = Arc::new(site.serve().await);
     let load = Load::begin(&gateway).await;
@@ -219,7 +219,7 @@ async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_
     assert_eq!(kept.status, 200, "{kept:?}");
     waiting.assert_problem(503, "disabled");
     assert_eq!(reloads(&gateway).await, [2, 0]);
-    eventually("both are told", || async { gateway.lines_of("config_unread").len() >= 2 }).await;
+    eventually("the log names both", || async { gateway.lines_of("config_unread").len() >= 2 }).await;
     let unread = gateway.lines_of("config_unread");
     let keys: Vec<_> = unread.iter().take(2).map(|line| line["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["accounts.treasury.client_secret", "accounts.second.token"]);

@@ -1,4 +1,4 @@
-//! What a request costs its caller, known before anything of it is answered.
+//! The units that a request costs its caller, computed before the request is handled.
 
 use axum::extract::Request;
 use http::Method;
@@ -29,7 +29,7 @@ pub(crate) fn of(api: &Api, caller: &Caller, route: Route, request: &Request) ->
     };
     let is_read = match *request.method() {
         Method::GET => true,
-        // The head of an event stream asks for nothing.
+        // HEAD on an event stream requests no balance.
         Method::HEAD => route != Route::Events,
         _ => false,
     };

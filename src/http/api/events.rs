@@ -38,7 +38,7 @@ pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Res
         return Ok(answer(Body::from_stream(endless), OpenEnded::default()));
     }
     let too_many = || {
-        Problem::new(Code::RateLimited, "as many event streams of this caller are open as it may have")
+        Problem::new(Code::RateLimited, "limit of open event streams reached for this caller")
             .retry_after(RetryAfter::ONE_SECOND)
     };
     let place = caller.open_stream().ok_or_else(too_many)?;

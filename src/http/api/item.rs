@@ -32,7 +32,7 @@ pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a
     }
 }
 
-/// What the balances of a request have in common. Its deadline is at most `longest` after its arrival.
+/// The context that all balances of a request share. Its deadline is at most `longest` after the request arrived.
 pub(crate) fn context(
     info: &RequestInfo,
     headers: &HeaderMap,
@@ -60,7 +60,7 @@ pub(crate) struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// Looks the balance up; its age is checked again when the whole batch is ready.
+    /// Looks up the balance. The caller checks its age again when the whole batch is ready.
     pub(crate) async fn look_up(
         &self,
         api: &Api,
@@ -110,12 +110,12 @@ impl Item<'_> {
         found.age(self.open.account.limits(), now)
     }
 
-    /// When the answer reaches the ceiling: by then the caller must have taken it.
+    /// When the answer reaches the ceiling: the caller must have read it by then.
     pub(crate) fn taken_by(&self, found: &Found, age: Duration) -> Instant {
         found.taken_by(self.open.account.limits(), age, clock::monotonic())
     }
 
-    /// Counts what the caller gets.
+    /// Counts the outcome and the served age.
     pub(crate) fn count(&self, result: &Served, context: &RequestContext) -> crate::metrics::Outcome {
         let outcome = reply::outcome(result, self.open.account.limits(), context.arrived);
         self.open.metrics.looked_up(outcome);

@@ -1,4 +1,4 @@
-//! `GET /v1/reconciliation`: every balance, read again, with its findings, and sums; as JSON or CSV.
+//! `GET /v1/reconciliation`: a new read of every balance, with findings and sums, as JSON or CSV.
 
 pub(crate) mod content_negotiation;
 mod csv;
@@ -51,7 +51,7 @@ async fn answer(request: Request) -> Result<Response, Problem> {
     let info = RequestInfo::of(&request)?;
     let api = info.api()?;
     let form = content_negotiation::negotiate(request.headers())
-        .ok_or_else(|| Problem::new(Code::NotAcceptable, "application/json or text/csv can be had"))?;
+        .ok_or_else(|| Problem::new(Code::NotAcceptable, "supported: application/json, text/csv"))?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
     let context = item::context(info, request.headers(), &query, batch::longest_wait(api))?;
     let context = RequestContext { directives: context.directives.or_new(), ..context };

@@ -49,7 +49,7 @@ fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {
         query.one("amount")?.and_then(PlainDecimal::parse).filter(|amount| !amount.value().is_zero());
     amount.ok_or_else(|| {
         let expected =
-            "amount is needed: above zero, digits and optionally a point and digits, at most 28 in all";
+            "amount must be above zero: digits, optionally a point and more digits, at most 28 in all";
         Problem::new(Code::InvalidRequest, expected)
     })
 }

@@ -1,5 +1,5 @@
-//! The service of the listener for notifications. Everybody can reach it, so a stranger costs little: bodies are not
-//! kept, and each waits for at most a request's time.
+//! The service of the listener for notifications. Any host can reach it, so a request costs little: its body is not
+//! stored, and it ends after the request time-out.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::server::Peer;
 /// The longest body.
 const MOST_BODY: u64 = 64 * 1024;
 
-/// A body never has a word for a stranger.
+/// Answers have no body: a stranger learns nothing from them.
 type Reply = Response<Empty<Bytes>>;
 
 /// The service of the listener for notifications.
@@ -65,7 +65,7 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Reply {
     }
 }
 
-/// Takes the whole body, and says whether the notification is proven.
+/// Reads the whole body, and returns whether the notification is proven.
 async fn prove(
     mut proving: Proving,
     mut body: Incoming,

@@ -1,4 +1,4 @@
-//! Lets the frames of an open-ended answer out one at a time.
+//! Sends the frames of an open-ended answer one at a time.
 
 use std::{
     sync::{

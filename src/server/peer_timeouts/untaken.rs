@@ -1,4 +1,4 @@
-//! The answers of one connection that its peer has not taken in full, and until when each may leave.
+//! The answers of one connection that its peer has not read in full, each with its deadline.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-/// Stands for no moment.
+/// The value for no moment.
 pub(super) const NONE: u64 = u64::MAX;
 
 /// One answer; moments are in microseconds since the connection was accepted.
@@ -18,7 +18,7 @@ pub(super) struct UntakenAnswer {
     pub(super) id: u64,
     /// When it began.
     pub(super) began: u64,
-    /// When it must have left, or [`NONE`].
+    /// Its deadline, or [`NONE`].
     pub(super) taken_by: u64,
     /// The connection holds its bytes, and no longer the task that made them.
     pub(super) is_handed_over: bool,
@@ -30,11 +30,11 @@ pub(super) struct UntakenAnswer {
 #[derive(Debug)]
 pub(super) struct UntakenAnswers {
     unread: Mutex<VecDeque<UntakenAnswer>>,
-    /// When the first began of those that must end, or [`NONE`].
+    /// The start of the oldest answer that must end, or [`NONE`].
     oldest: AtomicU64,
-    /// Until when everything must have left that the connection may hold, or [`NONE`].
+    /// The deadline for all bytes that the connection may hold, or [`NONE`].
     held: AtomicU64,
-    /// Until when everything must have left that the kernel may hold, or [`NONE`].
+    /// The deadline for all bytes that the kernel may hold, or [`NONE`].
     sent: AtomicU64,
     next_id: AtomicU64,
 }
@@ -70,7 +70,7 @@ impl UntakenAnswers {
         });
     }
 
-    /// The answer is no longer ours: it was given up, or the kernel has it, as far as it `is_written`.
+    /// Removes an answer. Its deadline still applies to bytes that the connection or the kernel holds.
     pub(super) fn end(&self, id: u64, is_written: bool) {
         self.change(|unread| {
             let index = unread.iter().position(|answer| answer.id == id);
@@ -81,7 +81,7 @@ impl UntakenAnswers {
         });
     }
 
-    /// How many answers to strangers the peer has not taken.
+    /// The number of unread answers to strangers.
     pub(super) fn of_strangers(&self) -> usize {
         self.lock().iter().filter(|answer| !answer.is_known).count()
     }

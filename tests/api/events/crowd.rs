@@ -1,4 +1,4 @@
-//! A thousand streams of one process: each sees the newest value, and what a stream costs.
+//! A thousand streams of one process: each sees the newest value, and the cost of a stream is bounded.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,7 +29,7 @@ fn extent() -> Extent {
     }
 }
 
-/// What one stream has seen last of each balance, by its type.
+/// The last value of each balance that a stream has seen, by its type.
 type Seen = Arc<Vec<Mutex<String>>>;
 
 /// Reads one stream to its end, as text: a thousand JSON parsers would be the load.

@@ -12,11 +12,11 @@ use crate::harness::Reply;
 
 /// No condition in these tests takes longer to come true.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// For as long as the first failure is held, nobody is asked again.
+/// While the first failure is held, no provider is called again.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// How often a cell is run that the machine is too busy for. Whether it was is measured, and never told by the outcome.
 const RERUNS: usize = 20;
-/// What is stored of the balance when the fault begins.
+/// The state of the cache when the fault begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cached {
     Nothing,
@@ -56,7 +56,7 @@ impl Cached {
         }
     }
 
-    /// The `Age` with which the snapshot comes, so that nobody has to wait for it to grow old.
+    /// The `Age` of the provider's answer, so that the test need not wait for the snapshot to age.
     pub(super) const fn age(self) -> Option<&'static str> {
         match self {
             Self::Nothing => None,

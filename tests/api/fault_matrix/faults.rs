@@ -4,7 +4,7 @@ use balance_gateway::sandbox::{FaultKind, Kind, On};
 
 use super::front::Break;
 
-/// One thing that goes wrong, for as long as a cell lasts.
+/// One fault, which lasts as long as its cell.
 #[derive(Clone)]
 pub(super) struct FaultCase {
     pub(super) name: &'static str,
@@ -16,7 +16,7 @@ pub(super) struct FaultCase {
     pub(super) kinds: &'static [Kind],
 }
 
-/// Where it goes wrong.
+/// The place of the fault.
 #[derive(Clone, Copy)]
 pub(super) enum Cause {
     /// In the answers to these calls.
@@ -96,7 +96,7 @@ const HARMLESS: [NamedFault; 4] = [
     ("informational: a hundred", |_| FaultKind::Informational { status: 103, count: 100, ms: 0 }),
 ];
 
-/// What is told of balance calls alone.
+/// Faults of balance calls only.
 const BALANCES: [NamedFault; 19] = [
     ("expire_token", |_| FaultKind::ExpireToken),
     ("refuse_token", |_| FaultKind::RefuseToken { status: 401 }),
@@ -125,7 +125,7 @@ const FROM_OUTSIDE: [NamedFault; 2] = [
     ("status 403 to a token from outside", |_| status(403)),
 ];
 
-/// What is told of token calls alone.
+/// Faults of token calls only.
 const TOKENS: [NamedFault; 7] = [
     ("body: no expires_in", |_| body(r#"{"access_token":"t0k3n-unknown"}"#)),
     ("body: expires_in 0", |_| body(r#"{"access_token":"t0k3n-unknown","expires_in":0}"#)),

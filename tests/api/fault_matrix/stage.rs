@@ -12,11 +12,11 @@ use super::faults::{Cause, FaultCase};
 use super::front::Front;
 use crate::harness::{self, Harness, Setup, eventually};
 
-/// Times out only where the fault lasts for ever.
+/// Times out only where the fault never ends.
 const PATIENT: &str = "connect_timeout = \"5s\"\nattempt_timeout = \"8s\"\ndeadline = \"12s\"\n";
 /// For what a cell waits for, twice with the retry.
 const IMPATIENT: &str = "connect_timeout = \"500ms\"\nattempt_timeout = \"500ms\"\ndeadline = \"12s\"\n";
-/// The same, where connecting is what takes for ever.
+/// The same, for a connection attempt that never ends.
 const IMPATIENT_TO_CONNECT: &str =
     "connect_timeout = \"300ms\"\nattempt_timeout = \"700ms\"\ndeadline = \"12s\"\n";
 const SERVER: &str = "request_timeout = \"30s\"\ndrain_timeout = \"30s\"\n";

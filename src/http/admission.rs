@@ -227,8 +227,8 @@ fn is_too_large(request: &Request) -> bool {
     request.body().size_hint().lower() > MOST_BODY
 }
 
-/// Reads a small body, since a client may expect that. A large one is refused as soon as it is announced: reading
-/// would invite a client that waits for `100 Continue`.
+/// Reads a small body, because a client may expect that. It refuses a large one before reading, and so sends no
+/// `100 Continue`.
 async fn ignore_body(request: &mut Request) -> Result<(), Problem> {
     let too_large = || Problem::new(Code::ContentTooLarge, "no endpoint takes a body");
     if is_too_large(request) {

@@ -24,17 +24,17 @@ const TOKENS_AT_ONCE: usize = 12;
 const CONNECTIONS_AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_goes_wrong_with_a_balance_call_has_its_row() {
+async fn every_fault_of_a_balance_call_has_its_row() {
     assert_kept("balance_calls", &table(faults::of_balance_calls(), BALANCES_AT_ONCE).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_goes_wrong_with_a_token_call_has_its_row() {
+async fn every_fault_of_a_token_call_has_its_row() {
     assert_kept("token_calls", &table(faults::of_token_calls(), TOKENS_AT_ONCE).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_goes_wrong_below_the_calls_has_its_row() {
+async fn every_fault_of_a_connection_has_its_row() {
     assert_kept("connections", &table(faults::of_connections(), CONNECTIONS_AT_ONCE).await);
 }
 

@@ -1,4 +1,4 @@
-//! Notifications from providers: what proves them, what they cause, and what a stranger can cost.
+//! Notifications from providers: their proof, their effects, and the cost of forged ones.
 
 mod rotation;
 mod storm;
@@ -160,7 +160,7 @@ async fn a_duplicate_is_answered_the_same_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_notification_is_refused_without_a_body() {
+async fn a_request_that_is_no_notification_is_refused_without_a_body() {
     let gateway = Harness::start(setup()).await;
     let statuses = [
         ("POST", "/hooks/brazil", None, 401),

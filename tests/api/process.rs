@@ -144,7 +144,7 @@ impl Gateway {
         events.filter(|line| line["event"] == event).collect()
     }
 
-    /// The logged events of this name, once there is one: a line may come after the answer that it tells of.
+    /// Waits for a logged event with this name and returns all of them. A line may be written after its answer.
     pub(crate) async fn logged(&self, event: &str) -> Vec<Value> {
         eventually(event, || async { !self.lines_of(event).is_empty() }).await;
         self.lines_of(event)

@@ -55,7 +55,7 @@ async fn client_credentials_are_exchanged_with_exactly_two_fields() {
 }
 
 #[tokio::test]
-async fn what_is_sent_to_a_provider_is_what_it_documents() {
+async fn calls_to_a_provider_are_as_it_documents() {
     let gateway = Harness::usual().await;
     for kind in Kind::ALL {
         gateway.balance(kind).await;

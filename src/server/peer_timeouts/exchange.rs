@@ -21,7 +21,7 @@ const FREE_TO_STRANGERS: usize = 2;
 /// Memory of one unread answer, mostly for its task.
 const UNTAKEN_ANSWER: usize = 8 * 1024;
 
-/// One request from its head to the end of its answer, however it ends.
+/// One request from its head to the end of its answer.
 #[derive(Debug)]
 pub(in crate::server) struct Exchange {
     state: Arc<ConnectionState>,

@@ -203,7 +203,7 @@ impl<T: Wire> TimedStream<T> {
             }
             let Some(look_at) = self.look_at else { break };
             if look_at > now {
-                // Ready only when the time has come meanwhile.
+                // Ready only if the deadline has passed since the check.
                 let _ = ready!(self.poll_late(cx, look_at));
             }
         }
@@ -348,7 +348,7 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // A closed socket goes on sending, so it is closed when everything due has left.
+        // The kernel continues to send after a close, so the socket closes when all due bytes are sent.
         this.look_at = this.state.due().map(|_| Instant::now());
         if let Poll::Ready(error) = this.poll_due(cx) {
             return Poll::Ready(Err(error));

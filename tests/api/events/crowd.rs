@@ -128,7 +128,7 @@ async fn every_stream_of_a_crowd_sees_the_newest_value() {
          memory {memory} KiB, {per_stream} KiB per stream",
         extent.streams, extent.balances, extent.changes
     );
-    // What the program itself grows by weighs on few streams.
+    // With few streams, the growth of the program itself dominates.
     let bound = if is_long() { 128 } else { 1024 };
     assert!(per_stream < bound, "{per_stream} KiB per stream");
 }

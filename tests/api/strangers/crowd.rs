@@ -33,7 +33,7 @@ enum Mix {
 impl Mix {
     const ALL: [Self; 4] = [Self::UnfinishedHeads, Self::UntakenAnswers, Self::OpenStreams, Self::SlowBodies];
 
-    /// What connection number `number` sends. Even ones speak HTTP/1, odd ones HTTP/2, where both can do harm.
+    /// The bytes that connection `number` sends. If both protocols apply, even numbers use HTTP/1 and odd ones HTTP/2.
     fn bytes(self, number: usize) -> Vec<u8> {
         match (self, number % 2) {
             (Self::UnfinishedHeads, 0) => {
@@ -178,7 +178,7 @@ async fn a_crowd_of_strangers_costs_bounded_memory_and_no_good_request() {
             percentile(99),
             percentile(100),
         );
-        // A share of the most for fewer connections, beside what the program itself needs.
+        // Fewer connections get a proportional bound, in addition to the memory of the idle program.
         let bound = idle + (MOST_MEMORY - idle) * u64::try_from(count).unwrap() / 10_000;
         let bound = if is_long() { MOST_MEMORY } else { bound + 64 * 1024 };
         assert!(most < bound, "{mix:?}: {most} KiB of at most {bound}");

@@ -169,7 +169,7 @@ async fn more_than_100_fields_are_refused() {
     server.assert_refused("head", 1);
 }
 
-/// The reason that a GOAWAY tells, behind the last stream.
+/// The error code of a GOAWAY, which follows the last stream.
 fn reason(goaway: &[u8]) -> u32 {
     u32::from_be_bytes(goaway[4..8].try_into().unwrap())
 }

@@ -10,7 +10,7 @@ use super::world::Change;
 const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
-const CHANGES: [(&[Change], u64); 36] = [
+const CHANGES: [(&[Change], u64); 35] = [
     // publish.lua: the instant is the publication's; an older balance replaces a younger one; a success ends no row; the
     // end is not told, or the lease stays.
     (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 8),
@@ -48,7 +48,6 @@ const CHANGES: [(&[Change], u64); 36] = [
         ],
         98,
     ),
-    (&[("turn = math.max(turn, now)", "")], 319),
     // invalidate.lua and look.lua: the mark is not told, not written, not above the last number, or not read.
     (&[("'marked ' .. balance", "'nothing ' .. balance")], 21),
     (&[("redis.call('HSET', KEYS[1], 'm' .. balance, text(mark))", "")], FIRST + 10),

@@ -1,18 +1,18 @@
 //! Patterns for the accounts of a caller.
 
-/// A pattern for account names; each `*` matches any text. Split at its stars when it is read, since every request
-/// is matched.
+/// A pattern for account names; each `*` matches any text. It is split at its stars once, because every request is
+/// matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountPattern {
-    /// What a name begins with; without a star, the whole name.
+    /// The beginning of a name; without a star, the whole name.
     prefix: String,
     rest: Option<AfterStar>,
 }
 
-/// What follows the first star.
+/// The pattern after the first star.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct AfterStar {
-    /// What stands between two stars, in this order.
+    /// The texts between two stars, in this order.
     inner: Vec<String>,
     suffix: String,
 }

@@ -106,7 +106,7 @@ impl<C> Callers<C> {
     }
 }
 
-/// The digest in words, of which fewer are to be compared.
+/// The digest as machine words: fewer comparisons than bytes.
 fn words(digest: &[u8; 32]) -> [u64; 4] {
     std::array::from_fn(|word| {
         u64::from_ne_bytes(std::array::from_fn(|byte| digest[word * size_of::<u64>() + byte]))

@@ -29,7 +29,7 @@ impl DeniedLog {
         tracing::warn!(target: targets::DENIED, event = "access_denied", caller, account, reason, suppressed, "access denied");
     }
 
-    /// How many were suppressed before this line; `None` when it is one too many itself.
+    /// The number of lines suppressed before this one; `None` if this one is suppressed.
     fn take_line(&self, now: Instant) -> Option<u64> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.since.is_none_or(|since| now.saturating_duration_since(since) >= SECOND) {

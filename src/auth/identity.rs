@@ -2,7 +2,7 @@
 
 use super::service_accounts::ServiceAccount;
 
-/// What identifies a caller.
+/// The keys and the service account of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// The SHA-256 of each of its keys.

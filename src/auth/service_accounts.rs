@@ -135,7 +135,7 @@ impl ServiceAccounts {
         };
         let settings = trust.settings.clone();
         let fetched = Arc::new(Trust { settings, keys, verified: VerifiedTokens::default() });
-        // Not if the settings were replaced meanwhile: these keys belong to the old ones.
+        // Skipped if the settings were replaced during the fetch: these keys belong to the old ones.
         self.trust.compare_and_swap(&Some(trust), Some(fetched));
     }
 }

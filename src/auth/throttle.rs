@@ -30,7 +30,7 @@ impl AuthThrottle {
         if peers.len() >= MOST_PEERS && !peers.contains_key(&peer) {
             peers.retain(|_, failures| failures.back().is_some_and(|last| !is_over(*last, now)));
             if peers.len() >= MOST_PEERS {
-                // A flood from that many networks: forgetting is better than growing, or than refusing all peers.
+                // Under a flood from this many networks, forget all peers rather than grow or refuse them all.
                 peers.clear();
             }
         }

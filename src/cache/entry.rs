@@ -75,12 +75,21 @@ impl Entry {
             // before, which the store's order tells.
             (Some(carried), Some(brought)) if has_age && age(&carried) < age(&brought) => Some(carried),
             (Some(carried), Some(brought)) if is_behind(&brought, &carried) => Some(carried),
+            // Read later by another replica, but older by the `Age` of its answer: it counts only where it is demanded.
+            (Some(carried), Some(brought))
+                if is_elsewhere
+                    && is_of_earlier_instant(&brought, &carried)
+                    && age(&carried) < age(&brought)
+                    && !demand.is_some_and(|demand| is_accepted(demand, &brought)) =>
+            {
+                Some(carried)
+            }
             // Read alone while the store was away, and younger than what another replica read.
             (Some(carried), Some(brought))
                 if is_elsewhere
                     && carried.turn().is_none()
                     && age(&carried) < age(&brought)
-                    && demand.is_some_and(|demand| demand.accepts(carried.requested_at(), None)) =>
+                    && demand.is_some_and(|demand| is_accepted(demand, &carried)) =>
             {
                 Some(carried)
             }
@@ -135,6 +144,13 @@ impl Entry {
     pub(super) fn kept_alone(&self) -> Option<&Arc<Snapshot>> {
         let has_brought = self.last.is_elsewhere && self.last.failure.is_none();
         self.snapshot.as_ref().filter(|snapshot| has_brought && snapshot.turn().is_none())
+    }
+
+    /// The latest turn of the snapshot and the last read: a look-up after it must find a later one.
+    pub(super) fn latest_turn(&self) -> Option<Turn> {
+        let of_snapshot = self.snapshot.as_ref().and_then(|snapshot| snapshot.turn());
+        let of_read = self.last.turn.filter(|_| self.last.is_elsewhere && self.last.failure.is_none());
+        of_snapshot.into_iter().chain(of_read).max_by_key(|turn| turn.number)
     }
 
     /// Whether another replica made the last read.
@@ -214,4 +230,13 @@ impl Entry {
 /// younger when a clock is set back.
 fn is_behind(snapshot: &Snapshot, other: &Snapshot) -> bool {
     snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.number <= other.number)
+}
+
+/// Whether a snapshot is older than another by the shared store's clock.
+fn is_of_earlier_instant(snapshot: &Snapshot, other: &Snapshot) -> bool {
+    snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.instant < other.instant)
+}
+
+fn is_accepted(demand: &Demand, snapshot: &Snapshot) -> bool {
+    demand.accepts(snapshot.requested_at(), snapshot.turn())
 }

@@ -60,7 +60,7 @@ impl BalanceCache {
                 break;
             }
             // If the answer of another replica was not acceptable by our clock, it is not looked up again.
-            if let Some(turn) = entry.snapshot().and_then(|snapshot| snapshot.turn()) {
+            if let Some(turn) = entry.latest_turn() {
                 question.demand = question.demand.later_than(turn);
             }
         }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::client::{Client, ClientError, GatewayArguments};
-use answer::{Answer, ask};
+use answer::{BalancesBody, ask};
 
 /// Time between two requests of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -67,12 +67,12 @@ async fn watch(client: &Client, is_json: bool) -> ExitCode {
 }
 
 /// Shows one of many answers: JSON on a line of its own.
-fn show(answer: &Answer, is_json: bool, before: &str) -> ExitCode {
+fn show(answer: &BalancesBody, is_json: bool, before: &str) -> ExitCode {
     let end = if is_json { "\n" } else { "" };
     super::print(&format!("{before}{}{end}", text(answer, is_json)))
 }
 
 /// The JSON of the gateway as it came, or a table.
-fn text(answer: &Answer, is_json: bool) -> String {
+fn text(answer: &BalancesBody, is_json: bool) -> String {
     if is_json { answer.body.clone() } else { table::render(answer, std::io::stdout().is_terminal()) }
 }

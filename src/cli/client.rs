@@ -45,7 +45,7 @@ pub(super) struct Client {
 }
 
 /// An answer with status 200.
-pub(super) struct Answer {
+pub(super) struct GatewayAnswer {
     pub(super) headers: HeaderMap,
     /// The body as it came.
     pub(super) body: String,
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// Asks for a path, in this media type.
-    pub(super) async fn get(&self, path: &str, accept: &'static str) -> Result<Answer, ClientError> {
+    pub(super) async fn get(&self, path: &str, accept: &'static str) -> Result<GatewayAnswer, ClientError> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
         let request = self.http.get(url).header(AUTHORIZATION, self.authorization.clone());
@@ -88,7 +88,7 @@ impl Client {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.text().await.map_err(|error| self.unreachable(&error))?;
         match status {
-            200 => Ok(Answer { headers, body }),
+            200 => Ok(GatewayAnswer { headers, body }),
             401 => Err(ClientError::Unauthenticated),
             _ => {
                 let mut problem: Problem = serde_json::from_str(&body).map_err(|_| self.strange(status))?;

@@ -25,7 +25,7 @@ pub(super) struct Replicas {
 }
 
 /// A rate that is divided among replicas.
-pub(super) trait Shared: Setting {
+pub(super) trait DividedRate: Setting {
     /// The share of one of `count` replicas.
     fn divided(self, replicas: NonZeroU32) -> Self;
 
@@ -35,7 +35,7 @@ pub(super) trait Shared: Setting {
 
 impl Section<'_> {
     /// Divides the rate of this key: the share is used and shown.
-    pub(super) fn share<T: Shared>(&mut self, key: &'static str, whole: T, replicas: Replicas) -> T {
+    pub(super) fn share<T: DividedRate>(&mut self, key: &'static str, whole: T, replicas: Replicas) -> T {
         let Replicas { count, has_store } = replicas;
         if whole.is_below(count) {
             let when = if has_store { "while the store is away, " } else { "" };
@@ -80,7 +80,7 @@ impl Setting for BudgetSettings {
     }
 }
 
-impl Shared for BudgetSettings {
+impl DividedRate for BudgetSettings {
     fn divided(self, replicas: NonZeroU32) -> Self {
         Self { requests: part(self.requests, replicas), ..self }
     }
@@ -118,7 +118,7 @@ fn default_burst(requests: u32, per: Duration) -> u32 {
     u32::try_from(allowed).unwrap_or(u32::MAX).max(1)
 }
 
-impl Shared for LimitSettings {
+impl DividedRate for LimitSettings {
     fn divided(self, replicas: NonZeroU32) -> Self {
         self.share(replicas.get())
     }

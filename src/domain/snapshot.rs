@@ -1,19 +1,22 @@
 //! A snapshot: a provider's report of one balance at one moment, with the body and entity tag for callers.
 
-use std::borrow::Cow;
+mod body;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::amount::Amount;
 use super::currency::Currency;
 use super::key::{AccountName, BalanceType, ProviderName};
 use super::moment::Moment;
-use super::reading::{ObservedAt, Reading};
+use super::reading::Reading;
 use super::turn::Turn;
+pub use body::Extended;
+use body::{Body, Fields, StoredFields};
 
 /// A provider's report of one balance at one moment.
 #[derive(Clone, Debug)]
@@ -22,7 +25,7 @@ pub struct Snapshot {
     requested_at: Moment,
     fetched_at: Timestamp,
     turn: Option<Turn>,
-    body: Bytes,
+    body: Body,
     etag: Bytes,
 }
 
@@ -42,8 +45,8 @@ impl Snapshot {
         requested_at: Moment,
         reading: Reading,
     ) -> Self {
-        let body = Bytes::from(body_of(account, provider, r#type, requested_at, &reading));
-        let (etag, fetched_at) = (etag_of(&body), requested_at.wall);
+        let body = body_of(account, provider, r#type, requested_at, &reading);
+        let (etag, fetched_at) = (etag_of(&body.bytes), requested_at.wall);
         Self { reading, requested_at, fetched_at, turn: None, body, etag }
     }
 
@@ -52,12 +55,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`Unrestorable`] when the body is not one that [`Snapshot::new`] makes.
-    pub fn restored(body: Bytes, requested_at: Moment, turn: Turn) -> Result<Self, Unrestorable> {
-        let (reading, fetched_at) = serde_json::from_slice::<StoredBody<'_>>(&body)
-            .ok()
-            .and_then(|stored| stored.understood())
-            .ok_or(Unrestorable)?;
-        let etag = etag_of(&body);
+    pub fn restored(body: Vec<u8>, requested_at: Moment, turn: Turn) -> Result<Self, Unrestorable> {
+        let body = Body::from_stored(body).ok_or(Unrestorable)?;
+        let (reading, fetched_at) =
+            StoredFields::parse(&body.json).and_then(StoredFields::into_reading).ok_or(Unrestorable)?;
+        let etag = etag_of(&body.bytes);
         Ok(Self { reading, requested_at, fetched_at, turn: Some(turn), body, etag })
     }
 
@@ -118,18 +120,18 @@ impl Snapshot {
     /// The JSON body for callers.
     #[must_use]
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.body.bytes
     }
 
-    /// The JSON body with the members of another object appended.
+    /// The JSON body as a value, for JSON that embeds it.
     #[must_use]
-    pub fn body_with(&self, further: &impl Serialize) -> Vec<u8> {
-        // Names, digits and timestamps serialise without failing.
-        let further = serde_json::to_vec(further).unwrap_or_default();
-        match (self.body.split_last(), further.split_first()) {
-            (Some((_, body)), Some((_, further))) => [body, b",", further].concat(),
-            _ => self.body.to_vec(),
-        }
+    pub fn json(&self) -> &RawValue {
+        &self.body.json
+    }
+
+    /// The JSON body with the fields of `further` appended.
+    pub fn extended<T: Serialize>(&self, further: T) -> Extended<'_, T> {
+        Extended { body: &self.body.json, further }
     }
 
     /// The body's strong entity tag, quotes included.
@@ -139,32 +141,14 @@ impl Snapshot {
     }
 }
 
-/// The schema of a balance. Every provider has the same fields.
-#[derive(Serialize)]
-struct Body<'a> {
-    account: &'a AccountName,
-    provider: &'a ProviderName,
-    currency: Currency,
-    r#type: Option<&'a BalanceType>,
-    available: Amount,
-    blocked: Option<Amount>,
-    reserved: Option<Amount>,
-    processing: Option<Amount>,
-    total: Option<Amount>,
-    #[serde(serialize_with = "as_map")]
-    reported: &'a [(Cow<'static, str>, String)],
-    observed_at: Option<String>,
-    fetched_at: String,
-}
-
 fn body_of(
     account: &AccountName,
     provider: &ProviderName,
     r#type: Option<&BalanceType>,
     requested_at: Moment,
     reading: &Reading,
-) -> Vec<u8> {
-    let body = Body {
+) -> Body {
+    Body::new(&Fields {
         account,
         provider,
         currency: reading.available.currency(),
@@ -177,9 +161,7 @@ fn body_of(
         reported: &reading.reported,
         observed_at: reading.observed_at.instant().map(milliseconds),
         fetched_at: milliseconds(requested_at.wall),
-    };
-    // Names, digits and timestamps serialise without failing.
-    serde_json::to_vec(&body).unwrap_or_default()
+    })
 }
 
 /// RFC 3339 in UTC with milliseconds, truncated.
@@ -195,48 +177,13 @@ fn etag_of(body: &[u8]) -> Bytes {
     Bytes::from(format!("\"{tag:032x}\""))
 }
 
-/// A body from the shared store. Only fields that the gateway evaluates are parsed.
-#[derive(Deserialize)]
-struct StoredBody<'a> {
-    currency: Cow<'a, str>,
-    available: Cow<'a, str>,
-    blocked: Option<Cow<'a, str>>,
-    reserved: Option<Cow<'a, str>>,
-    processing: Option<Cow<'a, str>>,
-    total: Option<Cow<'a, str>>,
-    observed_at: Option<Timestamp>,
-    fetched_at: Timestamp,
-}
-
-impl StoredBody<'_> {
-    fn understood(&self) -> Option<(Reading, Timestamp)> {
-        let currency = Currency::parse(&self.currency)?;
-        let amount = |text: &str| Amount::parse(text, currency).ok();
-        let part =
-            |text: &Option<Cow<'_, str>>| text.as_ref().map_or(Some(None), |text| amount(text).map(Some));
-        let reading = Reading {
-            available: amount(&self.available)?,
-            blocked: part(&self.blocked)?,
-            reserved: part(&self.reserved)?,
-            processing: part(&self.processing)?,
-            total: part(&self.total)?,
-            reported: Vec::new(),
-            observed_at: self.observed_at.map_or(ObservedAt::Undocumented, ObservedAt::At),
-        };
-        Some((reading, self.fetched_at))
-    }
-}
-
-fn as_map<S: Serializer>(fields: &[(Cow<'static, str>, String)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(fields.iter().map(|(name, text)| (name, text)))
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs some moment")]
 mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::domain::{Amount, ObservedAt};
 
     fn brl(text: &str) -> Amount {
         Amount::parse(text, Currency::BRL).unwrap()
@@ -284,7 +231,7 @@ mod tests {
     fn additional_members_follow_the_fields_of_the_body() {
         let body = String::from_utf8(snapshot().body().to_vec()).unwrap();
 
-        let with = String::from_utf8(snapshot().body_with(&serde_json::json!({"status": "OK"}))).unwrap();
+        let with = serde_json::to_string(&snapshot().extended(serde_json::json!({"status": "OK"}))).unwrap();
 
         let further = r#","status":"OK"}"#;
         assert_eq!(with, [body.strip_suffix('}').unwrap(), further].concat());

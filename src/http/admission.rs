@@ -18,7 +18,7 @@ use percent_encoding::percent_decode_str;
 
 use super::answer::{self, Response};
 use super::api::cost;
-use super::arrival::{Admitted, Arrival};
+use super::arrival::{Admitted, RequestInfo};
 use super::caller::Caller;
 use super::dispatch;
 use super::logged::Logged;
@@ -38,15 +38,15 @@ const MOST_BODY_BYTES: usize = 4 * 1024;
 /// Time for a handler to write its answer after the request's deadline.
 const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 
-/// The layer: admits requests of known callers, takes the units that a request costs, and ends what takes longer
-/// than it may. Handlers have their own, earlier deadlines.
+/// The layer: admits requests of known callers, takes the units that a request costs, and ends requests that exceed
+/// the time-out. Handlers have their own, earlier deadlines.
 pub(super) async fn admit(
     live: &Live<Api>,
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     request: &mut Request,
 ) -> Response {
-    admitted(live, router, arrival, request).await.unwrap_or_else(answer::from_router)
+    admitted(live, router, info, request).await.unwrap_or_else(answer::from_router)
 }
 
 /// A known caller, and the configuration that knows it.
@@ -58,19 +58,19 @@ struct Known {
 async fn admitted(
     live: &Live<Api>,
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     request: &mut Request,
 ) -> Result<Response, Problem> {
-    let now = arrival.moment.monotonic;
+    let now = info.moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
         let answering = pin!(answer_anybody(router, request));
         return in_time(&live.current(), now, answering).await;
     }
-    let mut known = match identify(live, request.headers(), arrival.moment).await {
+    let mut known = match identify(live, request.headers(), info.moment).await {
         Ok(known) => known,
-        Err(reason) => return Err(unauthenticated(&live.current(), arrival, reason)),
+        Err(reason) => return Err(unauthenticated(&live.current(), info, reason)),
     };
-    let answer = answer_caller(live, &mut known, router, arrival, request).await;
+    let answer = answer_caller(live, &mut known, router, info, request).await;
     let Known { api, caller } = known;
     let mut response = answer.unwrap_or_else(answer::from_router);
     response.extensions_mut().get_or_insert_default::<Delivery>().is_known = true;
@@ -91,7 +91,7 @@ impl Known {
     }
 }
 
-/// Finds the caller. A token's key that is unknown may be known after the keys were fetched again.
+/// Finds the caller. When a token names an unknown key, the keys are fetched once more.
 async fn identify(live: &Live<Api>, headers: &HeaderMap, arrived: Moment) -> Result<Known, AuthFailure> {
     let api = live.current();
     let (deadline, service_accounts) =
@@ -100,7 +100,7 @@ async fn identify(live: &Live<Api>, headers: &HeaderMap, arrived: Moment) -> Res
     if !matches!(identified, Err(AuthFailure::UnknownKey)) {
         return identified;
     }
-    // Without the keys by then, the token is refused.
+    // The token is refused if its key is still unknown at the deadline.
     let _ = Box::pin(tokio::time::timeout_at(deadline.into(), service_accounts.fetch_again())).await;
     Known::find(live.current(), headers, arrived)
 }
@@ -110,21 +110,21 @@ async fn answer_caller(
     live: &Live<Api>,
     known: &mut Known,
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     request: &mut Request,
 ) -> Result<Response, Problem> {
-    let arrived = arrival.moment.monotonic;
+    let arrived = info.moment.monotonic;
     let (api, caller) = (Arc::clone(&known.api), Arc::clone(&known.caller));
     let Some(_place) = api.lasting.places.take(api.max_in_flight) else {
         let problem = Problem::new(Code::Overloaded, "too many requests at once");
         return Err(problem.retry_after(RetryAfter::ONE_SECOND));
     };
-    let balances = if is_too_large(request) { 1 } else { cost::of(&api, &caller, arrival.route, request) };
+    let balances = if is_too_large(request) { 1 } else { cost::of(&api, &caller, info.route, request) };
     let cost = caller.units(balances);
     caller.charge(cost, arrived).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "rate limit exceeded for this caller").retry_after(retry_after)
     })?;
-    let answering = pin!(let_in(live, known, router, arrival, request));
+    let answering = pin!(authorize_and_answer(live, known, router, info, request));
     let answer = in_time(&api, arrived, answering).await;
     match code_of(&answer) {
         Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
@@ -154,37 +154,37 @@ async fn in_time(
         return answer;
     }
     let deadline = arrived + api.request_timeout + HANDLER_MARGIN;
-    let late = || Problem::new(Code::DeadlineExceeded, "the request took longer than it may");
+    let late = || Problem::new(Code::DeadlineExceeded, "the request exceeded its time-out");
     Box::pin(tokio::time::timeout_at(deadline.into(), answer)).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Answers a request that needs no caller. A body is not waited for: a stranger could send it for ever.
+/// Answers a request that needs no caller. It does not read the body, because a stranger could send one without end.
 async fn answer_anybody(router: &Router, request: &mut Request) -> Result<Response, Problem> {
     drop(std::mem::take(request.body_mut()));
     Ok(dispatch::through_router(router, request).await)
 }
 
-/// Checks the permission, reads the body, and answers. A reload may come while the body does: then caller, permission
-/// and account are found again, so that all of them are of the newest configuration.
-async fn let_in(
+/// Checks the permission, reads the body, and answers. After a reload during the body, it looks up caller, permission
+/// and account again, so that all three belong to the newest configuration.
+async fn authorize_and_answer(
     live: &Live<Api>,
     known: &mut Known,
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     request: &mut Request,
 ) -> Result<Response, Problem> {
-    let now = arrival.moment.monotonic;
+    let now = info.moment.monotonic;
     let mut account = permit(known, request, now)?;
     if !request.body().is_end_stream() {
         ignore_body(request).await?;
-        *known = Known::find(live.current(), request.headers(), arrival.moment)
-            .map_err(|reason| unauthenticated(&live.current(), arrival, reason))?;
+        *known = Known::find(live.current(), request.headers(), info.moment)
+            .map_err(|reason| unauthenticated(&live.current(), info, reason))?;
         account = permit(known, request, now)?;
     }
     let Known { api, caller } = &*known;
     let name = account.as_ref().filter(|_| api.is_noted()).map(|open| open.account.name().clone());
     let admitted = Admitted { api: Arc::clone(api), caller: Arc::clone(caller), account };
-    let answer = dispatch::dispatch(router, arrival, admitted, request).await;
+    let answer = dispatch::dispatch(router, info, admitted, request).await;
     let mut response = answer.unwrap_or_else(answer::from_router);
     if name.is_some() {
         response.extensions_mut().get_or_insert_default::<Logged>().account = name;
@@ -192,9 +192,9 @@ async fn let_in(
     Ok(response)
 }
 
-fn unauthenticated(api: &Api, arrival: &Arrival, reason: AuthFailure) -> Problem {
-    let now = arrival.moment.monotonic;
-    let throttled = api.lasting.auth_throttle.note_failure(arrival.peer.0.ip(), now).err();
+fn unauthenticated(api: &Api, info: &RequestInfo, reason: AuthFailure) -> Problem {
+    let now = info.moment.monotonic;
+    let throttled = api.lasting.auth_throttle.note_failure(info.peer.0.ip(), now).err();
     let reason = if throttled.is_some() { AuthFailure::Throttled } else { reason };
     api.lasting.metrics.auth_failed(reason);
     api.lasting.denied.write(None, None, crate::metrics::Label::as_str(reason), now);
@@ -208,8 +208,7 @@ fn unauthenticated(api: &Api, arrival: &Arrival, reason: AuthFailure) -> Problem
     }
 }
 
-/// Finds the account of a path that has one. An account that the caller may not see does not exist for it, before
-/// anything else is looked at.
+/// Finds the account of a path that names one. This check comes first: a forbidden account looks like an unknown one.
 fn permit(known: &Known, request: &Request, now: Instant) -> Result<Option<Arc<OpenAccount>>, Problem> {
     let Some((encoded, _)) = route::account_path(request.uri().path()) else { return Ok(None) };
     let Known { api, caller } = known;
@@ -223,13 +222,13 @@ fn permit(known: &Known, request: &Request, now: Instant) -> Result<Option<Arc<O
     Ok(Some(Arc::clone(account)))
 }
 
-/// Whether the announced body is larger than is read.
+/// Whether the announced body exceeds the read limit.
 fn is_too_large(request: &Request) -> bool {
     request.body().size_hint().lower() > MOST_BODY
 }
 
-/// Reads a small body, since a client may expect that. A large one is refused as soon as it is announced: reading
-/// would invite a client that waits for `100 Continue`.
+/// Reads a small body, because a client may expect that. It refuses a large one before reading, and so sends no
+/// `100 Continue`.
 async fn ignore_body(request: &mut Request) -> Result<(), Problem> {
     let too_large = || Problem::new(Code::ContentTooLarge, "no endpoint takes a body");
     if is_too_large(request) {

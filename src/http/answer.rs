@@ -1,13 +1,13 @@
-//! What the layers answer with: a body that is complete needs no box.
+//! The answer type of the layers. A complete body is stored without a box.
 
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 
-/// A body: complete, or as a handler behind the router made it.
+/// A body: complete, or streamed by a handler behind the router.
 pub(super) type Body = Either<Full<Bytes>, axum::body::Body>;
 
-/// An answer on its way through the layers.
+/// An answer of the layers.
 pub(super) type Response = http::Response<Body>;
 
 /// A complete body.

@@ -1,4 +1,4 @@
-//! What the layers know of a request. Behind the router it is an extension of the request.
+//! The facts that the layers know about a request. Behind the router they are an extension of the request.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use super::state::{Api, OpenAccount};
 use crate::domain::Moment;
 use crate::server::Peer;
 
-/// A request as it arrived, and as it was admitted.
+/// The facts about one request: from its arrival, and from its admission.
 #[derive(Clone)]
-pub(super) struct Arrival {
+pub(super) struct RequestInfo {
     pub(super) moment: Moment,
     pub(super) route: Route,
     pub(super) peer: Peer,
@@ -24,22 +24,22 @@ pub(super) struct Arrival {
     pub(super) admitted: Option<Admitted>,
 }
 
-/// A caller's request that may be answered. All of it is of one configuration.
+/// The result of admission. All parts belong to one configuration.
 #[derive(Clone)]
 pub(super) struct Admitted {
     pub(super) api: Arc<Api>,
     pub(super) caller: Arc<Caller>,
-    /// The account of a path that has one; the caller may see it.
+    /// The account that the path names, if it names one. The caller may see it.
     pub(super) account: Option<Arc<OpenAccount>>,
 }
 
-impl Arrival {
-    /// Returns what the layers know of the request of a handler.
+impl RequestInfo {
+    /// Returns the facts about a handler's request.
     pub(super) fn of(request: &Request) -> Result<&Self, Problem> {
         request.extensions().get().ok_or_else(|| defect("a request that did not pass the layers"))
     }
 
-    /// The same request, admitted.
+    /// The same facts, with the result of admission.
     pub(super) fn admitted_as(&self, admitted: Admitted) -> Self {
         Self { admitted: Some(admitted), ..self.clone() }
     }
@@ -54,7 +54,7 @@ impl Arrival {
         self.admitted().map(|admitted| &*admitted.caller)
     }
 
-    /// The account of a path that has one.
+    /// The account that the path names.
     pub(super) fn account(&self) -> Result<&OpenAccount, Problem> {
         self.admitted()?.account.as_deref().ok_or_else(|| defect("a path without an account"))
     }
@@ -64,7 +64,7 @@ impl Arrival {
     }
 }
 
-/// Reports what the order of the layers makes impossible.
+/// Reports a state that the order of the layers rules out.
 fn defect(what: &'static str) -> Problem {
     tracing::error!(what, "a defect in the order of the layers");
     Problem::new(Code::Internal, "a defect; see the gateway's log")

@@ -1,17 +1,17 @@
-//! Spreads the goodbyes of event streams over a drain, so that their clients do not connect elsewhere all at once.
+//! Spreads the ends of event streams over a drain, so that their clients do not all reconnect at once.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The streams that are open, and the goodbyes of the drain.
+/// The number of open streams, and the running drain.
 #[derive(Debug, Default)]
 pub(super) struct Byes {
     open: AtomicU32,
     drain: OnceLock<Drain>,
 }
 
-/// A drain: when it began, for how many streams, and how many of them know when to leave.
+/// A drain: its start, the number of its streams, and how many of them have an end.
 #[derive(Debug)]
 struct Drain {
     began: Instant,
@@ -20,17 +20,17 @@ struct Drain {
 }
 
 impl Byes {
-    /// A stream has opened.
+    /// Counts an opened stream.
     pub(super) fn open(&self) {
         self.open.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A stream has ended.
+    /// Counts an ended stream.
     pub(super) fn close(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// When one more stream is to say goodbye: evenly over `delay`, the last at its end.
+    /// The end of the next stream: evenly spread over `delay`, the last one at its end.
     pub(super) fn next(&self, now: Instant, delay: Duration) -> Instant {
         let streams = self.open.load(Ordering::Acquire).max(1);
         let drain = self.drain.get_or_init(|| Drain { began: now, streams, told: AtomicU32::new(0) });

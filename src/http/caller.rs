@@ -33,14 +33,14 @@ struct Streams {
     metrics: StreamMetrics,
 }
 
-/// One open event stream's place among its caller's, until it is dropped.
+/// The place of one open event stream. Dropping it frees the place.
 pub(super) struct StreamPlace {
     open: Arc<AtomicUsize>,
     metrics: StreamMetrics,
 }
 
 impl Caller {
-    /// `before` is the caller of this name until now: a limit that did not change keeps its state.
+    /// `before` is the caller with this name in the previous configuration. An unchanged limit keeps its state.
     fn new(
         settings: CallerSettings,
         before: Option<&Self>,
@@ -116,7 +116,7 @@ impl Caller {
         self.forced.put_back(1);
     }
 
-    /// Counts a unit of the forced limit that is spent.
+    /// Counts a spent unit of the forced limit.
     pub(super) fn note_forced_read(&self) {
         self.metrics.forced_read();
     }
@@ -131,7 +131,7 @@ impl Caller {
         self.policy.clone()
     }
 
-    /// `RateLimit`, as it is at this moment.
+    /// `RateLimit` at this moment.
     pub(super) fn state(&self, now: Instant) -> HeaderValue {
         header::written(|text| {
             self.limit.write_state("caller", now, text);
@@ -142,7 +142,7 @@ impl Caller {
 }
 
 impl StreamPlace {
-    /// The metrics of its caller's streams.
+    /// The metrics of the caller's streams.
     pub(super) fn metrics(&self) -> &StreamMetrics {
         &self.metrics
     }

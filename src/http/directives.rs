@@ -12,12 +12,11 @@ use crate::domain::Directives;
 /// `Prefer` of RFC 7240.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// Reads `Cache-Control`. Unknown directives, and numbers that cannot be read, are ignored; the strictest of
-/// repeats wins.
+/// Parses `Cache-Control`. It ignores unknown directives and malformed numbers. The strictest of repeated ones wins.
 pub(super) fn parse(headers: &HeaderMap, not_before: Option<Timestamp>) -> Directives {
     let mut directives = Directives { not_before, ..Directives::default() };
     for line in headers.get_all(CACHE_CONTROL) {
-        // Bytes that are no text spoil only the directive that they stand in.
+        // Invalid UTF-8 spoils only the directive that contains it.
         let line = String::from_utf8_lossy(line.as_bytes());
         for (name, argument) in members(&line, ',') {
             let is = |directive: &str| name.eq_ignore_ascii_case(directive);
@@ -53,20 +52,20 @@ pub(super) fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
     None
 }
 
-/// Reads `?not_before=`: RFC 3339; a space is a `+` that the client did not encode. The last hours of the year 9999,
-/// which clients use for "never", are later than any [`Timestamp`] and become the last one.
+/// Parses `?not_before=` (RFC 3339). A space stands for a `+` that the client did not encode. Clients write the end of
+/// the year 9999 for "never": instants later than any [`Timestamp`] become the last one.
 pub(super) fn not_before(text: &str) -> Option<Timestamp> {
     let text = with_nanoseconds(&text.replace(' ', "+"));
     if !is_rfc_3339(&text) {
         return None;
     }
-    // The year before has the same days, so its text says whether everything but the year can be read.
+    // The year 9998 has the same days, so parsing with it validates everything but the year.
     let is_legal = |rest| format!("9998{rest}").parse::<Timestamp>().is_ok();
     let is_last_year = || text.strip_prefix("9999").is_some_and(is_legal);
     text.parse().ok().or_else(|| is_last_year().then_some(Timestamp::MAX))
 }
 
-/// The text without the digits of its fraction that no [`Timestamp`] holds; RFC 3339 allows any number of them.
+/// Cuts the fraction to nine digits, the precision of a [`Timestamp`]. RFC 3339 allows any number of digits.
 fn with_nanoseconds(text: &str) -> String {
     let Some((instant, rest)) = text.split_once('.') else { return text.to_owned() };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -94,7 +93,7 @@ fn is_rfc_3339(text: &str) -> bool {
     let has_fraction_digits = offset.len() + 1 < rest.len() || !rest.starts_with('.');
     let is_offset =
         ["Z", "+00:00", "-00:00", "+0000", "-0000"].iter().any(|shape| is_shaped(offset, shape.as_bytes()));
-    // An offset has an hour of the day; the parser takes some more.
+    // RFC 3339 allows offset hours up to 23; the parser accepts more.
     let is_hour = offset.get(1..3).is_none_or(|hour| hour <= "23");
     is_shaped(instant, INSTANT) && has_fraction_digits && is_offset && is_hour
 }
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_spoil_only_their_own_directive() {
+    fn invalid_utf_8_spoils_only_its_own_directive() {
         let value = http::HeaderValue::from_bytes(b"x=\xff\xe9, no-cache, max-age=\xff, wait=3").unwrap();
         let headers = HeaderMap::from_iter([(CACHE_CONTROL, value.clone()), (PREFER, value)]);
 

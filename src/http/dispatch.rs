@@ -1,5 +1,5 @@
-//! From an admitted request to its handler. One balance is answered without the router, which would box every cached
-//! hit; everything else takes the router.
+//! Passes an admitted request to its handler. A request for one balance skips the router, which would box every cached
+//! hit. All other requests use the router.
 
 use axum::Router;
 use axum::extract::Request;
@@ -8,23 +8,23 @@ use tower::Service as _;
 
 use super::answer::{self, Response};
 use super::api::balance;
-use super::arrival::{Admitted, Arrival};
+use super::arrival::{Admitted, RequestInfo};
 use super::problem::Problem;
 use super::route::Route;
 
 /// Answers an admitted request of a caller.
 pub(super) async fn dispatch(
     router: &Router,
-    arrival: &Arrival,
+    info: &RequestInfo,
     admitted: Admitted,
     request: &mut Request,
 ) -> Result<Response, Problem> {
-    let arrival = arrival.admitted_as(admitted);
+    let info = info.admitted_as(admitted);
     // The router answers HEAD like GET, without the body.
-    if arrival.route == Route::Balance && request.method() == Method::GET {
-        return balance::answer(&arrival, request.uri(), request.headers()).await;
+    if info.route == Route::Balance && request.method() == Method::GET {
+        return balance::answer(&info, request.uri(), request.headers()).await;
     }
-    request.extensions_mut().insert(arrival);
+    request.extensions_mut().insert(info);
     Ok(through_router(router, request).await)
 }
 

@@ -1,4 +1,4 @@
-//! The unit that a read costs which only the caller's demand makes necessary.
+//! The unit of the forced limit. A read costs one if only the caller's demand makes it necessary.
 
 use std::time::Instant;
 

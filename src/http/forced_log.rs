@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{AccountName, CallerName};
 
-/// Between two log lines about one account, and how long a forced read counts for them.
+/// Shortest time between two log lines about one account. A forced read counts for this long.
 const MINUTE: Duration = Duration::from_mins(1);
-/// The callers that a line names.
+/// The number of callers in a line.
 const NAMED: usize = 3;
 
-/// Who forced reads of each account in the last minute.
+/// The callers that forced reads of each account in the last minute.
 #[derive(Debug, Default)]
 pub(super) struct ForcedLog(Mutex<HashMap<AccountName, Spending>>);
 
 #[derive(Debug, Default)]
 struct Spending {
-    /// This minute, and the one before.
+    /// The current minute, and the previous one.
     counts: [HashMap<CallerName, u64>; 2],
     since: Option<Instant>,
     logged: Option<Instant>,
@@ -28,11 +28,11 @@ impl ForcedLog {
     pub(super) fn note(&self, account: &AccountName, caller: &CallerName, now: Instant) {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let spending = accounts.entry(account.clone()).or_default();
-        spending.turn(now);
+        spending.begin_minute(now);
         *spending.counts[0].entry(caller.clone()).or_default() += 1;
     }
 
-    /// Logs, at most once a minute, which callers spent the budget that a forced read has found spent.
+    /// Logs the callers that spent an account's budget, at most once a minute.
     pub(super) fn meet_spent_budget(&self, account: &AccountName, now: Instant) {
         if let Some(callers) = self.callers_to_log(account, now) {
             tracing::warn!(
@@ -51,15 +51,15 @@ impl ForcedLog {
         if spending.logged.is_some_and(is_early) {
             return None;
         }
-        spending.turn(now);
+        spending.begin_minute(now);
         spending.logged = Some(now);
         Some(spending.most())
     }
 }
 
 impl Spending {
-    /// Begins another minute when this one is over.
-    fn turn(&mut self, now: Instant) {
+    /// Begins another minute when the current one is over.
+    fn begin_minute(&mut self, now: Instant) {
         let passed = self.since.map_or(MINUTE * 2, |since| now.saturating_duration_since(since));
         if passed >= MINUTE {
             let last = std::mem::take(&mut self.counts[0]);
@@ -68,7 +68,7 @@ impl Spending {
         }
     }
 
-    /// The callers that forced most reads, with how many.
+    /// The callers with the most forced reads, and their counts.
     fn most(&self) -> String {
         let mut all: HashMap<&CallerName, u64> = HashMap::new();
         for (caller, count) in self.counts.iter().flatten() {

@@ -9,16 +9,16 @@ use http::header::HeaderValue;
 
 /// Room for the texts of some thirty answers.
 const TEXTS_CAPACITY: usize = 4 * 1024;
-/// Longer than any text that is written into it.
+/// Longer than any header value written here.
 const LONGEST_TEXT: usize = 256;
 
 thread_local! {
-    /// The texts of many answers share one buffer. It is used again once no answer holds a part of it, so that an
-    /// answer needs no allocation for its texts.
+    /// The values of many answers share one buffer. It is reused when no answer holds a part of it, so an answer needs
+    /// no allocation for its values.
     static TEXTS: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(TEXTS_CAPACITY));
 }
 
-/// Makes a header value of the text that `write` writes: digits, names and quotes are legal in one.
+/// Makes a header value of the text that `write` writes. It may write digits, names and quotes.
 pub(super) fn written(write: impl FnOnce(&mut BytesMut)) -> HeaderValue {
     TEXTS.with_borrow_mut(|texts| {
         texts.reserve(LONGEST_TEXT);

@@ -1,5 +1,5 @@
-//! Notifications from providers: their proof, duplicates, and the listener's service. Nothing here reads what a
-//! notification says: a proven one makes the gateway ask the provider, no more.
+//! Notifications from providers: their proof, duplicates, and the listener's service. The gateway ignores their
+//! content: a proven notification only causes a new read at the provider.
 
 mod event_ids;
 mod hmac;

@@ -13,7 +13,7 @@ use prometheus::IntGauge;
 
 use super::admission;
 use super::answer::{self, Response, whole};
-use super::arrival::Arrival;
+use super::arrival::RequestInfo;
 use super::logged::Logged;
 use super::problem::{Code, Problem};
 use super::route::{self, Route};
@@ -39,7 +39,7 @@ pub(super) async fn observe(
     request: &mut Request,
 ) -> Response {
     let api = &live.current();
-    let arrival = Arrival {
+    let info = RequestInfo {
         moment: clock::now(),
         route: Route::of(request.uri().path()),
         peer,
@@ -47,12 +47,12 @@ pub(super) async fn observe(
         wait: directives::prefer_wait(request.headers()),
         admitted: None,
     };
-    let trace = api.tracer.as_ref().and_then(|tracer| traced(tracer, request, &arrival));
+    let trace = api.tracer.as_ref().and_then(|tracer| traced(tracer, request, &info));
     let is_head = request.method() == http::Method::HEAD;
     let in_flight = InFlight::enter(&api.lasting.metrics.http_in_flight);
     let mut response = {
-        // A defect must not break the connection or show its details. The panic hook has logged it.
-        let answering = pin!(admission::admit(live, router, &arrival, request));
+        // A panic must neither break the connection nor show its details. The panic hook has logged it.
+        let answering = pin!(admission::admit(live, router, &info, request));
         let answer = AssertUnwindSafe(answering).catch_unwind();
         let answer = match &trace {
             Some(trace) => trace.during(answer).await,
@@ -64,17 +64,17 @@ pub(super) async fn observe(
 
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
-        write_body(&mut response, problem, &arrival.request_id, is_head);
+        write_body(&mut response, problem, &info.request_id, is_head);
     }
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, arrival.request_id);
-    if let Some(wait) = arrival.wait {
+    headers.insert(REQUEST_ID, info.request_id);
+    if let Some(wait) = info.wait {
         headers.insert(PREFERENCE_APPLIED, header::value(format!("wait={wait}")));
     }
-    let took = clock::monotonic().saturating_duration_since(arrival.moment.monotonic);
-    api.lasting.routes[arrival.route as usize].answered(response.status().as_u16(), took.as_secs_f64());
+    let took = clock::monotonic().saturating_duration_since(info.moment.monotonic);
+    api.lasting.routes[info.route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {
-        log(&response, arrival.route, took);
+        log(&response, info.route, took);
     }
     if let Some(trace) = trace {
         trace.end(&answered(&response, problem.as_ref()), took);
@@ -129,11 +129,11 @@ fn log(response: &Response, route: Route, took: std::time::Duration) {
 }
 
 /// Begins the span of a request; pages have none.
-fn traced(tracer: &Tracer, request: &Request, arrival: &Arrival) -> Option<RequestTrace> {
+fn traced(tracer: &Tracer, request: &Request, info: &RequestInfo) -> Option<RequestTrace> {
     if !route::needs_caller(request.uri().path()) {
         return None;
     }
-    let Arrival { moment, request_id, route, .. } = arrival;
+    let RequestInfo { moment, request_id, route, .. } = info;
     let asked = RequestStart {
         at: *moment,
         method: request.method().clone(),
@@ -155,7 +155,7 @@ fn answered<'a>(response: &'a Response, problem: Option<&Problem>) -> RequestEnd
     }
 }
 
-/// Counts a request for as long as it lives, however it ends.
+/// Counts a request until it ends in any way.
 struct InFlight<'a>(&'a IntGauge);
 
 impl<'a> InFlight<'a> {

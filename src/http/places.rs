@@ -1,12 +1,12 @@
-//! Bounds the requests of known callers that are answered at once (`max_in_flight`).
+//! Bounds the concurrent requests of known callers (`max_in_flight`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The places that are taken.
+/// The number of taken places.
 #[derive(Debug, Default)]
 pub(super) struct Places(AtomicUsize);
 
-/// One place; it is free again when this is dropped.
+/// One taken place. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place<'a>(&'a Places);
 

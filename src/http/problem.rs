@@ -102,7 +102,7 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..self }
     }
 
-    /// The problem of an account that does not exist or is forbidden; both look the same.
+    /// The problem of an account that does not exist or is forbidden. The caller cannot tell the difference.
     pub(super) fn account_not_found(account: &str) -> Self {
         let problem = Self::new(Code::AccountNotFound, "no account of this name is open to this caller");
         Self { account: Some(Cow::Owned(account.to_owned())), ..problem }
@@ -113,14 +113,15 @@ impl Problem {
         let problem = match refusal {
             Refusal::Disabled => Self::new(Code::Disabled, "the account or its provider is switched off")
                 .retry_after(RetryAfter::from_wait(DISABLED_RETRY)),
-            Refusal::NotCached => {
-                Self::new(Code::NotCached, "nothing acceptable is cached, and only-if-cached was asked")
-            }
+            Refusal::NotCached => Self::new(
+                Code::NotCached,
+                "no acceptable balance is cached, and the request says only-if-cached",
+            ),
             Refusal::DeadlineExceeded => {
                 Self::new(Code::DeadlineExceeded, "the read goes on; its result is kept for the next request")
             }
             Refusal::ForcedLimit(retry_after) => {
-                Self::new(Code::RateLimited, "the caller's limit of forced reads is spent")
+                Self::new(Code::RateLimited, "limit of forced reads exceeded for this caller")
                     .retry_after(retry_after)
             }
             Refusal::Failed(error, retry_after) => {
@@ -141,7 +142,7 @@ impl Problem {
         }
     }
 
-    /// The provider of the account that it is about.
+    /// The provider of its account.
     pub(super) fn provider(&self) -> Option<&ProviderName> {
         self.provider.as_ref()
     }
@@ -181,7 +182,9 @@ fn failure(error: UpstreamError) -> (Code, Cow<'static, str>) {
         UpstreamError::Invalid(error) => (Code::ProviderInvalidResponse, error.to_string().into()),
         UpstreamError::TooLarge => (Code::ProviderInvalidResponse, "the answer is over 64 KiB".into()),
         UpstreamError::Busy => (Code::ProviderBusy, "too many reads of this provider at once".into()),
-        UpstreamError::Suspended => (Code::ProviderSuspended, "asked again after a pause".into()),
+        UpstreamError::Suspended => {
+            (Code::ProviderSuspended, "calls are paused after repeated failures".into())
+        }
         UpstreamError::BudgetExhausted => {
             (Code::BudgetExhausted, "too many calls of this account in a row".into())
         }

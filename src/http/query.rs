@@ -39,7 +39,7 @@ impl<'a> Query<'a> {
 
     /// The instant of `not_before`, if it is given.
     pub(super) fn not_before(&self) -> Result<Option<jiff::Timestamp>, Problem> {
-        let malformed = || Problem::new(Code::InvalidRequest, "not_before is no RFC 3339 instant");
+        let malformed = || Problem::new(Code::InvalidRequest, "not_before must be an RFC 3339 instant");
         self.one("not_before")?
             .map(|text| super::directives::not_before(text).ok_or_else(malformed))
             .transpose()

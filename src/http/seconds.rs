@@ -1,8 +1,8 @@
-//! The header values that hold a number of seconds up to the ceiling, made once: an answer copies a pointer.
+//! Header values with a number of seconds, for each second up to the ceiling. All answers share them.
 
 use http::header::HeaderValue;
 
-/// From no second to the ceiling.
+/// From zero seconds to the ceiling.
 const COUNT: usize = 61;
 
 /// One value for each number of seconds, all with this prefix.
@@ -25,7 +25,7 @@ pub(super) fn age(seconds: u64) -> HeaderValue {
     of(&AGES, seconds).unwrap_or_else(|| HeaderValue::from(seconds))
 }
 
-/// `Cache-Status` of a hit that stays fresh for so long; `None` for a time over the ceiling.
+/// `Cache-Status` of a hit that stays fresh for this many seconds; `None` above the ceiling.
 pub(super) fn fresh_hit(ttl: u64) -> Option<HeaderValue> {
     of(&FRESH_HITS, ttl)
 }

@@ -19,7 +19,7 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// Where providers send notifications, if anywhere.
     pub hooks: Option<SocketAddr>,
-    /// What their connections are met with; `None` for plain text.
+    /// TLS for providers; `None` for plain text.
     pub hooks_tls: Option<TlsSettings>,
     /// A caller's whole request; also how long a client may take to read an answer.
     pub request_timeout: Duration,
@@ -35,9 +35,9 @@ pub struct ServerSettings {
     pub header_timeout: Duration,
     /// Time between requests on one connection.
     pub idle_timeout: Duration,
-    /// Then a connection is closed after its answer, so that new replicas get load.
+    /// The age at which a connection closes after its answer, so that new replicas get load.
     pub max_connection_age: Duration,
-    /// How many replicas there are, for people.
+    /// The number of replicas, shown on the operations page.
     pub replicas: u32,
     /// One log line per request.
     pub log_requests: bool,
@@ -56,11 +56,11 @@ pub struct CallerSettings {
     pub accounts: Vec<AccountPattern>,
     /// The limit of requested balances.
     pub limit: LimitSettings,
-    /// How many of those may make a read necessary.
+    /// The limit of forced reads.
     pub forced: LimitSettings,
-    /// Whether the configuration says so, and not the default: a tenth of `limit`.
+    /// Whether the configuration sets it. The default is a tenth of `limit`.
     pub has_own_forced: bool,
-    /// Whether `Cache-Control` of its requests demands anything. Some HTTP libraries add it on their own.
+    /// Whether `Cache-Control` of its requests counts as a demand. Some HTTP libraries add it on their own.
     pub obeys_cache_control: bool,
     /// Event streams open at once.
     pub streams: usize,

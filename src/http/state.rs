@@ -41,7 +41,7 @@ pub struct Api {
     pub(super) tracer: Option<Tracer>,
     pub(super) drain_delay: Duration,
     pub(super) max_connection_age: Duration,
-    /// Tells event streams that another configuration is in force.
+    /// Notifies event streams of a new configuration.
     replaced: CancellationToken,
 }
 
@@ -56,17 +56,17 @@ pub(super) struct Lasting {
     pub(super) places: Places,
     pub(super) forced_log: ForcedLog,
     pub(super) shutdown: Shutdown,
-    /// Counts notifications that were not proven, per peer.
+    /// Counts unproven notifications per peer.
     pub(super) notification_throttle: AuthThrottle,
-    /// The goodbyes of event streams in a drain.
+    /// The ends of event streams in a drain.
     pub(super) byes: Byes,
 }
 
-/// What an API is made from: the parts that a configuration decides.
+/// The parts of an API that the configuration decides.
 pub struct ApiParts<'a> {
     /// Finds balances.
     pub gateway: Arc<Gateway>,
-    /// Who may call.
+    /// The known callers.
     pub callers: Vec<CallerSettings>,
     /// The hooks of providers' notifications.
     pub hooks: Vec<HookSettings>,
@@ -144,12 +144,12 @@ impl Api {
         }
     }
 
-    /// Tells event streams that another configuration is in force. To be called once it is.
+    /// Notifies event streams of a new configuration. Call it after the new configuration is in place.
     pub fn retire(&self) {
         self.replaced.cancel();
     }
 
-    /// Waits until another configuration is in force.
+    /// Waits until a new configuration replaces this one.
     pub(super) async fn retired(&self) {
         self.replaced.cancelled().await;
     }

@@ -23,7 +23,7 @@ pub struct SharedMetrics {
 
 impl SharedMetrics {
     /// Records whether this replica shares.
-    pub fn sharing(&self, is_sharing: bool) {
+    pub fn set_sharing(&self, is_sharing: bool) {
         self.state.set(i64::from(is_sharing));
     }
 

@@ -53,8 +53,8 @@ impl Tokens {
         token
     }
 
-    /// Takes a token from outside for one of ours.
-    pub(super) fn accept(&mut self, token: &str, now: Instant) {
+    /// Adds a token that was not issued here.
+    pub(super) fn add_external(&mut self, token: &str, now: Instant) {
         self.live.insert(token.to_owned(), now + CENTURY);
     }
 

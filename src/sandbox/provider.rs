@@ -210,7 +210,7 @@ impl SimulatedProvider {
 
     /// Accepts another fixed token, too.
     pub fn accept_token(&self, token: &str) {
-        self.state.lock().tokens.accept(token, clock::now());
+        self.state.lock().tokens.add_external(token, clock::now());
     }
 
     /// Refuses a token.

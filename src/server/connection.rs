@@ -70,7 +70,7 @@ pub(super) struct ListenerContext<S> {
     pub(super) tls: Option<Live<TlsSettings>>,
     pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) shutdown: Shutdown,
-    /// For what strangers have begun and not finished.
+    /// Memory for requests that strangers have begun and not finished.
     pub(super) memory: SharedMemory,
 }
 
@@ -117,8 +117,8 @@ impl<S> ListenerContext<S> {
 }
 
 impl<S: Respond> Connection<S> {
-    /// Shakes hands where that is asked for, and finds out what the peer speaks; `None` if it never said. ALPN is not
-    /// looked at: whoever agreed on HTTP/2 begins like everybody who speaks it.
+    /// Does the TLS handshake, if configured, and detects the protocol; `None` if the peer leaves first. It ignores
+    /// ALPN, because every HTTP/2 connection begins with the preface.
     async fn open(&self, stream: TcpStream, accepted: Instant) -> Option<(Protocol, TimedStream<Transport>)> {
         let transport = match &self.context.tls {
             None => Either::Left(stream),
@@ -165,13 +165,13 @@ impl<S: Respond> Connection<S> {
             .header_read_timeout(None)
             .max_header_size(MAX_HEAD_BYTES as usize)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
-        // Waits for a head that has begun: its answer will close the connection.
+        // A head that has begun is awaited; its answer closes the connection.
         let may_close = || !self.state.reads_head();
         let ended =
             self.drive(Pin::new(&mut connection), http1::Connection::graceful_shutdown, may_close).await;
         let is_unreadable = ended.is_err_and(|error| error.is_parse());
         self.end(is_unreadable);
-        // The peer of an unread body may still send it.
+        // The peer may still send its unread body.
         if is_unreadable || self.state.had_body() {
             linger(connection.into_parts().io.into_inner()).await;
         }
@@ -188,16 +188,16 @@ impl<S: Respond> Connection<S> {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
         let connection = std::pin::pin!(connection);
-        // GOAWAY still accepts requests that are on their way.
+        // After GOAWAY, requests that the peer has already sent are still served.
         let ended = self.drive(connection, http2::Connection::graceful_shutdown, || true).await;
-        // Only faults of the peer count: a violation of the protocol, or too many costly frames.
+        // Counts only faults of the peer: a protocol violation, or too many costly frames.
         let is_broken_rule = |error: &h2::Error| error.is_library();
         let cause = ended.as_ref().err().and_then(Error::source).and_then(|error| error.downcast_ref());
         self.end(cause.is_some_and(is_broken_rule));
     }
 
-    /// Polls the connection to its end, and once tells it to close: when an answer has asked for it, or accepting has
-    /// stopped and it may.
+    /// Polls the connection to its end. It starts the shutdown once: when an answer requires it, or when accepting has
+    /// stopped and the connection may close.
     async fn drive<C: Future>(
         &self,
         mut connection: Pin<&mut C>,
@@ -228,7 +228,7 @@ impl<S: Respond> Connection<S> {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<AnswerBody<S::Body>>, h2::Error>> + use<S> {
         let mut exchange = Exchange::begin(&self.state, !request.body().is_end_stream());
-        // HTTP/1 does not come this far with it; there the connection ends, so it does here.
+        // hyper closes an HTTP/1 connection before this point. HTTP/2 does the same here.
         let is_refused = request.headers().len() > MAX_FIELDS;
         if is_refused {
             self.refuse_head();
@@ -272,6 +272,6 @@ impl<S: Respond> Connection<S> {
 }
 
 async fn linger(mut io: impl AsyncRead + Unpin) {
-    // Whatever comes of it, the connection is over.
+    // The result does not matter: the connection is over.
     let _ = timeout(LINGER, tokio::io::copy(&mut io, &mut tokio::io::sink())).await;
 }

@@ -35,12 +35,12 @@ use crate::{
 
 /// Connections that may wait to be accepted: the default maximum of Linux.
 const BACKLOG: u32 = 4096;
-/// Pause after a failed accept, most likely out of file descriptors: some may be free a little later.
+/// Pause after a failed accept. The usual cause is a lack of file descriptors, and some may soon be free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Shortest time between two log lines about failed accepts.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where connections come in.
+/// A bound listener.
 #[derive(Debug)]
 pub struct Endpoint {
     /// The bound socket.
@@ -92,8 +92,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves connections until accepting is to stop, then for at most `drain_timeout` what has begun. A `Router` needs its
-/// state applied before (`with_state(())`), or it builds its routes anew for every request.
+/// Serves connections until accepting stops, then requests in flight for at most `drain_timeout`. A `Router` needs
+/// `with_state(())` first, or it rebuilds its routes for every request.
 pub async fn serve<S: Respond>(
     endpoint: Endpoint,
     service: S,
@@ -182,8 +182,8 @@ impl<S: Respond> Acceptor<S> {
     }
 }
 
-/// Takes the connections that the kernel has accepted, and closes the listener right after: a connection in between is
-/// reset.
+/// Takes the connections that the kernel has accepted, then closes the listener. The kernel resets any connection that
+/// arrives in between.
 fn close(listener: TcpListener) -> Vec<(StdTcpStream, SocketAddr)> {
     let mut waiting = Vec::new();
     // A listener that cannot leave the runtime is closed, too.

@@ -16,7 +16,7 @@ pub(super) struct SharedMemory {
     free: Arc<AtomicUsize>,
 }
 
-/// What one connection has taken of the shared memory, until it is dropped.
+/// The share of one connection. Dropping it gives the memory back.
 #[derive(Debug)]
 pub(super) struct MemoryShare {
     memory: SharedMemory,
@@ -24,7 +24,7 @@ pub(super) struct MemoryShare {
 }
 
 impl SharedMemory {
-    /// Memory for a listener with at most so many connections.
+    /// Memory for a listener with this maximum of connections.
     pub(super) fn for_connections(most: usize) -> Self {
         Self::of(most.saturating_mul(PER_CONNECTION).max(LEAST))
     }

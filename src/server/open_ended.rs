@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// A response extension for a body without a foreseeable end. Silence is no delay of the peer, and the connection closes
-/// after the body.
+/// A response extension for a body without a foreseeable end. Silence does not count against the peer, and the
+/// connection closes after the body.
 ///
 /// The peer takes one frame at a time. The body sets the deadline of a frame right before it yields the frame.
 #[derive(Clone, Debug, Default)]
 pub struct OpenEnded {
-    /// The deadline of the frame that comes next.
+    /// The deadline of the next frame.
     next: Arc<Mutex<Option<Instant>>>,
 }
 

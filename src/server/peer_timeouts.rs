@@ -1,8 +1,8 @@
 //! Bounds how long a peer may take, with one timer for a whole connection.
 //!
-//! A timer is armed only when a read or a write has to wait, and one that is armed for an earlier moment is left
-//! alone: when it fires, the real deadline is looked at. A keep-alive connection therefore serves requests without
-//! touching the timer, at two looks at the clock each.
+//! The timer is armed only when a read or a write has to wait. A timer that is armed for an earlier moment stays: when
+//! it fires, the real deadline is checked. So a keep-alive connection serves requests without touching the timer. Each
+//! request costs two clock readings.
 
 mod exchange;
 mod gate;

@@ -5,16 +5,16 @@ use std::time::Duration;
 /// The limits of one listener's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenerSettings {
-    /// From the accept or a head's first byte to its end.
+    /// Time for a head, from the accept or its first byte to its end.
     pub header_timeout: Duration,
-    /// Between requests.
+    /// Time between two requests.
     pub idle_timeout: Duration,
-    /// For a client to take an answer.
+    /// Time for a client to read an answer.
     pub request_timeout: Duration,
-    /// After this, an answer is the connection's last.
+    /// Age at which a connection closes after its answer.
     pub max_connection_age: Duration,
-    /// At once; further ones are closed.
+    /// Maximum of open connections; further ones are closed.
     pub max_connections: usize,
-    /// After accepting has stopped, for requests in flight.
+    /// Time for requests in flight after accepting has stopped.
     pub drain_timeout: Duration,
 }

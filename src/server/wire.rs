@@ -1,4 +1,4 @@
-//! The socket under a connection: what the kernel still holds of it, and how it is reset.
+//! The socket under a connection: checks the kernel's send buffer, and resets the connection.
 
 use std::net::TcpStream as StdTcpStream;
 
@@ -8,18 +8,18 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-/// What carries the bytes. TLS is boxed, as it would make every connection larger.
+/// The byte stream. TLS is boxed, because it would enlarge every connection.
 pub(super) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Unsent bytes at which the kernel says that it has no room. One is the least: then "room" means that all is sent.
 const UNSENT: u32 = 1;
 
-/// A connection whose kernel buffer can be looked at.
+/// A connection with a visible kernel buffer.
 pub(super) trait Wire {
     /// Whether the kernel holds bytes that it has not sent, because the peer takes none.
     fn has_unsent(&self) -> bool;
 
-    /// Makes the close of the connection a reset: what the kernel holds is dropped.
+    /// Makes the close of the connection a reset, which drops the bytes in the kernel.
     fn reset_on_close(&self);
 }
 
@@ -35,12 +35,12 @@ impl Wire for TcpStream {
     fn has_unsent(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut sockets = [PollFd::new(self, PollFlags::OUT)];
-        // A socket that cannot be asked has an error, and holds nothing.
+        // If the query fails, the socket has an error and holds nothing.
         matches!(poll(&mut sockets, Some(&now)), Ok(0))
     }
 
     fn reset_on_close(&self) {
-        // A socket that refuses it is closed all the same.
+        // The socket is closed even if this fails.
         let _ = self.set_zero_linger();
     }
 }

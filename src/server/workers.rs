@@ -11,7 +11,7 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Where connections are served.
+/// The runtimes that serve connections.
 #[derive(Debug)]
 pub struct Workers(Vec<Worker>);
 
@@ -24,7 +24,7 @@ struct Worker {
     _stop: DropGuard,
 }
 
-/// The place of one connection at its worker, counted until it is dropped.
+/// The place of one connection at its worker. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     runtime: Handle,
@@ -44,8 +44,7 @@ impl Workers {
         (0..threads).map(Worker::start).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Takes a place at the worker with the fewest connections. Without a thread of its own that is the runtime of
-    /// the listener.
+    /// Takes a place at the worker with the fewest connections. Without worker threads, it is the listener's runtime.
     pub(super) fn place(&self) -> Place {
         let open = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
         let (runtime, connections) = match self.0.iter().min_by_key(open) {

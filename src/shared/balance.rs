@@ -1,8 +1,8 @@
 //! One balance in the store: its snapshot, sealed, and who is told when a read of it ends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::error::StoreError;
@@ -71,8 +71,14 @@ impl SharedBalance {
         self.newest.fetch_max(number, Ordering::AcqRel) <= number
     }
 
-    /// The snapshot whose number, instant and value stand at this place of an answer; none where it was not sealed for this place and turn, or was put back over a newer.
-    pub(super) fn opened(&self, answered: &Answered, place: usize) -> Result<Option<Snapshot>, StoreError> {
+    /// The snapshot whose number, instant and value stand at this place of an answer; none where it was not sealed for
+    /// this place and turn, or was put back over a newer. `lost_since` says what the store's clock lost since an instant.
+    pub(super) fn opened(
+        &self,
+        answered: &Answered,
+        place: usize,
+        lost_since: impl Fn(StoreTime) -> Duration,
+    ) -> Result<Option<Snapshot>, StoreError> {
         let Answered { answer, sent, .. } = answered;
         let instant = StoreTime::from_micros(answer.number(place + 1)?);
         let turn = Turn { number: answer.number(place)?, instant };
@@ -82,8 +88,9 @@ impl SharedBalance {
             return Ok(None);
         }
         // Counted from before it was asked for: the answer may have taken its time.
-        let requested_at = sent.earlier_by(answer.now.since(turn.instant));
-        Ok(Snapshot::restored(Bytes::from(body), requested_at, turn).ok())
+        let age = answer.now.since(turn.instant) + lost_since(turn.instant);
+        let requested_at = sent.earlier_by(age);
+        Ok(Snapshot::restored(body, requested_at, turn).ok())
     }
 }
 

@@ -7,6 +7,8 @@ use crate::domain::{MaxAge, StoreTime};
 
 /// A larger move of the store's clock against ours means that it was set, or that it is another clock.
 const MOST_DRIFT: Duration = Duration::from_secs(1);
+/// A clock that is slewed, and not set, goes wrong by less than one part in so many.
+const SLEWED: i64 = 1000;
 
 /// What the store's clock said last, between two of our instants, and when it became doubtful.
 #[derive(Debug, Default)]
@@ -15,6 +17,18 @@ pub(super) struct ClockWatch {
     doubted_at: Option<Instant>,
     /// Its first reading, at the start or after a doubt: how it moved before is unknown.
     first: StoreTime,
+    /// How it was set back while a snapshot from before that may be served.
+    set_back: Vec<SetBack>,
+}
+
+/// A step of the store's clock to an earlier time.
+#[derive(Clone, Copy, Debug)]
+struct SetBack {
+    noted_at: Instant,
+    /// The longest that the step can have been.
+    by: Duration,
+    /// Later instants are from after the step.
+    until: StoreTime,
 }
 
 /// What the store's clock should say when a script runs now.
@@ -45,8 +59,31 @@ impl ClockWatch {
         if self.last.is_none() || doubted_since.is_some() {
             self.first = said;
         }
+        self.note_set_back(said, sent, received);
         self.last = Some((said, sent, received));
         doubted_since
+    }
+
+    /// Notes a step back, however short: by this clock older snapshots look younger from now on.
+    fn note_set_back(&mut self, said: StoreTime, sent: Instant, received: Instant) {
+        let Some((last, last_sent, last_received)) = self.last else { return };
+        self.set_back
+            .retain(|step| received.saturating_duration_since(step.noted_at) < MaxAge::CEILING.get());
+        let went = signed(said.since(last)) - signed(last.since(said));
+        // Answers that were under way together may be noted in either order.
+        let at_least = signed(sent.saturating_duration_since(last_received))
+            - signed(last_received.saturating_duration_since(sent));
+        if went < at_least - at_least.max(0) / SLEWED {
+            let at_most = signed(received.saturating_duration_since(last_sent));
+            let by = Duration::from_micros((at_most - went).unsigned_abs());
+            let until = StoreTime::from_micros(said.as_micros().saturating_add(micros(by)));
+            self.set_back.push(SetBack { noted_at: received, by, until });
+        }
+    }
+
+    /// By how much this clock may show too low an age for a snapshot of this instant.
+    pub(super) fn lost_since(&self, instant: StoreTime) -> Duration {
+        self.set_back.iter().filter(|step| instant <= step.until).map(|step| step.by).sum()
     }
 
     /// What it should say when a script runs within `timeout` from now; zeros while nothing is known.
@@ -81,6 +118,10 @@ impl ClockWatch {
     }
 }
 
+fn signed(length: Duration) -> i64 {
+    i64::try_from(micros(length)).unwrap_or(i64::MAX / 4)
+}
+
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
 mod tests {
@@ -110,5 +151,38 @@ mod tests {
             assert_eq!(watch.is_trusted(later + SECOND, MaxAge::CEILING), is_trusted, "{stepped_by}");
             assert!(watch.is_trusted(later + 61 * SECOND, MaxAge::CEILING), "{stepped_by}");
         }
+    }
+
+    #[test]
+    fn a_short_step_back_counts_for_what_was_stored_before_it() {
+        let start = Instant::now();
+        let said = |millis: u64| StoreTime::from_micros(1_000_000_000 + millis * 1000);
+        let mut watch = ClockWatch::default();
+        let rtt = Duration::from_millis(2);
+        watch.note(said(0), start, start + rtt);
+        watch.note(said(10_000), start + 10 * SECOND, start + 10 * SECOND + rtt);
+        assert_eq!(watch.lost_since(said(5000)), Duration::ZERO);
+
+        // Half a second is missing.
+        watch.note(said(19_500), start + 20 * SECOND, start + 20 * SECOND + rtt);
+
+        let lost = watch.lost_since(said(15_000));
+        assert!(lost >= SECOND / 2 && lost <= SECOND / 2 + 2 * rtt, "{lost:?}");
+        assert_eq!(watch.lost_since(said(20_100)), Duration::ZERO, "it was stored after the step");
+        watch.note(said(90_000), start + 90 * SECOND + SECOND / 2, start + 90 * SECOND + SECOND / 2 + rtt);
+        assert_eq!(watch.lost_since(said(15_000)), Duration::ZERO, "nothing from before it can be served");
+    }
+
+    #[test]
+    fn answers_that_are_noted_in_another_order_are_no_step() {
+        let start = Instant::now();
+        let said = |millis: u64| StoreTime::from_micros(1_000_000_000 + millis * 1000);
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let mut watch = ClockWatch::default();
+
+        watch.note(said(30), at(20), at(40));
+        watch.note(said(10), at(0), at(50));
+
+        assert_eq!(watch.lost_since(said(0)), Duration::ZERO);
     }
 }

@@ -25,7 +25,7 @@ const NEVER: StoreTime = StoreTime::from_micros(1 << 53);
 
 /// The parameters of a read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry<'a> {
+pub(super) struct EnterParameters<'a> {
     /// Which balance of the account.
     pub(super) balance: usize,
     /// What a snapshot of another replica must be.
@@ -84,7 +84,7 @@ impl SharedAccount {
     /// nothing is still looked into.
     pub(super) async fn enter(
         self: &Arc<Self>,
-        entry: &Entry<'_>,
+        entry: &EnterParameters<'_>,
         wait: &mut StoreWait,
     ) -> Result<Entered, Unavailable> {
         match self.try_enter(entry, wait).await {
@@ -97,7 +97,7 @@ impl SharedAccount {
 
     async fn try_enter(
         self: &Arc<Self>,
-        entry: &Entry<'_>,
+        entry: &EnterParameters<'_>,
         wait: &mut StoreWait,
     ) -> Result<Entered, StoreError> {
         let balance = &self.balances[entry.balance];
@@ -185,7 +185,7 @@ impl SharedAccount {
 
     fn enter_ask<'a>(
         &'a self,
-        entry: &'a Entry<'_>,
+        entry: &'a EnterParameters<'_>,
         ticket: Ticket,
         take: TakeAsk,
         lease: &'a str,

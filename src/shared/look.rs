@@ -100,7 +100,8 @@ impl SharedAccount {
         place: usize,
     ) -> Result<Option<Arc<Snapshot>>, StoreError> {
         let balance = &self.balances[balance];
-        let Some(snapshot) = balance.opened(answered, place)? else {
+        let lost_since = |instant| self.known().clock.lost_since(instant);
+        let Some(snapshot) = balance.opened(answered, place, lost_since)? else {
             self.store().metrics.failed(SharedOperation::Lookup, SharedError::Invalid);
             self.tier.forget(vec![balance.snapshot_key.clone()]);
             return Ok(None);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::account::SharedAccount;
 use super::calls::{Allowance, Unit};
-use super::enter::{Entered, Entry};
+use super::enter::{EnterParameters, Entered};
 use super::lease::{Lease, SharedHold};
 use super::store::StoreWait;
 use crate::domain::{Answer, Failure, MaxAge, Priority, Snapshot, Ticket, Turn, UpstreamError};
@@ -73,7 +73,7 @@ impl SharedAccount {
         let mut wait = self.store().wait();
         for _ in 0..MOST_ROUNDS {
             let (closed, credential) = (reader.closed(), reader.credential());
-            let entry = Entry {
+            let entry = EnterParameters {
                 balance,
                 ticket,
                 max_age,

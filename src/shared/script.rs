@@ -114,14 +114,14 @@ impl Scripts {
 
 /// A script's answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ScriptAnswer {
     /// The store's clock when it ran.
     pub(super) now: StoreTime,
     kind: String,
     fields: Vec<Vec<u8>>,
 }
 
-impl Answer {
+impl ScriptAnswer {
     /// Reads an answer; whatever is none of ours is a `protocol` error.
     pub(super) fn read(value: Value) -> Result<Self, StoreError> {
         let Value::Array(items) = value else { return Err(StoreError(SharedError::Protocol)) };
@@ -177,7 +177,8 @@ mod tests {
     #[test]
     fn an_answer_of_ours_is_read_whole() {
         let answer =
-            Answer::read(bulk(&["balance-gateway/1", "1700000000000001", "running", "", "7", "ab"])).unwrap();
+            ScriptAnswer::read(bulk(&["balance-gateway/1", "1700000000000001", "running", "", "7", "ab"]))
+                .unwrap();
 
         assert_eq!(answer.now, StoreTime::from_micros(1_700_000_000_000_001));
         assert_eq!((answer.kind(), answer.number(1), answer.text(2)), ("running", Ok(7), Ok("ab")));
@@ -198,7 +199,7 @@ mod tests {
             bulk(&["balance-gateway/1", "1"]),
             Value::Array(vec![Value::Int(1), Value::Int(2), Value::Int(3)]),
         ] {
-            assert_eq!(Answer::read(value).unwrap_err(), StoreError(SharedError::Protocol));
+            assert_eq!(ScriptAnswer::read(value).unwrap_err(), StoreError(SharedError::Protocol));
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::connection::Commands;
 use super::error::StoreError;
-use super::script::{Action, Answer, Scripts};
+use super::script::{Action, ScriptAnswer, Scripts};
 use crate::domain::turn::micros;
 use crate::domain::{Clock, Moment, StoreTime};
 use crate::metrics::{SharedError, SharedMetrics};
@@ -29,7 +29,7 @@ pub struct StoreWait(pub(super) Duration);
 /// An answer, and our moments around it.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) answer: Answer,
+    pub(super) answer: ScriptAnswer,
     pub(super) sent: Moment,
     pub(super) received: Instant,
 }
@@ -105,13 +105,13 @@ impl Store {
 
     pub(super) fn begin_sharing(&self) {
         self.is_sharing.store(true, Ordering::Release);
-        self.metrics.sharing(true);
+        self.metrics.set_sharing(true);
     }
 
     /// From now on this replica is alone.
     pub(super) fn end_sharing(&self) {
         self.is_sharing.store(false, Ordering::Release);
-        self.metrics.sharing(false);
+        self.metrics.set_sharing(false);
         self.commands.store(None);
     }
 
@@ -153,7 +153,7 @@ impl Store {
         let running = commands.run(self.scripts.of(action), keys, &arguments);
         let sent = (self.clock)();
         let (result, is_away) = match tokio::time::timeout(longest, running).await {
-            Ok(Ok(value)) => (Answer::read(value), false),
+            Ok(Ok(value)) => (ScriptAnswer::read(value), false),
             Ok(Err(error)) => (Err(store_error(&error)), is_away(&error)),
             Err(_) => (Err(StoreError(SharedError::Timeout)), longest == self.timeout),
         };

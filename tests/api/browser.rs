@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Browser {
     child: Child,
     input: Mutex<ChildStdin>,
-    shared: Arc<Shared>,
+    shared: Arc<PipeState>,
     session: String,
     next_id: AtomicU64,
     _profile: Folder,
@@ -30,7 +30,7 @@ pub(crate) struct Browser {
 
 /// Filled by the thread that reads the pipe.
 #[derive(Default)]
-struct Shared {
+struct PipeState {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
     events: Mutex<Vec<Value>>,
 }
@@ -50,7 +50,7 @@ impl Browser {
             .spawn()
             .unwrap();
         let input = Mutex::new(child.stdin.take().unwrap());
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<PipeState>::default();
         read_all(BufReader::new(child.stdout.take().unwrap()), Arc::clone(&shared));
         let next_id = AtomicU64::new(1);
         let mut browser = Self { child, input, shared, session: String::new(), next_id, _profile: profile };
@@ -196,7 +196,7 @@ impl Drop for Browser {
     }
 }
 
-fn read_all(mut output: impl BufRead + Send + 'static, shared: Arc<Shared>) {
+fn read_all(mut output: impl BufRead + Send + 'static, shared: Arc<PipeState>) {
     std::thread::spawn(move || {
         let mut message = Vec::new();
         while output.read_until(0, &mut message).is_ok_and(|length| length > 0) {

@@ -342,7 +342,7 @@ async fn a_batch_is_charged_once_and_whole_and_its_refusal_waits_for_all_of_it()
 }
 
 #[tokio::test]
-async fn what_is_refused_as_it_stands_costs_one_unit_even_where_a_batch_is_asked_for() {
+async fn a_request_refused_before_any_look_up_costs_one_unit() {
     let gateway = with_caller("limit = { requests = 1, per = \"1h\", burst = 100 }\n").await;
     let mut left = 100;
     for (method, path, status, cost) in [

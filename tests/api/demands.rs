@@ -58,8 +58,8 @@ const TOO_LATE: Gets = Problem(504, "deadline_exceeded");
 const NOT_CACHED: Gets = Problem(504, "not_cached");
 const INVALID: Gets = Problem(400, "invalid_request");
 
-/// What is stored, how the provider answers, what the request says (headers one per line, `?` is the query; `<5s`
-/// and `>5s` are instants that far back and ahead), what the caller gets, and the calls it causes.
+/// The cached balance, the provider's answer, the request (headers one per line, `?` is the query; `<5s`
+/// and `>5s` are instants that far back and ahead), the caller's answer, and the calls that it causes.
 type Row = (Stored, Provider, &'static str, Gets, usize);
 
 /// With `fresh_for` of 10 s and `max_age` of 60 s.

@@ -1,4 +1,4 @@
-//! Out of file descriptors: a shortage of ours is never the provider's failure. Issue 14, item 20.
+//! Out of file descriptors: this shortage never counts as a failure of the provider.
 
 use std::fs;
 use std::time::{Duration, Instant};

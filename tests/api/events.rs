@@ -1,4 +1,4 @@
-//! `GET /v1/events`: what a stream begins with, what it tells, what it costs, and how it ends.
+//! `GET /v1/events`: the first events of a stream, the later ones, its cost, and its end.
 
 mod clients;
 mod crowd;
@@ -42,7 +42,7 @@ async fn a_stream_begins_with_the_current_state_and_tells_each_change() {
     let report =
         gateway.get_with("/v1/reconciliation?account=ntxpay-br-demo", &[("cache-control", "max-age=60")]);
     assert_eq!(first, report.await.json()["balances"][0], "as in the reconciliation report");
-    assert_eq!(first["fetched_at"], stored["fetched_at"], "what is stored comes at once");
+    assert_eq!(first["fetched_at"], stored["fetched_at"], "a cached balance arrives at once");
 
     set(&gateway, "7.01");
     gateway.new_balance(KIND).await;
@@ -55,7 +55,7 @@ async fn a_stream_begins_with_the_current_state_and_tells_each_change() {
 }
 
 #[tokio::test]
-async fn every_balance_of_the_caller_is_told_and_filters_choose_as_in_balances() {
+async fn a_stream_has_every_balance_of_the_caller_and_the_filters_of_balances() {
     let gateway = Harness::usual().await;
     let listed = gateway.get("/v1/balances?provider=pluggo").await.json();
 
@@ -104,7 +104,7 @@ async fn a_failed_read_is_a_problem_once_per_code_and_a_success_a_balance() {
 }
 
 #[tokio::test]
-async fn what_is_stored_does_not_wait_for_a_slow_read() {
+async fn a_cached_balance_does_not_wait_for_a_slow_read() {
     let gateway = Harness::usual().await;
     gateway.balance(KIND).await;
     gateway.provider(Kind::Avista).queue(Fault::on_balance(FaultKind::Delay { ms: 600_000 }));
@@ -146,7 +146,7 @@ async fn streams_keep_a_balance_young_with_no_more_calls_than_one() {
 }
 
 #[tokio::test]
-async fn a_head_takes_no_place_and_asks_nobody() {
+async fn a_head_takes_no_place_and_calls_no_provider() {
     let gateway = Harness::start(Setup { caller: "streams = 1".to_owned(), ..Setup::default() }).await;
     let _open = Events::open(&gateway, ONE).await;
 
@@ -178,7 +178,7 @@ async fn streams_beyond_the_callers_are_refused_and_a_batch_is_charged() {
 }
 
 #[tokio::test]
-async fn what_a_stream_cannot_do_is_refused() {
+async fn an_unsupported_stream_request_is_refused() {
     let gateway = Harness::usual().await;
 
     for query in [

@@ -1,4 +1,4 @@
-//! What callers see, and what the providers are spared, when a provider misbehaves or may not be asked.
+//! The answers to callers, and the calls to providers, when a provider fails or is on hold.
 
 use std::fs;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn body(text: &str) -> FaultKind {
 
 /// Every committed fixture that is no balance and no status, as the answer of its provider.
 #[tokio::test]
-async fn of_two_holds_the_one_that_ends_last_is_told() {
+async fn of_two_holds_the_later_end_is_shown() {
     let gateway = with_static_tokens("").await;
     let unreadable = FaultKind::Body { text: "{}".to_owned() };
     gateway.provider(Kind::Pluggo).queue(Fault::on_balance(unreadable));
@@ -89,7 +89,7 @@ async fn every_hostile_fixture_is_a_problem_that_leaves_the_last_snapshot_in_pla
         });
         let bodies: Vec<_> = hostile
             .map(|(name, _)| (name, fs::read(folder.join(name)).unwrap()))
-            // What stands for something long is the subject of tests/contract.rs.
+            // Fixtures with a placeholder for a long text are tested by tests/contract.rs.
             .filter(|(_, bytes)| !bytes.windows(2).any(|window| window == b"<<"))
             .collect();
         assert!(bodies.len() > 30, "{kind} has {} hostile fixtures", bodies.len());
@@ -215,7 +215,7 @@ async fn an_answer_too_old_for_those_who_waited_is_invalid_for_them_and_stored_f
 }
 
 #[tokio::test]
-async fn what_is_odd_but_served_is_counted() {
+async fn an_odd_answer_is_served_and_counted() {
     let gateway = with_static_tokens("").await;
     gateway.provider(KIND).set_field("BRL", None, "blockedBalance", "0.01");
     gateway.provider(KIND).set_timestamp(Some("\"yesterday\"".to_owned()));
@@ -238,7 +238,7 @@ async fn what_is_odd_but_served_is_counted() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_retried_within_one_read() {
+async fn a_transient_failure_is_retried_within_one_read() {
     for fault in [
         status(503, None),
         status(502, None),
@@ -262,7 +262,7 @@ async fn what_may_pass_is_retried_within_one_read() {
 }
 
 #[tokio::test]
-async fn what_will_not_pass_is_not_retried() {
+async fn a_permanent_failure_is_not_retried() {
     for fault in [
         status(500, None),
         status(404, None),
@@ -379,7 +379,7 @@ async fn while_refreshes_fail_the_last_snapshot_is_served_and_labelled() {
 }
 
 #[tokio::test]
-async fn five_failures_in_a_row_open_the_breaker_for_everybody() {
+async fn five_failures_in_a_row_open_the_breaker_for_all_callers() {
     let further = r#"
 [accounts.second]
 provider = "pluggo"
@@ -427,7 +427,7 @@ async fn a_failed_probe_opens_the_breaker_again() {
 }
 
 #[tokio::test]
-async fn a_spent_budget_is_told_and_nobody_is_asked() {
+async fn a_spent_budget_is_a_problem_without_a_call() {
     let gateway = with_static_tokens("budget = { requests = 2, per = \"1m\" }\n").await;
     let usd = format!("{PLUGGO}?currency=USD");
 
@@ -463,7 +463,7 @@ async fn a_retry_that_the_budget_refuses_leaves_the_first_problem() {
 }
 
 #[tokio::test]
-async fn what_is_switched_off_is_not_asked() {
+async fn a_disabled_account_causes_no_call() {
     let gateway = Harness::start(Setup { further: SWITCHED_OFF.to_owned(), ..Setup::default() }).await;
     for account in ["off-itself", "off-with-its-provider"] {
         for headers in
@@ -474,7 +474,7 @@ async fn what_is_switched_off_is_not_asked() {
             reply.assert_problem(503, "disabled");
             assert_eq!(retry_after(&reply), 60);
         }
-        // What is wrong with the request comes first.
+        // Errors of the request itself come first.
         gateway
             .get(&format!("/v1/accounts/{account}/balance?x=1"))
             .await

@@ -1,5 +1,5 @@
 //! The fault matrix: each kind of provider × each fault of the simulated providers × what is cached, and for each
-//! what callers get, what is counted, and which calls the provider sees. Over real sockets, with the real gateway.
+//! the answers to callers, the counters, and the calls that the provider sees. Real sockets, real gateway.
 //!
 //! The tables are kept beside this file in `fault_matrix/*.snap`; a difference fails the test and is printed. To take
 //! a wanted one over: `INSTA_UPDATE=always cargo test --test api fault_matrix`, and read what changed.
@@ -14,8 +14,8 @@ mod table;
 use futures_util::{StreamExt, stream};
 
 use cell::Cached;
-use faults::Trouble;
-use table::{Entry, Table};
+use faults::FaultCase;
+use table::{Row, Table};
 
 /// Gateways that run at once. More where cells wait for tokens to expire; together they stay below the usual number of
 /// open files, of which each has some thirty.
@@ -24,17 +24,17 @@ const TOKENS_AT_ONCE: usize = 12;
 const CONNECTIONS_AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_goes_wrong_with_a_balance_call_has_its_row() {
+async fn every_fault_of_a_balance_call_has_its_row() {
     assert_kept("balance_calls", &table(faults::of_balance_calls(), BALANCES_AT_ONCE).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_goes_wrong_with_a_token_call_has_its_row() {
+async fn every_fault_of_a_token_call_has_its_row() {
     assert_kept("token_calls", &table(faults::of_token_calls(), TOKENS_AT_ONCE).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_goes_wrong_below_the_calls_has_its_row() {
+async fn every_fault_of_a_connection_has_its_row() {
     assert_kept("connections", &table(faults::of_connections(), CONNECTIONS_AT_ONCE).await);
 }
 
@@ -47,12 +47,12 @@ fn assert_kept(name: &str, table: &Table) {
     settings.bind(|| insta::assert_snapshot!(name, table));
 }
 
-async fn table(troubles: Vec<Trouble>, at_once: usize) -> Table {
-    let cells = troubles.into_iter().flat_map(|trouble| Cached::ALL.map(|cached| (trouble.clone(), cached)));
-    let entries = cells.map(|(trouble, cached)| async move {
-        let name = trouble.name;
-        let outcomes = tokio::spawn(cell::run(trouble, cached)).await.unwrap();
-        Entry { name, cached: cached.as_str(), outcomes }
+async fn table(cases: Vec<FaultCase>, at_once: usize) -> Table {
+    let cells = cases.into_iter().flat_map(|case| Cached::ALL.map(|cached| (case.clone(), cached)));
+    let entries = cells.map(|(case, cached)| async move {
+        let name = case.name;
+        let outcomes = tokio::spawn(cell::run(case, cached)).await.unwrap();
+        Row { name, cached: cached.as_str(), outcomes }
     });
     Table(stream::iter(entries).buffered(at_once).collect().await)
 }

@@ -94,7 +94,7 @@ impl Course {
         );
         let rounds = usize::try_from(seconds / self.refresh.as_secs()).unwrap();
         assert!(one >= balances * rounds / 2, "{what}: {one} calls do not keep {balances} balances fresh");
-        // What one stream may cause on any machine: a read at the start, one a little before each interval is over, and
+        // The reads that one stream may cause on any machine: a read at the start, one a little before each interval is over, and
         // two for each notification, which may come while a read runs.
         let notified =
             self.notified_every.map_or(0, |pause| usize::try_from(seconds / pause.as_secs()).unwrap());

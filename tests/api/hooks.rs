@@ -1,4 +1,4 @@
-//! Notifications from providers: what proves them, what they cause, and what a stranger can cost.
+//! Notifications from providers: their proof, their effects, and the cost of forged ones.
 
 mod rotation;
 mod storm;
@@ -95,7 +95,7 @@ async fn a_notification_invalidates_what_is_stored_and_reads_only_that() {
     eventually("it is read again", || async { reads(&gateway) == 2 }).await;
     assert_eq!(gateway.balance(KIND).await.json()["available"], "42.00");
     assert_eq!(gateway.calls(Kind::Avista, Operation::Balance).len(), 1, "not of the hook's accounts");
-    // Nobody has asked for this one yet.
+    // No caller has asked for this one yet.
     let other = Harness::start(setup()).await;
     notify(&other).await;
     assert_eq!(other.balance(KIND).await.status, 200);
@@ -160,7 +160,7 @@ async fn a_duplicate_is_answered_the_same_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_notification_is_refused_without_a_body() {
+async fn a_request_that_is_no_notification_is_refused_without_a_body() {
     let gateway = Harness::start(setup()).await;
     let statuses = [
         ("POST", "/hooks/brazil", None, 401),
@@ -245,7 +245,7 @@ hmac = { header = "X-NTXPay-Signature", prefix = "sha256=", secret = [{ env = "O
 }
 
 #[tokio::test]
-async fn a_failing_provider_is_told_to_streams_and_asked_again() {
+async fn a_failing_provider_is_a_problem_event_and_is_called_again() {
     use balance_gateway::sandbox::{Fault, FaultKind};
     let setup = Setup { provider: "retries = 0".to_owned(), ..setup() };
     let gateway = Harness::start(setup).await;

@@ -118,7 +118,7 @@ pub(crate) fn jwks(keys: &[&Key]) -> String {
     json!({"keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>()}).to_string()
 }
 
-/// What the server does with a request.
+/// The server's reaction to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Behaviour {
     /// Answers with this status and body.
@@ -127,7 +127,7 @@ pub(crate) enum Behaviour {
     Redirect(String),
     /// Says nothing.
     Hang,
-    /// Begins an answer and sends it for ever.
+    /// Begins an answer that never ends.
     Endless,
 }
 

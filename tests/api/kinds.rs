@@ -707,7 +707,7 @@ async fn a_balance_that_the_answer_does_not_hold_fails_alone() {
     assert_eq!(batch["balances"][0]["available"], "48734.91", "{batch}");
     assert_eq!(batch["errors"][0]["currency"], "GBP");
     assert_eq!(batch["errors"][0]["problem"]["code"], "provider_invalid_response");
-    assert_eq!(site.calls(Operation::Balance).len(), 1, "both are told by one answer");
+    assert_eq!(site.calls(Operation::Balance).len(), 1, "one answer has both");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -507,7 +507,7 @@ fn a_wrong_command_line_is_a_usage_error() {
     }
 }
 
-/// Issue 14, item 24: nothing that blocks keeps the process. A pipe without a writer blocks as a silent name server does.
+/// A blocked thread does not keep the process alive. A pipe without a writer blocks like a silent name server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_blocks_does_not_keep_the_process() {
     let site = Site::new("drain_delay = \"0s\"").await;
@@ -515,7 +515,7 @@ async fn a_file_that_blocks_does_not_keep_the_process() {
     let secret = site.folder.0.join("client_secret");
     fs::remove_file(&secret).unwrap();
     assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
-    // It opens once somebody reads, and is kept open, so that the reader waits for ever.
+    // The open succeeds once the gateway reads. The pipe then stays open, so that the reader never ends.
     let open = || fs::OpenOptions::new().write(true).custom_flags(NON_BLOCKING).open(&secret);
     eventually("the gateway looks at the file", || async { open().is_ok_and(kept) }).await;
 

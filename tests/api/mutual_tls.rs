@@ -76,7 +76,7 @@ pub(crate) async fn terminate(acceptor: TlsAcceptor, provider: String, presented
                 let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
                 presented.lock().unwrap().push(certificate);
                 let mut plain = TcpStream::connect(provider).await.unwrap();
-                // Whoever leaves first ends it.
+                // The side that closes first ends it.
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
             });
         }
@@ -131,5 +131,5 @@ async fn a_client_certificate_whose_files_are_replaced_one_by_one_is_rotated_wit
     assert_eq!(presented.lock().unwrap().last(), Some(&der(&second[0])));
     assert_eq!(reloads(&gateway).await[1], Some(0.0));
     let told = "the certificates cannot be used; the old ones are kept";
-    eventually("it is told", || async { gateway.output().contains(told) }).await;
+    eventually("the log names it", || async { gateway.output().contains(told) }).await;
 }

@@ -15,7 +15,7 @@ async fn open(gateway: &Harness, width: u32) -> Browser {
     Browser::open(&format!("http://{}/", gateway.ops), width).await
 }
 
-/// What the page shows at one moment: it may refresh itself before the next question.
+/// The content of the page at one moment. It may refresh itself before the next query.
 const SNAPSHOT: &str = "(() => {
     const texts = cells => [...cells].map(cell => cell.textContent);
     if (document.readyState !== 'complete' || !document.querySelector('main')) return null;
@@ -113,7 +113,7 @@ async fn a_well_gateway_shows_every_provider_account_and_age_and_no_amount() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_stands_first_and_fits_a_phone() {
+async fn problems_come_first_and_fit_a_phone() {
     let provider = "breaker = { failures = 1, cooldown = \"1m\" }\nretries = 0\n".to_owned();
     let gateway = Harness::start(Setup { provider, ..Setup::default() }).await;
     gateway.provider(Kind::Avista).queue(Fault::on_any(FaultKind::status(500)).times(2));

@@ -144,7 +144,7 @@ impl Gateway {
         events.filter(|line| line["event"] == event).collect()
     }
 
-    /// The logged events of this name, once there is one: a line may come after the answer that it tells of.
+    /// Waits for a logged event with this name and returns all of them. A line may be written after its answer.
     pub(crate) async fn logged(&self, event: &str) -> Vec<Value> {
         eventually(event, || async { !self.lines_of(event).is_empty() }).await;
         self.lines_of(event)
@@ -161,7 +161,7 @@ impl Gateway {
         Ok(Reply::read(request.send().await?).await)
     }
 
-    /// Likewise for callers, with further headers.
+    /// The same for callers, with further headers.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
         let request = self.client.get(format!("http://{}{path}", self.api)).bearer_auth(self.key);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
@@ -241,7 +241,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Likewise, allowed to open at most this many files.
+/// The same, with a limit of open files.
 pub(crate) fn command_with_files(files: usize, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), BINARY]).args(arguments);

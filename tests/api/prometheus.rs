@@ -18,7 +18,7 @@ const RULES: [(&str, &str); 2] = [
 /// The addresses in the shipped configuration; a test puts its own in their place.
 const TARGET: &str = r#"targets: ["127.0.0.1:9090"]"#;
 const ALERTMANAGER: &str = r#"targets: ["127.0.0.1:9093"]"#;
-/// A quicker pace than the shipped one.
+/// Shorter intervals than the shipped ones.
 const PACE: [(&str, &str); 2] = [
     ("scrape_interval: 15s", "scrape_interval: 250ms"),
     ("evaluation_interval: 15s", "evaluation_interval: 1s"),
@@ -38,7 +38,7 @@ impl Prometheus {
         Self::start(ops, "targets: []", &PACE).await
     }
 
-    /// Likewise, and sends its alerts to this Alertmanager; in the long run at the shipped pace.
+    /// The same, with alerts sent to this Alertmanager; in the long run at the shipped intervals.
     pub(crate) async fn alerting(ops: SocketAddr, alertmanager: SocketAddr) -> Self {
         let pace = if is_long() { &[][..] } else { &PACE };
         Self::start(ops, &format!("targets: [\"{alertmanager}\"]"), pace).await

@@ -176,7 +176,7 @@ async fn a_secret_and_a_certificate_rotated_by_a_swapped_link_under_load_fail_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_the_provider_refuses_is_told_aloud_and_takes_nothing_down() {
+async fn a_refused_new_secret_is_logged_and_fails_no_request() {
     let site = site().await;
     let gateway = Arc::new(site.serve().await);
     let load = Load::begin(&gateway).await;
@@ -219,7 +219,7 @@ async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_
     assert_eq!(kept.status, 200, "{kept:?}");
     waiting.assert_problem(503, "disabled");
     assert_eq!(reloads(&gateway).await, [2, 0]);
-    eventually("both are told", || async { gateway.lines_of("config_unread").len() >= 2 }).await;
+    eventually("the log names both", || async { gateway.lines_of("config_unread").len() >= 2 }).await;
     let unread = gateway.lines_of("config_unread");
     let keys: Vec<_> = unread.iter().take(2).map(|line| line["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["accounts.treasury.client_secret", "accounts.second.token"]);
@@ -274,7 +274,7 @@ async fn an_account_whose_further_secret_is_not_there_yet_keeps_its_credential()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_client_certificate_ends_the_hold_of_what_was_refused_before() {
+async fn a_new_client_certificate_ends_the_hold_after_a_refusal() {
     let site = site().await;
     let pair = || {
         let made = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap();
@@ -349,7 +349,7 @@ async fn an_identity_that_comes_back_finds_nothing_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_a_balance_whose_identity_changes_gets_that_of_the_new_one() {
+async fn a_waiting_caller_gets_the_balance_of_the_new_identity() {
     let site = site().await;
     let gateway = site.serve().await;
     site.provider.queue(Fault::on_balance(FaultKind::Delay { ms: 2000 }));
@@ -473,7 +473,7 @@ async fn a_watch_begins_and_ends_with_the_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_needs_a_restart_is_told_and_the_rest_is_taken() {
+async fn a_change_that_needs_a_restart_is_logged_and_the_rest_applies() {
     let site = site().await;
     let gateway = site.serve().await;
 
@@ -521,7 +521,7 @@ struct Load {
     callers: Vec<tokio::task::JoinHandle<Loaded>>,
 }
 
-/// What a load saw.
+/// The observations of a load.
 #[derive(Default)]
 struct Loaded {
     answered: u64,

@@ -111,7 +111,7 @@ async fn an_incomplete_report_is_written_and_the_exit_code_is_1() {
 }
 
 #[tokio::test]
-async fn what_fails_leaves_an_old_report_as_it_was() {
+async fn a_failed_command_leaves_the_old_report_unchanged() {
     let (gateway, folder) = (Harness::usual().await, Folder::new());
     let file = folder.write("report", "old");
     let (here, ops) = (format!("http://{}", gateway.api), format!("http://{}", gateway.ops));

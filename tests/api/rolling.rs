@@ -124,7 +124,7 @@ async fn a_rolling_restart_behind_a_load_balancer_fails_no_request() {
     assert!(failed.is_empty(), "{} failed, first {:?}", failed.len(), failed.first());
 }
 
-/// What a client of `/v1/events` has seen.
+/// The observations of a client of `/v1/events`.
 #[derive(Default)]
 struct Seen {
     newest: Mutex<String>,

@@ -42,7 +42,7 @@ const USUAL: Scale = Scale {
 };
 
 /// One answer: its account, the provider's time in it, and when this process read it.
-struct Answer {
+struct ObservedAnswer {
     kind: Kind,
     asked: Timestamp,
     observed: Timestamp,
@@ -57,7 +57,8 @@ async fn no_answer_is_older_than_the_ceiling_by_the_log_of_a_slow_provider() {
     let end = Instant::now() + scale.run;
 
     let callers = (0..CALLERS).map(|seed| ask_at_random(&gateway, &scale, end, Rng::with_seed(seed)));
-    let answers: Vec<Answer> = futures_util::future::join_all(callers).await.into_iter().flatten().collect();
+    let answers: Vec<ObservedAnswer> =
+        futures_util::future::join_all(callers).await.into_iter().flatten().collect();
 
     let mut oldest = SignedDuration::ZERO;
     for answer in &answers {
@@ -92,7 +93,7 @@ async fn start(scale: &Scale) -> Harness {
 }
 
 /// Requests one account after the other until the end, with random pauses and demands.
-async fn ask_at_random(gateway: &Harness, scale: &Scale, end: Instant, mut rng: Rng) -> Vec<Answer> {
+async fn ask_at_random(gateway: &Harness, scale: &Scale, end: Instant, mut rng: Rng) -> Vec<ObservedAnswer> {
     let mut answers = Vec::new();
     while Instant::now() < end {
         let (kind, demanding) = KINDS[rng.usize(..KINDS.len())];
@@ -110,7 +111,7 @@ async fn ask_at_random(gateway: &Harness, scale: &Scale, end: Instant, mut rng: 
         let read = Timestamp::now();
         if reply.status == 200 {
             let observed = observed_at(&reply);
-            answers.push(Answer { kind, asked, observed, read, is_forced: demand == "no-cache" });
+            answers.push(ObservedAnswer { kind, asked, observed, read, is_forced: demand == "no-cache" });
         } else {
             reply.assert_problem(504, "not_cached");
             assert_eq!(demand, "only-if-cached", "{reply:?}");
@@ -126,7 +127,7 @@ fn observed_at(reply: &Reply) -> Timestamp {
 }
 
 /// When the provider received the call behind an answer: the last logged call before the time in the body.
-fn receipt(gateway: &Harness, answer: &Answer) -> Timestamp {
+fn receipt(gateway: &Harness, answer: &ObservedAnswer) -> Timestamp {
     let calls = gateway.calls(answer.kind, Operation::Balance);
     let received = calls.iter().map(|call| call.at.parse::<Timestamp>().unwrap());
     received.filter(|at| *at <= answer.observed).max().expect("every answer has a call in the log")

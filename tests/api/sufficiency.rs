@@ -57,7 +57,7 @@ async fn the_comparison_is_exact_to_the_last_digit() {
         assert_eq!(body["available"], body["balance"]["available"]);
         assert_eq!(body["balance"]["reported"]["netBalance"], available);
     }
-    assert_eq!(reads(&gateway), 13, "each was read anew");
+    assert_eq!(reads(&gateway), 13, "each check caused a new read");
 }
 
 #[tokio::test]

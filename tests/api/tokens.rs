@@ -55,7 +55,7 @@ async fn client_credentials_are_exchanged_with_exactly_two_fields() {
 }
 
 #[tokio::test]
-async fn what_is_sent_to_a_provider_is_what_it_documents() {
+async fn calls_to_a_provider_are_as_it_documents() {
     let gateway = Harness::usual().await;
     for kind in Kind::ALL {
         gateway.balance(kind).await;
@@ -153,7 +153,7 @@ impl<T> ConcatAll<T> for Vec<Vec<T>> {
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_uses_is_not_renewed_ahead() {
+async fn an_unused_token_is_not_renewed_ahead() {
     let gateway = Harness::usual().await;
     gateway.provider(KIND).set_token_life(2);
     gateway.balance(KIND).await;
@@ -320,7 +320,7 @@ async fn renewals_caused_by_a_401_are_ten_seconds_apart() {
 }
 
 #[tokio::test]
-async fn a_renewal_ahead_of_time_that_fails_harms_nobody_while_the_old_token_lives() {
+async fn a_failed_early_renewal_fails_no_request_while_the_old_token_is_valid() {
     let gateway = Harness::usual().await;
     gateway.provider(KIND).set_token_life(6);
     gateway.balance(KIND).await;

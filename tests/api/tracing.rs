@@ -400,9 +400,9 @@ async fn providers_get_no_trace_context_and_the_collector_no_amount_or_secret() 
 
 #[tokio::test]
 async fn an_unreachable_collector_delays_no_request_and_lost_spans_are_logged() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let site = Site::with_provider("drain_delay = \"0s\"", "").await;
-    trace_to(&site, &format!("http://{nobody}"));
+    trace_to(&site, &format!("http://{unused}"));
     let mut gateway = site.serve().await;
 
     for _ in 0..20 {

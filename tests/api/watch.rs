@@ -40,7 +40,7 @@ async fn a_watched_balance_is_read_and_evaluated_without_a_caller() {
     let level = "alert_active{account=\"watched\",currency=\"BRL\",type=\"\",level=\"critical\"}";
     eventually("the level is evaluated", || async { gateway.metric(level).await == Some(1.0) }).await;
     let lookups = "cache_lookups_total{provider=\"ntxpay-br\",outcome=\"miss\"}";
-    assert_eq!(gateway.count(lookups).await, 0, "nobody asked");
+    assert_eq!(gateway.count(lookups).await, 0, "no caller asked");
     let cached = [("cache-control", "only-if-cached")];
     assert_eq!(gateway.get_with("/v1/accounts/watched/balance", &cached).await.status, 200);
 }

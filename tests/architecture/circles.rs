@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::source::Source;
+use crate::source::SourceFile;
 
 /// Every file with the files that it imports from.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 /// The circles, each as its files in order.
-pub(crate) fn find(sources: &[Source]) -> Vec<String> {
+pub(crate) fn find(sources: &[SourceFile]) -> Vec<String> {
     let graph = graph(sources);
     let mut found = BTreeSet::new();
     for start in graph.keys() {
@@ -20,7 +20,7 @@ pub(crate) fn find(sources: &[Source]) -> Vec<String> {
     found.into_iter().map(|circle| circle.join(" -> ")).collect()
 }
 
-fn graph(sources: &[Source]) -> Graph {
+fn graph(sources: &[SourceFile]) -> Graph {
     let modules: BTreeMap<_, _> = sources.iter().map(|source| (&*source.module, source)).collect();
     let mut graph = Graph::new();
     for source in sources.iter().filter(|source| !source.module.is_empty()) {
@@ -37,7 +37,7 @@ fn graph(sources: &[Source]) -> Graph {
 
 /// The module in whose file the item at a path is defined.
 fn definition<'a>(
-    modules: &BTreeMap<&'a [String], &'a Source>,
+    modules: &BTreeMap<&'a [String], &'a SourceFile>,
     path: &[String],
     hops: usize,
 ) -> Option<&'a [String]> {

@@ -9,7 +9,7 @@ mod source;
 
 use std::path::Path;
 
-use source::{Source, sources};
+use source::{SourceFile, sources};
 
 #[test]
 fn every_source_obeys_the_import_table() {
@@ -84,6 +84,6 @@ fn no_module_root_is_named_mod() {
 }
 
 /// A source that exists only in a test.
-fn planted(path: &str, text: &str) -> Source {
-    Source::parse(path.into(), text.to_owned())
+fn planted(path: &str, text: &str) -> SourceFile {
+    SourceFile::parse(path.into(), text.to_owned())
 }

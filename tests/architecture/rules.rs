@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::source::Source;
+use crate::source::SourceFile;
 
 /// Every module of ours, in the second column.
 const EVERYTHING: &[&str] = &["*"];
@@ -54,7 +54,7 @@ pub(crate) fn documented_rows() -> impl Iterator<Item = String> {
 }
 
 /// The rules that a file breaks.
-pub(crate) fn violations(source: &Source) -> Vec<String> {
+pub(crate) fn violations(source: &SourceFile) -> Vec<String> {
     let (path, room) = (source.path.display(), source.room());
     let Some((_, allowed, crates)) = TABLE.into_iter().find(|(name, ..)| *name == room) else {
         return vec![format!("{path}: {room} is not in the table")];
@@ -73,7 +73,7 @@ pub(crate) fn violations(source: &Source) -> Vec<String> {
 }
 
 /// The rows, and the entries of rows, that no source uses.
-pub(crate) fn unused_rows(sources: &[Source]) -> Vec<String> {
+pub(crate) fn unused_rows(sources: &[SourceFile]) -> Vec<String> {
     let mut unused = Vec::new();
     for (room, allowed, _) in TABLE {
         let in_room: Vec<_> = sources.iter().filter(|source| source.room() == room).collect();
@@ -88,7 +88,7 @@ pub(crate) fn unused_rows(sources: &[Source]) -> Vec<String> {
 }
 
 /// The modules at the root of the crate that a file names.
-fn imports(source: &Source) -> BTreeSet<String> {
+fn imports(source: &SourceFile) -> BTreeSet<String> {
     // A path without a segment is the crate itself, which gives access to every module.
     let room = |path: &Vec<String>| path.first().cloned().unwrap_or_else(|| "*".to_owned());
     source.paths.iter().chain(&source.visibilities).map(room).collect()

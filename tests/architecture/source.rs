@@ -8,7 +8,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Macro, UseTree};
 
 /// One file under `src`.
-pub(crate) struct Source {
+pub(crate) struct SourceFile {
     /// Relative to `src`.
     pub(crate) path: PathBuf,
     pub(crate) text: String,
@@ -26,7 +26,7 @@ pub(crate) struct Source {
     test_modules: Vec<String>,
 }
 
-impl Source {
+impl SourceFile {
     /// Reads a file; `path` is relative to `src`.
     pub(crate) fn parse(path: PathBuf, text: String) -> Self {
         let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -45,11 +45,11 @@ impl Source {
 }
 
 /// Every production file under `src`: files that a `#[cfg(test)] mod` declares are left out.
-pub(crate) fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<SourceFile> {
     let root = root().join("src");
     let parse = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
-        Source::parse(path.strip_prefix(&root).unwrap().to_owned(), text)
+        SourceFile::parse(path.strip_prefix(&root).unwrap().to_owned(), text)
     };
     let all: Vec<_> = files("src").into_iter().map(parse).collect();
     let tests: Vec<Vec<String>> = all

@@ -32,6 +32,9 @@ use world::Change;
 /// Schedules of a normal run, and of a long one.
 const NORMAL: u64 = 1_000;
 const LONG: u64 = 100_000;
+/// Schedules beyond a normal run that once broke a rule.
+const REMEMBERED: [u64; 7] = [2633, 3032, 3730, 5670, 6255, 7209, 7478];
+
 #[test]
 fn a_seed_replays_to_the_letter() {
     for seed in 0..30 {
@@ -48,6 +51,13 @@ fn a_seed_replays_to_the_letter() {
 fn no_story_breaks_a_promise() {
     for story in stories::all() {
         judge(story, &[]).unwrap();
+    }
+}
+
+#[test]
+fn no_remembered_schedule_breaks_a_promise() {
+    for seed in REMEMBERED {
+        judge(seed, &[]).unwrap();
     }
 }
 

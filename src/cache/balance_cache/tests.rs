@@ -908,22 +908,39 @@ async fn reads_that_expire_before_they_are_served_end_in_a_time_out() {
     assert!((2..=MOST_ROUNDS as usize).contains(&sent), "{sent}");
 }
 
+/// What another replica read in this turn, with this instant of the store's clock.
+fn found(number: u64, instant: u64, age: Duration) -> Answer {
+    let turn = Turn { number, instant: StoreTime::from_micros(instant) };
+    let snapshot = Arc::unwrap_or_clone(snapshot(now().earlier_by(age))).with_turn(Some(turn));
+    let sent_at = snapshot.requested_at().monotonic;
+    let result = Ok(Arc::new(snapshot));
+    Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_elsewhere: true, result }
+}
+
 #[test]
 fn a_snapshot_found_again_in_the_store_gets_no_younger_and_an_older_one_is_ignored() {
     let now = now();
-    let found = |number, age: Duration| {
-        let turn = Turn { number, instant: StoreTime::from_micros(number) };
-        let snapshot = Arc::unwrap_or_clone(snapshot(now.earlier_by(age))).with_turn(Some(turn));
-        let sent_at = snapshot.requested_at().monotonic;
-        let result = Ok(Arc::new(snapshot));
-        Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_elsewhere: true, result }
-    };
-    let first = Entry::after(None, found(7, SECOND * 50), None, now);
+    let first = Entry::after(None, found(7, 7, SECOND * 50), None, now);
 
     for (number, age, kept) in [(7, 5, 50), (6, 5, 50), (8, 5, 5)] {
-        let next = Entry::after(Some(&first), found(number, SECOND * age), None, now);
+        let next = Entry::after(Some(&first), found(number, number, SECOND * age), None, now);
         assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * kept, "{number}");
     }
+}
+
+#[tokio::test]
+async fn a_later_read_of_another_replica_that_is_older_by_its_age_counts_only_where_it_is_demanded() {
+    let now = now();
+    let first = Entry::after(None, found(7, 7, SECOND * 5), None, now);
+
+    let next = Entry::after(Some(&first), found(9, 3, SECOND * 20), None, now);
+    assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * 5);
+    assert_eq!(next.latest_turn().unwrap().number, 9, "it is not looked up again");
+
+    let limits = Balance::new().question(NONE).limits;
+    let demand = NONE.demand(now, limits).with_any_turn();
+    let next = Entry::after(Some(&first), found(9, 3, SECOND * 20), Some(&demand), now);
+    assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * 20);
 }
 
 fn refused_credentials() -> Failure {

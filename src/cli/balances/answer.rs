@@ -7,7 +7,7 @@ use crate::cli::client::{self, Client, ClientError, Problem};
 
 /// The answer of the gateway.
 #[derive(Deserialize)]
-pub(super) struct Answer {
+pub(super) struct BalancesBody {
     pub(super) balances: Vec<Balance>,
     pub(super) errors: Vec<Missing>,
     #[serde(rename = "complete")]
@@ -42,8 +42,8 @@ pub(super) struct Missing {
 }
 
 /// Asks for every balance.
-pub(super) async fn ask(client: &Client) -> Result<Answer, ClientError> {
-    let client::Answer { headers, body } = client.get("/v1/balances", "application/json").await?;
-    let answer: Answer = serde_json::from_str(&body).map_err(|_| client.strange(200))?;
-    Ok(Answer { age: client::seconds(&headers, &AGE).unwrap_or(0), body, ..answer })
+pub(super) async fn ask(client: &Client) -> Result<BalancesBody, ClientError> {
+    let client::GatewayAnswer { headers, body } = client.get("/v1/balances", "application/json").await?;
+    let answer: BalancesBody = serde_json::from_str(&body).map_err(|_| client.strange(200))?;
+    Ok(BalancesBody { age: client::seconds(&headers, &AGE).unwrap_or(0), body, ..answer })
 }

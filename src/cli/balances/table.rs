@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::answer::{Answer, Balance, Missing};
+use super::answer::{Balance, BalancesBody, Missing};
 
 const COLUMNS: usize = 8;
 const HEADINGS: [&str; COLUMNS] =
@@ -24,7 +24,7 @@ struct Row {
 }
 
 /// The table, and a last line that says whether a balance is missing.
-pub(super) fn render(answer: &Answer, is_coloured: bool) -> String {
+pub(super) fn render(answer: &BalancesBody, is_coloured: bool) -> String {
     let oldest = answer.balances.iter().map(|balance| balance.fetched_at).min();
     let there = answer.balances.iter().map(|balance| {
         // The gateway reports the age of the oldest balance; the others are younger by the difference of `fetched_at`.
@@ -126,7 +126,7 @@ fn point(digits: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn answer() -> Answer {
+    fn answer() -> BalancesBody {
         let problem = r#"{"title": "The provider did not answer in time", "detail": "", "code": "provider_timeout", "retry_after": 3}"#;
         let text = format!(
             r#"{{"balances": [
@@ -137,7 +137,7 @@ mod tests {
               "errors": [{{"account": "mexico", "currency": "MXN", "type": null, "problem": {problem}}}],
               "complete": false}}"#
         );
-        Answer { age: 12, ..serde_json::from_str(&text).unwrap() }
+        BalancesBody { age: 12, ..serde_json::from_str(&text).unwrap() }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, DATE, HeaderMap};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::cli::client::Answer;
+use crate::cli::client::GatewayAnswer;
 
 /// A report as received, with its day and its completeness.
 pub(super) struct Report {
@@ -47,7 +47,7 @@ struct Row {
 
 impl Report {
     /// Reads a report in JSON; `None` when it is not one.
-    pub(super) fn from_json(answer: Answer) -> Option<Self> {
+    pub(super) fn from_json(answer: GatewayAnswer) -> Option<Self> {
         let Json { report_date, complete, errors } = serde_json::from_str(&answer.body).ok()?;
         let describe = |missing: &Missing| {
             let part = |part: &Option<String>| part.clone().unwrap_or_default();
@@ -58,7 +58,7 @@ impl Report {
     }
 
     /// Reads a report in CSV; `None` when it is not one.
-    pub(super) fn from_csv(answer: Answer) -> Option<Self> {
+    pub(super) fn from_csv(answer: GatewayAnswer) -> Option<Self> {
         let content_type = answer.headers.get(CONTENT_TYPE)?.to_str().ok()?;
         if !content_type.starts_with("text/csv") {
             return None;
@@ -102,14 +102,14 @@ fn day_of_answer(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn csv(disposition: Option<&'static str>, body: &str) -> Answer {
+    fn csv(disposition: Option<&'static str>, body: &str) -> GatewayAnswer {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, "text/csv; charset=utf-8".parse().unwrap());
         headers.insert(DATE, "Sun, 22 Nov 2026 00:00:01 GMT".parse().unwrap());
         if let Some(disposition) = disposition {
             headers.insert(CONTENT_DISPOSITION, disposition.parse().unwrap());
         }
-        Answer { headers, body: body.to_owned() }
+        GatewayAnswer { headers, body: body.to_owned() }
     }
 
     const HEADER: &str = "account,currency,type,error\r\n";
@@ -143,7 +143,8 @@ mod tests {
         let body = r#"{"report_date": "2026-11-21T23:30:00-05:00", "complete": false, "balances": [],
             "errors": [{"account": "a", "currency": "MXN", "type": null, "problem": {"code": "disabled"}}]}"#;
 
-        let report = Report::from_json(Answer { headers: HeaderMap::new(), body: body.to_owned() }).unwrap();
+        let report =
+            Report::from_json(GatewayAnswer { headers: HeaderMap::new(), body: body.to_owned() }).unwrap();
 
         assert_eq!((report.day.as_str(), report.is_complete), ("20261122", false));
         assert_eq!(report.missing, ["a MXN: disabled"]);
@@ -151,8 +152,9 @@ mod tests {
 
     #[test]
     fn other_bodies_are_no_reports() {
-        let json =
-            |body: &str| Report::from_json(Answer { headers: HeaderMap::new(), body: body.to_owned() });
+        let json = |body: &str| {
+            Report::from_json(GatewayAnswer { headers: HeaderMap::new(), body: body.to_owned() })
+        };
 
         assert!(json("{}").is_none());
         assert!(json("<html>").is_none());

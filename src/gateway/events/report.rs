@@ -26,7 +26,8 @@ impl Report {
     pub fn text(&self, write: impl FnOnce(&[u8]) -> Bytes) -> Bytes {
         let made = || {
             let finding = Finding::of(self.snapshot.reading(), &self.levels);
-            write(&self.snapshot.body_with(&finding))
+            // Texts and numbers serialise without failing.
+            write(&serde_json::to_vec(&self.snapshot.extended(finding)).unwrap_or_default())
         };
         self.text.get_or_init(made).clone()
     }

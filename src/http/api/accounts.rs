@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::item;
 use crate::domain::{AccountName, BalanceType, Currency, ProviderName, snapshot};
 use crate::gateway::Account;
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 
@@ -37,10 +37,9 @@ struct Configured<'a> {
 
 /// `GET /v1/accounts`.
 pub(crate) async fn list(request: Request) -> Result<Response, Problem> {
-    let arrival = Arrival::of(&request)?;
+    let info = RequestInfo::of(&request)?;
     Query::parse(request.uri().query(), &[])?;
-    let accounts =
-        arrival.api()?.visible_accounts(arrival.caller()?).map(|open| describe(&open.account)).collect();
+    let accounts = info.api()?.visible_accounts(info.caller()?).map(|open| describe(&open.account)).collect();
     Ok(not_stored(Json(Accounts { accounts })))
 }
 
@@ -70,13 +69,13 @@ struct Invalidated {
 
 /// `POST /v1/accounts/{account}/invalidate`: all balances of the account, or the one chosen.
 pub(crate) async fn invalidate(request: Request) -> Result<Response, Problem> {
-    let arrival = Arrival::of(&request)?;
+    let info = RequestInfo::of(&request)?;
     let query = Query::parse(request.uri().query(), &["currency", "type"])?;
-    let open = arrival.account()?;
+    let open = info.account()?;
     let is_chosen = query.one("currency")?.is_some() || query.one("type")?.is_some();
     let slots =
         if is_chosen { std::slice::from_ref(item::select(open, &query)?) } else { open.account.balances() };
-    let marked = arrival.api()?.gateway.invalidate(slots).await;
+    let marked = info.api()?.gateway.invalidate(slots).await;
     Ok(not_stored(Json(Invalidated { not_before: snapshot::milliseconds(marked) })))
 }
 

@@ -7,21 +7,21 @@ use super::item::{Item, context, select};
 use super::reply;
 use crate::gateway::Found;
 use crate::http::answer::Response;
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 
 /// The handler behind the router.
 pub(crate) async fn show(request: Request) -> Result<Response, Problem> {
-    answer(Arrival::of(&request)?, request.uri(), request.headers()).await
+    answer(RequestInfo::of(&request)?, request.uri(), request.headers()).await
 }
 
 /// Answers with one balance of the account that the request was admitted for.
-pub(crate) async fn answer(arrival: &Arrival, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
-    let (api, caller, open) = (arrival.api()?, arrival.caller()?, arrival.account()?);
+pub(crate) async fn answer(info: &RequestInfo, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
+    let (api, caller, open) = (info.api()?, info.caller()?, info.account()?);
     let query = Query::parse(uri.query(), &["currency", "type", "not_before"])?;
     let item = Item { open, slot: select(open, &query)? };
-    let context = context(arrival, headers, &query, api.request_timeout)?;
+    let context = context(info, headers, &query, api.request_timeout)?;
     let write = |found: &Found, age| {
         reply::balance(found, open.account.limits(), open.cache_control.clone(), age, headers)
     };

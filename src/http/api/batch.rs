@@ -13,14 +13,14 @@ use super::reply::Served;
 use crate::clock;
 use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
 use crate::gateway::{Found, Refusal, RequestContext};
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::caller::Caller;
 use crate::http::problem::{self, Problem};
 use crate::http::query::Query;
 use crate::http::state::{Api, OpenAccount};
 use crate::server::Delivery;
 
-/// A batch stops waiting this long before the whole-request deadline, to have time to write what it has.
+/// A batch stops waiting this long before the request's deadline, so that it has time to write its answer.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// How long a batch waits at most.
@@ -50,7 +50,7 @@ pub(crate) struct Missing<'a> {
     pub(crate) problem: Problem,
 }
 
-/// The same as it is written.
+/// The JSON form of a missing balance.
 #[derive(Serialize)]
 pub(crate) struct ErrorItem<'a> {
     account: &'a str,
@@ -63,11 +63,11 @@ impl<'a> Batch<'a> {
     /// Reads the balances that `account` and `provider` of the query choose.
     pub(crate) async fn read(
         api: &'a Api,
-        arrival: &Arrival,
+        info: &RequestInfo,
         query: &Query<'_>,
         context: &RequestContext,
     ) -> Result<Self, Problem> {
-        let caller = arrival.caller()?;
+        let caller = info.caller()?;
         let Choice { items, not_found } =
             Choice::of(api, caller, query)?.logged(api, caller, context.arrived.monotonic);
         let results = read_all(api, caller, &items, context).await;
@@ -109,11 +109,11 @@ impl<'a> Batch<'a> {
 }
 
 impl Missing<'_> {
-    pub(crate) fn as_item<'a>(&'a self, arrival: &'a Arrival) -> ErrorItem<'a> {
-        self.item(arrival.request_id.to_str().unwrap_or_default())
+    pub(crate) fn as_item<'a>(&'a self, info: &'a RequestInfo) -> ErrorItem<'a> {
+        self.item(info.request_id.to_str().unwrap_or_default())
     }
 
-    /// As it is written in the answer to the request of this id.
+    /// Its JSON form, in the answer to the request with this id.
     pub(crate) fn item<'a>(&'a self, request_id: &'a str) -> ErrorItem<'a> {
         ErrorItem {
             account: self.account,
@@ -151,7 +151,7 @@ impl<'a> Choice<'a> {
         Ok(Self { items, not_found })
     }
 
-    /// The same, with a log line for each named account that does not exist for this caller.
+    /// Logs each named account that does not exist for this caller.
     pub(crate) fn logged(self, api: &Api, caller: &Caller, now: Instant) -> Self {
         for name in &self.not_found {
             api.note_not_found(caller, name, now);
@@ -165,7 +165,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// Reads all in parallel. A balance that expired during the wait for others is looked up again, once.
+/// Reads all balances in parallel. A balance that expires while others are read is looked up once more.
 async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], context: &RequestContext) -> Vec<Served> {
     let mut results = join_all(items.iter().map(|item| item.look_up(api, caller, context))).await;
     let now = clock::now();

@@ -1,4 +1,4 @@
-//! What a request costs its caller, known before anything of it is answered.
+//! The units that a request costs its caller, computed before the request is handled.
 
 use axum::extract::Request;
 use http::Method;
@@ -11,8 +11,8 @@ use crate::http::query::Query;
 use crate::http::route::Route;
 use crate::http::state::Api;
 
-/// One unit for each balance that the request asks for, and at least one. A request that is refused as it stands
-/// costs one.
+/// One unit for each requested balance, and at least one. A request that is
+/// refused before any look-up costs one unit.
 pub(crate) fn of(api: &Api, caller: &Caller, route: Route, request: &Request) -> usize {
     let parameters = match route {
         Route::Balances => balances::PARAMETERS,
@@ -29,7 +29,7 @@ pub(crate) fn of(api: &Api, caller: &Caller, route: Route, request: &Request) ->
     };
     let is_read = match *request.method() {
         Method::GET => true,
-        // The head of an event stream asks for nothing.
+        // HEAD on an event stream requests no balance.
         Method::HEAD => route != Route::Events,
         _ => false,
     };

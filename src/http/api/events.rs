@@ -13,7 +13,7 @@ use futures_util::stream as futures;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 
 use crate::domain::RetryAfter;
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::state::Api;
@@ -27,9 +27,9 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// `GET /v1/events`.
 pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Result<Response, Problem> {
-    let arrival = Arrival::of(&request)?;
-    let api = arrival.api()?;
-    let caller = arrival.caller()?;
+    let info = RequestInfo::of(&request)?;
+    let api = info.api()?;
+    let caller = info.caller()?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
     let refresh = refresh(&query)?;
     if request.method() == http::Method::HEAD {
@@ -38,7 +38,7 @@ pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Res
         return Ok(answer(Body::from_stream(endless), OpenEnded::default()));
     }
     let too_many = || {
-        Problem::new(Code::RateLimited, "as many event streams of this caller are open as it may have")
+        Problem::new(Code::RateLimited, "limit of open event streams reached for this caller")
             .retry_after(RetryAfter::ONE_SECOND)
     };
     let place = caller.open_stream().ok_or_else(too_many)?;

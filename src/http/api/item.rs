@@ -9,7 +9,7 @@ use crate::clock;
 use crate::domain::{Directives, Moment, rounded_up};
 use crate::gateway::{BalanceSlot, Found, Refusal, RequestContext, Selection};
 use crate::http::answer::{self, Response};
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::caller::Caller;
 use crate::http::directives;
 use crate::http::forced::ForcedUnit;
@@ -32,23 +32,23 @@ pub(crate) fn select<'a>(open: &'a OpenAccount, query: &Query<'_>) -> Result<&'a
     }
 }
 
-/// What the balances of a request have in common. Its deadline is at most `longest` after its arrival.
+/// The context that all balances of a request share. Its deadline is at most `longest` after the request arrived.
 pub(crate) fn context(
-    arrival: &Arrival,
+    info: &RequestInfo,
     headers: &HeaderMap,
     query: &Query<'_>,
     longest: Duration,
 ) -> Result<RequestContext, Problem> {
     let not_before = query.not_before()?;
-    let wait = arrival.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
+    let wait = info.wait.map_or(longest, |wait| longest.min(Duration::from_secs(wait)));
     Ok(RequestContext {
-        arrived: arrival.moment,
-        directives: if arrival.caller()?.obeys_cache_control() {
+        arrived: info.moment,
+        directives: if info.caller()?.obeys_cache_control() {
             directives::parse(headers, not_before)
         } else {
             Directives { not_before, ..Directives::default() }
         },
-        deadline: arrival.moment.monotonic + wait,
+        deadline: info.moment.monotonic + wait,
     })
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// Looks the balance up; its age is checked again when the whole batch is ready.
+    /// Looks up the balance. The caller checks its age again when the whole batch is ready.
     pub(crate) async fn look_up(
         &self,
         api: &Api,
@@ -110,12 +110,12 @@ impl Item<'_> {
         found.age(self.open.account.limits(), now)
     }
 
-    /// When the answer reaches the ceiling: by then the caller must have taken it.
+    /// When the answer reaches the ceiling: the caller must have read it by then.
     pub(crate) fn taken_by(&self, found: &Found, age: Duration) -> Instant {
         found.taken_by(self.open.account.limits(), age, clock::monotonic())
     }
 
-    /// Counts what the caller gets.
+    /// Counts the outcome and the served age.
     pub(crate) fn count(&self, result: &Served, context: &RequestContext) -> crate::metrics::Outcome {
         let outcome = reply::outcome(result, self.open.account.limits(), context.arrived);
         self.open.metrics.looked_up(outcome);

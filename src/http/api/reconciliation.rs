@@ -1,4 +1,4 @@
-//! `GET /v1/reconciliation`: every balance, read again, with its findings, and sums; as JSON or CSV.
+//! `GET /v1/reconciliation`: a new read of every balance, with findings and sums, as JSON or CSV.
 
 pub(crate) mod content_negotiation;
 mod csv;
@@ -11,12 +11,23 @@ use serde::Serialize;
 
 use super::batch::{self, Batch, ErrorItem, Missing};
 use super::item::{self, Item};
-use crate::domain::{Amount, Currency, snapshot, sums};
+use crate::domain::snapshot::{self, Extended};
+use crate::domain::{Amount, Currency, CurrencySum, sums};
 use crate::gateway::{Finding, Found, RequestContext};
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use content_negotiation::Form;
+
+/// The body in JSON.
+#[derive(Serialize)]
+struct JsonBody<'a> {
+    report_date: String,
+    complete: bool,
+    balances: Vec<Extended<'a, Finding>>,
+    sums: Vec<SumItem>,
+    errors: Vec<ErrorItem<'a>>,
+}
 
 /// The sum of one currency over the served balances.
 #[derive(Serialize)]
@@ -37,23 +48,23 @@ pub(crate) async fn report(request: Request) -> Response {
 }
 
 async fn answer(request: Request) -> Result<Response, Problem> {
-    let arrival = Arrival::of(&request)?;
-    let api = arrival.api()?;
+    let info = RequestInfo::of(&request)?;
+    let api = info.api()?;
     let form = content_negotiation::negotiate(request.headers())
-        .ok_or_else(|| Problem::new(Code::NotAcceptable, "application/json or text/csv can be had"))?;
+        .ok_or_else(|| Problem::new(Code::NotAcceptable, "supported: application/json, text/csv"))?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
-    let context = item::context(arrival, request.headers(), &query, batch::longest_wait(api))?;
+    let context = item::context(info, request.headers(), &query, batch::longest_wait(api))?;
     let context = RequestContext { directives: context.directives.or_new(), ..context };
-    let batch = Batch::read(api, arrival, &query, &context).await?;
+    let batch = Batch::read(api, info, &query, &context).await?;
     let (body, content_type) = match form {
-        Form::Json => (json(&batch, arrival), "application/json"),
+        Form::Json => (json(&batch, info), "application/json"),
         Form::Csv => (csv::write(&batch)?, "text/csv; charset=utf-8; header=present"),
     };
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if matches!(form, Form::Csv)
-        && let Ok(file_name) = HeaderValue::try_from(csv::file_name(arrival.moment.wall))
+        && let Ok(file_name) = HeaderValue::try_from(csv::file_name(info.moment.wall))
     {
         headers.insert(CONTENT_DISPOSITION, file_name);
     }
@@ -65,28 +76,21 @@ fn finding(item: &Item<'_>, found: &Found) -> Finding {
     Finding::of(found.snapshot.reading(), &item.slot.alerts)
 }
 
-fn json(batch: &Batch<'_>, arrival: &Arrival) -> Vec<u8> {
-    let balances: Vec<Vec<u8>> =
-        batch.found().map(|(item, found)| found.snapshot.body_with(&finding(item, found))).collect();
+fn json(batch: &Batch<'_>, info: &RequestInfo) -> Vec<u8> {
     let available = batch.found().map(|(_, found)| found.snapshot.reading().available);
-    let sums: Vec<SumItem> = sums(available)
-        .into_iter()
-        .map(|(currency, sum)| SumItem { currency, available: sum.total, balances: sum.count })
-        .collect();
+    let sum = |(currency, sum): (Currency, CurrencySum)| SumItem {
+        currency,
+        available: sum.total,
+        balances: sum.count,
+    };
     let missing = batch.missing();
-    let errors: Vec<ErrorItem<'_>> =
-        missing.iter().map(|missing| Missing::as_item(missing, arrival)).collect();
-    let (report_date, is_complete) = (snapshot::milliseconds(arrival.moment.wall), errors.is_empty());
-    let head = format!("{{\"report_date\":\"{report_date}\",\"complete\":{is_complete},\"balances\":[");
-    [
-        head.as_bytes(),
-        &balances.join(&b','),
-        b"],\"sums\":",
-        // Texts and numbers serialise without failing.
-        &serde_json::to_vec(&sums).unwrap_or_default(),
-        b",\"errors\":",
-        &serde_json::to_vec(&errors).unwrap_or_default(),
-        b"}",
-    ]
-    .concat()
+    let body = JsonBody {
+        report_date: snapshot::milliseconds(info.moment.wall),
+        complete: missing.is_empty(),
+        balances: batch.found().map(|(item, found)| found.snapshot.extended(finding(item, found))).collect(),
+        sums: sums(available).into_iter().map(sum).collect(),
+        errors: missing.iter().map(|missing| Missing::as_item(missing, info)).collect(),
+    };
+    // Texts and numbers serialise without failing.
+    serde_json::to_vec(&body).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Writes a balance: status, body and the headers that are per request.
+//! Writes the answer with one balance: status, body and headers.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::metrics::Outcome;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// `Cache-Control` of an answer that a cache must ask about each time.
+/// `Cache-Control` of an answer that a cache must revalidate each time.
 const NOT_KEPT: &str = "private, max-age=0, must-revalidate";
 
 /// A served balance with its age, or a problem.
@@ -104,7 +104,7 @@ fn is_over_fresh_for(limits: Limits, age: Duration) -> bool {
     age > limits.fresh_for.get()
 }
 
-/// Whether the caller's own cache may keep the answer. Some caches ignore `Age` and would keep it over the ceiling.
+/// Whether the caller's own cache may store the answer. Some caches ignore `Age` and would serve it above the ceiling.
 fn may_be_kept(via: Via, limits: Limits, age: Duration) -> bool {
     via != Via::Fallback && !is_over_fresh_for(limits, age)
 }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_fresh_and_wanted_may_be_kept_by_a_caller() {
+    fn a_caller_may_cache_only_a_fresh_balance_that_is_no_fallback() {
         let memory = Via::Memory { is_failing: false };
         let read = Via::Read { absence: Absence::UriMiss, is_collapsed: false };
         for (via, milliseconds, may) in [

@@ -5,41 +5,43 @@ use std::time::Duration;
 use axum::extract::Request;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::item::{self, Item};
 use crate::domain::{Amount, Directives, PlainDecimal, Snapshot, rounded_up};
 use crate::gateway::{RequestContext, Sufficiency};
 use crate::http::answer::{Response, whole};
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::state::OpenAccount;
 
-/// The answer without the balance.
+/// The body. The balance is the body that the snapshot carries.
 #[derive(Serialize)]
-struct Checked {
+struct Checked<'a> {
     sufficient: bool,
     amount: Amount,
     available: Amount,
     shortfall: Option<Amount>,
+    balance: &'a RawValue,
 }
 
 /// `GET /v1/accounts/{account}/sufficiency`.
 pub(crate) async fn check(request: Request) -> Result<Response, Problem> {
-    let arrival = Arrival::of(&request)?;
-    let api = arrival.api()?;
+    let info = RequestInfo::of(&request)?;
+    let api = info.api()?;
     let query = Query::parse(request.uri().query(), &["amount", "currency", "type"])?;
-    let open: &OpenAccount = arrival.account()?;
+    let open: &OpenAccount = info.account()?;
     let item = Item { open, slot: item::select(open, &query)? };
     let amount = amount(&query)?;
-    let context = item::context(arrival, request.headers(), &query, api.request_timeout)?;
+    let context = item::context(info, request.headers(), &query, api.request_timeout)?;
     if open.account.lags() {
         let detail = "the provider's figures may lag behind, so they prove nothing right before a payment";
         return Err(Problem::new(Code::ProviderLags, detail).about(&open.account));
     }
     let context = RequestContext { directives: Directives::default().or_new(), ..context };
     let write = |found: &crate::gateway::Found, age| write(&found.snapshot, amount, age);
-    Ok(item.answer(api, arrival.caller()?, &context, write).await)
+    Ok(item.answer(api, info.caller()?, &context, write).await)
 }
 
 fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {
@@ -47,7 +49,7 @@ fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {
         query.one("amount")?.and_then(PlainDecimal::parse).filter(|amount| !amount.value().is_zero());
     amount.ok_or_else(|| {
         let expected =
-            "amount is needed: above zero, digits and optionally a point and digits, at most 28 in all";
+            "amount must be above zero: digits, optionally a point and more digits, at most 28 in all";
         Problem::new(Code::InvalidRequest, expected)
     })
 }
@@ -55,12 +57,15 @@ fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {
 fn write(snapshot: &Snapshot, amount: PlainDecimal, age: Duration) -> Response {
     let available = snapshot.reading().available;
     let held = Sufficiency::of(available, amount);
-    let checked =
-        Checked { sufficient: held.is_sufficient, amount: held.amount, available, shortfall: held.shortfall };
+    let checked = Checked {
+        sufficient: held.is_sufficient,
+        amount: held.amount,
+        available,
+        shortfall: held.shortfall,
+        balance: snapshot.json(),
+    };
     // Amounts serialise without failing.
-    let mut body = serde_json::to_vec(&checked).unwrap_or_default();
-    body.pop();
-    let body = [&body, b",\"balance\":".as_slice(), snapshot.body(), b"}"].concat();
+    let body = serde_json::to_vec(&checked).unwrap_or_default();
     let mut response = Response::new(whole(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

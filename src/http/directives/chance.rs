@@ -21,14 +21,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_directive_counts_whatever_stands_around_it(before in NOISE, after in NOISE, most: u64) {
+    fn a_directive_counts_among_noise(before in NOISE, after in NOISE, most: u64) {
         let directives = parse(&header(CACHE_CONTROL, &format!("{before},max-age={most},{after}")), None);
 
         prop_assert!(directives.max_age.is_some_and(|allowed| allowed <= Duration::from_secs(most)));
     }
 
     #[test]
-    fn a_wait_counts_whatever_follows(after in NOISE, wait: u64) {
+    fn a_wait_counts_before_noise(after in NOISE, wait: u64) {
         prop_assert_eq!(prefer_wait(&header(PREFER, &format!("wait={wait},{after}"))), Some(wait));
     }
 
@@ -54,14 +54,14 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_instant_is_none(text in "\\PC{0,40}|[-0-9:TZ+. ]{0,30}") {
+    fn a_malformed_instant_is_none(text in "\\PC{0,40}|[-0-9:TZ+. ]{0,30}") {
         let parsed = text.replace(' ', "+").parse::<Timestamp>().ok();
 
         prop_assert!(not_before(&text).is_none_or(|instant| Some(instant) == parsed || text.starts_with("9999")));
     }
 
     #[test]
-    fn a_query_says_what_was_put_into_it(currency in "\\PC{0,20}", account in "\\PC{0,20}", other in "\\PC{0,20}") {
+    fn a_query_returns_the_encoded_values(currency in "\\PC{0,20}", account in "\\PC{0,20}", other in "\\PC{0,20}") {
         let pairs = [("currency", &currency), ("account", &account), ("account", &other)];
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
 

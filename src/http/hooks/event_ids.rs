@@ -1,4 +1,4 @@
-//! The ids of notifications that were proven, to know a duplicate: for a day, and so many at most.
+//! The ids of proven notifications, to detect duplicates. They are kept for one day, up to a maximum number.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -8,17 +8,17 @@ use sha2::{Digest, Sha256};
 
 /// How long an id is remembered.
 const LIFE: Duration = Duration::from_hours(24);
-/// How many ids are remembered; the oldest makes room. Each takes some 100 bytes.
+/// Most remembered ids; the oldest is dropped first. Each takes about 100 bytes.
 const MOST: usize = 10_000;
 
-/// The ids of one hook, by their SHA-256: an id may be as long as a head.
+/// The ids of one hook, as SHA-256, because an id may be as long as a request head.
 #[derive(Debug, Default)]
 pub(super) struct EventIds(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     ids: HashSet<[u8; 32]>,
-    /// The same, the oldest first.
+    /// The same ids, oldest first.
     by_age: VecDeque<([u8; 32], Instant)>,
 }
 

@@ -1,4 +1,4 @@
-//! A signature by HMAC, checked while the body arrives: the body is never held as a whole.
+//! Checks an HMAC signature while the body arrives, without storing the body.
 
 use aws_lc_rs::hmac;
 use http::request::Parts;
@@ -9,7 +9,7 @@ use subtle::{Choice, ConstantTimeEq};
 use super::settings::{Digest, HmacSettings};
 use super::signature::Signatures;
 
-/// From here on, a time of signing is in milliseconds.
+/// A signing time from this number on is in milliseconds.
 const MILLISECONDS: i64 = 100_000_000_000;
 
 /// A provider's signatures and the keys that make them.
@@ -23,7 +23,7 @@ pub(super) struct Hmac {
 pub(super) struct Signing {
     /// One for each key.
     contexts: Vec<hmac::Context>,
-    /// What is signed behind the body; `None` where the body is not signed.
+    /// The signed text after the body; `None` if the body is not signed.
     after: Option<Vec<u8>>,
     given: Vec<Vec<u8>>,
 }
@@ -39,7 +39,7 @@ impl Hmac {
         Self { settings, keys }
     }
 
-    /// Begins to check a notification; `None` when it is refused whatever its body is.
+    /// Begins to check a notification; `None` if its head alone is reason to refuse it.
     pub(super) fn begin(&self, request: &Parts, now: Timestamp) -> Option<Signing> {
         let Signatures { given, timestamp } = Signatures::of(request, &self.settings)?;
         if given.is_empty() || timestamp.is_some_and(|timestamp| !self.is_in_time(timestamp, now)) {
@@ -54,7 +54,7 @@ impl Hmac {
         Some(Signing { contexts: self.keys.iter().map(begun).collect(), after: around.after, given })
     }
 
-    /// Whether the time of signing is near ours.
+    /// Whether the signing time is within the tolerance.
     fn is_in_time(&self, timestamp: &[u8], now: Timestamp) -> bool {
         let Some(signed_at) = parse_time(timestamp) else { return false };
         now.duration_since(signed_at).unsigned_abs() <= self.settings.tolerance
@@ -79,7 +79,7 @@ impl Signing {
         }
     }
 
-    /// Whether one of the signatures is of one of the keys, in a time that does not depend on which.
+    /// Whether a signature matches one of the keys. The duration does not depend on which one.
     pub(super) fn holds(self) -> bool {
         let Self { contexts, after, given } = self;
         let mut holds = Choice::from(0);

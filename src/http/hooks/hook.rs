@@ -1,4 +1,4 @@
-//! The hooks of one configuration: each with its proof, the ids that it knows, and the accounts that it is about.
+//! The hooks of one configuration, each with its proof, its known ids, and its accounts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) struct Hook {
 }
 
 impl Hooks {
-    /// Makes the hooks of a configuration. One of `before` with the same name goes on knowing its ids.
+    /// Makes the hooks of a configuration. A hook of `before` with the same name keeps its known ids.
     pub(crate) fn new(
         settings: Vec<HookSettings>,
         before: Option<&Self>,
@@ -65,13 +65,13 @@ impl Hooks {
 }
 
 impl Hook {
-    /// Whether a proven notification has come before.
+    /// Whether this notification is a duplicate of a proven one.
     pub(super) fn is_duplicate(&self, request: &Parts, now: Instant) -> bool {
         let id = self.event_id.as_ref().and_then(|name| request.headers.get(name));
         id.is_some_and(|id| !self.known.remember(id.as_bytes(), now))
     }
 
-    /// Reads the balances again that may have changed; returns at once.
+    /// Starts new reads of the balances that may have changed, and returns at once.
     pub(super) fn act(&self, gateway: &Arc<Gateway>) {
         for account in &self.accounts {
             gateway.notified(account, self.settle);

@@ -12,19 +12,19 @@ use subtle::{Choice, ConstantTimeEq};
 use super::hmac::{Hmac, Signing};
 use super::settings::{ProofSettings, SecretHeader};
 
-/// What proves the notifications of one hook.
+/// The proof that a hook requires.
 #[derive(Debug)]
 pub(super) enum Proof {
-    /// Every header must hold one of its secrets, of which only the digests are kept.
+    /// Every header must hold one of its secrets. Only digests of the secrets are kept.
     Headers(Vec<(http::HeaderName, Vec<[u8; 32]>)>),
-    /// The digests of what may stand behind `Basic`, decoded.
+    /// The digests of the accepted user and password pairs.
     Basic(Vec<[u8; 32]>),
     Hmac(Hmac),
 }
 
 /// The proof of one notification whose body is arriving.
 pub(super) enum Proving {
-    /// The head has decided.
+    /// The head alone decides.
     Decided(bool),
     Signed(Signing),
 }
@@ -82,7 +82,7 @@ impl Proving {
     }
 }
 
-/// Digests are of one length, so that comparing them shows nothing of a secret's.
+/// All digests have one length, so a comparison does not reveal the length of a secret.
 fn digest(secret: &[u8]) -> [u8; 32] {
     Sha256::digest(secret).into()
 }
@@ -92,7 +92,7 @@ fn is_one_of(given: &[u8], digests: &[[u8; 32]]) -> Choice {
     digests.iter().fold(Choice::from(0), |is_known, known| is_known | known.ct_eq(&given))
 }
 
-/// A header that is sent once; sent twice, it proves nothing.
+/// The value of a header that is sent exactly once.
 fn only<'a>(request: &'a Parts, name: &http::HeaderName) -> Option<&'a [u8]> {
     let mut lines = request.headers.get_all(name).iter();
     let line = lines.next()?;

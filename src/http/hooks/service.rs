@@ -1,5 +1,5 @@
-//! The service of the listener for notifications. Everybody can reach it, so a stranger costs little: bodies are not
-//! kept, and each waits for at most a request's time.
+//! The service of the listener for notifications. Any host can reach it, so a request costs little: its body is not
+//! stored, and it ends after the request time-out.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::server::Peer;
 /// The longest body.
 const MOST_BODY: u64 = 64 * 1024;
 
-/// A body never has a word for a stranger.
+/// Answers have no body: a stranger learns nothing from them.
 type Reply = Response<Empty<Bytes>>;
 
 /// The service of the listener for notifications.
@@ -56,7 +56,7 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let proving = hook.proof.begin(&head, now.wall);
     match prove(proving, body, now, api.request_timeout).await {
-        Ok(true) => accept(api, &hook, &head, now),
+        Ok(true) => acknowledge(api, &hook, &head, now),
         Ok(false) => refuse(api, &hook, &head, now),
         Err(status) => {
             hook.metrics.notified(HookResult::Refused);
@@ -65,7 +65,7 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Reply {
     }
 }
 
-/// Takes the whole body, and says whether the notification is proven.
+/// Reads the whole body, and returns whether the notification is proven.
 async fn prove(
     mut proving: Proving,
     mut body: Incoming,
@@ -89,7 +89,8 @@ async fn prove(
     }
 }
 
-fn accept(api: &Api, hook: &Arc<Hook>, head: &Parts, now: Moment) -> Reply {
+/// Acts on a proven notification, unless it is a duplicate.
+fn acknowledge(api: &Api, hook: &Arc<Hook>, head: &Parts, now: Moment) -> Reply {
     if hook.is_duplicate(head, now.monotonic) {
         hook.metrics.notified(HookResult::Duplicate);
     } else {
@@ -99,6 +100,7 @@ fn accept(api: &Api, hook: &Arc<Hook>, head: &Parts, now: Moment) -> Reply {
     reply(hook.answer)
 }
 
+/// Refuses an unproven notification, and throttles its peer.
 fn refuse(api: &Api, hook: &Hook, head: &Parts, now: Moment) -> Reply {
     let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let throttled =

@@ -1,4 +1,4 @@
-//! What a hook is made from.
+//! The settings of a hook.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::domain::HookName;
 pub struct HookSettings {
     /// The configured name, the last part of its path.
     pub name: HookName,
-    /// Whose balances may have changed.
+    /// The accounts whose balances may have changed.
     pub accounts: Vec<AccountPattern>,
-    /// What proves that a notification is the provider's.
+    /// The proof that a notification comes from the provider.
     pub proof: ProofSettings,
-    /// The header by which duplicates are known.
+    /// The header that identifies duplicates.
     pub event_id: Option<HeaderName>,
-    /// How much later the balances are read once more; zero: not.
+    /// The delay before the balances are read once more; zero means no second read.
     pub settle: Duration,
-    /// The status that the provider takes for delivered.
+    /// The status that tells the provider that its notification was delivered.
     pub answer: StatusCode,
 }
 
-/// What proves that a notification is the provider's.
+/// The proof that a notification comes from the provider.
 #[derive(Clone, Debug)]
 pub enum ProofSettings {
     /// Each of these headers holds one of its secrets.
@@ -57,19 +57,19 @@ pub struct SecretHeader {
 pub struct HmacSettings {
     /// The header with the signatures.
     pub header: HeaderName,
-    /// What a signature begins with there.
+    /// The prefix of each signature in it.
     pub prefix: String,
     /// The keys as bytes; several during a rotation.
     pub keys: Vec<SecretSlice<u8>>,
     /// The hash function.
     pub digest: Digest,
-    /// How a signature is written.
+    /// The encoding of a signature.
     pub encoding: Encoding,
-    /// What is signed.
+    /// The signed text.
     pub signed: Template,
     /// The header with the time of signing, or its name within the signature header.
     pub timestamp: Option<String>,
-    /// How far the time of signing may be from ours, either way.
+    /// The largest accepted difference between the signing time and our clock.
     pub tolerance: Duration,
 }
 
@@ -84,7 +84,7 @@ pub enum Digest {
     Sha1,
 }
 
-/// How bytes are written as text.
+/// The encoding of bytes as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// Two digits a byte, in either case.

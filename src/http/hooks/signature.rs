@@ -5,19 +5,19 @@ use http::request::Parts;
 
 use super::settings::HmacSettings;
 
-/// What the request says of its signing.
+/// The signatures and the signing time of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Signatures<'a> {
-    /// The signatures as bytes. What cannot be read is left out.
+    /// The signatures as bytes, without malformed ones.
     pub(super) given: Vec<Vec<u8>>,
-    /// The time of signing as it stands there.
+    /// The signing time, verbatim.
     pub(super) timestamp: Option<&'a [u8]>,
 }
 
 impl<'a> Signatures<'a> {
     /// Reads the request's signatures; `None` when the time of signing is missing or ambiguous.
     pub(super) fn of(request: &'a Parts, settings: &HmacSettings) -> Option<Self> {
-        // A header that is sent twice is one list.
+        // Repeated headers form one list.
         let lines = request.headers.get_all(&settings.header).iter().map(HeaderValue::as_bytes);
         let elements: Vec<&[u8]> =
             lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).collect();

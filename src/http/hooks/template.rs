@@ -1,4 +1,4 @@
-//! What a provider signs: a text with places for the body, the time, headers and parts of the query.
+//! The template of a signed text, with places for the body, the time, headers and query parameters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ enum Part {
     Query(String),
 }
 
-/// A text that is no template.
+/// A malformed template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no template")]
 pub struct TemplateError;
@@ -37,7 +37,7 @@ pub(super) struct Around {
 }
 
 impl Template {
-    /// What may stand in a template, for people.
+    /// The syntax, for error messages.
     pub const EXPECTED: &'static str =
         "a text with {body} at most once, {timestamp}, {header.NAME} and {query.NAME}";
 
@@ -73,7 +73,7 @@ impl Template {
     }
 }
 
-/// A header that is sent twice is one list.
+/// Repeated headers form one list.
 fn header(request: &Parts, name: &HeaderName) -> Option<Vec<u8>> {
     let lines: Vec<&[u8]> = request.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
     (!lines.is_empty()).then(|| lines.join(b", ".as_slice()))

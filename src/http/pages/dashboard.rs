@@ -1,5 +1,5 @@
-//! `GET /dashboard`: one page that asks for a caller key, keeps it in its tab's memory, and shows each balance as
-//! `/v1/events` tells it.
+//! `GET /dashboard`: one page that asks for a caller key, keeps it in its tab's memory, and shows the balances of
+//! `/v1/events`.
 
 use axum::response::Response;
 use http::{HeaderMap, Uri};

@@ -1,4 +1,4 @@
-//! A page or one of its files: equal for all, without a key, and loading nothing from other hosts.
+//! A page or one of its files. It needs no key, is the same for all readers, and loads nothing from other hosts.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,8 +25,8 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Answers with the body, or with 304 where the browser has it. Asked for each time, so that no old script stays
-/// behind after an upgrade.
+/// Answers with the body, or with 304 if the browser has it. Browsers revalidate each time, so no old script survives
+/// an upgrade.
 pub(crate) fn answer(
     content_type: &'static str,
     policy: &'static str,

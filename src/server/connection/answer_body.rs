@@ -1,4 +1,4 @@
-//! An answer's body on its way out.
+//! The body of an answer, while it is sent.
 //!
 //! On HTTP/2, the task of a stream can cancel only what h2 still waits to send. So the last byte of an answer with a
 //! deadline is a piece of its own: the task lives until the peer's window has room for the whole answer.
@@ -18,11 +18,11 @@ use crate::server::{
     peer_timeouts::{Exchange, Gate, HandOver, Part, Protocol},
 };
 
-/// An answer's body. The exchange ends when its last bytes are written, or given up.
+/// An answer's body. The exchange ends when its last bytes are written or dropped.
 pub(super) struct AnswerBody<B> {
     body: Option<B>,
     protocol: Protocol,
-    /// Leaves with the last bytes.
+    /// Dropped with the last bytes.
     exchange: Option<Exchange>,
     /// The last byte of an answer whose other bytes have been yielded.
     last: Option<Bytes>,
@@ -37,7 +37,7 @@ struct Frames {
     gate: Gate,
 }
 
-/// Bytes of an answer, until hyper or h2 has written them.
+/// Bytes of an answer that hyper or h2 has not written yet.
 pub(super) struct AnswerData {
     data: Bytes,
     /// Present with the answer's last bytes.

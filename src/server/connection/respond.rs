@@ -10,7 +10,7 @@ use tower::{BoxError, Service};
 
 use crate::server::peer::Peer;
 
-/// Answers requests. A tower service that cannot fail does; it finds the peer among a request's extensions.
+/// Answers requests. Every infallible tower service implements it; the peer is an extension of the request.
 pub trait Respond: Clone + Send + Sync + 'static {
     /// The body of an answer.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;

@@ -1,4 +1,4 @@
-//! The task of one HTTP/2 stream, which ends when its answer must not leave any more.
+//! The task of one HTTP/2 stream. It ends when the deadline of its answer has passed.
 //!
 //! hyper hands an answer to h2 only when the peer's windows have room. Until then its task holds the answer: dropping
 //! the task resets the stream, and h2 discards what it has not sent.
@@ -16,11 +16,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::server::peer_timeouts::Gate;
 
 tokio::task_local! {
-    /// What bounds the answer of this task's stream.
+    /// The deadline of the answer of this task's stream.
     static BOUND: RefCell<Option<Bound>>;
 }
 
-/// Runs each stream: at once if it is ready, else as a task.
+/// Runs each stream: inline if it is ready at once, else as a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamTasks;
 
@@ -34,7 +34,7 @@ struct Bound {
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamTasks {
     fn execute(&self, stream: F) {
         let mut task = Box::pin(BOUND.scope(RefCell::new(None), run(stream)));
-        // Most answers are ready at once, and need no task: a flood of streams would make thousands of them.
+        // Most answers are ready at once and need no task. A flood of streams would spawn thousands.
         let mut at_once = Context::from_waker(Waker::noop());
         if task.as_mut().poll(&mut at_once).is_pending() {
             tokio::spawn(task);
@@ -42,12 +42,12 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamTasks {
     }
 }
 
-/// Notes until when the answer of the current stream may leave. On HTTP/1 there is no such task.
+/// Sets the deadline of the current stream's answer. On HTTP/1 there is no such task.
 pub(super) fn bound(taken_by: Option<Instant>) {
     set(taken_by.map(|at| Bound { at, gate: None }));
 }
 
-/// Notes until when a frame of the current stream may leave.
+/// Sets the deadline of a frame of the current stream.
 pub(super) fn bound_frame(taken_by: Instant, gate: &Gate) {
     set(Some(Bound { at: taken_by, gate: Some(gate.clone()) }));
 }
@@ -57,7 +57,7 @@ fn set(to: Option<Bound>) {
     let _ = BOUND.try_with(|bound| *bound.borrow_mut() = to);
 }
 
-/// The deadline of what has not left yet.
+/// The deadline of bytes that are not sent yet.
 fn deadline() -> Option<Instant> {
     BOUND.with(|bound| {
         let bound = bound.borrow();
@@ -70,7 +70,7 @@ async fn run(stream: impl Future) {
     let mut stream = pin!(stream);
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
-        // Before the stream: the window may have opened just now, on a machine that was asleep.
+        // Checked before the stream: after a suspend of the machine, the window may have just opened.
         if deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             return Poll::Ready(());
         }

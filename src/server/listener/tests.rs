@@ -22,7 +22,7 @@ use tokio::{
 use super::*;
 use crate::server::{Delivery, OpenEnded};
 
-/// Every wait of a test ends by then, also on a machine with much else to do.
+/// Upper bound of every wait in a test. A loaded machine must not reach it.
 const SOON: Duration = Duration::from_secs(20);
 /// A bound that a test waits for.
 const SHORT: Duration = Duration::from_millis(200);
@@ -130,7 +130,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         self.answer().await
     }
 
-    /// What comes until the server closes, which it does in some way.
+    /// The bytes received until the server closes or resets the connection.
     async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = soon(self.0.read_to_end(&mut rest)).await;
@@ -272,7 +272,7 @@ async fn a_half_sent_head_is_closed_and_counted() {
 }
 
 #[tokio::test]
-async fn a_dripped_head_is_closed_all_the_same() {
+async fn a_dripped_head_is_closed_after_the_header_timeout() {
     let server = Server::start(|settings| settings.header_timeout = SHORT);
     let client = server.connect().await;
     let connected = Instant::now();
@@ -471,7 +471,7 @@ async fn is_reset(client: &mut Client) -> bool {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_taken_in_its_time_resets_the_connection_and_the_kernel_sends_no_more() {
+async fn an_answer_unread_at_its_deadline_resets_the_connection() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     client.send("GET /brief-large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
@@ -499,7 +499,7 @@ async fn pipelined_answers_that_are_not_taken_reset_the_connection() {
 }
 
 #[tokio::test]
-async fn what_only_the_kernel_holds_is_not_sent_after_its_time() {
+async fn bytes_in_the_kernel_are_not_sent_after_their_deadline() {
     let server = Server::start(|_| {});
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(2304).unwrap();
@@ -539,7 +539,7 @@ async fn a_last_answer_that_was_taken_ends_its_connection_at_once() {
 }
 
 #[tokio::test]
-async fn a_cut_drops_what_the_kernel_holds_of_an_answer_with_a_time() {
+async fn a_cut_drops_the_kernels_bytes_of_an_answer_with_a_deadline() {
     let server = Server::start(|settings| settings.drain_timeout = SHORT);
     let mut client = server.connect().await;
     client.send("GET /brief-large HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
@@ -694,7 +694,7 @@ async fn stopping_waits_for_a_head_that_has_begun() {
 }
 
 #[tokio::test]
-async fn what_the_kernel_had_accepted_is_served_after_the_stop() {
+async fn connections_in_the_kernels_queue_are_served_after_the_stop() {
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
@@ -716,7 +716,7 @@ async fn what_the_kernel_had_accepted_is_served_after_the_stop() {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_cut_after_the_drain_timeout() {
+async fn requests_in_flight_are_cut_after_the_drain_timeout() {
     let mut server = Server::start(|settings| settings.drain_timeout = SHORT);
     let mut client = server.connect().await;
     client.send("GET /forever HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
@@ -743,7 +743,7 @@ async fn a_cut_does_not_wait() {
 }
 
 #[tokio::test]
-async fn what_serves_until_the_cut_serves_while_others_stop() {
+async fn a_listener_that_serves_until_the_cut_serves_while_others_stop() {
     let shutdown = Shutdown::default();
     let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
     let server = Server::start_with(|_| {}, listener, shutdown.clone(), shutdown.until_cut());

@@ -10,31 +10,31 @@ use tokio::time::Instant;
 use super::gate::Gate;
 use super::part::Part;
 use super::state::{ConnectionState, Protocol};
-use super::untaken::{Answer, NONE};
+use super::untaken::{NONE, UntakenAnswer};
 use crate::server::delivery::Delivery;
 
 /// Answers to strangers on one connection that it has not taken; a browser that loads a page has fewer.
 const MOST_TO_STRANGERS: usize = 8;
 
-/// As many of them need no share of the strangers' memory.
+/// This many of them need no share of the strangers' memory.
 const FREE_TO_STRANGERS: usize = 2;
-/// Memory of one answer that is not taken: mostly its task.
+/// Memory of one unread answer, mostly for its task.
 const UNTAKEN_ANSWER: usize = 8 * 1024;
 
-/// One request from its head to the end of its answer, however it ends.
+/// One request from its head to the end of its answer.
 #[derive(Debug)]
 pub(in crate::server) struct Exchange {
     state: Arc<ConnectionState>,
     answered: Option<u64>,
     /// When the answer must have left, in microseconds since the accept, or [`NONE`].
     taken_by: u64,
-    /// The answer goes on for as long as there is something to say.
+    /// The answer is open-ended.
     is_open_ended: bool,
     /// The answer's last bytes are on their way to the kernel.
     is_written: bool,
 }
 
-/// Tells the connection when a stream's task lets go of an answer that h2 has not sent yet.
+/// Notifies the connection when a stream's task drops an answer that h2 has not sent yet.
 #[derive(Debug)]
 pub(in crate::server) struct HandOver(Arc<ConnectionState>, u64);
 
@@ -58,12 +58,12 @@ impl Exchange {
         }
     }
 
-    /// The answer goes on for as long as there is something to say: only a write that waits bounds its peer.
+    /// Marks the answer as open-ended: the peer is bounded only while a write waits.
     pub(in crate::server) fn open_end(&mut self) {
         self.is_open_ended = true;
     }
 
-    /// The answer has ended by itself. The connection closes after an open-ended one: its client is to connect again,
+    /// Notes that the answer is complete. The connection closes after an open-ended one, so that its client reconnects,
     /// perhaps to another replica.
     pub(in crate::server) fn end(&self) {
         if self.is_open_ended {
@@ -71,8 +71,8 @@ impl Exchange {
         }
     }
 
-    /// The answer's head is there, and the peer has `request_timeout` to make room for the rest. Says whether the
-    /// answer is to be the connection's last, as one that refuses the head is.
+    /// Notes the answer's head: the peer has `request_timeout` to read the answer. Returns whether the connection closes
+    /// after it, as after a refused head.
     pub(in crate::server) fn answer(
         &mut self,
         now: Instant,
@@ -88,7 +88,7 @@ impl Exchange {
         }
         // Each frame of an open-ended answer has a deadline of its own.
         if !self.is_open_ended {
-            self.answered = Some(state.untaken.begin(Answer {
+            self.answered = Some(state.untaken.begin(UntakenAnswer {
                 id: 0,
                 began: state.micros(now),
                 taken_by,
@@ -138,7 +138,7 @@ impl Exchange {
         self.is_written = true;
     }
 
-    /// Whether the peer has left so many answers to strangers untaken that it gets no further one.
+    /// Whether the peer has left too many answers to strangers unread to get another one.
     pub(in crate::server) fn is_too_much(&self, delivery: Delivery) -> bool {
         if delivery.is_known {
             return false;
@@ -148,7 +148,7 @@ impl Exchange {
         untaken >= MOST_TO_STRANGERS || !self.state.answers_memory.grow_to(beyond * UNTAKEN_ANSWER)
     }
 
-    /// On HTTP/2: what the stream's task keeps until it lets go of the answer.
+    /// On HTTP/2: the guard that the stream's task holds until it drops the answer.
     pub(in crate::server) fn hand_over(&self) -> Option<HandOver> {
         self.answered.map(|id| HandOver(Arc::clone(&self.state), id))
     }

@@ -1,4 +1,4 @@
-//! Lets the frames of an open-ended answer out one at a time.
+//! Sends the frames of an open-ended answer one at a time.
 
 use std::{
     sync::{
@@ -12,10 +12,10 @@ use futures_util::task::AtomicWaker;
 
 /// Closed while a frame is on its way to the kernel. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct Gate(Arc<Shared>);
+pub(in crate::server) struct Gate(Arc<GateState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct GateState {
     is_closed: AtomicBool,
     waker: AtomicWaker,
 }

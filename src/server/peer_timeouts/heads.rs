@@ -1,4 +1,4 @@
-//! Tells whether the bytes so far end inside a head: hyper does not tell what it has buffered.
+//! Detects whether the received bytes end inside a head. It parses them, because hyper does not show its buffer.
 
 /// The bytes that every HTTP/2 connection begins with.
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
@@ -41,7 +41,7 @@ impl Heads {
         Self::Http2(Frames { head: [0; FRAME_HEAD], len: 0, missing, has_open_fields: false, begun: 0 })
     }
 
-    /// Follows further bytes; says whether something ended in them, be it that something else has begun.
+    /// Follows further bytes. On HTTP/2, returns whether a complete frame or head ended in them.
     pub(super) fn read(&mut self, bytes: &[u8]) -> bool {
         match self {
             Self::Http1(last) => {
@@ -54,7 +54,7 @@ impl Heads {
         }
     }
 
-    /// Whether a head has begun and not ended, as far as that can be told: after a request with a body it cannot.
+    /// Whether a head has begun and not ended. After a request with a body this is unknown.
     pub(super) fn is_inside(&self, had_body: bool) -> bool {
         match self {
             Self::Http1(last) => !had_body && !matches!(last, [_, b'\n', b'\n'] | b"\n\r\n"),

@@ -1,4 +1,4 @@
-//! What one connection is doing: shared by its stream and its requests.
+//! The state of one connection, shared by its stream and its requests.
 
 use std::{
     sync::{
@@ -17,12 +17,12 @@ use crate::server::{
 };
 use crate::shutdown::Shutdown;
 
-/// As many streams at once need no share of the strangers' memory.
+/// This many concurrent streams need no share of the strangers' memory.
 const FREE_STREAMS: usize = 4;
-/// What h2 keeps for each stream that was open at once, also when it has ended.
+/// Memory that h2 keeps for each concurrent stream, even after it has ended.
 const STREAM: usize = 2 * 1024;
 
-/// What a peer speaks.
+/// The protocol of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Protocol {
     /// HTTP/1.0 or HTTP/1.1.
@@ -31,7 +31,7 @@ pub(in crate::server) enum Protocol {
     Http2,
 }
 
-/// What one connection is doing, shared by its stream and its requests.
+/// The state of one connection, shared by its stream and its requests.
 ///
 /// On HTTP/2 requests end in tasks of their own. Each moment is written before the count that makes it matter, so
 /// no reader meets an old moment with a new count.
@@ -40,13 +40,13 @@ pub(in crate::server) struct ConnectionState {
     pub(super) accepted: Instant,
     pub(super) limits: ListenerSettings,
     pub(super) shutdown: Shutdown,
-    /// Memory for what a stranger has begun and not finished.
+    /// Memory for requests that a stranger has begun and not finished.
     pub(super) memory: MemoryShare,
     /// Memory for the streams that a stranger has had open at once: h2 keeps their places.
     pub(super) streams_memory: MemoryShare,
     /// Requests that have ended.
     pub(super) ended: AtomicU32,
-    /// Memory for answers that a stranger has not taken.
+    /// Memory for answers that a stranger has not read.
     pub(super) answers_memory: MemoryShare,
     /// The last answer was to a known caller, which needs no share of the strangers' memory.
     pub(super) is_known: AtomicBool,
@@ -62,14 +62,14 @@ pub(in crate::server) struct ConnectionState {
     pub(super) idle: AtomicU64,
     /// A begun head was not finished in time, or was too large for the memory that is left.
     pub(super) is_late: AtomicBool,
-    /// A head was refused, for whatever reason, and counted.
+    /// A head was refused and counted.
     has_refused_head: AtomicBool,
     /// The last answer that began was to be the connection's last.
     pub(super) is_leaving: AtomicBool,
 }
 
 impl ConnectionState {
-    /// The connection is of a known caller, which takes nothing of the strangers' memory.
+    /// Notes that the caller is known. The connection gives its share of the strangers' memory back.
     pub(super) fn note_known(&self) {
         if !self.is_known.load(Ordering::Acquire) && !self.is_known.swap(true, Ordering::AcqRel) {
             self.memory.release();
@@ -78,7 +78,7 @@ impl ConnectionState {
         }
     }
 
-    /// Takes memory for what a stranger on HTTP/2 has sent: header fields without their end, and open streams.
+    /// Takes memory for a stranger on HTTP/2: unfinished header fields, and open streams.
     pub(super) fn take_memory(&self, open_fields: usize, begun: u32) -> bool {
         let open = begun.wrapping_sub(self.ended.load(Ordering::Acquire));
         let beyond = usize::try_from(open).unwrap_or_default().saturating_sub(FREE_STREAMS);
@@ -146,7 +146,7 @@ impl ConnectionState {
         self.moment(self.untaken.oldest())
     }
 
-    /// Until when everything must have left that the connection or the kernel may hold.
+    /// The deadline for all bytes that the connection or the kernel may hold.
     pub(super) fn due(&self) -> Option<Instant> {
         self.moment(self.untaken.due())
     }

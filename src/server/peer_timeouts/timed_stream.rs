@@ -31,7 +31,7 @@ const SMALL_HEAD: usize = 8 * 1024;
 /// HTTP/2: header fields whose end is missing, at their worst: two thousand small fields, unpacked. Few clients send such.
 const OPEN_FIELDS: usize = 256 * 1024;
 
-/// Between two looks at whether the kernel has sent what is due.
+/// Interval of the checks whether the kernel has sent the due bytes.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 const SHORTEST_LOOK: Duration = Duration::from_millis(5);
 
@@ -44,7 +44,7 @@ pub(in crate::server) struct TimedStream<T: Wire> {
     io: T,
     state: Arc<ConnectionState>,
     heads: Heads,
-    /// What told the protocol, until it is read again.
+    /// The bytes that revealed the protocol, until hyper reads them.
     opening: Opening,
     has_read: bool,
     /// HTTP/1: the bytes of the head that is being read.
@@ -53,7 +53,7 @@ pub(in crate::server) struct TimedStream<T: Wire> {
     head_since: Option<Instant>,
     /// The first write since the last completed flush that had to wait.
     blocked_since: Option<Instant>,
-    /// When to look next whether everything that is due has left the kernel.
+    /// When to check next whether the kernel has sent all due bytes.
     look_at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -162,7 +162,7 @@ impl<T: Wire> TimedStream<T> {
         Poll::Ready(io::ErrorKind::TimedOut.into())
     }
 
-    /// Looks, when it is time, whether everything that is due has left the kernel. Too late, the connection is reset.
+    /// Checks at intervals whether the kernel has sent all due bytes. Resets the connection after the deadline.
     fn look_at_due(&mut self, now: Instant) -> io::Result<()> {
         let Some(due) = self.state.due() else { return Ok(()) };
         if self.look_at.is_some_and(|look_at| now < look_at) && now < due {
@@ -183,18 +183,18 @@ impl<T: Wire> TimedStream<T> {
         Ok(())
     }
 
-    /// Before a write: what is too late by now, on a machine that was asleep, is not written.
+    /// Checks the deadline before a write: after a suspend of the machine it may have passed.
     fn look_before_write(&mut self) -> io::Result<()> {
         if self.state.due().is_some() { self.look_at_due(Instant::now()) } else { Ok(()) }
     }
 
-    /// What the kernel holds must not leave any more.
+    /// Drops the bytes that the kernel holds.
     fn reset(&self) -> io::Error {
         self.io.reset_on_close();
         io::ErrorKind::TimedOut.into()
     }
 
-    /// Looks at what is due as often as needed; ready with the error when something is too late.
+    /// Repeats the check for due bytes; ready with the error when a deadline has passed.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         while self.state.due().is_some() {
             let now = Instant::now();
@@ -203,7 +203,7 @@ impl<T: Wire> TimedStream<T> {
             }
             let Some(look_at) = self.look_at else { break };
             if look_at > now {
-                // Ready only when the time has come meanwhile.
+                // Ready only if the deadline has passed since the check.
                 let _ = ready!(self.poll_late(cx, look_at));
             }
         }
@@ -237,7 +237,7 @@ impl<T: Wire> TimedStream<T> {
 }
 
 impl<T: Wire> Drop for TimedStream<T> {
-    /// A connection that ends without a shutdown leaves nothing to the kernel that is due.
+    /// A connection that ends without a shutdown leaves no due bytes in the kernel.
     fn drop(&mut self) {
         if self.state.due().is_some() && self.io.has_unsent() {
             self.io.reset_on_close();
@@ -246,7 +246,7 @@ impl<T: Wire> Drop for TimedStream<T> {
 }
 
 impl<T: AsyncRead + Wire + Unpin> TimedStream<T> {
-    /// Waits for the first bytes and says what the peer speaks; none if it left before that was clear.
+    /// Waits for the first bytes and returns the protocol; `None` if the peer leaves first.
     pub(in crate::server) async fn open(&mut self) -> io::Result<Option<Protocol>> {
         let mut seen = Opening::default();
         while seen.is_undecided() {
@@ -291,7 +291,7 @@ impl<T: AsyncRead + Wire + Unpin> AsyncRead for TimedStream<T> {
 }
 
 impl<T: AsyncRead + Wire + Unpin> TimedStream<T> {
-    /// Reads a little at a time on HTTP/1: hyper doubles a buffer that one read fills, and never gives it back.
+    /// Reads small pieces on HTTP/1: hyper doubles a buffer that one read fills, and never shrinks it.
     fn poll_step(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if matches!(self.heads, Heads::Http2(_)) || buf.remaining() <= READ_STEP {
             return Pin::new(&mut self.io).poll_read(cx, buf);
@@ -348,7 +348,7 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // A closed socket goes on sending, so it is closed when everything due has left.
+        // The kernel continues to send after a close, so the socket closes when all due bytes are sent.
         this.look_at = this.state.due().map(|_| Instant::now());
         if let Poll::Ready(error) = this.poll_due(cx) {
             return Poll::Ready(Err(error));
@@ -361,13 +361,12 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
     }
 }
 
-/// The buffer that hyper needs for so much of a head: it doubles before it is full.
+/// The size of hyper's buffer for a head of this length. hyper doubles it before it is full.
 fn head_memory(length: usize) -> usize {
     (length + 2 * READ_STEP).next_power_of_two()
 }
 
-/// The slices in one piece, where they fit: for a small answer, head and body, one copy costs less than what the
-/// kernel does for two slices.
+/// Joins the slices if they fit. For a small answer, one copy of head and body costs less than a write of two slices.
 fn joined<'a>(slices: &[io::IoSlice<'_>], room: &'a mut [u8; SMALL_ANSWER]) -> Option<&'a [u8]> {
     let mut length = 0;
     for slice in slices {

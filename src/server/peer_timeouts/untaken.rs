@@ -1,4 +1,4 @@
-//! The answers of one connection that its peer has not taken in full, and until when each may leave.
+//! The answers of one connection that its peer has not read in full, each with its deadline.
 
 use std::{
     collections::VecDeque,
@@ -8,17 +8,17 @@ use std::{
     },
 };
 
-/// Stands for no moment.
+/// The value for no moment.
 pub(super) const NONE: u64 = u64::MAX;
 
 /// One answer; moments are in microseconds since the connection was accepted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer {
+pub(super) struct UntakenAnswer {
     /// The answer's number on its connection.
     pub(super) id: u64,
     /// When it began.
     pub(super) began: u64,
-    /// When it must have left, or [`NONE`].
+    /// Its deadline, or [`NONE`].
     pub(super) taken_by: u64,
     /// The connection holds its bytes, and no longer the task that made them.
     pub(super) is_handed_over: bool,
@@ -29,12 +29,12 @@ pub(super) struct Answer {
 /// The answers that have begun, oldest first.
 #[derive(Debug)]
 pub(super) struct UntakenAnswers {
-    unread: Mutex<VecDeque<Answer>>,
-    /// When the first began of those that must end, or [`NONE`].
+    unread: Mutex<VecDeque<UntakenAnswer>>,
+    /// The start of the oldest answer that must end, or [`NONE`].
     oldest: AtomicU64,
-    /// Until when everything must have left that the connection may hold, or [`NONE`].
+    /// The deadline for all bytes that the connection may hold, or [`NONE`].
     held: AtomicU64,
-    /// Until when everything must have left that the kernel may hold, or [`NONE`].
+    /// The deadline for all bytes that the kernel may hold, or [`NONE`].
     sent: AtomicU64,
     next_id: AtomicU64,
 }
@@ -51,9 +51,9 @@ impl UntakenAnswers {
     }
 
     /// Notes an answer that begins, and returns its number.
-    pub(super) fn begin(&self, answer: Answer) -> u64 {
+    pub(super) fn begin(&self, answer: UntakenAnswer) -> u64 {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.change(|unread| unread.push_back(Answer { id, ..answer }));
+        self.change(|unread| unread.push_back(UntakenAnswer { id, ..answer }));
         if answer.is_handed_over {
             self.note_due(answer.taken_by);
         }
@@ -70,7 +70,7 @@ impl UntakenAnswers {
         });
     }
 
-    /// The answer is no longer ours: it was given up, or the kernel has it, as far as it `is_written`.
+    /// Removes an answer. Its deadline still applies to bytes that the connection or the kernel holds.
     pub(super) fn end(&self, id: u64, is_written: bool) {
         self.change(|unread| {
             let index = unread.iter().position(|answer| answer.id == id);
@@ -81,7 +81,7 @@ impl UntakenAnswers {
         });
     }
 
-    /// How many answers to strangers the peer has not taken.
+    /// The number of unread answers to strangers.
     pub(super) fn of_strangers(&self) -> usize {
         self.lock().iter().filter(|answer| !answer.is_known).count()
     }
@@ -115,14 +115,14 @@ impl UntakenAnswers {
         self.held.fetch_min(taken_by, Ordering::AcqRel);
     }
 
-    fn change(&self, change: impl FnOnce(&mut VecDeque<Answer>)) {
+    fn change(&self, change: impl FnOnce(&mut VecDeque<UntakenAnswer>)) {
         let mut unread = self.lock();
         change(&mut unread);
         let oldest = unread.front().map_or(NONE, |answer| answer.began);
         self.oldest.store(oldest, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Answer>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<UntakenAnswer>> {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,8 +131,8 @@ impl UntakenAnswers {
 mod tests {
     use super::*;
 
-    fn answer(taken_by: u64, is_handed_over: bool) -> Answer {
-        Answer { id: 0, began: 1, taken_by, is_handed_over, is_known: true }
+    fn answer(taken_by: u64, is_handed_over: bool) -> UntakenAnswer {
+        UntakenAnswer { id: 0, began: 1, taken_by, is_handed_over, is_known: true }
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(super) const MEMORY: Duration = Duration::from_secs(2);
 
 /// The demand on one limit.
 #[derive(Debug)]
-pub(super) struct Demand {
+pub(super) struct UnitDemand {
     span_began: Instant,
     in_span: u64,
     most: u64,
@@ -18,7 +18,7 @@ pub(super) struct Demand {
     last_asked: Instant,
 }
 
-impl Demand {
+impl UnitDemand {
     pub(super) fn new(now: Instant) -> Self {
         Self { span_began: now, in_span: 0, most: 0, most_at: now, last_asked: now }
     }
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn the_busiest_span_counts_for_a_while() {
         let start = Instant::now();
-        let mut demand = Demand::new(start);
+        let mut demand = UnitDemand::new(start);
 
         for (after, asked, forecast) in [
             (0, 3, 3),
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn it_is_over_when_nobody_asked_for_a_while() {
         let start = Instant::now();
-        let mut demand = Demand::new(start);
+        let mut demand = UnitDemand::new(start);
         demand.note(1, start + 500 * MILLISECOND);
         demand.note(0, start + 1000 * MILLISECOND);
 

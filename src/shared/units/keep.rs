@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{sleep, timeout};
 
-use super::demand::{Demand, SPAN};
+use super::demand::{SPAN, UnitDemand};
 use super::{ASLEEP, KEPT, Units, WOKEN};
 use crate::metrics::{SharedError, SharedOperation};
 use crate::shared::error::{StoreError, Unavailable};
@@ -42,7 +42,7 @@ impl Units {
 
     /// Holds as many units as will be needed soon, and gives all back when the caller is idle.
     pub(in crate::shared) async fn keep(self: Arc<Self>) {
-        let mut demand = Demand::new(self.now());
+        let mut demand = UnitDemand::new(self.now());
         loop {
             let now = self.now();
             let asked = self.asked.swap(0, SeqCst);

@@ -30,7 +30,7 @@ impl Reader {
         let spawned = tokio::task::spawn_blocking(move || {
             let folder = Folder::new();
             let mut command = command(language, code, &folder, &url, &["ntxpay-br-demo"]);
-            // A group of its own, so that what it starts ends with it.
+            // A separate process group, so that its child processes end with it.
             command.stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
             (command.spawn().expect("tests/run installs what the examples need"), folder)
         });

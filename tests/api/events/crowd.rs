@@ -1,4 +1,4 @@
-//! A thousand streams of one process: each sees the newest value, and what a stream costs.
+//! A thousand streams of one process: each sees the newest value, and the cost of a stream is bounded.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,7 +29,7 @@ fn extent() -> Extent {
     }
 }
 
-/// What one stream has seen last of each balance, by its type.
+/// The last value of each balance that a stream has seen, by its type.
 type Seen = Arc<Vec<Mutex<String>>>;
 
 /// Reads one stream to its end, as text: a thousand JSON parsers would be the load.
@@ -128,7 +128,7 @@ async fn every_stream_of_a_crowd_sees_the_newest_value() {
          memory {memory} KiB, {per_stream} KiB per stream",
         extent.streams, extent.balances, extent.changes
     );
-    // What the program itself grows by weighs on few streams.
+    // With few streams, the growth of the program itself dominates.
     let bound = if is_long() { 128 } else { 1024 };
     assert!(per_stream < bound, "{per_stream} KiB per stream");
 }

@@ -17,7 +17,7 @@ pub(crate) struct Events {
     unread: String,
 }
 
-/// One event, or a line of its own.
+/// One event, or a line outside of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
     /// `event: NAME` with its data.

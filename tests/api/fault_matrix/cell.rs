@@ -6,17 +6,17 @@ use balance_gateway::sandbox::Kind;
 use futures_util::future::join_all;
 
 use super::counters::{self, Counters};
-use super::faults::Trouble;
+use super::faults::FaultCase;
 use super::stage::Stage;
 use crate::harness::Reply;
 
 /// No condition in these tests takes longer to come true.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// For as long as the first failure is held, nobody is asked again.
+/// While the first failure is held, no provider is called again.
 const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 /// How often a cell is run that the machine is too busy for. Whether it was is measured, and never told by the outcome.
 const RERUNS: usize = 20;
-/// What is stored of the balance when the fault begins.
+/// The state of the cache when the fault begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cached {
     Nothing,
@@ -56,7 +56,7 @@ impl Cached {
         }
     }
 
-    /// The `Age` with which the snapshot comes, so that nobody has to wait for it to grow old.
+    /// The `Age` of the provider's answer, so that the test need not wait for the snapshot to age.
     pub(super) const fn age(self) -> Option<&'static str> {
         match self {
             Self::Nothing => None,
@@ -68,23 +68,23 @@ impl Cached {
 }
 
 /// Runs the fault in this state for every kind that it concerns.
-pub(super) async fn run(trouble: Trouble, cached: Cached) -> Vec<(Kind, Outcome)> {
+pub(super) async fn run(case: FaultCase, cached: Cached) -> Vec<(Kind, Outcome)> {
     for _ in 0..RERUNS {
-        let (outcomes, is_disturbed) = run_once(&trouble, cached).await;
+        let (outcomes, is_disturbed) = run_once(&case, cached).await;
         if !is_disturbed {
             return outcomes;
         }
     }
-    panic!("the machine is too busy for {} with {}", trouble.name, cached.as_str());
+    panic!("the machine is too busy for {} with {}", case.name, cached.as_str());
 }
 
 /// Also says whether the machine was too busy for the outcome to mean anything.
-async fn run_once(trouble: &Trouble, cached: Cached) -> (Vec<(Kind, Outcome)>, bool) {
-    let (stage, kinds) = (Stage::start(trouble).await, trouble.kinds);
-    let stored = join_all(kinds.iter().map(|kind| stage.store(*kind, trouble, cached))).await;
+async fn run_once(case: &FaultCase, cached: Cached) -> (Vec<(Kind, Outcome)>, bool) {
+    let (stage, kinds) = (Stage::start(case).await, case.kinds);
+    let stored = join_all(kinds.iter().map(|kind| stage.store(*kind, case, cached))).await;
     let before = Counters::read(&stage.gateway, kinds).await;
 
-    let asked = join_all(kinds.iter().map(|kind| ask(&stage, *kind, trouble, cached))).await;
+    let asked = join_all(kinds.iter().map(|kind| ask(&stage, *kind, case, cached))).await;
 
     let after = Counters::read(&stage.gateway, kinds).await;
     let mut is_disturbed = stored.contains(&false);
@@ -92,8 +92,7 @@ async fn run_once(trouble: &Trouble, cached: Cached) -> (Vec<(Kind, Outcome)>, b
     for (((kind, asked), before), after) in kinds.iter().zip(asked).zip(&before).zip(after) {
         let moved = after.since(before).without_lookups(&asked.polls);
         // An attempt that timed out before it was sent says nothing of the provider.
-        let has_lost_calls =
-            trouble.is_slow && moved.sum(counters::ERRORS) != stage.met(*kind, trouble) as u64;
+        let has_lost_calls = case.is_slow && moved.sum(counters::ERRORS) != stage.met(*kind, case) as u64;
         is_disturbed |= asked.is_late || has_lost_calls;
         let counted = [counters::ERRORS, counters::RETRIES, counters::REFUSED, counters::LOOKUPS];
         let counted = counted.map(|name| moved.shown(name));
@@ -103,9 +102,9 @@ async fn run_once(trouble: &Trouble, cached: Cached) -> (Vec<(Kind, Outcome)>, b
 }
 
 /// Asks three times while the fault lasts.
-async fn ask(stage: &Stage, kind: Kind, trouble: &Trouble, cached: Cached) -> Asked {
+async fn ask(stage: &Stage, kind: Kind, case: &FaultCase, cached: Cached) -> Asked {
     let gateway = &stage.gateway;
-    stage.begin(kind, trouble.cause);
+    stage.begin(kind, case.cause);
     let mut polls = Vec::new();
 
     let plain = gateway.balance(kind).await;
@@ -116,7 +115,7 @@ async fn ask(stage: &Stage, kind: Kind, trouble: &Trouble, cached: Cached) -> As
         let end = Instant::now() + PATIENCE;
         let mut asked_at = Instant::now();
         while is_refreshing(&gateway.balance(kind).await, &mut polls) {
-            assert!(Instant::now() < end, "the refresh behind ends: {kind} {}", trouble.name);
+            assert!(Instant::now() < end, "the refresh behind ends: {kind} {}", case.name);
             running_at = Some(asked_at);
             tokio::time::sleep(Duration::from_millis(25)).await;
             asked_at = Instant::now();

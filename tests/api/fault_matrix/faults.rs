@@ -4,9 +4,9 @@ use balance_gateway::sandbox::{FaultKind, Kind, On};
 
 use super::front::Break;
 
-/// One thing that goes wrong, for as long as a cell lasts.
+/// One fault, which lasts as long as its cell.
 #[derive(Clone)]
-pub(super) struct Trouble {
+pub(super) struct FaultCase {
     pub(super) name: &'static str,
     pub(super) cause: Cause,
     /// Whether an attempt ends by its time-out.
@@ -16,7 +16,7 @@ pub(super) struct Trouble {
     pub(super) kinds: &'static [Kind],
 }
 
-/// Where it goes wrong.
+/// The place of the fault.
 #[derive(Clone, Copy)]
 pub(super) enum Cause {
     /// In the answers to these calls.
@@ -28,9 +28,9 @@ pub(super) enum Cause {
 /// The kinds that exchange client credentials for tokens.
 const WITH_TOKENS: [Kind; 3] = [Kind::NtxpayBr, Kind::Avista, Kind::NtxpayMx];
 
-type Row = (&'static str, fn(Kind) -> FaultKind);
+type NamedFault = (&'static str, fn(Kind) -> FaultKind);
 
-const STATUSES: [Row; 16] = [
+const STATUSES: [NamedFault; 16] = [
     ("status 204", |_| status(204)),
     ("status 304", |_| status(304)),
     ("redirect to another host", |_| FaultKind::Redirect { location: "http://127.0.0.1:1/".to_owned() }),
@@ -49,7 +49,7 @@ const STATUSES: [Row; 16] = [
     ("status 504", |_| status(504)),
 ];
 
-const WAITS: [Row; 4] = [
+const WAITS: [NamedFault; 4] = [
     ("status 429, Retry-After: 0", |_| answered(429, Some("0"), None)),
     ("status 429, Retry-After: 99999999999999999999", |_| answered(429, Some("99999999999999999999"), None)),
     ("status 429, Retry-After in the past", |_| answered(429, Some("Sat, 01 Jan 2000 00:00:00 GMT"), None)),
@@ -57,7 +57,7 @@ const WAITS: [Row; 4] = [
 ];
 
 /// What breaks on the way.
-const TRANSPORT: [Row; 10] = [
+const TRANSPORT: [NamedFault; 10] = [
     ("reset", |_| FaultKind::Reset),
     ("close", |_| FaultKind::Close),
     ("cut_body", |_| FaultKind::CutBody),
@@ -71,7 +71,7 @@ const TRANSPORT: [Row; 10] = [
 ];
 
 /// What never comes, or too slowly.
-const SLOW: [Row; 5] = [
+const SLOW: [NamedFault; 5] = [
     ("stall_head", |_| FaultKind::StallHead),
     ("stall_body", |_| FaultKind::StallBody),
     ("slow_body", |_| FaultKind::SlowBody { ms_per_byte: 20 }),
@@ -80,7 +80,7 @@ const SLOW: [Row; 5] = [
 ];
 
 /// Complete answers that are not what was asked for.
-const BODIES: [Row; 5] = [
+const BODIES: [NamedFault; 5] = [
     ("body: empty", |_| body("")),
     ("body: {}", |_| body("{}")),
     ("body: HTML", |_| body("<html>")),
@@ -89,15 +89,15 @@ const BODIES: [Row; 5] = [
 ];
 
 /// What looks odd and is none.
-const HARMLESS: [Row; 4] = [
+const HARMLESS: [NamedFault; 4] = [
     ("delay: within the time", |_| FaultKind::Delay { ms: 20 }),
     ("content_type: text/html", |_| FaultKind::ContentType { value: "text/html; charset=utf-16".to_owned() }),
     ("huge_body: 60 KiB more", |_| FaultKind::HugeBody { bytes: 60 * 1024 }),
     ("informational: a hundred", |_| FaultKind::Informational { status: 103, count: 100, ms: 0 }),
 ];
 
-/// What is told of balance calls alone.
-const BALANCES: [Row; 19] = [
+/// Faults of balance calls only.
+const BALANCES: [NamedFault; 19] = [
     ("expire_token", |_| FaultKind::ExpireToken),
     ("refuse_token", |_| FaultKind::RefuseToken { status: 401 }),
     ("refuse_token: 403", |_| FaultKind::RefuseToken { status: 403 }),
@@ -120,13 +120,13 @@ const BALANCES: [Row; 19] = [
 ];
 
 /// The same, for accounts whose tokens the gateway cannot renew.
-const FROM_OUTSIDE: [Row; 2] = [
+const FROM_OUTSIDE: [NamedFault; 2] = [
     ("status 401 to a token from outside", |_| status(401)),
     ("status 403 to a token from outside", |_| status(403)),
 ];
 
-/// What is told of token calls alone.
-const TOKENS: [Row; 7] = [
+/// Faults of token calls only.
+const TOKENS: [NamedFault; 7] = [
     ("body: no expires_in", |_| body(r#"{"access_token":"t0k3n-unknown"}"#)),
     ("body: expires_in 0", |_| body(r#"{"access_token":"t0k3n-unknown","expires_in":0}"#)),
     ("body: expires_in 1800.0", |_| body(r#"{"access_token":"t0k3n-unknown","expires_in":1800.0}"#)),
@@ -139,35 +139,35 @@ const TOKENS: [Row; 7] = [
 ];
 
 /// Each fault of a balance call.
-pub(super) fn of_balance_calls() -> Vec<Trouble> {
-    let trouble = |is_slow, has_static_tokens, kinds: &'static [Kind]| {
-        move |(name, fault): Row| {
+pub(super) fn of_balance_calls() -> Vec<FaultCase> {
+    let case = |is_slow, has_static_tokens, kinds: &'static [Kind]| {
+        move |(name, fault): NamedFault| {
             let cause = Cause::Call(On::Balance, fault);
-            Trouble { name, cause, is_slow, has_static_tokens, kinds }
+            FaultCase { name, cause, is_slow, has_static_tokens, kinds }
         }
     };
     let usual = [&STATUSES[..], &WAITS, &TRANSPORT, &BODIES, &HARMLESS, &BALANCES].concat();
-    let usual = usual.into_iter().map(trouble(false, false, &Kind::ALL));
-    let slow = SLOW.into_iter().map(trouble(true, false, &Kind::ALL));
-    let from_outside = FROM_OUTSIDE.into_iter().map(trouble(false, true, &WITH_TOKENS));
+    let usual = usual.into_iter().map(case(false, false, &Kind::ALL));
+    let slow = SLOW.into_iter().map(case(true, false, &Kind::ALL));
+    let from_outside = FROM_OUTSIDE.into_iter().map(case(false, true, &WITH_TOKENS));
     usual.chain(slow).chain(from_outside).collect()
 }
 
 /// Each fault of a token call.
-pub(super) fn of_token_calls() -> Vec<Trouble> {
-    let trouble = |is_slow| {
-        move |(name, fault): Row| {
+pub(super) fn of_token_calls() -> Vec<FaultCase> {
+    let case = |is_slow| {
+        move |(name, fault): NamedFault| {
             let (cause, kinds) = (Cause::Call(On::Token, fault), &WITH_TOKENS[..]);
-            Trouble { name, cause, is_slow, has_static_tokens: false, kinds }
+            FaultCase { name, cause, is_slow, has_static_tokens: false, kinds }
         }
     };
     let usual = [&STATUSES[..], &TRANSPORT, &BODIES, &HARMLESS, &TOKENS].concat();
-    usual.into_iter().map(trouble(false)).chain(SLOW.into_iter().map(trouble(true))).collect()
+    usual.into_iter().map(case(false)).chain(SLOW.into_iter().map(case(true))).collect()
 }
 
 /// What breaks TLS and HTTP/2.
-pub(super) fn of_connections() -> Vec<Trouble> {
-    let troubles = [
+pub(super) fn of_connections() -> Vec<FaultCase> {
+    let cases = [
         ("tls: an answer in plain text", Break::NoTls),
         ("tls: the end after the client's hello", Break::CloseInHandshake),
         ("tls: silence after the client's hello", Break::StallInHandshake),
@@ -182,12 +182,12 @@ pub(super) fn of_connections() -> Vec<Trouble> {
         ("http2: GOAWAY with ENHANCE_YOUR_CALM", Break::GoAway),
         ("http2: a reset within the body", Break::ResetBody),
     ];
-    let trouble = |(name, broken)| {
+    let case = |(name, broken)| {
         let is_slow = matches!(broken, Break::StallInHandshake | Break::SilentHttp2);
         let cause = Cause::Connection(broken);
-        Trouble { name, cause, is_slow, has_static_tokens: false, kinds: &Kind::ALL }
+        FaultCase { name, cause, is_slow, has_static_tokens: false, kinds: &Kind::ALL }
     };
-    troubles.into_iter().map(trouble).collect()
+    cases.into_iter().map(case).collect()
 }
 
 /// The documented answer with this as the amount that can be spent.

@@ -1,6 +1,6 @@
-//! A TLS server in front of a simulated provider, which can break what is below HTTP/1.1: TLS itself, and HTTP/2.
+//! A TLS server in front of a simulated provider. It can break the layers below HTTP/1.1: TLS itself, and HTTP/2.
 //!
-//! A connection serves one request, so that each call of the gateway meets what is broken at that moment.
+//! A connection serves one request, so that each call of the gateway meets the current fault.
 
 mod certificates;
 
@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::harness;
 use certificates::certificates;
 
-/// What is broken.
+/// The broken part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Break {
     /// An answer in plain text.
@@ -29,7 +29,7 @@ pub(super) enum Break {
     CloseInHandshake,
     /// Silence after the client's hello.
     StallInHandshake,
-    /// A certificate that nobody vouches for.
+    /// A certificate of an unknown authority.
     Stranger,
     /// A certificate for another host.
     AnotherHost,
@@ -43,15 +43,15 @@ pub(super) enum Break {
     SilentHttp2,
     /// The stream is refused.
     RefuseStream,
-    /// The stream is told to come back by HTTP/1.1.
+    /// The stream is reset with `HTTP_1_1_REQUIRED`.
     WantHttp11,
-    /// The connection is told to calm down.
+    /// The connection is closed with `ENHANCE_YOUR_CALM`.
     GoAway,
     /// The stream is reset in the midst of the body.
     ResetBody,
 }
 
-/// Forwards to a provider until it is told to break.
+/// Forwards to a provider until a test breaks it.
 pub(super) struct Front {
     pub(super) url: String,
     state: Arc<State>,
@@ -62,7 +62,7 @@ struct State {
     provider: String,
     protocol: &'static [u8],
     broken: Mutex<Option<Break>>,
-    /// When connections or streams met what is broken.
+    /// When connections or streams met the fault.
     met: Mutex<Vec<Instant>>,
     open: AtomicUsize,
 }
@@ -101,7 +101,7 @@ impl Front {
         *self.state.broken.lock().unwrap() = Some(broken);
     }
 
-    /// When connections or streams met what is broken.
+    /// When connections or streams met the fault.
     pub(super) fn met(&self) -> Vec<Instant> {
         self.state.met.lock().unwrap().clone()
     }

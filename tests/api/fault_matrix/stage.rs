@@ -8,15 +8,15 @@ use balance_gateway::sandbox::{Fault, FaultKind, Kind, On, Operation};
 use jiff::Timestamp;
 
 use super::cell::Cached;
-use super::faults::{Cause, Trouble};
+use super::faults::{Cause, FaultCase};
 use super::front::Front;
 use crate::harness::{self, Harness, Setup, eventually};
 
-/// Times out only where the fault lasts for ever.
+/// Times out only where the fault never ends.
 const PATIENT: &str = "connect_timeout = \"5s\"\nattempt_timeout = \"8s\"\ndeadline = \"12s\"\n";
 /// For what a cell waits for, twice with the retry.
 const IMPATIENT: &str = "connect_timeout = \"500ms\"\nattempt_timeout = \"500ms\"\ndeadline = \"12s\"\n";
-/// The same, where connecting is what takes for ever.
+/// The same, for a connection attempt that never ends.
 const IMPATIENT_TO_CONNECT: &str =
     "connect_timeout = \"300ms\"\nattempt_timeout = \"700ms\"\ndeadline = \"12s\"\n";
 const SERVER: &str = "request_timeout = \"30s\"\ndrain_timeout = \"30s\"\n";
@@ -31,16 +31,16 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) async fn start(trouble: &Trouble) -> Self {
+    pub(super) async fn start(case: &FaultCase) -> Self {
         let providers = harness::providers().await;
-        let mut provider_lines = match (trouble.is_slow, trouble.cause) {
+        let mut provider_lines = match (case.is_slow, case.cause) {
             (false, _) => PATIENT,
             (true, Cause::Call(..)) => IMPATIENT,
             (true, Cause::Connection(_)) => IMPATIENT_TO_CONNECT,
         }
         .to_owned();
         let mut fronts = HashMap::new();
-        if let Cause::Connection(to_break) = trouble.cause {
+        if let Cause::Connection(to_break) = case.cause {
             provider_lines.extend(["extra_ca = \"", Front::trusted(), "\"\n"]);
             for (kind, provider) in &providers {
                 fronts.insert(*kind, Front::start(provider.url(), to_break).await);
@@ -51,7 +51,7 @@ impl Stage {
             server: SERVER.to_owned(),
             freshness: FRESHNESS.to_owned(),
             provider: provider_lines,
-            has_static_tokens: trouble.has_static_tokens,
+            has_static_tokens: case.has_static_tokens,
             base_urls,
             ..Setup::default()
         };
@@ -59,10 +59,10 @@ impl Stage {
     }
 
     /// Brings the cache into its state, and forgets the calls that it took. False where that did not work out.
-    pub(super) async fn store(&self, kind: Kind, trouble: &Trouble, cached: Cached) -> bool {
+    pub(super) async fn store(&self, kind: Kind, case: &FaultCase, cached: Cached) -> bool {
         let Some(age) = cached.age() else { return true };
         let provider = self.gateway.provider(kind);
-        let is_of_token_calls = matches!(trouble.cause, Cause::Call(On::Token, _));
+        let is_of_token_calls = matches!(case.cause, Cause::Call(On::Token, _));
         if is_of_token_calls {
             provider.set_token_life(1);
         }
@@ -105,8 +105,8 @@ impl Stage {
     }
 
     /// How many attempts met the fault.
-    pub(super) fn met(&self, kind: Kind, trouble: &Trouble) -> usize {
-        match trouble.cause {
+    pub(super) fn met(&self, kind: Kind, case: &FaultCase) -> usize {
+        match case.cause {
             Cause::Call(On::Token, _) => self.gateway.calls(kind, Operation::Token).len(),
             Cause::Call(..) => self.gateway.calls(kind, Operation::Balance).len(),
             Cause::Connection(_) => self.fronts[&kind].met().len(),

@@ -30,10 +30,10 @@ upstream_retries_total, reads_refused_total (reason), cache_lookups_total (outco
 ";
 
 /// All entries, in the order of the faults.
-pub(super) struct Table(pub(super) Vec<Entry>);
+pub(super) struct Table(pub(super) Vec<Row>);
 
 /// One fault in one state of the cache.
-pub(super) struct Entry {
+pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) cached: &'static str,
     pub(super) outcomes: Vec<(Kind, Outcome)>,
@@ -64,7 +64,7 @@ impl fmt::Display for Table {
     }
 }
 
-impl Entry {
+impl Row {
     /// The outcomes that differ, each with the kinds that share it.
     fn groups(&self) -> Vec<(&Outcome, Vec<&'static str>)> {
         let mut groups: Vec<(&Outcome, Vec<&'static str>)> = Vec::new();

@@ -11,7 +11,7 @@ use crate::process::{Gateway, Site, free_address};
 
 const SENDERS: usize = 4;
 
-/// What the senders share.
+/// State shared by the senders.
 struct Traffic {
     has_new_secret: AtomicBool,
     is_over: AtomicBool,

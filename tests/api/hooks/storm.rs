@@ -1,4 +1,4 @@
-//! A storm of notifications, genuine and forged: callers and the provider hardly notice.
+//! A storm of genuine and forged notifications: callers stay fast, and the provider gets few calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,11 +21,11 @@ async fn fleet() -> Fleet {
 }
 
 /// One answer: when it was there, how long it took, and its status.
-type Answer = (Instant, Duration, u16);
+type TimedAnswer = (Instant, Duration, u16);
 
 /// Requests that keep coming at a steady rate, whatever becomes of them.
 struct Load {
-    answers: Arc<Mutex<Vec<Answer>>>,
+    answers: Arc<Mutex<Vec<TimedAnswer>>>,
     senders: JoinSet<()>,
 }
 
@@ -64,7 +64,7 @@ impl Load {
     async fn admitted_within(&self, span: Duration) -> f64 {
         let from = Instant::now();
         sleep(span).await;
-        let is_counted = |(at, _, status): &&Answer| *status == 200 && *at >= from && *at < from + span;
+        let is_counted = |(at, _, status): &&TimedAnswer| *status == 200 && *at >= from && *at < from + span;
         let admitted = self.answers.lock().unwrap().iter().filter(is_counted).count();
         f64::from(u32::try_from(admitted).unwrap())
     }

@@ -14,14 +14,14 @@ use super::{Extent, good_traffic};
 use crate::harness::{eventually_within, is_long};
 use crate::process::Site;
 
-/// What the resident memory may reach, in KiB, with ten thousand connections.
+/// Maximum of the resident memory in KiB, with ten thousand connections.
 const MOST_MEMORY: u64 = 512 * 1024;
 /// Each source address has its own ports.
 const SOURCES: usize = 8;
 const HEADERS: u8 = 1;
 const DATA: u8 = 0;
 
-/// What a stranger's connection does.
+/// The behaviour of a stranger's connection.
 #[derive(Clone, Copy, Debug)]
 enum Mix {
     UnfinishedHeads,
@@ -33,7 +33,7 @@ enum Mix {
 impl Mix {
     const ALL: [Self; 4] = [Self::UnfinishedHeads, Self::UntakenAnswers, Self::OpenStreams, Self::SlowBodies];
 
-    /// What connection number `number` sends. Even ones speak HTTP/1, odd ones HTTP/2, where both can do harm.
+    /// The bytes that connection `number` sends. If both protocols apply, even numbers use HTTP/1 and odd ones HTTP/2.
     fn bytes(self, number: usize) -> Vec<u8> {
         match (self, number % 2) {
             (Self::UnfinishedHeads, 0) => {
@@ -99,7 +99,7 @@ impl Crowd {
 
 /// Connects, sends, reads nothing and drips a byte now and then; connects again when it is cut.
 async fn stranger(mix: Mix, number: usize, api: SocketAddr, connected: Arc<AtomicUsize>) {
-    // Not all in one moment.
+    // Spreads the start.
     tokio::time::sleep(Duration::from_micros(200) * u32::try_from(number).unwrap()).await;
     loop {
         let Ok(mut stream) = connect(number, api).await else {
@@ -110,7 +110,7 @@ async fn stranger(mix: Mix, number: usize, api: SocketAddr, connected: Arc<Atomi
         // The gateway may take no more of it.
         let _ = timeout(Duration::from_secs(5), stream.write_all(&mix.bytes(number))).await;
         if !matches!(mix, Mix::UntakenAnswers) {
-            // Takes what there is, so that only the request keeps the connection open.
+            // Reads all available bytes, so that only the request keeps the connection open.
             let _ = timeout(Duration::from_millis(500), stream.read(&mut [0; 16 * 1024])).await;
         }
         loop {
@@ -178,7 +178,7 @@ async fn a_crowd_of_strangers_costs_bounded_memory_and_no_good_request() {
             percentile(99),
             percentile(100),
         );
-        // A share of the most for fewer connections, beside what the program itself needs.
+        // Fewer connections get a proportional bound, in addition to the memory of the idle program.
         let bound = idle + (MOST_MEMORY - idle) * u64::try_from(count).unwrap() / 10_000;
         let bound = if is_long() { MOST_MEMORY } else { bound + 64 * 1024 };
         assert!(most < bound, "{mix:?}: {most} KiB of at most {bound}");

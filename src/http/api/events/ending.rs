@@ -1,4 +1,4 @@
-//! When a stream says goodbye: at its age, in a drain, or because what its caller may see has changed.
+//! The end of a stream: at the maximum age, in a drain, or when its caller may see other balances.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,19 +11,19 @@ use crate::http::state::{Api, Lasting};
 /// The end of one stream.
 pub(super) struct Ending {
     lasting: Arc<Lasting>,
-    /// At `max_connection_age`, or in a drain its turn to leave.
+    /// `max_connection_age` after the start, or earlier in a drain.
     at: Instant,
     is_draining: bool,
 }
 
 impl Ending {
-    /// The end of a stream that has opened now.
+    /// The end of a stream that opens now.
     pub(super) fn of(api: &Api, opened: Instant) -> Self {
         api.lasting.byes.open();
         Self { lasting: Arc::clone(&api.lasting), at: opened + api.max_connection_age, is_draining: false }
     }
 
-    /// Waits until the stream is to end. Nothing is lost when the wait is given up and begun again.
+    /// Waits until the stream must end. The wait may be dropped and started again.
     pub(super) async fn wait(&mut self, api: &Api) {
         let shutdown = &self.lasting.shutdown;
         if !self.is_draining {

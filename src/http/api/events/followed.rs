@@ -1,4 +1,4 @@
-//! The balances of one stream: chosen as in `/v1/balances`, and what was last written of each.
+//! The balances of one stream, chosen as in `/v1/balances`, and the last event written for each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct Followed {
 pub(super) struct FollowedBalance {
     pub(super) open: Arc<OpenAccount>,
     index: usize,
-    /// The last snapshot that was taken for the stream.
+    /// The last snapshot that was written to the stream.
     pub(super) last: Option<Arc<Report>>,
     /// The code of the last event, if that was a problem.
     problem: Option<Code>,
@@ -52,7 +52,7 @@ impl Followed {
         Ok(Self { balances: followed.collect(), not_found })
     }
 
-    /// The events that name accounts which are not there for this caller.
+    /// One problem event for each named account that does not exist for this caller.
     pub(super) fn not_found(&self, request_id: &str) -> impl Iterator<Item = Bytes> {
         self.not_found.iter().map(move |account| {
             let problem = Problem::account_not_found(account);
@@ -60,7 +60,7 @@ impl Followed {
         })
     }
 
-    /// Takes over from before a reload what was written; false when the caller sees something else now.
+    /// Takes over the written events after a reload; false if the caller may now see other balances.
     pub(super) fn continue_from(&mut self, before: &Self) -> bool {
         let is_same = self.not_found == before.not_found
             && self.balances.len() == before.balances.len()
@@ -72,7 +72,7 @@ impl Followed {
         is_same
     }
 
-    /// The frame of an event; `None` when it is left out.
+    /// The frame of an event; `None` if the stream skips it.
     pub(super) fn write(&mut self, place: usize, event: Event, request_id: &str) -> Option<Frame> {
         let balance = self.balances.get_mut(place)?;
         match event {
@@ -100,7 +100,7 @@ impl FollowedBalance {
             && self.slot().is_same(other.slot())
     }
 
-    /// A balance that has reached the ceiling is left out.
+    /// Skips a balance that has reached the ceiling.
     fn write_balance(&mut self, report: Arc<Report>) -> Option<Frame> {
         let now = clock::now();
         let frame = report.left(self.account().limits(), now).map(|left| {
@@ -111,7 +111,7 @@ impl FollowedBalance {
         frame
     }
 
-    /// A problem of the same code as the last event's is left out.
+    /// Skips a problem with the same code as the last event.
     fn write_problem(&mut self, refusal: Refusal, request_id: &str) -> Option<Bytes> {
         let problem = Problem::refused(refusal, self.account());
         if self.problem.replace(problem.code) == Some(problem.code) {

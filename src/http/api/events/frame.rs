@@ -1,4 +1,4 @@
-//! The texts of an event stream, as the WHATWG's standard on server-sent events spells them.
+//! The text format of an event stream (server-sent events, WHATWG HTML standard).
 
 use std::time::Instant;
 
@@ -18,11 +18,11 @@ impl Frame {
     }
 }
 
-/// How long a client waits before it connects again, in milliseconds; first of all.
+/// The first frame: the delay before a client reconnects, in milliseconds.
 pub(super) const RETRY: Bytes = Bytes::from_static(b"retry: 1000\n\n");
-/// After a while of silence; a client ignores it.
+/// A comment, sent after a period of silence. Clients ignore it.
 pub(super) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
-/// The last event. Without a line of data no client would see it.
+/// The last event. It has a data line, because clients drop events without one.
 pub(super) const BYE: Bytes = Bytes::from_static(b"event: bye\ndata: {}\n\n");
 
 /// A `balance` event; `json` is on one line.

@@ -8,14 +8,14 @@ use crate::http::query::Query;
 
 /// The parameters of its query.
 pub(crate) const PARAMETERS: &[&str] = &["account", "provider", "refresh"];
-/// How old a streamed balance may get, unless the request says otherwise.
+/// The default maximum age of a streamed balance.
 const REFRESH: Duration = Duration::from_secs(30);
 
-/// Whole seconds; more than any ceiling is as much as the ceiling.
+/// Parses whole seconds. Larger values are cut to the ceiling.
 pub(crate) fn refresh(query: &Query<'_>) -> Result<Duration, Problem> {
     let Some(text) = query.one("refresh")? else { return Ok(REFRESH) };
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::new(Code::InvalidRequest, "refresh is no whole number of seconds"));
+        return Err(Problem::new(Code::InvalidRequest, "refresh must be a whole number of seconds"));
     }
     let seconds = text.parse().map_or(MaxAge::CEILING.get(), Duration::from_secs);
     Ok(seconds.min(MaxAge::CEILING.get()))

@@ -1,6 +1,6 @@
-//! One event stream: its body is written frame by frame, each when the client has taken the one before.
+//! One event stream. It writes each frame when the client has read the previous one.
 //!
-//! An event is chosen when it is written, so a slow client gets the newest of each balance, and nothing over the ceiling.
+//! An event is chosen when it is written. So a slow client gets the newest balances, and none above the ceiling.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -22,14 +22,14 @@ use crate::clock;
 use crate::domain::{Directives, Moment};
 use crate::gateway::{RequestContext, Subscription};
 use crate::http::api::item::Item;
-use crate::http::arrival::Arrival;
+use crate::http::arrival::RequestInfo;
 use crate::http::caller::{Caller, StreamPlace};
 use crate::http::problem::{Code, Problem};
 use crate::http::state::Api;
 use crate::live::Live;
 use crate::server::OpenEnded;
 
-/// Silence after which the stream says that it is alive.
+/// Period of silence after which the stream sends a comment.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// One event stream.
@@ -44,7 +44,7 @@ pub(super) struct EventStream {
     subscription: Arc<Subscription>,
     /// The first look-up of each balance.
     lookups: AbortOnDropHandle<()>,
-    /// Texts that come before any event.
+    /// Frames that precede the first event.
     first: VecDeque<Bytes>,
     ending: Ending,
     has_ended: bool,
@@ -52,7 +52,7 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    /// Opens a stream, which has been paid for.
+    /// Opens a stream whose units are already charged.
     pub(super) fn open(
         live: &Live<Api>,
         api: &Arc<Api>,
@@ -60,17 +60,17 @@ impl EventStream {
         refresh: Duration,
         place: StreamPlace,
     ) -> Result<Self, Problem> {
-        let arrival = Arrival::of(request)?;
+        let info = RequestInfo::of(request)?;
         let query = request.uri().query();
         let service_accounts = &api.lasting.service_accounts;
-        let credential = api.callers.credential(request.headers(), service_accounts, arrival.moment.wall);
+        let credential = api.callers.credential(request.headers(), service_accounts, info.moment.wall);
         let known = credential.and_then(|credential| Some((api.callers.find(&credential)?, credential)));
         let expired = || Problem::new(Code::Unauthenticated, "the token has just expired");
         let (caller, credential) = known.ok_or_else(expired)?;
-        let followed = Followed::choose(api, caller, query, arrival.moment.monotonic)?;
-        let request_id = arrival.request_id.to_str().unwrap_or_default().to_owned();
+        let followed = Followed::choose(api, caller, query, info.moment.monotonic)?;
+        let request_id = info.request_id.to_str().unwrap_or_default().to_owned();
         let first = std::iter::once(frame::RETRY).chain(followed.not_found(&request_id)).collect();
-        let (subscription, lookups) = follow(api, caller, &followed, refresh, arrival.moment);
+        let (subscription, lookups) = follow(api, caller, &followed, refresh, info.moment);
         Ok(Self {
             live: live.clone(),
             credential,
@@ -81,7 +81,7 @@ impl EventStream {
             subscription,
             lookups,
             first,
-            ending: Ending::of(api, arrival.moment.monotonic),
+            ending: Ending::of(api, info.moment.monotonic),
             has_ended: false,
             place,
             api: Arc::clone(api),
@@ -133,7 +133,7 @@ impl EventStream {
         Frame::unbound(frame::BYE)
     }
 
-    /// Goes on with the configuration in force; false when the caller may see something else now, or is not known.
+    /// Continues with the current configuration; false if the caller is unknown or may now see other balances.
     fn follow_reload(&mut self) -> bool {
         let (api, now) = (self.live.current(), clock::now());
         let Some(caller) = api.callers.find(&self.credential) else { return false };
@@ -149,7 +149,7 @@ impl EventStream {
     }
 }
 
-/// Follows the balances, and looks each up once: what is stored comes at once, the rest when its read has ended.
+/// Follows the balances, and looks each up once: cached balances arrive at once, others when their read ends.
 fn follow(
     api: &Arc<Api>,
     caller: &Arc<Caller>,

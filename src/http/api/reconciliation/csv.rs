@@ -33,7 +33,7 @@ const COLUMNS: [&str; 15] = [
 
 type Row = [String; COLUMNS.len()];
 
-/// The value of `Content-Disposition`: the file name has the day, which has no column.
+/// The value of `Content-Disposition`. The file name carries the day, because no column does.
 pub(crate) fn file_name(report_date: Timestamp) -> String {
     let day = snapshot::milliseconds(report_date);
     let day: String = day.chars().take("YYYY-MM-DD".len()).filter(char::is_ascii_digit).collect();

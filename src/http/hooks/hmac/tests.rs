@@ -6,7 +6,7 @@ use super::*;
 use crate::http::hooks::settings::Encoding;
 
 const BODY: &str = r#"{"event":"transaction.cash_in.settled","transactionId":"t-1","amount":150.00}"#;
-/// What every time of signing here says.
+/// The signing time of every notification here.
 const SIGNED_AT: i64 = 1_700_000_000;
 
 /// One provider's way to sign, and a notification of it.
@@ -167,7 +167,7 @@ fn schemes() -> Vec<Scheme> {
 }
 
 impl Scheme {
-    /// Whether it is proven when so many seconds have passed since it was signed.
+    /// Whether it is proven this many seconds after it was signed.
     fn holds(&self, body: &str, seconds: i64) -> bool {
         let request = http::Request::builder().uri(self.uri);
         let request =
@@ -190,7 +190,7 @@ impl Scheme {
 }
 
 #[test]
-fn every_schemes_own_notification_is_proven() {
+fn a_genuine_notification_of_every_scheme_is_proven() {
     for scheme in schemes() {
         assert!(scheme.holds(BODY, 0), "{}", scheme.name);
     }
@@ -227,7 +227,7 @@ fn a_time_of_signing_holds_within_the_tolerance_both_ways() {
 }
 
 #[test]
-fn what_a_scheme_needs_may_not_be_missing() {
+fn a_notification_without_a_required_part_is_refused() {
     for name in schemes().iter().map(|scheme| scheme.name) {
         let whole = || schemes().into_iter().find(|scheme| scheme.name == name).unwrap();
         for index in 0..whole().headers.len() {

@@ -1,4 +1,4 @@
-//! What a person should look at first.
+//! The problems that an operator should look at first.
 
 use jiff::Timestamp;
 

@@ -7,7 +7,7 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content as Described, ContentBuilder, Object, Ref, RefOr, Responses, Schema, Type};
 
 use super::headers::{self as header, Header};
-use super::operations::{Answer, Content, Operation};
+use super::operations::{Content, DocumentedAnswer, Operation};
 use super::schemas;
 use crate::http::problem::Code;
 
@@ -36,7 +36,7 @@ pub(crate) fn of(operation: &Operation) -> Responses {
     answers.chain(problems).map(|(status, answer)| (status, RefOr::from(answer))).collect()
 }
 
-fn describe(answer: &Answer, common: &[&Header]) -> ResponseBuilder {
+fn describe(answer: &DocumentedAnswer, common: &[&Header]) -> ResponseBuilder {
     let described = ResponseBuilder::new().description(answer.description);
     let described = with_headers(described, &[common, answer.headers]);
     match &answer.content {

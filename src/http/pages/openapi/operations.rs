@@ -26,8 +26,8 @@ pub(crate) struct Operation {
     pub(crate) parameters: &'static [&'static Parameter],
     /// On its answers and problems alike, beside those that every answer to a caller has.
     pub(crate) headers: &'static [&'static Header],
-    /// The answers that are no problems.
-    pub(crate) answers: &'static [Answer],
+    /// The successful answers.
+    pub(crate) answers: &'static [DocumentedAnswer],
     pub(crate) problems: &'static [&'static [Code]],
 }
 
@@ -47,16 +47,16 @@ impl Tag {
     }
 }
 
-/// An answer that is no problem.
-pub(crate) struct Answer {
+/// A successful answer.
+pub(crate) struct DocumentedAnswer {
     pub(crate) status: &'static str,
     pub(crate) description: &'static str,
     pub(crate) content: Content,
-    /// Beside those of all its operation's answers.
+    /// Headers in addition to those of the whole operation.
     pub(crate) headers: &'static [&'static Header],
 }
 
-/// What an answer carries.
+/// The content of an answer.
 pub(crate) enum Content {
     Nothing,
     /// JSON of this schema; the example is a real answer.
@@ -64,13 +64,13 @@ pub(crate) enum Content {
         schema: &'static str,
         example: &'static str,
     },
-    /// The same, or CSV.
+    /// JSON as above, or CSV.
     JsonOrCsv {
         schema: &'static str,
         example: &'static str,
         csv: &'static str,
     },
-    /// Server-sent events, and a text of some.
+    /// Server-sent events, with an example.
     Events(&'static str),
 }
 

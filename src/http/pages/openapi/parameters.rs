@@ -7,8 +7,8 @@ use utoipa::openapi::{Ref, RefOr, Required, Schema, Type};
 
 use super::schemas::{CURRENCY_PATTERN, NAME_PATTERN, TYPE_PATTERN};
 
-/// A plain decimal above zero. It has no look-ahead, which not every language of generated clients knows; with at most
-/// 28 characters, whatever it matches is accepted.
+/// A plain decimal above zero. It uses no look-ahead, because some languages of generated clients lack it. The gateway
+/// accepts every match of at most 28 characters.
 const POSITIVE_PATTERN: &str = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)$";
 
 /// A parameter of some operations.

@@ -169,7 +169,7 @@ async fn more_than_100_fields_are_refused() {
     server.assert_refused("head", 1);
 }
 
-/// The reason that a GOAWAY tells, behind the last stream.
+/// The error code of a GOAWAY, which follows the last stream.
 fn reason(goaway: &[u8]) -> u32 {
     u32::from_be_bytes(goaway[4..8].try_into().unwrap())
 }
@@ -311,12 +311,12 @@ async fn a_peer_that_reads_nothing_and_never_stops_sending_is_cut() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_and_never_lets_the_server_wait_is_cut() {
+async fn a_peer_that_reads_nothing_and_keeps_the_server_busy_is_cut() {
     let server = Server::start(|settings| settings.request_timeout = SHORT);
     let mut client = server.connect().await;
     let no_window = [0, 4, 0, 0, 0, 0];
     client.send(first_request(&no_window, &GET_ROOT)).await;
-    // Nothing needs to be answered, so there is always something more to read.
+    // These frames need no answer, so the server always has more to read.
     let priorities = frame(PRIORITY, 0, 3, &[0; 5]).repeat(10_000);
 
     soon(async { while client.0.write_all(&priorities).await.is_ok() {} }).await;
@@ -336,7 +336,7 @@ const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 const CANCEL: u32 = 8;
 
 #[tokio::test]
-async fn an_answer_without_a_window_is_reset_in_its_time_and_its_connection_goes_on() {
+async fn an_answer_without_a_window_is_reset_at_its_deadline_and_the_connection_continues() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     let asked = Instant::now();
@@ -353,7 +353,7 @@ async fn an_answer_without_a_window_is_reset_in_its_time_and_its_connection_goes
 }
 
 #[tokio::test]
-async fn an_answer_behind_one_that_filled_the_connections_window_is_reset_in_its_time() {
+async fn an_answer_behind_a_full_connection_window_is_reset_at_its_deadline() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     let large_window = [0, 4, 0x7f, 0xff, 0xff, 0xff];
@@ -385,7 +385,7 @@ async fn assert_only_the_stream_is_reset(client: &mut Client) {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_begun_and_not_taken_is_reset_in_its_time_and_its_connection_goes_on() {
+async fn a_partly_read_answer_is_reset_at_its_deadline_and_the_connection_continues() {
     for window in [1, 3, 6] {
         let server = Server::start(|_| {});
         let mut client = server.connect().await;
@@ -414,7 +414,7 @@ async fn an_answer_whose_window_is_as_large_as_its_body_is_complete() {
 }
 
 #[tokio::test]
-async fn a_head_without_a_body_is_reset_with_what_the_kernel_holds() {
+async fn a_head_without_a_body_is_reset_with_the_kernels_bytes() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     let large_window = [0, 4, 0x7f, 0xff, 0xff, 0xff];

@@ -1,4 +1,4 @@
-//! TLS: who may enter, what is counted, and that every limit holds as in plain text.
+//! TLS: which clients are accepted, which failures are counted, and that every limit holds as in plain text.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
@@ -7,7 +7,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::*;
 
-/// An authority and what it signs.
+/// An authority that signs certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -28,7 +28,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// What a server with a certificate of this authority is started with.
+    /// The TLS settings of a server with a certificate of this authority.
     fn settings(&self, client_ca: Option<&Self>) -> TlsSettings {
         let (certificate, key) = self.sign();
         let client_ca = client_ca.map(Self::pem);
@@ -67,7 +67,7 @@ fn start(tls: TlsSettings, change: impl FnOnce(&mut ListenerSettings)) -> (Serve
     (Server::start_at(change, listener, Some(tls.clone()), shutdown.clone(), shutdown), tls)
 }
 
-/// Shakes hands, and asks nothing yet.
+/// Does the handshake, and sends no request yet.
 async fn connect(server: &Server, connector: &TlsConnector) -> io::Result<TlsClient> {
     let name = ServerName::try_from("localhost").unwrap();
     Ok(Client(soon(connector.connect(name, server.connect().await.0)).await?))
@@ -84,7 +84,7 @@ async fn connected(change: impl FnOnce(&mut ListenerSettings)) -> (Server, TlsCl
 /// Whether a client is answered: with TLS 1.3 it is refused only after its side of the handshake.
 async fn is_let_in(server: &Server, connector: &TlsConnector) -> bool {
     let Ok(mut client) = connect(server, connector).await else { return false };
-    // Whether that arrives is told by the answer.
+    // The answer shows whether the request arrived.
     let _ = soon(client.0.write_all(REQUEST.as_bytes())).await;
     soon(client.0.read_u8()).await.is_ok()
 }
@@ -110,7 +110,7 @@ async fn both_protocols_are_agreed_on() {
 }
 
 #[tokio::test]
-async fn with_an_authority_of_clients_only_its_own_are_let_in() {
+async fn with_a_client_ca_only_its_clients_are_accepted() {
     let (authority, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
     let (server, _) = start(authority.settings(Some(&clients)), |_| {});
     let client = |identity| authority.client(&[b"http/1.1"], identity);

@@ -43,13 +43,13 @@ pub(super) struct Candidate {
     /// The entry's number, from one.
     pub(super) version: usize,
     /// The read that stored it while the caller waited, if the caller may share that.
-    pub(super) shared: Option<Shared>,
+    pub(super) shared: Option<SharedRead>,
     /// Whether the caller must take it.
     pub(super) is_due: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedRead {
     /// Whether the caller began it.
     pub(super) is_own: bool,
     /// If it succeeded, only the ceiling can be why the caller waits on.

@@ -1,6 +1,6 @@
 //! What a caller who waits may get, and when it must.
 
-use super::caller::{Candidate, Expected, Shared};
+use super::caller::{Candidate, Expected, SharedRead};
 use super::reads::Failed;
 use super::{Ms, Oracle, Point};
 use crate::alone::clock::{self, SECOND};
@@ -55,7 +55,7 @@ impl Oracle {
         let caller = &self.callers[&id];
         let last = &self.reads[self.stores[&caller.arrival.place].entries[version - 1].last];
         let is_own = last.by == id && last.priority != Priority::Background;
-        let shared = Shared { is_own, is_success: last.failed().is_none() };
+        let shared = SharedRead { is_own, is_success: last.failed().is_none() };
         let may_share = last.joined_at().is_some_and(|joined_at| joined_at >= caller.pass.not_before);
         let candidate = Candidate { version, shared: may_share.then_some(shared), is_due: false };
         // Who began to wait in this very tick may have come too late for what is not kept.

@@ -106,7 +106,15 @@ impl Oracle<'_> {
             let began = |read: &Read| read.first_call.map_or(0, |call| self.requests[call].at);
             let mut ended: Vec<_> = of_row.filter_map(|it| Some((it.ended?, began(it)))).collect();
             ended.sort_by_key(|(ended, _)| ended.at);
-            let row: Vec<_> = ended.iter().rev().take_while(|(ended, _)| ended.error.is_some()).collect();
+            // A success that was sent before the failure before it was known ends no row.
+            let ends_the_row = |place: &usize| {
+                let (end, began) = ended[*place];
+                let failure = ended[..*place].iter().rev().find(|(before, _)| before.error.is_some());
+                end.error.is_none() && failure.is_none_or(|(before, _)| before.at + LOOK_UP <= began)
+            };
+            let begins = (0..ended.len()).rev().find(ends_the_row).map_or(0, |place| place + 1);
+            let row: Vec<_> =
+                ended[begins..].iter().rev().filter(|(ended, _)| ended.error.is_some()).collect();
             // Those that began before the failure before them ended are one with it.
             let apart = row.windows(2).filter(|pair| pair[0].1 >= pair[1].0.at).count();
             apart + usize::from(!row.is_empty())

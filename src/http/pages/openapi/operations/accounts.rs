@@ -2,7 +2,7 @@
 
 use utoipa::openapi::HttpMethod;
 
-use super::{ACCOUNT, ALWAYS, Answer, CHOICE, Content, Operation, Tag};
+use super::{ACCOUNT, ALWAYS, CHOICE, Content, DocumentedAnswer, Operation, Tag};
 use crate::http::openapi::headers as header;
 use crate::http::openapi::parameters as parameter;
 use crate::http::route::Route;
@@ -17,7 +17,7 @@ pub(crate) const ALL: [Operation; 2] = [
         description: "The accounts that the caller may see, as configured. No provider is called.",
         parameters: &[&parameter::PREFER, &parameter::REQUEST_ID],
         headers: &[],
-        answers: &[Answer {
+        answers: &[DocumentedAnswer {
             status: "200",
             description: "The accounts.",
             content: Content::Json {
@@ -43,7 +43,7 @@ pub(crate) const ALL: [Operation; 2] = [
             &parameter::REQUEST_ID,
         ],
         headers: &[],
-        answers: &[Answer {
+        answers: &[DocumentedAnswer {
             status: "200",
             description: "The moment.",
             content: Content::Json {

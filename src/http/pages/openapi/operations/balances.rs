@@ -2,7 +2,7 @@
 
 use utoipa::openapi::HttpMethod;
 
-use super::{ACCOUNT, ALWAYS, Answer, CHOICE, Content, Operation, READ, Tag};
+use super::{ACCOUNT, ALWAYS, CHOICE, Content, DocumentedAnswer, Operation, READ, Tag};
 use crate::http::openapi::headers::{self as header, Header};
 use crate::http::openapi::parameters as parameter;
 use crate::http::problem::Code;
@@ -31,7 +31,7 @@ pub(crate) const ALL: [Operation; 5] = [
         ],
         headers: &[],
         answers: &[
-            Answer {
+            DocumentedAnswer {
                 status: "200",
                 description: "The balance.",
                 content: Content::Json {
@@ -40,7 +40,7 @@ pub(crate) const ALL: [Operation; 5] = [
                 },
                 headers: SINGLE,
             },
-            Answer {
+            DocumentedAnswer {
                 status: "304",
                 description: "The caller already has this body.",
                 content: Content::Nothing,
@@ -65,7 +65,7 @@ pub(crate) const ALL: [Operation; 5] = [
             &parameter::REQUEST_ID,
         ],
         headers: &[],
-        answers: &[Answer {
+        answers: &[DocumentedAnswer {
             status: "200",
             description: "The comparison and the balance that it used.",
             content: Content::Json {
@@ -92,7 +92,7 @@ pub(crate) const ALL: [Operation; 5] = [
             &parameter::REQUEST_ID,
         ],
         headers: &[],
-        answers: &[Answer {
+        answers: &[DocumentedAnswer {
             status: "200",
             description: "The balances, and the reason for each missing one.",
             content: Content::Json { schema: "Batch", example: include_str!("../examples/balances.json") },
@@ -115,7 +115,7 @@ pub(crate) const ALL: [Operation; 5] = [
             &parameter::REQUEST_ID,
         ],
         headers: &[&header::VARY],
-        answers: &[Answer {
+        answers: &[DocumentedAnswer {
             status: "200",
             description: "The report.",
             content: Content::JsonOrCsv {
@@ -142,7 +142,7 @@ pub(crate) const ALL: [Operation; 5] = [
             &parameter::REQUEST_ID,
         ],
         headers: &[],
-        answers: &[Answer {
+        answers: &[DocumentedAnswer {
             status: "200",
             description: "The events. `data` is always one line of JSON.",
             content: Content::Events(include_str!("../examples/events.txt")),

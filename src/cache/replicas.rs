@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::balance_cache::BalanceCache;
 use super::entry::Entry;
 use super::question::Question;
+use super::read::MOST_ROUNDS;
 use crate::domain::{Answer, BalanceKey, Limits, MaxAge, Priority, Snapshot, StoreTime};
 use crate::shared::{Claim, Shared};
 
@@ -50,14 +51,27 @@ impl BalanceCache {
     /// Stores the result of the read with this number, or a later one, of another replica, without calling the provider.
     pub async fn adopt(&self, key: BalanceKey, number: u64, limits: Limits) {
         let Some(shared) = &self.shared else { return };
-        let is_newer = |entry: &Arc<Entry>| {
-            let turn = entry.snapshot().and_then(|snapshot| snapshot.turn());
-            turn.is_none_or(|turn| turn.number < number)
-        };
+        let is_newer = |entry: &Arc<Entry>| entry.latest_turn().is_none_or(|turn| turn.number < number);
         if self.entries.get(&key).await.is_some_and(|entry| !is_newer(&entry)) {
             return;
         }
         let Some(snapshot) = stored_soon(shared, &key, number, limits.max_age).await else { return };
+        for _ in 0..MOST_ROUNDS {
+            let init = self.adopted(key, Arc::clone(&snapshot));
+            let entry = self.entries.entry_by_ref(&key).or_insert_with_if(init, is_newer).await;
+            // It may be the entry of a read of this replica that ran and failed.
+            if entry.is_fresh() || !is_newer(entry.value()) {
+                return;
+            }
+        }
+    }
+
+    /// The entry with a snapshot that another replica read.
+    fn adopted(
+        &self,
+        key: BalanceKey,
+        snapshot: Arc<Snapshot>,
+    ) -> impl Future<Output = Arc<Entry>> + Send + 'static + use<> {
         let (entries, listeners, clock) = (self.entries.clone(), self.listeners.clone(), self.clock);
         let answer = Answer {
             priority: Priority::Background,
@@ -66,14 +80,12 @@ impl BalanceCache {
             is_elsewhere: true,
             result: Ok(snapshot),
         };
-        let stored = entries.clone();
-        let init = async move {
-            let before = stored.get(&key).await;
+        async move {
+            let before = entries.get(&key).await;
             let entry = Entry::after(before.as_deref(), answer, None, clock());
             listeners.stored(&key, &entry);
             Arc::new(entry)
-        };
-        entries.entry_by_ref(&key).or_insert_with_if(init, is_newer).await;
+        }
     }
 
     /// Invalidates balances at every replica. Returns the instant of the store's clock that applies to all, or an estimate

@@ -36,12 +36,14 @@ impl AccountPattern {
     #[must_use]
     pub fn matches(&self, account: &str) -> bool {
         let Some(rest) = &self.rest else { return account == self.prefix };
-        let Some(mut left) = account.strip_prefix(&*self.prefix) else { return false };
+        // An empty text has no address of its own, and comparing there is slow: a tenth of a cached hit.
+        let left = if self.prefix.is_empty() { Some(account) } else { account.strip_prefix(&*self.prefix) };
+        let Some(mut left) = left else { return false };
         for part in &rest.inner {
             let Some(at) = left.find(&**part) else { return false };
             left = &left[at + part.len()..];
         }
-        left.ends_with(&*rest.suffix)
+        rest.suffix.is_empty() || left.ends_with(&*rest.suffix)
     }
 }
 

@@ -90,7 +90,7 @@ fn read(arguments: &TryArguments, kind: &str, file: &Path) -> Result<ExitCode, U
             config::load_mapping(&arguments.config, kind).map_err(|errors| Usage(errors.to_string()))?;
         let selector = selector(arguments, mapping.mapping().currency.only(), true)?;
         text += &table::success(&mapping, &body);
-        let understood = mapping.read(&body, &selector);
+        let understood = mapping.understand(&body, &selector);
         if let Ok(understood) = &understood {
             text += &table::roles(&mapping, understood);
         }

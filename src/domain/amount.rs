@@ -78,8 +78,9 @@ impl Amount {
     pub fn checked_sum(amounts: impl IntoIterator<Item = Self>) -> Result<Option<Self>, AmountError> {
         let mut amounts = amounts.into_iter();
         let Some(first) = amounts.next() else { return Ok(None) };
+        let Some(second) = amounts.next() else { return Ok(Some(first)) };
         let mut sum = ExactSum::default().plus(first.value);
-        for amount in amounts {
+        for amount in std::iter::once(second).chain(amounts) {
             if amount.currency != first.currency {
                 return Err(AmountError::CurrencyMismatch);
             }

@@ -2,6 +2,7 @@
 //! pointers to amounts. No code is needed for a further one.
 
 mod check;
+mod findings;
 mod kind;
 mod mapping;
 mod pointer;

@@ -128,7 +128,12 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The text of a JSON string; `None` for any other value.
 pub(super) fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str(raw.get()).ok().map(|Text(text)| text)
+    // Only a text begins with a quote, and a raw value is whole JSON: without an escape, it stands between its quotes.
+    let text = raw.get().strip_prefix('"')?;
+    match text.strip_suffix('"') {
+        Some(plain) if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
+        _ => serde_json::from_str(raw.get()).ok().map(|Text(text)| text),
+    }
 }
 
 /// Why a text is no JSON object: it is cut, it is the page of a proxy, or it is another value.

@@ -175,6 +175,6 @@ impl Provider for Declared {
     }
 
     fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {
-        Ok(self.reader.read(body, selector)?.reading)
+        self.reader.read(body, selector)
     }
 }

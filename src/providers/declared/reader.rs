@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::check::{Check, optional, required};
+use super::findings::{Finding, Findings};
 use super::mapping::{CurrencyRule, Mapping, Part, Role};
 use super::rows::{Array, Chosen};
 use super::shape::{Shape, Slot, Values};
@@ -91,7 +92,21 @@ impl MappingReader {
     /// # Errors
     /// [`BodyError::Status`] when the body reports a failure or no success, [`BodyError::Invalid`] when it does
     /// not fit the mapping.
-    pub fn read(&self, body: &[u8], selector: &Selector) -> Result<Understood, BodyError> {
+    pub fn read(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {
+        self.find(body, selector).map(Findings::into_reading)
+    }
+
+    /// For people: likewise, with the place of every amount.
+    ///
+    /// # Errors
+    /// As [`MappingReader::read`].
+    pub fn understand(&self, body: &[u8], selector: &Selector) -> Result<Understood, BodyError> {
+        let findings = self.find(body, selector)?;
+        let taken = findings.taken.iter().map(|finding| self.taken(finding)).collect();
+        Ok(Understood { taken, reading: findings.into_reading() })
+    }
+
+    fn find(&self, body: &[u8], selector: &Selector) -> Result<Findings<'_>, BodyError> {
         let text = body_text(body);
         let values = self.shape.read(&text).ok_or(error("body", "not one JSON value"))?;
         self.judge_outcome(&values)?;
@@ -103,7 +118,7 @@ impl MappingReader {
             .iter()
             .map(|array| array.choose(&values, self.rule.case(), currency))
             .collect::<Result<_, _>>()?;
-        Ok(self.understand(&OneBody { values: &values, chosen: &chosen, currency })?)
+        Ok(self.findings(&OneBody { values: &values, chosen: &chosen, currency })?)
     }
 
     /// For people: whether each condition of `success` holds; `None` for one that cannot be read.
@@ -155,11 +170,11 @@ impl MappingReader {
         }
     }
 
-    fn understand(&self, body: &OneBody<'_, '_>) -> Result<Understood, ParseError> {
-        let mut taken = Vec::new();
+    fn findings(&self, body: &OneBody<'_, '_>) -> Result<Findings<'_>, ParseError> {
+        let mut taken = Vec::with_capacity(self.parts.len() + self.report.len());
         let mut figure = |name: &str| {
             let (role, spots) = self.parts.iter().find(|(role, _)| *role == name)?;
-            Some(self.figure(role, spots, body, &mut taken).transpose()).flatten()
+            self.figure(role, spots, body, &mut taken).transpose()
         };
         let available = figure("available").transpose()?;
         let [blocked, reserved, processing, total] =
@@ -167,39 +182,36 @@ impl MappingReader {
         let available = available.ok_or(error("available", "missing or null"))?;
         let (blocked, reserved, processing, total) = (blocked?, reserved?, processing?, total?);
         for spot in &self.report {
-            taken.extend(self.shown(spot, body)?);
+            taken.extend(shown(spot, body)?);
         }
-        let reported =
-            taken.iter().map(|taken| (Cow::Owned(taken.name.clone()), taken.text.clone())).collect();
         let observed_at = self.observed_at(body.values);
-        let reading = Reading { available, blocked, reserved, processing, total, reported, observed_at };
-        Ok(Understood { taken, reading })
+        Ok(Findings { taken, available, blocked, reserved, processing, total, observed_at })
     }
 
     /// One figure: an amount, or the exact sum of several; `None` where it may be missing, and is.
-    fn figure(
+    fn figure<'m>(
         &self,
         role: &'static str,
-        spots: &[Spot],
+        spots: &'m [Spot],
         body: &OneBody<'_, '_>,
-        taken: &mut Vec<Taken>,
+        taken: &mut Vec<Finding<'m>>,
     ) -> Result<Option<Amount>, ParseError> {
-        let mut amounts = Vec::with_capacity(spots.len());
+        let first = taken.len();
         for spot in spots {
             let Some(one) = self.amount(role, spot, body)? else { return Ok(None) };
-            amounts.extend(one.amount);
             taken.push(one);
         }
+        let amounts = taken[first..].iter().filter_map(|one| one.amount);
         Amount::checked_sum(amounts).map_err(|problem| amount_error(role, problem))
     }
 
-    fn amount(
+    fn amount<'m>(
         &self,
         role: &'static str,
-        spot: &Spot,
+        spot: &'m Spot,
         body: &OneBody<'_, '_>,
-    ) -> Result<Option<Taken>, ParseError> {
-        let Some((values, row)) = spot.values(body) else {
+    ) -> Result<Option<Finding<'m>>, ParseError> {
+        let Some((values, place)) = spot.values(body) else {
             return spot.missing(role, "no row of this currency");
         };
         let Some(raw) = optional(role, values.get(spot.slot))? else {
@@ -209,24 +221,16 @@ impl MappingReader {
             self.is_in(body.currency, required("currency", values.get(slot))?)?;
         }
         let (amount, text) = self.units.read(role, raw, body.currency)?;
-        let row = row.map(|place| self.row(place));
-        Ok(Some(Taken { role: Some(role), name: spot.name.clone(), row, text, amount: Some(amount) }))
+        Ok(Some(Finding { role: Some(role), name: &spot.name, place, text, amount: Some(amount) }))
     }
 
-    /// A money field that is only shown: a number, or a text that is one.
-    fn shown(&self, spot: &Spot, body: &OneBody<'_, '_>) -> Result<Option<Taken>, ParseError> {
-        const ROLE: &str = "report";
-        let Some((values, row)) = spot.values(body) else { return Ok(None) };
-        let Some(raw) = optional(ROLE, values.get(spot.slot))? else { return Ok(None) };
-        let text = unquoted(raw).unwrap_or(Cow::Borrowed(raw.get()));
-        Amount::parse(&text, body.currency).map_err(|problem| amount_error(ROLE, problem))?;
-        let row = row.map(|place| self.row(place));
-        Ok(Some(Taken { role: None, name: spot.name.clone(), row, text: text.into_owned(), amount: None }))
-    }
-
-    fn row(&self, Place { array, number, count }: Place) -> Row {
-        let array = self.arrays.get(array).map_or("", |array| array.pointer().as_str());
-        Row { array: array.to_owned(), number, count }
+    fn taken(&self, finding: &Finding<'_>) -> Taken {
+        let Finding { role, name, place, text, amount } = finding;
+        let row = place.map(|Place { array, number, count }| {
+            let array = self.arrays.get(array).map_or("", |array| array.pointer().as_str());
+            Row { array: array.to_owned(), number, count }
+        });
+        Taken { role: *role, name: (*name).to_owned(), row, text: text.clone(), amount: *amount }
     }
 
     fn observed_at(&self, values: &Values<'_>) -> ObservedAt {
@@ -234,4 +238,14 @@ impl MappingReader {
         let text = values.get(slot).ok().flatten().and_then(unquoted);
         text.and_then(|text| text.parse().ok()).map_or(ObservedAt::Unreadable, ObservedAt::At)
     }
+}
+
+/// A money field that is only shown: a number, or a text that is one.
+fn shown<'m>(spot: &'m Spot, body: &OneBody<'_, '_>) -> Result<Option<Finding<'m>>, ParseError> {
+    const ROLE: &str = "report";
+    let Some((values, place)) = spot.values(body) else { return Ok(None) };
+    let Some(raw) = optional(ROLE, values.get(spot.slot))? else { return Ok(None) };
+    let text = unquoted(raw).unwrap_or(Cow::Borrowed(raw.get()));
+    Amount::parse(&text, body.currency).map_err(|problem| amount_error(ROLE, problem))?;
+    Ok(Some(Finding { role: None, name: &spot.name, place, text: text.into_owned(), amount: None }))
 }

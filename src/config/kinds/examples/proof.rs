@@ -21,7 +21,7 @@ pub(super) fn evaluate(
     reader: &MappingReader,
 ) -> Read<Option<Proof>> {
     let currency = currency_of(value, example, mapping)?;
-    let read = reader.read(&example.body, &Selector::of(currency));
+    let read = reader.understand(&example.body, &Selector::of(currency));
     match (read, example.is_refused) {
         (Ok(_), true) => Err(value.wrong("expected a body that is refused, but the mapping reads it")),
         (Err(_), true) => Ok(None),

@@ -1,0 +1,38 @@
+//! What was found in one body, before it becomes a reading: names are the mapping's own and not copied.
+
+use super::spot::Place;
+use crate::domain::{Amount, ObservedAt, Reading};
+
+/// One amount and its place.
+pub(super) struct Finding<'m> {
+    /// The figure that it is, or is part of; `None` if it is only shown.
+    pub(super) role: Option<&'static str>,
+    /// Its name in `reported`.
+    pub(super) name: &'m str,
+    /// Its row, if it stands in one.
+    pub(super) place: Option<Place>,
+    /// Its text, verbatim.
+    pub(super) text: String,
+    /// Its value; `None` if it is only shown.
+    pub(super) amount: Option<Amount>,
+}
+
+/// Every amount of one body, and the figures.
+pub(super) struct Findings<'m> {
+    pub(super) taken: Vec<Finding<'m>>,
+    pub(super) available: Amount,
+    pub(super) blocked: Option<Amount>,
+    pub(super) reserved: Option<Amount>,
+    pub(super) processing: Option<Amount>,
+    pub(super) total: Option<Amount>,
+    pub(super) observed_at: ObservedAt,
+}
+
+impl Findings<'_> {
+    /// The balance.
+    pub(super) fn into_reading(self) -> Reading {
+        let Self { taken, available, blocked, reserved, processing, total, observed_at } = self;
+        let reported = taken.into_iter().map(|finding| (finding.name.to_owned().into(), finding.text));
+        Reading { available, blocked, reserved, processing, total, reported: reported.collect(), observed_at }
+    }
+}

@@ -8,11 +8,13 @@ local held = 0
 if ask.scope ~= '' then
   local whose = ({ a = '', b = balance, c = ask.credential })[ask.scope]
   held = ask.first
+  -- When a read of this scope failed last: those of other scopes have rows of their own.
+  local last = 'd' .. ask.scope .. whose
   if ask.doubles then
     local row = 'r' .. ask.scope .. whose
     local times = number(redis.call('HGET', state, row), 20)
     -- Reads that failed together are one in the row.
-    if times == 0 or number(redis.call('HGET', state, 'failed'), now) <= ask.turn then
+    if times == 0 or number(redis.call('HGET', state, last), now) <= ask.turn then
       times = math.min(times + 1, 20)
       redis.call('HSET', state, row, text(times))
     end
@@ -23,7 +25,7 @@ if ask.scope ~= '' then
   if number(longer, now + ask.most) <= now + held then
     redis.call('HSET', state, field, text(now + held) .. ' ' .. ask.failure)
   end
-  redis.call('HSET', state, 'failed', text(now))
+  redis.call('HSET', state, 'failed', text(now), last, text(now))
 end
 if ask.failure ~= '' then
   redis.call('HSET', state, 'f' .. balance, turn .. ' ' .. text(now + held) .. ' ' .. ask.failure)

@@ -28,10 +28,7 @@ const CHANGES: [(&[Change], u64); 35] = [
     (&[("held = math.min(held * 2 ^ (times - 1), ask.most)", "")], 308),
     (&[("if number(longer, now + ask.most) <= now + held then", "if true then")], FIRST + 2),
     (
-        &[(
-            "if times == 0 or number(redis.call('HGET', state, 'failed'), now) <= ask.turn then",
-            "if true then",
-        )],
+        &[("if times == 0 or number(redis.call('HGET', state, last), now) <= ask.turn then", "if true then")],
         FIRST + 3,
     ),
     (&[("'ended ' .. waiting .. ' ' .. turn)", "'nothing')")], 69),

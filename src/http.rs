@@ -4,7 +4,6 @@
 mod admission;
 mod answer;
 mod api;
-mod arrival;
 mod byes;
 mod caller;
 mod directives;
@@ -20,6 +19,7 @@ pub mod pages;
 mod places;
 mod problem;
 mod query;
+mod request_info;
 mod route;
 mod seconds;
 mod settings;

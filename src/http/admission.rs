@@ -18,11 +18,11 @@ use percent_encoding::percent_decode_str;
 
 use super::answer::{self, Response};
 use super::api::cost;
-use super::arrival::{Admitted, RequestInfo};
 use super::caller::Caller;
 use super::dispatch;
 use super::logged::Logged;
 use super::problem::{Code, Problem};
+use super::request_info::{Admitted, RequestInfo};
 use super::route;
 use super::state::{Api, OpenAccount};
 use crate::domain::{Moment, RetryAfter};

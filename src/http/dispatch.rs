@@ -8,8 +8,8 @@ use tower::Service as _;
 
 use super::answer::{self, Response};
 use super::api::balance;
-use super::arrival::{Admitted, RequestInfo};
 use super::problem::Problem;
+use super::request_info::{Admitted, RequestInfo};
 use super::route::Route;
 
 /// Answers an admitted request of a caller.

@@ -13,9 +13,9 @@ use prometheus::IntGauge;
 
 use super::admission;
 use super::answer::{self, Response, whole};
-use super::arrival::RequestInfo;
 use super::logged::Logged;
 use super::problem::{Code, Problem};
+use super::request_info::RequestInfo;
 use super::route::{self, Route};
 use super::state::Api;
 use super::{directives, header};

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::{Fault, FaultKind};
+use jiff::Timestamp;
 
+use crate::events::reader::Events;
 use crate::harness::{Reply, eventually, is_long};
 use crate::process::{Gateway, Site, command};
 
@@ -66,6 +68,30 @@ async fn an_answer_received_during_a_freeze_is_read_again() {
 
     assert_eq!((reply.status, reply.header("age")), (200, "1"), "{reply:?}");
     assert_eq!(site.provider.calls().len(), 3, "a token, the read that expired, and the next one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_is_written_of_a_balance_that_expired_during_a_freeze() {
+    let (max_age, length) = ceiling_and_freeze();
+    let site = site(max_age).await;
+    let gateway = site.serve().await;
+    let following = gateway.client.get(format!("http://{}/v1/events", gateway.api)).bearer_auth(gateway.key);
+    let mut events = Events::of(following.send().await.unwrap()).begin().await;
+    events.balance().await;
+    site.provider.queue(Fault::on_balance(FaultKind::Delay { ms: 500 }));
+    let asking = gateway.client.get(format!("http://{}{PATH}", gateway.api)).bearer_auth(gateway.key);
+    let asking = asking.header("cache-control", "no-cache");
+    let asking = tokio::spawn(async move { asking.send().await.unwrap().status() });
+    site.provider.wait_for_calls(3).await;
+
+    // The provider answers after half a second, while the gateway is frozen.
+    freeze(&gateway, length).await;
+    let event = events.balance().await;
+
+    let fetched_at: Timestamp = event["fetched_at"].as_str().unwrap().parse().unwrap();
+    let age = Timestamp::now().duration_since(fetched_at);
+    assert!(age.as_secs_f64() < Duration::from_secs(max_age).as_secs_f64(), "{age} old: {event}");
+    assert_eq!(asking.await.unwrap(), 200);
 }
 
 /// The file name of the shared object that gives a process another wall clock.

@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::item;
 use crate::domain::{AccountName, BalanceType, Currency, ProviderName, snapshot};
 use crate::gateway::Account;
-use crate::http::arrival::RequestInfo;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::http::request_info::RequestInfo;
 
 #[derive(Serialize)]
 struct Accounts<'a> {

@@ -7,9 +7,9 @@ use super::item::{Item, context, select};
 use super::reply;
 use crate::gateway::Found;
 use crate::http::answer::Response;
-use crate::http::arrival::RequestInfo;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::http::request_info::RequestInfo;
 
 /// The handler behind the router.
 pub(crate) async fn show(request: Request) -> Result<Response, Problem> {

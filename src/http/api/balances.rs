@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::batch::{self, Batch, ErrorItem, Missing};
 use super::item;
-use crate::http::arrival::RequestInfo;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::http::request_info::RequestInfo;
 
 /// The parameters of its query.
 pub(crate) const PARAMETERS: &[&str] = &["account", "provider", "not_before"];

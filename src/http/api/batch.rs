@@ -13,10 +13,10 @@ use super::reply::Served;
 use crate::clock;
 use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
 use crate::gateway::{Found, Refusal, RequestContext};
-use crate::http::arrival::RequestInfo;
 use crate::http::caller::Caller;
 use crate::http::problem::{self, Problem};
 use crate::http::query::Query;
+use crate::http::request_info::RequestInfo;
 use crate::http::state::{Api, OpenAccount};
 use crate::server::Delivery;
 

@@ -13,9 +13,9 @@ use futures_util::stream as futures;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 
 use crate::domain::RetryAfter;
-use crate::http::arrival::RequestInfo;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
+use crate::http::request_info::RequestInfo;
 use crate::http::state::Api;
 use crate::live::Live;
 use crate::server::OpenEnded;

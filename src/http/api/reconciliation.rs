@@ -14,9 +14,9 @@ use super::item::{self, Item};
 use crate::domain::snapshot::{self, Extended};
 use crate::domain::{Amount, Currency, CurrencySum, sums};
 use crate::gateway::{Finding, Found, RequestContext};
-use crate::http::arrival::RequestInfo;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
+use crate::http::request_info::RequestInfo;
 use content_negotiation::Form;
 
 /// The body in JSON.

@@ -11,9 +11,9 @@ use super::item::{self, Item};
 use crate::domain::{Amount, Directives, PlainDecimal, Snapshot, rounded_up};
 use crate::gateway::{RequestContext, Sufficiency};
 use crate::http::answer::{Response, whole};
-use crate::http::arrival::RequestInfo;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
+use crate::http::request_info::RequestInfo;
 use crate::http::state::OpenAccount;
 
 /// The body. The balance is the body that the snapshot carries.

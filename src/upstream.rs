@@ -225,7 +225,7 @@ impl Upstream {
         self.tokens.expiry()
     }
 
-    /// The failure because of which nobody asks for this balance now: the one that ends last.
+    /// The held failure that forbids a call for this balance now. Of several, the one that ends last.
     #[must_use]
     pub fn longest_hold(&self, index: usize, now: Instant) -> Option<Failure> {
         self.held(self.balances.get(index)?, now)

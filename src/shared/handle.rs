@@ -219,7 +219,7 @@ impl Shared {
         self.tier.finish_reads().await;
     }
 
-    /// Gives up every lease and all units of this replica, and writes to the store what has just ended.
+    /// Returns every lease and all units of this replica to the store, and tells it which calls have ended.
     pub async fn leave(&self) {
         futures_util::join!(self.tier.give_up_leases(), self.units.give_back());
         self.tier.finish_tasks().await;

@@ -48,7 +48,7 @@ impl Upstream {
     pub(super) fn held(&self, balance: &Balance, now: Instant) -> Option<Failure> {
         let of_answers = self.whole.as_ref().and_then(|whole| whole.holds.held(now));
         let holds = [self.holds.held(now), balance.holds.held(now), of_answers];
-        // Nobody is asked until the last of them ends.
+        // The provider is not called until the last of them ends.
         let (error, until) = holds.into_iter().flatten().max_by_key(|(_, until)| *until)?;
         Some(Failure { error, retry_at: Some(until), is_held: true, was_called: false })
     }

@@ -1,4 +1,4 @@
-//! What was found in one body, before it becomes a reading: names are the mapping's own and not copied.
+//! The amounts of one body, before they become a reading. Their names are borrowed from the mapping.
 
 use super::spot::Place;
 use crate::domain::{Amount, ObservedAt, Reading};

@@ -71,7 +71,7 @@ impl Oracle<'_> {
         let age = self.now - requested_at;
         self.tally.note(Seen::SlowTaker);
         if age >= self.schedule.ages.max_age.min(PROMISE) {
-            return Err(format!("promise 2: caller {id} takes what was asked for {age} ms ago"));
+            return Err(format!("promise 2: caller {id} takes a balance that was requested {age} ms ago"));
         }
         Ok(())
     }

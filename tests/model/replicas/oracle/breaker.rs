@@ -18,7 +18,7 @@ impl Breaker {
     /// Notes how an attempt ended that was sent then. Only a balance ends the row.
     pub(super) fn note(&mut self, now: Ms, sent: Ms, error: Option<UpstreamError>) {
         if let Some(opened) = self.opened {
-            // What was sent before it opened says nothing of now.
+            // An attempt that was sent before the breaker opened does not count.
             if sent >= opened + cooldown() {
                 self.end_probe(now, error);
             }

@@ -9,7 +9,7 @@ use crate::replicas::schedule::Mood;
 /// How long a replica holds units that it does not use, and then some.
 const HELD_FOR: Ms = 4 * SECOND;
 
-/// What callers asked for, and what they got.
+/// The units that callers requested, and the units that they received.
 #[derive(Debug, Default)]
 pub(super) struct Spendings {
     asked: Vec<(Ms, usize, u32)>,
@@ -36,8 +36,8 @@ impl Oracle<'_> {
         self.within_limit()
     }
 
-    /// In every span that ends now: a burst, and what came back meanwhile; and each replica's local share besides, which
-    /// it may use while it knows nothing of the store.
+    /// Checks every span that ends now. It may hold a burst, the units that came back in the span, and the local share of
+    /// each replica, which a replica may use while the store does not answer.
     fn within_limit(&self) -> Verdict {
         let (limit, replicas) = (self.schedule.limit, u32::try_from(REPLICAS).unwrap());
         let is_calm = matches!(self.schedule.mood, Mood::Calm | Mood::Well);
@@ -79,7 +79,7 @@ impl Oracle<'_> {
         let left = Ms::from(limit.burst) - missing / interval;
         let recently = |(at, by, _): &&(Ms, usize, u32)| *by != replica && at + HELD_FOR > self.now;
         let held: Ms = self.spendings.asked.iter().filter(recently).map(|(_, _, cost)| Ms::from(*cost)).sum();
-        // Between two answers of the store a replica uses at most its part of what is left.
+        // Between two answers of the store, a replica uses at most its part of the remaining units.
         let just_now = |(at, by, _): &&(Ms, usize, u32)| *by == replica && at + SECOND > self.now;
         let here: Ms =
             self.spendings.given.iter().filter(just_now).map(|(_, _, units)| Ms::from(*units)).sum();

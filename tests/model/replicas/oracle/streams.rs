@@ -23,7 +23,7 @@ pub(super) struct Streams {
 struct Open {
     opened: Ms,
     of: Stream,
-    /// When what was written last was asked for.
+    /// The request instant of the event that was written last.
     last: Option<Ms>,
 }
 

@@ -3,63 +3,35 @@
 //! One [`Upstream`] reads the balances of one account. The parts that all accounts of a provider share are in
 //! `provider.rs`. Deadlines nest: connect within attempt within read.
 
-mod attempt;
-mod breaker;
-mod budget;
 mod call;
-mod cause;
-mod certificate;
-mod classify;
-mod client;
-mod client_settings;
-mod connect;
 mod credentials;
-mod failed_read;
-mod failure_log;
-mod gate;
-mod hold;
-mod jwks;
-mod last;
-mod parse_answer;
+mod failure;
+mod limits;
+mod network;
 mod provider;
-mod read;
 mod read_context;
-mod read_whole;
-mod record;
-mod renewal;
-mod retry;
-mod retry_after;
-mod rotation;
-mod shared_read;
-mod tls;
-mod token;
-mod transport;
-mod whole;
+mod reads;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-pub use breaker::{BreakerSettings, BreakerState};
-pub use budget::BudgetSettings;
-pub use certificate::CertificateFacts;
-pub use client_settings::ClientSettings;
 pub use credentials::{ClientCredentials, Credential};
-pub use jwks::{JwksClient, JwksError, JwksSettings};
-pub use last::{Last, LastFailure};
+pub use failure::{Last, LastFailure};
+pub use limits::{BreakerSettings, BreakerState, BudgetSettings};
+pub use network::{
+    CertificateFacts, ClientError, ClientSettings, JwksClient, JwksError, JwksSettings, Response, Sending,
+    Transport,
+};
 pub use provider::{ProviderSettings, UpstreamProvider};
-pub use tls::ClientError;
-pub use transport::{Response, Sending, Transport};
 
 use crate::domain::{AccountName, Currency, Failure, MaxAge, Selector, Snapshot};
-use crate::metrics::{Operation, ReadRefusal};
+use crate::metrics::ReadRefusal;
 use crate::shared::SharedAccount;
-use credentials::Credentials;
-use gate::Gate;
-use hold::Holds;
-use token::{Token, Tokens};
-use whole::WholeAnswers;
+use credentials::{Credentials, Tokens};
+use limits::{Gate, Holds};
+use reads::WholeAnswers;
 
 /// The settings of one account's upstream.
 #[derive(Clone, Debug)]

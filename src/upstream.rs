@@ -11,6 +11,7 @@ mod network;
 mod provider;
 mod read_context;
 mod reads;
+mod targets;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;

@@ -7,7 +7,7 @@ mod failure_log;
 mod last;
 pub(super) mod retry_after;
 
-pub(super) use cause::ConnectError;
+pub(super) use cause::{ConnectError, SelfSigned};
 pub(super) use failed_read::FailedRead;
 pub(super) use failure_log::FailureLog;
 pub use last::{Last, LastFailure};

@@ -13,5 +13,4 @@ pub(super) use client::Client;
 pub use client_settings::ClientSettings;
 pub use jwks::{JwksClient, JwksError, JwksSettings};
 pub use tls::ClientError;
-pub(super) use tls::SelfSigned;
 pub use transport::{Response, Sending, Transport};

@@ -39,6 +39,11 @@ impl std::error::Error for ConnectError {
     }
 }
 
+/// The server's certificate is signed by itself, and we were not told to trust it.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate is self-signed and not trusted")]
+pub(in crate::upstream) struct SelfSigned;
+
 /// The cause of a connection to an address that failed.
 pub(in crate::upstream) fn of_dial(error: &io::Error) -> Cause {
     if is_out_of_files(error) {
@@ -127,9 +132,7 @@ fn of_certificate(error: &CertificateError) -> Cause {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Cause::OtherHost
         }
-        CertificateError::Other(error) if error.0.is::<crate::upstream::network::SelfSigned>() => {
-            Cause::SelfSigned
-        }
+        CertificateError::Other(error) if error.0.is::<SelfSigned>() => Cause::SelfSigned,
         _ => Cause::BadCertificate,
     }
 }

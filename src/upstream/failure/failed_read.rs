@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{Hold, HoldRow, UpstreamError};
 use crate::metrics::Operation;
+use crate::upstream::targets;
 
 /// A read that brought no snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,7 @@ impl FailedRead {
 
     /// A request that cannot be built: a defect of ours.
     pub(in crate::upstream) fn defect(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error, "a request to a provider cannot be built");
+        tracing::error!(target: targets::FAILED_READ, error, "a request to a provider cannot be built");
         Self {
             error: UpstreamError::Defect,
             operation: None,

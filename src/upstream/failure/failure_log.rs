@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{ProviderName, UpstreamError};
 use crate::metrics::{Label, Operation};
+use crate::upstream::targets;
 
 /// Between two lines about the failures of one provider.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -35,6 +36,7 @@ impl FailureLog {
     ) {
         if let Some(suppressed) = self.take_line(now) {
             tracing::warn!(
+                target: targets::FAILURE_LOG,
                 event = "provider_failing",
                 provider = provider.as_str(),
                 operation = operation.as_str(),
@@ -49,6 +51,7 @@ impl FailureLog {
     pub(in crate::upstream) fn worked(&self, provider: &ProviderName) {
         if let Some(failures) = self.take_back() {
             tracing::info!(
+                target: targets::FAILURE_LOG,
                 event = "provider_works",
                 provider = provider.as_str(),
                 failures,

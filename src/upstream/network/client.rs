@@ -23,6 +23,7 @@ use crate::domain::{Cause, ParseError, UpstreamError};
 use crate::metrics::Operation;
 use crate::providers::WaitHeader;
 use crate::upstream::failure::{classify, retry_after};
+use crate::upstream::targets;
 
 /// A balance has about 300 bytes and a token a few kilobytes; a larger answer is none of theirs.
 const MAX_BODY: usize = 64 * 1024;
@@ -120,7 +121,7 @@ impl Client {
             return Err(NOT_HTTP);
         }
         let Some(error) = failure else { return Err(self.timed_out(&connection, &progress, limit)) };
-        tracing::debug!(error = &*error as &dyn std::error::Error, "a call to a provider failed");
+        tracing::debug!(target: targets::CLIENT, error = &*error as &dyn std::error::Error, "a call to a provider failed");
         Err(classify::transport(&*error))
     }
 

@@ -11,6 +11,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, Signatu
 use secrecy::{ExposeSecret, SecretString};
 
 use super::certificate::CertificateFacts;
+use crate::upstream::failure::SelfSigned;
 
 /// Why a client cannot be made from its settings.
 #[derive(Debug, thiserror::Error)]
@@ -68,11 +69,6 @@ pub(in crate::upstream) fn config(
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
-
-/// The server's certificate is signed by itself, and we were not told to trust it.
-#[derive(Debug, thiserror::Error)]
-#[error("the certificate is self-signed and not trusted")]
-pub(in crate::upstream) struct SelfSigned;
 
 /// The usual verification. A certificate that stands in `extra_ca` itself is trusted too, although it is no authority's:
 /// for the host that it names, while it is valid.

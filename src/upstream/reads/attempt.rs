@@ -13,7 +13,7 @@ use crate::upstream::credentials::{Credentials, Rotation, Token};
 use crate::upstream::failure::FailedRead;
 use crate::upstream::network::Response;
 use crate::upstream::read_context::ReadContext;
-use crate::upstream::{Balance, Received, Upstream};
+use crate::upstream::{Balance, Received, Upstream, targets};
 
 /// When a new token that the provider does not accept yet is tried again, from its first refusal on.
 const FURTHER_ATTEMPTS: [Duration; 3] =
@@ -136,6 +136,7 @@ impl Upstream {
         }
         let before = rotation.refused(refused, now)?;
         tracing::warn!(
+            target: targets::ATTEMPT,
             event = "credential_rejected",
             account = %self.account,
             provider = %self.provider.name(),

@@ -12,7 +12,7 @@ use crate::upstream::call::SentAt;
 use crate::upstream::failure::classify;
 use crate::upstream::network::Response;
 use crate::upstream::read_context::ReadContext;
-use crate::upstream::{Balance, Received, Upstream};
+use crate::upstream::{Balance, Received, Upstream, targets};
 
 /// Shortest time between two log lines about an account whose amounts do not add up.
 const MISMATCH_LOG_INTERVAL: Duration = Duration::from_hours(1);
@@ -104,6 +104,7 @@ impl Upstream {
         if logged.is_none_or(|logged| now.saturating_duration_since(logged) >= MISMATCH_LOG_INTERVAL) {
             *logged = Some(now);
             tracing::warn!(
+                target: targets::PARSE_ANSWER,
                 account = %self.account,
                 provider = %self.provider.name(),
                 "the provider's total is not its available plus blocked"

@@ -12,6 +12,7 @@ use crate::upstream::call::Call;
 use crate::upstream::credentials::{Credentials, Exchangeable, Rotation, Token};
 use crate::upstream::failure::FailedRead;
 use crate::upstream::read_context::ReadContext;
+use crate::upstream::targets;
 
 /// The first and the longest pause after a renewal ahead of time failed.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
@@ -185,6 +186,7 @@ impl Upstream {
             .await;
         if let Err(failed) = &result {
             tracing::warn!(
+                target: targets::RENEWAL,
                 account = %self.account,
                 provider = %self.provider.name(),
                 error = &failed.error as &dyn std::error::Error,

@@ -1,6 +1,6 @@
 //! What an account authenticates with: its credential, rotations of it, and the tokens that it is exchanged for.
 
-mod credential;
+pub(super) mod credential;
 mod rotation;
 mod token;
 

@@ -109,7 +109,7 @@ impl Setup {
         self.settings.token_endpoint = format!("{url}/api/auth/token");
         let metrics = Metrics::new("0", "test").unwrap();
         let handles = metrics.provider(&self.settings.name);
-        let provider = Arc::new(UpstreamProvider::new(self.settings, None, handles).unwrap());
+        let provider = Arc::new(UpstreamProvider::new(self.settings, clock::now, None, handles).unwrap());
         let account = AccountName::parse("a").unwrap();
         let (selectors, max_age) = (self.selectors, MaxAge::CEILING);
         let settings = UpstreamSettings {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
 use crate::domain::UpstreamError;
 use crate::metrics::Operation;
@@ -100,7 +100,7 @@ impl Upstream {
             if resumes_at >= context.deadline {
                 break;
             }
-            sleep_until(resumes_at.into()).await;
+            sleep(resumes_at.saturating_duration_since(self.provider.now().monotonic)).await;
             attempt = self.noted_attempt(balance, token, context).await;
             if !is_refused(&attempt) {
                 return attempt;

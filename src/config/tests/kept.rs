@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::Config;
 use super::super::load::parse_as;
-use super::super::purpose::Purpose;
+use super::super::reader::Purpose;
 use super::{Folder, SHARED_KEY, certificate};
 use crate::upstream::Credential;
 

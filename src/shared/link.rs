@@ -96,7 +96,7 @@ impl Shared {
             ended = &mut broken => ended,
             () = self.tier.store.failed.notified() => Ok(()),
         };
-        tracing::warn!(event = "shared_lost", store = %self.tier.settings.url, "the shared store is away; going on alone");
+        tracing::warn!(event = "shared_lost", store = %self.tier.settings.url, "the shared store is unavailable; this replica works alone");
         ended
     }
 

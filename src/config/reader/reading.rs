@@ -152,8 +152,8 @@ impl<'a> Reading<'a> {
         }
         let Some(account) = place.account() else { return Err(self.report(place, problem)) };
         note(match self.credential_before(account) {
-            Some(_) => "the account's old credential is kept until it is there",
-            None => "the account is switched off until it is there",
+            Some(_) => "the account keeps its old credential until it can be read",
+            None => "the account is switched off until it can be read",
         });
         Err(Reported)
     }

@@ -219,7 +219,7 @@ fn read_service_account(value: &Value<'_>, seen: &mut Seen) -> Read<ServiceAccou
     let account = ServiceAccount::read(value)?;
     if !seen.accepts_tokens {
         return Err(value
-            .wrong("expected [auth.kubernetes], which says whose tokens are accepted, and it is not there"));
+            .wrong("expected [auth.kubernetes], which names the issuer of accepted tokens; it is missing"));
     }
     match seen.service_accounts.insert(account.clone(), value.path().to_owned()) {
         None => Ok(account),

@@ -140,7 +140,7 @@ pub(in crate::config) fn read(mut section: Section<'_>, replicas: Read<Replicas>
     if replicas == Ok(NonZeroU32::MIN) {
         section.warn(
             "",
-            "server.replicas is 1: while the store is away, each replica would take all for itself",
+            "server.replicas is 1: while the store is unavailable, each replica uses the whole budget",
         );
     }
     section.close_and_record();

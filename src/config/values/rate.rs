@@ -40,7 +40,7 @@ impl Section<'_> {
     ) -> T {
         let Replicas { count, has_store } = replicas;
         if whole.is_below(count) {
-            let when = if has_store { "while the store is away, " } else { "" };
+            let when = if has_store { "while the store is unavailable, " } else { "" };
             self.warn(
                 key,
                 &format!("below server.replicas: {when}together they allow more, as each has at least 1"),
@@ -103,7 +103,7 @@ impl Setting for LimitSettings {
         let ((requests, per), burst) = (rate?, burst?);
         let burst = burst.map_or_else(|| default_burst(requests, per), NonZeroU32::get);
         if (per / requests).checked_mul(burst).is_none_or(|refill| refill > LONGEST_REFILL) {
-            return Err(value.wrong("expected a burst that is there again within a year"));
+            return Err(value.wrong("expected a burst that refills within a year"));
         }
         Ok(Self { requests, per, burst })
     }

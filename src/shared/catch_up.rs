@@ -7,9 +7,9 @@ use super::handle::Shared;
 use crate::domain::{BalanceKey, MaxAge, StoreTime};
 use crate::metrics::SharedError;
 
-/// Look-ups that run at once while this replica catches up.
+/// The number of concurrent look-ups while this replica catches up.
 const AT_ONCE: usize = 128;
-/// An operation that times out while this replica catches up is tried so often.
+/// The number of attempts of an operation that times out while this replica catches up.
 const TRIES: usize = 5;
 
 impl Shared {

@@ -61,7 +61,7 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     Ok(mapping)
 }
 
-/// A mapping that is not there yet: its provider is only requested. A currency that is written is used in the request.
+/// A missing mapping: the provider is only called. A declared currency is used in the request.
 pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
     const KEYS: [&str; 15] = [
         "success",

@@ -12,7 +12,7 @@ const MOST_DECIMALS: u32 = 28;
 /// More than any currency's smallest unit has.
 const MOST_DIGITS: u32 = 18;
 
-/// One amount as it is written.
+/// One amount in the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct WrittenRole {
     pub(in crate::config) at: Pointer,
@@ -57,7 +57,7 @@ impl Setting for WrittenRole {
     }
 }
 
-/// One amount, or a sum of several, as it is written.
+/// One amount, or a sum of several, in the configuration.
 #[derive(Clone, Debug)]
 pub(super) enum WrittenPart {
     One(WrittenRole),
@@ -151,7 +151,7 @@ impl Setting for Case {
     }
 }
 
-/// The unit as it is written: `digits` are a key of their own.
+/// The unit in the configuration: `digits` is a separate key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum WrittenUnits {
     Major,

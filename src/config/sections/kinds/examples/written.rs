@@ -1,4 +1,4 @@
-//! An example as it is written in the configuration.
+//! An example in the configuration.
 
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ pub(super) const ROLES: [&str; 5] = ["available", "blocked", "reserved", "proces
 pub(in crate::config) const EXPECTED: &str =
     "a list of { body = { file = \"…\" }, currency = \"BRL\", available = \"48734.91\" }";
 
-/// One example as it is written.
+/// One example in the configuration.
 pub(super) struct Example {
     pub(in crate::config) body: Vec<u8>,
     pub(in crate::config) currency: Option<Currency>,
@@ -105,7 +105,7 @@ impl Setting for BodyFile {
     }
 }
 
-/// A text as it is written.
+/// A text in the configuration.
 struct WrittenText(String);
 
 impl Setting for WrittenText {

@@ -814,7 +814,7 @@ async fn no_caller_gets_a_last_snapshot_that_has_no_time_to_leave() {
     balance.invalidate();
     let patient = Directives { stale_if_error: Some(SECOND * 600), ..FORCED };
 
-    advance(just_under(LATEST_START - SECOND));
+    advance(just_under(LATEST_START.saturating_sub(SECOND)));
     assert!(balance.fallback(patient).await.is_some());
     assert!(balance.fallback(NONE).await.is_some());
 

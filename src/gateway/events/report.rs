@@ -36,7 +36,7 @@ impl Report {
     #[must_use]
     pub fn left(&self, limits: Limits, now: Moment) -> Option<Duration> {
         let age = self.snapshot.age_at(now);
-        limits.max_age.allows(age).then(|| limits.max_age.get() - age)
+        limits.max_age.allows(age).then(|| limits.max_age.get().saturating_sub(age))
     }
 
     /// Whether another report is of the same snapshot.

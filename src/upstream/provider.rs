@@ -6,16 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::breaker::{Breaker, BreakerSettings, BreakerState};
-use super::budget::BudgetSettings;
-use super::client::Client;
-use super::client_settings::ClientSettings;
-use super::failed_read::FailedRead;
-use super::failure_log::FailureLog;
-use super::last::Last;
-use super::retry::Reserve;
-use super::tls::ClientError;
-use super::transport::Transport;
+use super::failure::{FailedRead, FailureLog, Last};
+use super::limits::{Breaker, BreakerSettings, BreakerState, BudgetSettings, Reserve};
+use super::network::{Client, ClientError, ClientSettings, Transport};
 use crate::domain::{Clock, Moment, ProviderName, UpstreamError};
 use crate::metrics::ProviderMetrics;
 use crate::providers::Adapter;

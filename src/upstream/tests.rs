@@ -14,6 +14,7 @@ mod request;
 mod tls;
 mod tokens;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +24,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock;
 use crate::domain::{
-    Answer, BalanceType, Cause, Failure, ParseError, Priority, ProviderName, ReadRequest, UpstreamError,
+    AccountName, Answer, BalanceType, Cause, Currency, Failure, MaxAge, ParseError, Priority, ProviderName,
+    ReadRequest, Selector, Snapshot, UpstreamError,
 };
 use crate::metrics::{Metrics, Samples};
 use crate::providers;

@@ -1,5 +1,6 @@
 //! Thousands of strangers' connections at once, beside good requests: no good request fails, and memory is bounded.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -120,7 +121,7 @@ impl TlsClient {
 /// The connections of one mix, closed on drop.
 struct Crowd {
     connected: Arc<AtomicUsize>,
-    connections: JoinSet<()>,
+    _connections: JoinSet<()>,
 }
 
 impl Crowd {
@@ -130,7 +131,7 @@ impl Crowd {
         for number in 0..count {
             connections.spawn(stranger(mix, number, api, Arc::clone(tls), Arc::clone(&connected)));
         }
-        Self { connected, connections }
+        Self { connected, _connections: connections }
     }
 
     fn connected(&self) -> usize {
@@ -228,7 +229,13 @@ async fn a_crowd_of_strangers_costs_bounded_memory_and_no_good_request() {
     let url = format!("http://{}{}", gateway.api, super::PATH);
     let tls = Arc::new(TlsClient::new(&Authority::new()));
 
-    beside_strangers(&gateway, &Mix::IN_PLAIN_TEXT, &tls, (&harness::client().build().unwrap(), &url)).await;
+    let client = harness::client().build().unwrap();
+    let idle = idle_memory(&gateway, &client, &url).await;
+    for mix in Mix::IN_PLAIN_TEXT {
+        let figures = beside_strangers(&gateway, mix, &tls, (&client, &url)).await;
+        println!("{figures}, idle {idle}");
+        figures.assert_bounded(idle);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,45 +249,67 @@ async fn a_crowd_that_shakes_hands_costs_bounded_memory_and_no_good_request() {
     let url = format!("https://localhost:{port}{}", super::PATH);
     let tls = Arc::new(TlsClient::new(&authority));
 
-    beside_strangers(&gateway, &[Mix::Handshakes], &tls, (&authority.client(None, &["http/1.1"]), &url))
-        .await;
+    let client = authority.client(None, &["http/1.1"]);
+    let idle = idle_memory(&gateway, &client, &url).await;
+    let figures = beside_strangers(&gateway, Mix::Handshakes, &tls, (&client, &url)).await;
+    println!("{figures}, idle {idle}");
+    figures.assert_bounded(idle);
 }
 
-/// Sends good requests beside each mix of strangers, and asserts on the memory.
+/// What was measured beside one mix.
+struct Figures {
+    mix: Mix,
+    connected: usize,
+    /// Sorted.
+    took: Vec<Duration>,
+    /// The most resident memory, in KiB.
+    most: u64,
+}
+
+impl Figures {
+    #[track_caller]
+    fn assert_bounded(&self, idle: u64) {
+        let (count, _) = extent();
+        // Fewer connections get a proportional bound, in addition to the memory of the idle program.
+        let share = idle + (MOST_MEMORY - idle) * u64::try_from(count).unwrap() / 10_000;
+        let bound = if is_long() { MOST_MEMORY } else { share + 64 * 1024 };
+        assert!(self.most < bound, "{:?}: {} KiB of at most {bound}", self.mix, self.most);
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mix, connected, took, most } = self;
+        let percentile = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)];
+        let [half, late, last] = [50, 99, 100].map(percentile);
+        write!(f, "{mix:?}: {connected} connected, {} good answers, ", took.len())?;
+        write!(f, "p50 {half:?}, p99 {late:?}, max {last:?}, memory {most} KiB")
+    }
+}
+
+/// The resident memory after a few requests.
+async fn idle_memory(gateway: &Gateway, client: &reqwest::Client, url: &str) -> u64 {
+    let (_, extent) = extent();
+    good_traffic(client, url, &Extent { seconds: 1, good: 5, ..extent }).await;
+    gateway.most_memory()
+}
+
+/// Sends good requests beside a mix of strangers.
 async fn beside_strangers(
     gateway: &Gateway,
-    mixes: &[Mix],
+    mix: Mix,
     tls: &Arc<TlsClient>,
     (client, url): (&reqwest::Client, &str),
-) {
+) -> Figures {
     let (count, extent) = extent();
-    good_traffic(client, url, &Extent { seconds: 1, good: 5, ..extent }).await;
-    let idle = gateway.most_memory();
-    for mix in mixes {
-        gateway.forget_most_memory();
-        let crowd = Crowd::gather(*mix, count, gateway.api.parse().unwrap(), tls);
-        let enough = count * 9 / 10;
-        eventually_within(Duration::from_mins(1), "the strangers are connected", || async {
-            crowd.connected() >= enough
-        })
-        .await;
+    gateway.forget_most_memory();
+    let crowd = Crowd::gather(mix, count, gateway.api.parse().unwrap(), tls);
+    eventually_within(Duration::from_mins(1), "the strangers are connected", || async {
+        crowd.connected() >= count * 9 / 10
+    })
+    .await;
 
-        let took = good_traffic(client, url, &extent).await;
+    let took = good_traffic(client, url, &extent).await;
 
-        let most = gateway.most_memory();
-        let percentile = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)];
-        println!(
-            "{mix:?}: {} connected, {} good answers, p50 {:?}, p99 {:?}, max {:?}, memory {most} KiB (idle {idle})",
-            crowd.connected(),
-            took.len(),
-            percentile(50),
-            percentile(99),
-            percentile(100),
-        );
-        // Fewer connections get a proportional bound, in addition to the memory of the idle program.
-        let bound = idle + (MOST_MEMORY - idle) * u64::try_from(count).unwrap() / 10_000;
-        let bound = if is_long() { MOST_MEMORY } else { bound + 64 * 1024 };
-        assert!(most < bound, "{mix:?}: {most} KiB of at most {bound}");
-        drop(crowd.connections);
-    }
+    Figures { mix, connected: crowd.connected(), took, most: gateway.most_memory() }
 }

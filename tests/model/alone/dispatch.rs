@@ -12,6 +12,7 @@
 //! | it is moved only where no other reload came in between (49) | the answer of an earlier configuration |
 
 mod connection;
+mod log;
 mod oracle;
 mod provider;
 mod schedule;
@@ -24,7 +25,8 @@ use tokio::task::JoinSet;
 
 use super::clock::{self, GATEWAYS};
 use crate::seeds::seeds;
-use oracle::{Event, Seen};
+use log::Event;
+use oracle::Seen;
 use schedule::{Action, Schedule};
 use world::World;
 

@@ -2,63 +2,13 @@
 //! the same moment may have happened in either order.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
+use super::log::{Event, Given, What};
 use super::provider::amount;
 use super::schedule::{AccountState, Ask, CallerState, Setting};
-use crate::alone::clock::{self, Ms, SECOND};
+use crate::alone::clock::{Ms, SECOND};
 
 const MAX_AGE: Ms = 60 * SECOND;
-
-#[derive(Clone, Debug)]
-pub(super) struct Event {
-    at: Ms,
-    what: What,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum What {
-    Reloaded(Setting),
-    Arrived {
-        request: usize,
-        ask: Ask,
-    },
-    /// The rest of the body is sent.
-    Sent {
-        request: usize,
-    },
-    /// The provider is called at this address.
-    Called {
-        call: usize,
-        address: usize,
-    },
-    Answered {
-        request: usize,
-        given: Given,
-    },
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Given {
-    /// `age` in seconds.
-    Balance { amount: String, age: Ms },
-    /// The code of a problem.
-    Problem(String),
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Log(Mutex<Vec<Event>>);
-
-impl Log {
-    pub(super) fn write(&self, what: What) {
-        let event = Event { at: clock::reading().mono, what };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
-    }
-
-    pub(super) fn take(&self) -> Vec<Event> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// A case that the schedules must reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,7 +150,7 @@ impl Oracle {
 
     fn may_answer(&mut self, request: &Request, given: &Given, now: Ms) -> Result<(), String> {
         let given = match given {
-            Given::Problem(code) => self.problem(code),
+            Given::Problem(code) => problem(code),
             Given::Balance { amount, age } => self.balance(request, amount, *age, now)?,
         };
         let at_the_door = |place: usize| self.settings[place].1.at_the_door();
@@ -210,18 +160,14 @@ impl Oracle {
             return if refused.contains(&given) { Ok(()) } else { Err(format!("{given:?} before the body")) };
         };
         let allowed = self.allowed(complete, now);
-        if !allowed.contains(&given) && !(now == request.arrived && refused.contains(&given)) {
+        let is_refused_at_once = now == request.arrived && refused.contains(&given);
+        if !is_refused_at_once && !allowed.contains(&given) {
             return Err(format!(
                 "{given:?}, and one of {allowed:?} is due: the answer of an earlier configuration"
             ));
         }
         self.note(request, complete, given, now);
         Ok(())
-    }
-
-    fn problem(&self, code: &str) -> Verdict {
-        let known = ["unauthenticated", "account_not_found", "disabled"];
-        known.into_iter().find(|known| *known == code).map_or(Verdict::Problem("another"), Verdict::Problem)
     }
 
     /// The address of a balance, whose age and demand are judged, too.
@@ -241,30 +187,21 @@ impl Oracle {
         Ok(Verdict::Balance(address))
     }
 
-    /// What a request may get now whose body has ended then. A reload moves a request that waits to the account's new
-    /// identity; a removed account has no new one.
+    /// What a request may get now whose body has ended then.
     fn allowed(&self, complete: Ms, now: Ms) -> Vec<Verdict> {
         let mut allowed = Vec::new();
         for first in self.in_force(complete) {
-            let mut current = vec![(self.settings[first].1.verdict(), true)];
+            let mut outcomes = vec![Outcome { verdict: self.settings[first].1.verdict(), is_reached: true }];
             for (since, setting) in &self.settings[first + 1..] {
-                let may_come_later = *since == complete || *since == now;
-                let moved = current.iter().filter_map(|(verdict, follows)| {
-                    let moved = verdict.moved(*setting).filter(|_| *follows)?;
-                    Some((moved, setting.account == AccountState::On))
-                });
-                let moved: Vec<_> = moved.collect();
-                let is_gone = setting.account == AccountState::Absent;
-                let stays = |(verdict, follows): &(Verdict, bool)| {
-                    let moves = *follows && verdict.moved(*setting).is_some();
-                    (may_come_later || !moves)
-                        .then_some((*verdict, *follows && !(is_gone && !may_come_later)))
-                };
-                current = current.iter().filter_map(stays).chain(moved).collect();
-                current.sort_unstable();
-                current.dedup();
+                let after: Vec<_> = outcomes.iter().map(|outcome| outcome.after(*setting)).collect();
+                if *since != complete && *since != now {
+                    outcomes.clear();
+                }
+                outcomes.extend(after);
+                outcomes.sort_unstable();
+                outcomes.dedup();
             }
-            allowed.extend(current.into_iter().map(|(verdict, _)| verdict));
+            allowed.extend(outcomes.into_iter().map(|outcome| outcome.verdict));
         }
         allowed
     }
@@ -298,14 +235,31 @@ impl Oracle {
     }
 }
 
-impl Verdict {
-    /// What a request that waits for a balance gets after a reload to this setting; `None` if it waits on.
-    fn moved(self, setting: Setting) -> Option<Self> {
-        let Self::Balance(address) = self else { return None };
+fn problem(code: &str) -> Verdict {
+    let known = ["unauthenticated", "account_not_found", "disabled"];
+    known.into_iter().find(|known| *known == code).map_or(Verdict::Problem("another"), Verdict::Problem)
+}
+
+/// What a request gets, and whether later reloads reach it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Outcome {
+    verdict: Verdict,
+    is_reached: bool,
+}
+
+impl Outcome {
+    /// The same after a reload, which moves a request that waits to the account's new identity.
+    fn after(self, setting: Setting) -> Self {
+        let Verdict::Balance(address) = self.verdict else { return self };
+        let is_moved = self.is_reached && setting.address != address;
         match setting.account {
-            AccountState::On if setting.address != address => Some(Self::Balance(setting.address)),
-            AccountState::Off if setting.address != address => Some(Self::Problem("disabled")),
-            _ => None,
+            AccountState::On if is_moved => Self { verdict: Verdict::Balance(setting.address), ..self },
+            AccountState::Off if is_moved => {
+                Self { verdict: Verdict::Problem("disabled"), is_reached: false }
+            }
+            AccountState::On | AccountState::Off => self,
+            // A removed account has no new identity.
+            AccountState::Absent => Self { is_reached: false, ..self },
         }
     }
 }

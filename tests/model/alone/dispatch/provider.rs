@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::oracle::{Log, What};
+use super::log::{Log, What};
 use crate::alone::clock::{self, Ms};
 use balance_gateway::metrics::Operation;
 use balance_gateway::upstream::{Response, Sending, Transport};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::connection::{self, connect, exchange};
-use super::oracle::{Given, Log, What};
+use super::log::{Given, Log, What};
 use super::provider::{Provider, base_url};
 use super::schedule::{AccountState, Ask, CallerState, Setting};
 use crate::alone::clock::{self, CLOCKS, Ms};
@@ -109,7 +109,7 @@ fn configuration(setting: Setting) -> Config {
     let is_enabled = setting.account != AccountState::Off;
     let seen = if setting.caller == CallerState::SeesOther { "other" } else { "a" };
     let key = if setting.caller == CallerState::Unknown { "bgk_another" } else { KEY };
-    let digest: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let base_url = base_url(setting.address);
     let text = format!(
         r#"

@@ -63,7 +63,7 @@ impl BalanceCache {
         let oldest = if is_for_all { ceiling.get() } else { question.demand.fallback()? };
         let is_usable = |snapshot: &Arc<Snapshot>| {
             let age = snapshot.age_at((self.clock)());
-            age <= oldest && age < ceiling.get()
+            age <= oldest && ceiling.allows(age)
         };
         let entry = self.entries.get(&question.key).await;
         let ours = entry.and_then(|entry| entry.snapshot().cloned()).filter(is_usable);

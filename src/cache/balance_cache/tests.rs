@@ -28,6 +28,8 @@ use crate::domain::{
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
 const MAX_AGE: Duration = Duration::from_mins(1);
+/// The age from which on no answer begins.
+const LATEST_START: Duration = Duration::from_millis(59_950);
 const SECOND: Duration = Duration::from_secs(1);
 /// The smallest step of the clock.
 const TICK: Duration = Duration::from_nanos(1);

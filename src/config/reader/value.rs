@@ -74,6 +74,11 @@ impl<'a> Value<'a> {
         self.wrong(&format!("expected {expected}, not {}", found::form(self.toml)))
     }
 
+    /// Reports a list without an item.
+    pub(in crate::config) fn empty(&self, expected: &str) -> Reported {
+        self.wrong(&format!("expected at least one, {expected}, not an empty list"))
+    }
+
     /// Reads a text with `parse`.
     pub(in crate::config) fn text<T>(
         &self,

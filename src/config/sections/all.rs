@@ -25,7 +25,7 @@ pub(in crate::config) fn read(mut root: Section<'_>) -> Read<Config> {
             None => tables,
         };
         if tables.is_empty() {
-            root.wrong("accounts", "expected at least one account");
+            root.wrong("accounts", "expected at least one account, found none");
         }
         account::read_all(tables, providers.as_deref())
     });

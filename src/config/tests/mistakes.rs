@@ -90,7 +90,7 @@ accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list, not a t
 [log] | [shared]\nKEY\nurl = { env = "TOKEN" } | shared.url: STORES in the environment variable TOKEN
 [log] | [shared]\nKEY\nurl = { env = "NOTHING" } | shared.url: expected the environment variable NOTHING to be set
 [log] | [shared]\nSTORE\nkey = "c2hhcmVk" | shared.key: SECRET, not a text
-[log] | [shared]\nSTORE\nkey = [] | shared.key: expected at least one, 32 random bytes in base64, or a list of such keys
+[log] | [shared]\nSTORE\nkey = [] | shared.key: expected at least one, 32 random bytes in base64, or a list of such keys, not an empty list
 [log] | [shared]\nSTORE\nkey = { env = "SHORT_KEY" } | shared.key: expected 32 bytes in base64, not 9 in the environment variable SHORT_KEY
 [log] | [shared]\nSTORE\nkey = [{ env = "SHARED_KEY" }, { env = "TOKEN" }] | shared.key[1]: expected 32 bytes in base64, but the environment variable TOKEN holds no base64
 [log] | [shared]\nSTORE\nKEY\nca = "/nowhere/ca.pem" | shared.ca: expected a readable file, but /nowhere/ca.pem: No such file or directory (os error 2)
@@ -173,7 +173,10 @@ fn the_three_sections_without_defaults_must_be_there() {
             "surver: unknown key, expected one of server, shared, freshness, providers, accounts, auth, callers, hooks, metrics, log, tracing, kinds",
         ],
     );
-    assert_mistakes("[providers]\n[accounts]\n[callers]", &["accounts: expected at least one account"]);
+    assert_mistakes(
+        "[providers]\n[accounts]\n[callers]",
+        &["accounts: expected at least one account, found none"],
+    );
     assert_mistakes(&with("[log]", "[auth.ldap]"), &["auth.ldap: unknown key, expected one of kubernetes"]);
 }
 

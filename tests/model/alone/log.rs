@@ -60,6 +60,13 @@ pub(crate) struct Ages {
     pub(crate) max_age: Ms,
 }
 
+impl Ages {
+    /// The age from which on no answer begins: it gets 50 ms to leave.
+    pub(crate) fn latest_start(self) -> Ms {
+        self.max_age - 50
+    }
+}
+
 /// A caller's request for one balance.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CallerRequest {

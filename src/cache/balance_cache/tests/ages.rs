@@ -8,8 +8,8 @@ async fn an_age_is_judged_at_its_boundary() {
         (Duration::ZERO, "fresh"),
         (just_under(FRESH_FOR), "fresh"),
         (FRESH_FOR, "stale"),
-        (just_under(MAX_AGE), "stale"),
-        (MAX_AGE, "absent"),
+        (just_under(LATEST_START), "stale"),
+        (LATEST_START, "absent"),
     ] {
         let balance = Balance::known().await;
         advance(age);
@@ -56,7 +56,7 @@ async fn the_absence_says_why() {
 async fn an_acceptable_snapshot_is_shared_without_a_read() {
     let balance = Balance::known().await;
     let known_at = now();
-    advance(just_under(MAX_AGE));
+    advance(just_under(LATEST_START));
 
     let caller = balance.ask(NONE);
 

@@ -90,7 +90,10 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
 fn pluggo_takes_two_keys_and_a_list_of_balances() {
     let currency = "expected 2 to 10 of A-Z and 0-9";
     for (text, expected) in [
-        ("balances = []", "accounts.a.balances: expected at least one balance".to_owned()),
+        (
+            "balances = []",
+            "accounts.a.balances: expected at least one, { currency = \"BTC\", type = \"CRYPTO\" }, the type where it matters, not an empty list".to_owned(),
+        ),
         ("balances = [{ currency = \"usd\" }]", format!("accounts.a.balances[0].currency: {currency}, not \"usd\"")),
         (
             "balances = [{ type = \"FIAT\" }]",
@@ -102,15 +105,15 @@ fn pluggo_takes_two_keys_and_a_list_of_balances() {
         ),
         (
             "balances = [{ currency = \"USD\" }, {}]",
-            "accounts.a.balances[1]: expected a currency, as there are several balances".to_owned(),
+            "accounts.a.balances[1]: expected a currency, as there are several balances, found none".to_owned(),
         ),
         (
             "balances = [{ currency = \"USD\" }, { currency = \"BRL\" }, { currency = \"USD\" }]",
-            "accounts.a.balances[2]: expected each balance once".to_owned(),
+            "accounts.a.balances[2]: expected each balance once, not { currency = \"USD\" } again".to_owned(),
         ),
         (
             "balances = [{ currency = \"USD\", alerts = { blocked_ratio = \"0.5\" } }]",
-            "accounts.a.balances[0].alerts.blocked_ratio: not for this kind of provider, which reports no total"
+            "accounts.a.balances[0].alerts.blocked_ratio: expected none for the kind pluggo, which reports no total, not \"0.5\""
                 .to_owned(),
         ),
         (
@@ -160,7 +163,10 @@ fn names_references_and_digests_are_checked_across_sections() {
         (
             keys,
             "keys_sha256 = []",
-            format!("callers.c.keys_sha256: {}", digest.replace("expected", "expected at least one,")),
+            format!(
+                "callers.c.keys_sha256: {}, not an empty list",
+                digest.replace("expected", "expected at least one,")
+            ),
         ),
         (
             keys,

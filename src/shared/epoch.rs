@@ -55,6 +55,14 @@ impl SharedAccount {
         }
     }
 
+    /// Tells a store that may have lost them what calls of this replica count, if any do. One that does not take them now
+    /// is told before anything is taken from it.
+    pub(super) async fn restore_calls(self: &Arc<Self>) {
+        if self.known().own.iter().any(|(_, until)| *until > self.now()) {
+            let _ = self.catch_up(&mut self.store().wait()).await;
+        }
+    }
+
     /// Tells a store that may have lost them what calls of this replica count, before anything is taken from it.
     pub(super) async fn catch_up(self: &Arc<Self>, wait: &mut StoreWait) -> Result<(), StoreError> {
         let (generation, now) = (self.store().generation(), self.now());

@@ -1,7 +1,7 @@
 //! Runs scripts in the store: each within its time, few at once, none while the store is away; measured.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -45,6 +45,8 @@ pub(super) struct Store {
     is_sharing: AtomicBool,
     /// Which connection this is: another one may be to a store that has lost something.
     generation: AtomicU64,
+    /// When the store may have failed over last, and lost calls: sharing ended, or began anew.
+    failed_over_at: Mutex<Option<Instant>>,
     /// What its clock said last, and when by ours.
     said: Mutex<Option<(StoreTime, Instant)>>,
     /// Told when the connection is of no use any more.
@@ -63,6 +65,7 @@ impl Store {
             failures_in_a_row: AtomicU32::new(0),
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
+            failed_over_at: Mutex::default(),
             said: Mutex::default(),
             failed: Notify::new(),
             metrics,
@@ -100,7 +103,20 @@ impl Store {
         let _ = self.failed.notified().now_or_never();
         self.commands.store(Some(Arc::new(commands)));
         self.generation.fetch_add(1, Ordering::AcqRel);
+        let mut failed_over_at = self.failed_over_at();
+        *failed_over_at = failed_over_at.map(|_| (self.clock)().monotonic);
+        drop(failed_over_at);
         self.failures_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// How much is left of this span since the store may have failed over.
+    pub(super) fn left_since_fail_over(&self, span: Duration, now: Instant) -> Duration {
+        let left = |at| span.saturating_sub(now.saturating_duration_since(at));
+        self.failed_over_at().map_or(Duration::ZERO, left)
+    }
+
+    fn failed_over_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed_over_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn begin_sharing(&self) {
@@ -110,7 +126,9 @@ impl Store {
 
     /// From now on this replica is alone.
     pub(super) fn end_sharing(&self) {
-        self.is_sharing.store(false, Ordering::Release);
+        if self.is_sharing.swap(false, Ordering::AcqRel) {
+            *self.failed_over_at() = Some((self.clock)().monotonic);
+        }
         self.metrics.set_sharing(false);
         self.commands.store(None);
     }
@@ -169,6 +187,10 @@ impl Store {
             }
             Err(error) => {
                 self.metrics.failed(action.operation(), error.0);
+                // A cluster's node is connected to again behind this connection.
+                if is_away && error.0 != SharedError::Timeout && self.is_sharing() {
+                    *self.failed_over_at() = Some(received);
+                }
                 // While this replica catches up, it asks again by itself.
                 if is_away && self.is_sharing() {
                     self.note_failure(generation);

@@ -14,7 +14,7 @@ use balance_gateway::domain::{Cause, UpstreamError};
 /// The seed of the first story.
 pub(crate) const FIRST: u64 = 1 << 40;
 
-const STORIES: [fn() -> Schedule; 13] = [
+const STORIES: [fn() -> Schedule; 15] = [
     an_aged_answer_comes_after_a_young_one,
     a_waiter_gets_the_failure_of_the_read,
     a_short_hold_follows_a_long_one,
@@ -28,6 +28,8 @@ const STORIES: [fn() -> Schedule; 13] = [
     an_invalidation_is_missed,
     the_stores_clock_steps_back_before_an_invalidation,
     notifications_arrive_everywhere,
+    a_fail_over_loses_calls_that_nobody_writes_back,
+    the_stores_clock_steps_between_look_up_and_grant,
 ];
 
 /// The seeds of all stories.
@@ -178,4 +180,21 @@ fn notifications_arrive_everywhere() -> Schedule {
     let storm = (0..60).map(|number| (50, Action::Notify { replica: number % REPLICAS }));
     steps.extend(storm);
     story(Mood::Calm, AMPLE, steps, &[(10, OK)])
+}
+
+/// The replica that made the calls asks for nothing more; the other reconnects and knows none of them.
+fn a_fail_over_loses_calls_that_nobody_writes_back() -> Schedule {
+    spend_around(&[(300, Action::FailOver(0)), (1500, Action::Replicate)])
+}
+
+/// The look-up takes a while longer than the step, and the answer is older than its demand.
+fn the_stores_clock_steps_between_look_up_and_grant() -> Schedule {
+    let no_cache = Asks { max_age: Some(0), ..Asks::default() };
+    let steps = (0..12).flat_map(|after| {
+        [
+            (9 * SECOND, ask(0, 0, no_cache.clone())),
+            (after, Action::StepClock { whose: STORE, by: 29 * SECOND }),
+        ]
+    });
+    story(Mood::Wild, AMPLE, steps.collect(), &[(10, Ending::Success { age: 8 * SECOND })])
 }

@@ -62,7 +62,7 @@ const CHANGES: [(&[Change], u64); 36] = [
     (&[("local is_free = count < ask.share", "local is_free = true")], 17),
     (&[("local is_settling = now - began < ask.per", "local is_settling = false")], 17),
     // A replica that has reconnected takes the whole budget.
-    (&[("elseif ask.cautious_for > 0 then", "elseif false then")], FIRST + 13),
+    (&[("elseif ask.cautious_for > 0 then", "elseif false then")], FIRST + 15),
     (&[("if known and since > 0 and began < since then", "if false then")], FIRST + 6),
     (&[("if known and logged == 'epoch ' .. known then", "if known then")], FIRST + 8),
     (

@@ -14,7 +14,7 @@ use balance_gateway::domain::{Cause, UpstreamError};
 /// The seed of the first story.
 pub(crate) const FIRST: u64 = 1 << 40;
 
-const STORIES: [fn() -> Schedule; 15] = [
+const STORIES: [fn() -> Schedule; 16] = [
     an_aged_answer_comes_after_a_young_one,
     a_waiter_gets_the_failure_of_the_read,
     a_short_hold_follows_a_long_one,
@@ -28,8 +28,9 @@ const STORIES: [fn() -> Schedule; 15] = [
     an_invalidation_is_missed,
     the_stores_clock_steps_back_before_an_invalidation,
     notifications_arrive_everywhere,
-    a_fail_over_loses_calls_that_nobody_writes_back,
+    a_fail_over_loses_calls_and_who_made_them_asks_for_no_more,
     the_stores_clock_steps_between_look_up_and_grant,
+    a_fail_over_loses_calls_of_a_replica_that_stays_away,
 ];
 
 /// The seeds of all stories.
@@ -134,7 +135,7 @@ fn the_stores_clock_steps_ahead() -> Schedule {
 
 fn a_fail_over_loses_calls() -> Schedule {
     // The first replica asks once more, and so writes its calls back.
-    spend_around(&[(300, Action::FailOver(0)), (3 * SECOND, new(0, 0))])
+    spend_around(&[(300, Action::FailOver(0)), (6 * SECOND, new(0, 0))])
 }
 
 fn the_log_of_calls_is_evicted() -> Schedule {
@@ -182,9 +183,15 @@ fn notifications_arrive_everywhere() -> Schedule {
     story(Mood::Calm, AMPLE, steps, &[(10, OK)])
 }
 
-/// The replica that made the calls asks for nothing more; the other reconnects and knows none of them.
-fn a_fail_over_loses_calls_that_nobody_writes_back() -> Schedule {
-    spend_around(&[(300, Action::FailOver(0)), (1500, Action::Replicate)])
+/// The replica that made the calls asks for nothing more: it writes them back when it has reconnected.
+fn a_fail_over_loses_calls_and_who_made_them_asks_for_no_more() -> Schedule {
+    spend_around(&[(300, Action::FailOver(0)), (6 * SECOND, Action::Replicate)])
+}
+
+/// Nobody tells the store of the lost calls.
+fn a_fail_over_loses_calls_of_a_replica_that_stays_away() -> Schedule {
+    let lost = Action::Weather { replica: 0, weather: Weather { delay: 2, loss: 100 } };
+    spend_around(&[(300, lost), (10, Action::FailOver(0)), (1500, Action::Replicate)])
 }
 
 /// The look-up takes a while longer than the step, and the answer is older than its demand.

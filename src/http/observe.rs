@@ -19,7 +19,6 @@ use super::request_info::RequestInfo;
 use super::route::{self, Route};
 use super::state::Api;
 use super::{directives, header};
-use crate::clock;
 use crate::domain::{AccountName, CallerName};
 use crate::live::Live;
 use crate::server::Peer;
@@ -40,7 +39,7 @@ pub(super) async fn observe(
 ) -> Response {
     let api = &live.current();
     let info = RequestInfo {
-        moment: clock::now(),
+        moment: api.gateway.now(),
         route: Route::of(request.uri().path()),
         peer,
         request_id: request_id(request.headers()),
@@ -71,7 +70,7 @@ pub(super) async fn observe(
     if let Some(wait) = info.wait {
         headers.insert(PREFERENCE_APPLIED, header::value(format!("wait={wait}")));
     }
-    let took = clock::monotonic().saturating_duration_since(info.moment.monotonic);
+    let took = api.gateway.now().monotonic.saturating_duration_since(info.moment.monotonic);
     api.lasting.routes[info.route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {
         log(&response, info.route, took);

@@ -87,6 +87,7 @@ impl SharedAccount {
             span: micros(allowance.span()),
             per: micros(allowance.per),
             own: asking.own,
+            cautious_for: micros(self.store().left_since_fail_over(allowance.per, self.now())),
             call: call.clone(),
         };
         (ask, call)
@@ -182,6 +183,8 @@ pub(super) struct TakeAsk {
     span: u64,
     per: u64,
     own: u32,
+    /// How much longer this replica takes no more than its share: the store may have lost calls of others.
+    cautious_for: u64,
     call: String,
 }
 

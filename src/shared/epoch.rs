@@ -55,6 +55,14 @@ impl SharedAccount {
         }
     }
 
+    /// Writes this replica's counted calls, if there are any, to a store that may have lost them. If that fails, they are
+    /// written before a call is taken from it.
+    pub(super) async fn restore_calls(self: &Arc<Self>) {
+        if self.known().own.iter().any(|(_, until)| *until > self.now()) {
+            let _ = self.catch_up(&mut self.store().wait()).await;
+        }
+    }
+
     /// Writes this replica's counted calls to a store that may have lost them, before a call is taken from it.
     pub(super) async fn catch_up(self: &Arc<Self>, wait: &mut StoreWait) -> Result<(), StoreError> {
         let (generation, now) = (self.store().generation(), self.now());

@@ -25,7 +25,7 @@ pub struct Shared {
     /// Each balance's place by its key.
     places: RwLock<HashMap<BalanceKey, Place>>,
     /// Each account by its name.
-    accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
+    pub(super) accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
     /// Each provider's breaker by its name. The breakers of a refused reload stay until they are dropped.
     breakers: Mutex<Vec<(ProviderName, Weak<SharedBreaker>)>>,
     /// The limits of callers.

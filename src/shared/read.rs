@@ -71,7 +71,7 @@ impl SharedAccount {
     pub async fn read(self: &Arc<Self>, task: ReadTask, reader: &impl Reader) -> Answer {
         let ReadTask { balance, priority, ticket, max_age, deadline } = task;
         let (mut joined, mut expired): (Option<Turn>, Option<String>) = (None, None);
-        let mut wait = self.store().wait();
+        let (began, mut wait) = (self.now(), self.store().wait());
         for _ in 0..MOST_ROUNDS {
             let (closed, credential) = (reader.closed(), reader.credential());
             let entry = EnterParameters {
@@ -120,10 +120,23 @@ impl SharedAccount {
                     Ok(false) => expired = Some(running.token),
                     Err(_) => break,
                 },
-                Entered::Granted(lease) => return self.read_leased(lease, max_age, wait, reader).await,
+                Entered::Granted(lease) => {
+                    let answer = self.read_leased(lease, max_age, wait, reader).await;
+                    return self.judged_by_process(answer, began, max_age);
+                }
             }
         }
         reader.read_alone().await
+    }
+
+    /// The answer of this replica's own read. If the store's clock was set after the demand was compared with it, the
+    /// snapshot goes without its turn, so that this process's clock judges it.
+    fn judged_by_process(&self, answer: Answer, began: Instant, max_age: MaxAge) -> Answer {
+        if self.known().clock.is_trusted(began, max_age) {
+            return answer;
+        }
+        let without_turn = |snapshot: Arc<Snapshot>| Arc::new(Arc::unwrap_or_clone(snapshot).with_turn(None));
+        Answer { result: answer.result.map(without_turn), ..answer }
     }
 
     async fn read_leased(

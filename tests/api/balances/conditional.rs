@@ -1,4 +1,4 @@
-//! HEAD, ETag and 304.
+//! `HEAD`, `ETag` and 304.
 
 use super::*;
 

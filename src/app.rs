@@ -19,8 +19,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::auth::{KubernetesSettings, ServiceAccounts};
-use crate::clock;
 use crate::config::{Config, Level, Watcher};
+use crate::domain::Clock;
 use crate::http::ops::Ops;
 use crate::http::{Api, ApiParts};
 use crate::limits::Limiter;
@@ -61,22 +61,23 @@ pub struct App {
 }
 
 impl App {
-    /// Binds the listeners and builds everything behind them. Nothing is served and no call is made yet.
+    /// Binds the listeners and builds everything behind them. Nothing is served and no call is made yet. `clock` decides
+    /// ages, holds, budgets and arrivals; timers run in real time.
     ///
     /// # Errors
     /// [`BuildError`] when an address is in use, or a certificate is not usable.
     pub fn build(
         config: Config,
+        clock: Clock,
         dropped_log_lines: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
         let config = files::fitted(config);
         let metrics = Arc::new(Metrics::new(VERSION, REVISION)?);
-        let tracer =
-            config.tracing.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?;
-        let store = SharedStore::of(&config, &metrics)?;
-        let lasting = Lasting::new(tracer, store);
+        let tracer = config.tracing.clone().map(|settings| Tracer::start(settings, clock)).transpose()?;
+        let store = SharedStore::of(&config, clock, &metrics)?;
+        let lasting = Lasting::new(clock, tracer, store);
         let shared = lasting.shared_store.shared();
-        let gateway = assembly::gateway(&config, &metrics, shared, lasting.cache.clone())?;
+        let gateway = assembly::gateway(&config, clock, &metrics, shared, lasting.cache.clone())?;
         let kubernetes = kubernetes::settings(&config)?;
         let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
         let settings = &config.server;

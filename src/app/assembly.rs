@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use super::error::BuildError;
 use crate::cache::BalanceCache;
-use crate::clock;
 use crate::config::{AccountConfig, Config, ProviderConfig};
-use crate::domain::ProviderName;
+use crate::domain::{Clock, ProviderName};
 use crate::gateway::{Account, Gateway};
 use crate::metrics::Metrics;
 use crate::shared::{Shared, SharedBreaker, SharedBreakerSettings};
@@ -20,18 +19,19 @@ type Providers = BTreeMap<ProviderName, Arc<UpstreamProvider>>;
 /// Builds every provider and account of a configuration.
 pub(super) fn gateway(
     config: &Config,
+    clock: Clock,
     metrics: &Metrics,
     shared: Option<&Arc<Shared>>,
     cache: BalanceCache,
 ) -> Result<Gateway, BuildError> {
-    let make = |provider: &ProviderConfig| make_provider(provider, shared, metrics);
+    let make = |provider: &ProviderConfig| make_provider(provider, clock, shared, metrics);
     let providers: Vec<_> = config.providers.iter().map(make).collect::<Result<_, _>>()?;
     let by_name = by_name(&providers);
     let accounts = config.accounts.iter().filter_map(|account| {
         let upstream = Upstream::new(upstream_settings(account, &by_name, shared)?);
         Some(Account::new(account.settings.clone(), Arc::new(upstream)))
     });
-    Ok(Gateway::new(accounts.collect(), providers, cache, clock::now))
+    Ok(Gateway::new(accounts.collect(), providers, cache, clock))
 }
 
 /// Builds the next gateway from the current one, whose configuration is `before`. A failure changes nothing.
@@ -46,7 +46,7 @@ pub(super) async fn reconfigured(
     let old_providers = by_name(gateway.providers());
     let make = |provider: &ProviderConfig| match old_providers.get(&provider.settings.name) {
         Some(old) => reconfigured_provider(old, provider, shared),
-        None => make_provider(provider, shared, metrics),
+        None => make_provider(provider, gateway.clock(), shared, metrics),
     };
     let providers: Vec<_> = config.providers.iter().map(make).collect::<Result<_, _>>()?;
     // Nothing fails from here on.
@@ -82,11 +82,12 @@ pub(super) async fn reconfigured(
 
 fn make_provider(
     provider: &ProviderConfig,
+    clock: Clock,
     shared: Option<&Arc<Shared>>,
     metrics: &Metrics,
 ) -> Result<Arc<UpstreamProvider>, BuildError> {
     let (name, shared) = (&provider.settings.name, shared_breaker(provider, shared));
-    let made = UpstreamProvider::new(provider.settings.clone(), shared, metrics.provider(name));
+    let made = UpstreamProvider::new(provider.settings.clone(), clock, shared, metrics.provider(name));
     made.map(Arc::new).map_err(|error| BuildError::Client(name.clone(), error))
 }
 

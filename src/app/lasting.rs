@@ -2,11 +2,12 @@
 
 use super::shared_store::SharedStore;
 use crate::cache::BalanceCache;
-use crate::clock;
+use crate::domain::Clock;
 use crate::trace::Tracer;
 
 /// State that outlives configurations: a reload passes it on to the next one.
 pub(super) struct Lasting {
+    pub(super) clock: Clock,
     pub(super) tracer: Option<Tracer>,
     /// The cache, shared with other replicas by `shared_store` and traced by `tracer`.
     pub(super) cache: BalanceCache,
@@ -15,13 +16,13 @@ pub(super) struct Lasting {
 
 impl Lasting {
     /// Begins with an empty cache.
-    pub(super) fn new(tracer: Option<Tracer>, shared_store: SharedStore) -> Self {
-        let cache = BalanceCache::new(clock::now).traced(tracer.clone());
+    pub(super) fn new(clock: Clock, tracer: Option<Tracer>, shared_store: SharedStore) -> Self {
+        let cache = BalanceCache::new(clock).traced(tracer.clone());
         let cache = match shared_store.shared() {
             Some(shared) => cache.with_shared_store(shared),
             None => cache,
         };
-        Self { tracer, cache, shared_store }
+        Self { clock, tracer, cache, shared_store }
     }
 
     /// The cache with another tracer and, if it changed, another shared store. With a new store the cache starts empty,

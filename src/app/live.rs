@@ -35,7 +35,7 @@ pub struct LiveResult {
 /// [`BuildError`] when a provider's HTTP client cannot be built.
 pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
     let metrics = Metrics::new(VERSION, REVISION)?;
-    let gateway = assembly::gateway(config, &metrics, None, BalanceCache::new(clock::now))?;
+    let gateway = assembly::gateway(config, clock::now, &metrics, None, BalanceCache::new(clock::now))?;
     let mut results = Vec::new();
     for account in gateway.accounts().filter(|account| account.is_enabled()) {
         for slot in account.balances() {

@@ -26,7 +26,7 @@ pub enum RecordError {
 /// [`RecordError`] without a body and a success status.
 pub async fn record(config: &Config, account: &AccountName) -> Result<Vec<u8>, RecordError> {
     let metrics = Metrics::new(VERSION, REVISION).map_err(BuildError::from)?;
-    let gateway = assembly::gateway(config, &metrics, None, BalanceCache::new(clock::now))?;
+    let gateway = assembly::gateway(config, clock::now, &metrics, None, BalanceCache::new(clock::now))?;
     match gateway.account(account.as_str()) {
         Some(account) => Ok(account.upstream().record().await?),
         None => Err(UpstreamError::Defect.into()),

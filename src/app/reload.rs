@@ -105,7 +105,7 @@ impl Reloader {
         let tracer = match (&config.tracing, &self.lasting.tracer) {
             (Some(settings), Some(tracer)) if tracer.settings() == settings => Some(tracer.clone()),
             (settings, _) => {
-                settings.clone().map(|settings| Tracer::start(settings, clock::now)).transpose()?
+                settings.clone().map(|settings| Tracer::start(settings, self.lasting.clock)).transpose()?
             }
         };
         let trusted = kubernetes::settings(&config)?;
@@ -114,7 +114,7 @@ impl Reloader {
         // Another store, or the same store with other keys, does not have the state of the cache.
         let replicas = |config: &Config| config.shared.as_ref().map(|shared| shared.replicas);
         let store = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
-            Some(self.lasting.shared_store.reconfigured(&config, &self.metrics)?)
+            Some(self.lasting.shared_store.reconfigured(&config, self.lasting.clock, &self.metrics)?)
         } else {
             None
         };

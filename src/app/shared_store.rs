@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
 use crate::config::Config;
+use crate::domain::Clock;
 use crate::metrics::{Metrics, MetricsError, SharedMetrics};
 use crate::shared::Shared;
 
@@ -23,12 +23,17 @@ pub(super) struct SharedStore {
 
 impl SharedStore {
     /// The store of a configuration; no connection is made yet.
-    pub(super) fn of(config: &Config, metrics: &Metrics) -> Result<Self, MetricsError> {
-        Self::default().reconfigured(config, metrics)
+    pub(super) fn of(config: &Config, clock: Clock, metrics: &Metrics) -> Result<Self, MetricsError> {
+        Self::default().reconfigured(config, clock, metrics)
     }
 
     /// The store of another configuration, with the metrics of this one.
-    pub(super) fn reconfigured(&self, config: &Config, metrics: &Metrics) -> Result<Self, MetricsError> {
+    pub(super) fn reconfigured(
+        &self,
+        config: &Config,
+        clock: Clock,
+        metrics: &Metrics,
+    ) -> Result<Self, MetricsError> {
         let Some(settings) = &config.shared else {
             let metrics = self.metrics.clone();
             return Ok(Self { shared: None, metrics, stop: self.end.child_token(), end: self.end.clone() });
@@ -37,7 +42,7 @@ impl SharedStore {
             Some(metrics) => Arc::clone(metrics),
             None => metrics.shared()?,
         };
-        let shared = Shared::new(settings.clone(), clock::now, Arc::clone(&metrics));
+        let shared = Shared::new(settings.clone(), clock, Arc::clone(&metrics));
         Ok(Self { shared, metrics: Some(metrics), stop: self.end.child_token(), end: self.end.clone() })
     }
 

@@ -66,7 +66,7 @@ impl BalanceCache {
         let oldest = if is_everybodys { ceiling.get() } else { question.demand.fallback()? };
         let will_do = |snapshot: &Arc<Snapshot>| {
             let age = snapshot.age_at((self.clock)());
-            age <= oldest && age < ceiling.get()
+            age <= oldest && ceiling.allows(age)
         };
         let entry = self.entries.get(&question.key).await;
         let ours = entry.and_then(|entry| entry.snapshot().cloned()).filter(will_do);

@@ -168,7 +168,7 @@ impl Entry {
     pub(super) fn settled(&self, question: &Question, now: Moment) -> Option<Result<Arc<Snapshot>, Failure>> {
         let within = |snapshot: &&Arc<Snapshot>| {
             question.demand.accepts(snapshot.requested_at(), snapshot.turn())
-                && snapshot.age_at(now) < question.limits.max_age.get()
+                && question.limits.max_age.allows(snapshot.age_at(now))
         };
         if let Some(snapshot) = self.snapshot.as_ref().filter(within) {
             return Some(Ok(Arc::clone(snapshot)));
@@ -203,7 +203,7 @@ impl Entry {
             None => {
                 let snapshot = self.snapshot.as_ref()?;
                 let since_sent = now.monotonic.saturating_duration_since(self.last.sent_at);
-                let is_too_old = since_sent < question.limits.max_age.get()
+                let is_too_old = question.limits.max_age.allows(since_sent)
                     || !question.demand.accepts(snapshot.requested_at(), snapshot.turn());
                 is_too_old.then_some(Err(TOO_OLD))
             }

@@ -56,7 +56,7 @@ impl BalanceCache {
             return Peek::Absent { absence: Absence::UriMiss, held };
         };
         let (requested_at, turn) = (snapshot.requested_at(), snapshot.turn());
-        let is_within = snapshot.age_at(demand.arrived()) < limits.max_age.get();
+        let is_within = limits.max_age.allows(snapshot.age_at(demand.arrived()));
         if demand.after_mark(mark).accepts(requested_at, turn) && is_within {
             let snapshot = Arc::clone(snapshot);
             return if requested_at.age_at(demand.arrived()) < limits.fresh_for.get() {

@@ -105,7 +105,7 @@ impl BalanceCache {
     /// demand are served it, as they are served one of this replica.
     pub(super) async fn with_stored(&self, entry: Entry, question: &Question) -> Entry {
         let max_age = question.limits.max_age;
-        let may_be_served = |snapshot: &Arc<Snapshot>| snapshot.age_at((self.clock)()) < max_age.get();
+        let may_be_served = |snapshot: &Arc<Snapshot>| max_age.allows(snapshot.age_at((self.clock)()));
         if entry.failure().is_none() || entry.snapshot().is_some_and(may_be_served) {
             return entry;
         }

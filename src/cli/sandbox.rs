@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{new_key, serve};
 use crate::app::App;
+use crate::clock;
 use crate::config::{self, Config};
 use crate::sandbox::{Credentials, Kind, SimulatedProvider, WEBHOOK_USER, Webhook};
 use crate::shutdown::Signals;
@@ -93,7 +94,7 @@ async fn serve_sandbox(
         Ok(signals) => signals,
         Err(error) => return super::failed(&error),
     };
-    let app = match App::build(config, dropped) {
+    let app = match App::build(config, clock::now, dropped) {
         Ok(app) => app,
         Err(error) => return super::failed(&error),
     };

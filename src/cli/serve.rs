@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::ConfigFile;
 use crate::app::{App, raise_open_files};
+use crate::clock;
 use crate::config::{Config, Level, Watcher};
 use crate::shutdown::{Hangups, Signals};
 use crate::telemetry;
@@ -48,7 +49,7 @@ async fn serve(
     // Before anything slow: without its handler, SIGTERM kills the process.
     let (mut signals, hangups) = (Signals::install()?, Hangups::install()?);
     raise_open_files();
-    let app = App::build(config, dropped_log_lines).map_err(std::io::Error::other)?;
+    let app = App::build(config, clock::now, dropped_log_lines).map_err(std::io::Error::other)?;
     until_second_signal(app.reloading(watcher, hangups, set_log_level), &mut signals).await;
     Ok(())
 }

@@ -39,7 +39,7 @@ impl Found {
     #[must_use]
     pub fn age(&self, limits: Limits, now: Moment) -> Option<Duration> {
         let age = self.snapshot.age_at(now);
-        (age < limits.max_age.get()).then_some(age)
+        limits.max_age.allows(age).then_some(age)
     }
 
     /// When an answer of this age reaches the ceiling: by then the caller must have taken it.

@@ -7,7 +7,7 @@ use super::account::Account;
 use super::events::Channels;
 use super::notifications::Notifications;
 use crate::cache::BalanceCache;
-use crate::domain::{AccountName, Clock, ProviderName};
+use crate::domain::{AccountName, Clock, Moment, ProviderName};
 use crate::upstream::UpstreamProvider;
 
 /// All accounts with their balances.
@@ -42,6 +42,18 @@ impl Gateway {
             notifications: Notifications::default(),
             clock,
         }
+    }
+
+    /// The clock that decides ages.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// This moment on that clock.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        (self.clock)()
     }
 
     /// Makes the next gateway in a reload. An account with another identity does not find old snapshots, and callers

@@ -128,7 +128,7 @@ impl Gateway {
             requested_at: known.map(Snapshot::fetched_at),
             age_seconds: age.map(rounded_up),
             alerts: known.map(|snapshot| slot.alerts.judge(snapshot.reading())).unwrap_or_default(),
-            served: snapshot.filter(|_| age.is_some_and(|age| age < limits.max_age.get())),
+            served: snapshot.filter(|_| age.is_some_and(|age| limits.max_age.allows(age))),
         }
     }
 }

@@ -35,7 +35,7 @@ const LONGEST_ID: usize = 64;
 pub(super) async fn observe(live: &Live<Api>, router: &Router, peer: Peer, request: &mut Request) -> Reply {
     let api = &live.current();
     let mut info = RequestInfo {
-        moment: clock::now(),
+        moment: api.gateway.now(),
         route: Route::of(request.uri().path()),
         peer,
         request_id: request_id(request.headers()),

@@ -12,7 +12,6 @@ use axum::{Json, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
-use crate::clock;
 use crate::gateway::Status;
 use crate::http::state::Api;
 use crate::live::Live;
@@ -64,7 +63,7 @@ async fn overview(State(ops): State<Arc<Ops>>) -> Response {
         is_sharing: ops.metrics.is_sharing(),
         rejected_reloads: ops.metrics.rejected_reloads(),
     };
-    page::answer(&api.gateway().status().await, &instance, clock::now().wall)
+    page::answer(&api.gateway().status().await, &instance, api.gateway().now().wall)
 }
 
 async fn metrics(State(ops): State<Arc<Ops>>) -> Response {

@@ -16,7 +16,6 @@ use super::places::Places;
 use super::route::Route;
 use super::settings::{CallerSettings, ServerSettings};
 use crate::auth::{AuthThrottle, Callers, DeniedLog, ServiceAccounts};
-use crate::clock;
 use crate::domain::{AccountName, Limits};
 use crate::gateway::{Account, Gateway};
 use crate::limits::Limiter;
@@ -127,7 +126,7 @@ impl Api {
                 before.map(|before| &before.callers),
                 limiter,
                 &lasting.metrics,
-                clock::monotonic(),
+                gateway.now().monotonic,
             ),
             hooks: Hooks::new(hooks, before.map(|before| &before.hooks), &gateway, &lasting.metrics),
             gateway,

@@ -196,7 +196,7 @@ impl SharedAccount {
             order: self.order(entry.balance),
             above: ticket.above,
             since: ticket.since.as_micros(),
-            max_age: micros(entry.max_age.get()),
+            max_age: micros(entry.max_age.latest_start()),
             joined: entry.joined.unwrap_or(0),
             expired: entry.expired.unwrap_or_default(),
             lease,

@@ -80,7 +80,7 @@ impl SharedAccount {
         let will_do = ticket.accepts(Turn { number, instant })
             && number > answer.number(1)?
             && instant <= answer.now
-            && answer.now.since(instant) < max_age.get()
+            && max_age.allows(answer.now.since(instant))
             && self.is_clock_trusted(max_age);
         let found = if will_do { self.opened((place, max_age), &answered, 2)? } else { None };
         found.ok_or(StoreError(SharedError::Refused))
@@ -107,7 +107,7 @@ impl SharedAccount {
             return Ok(None);
         };
         let now = (self.store().clock)();
-        let is_within = snapshot.age_at(now) < max_age.get();
+        let is_within = max_age.allows(snapshot.age_at(now));
         Ok((is_within && self.has_known_age(&snapshot, now)).then(|| Arc::new(snapshot)))
     }
 

@@ -4,15 +4,13 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::failed_read::FailedRead;
-use super::gate::Gate;
-use super::last::LastFailure;
+use super::failure::{FailedRead, LastFailure, classify};
+use super::limits::Gate;
+use super::network::Response;
 use super::provider::UpstreamProvider;
 use super::read_context::ReadContext;
-use super::transport::Response;
-use super::{Operation, classify};
 use crate::domain::{AttemptSignal, Moment, StoreTime, UpstreamError};
-use crate::metrics::{Label, ReadRefusal};
+use crate::metrics::{Label, Operation, ReadRefusal};
 use crate::trace::{self, Attempt};
 
 /// Files may be closed by then.

@@ -6,17 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::breaker::{Breaker, BreakerSettings, BreakerState};
-use super::budget::BudgetSettings;
-use super::client::Client;
-use super::client_settings::ClientSettings;
-use super::failed_read::FailedRead;
-use super::failure_log::FailureLog;
-use super::last::Last;
-use super::retry::Reserve;
-use super::tls::ClientError;
-use super::transport::Transport;
-use crate::clock;
+use super::failure::{FailedRead, FailureLog, Last};
+use super::limits::{Breaker, BreakerSettings, BreakerState, BudgetSettings, Reserve};
+use super::network::{Client, ClientError, ClientSettings, Transport};
 use crate::domain::{Clock, Moment, ProviderName, UpstreamError};
 use crate::metrics::ProviderMetrics;
 use crate::providers::Adapter;
@@ -71,11 +63,12 @@ impl UpstreamProvider {
     /// [`ClientError`] when a certificate or key cannot be used.
     pub fn new(
         settings: ProviderSettings,
+        clock: Clock,
         shared: Option<Arc<SharedBreaker>>,
         metrics: Arc<ProviderMetrics>,
     ) -> Result<Self, ClientError> {
         let client = Client::new(&settings.client, settings.attempt_timeout)?;
-        Ok(Self::over(Arc::new(client), clock::now, settings, shared, metrics))
+        Ok(Self::over(Arc::new(client), clock, settings, shared, metrics))
     }
 
     /// A provider over this transport, by this clock.
@@ -119,7 +112,7 @@ impl UpstreamProvider {
         if self.settings == settings && self.breaker.is_shared_by(shared.as_ref()) {
             return Ok(Arc::clone(self));
         }
-        let fresh = Self::new(settings, shared, Arc::clone(&self.metrics))?;
+        let fresh = Self::new(settings, self.clock, shared, Arc::clone(&self.metrics))?;
         let keeps_slots = fresh.settings.max_concurrency == self.settings.max_concurrency;
         Ok(Arc::new(Self {
             slots: if keeps_slots { Arc::clone(&self.slots) } else { fresh.slots },

@@ -14,6 +14,7 @@ mod request;
 mod tls;
 mod tokens;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,7 +24,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock;
 use crate::domain::{
-    Answer, BalanceType, Cause, Failure, ParseError, Priority, ProviderName, ReadRequest, UpstreamError,
+    AccountName, Answer, BalanceType, Cause, Currency, Failure, MaxAge, ParseError, Priority, ProviderName,
+    ReadRequest, Selector, Snapshot, UpstreamError,
 };
 use crate::metrics::{Metrics, Samples};
 use crate::providers;
@@ -107,7 +109,7 @@ impl Setup {
         self.settings.token_endpoint = format!("{url}/api/auth/token");
         let metrics = Metrics::new("0", "test").unwrap();
         let handles = metrics.provider(&self.settings.name);
-        let provider = Arc::new(UpstreamProvider::new(self.settings, None, handles).unwrap());
+        let provider = Arc::new(UpstreamProvider::new(self.settings, clock::now, None, handles).unwrap());
         let account = AccountName::parse("a").unwrap();
         let (selectors, max_age) = (self.selectors, MaxAge::CEILING);
         let settings = UpstreamSettings {

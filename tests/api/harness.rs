@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use balance_gateway::app::App;
-use balance_gateway::config;
+use balance_gateway::domain::Moment;
 use balance_gateway::sandbox::{Call, Credentials, Kind, Operation, SimulatedProvider};
 use balance_gateway::shutdown::Shutdown;
 use balance_gateway::telemetry::{self, Telemetry};
+use balance_gateway::{clock, config};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
@@ -67,6 +68,8 @@ pub(crate) struct Setup {
     pub(crate) secrets: Vec<(&'static str, String)>,
     /// Base URLs of kinds that are reached through something else.
     pub(crate) base_urls: HashMap<Kind, String>,
+    /// The clock of ages, holds and budgets; without one the real clock.
+    pub(crate) clock: Option<fn() -> Moment>,
 }
 
 /// A running gateway.
@@ -106,7 +109,7 @@ impl Harness {
         let (text, secrets) = configuration(setup, &providers);
         let config = config::parse(&text, Path::new("test"), &|name| secrets.get(name).cloned())
             .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
-        let app = App::build(config, || 0).unwrap();
+        let app = App::build(config, setup.clock.unwrap_or(clock::now), || 0).unwrap();
         let (api, ops, hooks, shutdown) = (app.api_addr(), app.ops_addr(), app.hooks_addr(), app.shutdown());
         let running = Some(tokio::spawn(app.run()));
         let client = client().build().unwrap();
@@ -349,6 +352,7 @@ fn configuration(
         has_static_tokens,
         secrets: further_secrets,
         base_urls,
+        clock: _,
     } = setup;
     secrets.extend(further_secrets.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     let mut text = format!(

@@ -22,6 +22,8 @@ use crate::domain::{
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
 const MAX_AGE: Duration = Duration::from_mins(1);
+/// The age from which on no answer begins.
+const LATEST_START: Duration = Duration::from_millis(59_950);
 const SECOND: Duration = Duration::from_secs(1);
 /// The smallest step of the clock.
 const TICK: Duration = Duration::from_nanos(1);
@@ -385,8 +387,8 @@ async fn an_age_is_judged_at_its_boundary() {
         (Duration::ZERO, "fresh"),
         (just_under(FRESH_FOR), "fresh"),
         (FRESH_FOR, "stale"),
-        (just_under(MAX_AGE), "stale"),
-        (MAX_AGE, "absent"),
+        (just_under(LATEST_START), "stale"),
+        (LATEST_START, "absent"),
     ] {
         let balance = Balance::known().await;
         advance(age);
@@ -433,7 +435,7 @@ async fn the_absence_says_why() {
 async fn an_acceptable_snapshot_is_shared_without_a_read() {
     let balance = Balance::known().await;
     let known_at = now();
-    advance(just_under(MAX_AGE));
+    advance(just_under(LATEST_START));
 
     let caller = balance.ask(NONE);
 
@@ -806,13 +808,13 @@ async fn an_invalidation_leaves_the_last_snapshot_to_those_without_a_demand() {
 }
 
 #[tokio::test]
-async fn no_caller_gets_a_last_snapshot_at_the_ceiling() {
+async fn no_caller_gets_a_last_snapshot_that_has_no_time_to_leave() {
     let balance = Balance::known().await;
     advance(SECOND);
     balance.invalidate();
     let patient = Directives { stale_if_error: Some(SECOND * 600), ..FORCED };
 
-    advance(just_under(SECOND * 59));
+    advance(just_under(LATEST_START.saturating_sub(SECOND)));
     assert!(balance.fallback(patient).await.is_some());
     assert!(balance.fallback(NONE).await.is_some());
 

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Time that an answer gets to leave. Without it, a thread that is interrupted between the judgement and the write would
+/// have to cut its connection.
+const TIME_TO_LEAVE: Duration = Duration::from_millis(50);
+
 /// The oldest age that may ever be served: above zero and at most 60 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MaxAge(pub(super) Duration);
@@ -23,10 +27,22 @@ impl MaxAge {
         whole_seconds(age).filter(|age| *age <= Self::CEILING.0).map(Self).ok_or(AgeError)
     }
 
-    /// The length itself.
+    /// The length itself: when a snapshot reaches it, an answer with it must have left.
     #[must_use]
     pub fn get(self) -> Duration {
         self.0
+    }
+
+    /// Whether an answer may begin with a snapshot of this age.
+    #[must_use]
+    pub fn allows(self, age: Duration) -> bool {
+        age < self.latest_start()
+    }
+
+    /// The age from which on no answer begins, shortly before the length itself.
+    #[must_use]
+    pub fn latest_start(self) -> Duration {
+        self.0.saturating_sub(TIME_TO_LEAVE)
     }
 }
 
@@ -66,6 +82,14 @@ pub struct Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_begins_only_with_time_to_leave() {
+        let ceiling = MaxAge::new(Duration::from_secs(1)).unwrap();
+
+        assert!(ceiling.allows(Duration::from_millis(949)));
+        assert!(!ceiling.allows(Duration::from_millis(950)));
+    }
 
     #[test]
     fn a_ceiling_is_whole_seconds_up_to_sixty() {

@@ -35,8 +35,8 @@ impl Report {
     /// How long an event of it may still be written; `None` when its snapshot has reached the ceiling.
     #[must_use]
     pub fn left(&self, limits: Limits, now: Moment) -> Option<Duration> {
-        let left = limits.max_age.get().checked_sub(self.snapshot.age_at(now))?;
-        (!left.is_zero()).then_some(left)
+        let age = self.snapshot.age_at(now);
+        limits.max_age.allows(age).then(|| limits.max_age.get().saturating_sub(age))
     }
 
     /// Whether another report is of the same snapshot.

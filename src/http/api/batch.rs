@@ -13,7 +13,6 @@ use serde::Serialize;
 
 use super::item::Item;
 use super::reply::Served;
-use crate::clock;
 use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
 use crate::gateway::{Found, Refusal, RequestContext};
 use crate::http::caller::Caller;
@@ -177,14 +176,14 @@ impl<'a> Choice<'a> {
 /// Reads all balances in parallel. A balance that expires while others are read is looked up once more.
 async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], context: &RequestContext) -> Vec<Served> {
     let mut results = all(items.iter().map(|item| item.look_up(api, caller, context))).await;
-    let now = clock::now();
+    let now = api.gateway.now();
     let again = RequestContext { arrived: now, ..*context };
     for (item, result) in items.iter().zip(&mut results) {
         if result.as_ref().is_ok_and(|found| item.age(found, now).is_none()) {
             *result = item.look_up(api, caller, &again).await;
         }
     }
-    let now = clock::now();
+    let now = api.gateway.now();
     let judge = |(item, result): (&Item<'_>, Result<Found, Refusal>)| {
         let result = result.and_then(|found| match item.age(&found, now) {
             Some(age) => Ok((found, age)),

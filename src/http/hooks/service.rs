@@ -17,7 +17,6 @@ use tower::{Service, service_fn};
 
 use super::hook::Hook;
 use super::proof::{Proof, Proving};
-use crate::clock;
 use crate::domain::Moment;
 use crate::http::state::Api;
 use crate::live::Live;
@@ -52,7 +51,7 @@ async fn answer(api: &Api, request: Request<Incoming>) -> Reply {
     if request.method() != Method::POST {
         return with(reply(StatusCode::METHOD_NOT_ALLOWED), ALLOW, HeaderValue::from_static("POST"));
     }
-    let now = clock::now();
+    let now = api.gateway.now();
     let (head, body) = request.into_parts();
     let proving = hook.proof.begin(&head, now.wall);
     match prove(proving, body, now, api.request_timeout).await {

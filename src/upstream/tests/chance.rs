@@ -10,7 +10,8 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::domain::{Hold, UpstreamError};
-use crate::upstream::{classify, credentials, retry_after};
+use crate::upstream::credentials::credential::parse_issued;
+use crate::upstream::failure::{classify, retry_after};
 
 /// Documented answers of token endpoints.
 const ANSWERS: [&str; 3] = [
@@ -61,7 +62,7 @@ proptest! {
 
     #[test]
     fn a_token_that_is_taken_stands_in_its_answer(answer in token_answer()) {
-        if let Ok(issued) = credentials::parse_issued(answer.as_bytes()) {
+        if let Ok(issued) = parse_issued(answer.as_bytes()) {
             let answer: Value = serde_json::from_str(&answer).unwrap();
             let (token, life) = (issued.authorisation.secrets()[0].expose_secret(), issued.life.as_secs());
             prop_assert_eq!(answer["access_token"].as_str(), Some(token));
@@ -73,7 +74,7 @@ proptest! {
 
     #[test]
     fn bytes_that_are_no_token_answer_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(credentials::parse_issued(&bytes).is_err());
+        prop_assert!(parse_issued(&bytes).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The state that survives a new configuration of an account or its provider.
 
 use super::*;
+use crate::upstream::credentials::Credentials;
 
 /// The account as it is, with another credential.
 fn rotated(account: &Account, credential: Credential, keeps_identity: bool) -> Arc<Upstream> {

@@ -1,6 +1,8 @@
 //! Tokens of client credentials: one call for many reads, renewals after a refusal and ahead of time.
 
 use super::*;
+use crate::upstream::credentials::credential::Issued;
+use crate::upstream::credentials::{Token, Tokens};
 
 const TOKEN: (&str, Option<u16>) = ("token", Some(201));
 const GOOD: (&str, Option<u16>) = ("balance", Some(200));
@@ -155,7 +157,7 @@ async fn refused_credentials_hold_the_account_for_thirty_seconds() {
 }
 
 fn never_accepted() -> Arc<Token> {
-    let issued = credentials::Issued { authorisation: Authorisation::Bearer("t".into()), life: SECOND * 60 };
+    let issued = Issued { authorisation: Authorisation::Bearer("t".into()), life: SECOND * 60 };
     Tokens::<()>::default().store(issued, clock::now())
 }
 

@@ -1,6 +1,6 @@
 //! One fault and one state of the cache, for every kind of provider: made, asked three times, and described.
 
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
 
 use balance_gateway::sandbox::Kind;
 use futures_util::future::join_all;
@@ -8,14 +8,16 @@ use futures_util::future::join_all;
 use super::counters::{self, Counters};
 use super::faults::FaultCase;
 use super::stage::Stage;
-use crate::harness::Reply;
+use super::table::Row;
+use crate::harness::{Reply, eventually};
 
-/// No condition in these tests takes longer to come true.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// While the first failure is held, no provider is called again.
-const SHORTEST_HOLD: Duration = Duration::from_secs(1);
-/// How often a cell is run that the machine is too busy for. Whether it was is measured, and never told by the outcome.
-const RERUNS: usize = 20;
+/// One fault and one state of the cache, with a gateway of their own.
+pub(super) struct Cell {
+    case: FaultCase,
+    cached: Cached,
+    stage: Stage,
+}
+
 /// The state of the cache when the fault begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cached {
@@ -40,8 +42,6 @@ struct Asked {
     answers: [String; 3],
     /// The outcomes of further requests, which only watched.
     polls: Vec<&'static str>,
-    /// Whether the first failure's hold may have ended in between.
-    is_late: bool,
 }
 
 impl Cached {
@@ -67,82 +67,69 @@ impl Cached {
     }
 }
 
-/// Runs the fault in this state for every kind that it concerns.
-pub(super) async fn run(case: FaultCase, cached: Cached) -> Vec<(Kind, Outcome)> {
-    for _ in 0..RERUNS {
-        let (outcomes, is_disturbed) = run_once(&case, cached).await;
-        if !is_disturbed {
-            return outcomes;
+impl Cell {
+    /// Starts a gateway and brings its cache into this state.
+    pub(super) async fn prepare(case: FaultCase, cached: Cached) -> Self {
+        let stage = Stage::start(&case).await;
+        join_all(case.kinds.iter().map(|kind| stage.store(*kind, &case, cached))).await;
+        Self { case, cached, stage }
+    }
+
+    /// Asks for the balance of every kind that the fault concerns.
+    pub(super) async fn row(self) -> Row {
+        let Self { case, cached, stage } = &self;
+        let before = Counters::read(&stage.gateway, case.kinds).await;
+
+        let asked = join_all(case.kinds.iter().map(|kind| self.ask(*kind))).await;
+
+        let after = Counters::read(&stage.gateway, case.kinds).await;
+        let mut outcomes = Vec::new();
+        for (((kind, asked), before), after) in case.kinds.iter().zip(asked).zip(&before).zip(after) {
+            let moved = after.since(before).without_lookups(&asked.polls);
+            let counted = [counters::ERRORS, counters::RETRIES, counters::REFUSED, counters::LOOKUPS];
+            let counted = counted.map(|name| moved.shown(name));
+            outcomes.push((*kind, Outcome { answers: asked.answers, calls: stage.calls(*kind), counted }));
         }
+        Row { name: case.name, cached: cached.as_str(), outcomes }
     }
-    panic!("the machine is too busy for {} with {}", case.name, cached.as_str());
-}
 
-/// Also says whether the machine was too busy for the outcome to mean anything.
-async fn run_once(case: &FaultCase, cached: Cached) -> (Vec<(Kind, Outcome)>, bool) {
-    let (stage, kinds) = (Stage::start(case).await, case.kinds);
-    let stored = join_all(kinds.iter().map(|kind| stage.store(*kind, case, cached))).await;
-    let before = Counters::read(&stage.gateway, kinds).await;
+    /// Asks three times while the fault lasts.
+    async fn ask(&self, kind: Kind) -> Asked {
+        let Self { case, cached, stage } = self;
+        let gateway = &stage.gateway;
+        stage.begin(kind, case.cause);
+        let polls = Mutex::default();
 
-    let asked = join_all(kinds.iter().map(|kind| ask(&stage, *kind, case, cached))).await;
-
-    let after = Counters::read(&stage.gateway, kinds).await;
-    let mut is_disturbed = stored.contains(&false);
-    let mut outcomes = Vec::new();
-    for (((kind, asked), before), after) in kinds.iter().zip(asked).zip(&before).zip(after) {
-        let moved = after.since(before).without_lookups(&asked.polls);
-        // An attempt that timed out before it was sent says nothing of the provider.
-        let has_lost_calls = case.is_slow && moved.sum(counters::ERRORS) != stage.met(*kind, case) as u64;
-        is_disturbed |= asked.is_late || has_lost_calls;
-        let counted = [counters::ERRORS, counters::RETRIES, counters::REFUSED, counters::LOOKUPS];
-        let counted = counted.map(|name| moved.shown(name));
-        outcomes.push((*kind, Outcome { answers: asked.answers, calls: stage.calls(*kind), counted }));
-    }
-    (outcomes, is_disturbed)
-}
-
-/// Asks three times while the fault lasts.
-async fn ask(stage: &Stage, kind: Kind, case: &FaultCase, cached: Cached) -> Asked {
-    let gateway = &stage.gateway;
-    stage.begin(kind, case.cause);
-    let mut polls = Vec::new();
-
-    let plain = gateway.balance(kind).await;
-    // The first failure's hold began after this.
-    let mut running_at = stage.seen(kind).last().copied();
-    let was_asked = running_at.is_some();
-    if cached == Cached::Stale {
-        let end = Instant::now() + PATIENCE;
-        let mut asked_at = Instant::now();
-        while is_refreshing(&gateway.balance(kind).await, &mut polls) {
-            assert!(Instant::now() < end, "the refresh behind ends: {kind} {}", case.name);
-            running_at = Some(asked_at);
-            tokio::time::sleep(Duration::from_millis(25)).await;
-            asked_at = Instant::now();
+        let plain = gateway.balance(kind).await;
+        let was_asked = stage.seen(kind) > 0;
+        if *cached == Cached::Stale {
+            eventually("the refresh behind ends", async || {
+                !is_refreshing(&gateway.balance(kind).await, &polls)
+            })
+            .await;
         }
-    }
-    let before_forced = stage.seen(kind).len();
-    let forced = gateway.new_balance(kind).await;
-    let before_again = stage.seen(kind).len();
-    let again = gateway.balance(kind).await;
-    let after = stage.seen(kind).len();
+        let before_forced = stage.seen(kind);
+        let forced = gateway.new_balance(kind).await;
+        let before_again = stage.seen(kind);
+        let again = gateway.balance(kind).await;
+        let after = stage.seen(kind);
 
-    let is_late = running_at.is_some_and(|running_at| running_at.elapsed() >= SHORTEST_HOLD);
-    if cached == Cached::Fresh && forced.status != 200 {
-        assert_eq!(plain.body, again.body, "a failed read leaves the last snapshot as it was");
+        if *cached == Cached::Fresh && forced.status != 200 {
+            assert_eq!(plain.body, again.body, "a failed read leaves the last snapshot as it was");
+        }
+        let answers = [
+            described(&plain, kind, was_asked),
+            described(&forced, kind, before_again > before_forced),
+            described(&again, kind, after > before_again),
+        ];
+        Asked { answers, polls: polls.into_inner().unwrap() }
     }
-    let answers = [
-        described(&plain, kind, was_asked),
-        described(&forced, kind, before_again > before_forced),
-        described(&again, kind, after > before_again),
-    ];
-    Asked { answers, polls, is_late }
 }
 
 /// Whether a stale answer says that the refresh behind it has not ended; notes the look.
-fn is_refreshing(reply: &Reply, polls: &mut Vec<&'static str>) -> bool {
+fn is_refreshing(reply: &Reply, polls: &Mutex<Vec<&'static str>>) -> bool {
     let status = reply.header("cache-status");
-    polls.push(if status.contains("detail=") { "stale" } else { "hit" });
+    polls.lock().unwrap().push(if status.contains("detail=") { "stale" } else { "hit" });
     status.ends_with("; detail=stale")
 }
 

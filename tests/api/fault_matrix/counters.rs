@@ -41,10 +41,6 @@ impl Counters {
         self
     }
 
-    pub(super) fn sum(&self, name: &str) -> u64 {
-        self.0.iter().filter(|((present, _), _)| *present == name).map(|(_, value)| value).sum()
-    }
-
     /// Those that are not zero.
     pub(super) fn shown(&self, name: &str) -> String {
         let moved = self.0.iter().filter(|((present, _), value)| *present == name && **value > 0);

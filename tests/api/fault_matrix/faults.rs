@@ -25,6 +25,13 @@ pub(super) enum Cause {
     Connection(Break),
 }
 
+impl FaultCase {
+    /// Whether the fault is in the answers to token calls.
+    pub(super) fn is_of_token_calls(&self) -> bool {
+        matches!(self.cause, Cause::Call(On::Token, _))
+    }
+}
+
 /// The kinds that exchange client credentials for tokens.
 const WITH_TOKENS: [Kind; 3] = [Kind::NtxpayBr, Kind::Avista, Kind::NtxpayMx];
 
@@ -74,7 +81,7 @@ const TRANSPORT: [NamedFault; 10] = [
 const SLOW: [NamedFault; 5] = [
     ("stall_head", |_| FaultKind::StallHead),
     ("stall_body", |_| FaultKind::StallBody),
-    ("slow_body", |_| FaultKind::SlowBody { ms_per_byte: 20 }),
+    ("slow_body", |_| FaultKind::SlowBody { ms_per_byte: 200 }),
     ("delay: five seconds", |_| FaultKind::Delay { ms: 5000 }),
     ("informational: without end", |_| FaultKind::Informational { status: 103, count: u64::MAX, ms: 5 }),
 ];

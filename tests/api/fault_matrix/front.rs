@@ -6,7 +6,7 @@ mod certificates;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -62,8 +62,8 @@ struct State {
     provider: String,
     protocol: &'static [u8],
     broken: Mutex<Option<Break>>,
-    /// When connections or streams met the fault.
-    met: Mutex<Vec<Instant>>,
+    /// How many connections or streams met the fault.
+    met: AtomicUsize,
     open: AtomicUsize,
 }
 
@@ -84,7 +84,7 @@ impl Front {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let protocol = if to_break.is_of_http2() { b"h2".as_slice() } else { b"http/1.1" };
-        let (broken, met, open) = (Mutex::new(None), Mutex::default(), AtomicUsize::new(0));
+        let (broken, met, open) = (Mutex::new(None), AtomicUsize::new(0), AtomicUsize::new(0));
         let state = Arc::new(State { provider, protocol, broken, met, open });
         let stop = CancellationToken::new();
         let accept = accept(listener, Arc::clone(&state), stop.clone());
@@ -101,9 +101,9 @@ impl Front {
         *self.state.broken.lock().unwrap() = Some(broken);
     }
 
-    /// When connections or streams met the fault.
-    pub(super) fn met(&self) -> Vec<Instant> {
-        self.state.met.lock().unwrap().clone()
+    /// How many connections or streams met the fault.
+    pub(super) fn met(&self) -> usize {
+        self.state.met.load(Ordering::SeqCst)
     }
 
     /// Whether no connection is left that could be used again.
@@ -114,7 +114,7 @@ impl Front {
 
 impl State {
     fn meets(&self) {
-        self.met.lock().unwrap().push(Instant::now());
+        self.met.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use super::fleet::{Fleet, KEY, KIND, sharing};
 use super::redis::RedisServer;
 use super::topologies::cluster;
-use crate::harness::{self, Setup, eventually};
+use crate::harness::{self, Setup};
 use crate::process::{Site, free_address, run_on_record};
 
 const DOCS: &str = include_str!("../../../docs/replicas.md");
@@ -118,7 +118,7 @@ async fn the_rights_that_the_readme_lists_are_enough() {
 
     for replica in &fleet.replicas {
         assert_eq!(replica.balance(KIND).await.status, 200);
-        eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+        fleet.store.until_published(&[]).await;
     }
     let path = format!("/v1/accounts/{KIND}-demo/invalidate");
     assert_eq!(fleet.replicas[0].send("POST", &path, Some(harness::KEY), &[]).await.status, 200);

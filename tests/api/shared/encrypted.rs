@@ -40,7 +40,7 @@ async fn replicas_share_over_tls() {
 
     for replica in &fleet.replicas {
         assert_eq!(replica.balance(KIND).await.status, 200);
-        eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+        fleet.store.until_published(&[]).await;
     }
     assert_eq!(fleet.reads(), 1);
 }

@@ -76,7 +76,7 @@ async fn a_full_or_read_only_store_is_still_read_and_fails_no_request() {
     for setting in [("maxmemory", "1"), ("min-replicas-to-write", "1")] {
         let fleet = Fleet::of(2).await;
         let first = fleet.replicas[0].balance(KIND).await;
-        eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+        fleet.store.until_published(&[]).await;
         fleet.store.configure(setting.0, setting.1);
 
         let found = fleet.replicas[1].balance(KIND).await;

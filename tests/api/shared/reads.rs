@@ -16,7 +16,7 @@ async fn what_one_replica_read_is_found_by_the_others() {
     let fleet = Fleet::of(3).await;
 
     let first = fleet.replicas[0].balance(KIND).await;
-    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    fleet.store.until_published(&[]).await;
     let others = [fleet.replicas[1].balance(KIND).await, fleet.replicas[2].balance(KIND).await];
 
     assert_eq!((first.status, fleet.reads()), (200, 1));
@@ -33,7 +33,7 @@ async fn what_one_replica_read_is_found_by_the_others() {
 async fn a_replica_that_never_held_a_snapshot_falls_back_to_the_stores() {
     let fleet = Fleet::of(3).await;
     let first = fleet.replicas[0].balance(KIND).await;
-    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    fleet.store.until_published(&[]).await;
     let failing = FaultKind::Status { status: 500, retry_after: None, body: None };
     fleet.replicas[0].provider(KIND).queue(Fault::on_balance(failing).times(1000));
 
@@ -134,7 +134,7 @@ async fn a_replica_that_joins_later_takes_the_stored_snapshot() {
     let setup = sharing(&Setup::default(), &store.url(), 2);
     let mut fleet = Fleet::on(store, 1, &setup).await;
     let first = fleet.replicas[0].balance(KIND).await;
-    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    fleet.store.until_published(&[]).await;
 
     let later = fleet.replicas[0].beside(&setup);
     fleet.replicas.push(later);
@@ -149,7 +149,7 @@ async fn a_replica_that_joins_later_takes_the_stored_snapshot() {
 async fn an_answer_that_carries_an_age_replaces_no_younger_snapshot() {
     let fleet = Fleet::of(3).await;
     let young = fleet.replicas[0].balance(KIND).await;
-    eventually("it is published", || async { fleet.store.keys().len() == 3 }).await;
+    fleet.store.until_published(&[]).await;
     let age = FaultKind::Headers { headers: vec![("age".to_owned(), "30".to_owned())] };
     fleet.replicas[0].provider(KIND).queue(Fault::on_balance(age));
 

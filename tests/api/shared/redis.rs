@@ -110,6 +110,24 @@ impl RedisServer {
         keys
     }
 
+    /// The key of each snapshot that is stored: a hash, as an account's state is, with other fields.
+    pub(super) fn snapshots(&self) -> Vec<String> {
+        let (mut keys, mut connection) = (self.keys(), self.connection());
+        keys.retain(|key| ![":state", ":calls", ":units"].iter().any(|end| key.ends_with(end)));
+        keys.retain(|key| connection.hexists(key, "v").unwrap());
+        keys
+    }
+
+    /// Whether a snapshot is stored under a key that is none of these.
+    pub(super) fn has_published(&self, known: &[String]) -> bool {
+        self.snapshots().iter().any(|key| !known.contains(key))
+    }
+
+    /// Waits until a snapshot is stored under a key that is none of these.
+    pub(super) async fn until_published(&self, known: &[String]) {
+        eventually("it is published", || async { self.has_published(known) }).await;
+    }
+
     /// Changes a setting while it runs.
     pub(super) fn configure(&self, name: &str, value: &str) {
         redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(&mut self.connection()).unwrap();

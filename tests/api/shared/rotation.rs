@@ -2,7 +2,7 @@
 
 use super::fleet::{Fleet, KEY, KIND, sharing};
 use super::redis::RedisServer;
-use crate::harness::{Harness, Setup, eventually};
+use crate::harness::{Harness, Setup};
 
 const NEXT: &str = "dGhlLW5leHQtc2hhcmVkLWtleS0tMzItYnl0ZXMtLTo=";
 /// The key of before, and the one of after.
@@ -31,10 +31,8 @@ async fn replicas_share_through_the_rotation_of_a_key_but_for_its_last_step() {
             fleet.until_sharing(1.0).await;
 
             for replica in &fleet.replicas {
-                let before = fleet.store.keys().len();
                 assert_eq!(replica.balance(KIND).await.status, 200);
-                eventually("it is published", || async { before == 3 || fleet.store.keys().len() == 3 })
-                    .await;
+                fleet.store.until_published(&[]).await;
             }
 
             assert_eq!(fleet.reads(), reads, "{first:?} {second:?}");

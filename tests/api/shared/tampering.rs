@@ -5,18 +5,9 @@ use redis::Commands;
 use super::fleet::{Fleet, KIND};
 use crate::harness::{Setup, eventually};
 
-/// The key of each snapshot that is stored: a hash, as the account's state is, with other fields.
-fn snapshots(fleet: &Fleet) -> Vec<String> {
-    let mut connection = fleet.store.connection();
-    let mut keys = fleet.store.keys();
-    keys.retain(|key| !key.ends_with(":state") && !key.ends_with(":calls"));
-    keys.retain(|key| connection.hexists::<_, _, bool>(key, "v").unwrap());
-    keys
-}
-
 async fn published(fleet: &Fleet, count: usize) -> Vec<String> {
-    eventually("every snapshot is published", || async { snapshots(fleet).len() == count }).await;
-    snapshots(fleet)
+    eventually("every snapshot is published", || async { fleet.store.snapshots().len() == count }).await;
+    fleet.store.snapshots()
 }
 
 async fn invalid(fleet: &Fleet) -> u64 {
@@ -70,7 +61,7 @@ async fn a_value_that_is_put_back_when_its_time_is_over_is_refused_counted_and_r
     let mut connection = fleet.store.connection();
     let old: Vec<(String, Vec<u8>)> = connection.hgetall(key).unwrap();
     fleet.replicas[0].provider(KIND).set_field("BRL", None, "netBalance", "100.00");
-    eventually("it is gone", || async { snapshots(&fleet).is_empty() }).await;
+    eventually("it is gone", || async { fleet.store.snapshots().is_empty() }).await;
 
     let () = connection.hset_multiple(key, &old).unwrap();
     let reply = fleet.replicas[1].balance(KIND).await;

@@ -60,6 +60,13 @@ pub(crate) struct Ages {
     pub(crate) max_age: Ms,
 }
 
+impl Ages {
+    /// The age from which on no answer begins: it gets 50 ms to leave.
+    pub(crate) fn latest_start(self) -> Ms {
+        self.max_age - 50
+    }
+}
+
 /// A request, and what it is about.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Arrival {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::frame::{self, Frame};
 use super::query::PARAMETERS;
 use crate::clock;
-use crate::domain::Selector;
+use crate::domain::{Moment, Selector};
 use crate::gateway::{Account, BalanceSlot, Event, Refusal, Report};
 use crate::http::api::batch::{Choice, Missing};
 use crate::http::caller::Caller;
@@ -73,10 +73,16 @@ impl Followed {
     }
 
     /// The frame of an event; `None` if the stream skips it.
-    pub(super) fn write(&mut self, place: usize, event: Event, request_id: &str) -> Option<Frame> {
+    pub(super) fn write(
+        &mut self,
+        place: usize,
+        event: Event,
+        now: Moment,
+        request_id: &str,
+    ) -> Option<Frame> {
         let balance = self.balances.get_mut(place)?;
         match event {
-            Event::Balance(report) => balance.write_balance(report),
+            Event::Balance(report) => balance.write_balance(report, now),
             Event::Problem(refusal) => balance.write_problem(refusal, request_id).map(Frame::unbound),
         }
     }
@@ -101,11 +107,10 @@ impl FollowedBalance {
     }
 
     /// Skips a balance that has reached the ceiling.
-    fn write_balance(&mut self, report: Arc<Report>) -> Option<Frame> {
-        let now = clock::now();
+    fn write_balance(&mut self, report: Arc<Report>, now: Moment) -> Option<Frame> {
         let frame = report.left(self.account().limits(), now).map(|left| {
             self.problem = None;
-            Frame { text: report.text(frame::balance), taken_by: Some(now.monotonic + left) }
+            Frame { text: report.text(frame::balance), taken_by: Some(clock::monotonic() + left) }
         });
         self.last = Some(report);
         frame

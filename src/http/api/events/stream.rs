@@ -18,7 +18,6 @@ use super::ending::Ending;
 use super::followed::Followed;
 use super::frame::{self, Frame};
 use crate::auth::Credential;
-use crate::clock;
 use crate::domain::{Directives, Moment};
 use crate::gateway::{RequestContext, Subscription};
 use crate::http::api::item::Item;
@@ -118,7 +117,7 @@ impl EventStream {
                 },
                 (place, event) = self.subscription.inbox().next() => {
                     self.place.metrics().superseded(self.subscription.inbox().take_superseded());
-                    if let Some(frame) = self.followed.write(place, event, &self.request_id) {
+                    if let Some(frame) = self.followed.write(place, event, self.api.gateway.now(), &self.request_id) {
                         self.place.metrics().sent();
                         return Some(frame);
                     }
@@ -135,7 +134,8 @@ impl EventStream {
 
     /// Continues with the current configuration; false if the caller is unknown or may now see other balances.
     fn follow_reload(&mut self) -> bool {
-        let (api, now) = (self.live.current(), clock::now());
+        let api = self.live.current();
+        let now = api.gateway.now();
         let Some(caller) = api.callers.find(&self.credential) else { return false };
         let chosen = Followed::choose(&api, caller, self.query.as_deref(), now.monotonic);
         let Ok(mut followed) = chosen else { return false };
@@ -179,7 +179,7 @@ fn follow(
             async move {
                 let item = Item { open: &open, slot: &slot };
                 let found = item.look_up(&api, &caller, &context).await;
-                let now = clock::now();
+                let now = api.gateway.now();
                 let result = found.and_then(|found| {
                     let late = crate::gateway::Refusal::Failed(crate::domain::UpstreamError::Timeout, None);
                     let age = item.age(&found, now).ok_or(late)?;

@@ -31,13 +31,13 @@ impl Oracle {
             self.caller(id).pass = pass;
             let Some((read, at)) = stored else { break pass };
             let age = at.age_at(arrived);
-            if !pass.accepts(at) || age >= ages.max_age {
+            if !pass.accepts(at) || age >= ages.latest_start() {
                 break pass;
             }
             if age >= ages.fresh_for && !only_if_cached {
                 self.want_refresh(id);
             }
-            if at.age_at(now) < ages.max_age {
+            if at.age_at(now) < ages.latest_start() {
                 let via = Via::Memory { is_failing: is_failing && age >= ages.fresh_for };
                 self.caller(id).must = Some(Expected::Served { read, via });
                 return;
@@ -48,7 +48,9 @@ impl Oracle {
         let everybodys = pass.everybodys(ages.max_age, mark);
         let absence = match stored {
             None => Absence::UriMiss,
-            Some((_, at)) if everybodys.accepts(at) && at.age_at(arrived) < ages.max_age => Absence::Request,
+            Some((_, at)) if everybodys.accepts(at) && at.age_at(arrived) < ages.latest_start() => {
+                Absence::Request
+            }
             Some(_) => Absence::Stale,
         };
         let caller = self.caller(id);
@@ -119,12 +121,12 @@ impl Oracle {
     /// Whether a snapshot of this age will do where a read failed, was refused or came too late.
     pub(super) fn may_fall_back(&self, id: usize, age: Ms, now: Point) -> bool {
         let caller = &self.callers[&id];
-        let (asks, max_age) = (&caller.arrival.call.asks, caller.arrival.ages.max_age);
+        let (asks, ages) = (&caller.arrival.call.asks, caller.arrival.ages);
         let mark = self.stores[&caller.arrival.place].mark;
         let was_invalidated = mark.is_some_and(|mark| now.mono - mark < CEILING);
         let is_everybodys = was_invalidated && !caller.pass.is_own;
         let is_allowed = caller.arrival.not_before.is_none();
         let oldest = asks.stale_if_error.filter(|_| is_allowed).map(|seconds| seconds * SECOND);
-        age < max_age && (is_everybodys || oldest.is_some_and(|oldest| age <= oldest))
+        age < ages.latest_start() && (is_everybodys || oldest.is_some_and(|oldest| age <= oldest))
     }
 }

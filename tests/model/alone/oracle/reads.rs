@@ -200,11 +200,11 @@ impl Oracle {
         if caller.own_reads > 2 {
             return Err("the caller's third".to_owned());
         }
-        let (pass, max_age) = (caller.pass, caller.arrival.ages.max_age);
+        let (pass, ages) = (caller.pass, caller.arrival.ages);
         let stored = entry.and_then(|entry| self.requested_at(entry));
         if let Some((read, at)) = stored
             && pass.accepts(at)
-            && at.age_at(now) < max_age
+            && at.age_at(now) < ages.latest_start()
         {
             return Err(format!("what read {read} brought would do for its caller"));
         }

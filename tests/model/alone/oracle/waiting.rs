@@ -72,7 +72,7 @@ impl Oracle {
         let entry = self.stores[&caller.arrival.place].entries[candidate.version - 1];
         if let Some((read, at)) = self.requested_at(entry)
             && caller.pass.accepts(at)
-            && at.age_at(now) < caller.arrival.ages.max_age
+            && at.age_at(now) < caller.arrival.ages.latest_start()
         {
             let via = Via::Read {
                 absence: caller.absence,
@@ -104,7 +104,7 @@ impl Oracle {
         let entry = self.stores[&caller.arrival.place].entries[version - 1];
         let last = &self.reads[entry.last];
         let would_do =
-            |sent: Point| caller.pass.accepts(sent) && sent.age_at(now) < caller.arrival.ages.max_age;
+            |sent: Point| caller.pass.accepts(sent) && sent.age_at(now) < caller.arrival.ages.latest_start();
         last.failed().is_none() && !last.sent.is_some_and(would_do)
     }
 }

@@ -1,0 +1,153 @@
+//! Permits for calls: the outgoing budget of one account, alone or shared by replicas.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::budget::{Budget, BudgetSettings, Grant};
+use crate::domain::{Clock, Priority, StoreTime};
+use crate::shared::{Allowance, SharedAccount, StoreWait, Unit};
+use crate::upstream::read_context::ReadContext;
+
+/// The budget of one account: alone, or shared by replicas.
+#[derive(Debug)]
+pub(in crate::upstream) struct Gate {
+    budget: Budget,
+    shared: Option<SharedBudget>,
+    clock: Clock,
+}
+
+/// The budget of an account that replicas share.
+#[derive(Debug)]
+struct SharedBudget {
+    account: Arc<SharedAccount>,
+    /// This replica's part, over the same calls. It applies while the store does not know all calls.
+    part: Budget,
+}
+
+/// The right to make one call; the attempt ends when it is dropped.
+#[derive(Debug)]
+pub(in crate::upstream) struct Permit {
+    _grant: Grant,
+    shared: Option<SharedUnit>,
+}
+
+#[derive(Debug)]
+struct SharedUnit {
+    account: Arc<SharedAccount>,
+    /// Until it is dropped.
+    unit: Option<Unit>,
+    per: Duration,
+}
+
+impl Gate {
+    pub(in crate::upstream) fn new(
+        settings: BudgetSettings,
+        shared: Option<Arc<SharedAccount>>,
+        clock: Clock,
+    ) -> Self {
+        Self::over(Budget::new(settings, clock), shared, clock)
+    }
+
+    /// A gate with other settings over the same calls.
+    pub(in crate::upstream) fn resized(
+        &self,
+        settings: BudgetSettings,
+        shared: Option<Arc<SharedAccount>>,
+    ) -> Self {
+        Self::over(self.budget.resized(settings), shared, self.clock)
+    }
+
+    fn over(budget: Budget, shared: Option<Arc<SharedAccount>>, clock: Clock) -> Self {
+        let shared = shared.map(|account| SharedBudget { part: budget.divided(account.replicas()), account });
+        Self { budget, shared, clock }
+    }
+
+    /// The budget that applies now.
+    fn current(&self) -> &Budget {
+        match &self.shared {
+            Some(shared) if !shared.account.is_sharing() => &shared.part,
+            Some(_) | None => &self.budget,
+        }
+    }
+
+    /// The time that one read may wait for the store, if replicas share.
+    pub(in crate::upstream) fn store_wait(&self) -> Option<StoreWait> {
+        self.shared.as_ref().map(|shared| shared.account.store_wait())
+    }
+
+    pub(in crate::upstream) fn limit(&self) -> u32 {
+        self.current().limit()
+    }
+
+    pub(in crate::upstream) fn remaining(&self, now: Instant) -> u32 {
+        let own = self.current().remaining(now);
+        let counted = self.shared.as_ref().and_then(|shared| shared.account.counted(now));
+        counted.map_or(own, |counted| own.min(self.limit().saturating_sub(counted)))
+    }
+
+    /// Whether a call would be permitted now, as far as this replica knows.
+    pub(in crate::upstream) fn has_room(&self, priority: Priority, now: Instant) -> bool {
+        self.current().has_room(priority, now)
+    }
+
+    /// The calls that this priority may make: of all replicas, and of this one.
+    pub(in crate::upstream) fn allowance(&self, priority: Priority, attempt: Duration) -> Allowance {
+        let part = self.shared.as_ref().map_or(&self.budget, |shared| &shared.part);
+        Allowance {
+            requests: self.budget.settings.requests,
+            share: self.budget.share(priority),
+            own_share: part.share(priority),
+            per: self.budget.settings.per,
+            attempt,
+        }
+    }
+
+    /// Permits one call, or returns the time until the next may be permitted.
+    pub(in crate::upstream) async fn permit(
+        &self,
+        context: &ReadContext,
+        attempt: Duration,
+    ) -> Result<Permit, Duration> {
+        let now = (self.clock)().monotonic;
+        let Some(SharedBudget { account, part }) = &self.shared else {
+            return Ok(Permit { _grant: self.budget.grant(context.priority, now)?, shared: None });
+        };
+        let per = self.budget.settings.per;
+        let unit = match context.take_first(account, now) {
+            Some(unit) => Some(unit),
+            None if account.is_sharing() => match &mut *context.store_wait.lock().await {
+                // Boxed: nearly no read takes a second call.
+                Some(wait) => {
+                    let taken = Box::pin(account.take(self.allowance(context.priority, attempt), wait)).await;
+                    taken.ok().transpose()?
+                }
+                None => None,
+            },
+            None => None,
+        };
+        let now = (self.clock)().monotonic;
+        let (grant, unit) = if let Some(unit) = unit {
+            (self.budget.note(now), unit)
+        } else {
+            let grant = part.grant(context.priority, now)?;
+            (grant, account.alone(self.allowance(context.priority, attempt)))
+        };
+        let shared = SharedUnit { account: Arc::clone(account), unit: Some(unit), per };
+        Ok(Permit { _grant: grant, shared: Some(shared) })
+    }
+}
+
+impl Permit {
+    /// The store's clock when it was granted, if the store granted it.
+    pub(in crate::upstream) fn instant(&self) -> Option<StoreTime> {
+        self.shared.as_ref()?.unit.as_ref()?.instant
+    }
+}
+
+impl Drop for SharedUnit {
+    fn drop(&mut self) {
+        if let Some(unit) = self.unit.take() {
+            self.account.ended(unit, self.per);
+        }
+    }
+}

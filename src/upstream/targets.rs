@@ -1,0 +1,8 @@
+//! Targets of log lines. They are constants, so that moving a file changes no log line.
+
+pub(super) const ATTEMPT: &str = "balance_gateway::upstream::attempt";
+pub(super) const CLIENT: &str = "balance_gateway::upstream::client";
+pub(super) const FAILED_READ: &str = "balance_gateway::upstream::failed_read";
+pub(super) const FAILURE_LOG: &str = "balance_gateway::upstream::failure_log";
+pub(super) const PARSE_ANSWER: &str = "balance_gateway::upstream::parse_answer";
+pub(super) const RENEWAL: &str = "balance_gateway::upstream::renewal";

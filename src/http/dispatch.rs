@@ -20,8 +20,8 @@ pub(super) async fn dispatch(
 ) -> Result<Reply, Problem> {
     // The router answers HEAD like GET, without the body.
     if info.route == Route::Balance && request.method() == Method::GET {
-        let headers = std::mem::take(request.headers_mut());
-        return balance::answer(info, request.uri(), headers).await;
+        let mut headers = std::mem::take(request.headers_mut());
+        return balance::answer(info, request.uri(), &mut headers).await;
     }
     request.extensions_mut().insert(info.clone());
     Ok(through_router(router, request).await)

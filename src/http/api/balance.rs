@@ -13,18 +13,18 @@ use crate::http::request_info::RequestInfo;
 
 /// The handler behind the router.
 pub(crate) async fn show(mut request: Request) -> Result<Reply, Problem> {
-    let headers = std::mem::take(request.headers_mut());
-    answer(RequestInfo::of(&request)?, request.uri(), headers).await
+    let mut headers = std::mem::take(request.headers_mut());
+    answer(RequestInfo::of(&request)?, request.uri(), &mut headers).await
 }
 
-/// Answers with one balance of the account that the request was admitted for.
-pub(crate) async fn answer(info: &RequestInfo, uri: &Uri, headers: HeaderMap) -> Result<Reply, Problem> {
+/// Answers with one balance of the account that the request was admitted for. Takes the map of `headers` for the answer.
+pub(crate) async fn answer(info: &RequestInfo, uri: &Uri, headers: &mut HeaderMap) -> Result<Reply, Problem> {
     let (api, caller, open) = (info.api()?, info.caller()?, info.account()?);
     let query = Query::parse(uri.query(), &["currency", "type", "not_before"])?;
     let item = Item { open, slot: select(open, &query)? };
-    let context = context(info, &headers, &query, api.request_timeout)?;
-    let write = move |found: &Found, age| {
-        reply::balance(found, open.account.limits(), open.cache_control.clone(), age, headers)
+    let context = context(info, headers, &query, api.request_timeout)?;
+    let write = |found: &Found, age| {
+        reply::balance(found, open.account.limits(), open.cache_control.clone(), age, std::mem::take(headers))
     };
     Ok(item.answer(api, caller, &context, write).await)
 }

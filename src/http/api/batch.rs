@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::item::Item;
 use super::reply::Served;
+use crate::clock;
 use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
 use crate::gateway::{Found, Refusal, RequestContext};
 use crate::http::caller::Caller;

@@ -106,7 +106,11 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
-        text = format!("{text}: {source}");
+        // The text of some errors ends with their cause.
+        let told = source.to_string();
+        if !text.ends_with(&told) {
+            text = format!("{text}: {told}");
+        }
         cause = source.source();
     }
     complain(&format!("balance-gateway: {text}"));

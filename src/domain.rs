@@ -37,7 +37,7 @@ pub use error::{BodyError, ErrorKind, Hold, HoldRow, ParseError, RetryAfter, Ups
 pub use freshness::{Demand, Directives, FreshFor, Limits, Mark, MaxAge, Priority};
 pub use key::{AccountName, BalanceKey, BalanceType, CallerName, HookName, ProviderName, Selector};
 pub use limit_settings::LimitSettings;
-pub use moment::{Clock, Moment, rounded_up};
+pub use moment::{Clock, Moment, rounded_up, with_nanoseconds};
 pub use percentage::Percentage;
 pub use plain::PlainDecimal;
 pub use reading::{ObservedAt, Reading};

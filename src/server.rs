@@ -3,6 +3,7 @@
 
 mod connection;
 mod delivery;
+mod files;
 mod listener;
 mod memory;
 mod open_ended;

@@ -42,12 +42,12 @@ pub(super) fn read(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> R
     let critical = alerts.optional("critical");
     let warning = alerts.optional("warning");
     let high = alerts.optional("high");
-    let has_no_total = adapter.is_ok_and(|adapter| !adapter.reports_total());
-    let blocked_ratio = match alerts.value("blocked_ratio") {
-        Some(ratio) if has_no_total => {
-            Err(ratio.wrong("not for this kind of provider, which reports no total"))
+    let without_total = adapter.ok().filter(|adapter| !adapter.reports_total());
+    let blocked_ratio = match (alerts.value("blocked_ratio"), without_total) {
+        (Some(ratio), Some(adapter)) => {
+            Err(ratio.expected(&format!("none for the kind {}, which reports no total", adapter.kind())))
         }
-        ratio => ratio.map(|ratio| Ratio::read(&ratio)).transpose(),
+        (ratio, _) => ratio.map(|ratio| Ratio::read(&ratio)).transpose(),
     };
     alerts.close();
     let levels =

@@ -101,7 +101,7 @@ fn read_list(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<Ve
 fn read_items(value: &Value<'_>, adapter: Read<&dyn Provider>) -> Read<Vec<BalanceSettings>> {
     let items = value.items(&format!("a list of {EXPECTED}"))?;
     if items.is_empty() {
-        return Err(value.wrong("expected at least one balance"));
+        return Err(value.empty(EXPECTED));
     }
     let is_alone = items.len() == 1;
     let mut earlier: Vec<Selector> = Vec::new();
@@ -110,10 +110,10 @@ fn read_items(value: &Value<'_>, adapter: Read<&dyn Provider>) -> Read<Vec<Balan
         .map(|item| {
             let balance = read_item(item, adapter)?;
             if balance.selector.currency.is_none() && !is_alone {
-                return Err(item.wrong("expected a currency, as there are several balances"));
+                return Err(item.wrong("expected a currency, as there are several balances, found none"));
             }
             if earlier.contains(&balance.selector) {
-                return Err(item.wrong("expected each balance once"));
+                return Err(item.wrong(&format!("expected each balance once, not {} again", show(&balance))));
             }
             earlier.push(balance.selector.clone());
             Ok(balance)

@@ -204,7 +204,7 @@ fn read_identity(section: &mut Section<'_>, seen: &mut Seen) -> Read<Identity> {
 fn read_keys(value: &Value<'_>, seen: &mut Seen) -> Read<Vec<KeyDigest>> {
     let items = value.items(&format!("a list of {}", KeyDigest::EXPECTED))?;
     if items.is_empty() {
-        return Err(value.wrong(&format!("expected at least one, {}", KeyDigest::EXPECTED)));
+        return Err(value.empty(KeyDigest::EXPECTED));
     }
     let read: Vec<Read<KeyDigest>> = items
         .iter()

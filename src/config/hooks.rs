@@ -41,7 +41,8 @@ fn read(name: &str, section: &mut Section<'_>) -> Read<HookSettings> {
     let accounts: Read<Vec<Pattern>> = section.required("accounts");
     let accounts = accounts.and_then(|accounts| {
         if accounts.is_empty() {
-            return Err(section.wrong("accounts", &format!("expected at least one, {}", Pattern::EXPECTED)));
+            let expected = format!("expected at least one, {}, not an empty list", Pattern::EXPECTED);
+            return Err(section.wrong("accounts", &expected));
         }
         Ok(accounts.into_iter().map(Pattern::into_inner).collect())
     });

@@ -29,7 +29,7 @@ pub(super) fn read(mut root: Section<'_>) -> Read<Config> {
             None => tables,
         };
         if tables.is_empty() {
-            root.wrong("accounts", "expected at least one account");
+            root.wrong("accounts", "expected at least one account, found none");
         }
         account::read_all(tables, providers.as_deref())
     });

@@ -68,7 +68,7 @@ impl Setting for Keys {
         let DeValue::Array(_) = value.toml() else { return Ok(Self(vec![read_key(value)?])) };
         let items = value.items(Self::EXPECTED)?;
         if items.is_empty() {
-            return Err(value.wrong(&format!("expected at least one, {}", Self::EXPECTED)));
+            return Err(value.empty(Self::EXPECTED));
         }
         // Collected first, so that a mistake in one does not hide the next.
         let keys: Vec<Read<_>> = items.iter().map(read_key).collect();

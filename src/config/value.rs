@@ -74,6 +74,11 @@ impl<'a> Value<'a> {
         self.wrong(&format!("expected {expected}, not {}", found::form(self.toml)))
     }
 
+    /// Reports a list without an item.
+    pub(super) fn empty(&self, expected: &str) -> Reported {
+        self.wrong(&format!("expected at least one, {expected}, not an empty list"))
+    }
+
     /// Reads a text with `parse`.
     pub(super) fn text<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Read<T> {
         let text = if let DeValue::String(text) = self.toml { parse(text) } else { None };

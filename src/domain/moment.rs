@@ -1,5 +1,6 @@
 //! Moments: readings of both clocks, and the time between two moments.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -48,6 +49,19 @@ impl Moment {
     }
 }
 
+/// Cuts the fraction of an instant to nine digits, the precision of a [`Timestamp`]. RFC 3339 allows any number of digits.
+#[must_use]
+pub fn with_nanoseconds(text: &str) -> Cow<'_, str> {
+    const DIGITS: usize = 9;
+    let Some((_, rest)) = text.split_once('.') else { return Cow::Borrowed(text) };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let Some(excess) = digits.checked_sub(DIGITS).filter(|excess| *excess > 0) else {
+        return Cow::Borrowed(text);
+    };
+    let offset = text.len() - rest.len() + digits;
+    Cow::Owned([&text[..offset - excess], &text[offset..]].concat())
+}
+
 /// Whole seconds, rounded up, as ages are shown.
 #[must_use]
 pub fn rounded_up(length: Duration) -> u64 {
@@ -74,5 +88,18 @@ mod tests {
         assert_eq!(then.age_at(frozen), Duration::from_secs(70));
         assert_eq!(then.age_at(stepped_back), Duration::from_secs(20));
         assert_eq!(then.later_by(Duration::from_secs(5)).age_at(then), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_fraction_is_cut_to_nine_digits() {
+        for (text, cut) in [
+            ("2026-11-21T07:00:00Z", "2026-11-21T07:00:00Z"),
+            ("2026-11-21T07:00:00.123456789+02:00", "2026-11-21T07:00:00.123456789+02:00"),
+            ("2026-11-21T07:00:00.1234567899+02:00", "2026-11-21T07:00:00.123456789+02:00"),
+            ("2026-11-21T07:00:00.12345678999999999Z", "2026-11-21T07:00:00.123456789Z"),
+            ("2026-11-21T07:00:00.Z", "2026-11-21T07:00:00.Z"),
+        ] {
+            assert_eq!(with_nanoseconds(text), cut);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use super::amount::Amount;
+use super::moment::with_nanoseconds;
 
 /// A parsed answer of a provider.
 #[derive(Clone, Debug)]
@@ -50,12 +51,42 @@ pub enum ObservedAt {
 }
 
 impl ObservedAt {
+    /// Reads a documented timestamp; `None` if there is none.
+    #[must_use]
+    pub fn read(text: Option<&str>) -> Self {
+        let instant = text.and_then(|text| with_nanoseconds(text).parse().ok());
+        instant.map_or(Self::Unreadable, Self::At)
+    }
+
     /// The instant, if there is one.
     #[must_use]
     pub fn instant(self) -> Option<Timestamp> {
         match self {
             Self::At(instant) => Some(instant),
             Self::Undocumented | Self::Unreadable => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_read_with_any_number_of_fraction_digits() {
+        let instant = |text: &str| ObservedAt::At(text.parse().unwrap());
+
+        for digits in ["384", "384123456", "3841234567", "384123456789012345"] {
+            let text = format!("2025-11-19T20:18:29.{digits}Z");
+            let cut = &digits[..digits.len().min(9)];
+            assert_eq!(
+                ObservedAt::read(Some(&text)),
+                instant(&format!("2025-11-19T20:18:29.{cut}Z")),
+                "{text}"
+            );
+        }
+        for text in [None, Some(""), Some("2025-11-19T20:18:29.3841234567"), Some("2025-11-19")] {
+            assert_eq!(ObservedAt::read(text), ObservedAt::Unreadable, "{text:?}");
         }
     }
 }

@@ -61,8 +61,8 @@ pub struct Account {
     settings: AccountSettings,
     balances: Vec<BalanceSlot>,
     pub(super) upstream: Arc<Upstream>,
-    /// Its successor after a reload: same name, other identity.
-    pub(super) successor: SetOnce<Arc<Account>>,
+    /// Its successor after a reload: same name, other identity. Accounts of one identity share it over reloads.
+    pub(super) successor: Arc<SetOnce<Arc<Account>>>,
 }
 
 /// One balance of an account, with its cache key and its provider.
@@ -117,7 +117,16 @@ impl Account {
             source: UpstreamBalance { upstream: Arc::clone(&upstream), index, keys: Arc::clone(&all) },
         };
         let balances = settings.balances.iter().zip(keys).enumerate().map(slot).collect();
-        Self { settings, balances, upstream, successor: SetOnce::new() }
+        Self { settings, balances, upstream, successor: Arc::default() }
+    }
+
+    /// The same account, where the configuration before has this identity too: a later reload that changes the identity
+    /// then reaches the requests that wait since that configuration.
+    pub(super) fn after(self, before: Option<&Self>) -> Self {
+        match before.filter(|before| before.has_identity_of(&self.settings)) {
+            Some(before) => Self { successor: Arc::clone(&before.successor), ..self },
+            None => self,
+        }
     }
 
     /// Whether settings describe the same balances of the same identity; the secrets may differ.

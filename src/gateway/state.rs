@@ -65,13 +65,18 @@ impl Gateway {
         providers: Vec<Arc<UpstreamProvider>>,
         cache: BalanceCache,
     ) -> Self {
+        let follow = |account: Account| {
+            let before = self.accounts.get(account.name()).cloned();
+            account.after(before.as_deref())
+        };
+        let accounts = accounts.into_iter().map(follow).collect();
         let next = Self::new(accounts, providers, cache, self.clock);
         let next = Self { notifications: self.notifications.clone(), ..next };
         for (name, old) in &self.accounts {
             if let Some(new) = next.accounts.get(name)
                 && !new.has_identity_of(old.settings())
             {
-                // Each gateway has only one successor, so this cannot be set twice.
+                // Only the last account of an identity gets a successor, so this cannot be set twice.
                 let _ = old.successor.set(Arc::clone(new));
             }
         }

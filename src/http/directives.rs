@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName};
 use jiff::Timestamp;
 
-use crate::domain::Directives;
+use crate::domain::{Directives, with_nanoseconds};
 
 /// `Prefer` of RFC 7240.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -55,7 +55,8 @@ pub(super) fn prefer_wait(headers: &HeaderMap) -> Option<u64> {
 /// Parses `?not_before=` (RFC 3339). A space stands for a `+` that the client did not encode. Clients write the end of
 /// the year 9999 for "never": instants later than any [`Timestamp`] become the last one.
 pub(super) fn not_before(text: &str) -> Option<Timestamp> {
-    let text = with_nanoseconds(&text.replace(' ', "+"));
+    let text = text.replace(' ', "+");
+    let text = with_nanoseconds(&text);
     if !is_rfc_3339(&text) {
         return None;
     }
@@ -63,14 +64,6 @@ pub(super) fn not_before(text: &str) -> Option<Timestamp> {
     let is_legal = |rest| format!("9998{rest}").parse::<Timestamp>().is_ok();
     let is_last_year = || text.strip_prefix("9999").is_some_and(is_legal);
     text.parse().ok().or_else(|| is_last_year().then_some(Timestamp::MAX))
-}
-
-/// Cuts the fraction to nine digits, the precision of a [`Timestamp`]. RFC 3339 allows any number of digits.
-fn with_nanoseconds(text: &str) -> String {
-    let Some((instant, rest)) = text.split_once('.') else { return text.to_owned() };
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let (fraction, offset) = rest.split_at(digits);
-    format!("{instant}.{}{offset}", &fraction[..digits.min(9)])
 }
 
 /// The shape of a date and a time without fraction and offset.

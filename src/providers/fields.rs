@@ -70,8 +70,7 @@ impl<'a> Fields<'a> {
 
     /// A timestamp; anything but exactly one readable text is unreadable, never an error.
     pub(super) fn timestamp(&self, field: &'static str) -> ObservedAt {
-        let text = self.text(field).ok();
-        text.and_then(|text| text.parse().ok()).map_or(ObservedAt::Unreadable, ObservedAt::At)
+        ObservedAt::read(self.text(field).ok().as_deref())
     }
 
     fn required(&self, field: &'static str) -> Result<&'a RawValue, ParseError> {

@@ -6,12 +6,10 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream},
-    os::fd::AsRawFd,
     sync::Arc,
     time::Duration,
 };
 
-use rustix::process::{Resource, getrlimit};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinError, JoinSet},
@@ -20,6 +18,7 @@ use tokio::{
 
 use super::{
     connection::{self, ListenerContext, Respond},
+    files::{Reserve, is_out_of_files, leaves_fewer_files},
     memory::SharedMemory,
     peer::Peer,
     settings::ListenerSettings,
@@ -35,7 +34,7 @@ use crate::{
 
 /// Connections that may wait to be accepted: the default maximum of Linux.
 const BACKLOG: u32 = 4096;
-/// Pause after a failed accept. The usual cause is a lack of file descriptors, and some may soon be free.
+/// Pause after a failed accept: the cause may soon be over.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Shortest time between two log lines about failed accepts.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
@@ -69,6 +68,8 @@ struct Acceptor<S> {
     workers: Workers,
     connections: JoinSet<()>,
     spare_files: u64,
+    /// For a listener that leaves files to others; the connections of another one wait.
+    reserve: Option<Reserve>,
     logged: Option<Instant>,
 }
 
@@ -103,7 +104,9 @@ pub async fn serve<S: Respond>(
     let Endpoint { listener, tls, metrics, workers, spare_files } = endpoint;
     let memory = SharedMemory::for_connections(settings.current().max_connections);
     let context = ListenerContext { service, settings, tls, metrics, shutdown, memory };
-    let mut acceptor = Acceptor { context, workers, connections: JoinSet::new(), spare_files, logged: None };
+    let connections = JoinSet::new();
+    let reserve = (spare_files > 0).then(Reserve::new);
+    let mut acceptor = Acceptor { context, workers, connections, spare_files, reserve, logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {
         acceptor.admit(stream, peer);
@@ -127,7 +130,12 @@ impl<S: Respond> Acceptor<S> {
                         self.admit(stream, peer);
                     },
                     Err(error) if is_of_the_connection(&error) => {}
-                    Err(error) => self.pause(&error).await,
+                    Err(error) => {
+                        self.log(&error);
+                        if !(is_out_of_files(&error) && self.turn_away(listener)) {
+                            sleep(ACCEPT_PAUSE).await;
+                        }
+                    }
                 },
             }
         }
@@ -153,13 +161,21 @@ impl<S: Respond> Acceptor<S> {
         self.connections.spawn_on(serve, &runtime);
     }
 
-    async fn pause(&mut self, error: &io::Error) {
+    /// Out of files: refuses the next connection at once; false if it has to wait.
+    fn turn_away(&mut self, listener: &TcpListener) -> bool {
+        let is_refused = self.reserve.as_mut().is_some_and(|reserve| reserve.refuse_next(listener));
+        if is_refused {
+            self.context.refused(ConnectionRefusal::Limit);
+        }
+        is_refused
+    }
+
+    fn log(&mut self, error: &io::Error) {
         let now = Instant::now();
         if self.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
             self.logged = Some(now);
             tracing::error!(error = error as &dyn std::error::Error, "connections cannot be accepted");
         }
-        sleep(ACCEPT_PAUSE).await;
     }
 
     async fn drain(mut self) -> Drained {
@@ -198,12 +214,6 @@ fn close(listener: TcpListener) -> Vec<(StdTcpStream, SocketAddr)> {
     drop(listener);
     waiting.retain(|(stream, _)| stream.set_nonblocking(true).is_ok());
     waiting
-}
-
-/// Whether fewer than `spare` file descriptors are left. The kernel gives each file the lowest free number.
-fn leaves_fewer_files(stream: &StdTcpStream, spare: u64) -> bool {
-    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(0);
-    getrlimit(Resource::Nofile).current.is_some_and(|limit| number + spare >= limit)
 }
 
 fn is_of_the_connection(error: &io::Error) -> bool {

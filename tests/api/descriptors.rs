@@ -4,10 +4,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::Operation;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::harness::{KEY, Reply, eventually, value_of};
+use crate::harness::{KEY, PATIENCE, Reply, eventually, value_of};
 use crate::process::{Gateway, Site, command_with_files, exchange};
 
 /// The most open files: `max_connections` is cut to 152.
@@ -58,6 +59,21 @@ async fn the_ops_port_answers_while_callers_hold_every_connection() {
     for path in ["/livez", "/readyz", "/status"] {
         assert_eq!(gateway.get(&gateway.ops, path).await.unwrap().status, 200, "{path}");
     }
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_a_file_is_closed_at_once() {
+    let site = Site::with_provider("", PROVIDER).await;
+    let gateway = serve(&site).await;
+    let held = take_all_files(&gateway).await;
+
+    let mut late = TcpStream::connect(&gateway.api).await.unwrap();
+    let ended = timeout(PATIENCE, late.read(&mut [0])).await;
+
+    // Closed, or reset.
+    assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    assert_eq!(gateway.open_files(), FILES);
     drop(held);
 }
 

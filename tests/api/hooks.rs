@@ -166,6 +166,8 @@ async fn a_request_that_is_no_notification_is_refused_without_a_body() {
         ("POST", "/hooks/brazil", None, 401),
         ("POST", "/hooks/brazil", Some("wrong"), 401),
         ("POST", "/hooks/nowhere", Some(SECRET), 404),
+        ("POST", "/hooks/%62razil", Some("wrong"), 401),
+        ("POST", "/hooks/%ffrazil", Some(SECRET), 404),
         ("POST", "/hooks/brazil/", Some(SECRET), 404),
         ("POST", "/hooks", Some(SECRET), 404),
         ("GET", "/", None, 404),
@@ -186,7 +188,7 @@ async fn a_request_that_is_no_notification_is_refused_without_a_body() {
         assert_eq!(allow.as_deref(), (status == 405).then_some("POST"), "{method} {path}");
         assert_eq!(answer.bytes().await.unwrap().len(), 0);
     }
-    assert_eq!((counted(&gateway, "refused").await, counted(&gateway, "accepted").await), (2, 0));
+    assert_eq!((counted(&gateway, "refused").await, counted(&gateway, "accepted").await), (3, 0));
     let on_the_api = gateway.send("POST", "/hooks/brazil", None, &[("x-webhook-token", SECRET)]).await;
     assert_eq!(on_the_api.status, 404, "not on the callers' port");
 }

@@ -344,6 +344,7 @@ async fn an_address_in_use_is_a_run_time_failure() {
 
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains(&taken.to_string()), "{stderr}");
+    assert_eq!(stderr.matches("Address already in use").count(), 1, "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,15 +68,13 @@ impl Drop for Attack {
     }
 }
 
-/// Sends requests at a steady rate, however long each answer takes; returns the sorted durations.
-async fn good_traffic(gateway: &Gateway, extent: &Extent) -> Vec<Duration> {
-    let client = harness::client().timeout(Duration::from_secs(10)).build().unwrap();
-    let url = format!("http://{}{PATH}", gateway.api);
+/// Sends requests to this URL at a steady rate, however long each answer takes; returns the sorted durations.
+async fn good_traffic(client: &reqwest::Client, url: &str, extent: &Extent) -> Vec<Duration> {
     let mut beat = tokio::time::interval(Duration::from_secs(1) / extent.good);
     let (mut asked, begun) = (JoinSet::new(), Instant::now());
     while begun.elapsed() < Duration::from_secs(extent.seconds.into()) {
         let due = beat.tick().await;
-        let request = client.get(&url).bearer_auth(KEY);
+        let request = client.get(url).bearer_auth(KEY).timeout(Duration::from_secs(10));
         asked.spawn(async move {
             let answer = request.send().await.expect("good requests are answered");
             assert_eq!(answer.status(), 200);
@@ -135,7 +133,8 @@ async fn good_requests_are_answered_while_slow_peers_attack() {
         let begin = |(_, mode): &(&str, &str)| Attack::begin(mode, &extent, &gateway);
         let attacks: Vec<_> = modes.iter().map(begin).collect();
 
-        let took = good_traffic(&gateway, &extent).await;
+        let url = format!("http://{}{PATH}", gateway.api);
+        let took = good_traffic(&harness::client().build().unwrap(), &url, &extent).await;
 
         drop(attacks);
         let names: Vec<_> = modes.iter().map(|(name, _)| *name).collect();

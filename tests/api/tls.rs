@@ -47,6 +47,12 @@ impl Authority {
 
     /// A client that trusts only this authority, and presents this certificate.
     pub(crate) fn client(&self, identity: Option<(String, String)>, protocols: &[&str]) -> reqwest::Client {
+        let tls = self.client_tls(identity, protocols);
+        reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+    }
+
+    /// The TLS of such a client.
+    pub(crate) fn client_tls(&self, identity: Option<(String, String)>, protocols: &[&str]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(provider())
@@ -61,7 +67,7 @@ impl Authority {
             }
         };
         tls.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+        tls
     }
 }
 

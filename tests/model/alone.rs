@@ -41,6 +41,7 @@
 
 mod chance;
 pub(crate) mod clock;
+mod dispatch;
 pub(crate) mod log;
 mod oracle;
 mod provider;

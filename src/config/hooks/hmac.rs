@@ -112,6 +112,13 @@ impl Setting for HmacValue {
         {
             section.wrong("timestamp", "missing, expected the place of the time that signed names");
         }
+        if let (Ok(signed), Ok(Some(Text(name)))) = (&signed, &timestamp)
+            && !signed.has_timestamp()
+            && !signed.has_header(name)
+        {
+            let text = "signed does not hold it: an old notification with a new time would be accepted";
+            section.warn("timestamp", text);
+        }
         section.hide_unset();
         let shown = section.inline();
         section.close();

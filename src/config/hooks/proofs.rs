@@ -26,7 +26,7 @@ impl Setting for Headers {
         };
         let items = value.items(Self::EXPECTED)?;
         if items.is_empty() {
-            return Err(value.wrong(&format!("expected at least one, {}", Self::EXPECTED)));
+            return Err(value.empty(Self::EXPECTED));
         }
         // Collected first, so that a mistake in one does not hide the next.
         let read: Vec<Read<_>> = items.iter().map(read_header).collect();

@@ -31,7 +31,7 @@ pub(super) fn each<'a>(value: &Value<'a>) -> Read<Vec<Value<'a>>> {
     let DeValue::Array(_) = value.toml() else { return Ok(vec![value.clone()]) };
     let items = value.items(Secret::EXPECTED)?;
     if items.is_empty() {
-        return Err(value.wrong(&format!("expected at least one, {}", Secret::EXPECTED)));
+        return Err(value.empty(Secret::EXPECTED));
     }
     Ok(items)
 }

@@ -113,3 +113,26 @@ fn hooks_need_a_listener() {
 
     assert!(errors.contains("hooks: expected server.hooks"), "{errors}");
 }
+
+#[test]
+fn a_time_that_is_not_signed_is_a_warning() {
+    let folder = Folder::new();
+    for (signed, is_unwise) in [
+        ("{body}", true),
+        ("{header.x-other}.{body}", true),
+        ("{timestamp}.{body}", false),
+        ("{header.X-Time}.{body}", false),
+    ] {
+        let lines = format!(
+            "accounts = [\"*\"]\nhmac = {{ header = \"x\", secret = SECRET, timestamp = \"x-time\", signed = \"{signed}\" }}"
+        );
+
+        let config = parse(&with_hook(&folder, &lines)).unwrap();
+
+        let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
+        let is_named = warnings
+            .iter()
+            .any(|warning| warning.contains("hooks.h.hmac.timestamp: signed does not hold it"));
+        assert_eq!(is_named, is_unwise, "{signed} {warnings:?}");
+    }
+}

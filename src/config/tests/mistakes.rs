@@ -87,7 +87,7 @@ accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list, not a t
 [log] | [shared]\nKEY\nurl = { env = "TOKEN" } | shared.url: STORES in the environment variable TOKEN
 [log] | [shared]\nKEY\nurl = { env = "NOTHING" } | shared.url: expected the environment variable NOTHING to be set
 [log] | [shared]\nSTORE\nkey = "c2hhcmVk" | shared.key: SECRET, not a text
-[log] | [shared]\nSTORE\nkey = [] | shared.key: expected at least one, 32 random bytes in base64, or a list of such keys
+[log] | [shared]\nSTORE\nkey = [] | shared.key: expected at least one, 32 random bytes in base64, or a list of such keys, not an empty list
 [log] | [shared]\nSTORE\nkey = { env = "SHORT_KEY" } | shared.key: expected 32 bytes in base64, not 9 in the environment variable SHORT_KEY
 [log] | [shared]\nSTORE\nkey = [{ env = "SHARED_KEY" }, { env = "TOKEN" }] | shared.key[1]: expected 32 bytes in base64, but the environment variable TOKEN holds no base64
 [log] | [shared]\nSTORE\nKEY\nca = "/nowhere/ca.pem" | shared.ca: expected a readable file, but /nowhere/ca.pem: No such file or directory (os error 2)
@@ -244,7 +244,10 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
 fn pluggo_takes_two_keys_and_a_list_of_balances() {
     let currency = "expected 2 to 10 of A-Z and 0-9";
     for (text, expected) in [
-        ("balances = []", "accounts.a.balances: expected at least one balance".to_owned()),
+        (
+            "balances = []",
+            "accounts.a.balances: expected at least one, { currency = \"BTC\", type = \"CRYPTO\" }, the type where it matters, not an empty list".to_owned(),
+        ),
         ("balances = [{ currency = \"usd\" }]", format!("accounts.a.balances[0].currency: {currency}, not \"usd\"")),
         (
             "balances = [{ type = \"FIAT\" }]",
@@ -256,15 +259,15 @@ fn pluggo_takes_two_keys_and_a_list_of_balances() {
         ),
         (
             "balances = [{ currency = \"USD\" }, {}]",
-            "accounts.a.balances[1]: expected a currency, as there are several balances".to_owned(),
+            "accounts.a.balances[1]: expected a currency, as there are several balances, found none".to_owned(),
         ),
         (
             "balances = [{ currency = \"USD\" }, { currency = \"BRL\" }, { currency = \"USD\" }]",
-            "accounts.a.balances[2]: expected each balance once".to_owned(),
+            "accounts.a.balances[2]: expected each balance once, not { currency = \"USD\" } again".to_owned(),
         ),
         (
             "balances = [{ currency = \"USD\", alerts = { blocked_ratio = \"0.5\" } }]",
-            "accounts.a.balances[0].alerts.blocked_ratio: not for this kind of provider, which reports no total"
+            "accounts.a.balances[0].alerts.blocked_ratio: expected none for the kind pluggo, which reports no total, not \"0.5\""
                 .to_owned(),
         ),
         (
@@ -314,7 +317,10 @@ fn names_references_and_digests_are_checked_across_sections() {
         (
             keys,
             "keys_sha256 = []",
-            format!("callers.c.keys_sha256: {}", digest.replace("expected", "expected at least one,")),
+            format!(
+                "callers.c.keys_sha256: {}, not an empty list",
+                digest.replace("expected", "expected at least one,")
+            ),
         ),
         (
             keys,
@@ -358,7 +364,10 @@ fn the_three_sections_without_defaults_must_be_there() {
             "surver: unknown key, expected one of server, shared, freshness, providers, accounts, auth, callers, hooks, metrics, log, tracing, kinds",
         ],
     );
-    assert_mistakes("[providers]\n[accounts]\n[callers]", &["accounts: expected at least one account"]);
+    assert_mistakes(
+        "[providers]\n[accounts]\n[callers]",
+        &["accounts: expected at least one account, found none"],
+    );
     assert_mistakes(&with("[log]", "[auth.ldap]"), &["auth.ldap: unknown key, expected one of kubernetes"]);
 }
 

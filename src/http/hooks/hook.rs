@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use http::header::HeaderName;
 use http::request::Parts;
+use percent_encoding::percent_decode_str;
 
 use super::event_ids::EventIds;
 use super::proof::Proof;
@@ -58,9 +59,10 @@ impl Hooks {
         Self(settings.into_iter().map(make).collect())
     }
 
-    /// The hook of a path, if there is one.
+    /// The hook of a path, if there is one. The name may be percent-encoded, as those of accounts.
     pub(super) fn find(&self, path: &str) -> Option<Arc<Hook>> {
-        self.0.get(path.strip_prefix("/hooks/")?).cloned()
+        let name = percent_decode_str(path.strip_prefix("/hooks/")?).decode_utf8().ok()?;
+        self.0.get(&*name).cloned()
     }
 }
 

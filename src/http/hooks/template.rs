@@ -53,6 +53,14 @@ impl Template {
         self.parts.contains(&Part::Timestamp)
     }
 
+    /// Whether the header of this name is part of it.
+    #[must_use]
+    pub fn has_header(&self, name: &str) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Header(known) if name.eq_ignore_ascii_case(known.as_str())))
+    }
+
     /// Fills every place but the body; `None` when the request lacks a value, or a part of its query is ambiguous.
     pub(super) fn fill(&self, request: &Parts, timestamp: Option<&[u8]>) -> Option<Around> {
         let mut around = Around::default();

@@ -236,7 +236,7 @@ impl MappingReader {
     fn observed_at(&self, values: &Values<'_>) -> ObservedAt {
         let Some(slot) = self.observed_at else { return ObservedAt::Undocumented };
         let text = values.get(slot).ok().flatten().and_then(unquoted);
-        text.and_then(|text| text.parse().ok()).map_or(ObservedAt::Unreadable, ObservedAt::At)
+        ObservedAt::read(text.as_deref())
     }
 }
 

@@ -1,18 +1,24 @@
 //! Thousands of strangers' connections at once, beside good requests: no good request fails, and memory is bounded.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustls::ClientConnection;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::{Extent, good_traffic};
-use crate::harness::{eventually_within, is_long};
-use crate::process::Site;
+use crate::harness::{self, eventually_within, is_long};
+use crate::process::{Folder, Gateway, Site};
+use crate::tls::{self, Authority};
 
 /// Maximum of the resident memory in KiB, with ten thousand connections.
 const MOST_MEMORY: u64 = 512 * 1024;
@@ -20,6 +26,10 @@ const MOST_MEMORY: u64 = 512 * 1024;
 const SOURCES: usize = 8;
 const HEADERS: u8 = 1;
 const DATA: u8 = 0;
+/// The most that TLS takes of a handshake's message, and less than its length says here.
+const UNFINISHED_HELLO: usize = 60 * 1024;
+/// The longest record of TLS.
+const LONGEST_RECORD: usize = 16 * 1024;
 
 /// The behaviour of a stranger's connection.
 #[derive(Clone, Copy, Debug)]
@@ -28,14 +38,18 @@ enum Mix {
     UntakenAnswers,
     OpenStreams,
     SlowBodies,
+    /// With TLS: a hello that does not end, one without what follows, or a finished handshake without a request.
+    Handshakes,
 }
 
 impl Mix {
-    const ALL: [Self; 4] = [Self::UnfinishedHeads, Self::UntakenAnswers, Self::OpenStreams, Self::SlowBodies];
+    const IN_PLAIN_TEXT: [Self; 4] =
+        [Self::UnfinishedHeads, Self::UntakenAnswers, Self::OpenStreams, Self::SlowBodies];
 
     /// The bytes that connection `number` sends. If both protocols apply, even numbers use HTTP/1 and odd ones HTTP/2.
-    fn bytes(self, number: usize) -> Vec<u8> {
+    fn bytes(self, number: usize, tls: &TlsClient) -> Vec<u8> {
         match (self, number % 2) {
+            (Self::Handshakes, _) => [unfinished_hello(), tls.hello.clone(), Vec::new()][number % 3].clone(),
             (Self::UnfinishedHeads, 0) => {
                 format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "x".repeat(60 * 1024)).into_bytes()
             }
@@ -76,20 +90,48 @@ fn requests(flags: u8) -> Vec<u8> {
     (1..=199).step_by(2).flat_map(|stream| frame(HEADERS, flags, stream, &fields)).collect()
 }
 
+/// A hello of TLS that announces 64 KiB, in records.
+fn unfinished_hello() -> Vec<u8> {
+    let hello = [&[1, 0, 0xff, 0xf0][..], &vec![0; UNFINISHED_HELLO]].concat();
+    let record =
+        |part: &[u8]| [&[22, 3, 1][..], &u16::try_from(part.len()).unwrap().to_be_bytes(), part].concat();
+    hello.chunks(LONGEST_RECORD).flat_map(record).collect()
+}
+
+/// What strangers need to shake hands.
+struct TlsClient {
+    connector: TlsConnector,
+    /// A whole client hello.
+    hello: Vec<u8>,
+}
+
+impl TlsClient {
+    /// Each handshake is a whole one.
+    fn new(authority: &Authority) -> Self {
+        let mut config = authority.client_tls(None, &["http/1.1"]);
+        config.resumption = Resumption::disabled();
+        let config = Arc::new(config);
+        let mut hello = Vec::new();
+        let name = ServerName::try_from("localhost").unwrap();
+        ClientConnection::new(Arc::clone(&config), name).unwrap().write_tls(&mut hello).unwrap();
+        Self { connector: TlsConnector::from(config), hello }
+    }
+}
+
 /// The connections of one mix, closed on drop.
 struct Crowd {
     connected: Arc<AtomicUsize>,
-    connections: JoinSet<()>,
+    _connections: JoinSet<()>,
 }
 
 impl Crowd {
-    fn gather(mix: Mix, count: usize, api: SocketAddr) -> Self {
+    fn gather(mix: Mix, count: usize, api: SocketAddr, tls: &Arc<TlsClient>) -> Self {
         let connected = Arc::new(AtomicUsize::new(0));
         let mut connections = JoinSet::new();
         for number in 0..count {
-            connections.spawn(stranger(mix, number, api, Arc::clone(&connected)));
+            connections.spawn(stranger(mix, number, api, Arc::clone(tls), Arc::clone(&connected)));
         }
-        Self { connected, connections }
+        Self { connected, _connections: connections }
     }
 
     fn connected(&self) -> usize {
@@ -98,7 +140,13 @@ impl Crowd {
 }
 
 /// Connects, sends, reads nothing and drips a byte now and then; connects again when it is cut.
-async fn stranger(mix: Mix, number: usize, api: SocketAddr, connected: Arc<AtomicUsize>) {
+async fn stranger(
+    mix: Mix,
+    number: usize,
+    api: SocketAddr,
+    tls: Arc<TlsClient>,
+    connected: Arc<AtomicUsize>,
+) {
     // Spreads the start.
     tokio::time::sleep(Duration::from_micros(200) * u32::try_from(number).unwrap()).await;
     loop {
@@ -108,7 +156,12 @@ async fn stranger(mix: Mix, number: usize, api: SocketAddr, connected: Arc<Atomi
         };
         connected.fetch_add(1, Ordering::Relaxed);
         // The gateway may take no more of it.
-        let _ = timeout(Duration::from_secs(5), stream.write_all(&mix.bytes(number))).await;
+        let _ = timeout(Duration::from_secs(5), stream.write_all(&mix.bytes(number, &tls))).await;
+        if matches!(mix, Mix::Handshakes) {
+            hold_handshake(stream, number, &tls).await;
+            connected.fetch_sub(1, Ordering::Relaxed);
+            continue;
+        }
         if !matches!(mix, Mix::UntakenAnswers) {
             // Reads all available bytes, so that only the request keeps the connection open.
             let _ = timeout(Duration::from_millis(500), stream.read(&mut [0; 16 * 1024])).await;
@@ -129,6 +182,22 @@ async fn stranger(mix: Mix, number: usize, api: SocketAddr, connected: Arc<Atomi
     }
 }
 
+/// Waits until the gateway ends the connection; every third has finished its handshake.
+async fn hold_handshake(stream: TcpStream, number: usize, tls: &TlsClient) {
+    let mut rest = Vec::new();
+    // However it ends.
+    let _ = if number % 3 == 2 {
+        let name = ServerName::try_from("localhost").unwrap();
+        match tls.connector.connect(name, stream).await {
+            Ok(mut stream) => stream.read_to_end(&mut rest).await,
+            Err(error) => Err(error),
+        }
+    } else {
+        let mut stream = stream;
+        stream.read_to_end(&mut rest).await
+    };
+}
+
 fn is_closed(stream: &TcpStream) -> bool {
     socket2::SockRef::from(stream).take_error().is_ok_and(|error| error.is_some())
 }
@@ -142,46 +211,105 @@ async fn connect(number: usize, api: SocketAddr) -> std::io::Result<TcpStream> {
     socket.connect(api).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_of_strangers_costs_bounded_memory_and_no_good_request() {
-    let (count, extent) = if is_long() {
-        (
-            10_000,
-            Extent { modes: 1, connections: 0, seconds: 25, good: 500, lines: "max_connections = 11000" },
-        )
+/// How many strangers, and the good requests beside them.
+fn extent() -> (usize, Extent) {
+    if is_long() {
+        let lines = "max_connections = 11000";
+        (10_000, Extent { modes: 1, connections: 0, seconds: 25, good: 500, lines })
     } else {
         (500, Extent { modes: 1, connections: 0, seconds: 1, good: 50, lines: "max_connections = 600" })
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_strangers_costs_bounded_memory_and_no_good_request() {
+    let (_, extent) = extent();
     let site = Site::new(extent.lines).await;
     let gateway = site.serve().await;
-    gateway.get(&gateway.api, super::PATH).await.unwrap();
-    let idle = gateway.most_memory();
+    let url = format!("http://{}{}", gateway.api, super::PATH);
+    let tls = Arc::new(TlsClient::new(&Authority::new()));
 
-    for mix in Mix::ALL {
-        gateway.forget_most_memory();
-        let crowd = Crowd::gather(mix, count, gateway.api.parse().unwrap());
-        let enough = count * 9 / 10;
-        eventually_within(Duration::from_mins(1), "the strangers are connected", || async {
-            crowd.connected() >= enough
-        })
-        .await;
-
-        let took = good_traffic(&gateway, &extent).await;
-
-        let most = gateway.most_memory();
-        let percentile = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)];
-        println!(
-            "{mix:?}: {} connected, {} good answers, p50 {:?}, p99 {:?}, max {:?}, memory {most} KiB (idle {idle})",
-            crowd.connected(),
-            took.len(),
-            percentile(50),
-            percentile(99),
-            percentile(100),
-        );
-        // Fewer connections get a proportional bound, in addition to the memory of the idle program.
-        let bound = idle + (MOST_MEMORY - idle) * u64::try_from(count).unwrap() / 10_000;
-        let bound = if is_long() { MOST_MEMORY } else { bound + 64 * 1024 };
-        assert!(most < bound, "{mix:?}: {most} KiB of at most {bound}");
-        drop(crowd.connections);
+    let client = harness::client().build().unwrap();
+    let idle = idle_memory(&gateway, &client, &url).await;
+    for mix in Mix::IN_PLAIN_TEXT {
+        let figures = beside_strangers(&gateway, mix, &tls, (&client, &url)).await;
+        println!("{figures}, idle {idle}");
+        figures.assert_bounded(idle);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_shakes_hands_costs_bounded_memory_and_no_good_request() {
+    let (_, extent) = extent();
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let lines = tls::lines(&folder, &authority, None);
+    let site = Site::new(&format!("{lines}\n{}", extent.lines)).await;
+    let gateway = site.serve().await;
+    let (_, port) = gateway.api.rsplit_once(':').unwrap();
+    let url = format!("https://localhost:{port}{}", super::PATH);
+    let tls = Arc::new(TlsClient::new(&authority));
+
+    let client = authority.client(None, &["http/1.1"]);
+    let idle = idle_memory(&gateway, &client, &url).await;
+    let figures = beside_strangers(&gateway, Mix::Handshakes, &tls, (&client, &url)).await;
+    println!("{figures}, idle {idle}");
+    figures.assert_bounded(idle);
+}
+
+/// What was measured beside one mix.
+struct Figures {
+    mix: Mix,
+    connected: usize,
+    /// Sorted.
+    took: Vec<Duration>,
+    /// The most resident memory, in KiB.
+    most: u64,
+}
+
+impl Figures {
+    #[track_caller]
+    fn assert_bounded(&self, idle: u64) {
+        let (count, _) = extent();
+        // Fewer connections get a proportional bound, in addition to the memory of the idle program.
+        let share = idle + (MOST_MEMORY - idle) * u64::try_from(count).unwrap() / 10_000;
+        let bound = if is_long() { MOST_MEMORY } else { share + 64 * 1024 };
+        assert!(self.most < bound, "{:?}: {} KiB of at most {bound}", self.mix, self.most);
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mix, connected, took, most } = self;
+        let percentile = |share: usize| took[(took.len() * share / 100).min(took.len() - 1)];
+        let [half, late, last] = [50, 99, 100].map(percentile);
+        write!(f, "{mix:?}: {connected} connected, {} good answers, ", took.len())?;
+        write!(f, "p50 {half:?}, p99 {late:?}, max {last:?}, memory {most} KiB")
+    }
+}
+
+/// The resident memory after a few requests.
+async fn idle_memory(gateway: &Gateway, client: &reqwest::Client, url: &str) -> u64 {
+    let (_, extent) = extent();
+    good_traffic(client, url, &Extent { seconds: 1, good: 5, ..extent }).await;
+    gateway.most_memory()
+}
+
+/// Sends good requests beside a mix of strangers.
+async fn beside_strangers(
+    gateway: &Gateway,
+    mix: Mix,
+    tls: &Arc<TlsClient>,
+    (client, url): (&reqwest::Client, &str),
+) -> Figures {
+    let (count, extent) = extent();
+    gateway.forget_most_memory();
+    let crowd = Crowd::gather(mix, count, gateway.api.parse().unwrap(), tls);
+    eventually_within(Duration::from_mins(1), "the strangers are connected", || async {
+        crowd.connected() >= count * 9 / 10
+    })
+    .await;
+
+    let took = good_traffic(client, url, &extent).await;
+
+    Figures { mix, connected: crowd.connected(), took, most: gateway.most_memory() }
 }

@@ -65,7 +65,7 @@ impl ConfigFile {
         // between their settings.
         let read = thread::scope(|scope| scope.spawn(|| config::load(&self.path)).join());
         let config = read.unwrap_or_else(|panic| resume_unwind(panic));
-        config.as_ref().map(Config::clone).map_err(usage)
+        config.clone().map_err(|errors| usage(&errors))
     }
 
     /// Loads the file without reading the files and variables that it names.

@@ -2,6 +2,7 @@
 
 mod balance_cache;
 mod entry;
+mod latest;
 mod listeners;
 mod marks;
 mod peek;

@@ -87,7 +87,7 @@ impl Respond for ApiService {
         self,
         request: http::Request<Incoming>,
         peer: Peer,
-    ) -> impl Future<Output = answer::Response> + Send + 'static {
+    ) -> impl Future<Output = answer::Reply> + Send + 'static {
         let mut request = request.map(body_of);
         async move { observe::observe(&self.0.live, &self.0.router, peer, &mut request).await }
     }

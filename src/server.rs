@@ -15,7 +15,7 @@ mod wire;
 mod workers;
 
 pub use connection::Respond;
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Reply};
 pub use listener::{Drained, Endpoint, bind, serve};
 pub use open_ended::OpenEnded;
 pub use peer::Peer;

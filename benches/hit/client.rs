@@ -1,68 +1,56 @@
-//! One keep-alive connection that checks the status of each answer.
+//! A connection to the gateway, in the protocol of a scenario.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+mod http1;
+mod http2;
 
-/// A gateway under valgrind is some fifty times slower.
-const TIMEOUT: Duration = Duration::from_mins(1);
-/// More than the gateway sends.
-const MAX_FIELDS: usize = 32;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-/// One connection.
-pub(crate) struct Client {
-    stream: TcpStream,
-    received: Vec<u8>,
+use rustls::ClientConfig;
+use tokio::runtime::Handle;
+
+pub(crate) use http1::Http1;
+use http2::Http2;
+
+use super::scenario::{Protocol, Scenario};
+
+/// One connection with its request.
+pub(crate) enum Client {
+    Http1(Http1, Vec<u8>),
+    Http2(Http2, Box<http::Request<()>>),
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream, received: vec![0; 64 * 1024] })
+    pub(crate) fn connect(
+        scenario: &Scenario,
+        address: SocketAddr,
+        tls: &Arc<ClientConfig>,
+        runtime: &Handle,
+    ) -> io::Result<Self> {
+        let tls = match scenario.protocol {
+            Protocol::Http1 => None,
+            Protocol::Tls => Some(tls),
+            Protocol::Http2 => {
+                let request = scenario.request_of_http2(address).map_err(io::Error::other)?;
+                return Ok(Self::Http2(Http2::connect(runtime, address)?, Box::new(request)));
+            }
+        };
+        Ok(Self::Http1(Http1::connect(address, tls)?, scenario.request()))
     }
 
-    pub(crate) fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        self.stream.write_all(request)
+    pub(crate) fn send(&mut self) -> io::Result<()> {
+        match self {
+            Self::Http1(connection, request) => connection.send(request),
+            Self::Http2(connection, request) => connection.send(request),
+        }
     }
 
     /// Reads one whole answer.
     pub(crate) fn receive(&mut self, status: u16) -> io::Result<()> {
-        let mut length = 0;
-        loop {
-            if length == self.received.len() {
-                self.received.resize(2 * length, 0);
-            }
-            match self.stream.read(&mut self.received[length..])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => length += read,
-            }
-            match whole(&self.received[..length])? {
-                None => {}
-                Some(found) if found == status => return Ok(()),
-                Some(found) => {
-                    let answer = String::from_utf8_lossy(&self.received[..length]);
-                    return Err(io::Error::other(format!("status {found}, expected {status}:\n{answer}")));
-                }
-            }
+        match self {
+            Self::Http1(connection, _) => connection.receive(status),
+            Self::Http2(connection, _) => connection.receive(status),
         }
     }
-}
-
-/// The status of an answer that is complete.
-fn whole(received: &[u8]) -> io::Result<Option<u16>> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(head_length) = head.parse(received).map_err(io::Error::other)? else {
-        return Ok(None);
-    };
-    let has_body = head.code != Some(304);
-    let length = head
-        .headers
-        .iter()
-        .find(|field| has_body && field.name.eq_ignore_ascii_case("content-length"))
-        .and_then(|field| str::from_utf8(field.value).ok()?.parse::<usize>().ok())
-        .unwrap_or(0);
-    Ok(head.code.filter(|_| received.len() >= head_length + length))
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use balance_gateway::sandbox::SimulatedProvider;
 
+use super::certificate::Certificate;
 use super::profile::Profile;
-use super::scenario::Scenario;
+use super::scenario::{Protocol, Scenario};
 
 /// Between two looks for a dump.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -30,11 +31,17 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts it and waits until it is ready.
-    pub(crate) fn start(scenario: &Scenario, provider: &SimulatedProvider) -> io::Result<Self> {
+    pub(crate) fn start(
+        scenario: &Scenario,
+        provider: &SimulatedProvider,
+        certificate: &Certificate,
+    ) -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("hit-{}-{}", std::process::id(), scenario.name));
         fs::create_dir(&folder)?;
         let configuration = folder.join("gateway.toml");
-        fs::write(&configuration, scenario.configuration(&provider.url()))?;
+        let tls =
+            if scenario.protocol == Protocol::Tls { certificate.write(&folder)? } else { String::new() };
+        fs::write(&configuration, scenario.configuration(&tls, &provider.url()))?;
         let mut child = Command::new("valgrind")
             .args(["--tool=callgrind", "--collect-systime=msec", "--error-limit=no"])
             .arg(format!("--callgrind-out-file={}", folder.join("out").display()))

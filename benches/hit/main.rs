@@ -3,6 +3,7 @@
 //! `cargo bench --bench hit` counts every scenario; `cargo bench --bench hit -- hit --profile` counts one and prints
 //! where its instructions go; `--keep=FILE` keeps callgrind's own file. The counts are the same on a busy machine. It needs valgrind (Debian: `valgrind`).
 
+mod certificate;
 mod client;
 mod gateway;
 mod profile;
@@ -10,16 +11,18 @@ mod scenario;
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
 use balance_gateway::sandbox::{Kind, SimulatedProvider};
 use tokio::runtime::{Builder, Runtime};
 
-use client::Client;
+use certificate::Certificate;
+use client::{Client, Http1};
 use gateway::Gateway;
 use profile::Profile;
-use scenario::{SCENARIOS, Scenario};
+use scenario::{HIT, SCENARIOS, Scenario, Work};
 
 /// Requests before the count begins: every balance is cached and every buffer has its size.
 const WARM_UP_ROUNDS: usize = 25;
@@ -71,25 +74,59 @@ fn run() -> io::Result<()> {
 /// Runs the scenario against a gateway under callgrind and returns what its answers cost.
 fn count(runtime: &Runtime, scenario: &Scenario, keep: Option<&Path>) -> io::Result<Profile> {
     let provider = runtime.block_on(SimulatedProvider::start(Kind::NtxpayBr))?;
-    let gateway = Gateway::start(scenario, &provider)?;
-    let mut clients = (0..scenario.connections)
-        .map(|_| Client::connect(gateway.address_of(scenario)))
-        .collect::<io::Result<Vec<_>>>()?;
-    let request = scenario.request();
-    for _ in 0..WARM_UP_ROUNDS {
-        round(&mut clients, &request, scenario.status)?;
-    }
-    gateway.reset_counts()?;
-    for _ in 0..scenario.rounds {
-        round(&mut clients, &request, scenario.status)?;
+    let certificate = Certificate::new()?;
+    let gateway = Gateway::start(scenario, &provider, &certificate)?;
+    let address = gateway.address_of(scenario);
+    match scenario.work {
+        Work::Answers => {
+            let tls = certificate.client()?;
+            let mut clients = (0..scenario.connections)
+                .map(|_| Client::connect(scenario, address, &tls, runtime.handle()))
+                .collect::<io::Result<Vec<_>>>()?;
+            rounds(&gateway, scenario, |_| round(&mut clients, scenario.status))?;
+        }
+        Work::Events => {
+            let mut streams = (0..scenario.connections)
+                .map(|_| stream(scenario, address))
+                .collect::<io::Result<Vec<_>>>()?;
+            let mut reader = Http1::connect(address, None)?;
+            let read = Scenario { fields: "Cache-Control: no-cache\r\n", ..HIT }.request();
+            rounds(&gateway, scenario, |number| {
+                let amount = format!("{}.25", 1000 + number);
+                provider.set_field("BRL", None, "netBalance", &amount);
+                reader.send(&read)?;
+                reader.receive(200)?;
+                let event = format!("\"available\":\"{amount}\"");
+                streams.iter_mut().try_for_each(|stream| stream.receive_text(&event))
+            })?;
+        }
     }
     gateway.counts(keep)
 }
 
+/// Runs the rounds of a scenario: first those before the count, each with its number.
+fn rounds(
+    gateway: &Gateway,
+    scenario: &Scenario,
+    mut round: impl FnMut(usize) -> io::Result<()>,
+) -> io::Result<()> {
+    (0..WARM_UP_ROUNDS).try_for_each(&mut round)?;
+    gateway.reset_counts()?;
+    (WARM_UP_ROUNDS..WARM_UP_ROUNDS + scenario.rounds).try_for_each(round)
+}
+
+/// Opens an event stream and waits for its first event.
+fn stream(scenario: &Scenario, address: SocketAddr) -> io::Result<Http1> {
+    let mut stream = Http1::connect(address, None)?;
+    stream.send(&scenario.request())?;
+    stream.receive_text("\"available\"")?;
+    Ok(stream)
+}
+
 /// Sends one request on each connection, then reads the answers.
-fn round(clients: &mut [Client], request: &[u8], status: u16) -> io::Result<()> {
+fn round(clients: &mut [Client], status: u16) -> io::Result<()> {
     for client in &mut *clients {
-        client.send(request)?;
+        client.send()?;
     }
     for client in clients {
         client.receive(status)?;

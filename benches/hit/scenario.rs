@@ -1,8 +1,28 @@
 //! What is counted: the configuration, the request, and how often it is sent.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
+
+/// The protocol of the connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    /// HTTP/1.1 on TLS.
+    Tls,
+    /// Without TLS.
+    Http2,
+}
+
+/// The answers that are counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// One answer to each request.
+    Answers,
+    /// One event on each stream, for each change of the balance.
+    Events,
+}
 
 /// One kind of answer.
 pub(crate) struct Scenario {
@@ -15,12 +35,15 @@ pub(crate) struct Scenario {
     pub(crate) status: u16,
     /// Whether the operations port is asked.
     pub(crate) is_operations: bool,
+    pub(crate) protocol: Protocol,
+    pub(crate) work: Work,
     pub(crate) connections: usize,
     /// How often each connection asks.
     pub(crate) rounds: usize,
 }
 
-const HIT: Scenario = Scenario {
+/// A cached hit.
+pub(crate) const HIT: Scenario = Scenario {
     name: "hit",
     accounts: 1,
     callers: 1,
@@ -28,15 +51,20 @@ const HIT: Scenario = Scenario {
     fields: "",
     status: 200,
     is_operations: false,
+    protocol: Protocol::Http1,
+    work: Work::Answers,
     connections: 16,
     rounds: 200,
 };
 
 /// Everything that is counted.
-pub(crate) const SCENARIOS: [Scenario; 6] = [
+pub(crate) const SCENARIOS: [Scenario; 9] = [
     HIT,
     Scenario { name: "not-modified", fields: "If-None-Match: *\r\n", status: 304, ..HIT },
     Scenario { name: "hit-10000-accounts-1000-callers", accounts: 10_000, callers: 1_000, ..HIT },
+    Scenario { name: "hit-tls", protocol: Protocol::Tls, ..HIT },
+    Scenario { name: "hit-http2", protocol: Protocol::Http2, ..HIT },
+    Scenario { name: "event", path: "/v1/events", work: Work::Events, rounds: 20, ..HIT },
     Scenario { name: "read", fields: "Cache-Control: no-cache\r\n", rounds: 20, connections: 1, ..HIT },
     Scenario { name: "batch-1000", accounts: 1_000, path: "/v1/balances", rounds: 5, connections: 1, ..HIT },
     Scenario {
@@ -64,10 +92,17 @@ impl Scenario {
             .into_bytes()
     }
 
-    /// Nothing expires while it is counted.
-    pub(crate) fn configuration(&self, provider: &str) -> String {
+    /// The same request for HTTP/2; without further fields.
+    pub(crate) fn request_of_http2(&self, address: SocketAddr) -> http::Result<http::Request<()>> {
+        let key = key(self.callers - 1);
+        let uri = format!("http://{address}{}", self.path);
+        http::Request::get(uri).header("authorization", format!("Bearer {key}")).body(())
+    }
+
+    /// Nothing expires while it is counted. `tls` is a line of the server's settings.
+    pub(crate) fn configuration(&self, tls: &str, provider: &str) -> String {
         let mut text = format!(
-            "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n\
+            "[server]\napi = \"127.0.0.1:0\"\nops = \"127.0.0.1:0\"\ndrain_delay = \"0s\"\n{tls}\
              [freshness]\nfresh_for = \"60s\"\n\
              [providers.ntxpay-br]\nkind = \"ntxpay-br\"\nbase_url = \"{provider}\"\n\
              budget = {{ requests = 100000, per = \"1m\" }}\n"
@@ -85,6 +120,7 @@ impl Scenario {
                 text,
                 "[callers.caller-{caller}]\nkeys_sha256 = [\"{digest:x}\"]\naccounts = [\"*\"]\n\
                  limit = {{ requests = 10000000, per = \"10s\", burst = 10000000 }}\n\
+                 streams = 100\n\
                  forced = {{ requests = 10000000, per = \"10s\", burst = 10000000 }}\n"
             );
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use moka::ops::compute::Op;
 
 use super::entry::Entry;
+use super::latest::Latest;
 use super::listeners::{Listener, Listeners};
 use super::marks::{IDLE_LIFE, Marks};
 use super::question::Question;
@@ -17,6 +18,8 @@ use crate::trace::{Reads, Tracer};
 #[derive(Clone, Debug)]
 pub struct BalanceCache {
     pub(super) entries: moka::future::Cache<BalanceKey, Arc<Entry>, DigestState>,
+    /// The latest entries, for hits.
+    pub(super) latest: Latest,
     /// Time of the last invalidation of each balance; kept while an older snapshot may still be cached.
     pub(super) marks: Marks,
     /// Time of the last change of each balance's credentials.
@@ -37,6 +40,7 @@ impl BalanceCache {
             entries: moka::future::Cache::builder()
                 .time_to_idle(IDLE_LIFE)
                 .build_with_hasher(DigestState::default()),
+            latest: Latest::default(),
             marks: Marks::default(),
             changed_credentials: Marks::default(),
             shared: None,
@@ -94,6 +98,7 @@ impl BalanceCache {
     pub async fn remove(&self, keys: &[BalanceKey]) {
         self.marks.invalidate(keys, (self.clock)().monotonic);
         for key in keys {
+            self.latest.remove(key);
             self.entries.invalidate(key).await;
         }
     }
@@ -112,7 +117,7 @@ impl BalanceCache {
     }
 
     async fn fill_one(&self, key: BalanceKey, snapshot: Arc<Snapshot>, sent_at: Instant) {
-        let (listeners, clock) = (&self.listeners, self.clock);
+        let (listeners, latest, clock) = (&self.listeners, &self.latest, self.clock);
         let filled = |entry: Option<moka::Entry<BalanceKey, Arc<Entry>>>| async move {
             let before = entry.map(moka::Entry::into_value);
             let requested_at = |snapshot: &Arc<Snapshot>| snapshot.requested_at().monotonic;
@@ -123,9 +128,10 @@ impl BalanceCache {
             let priority = Priority::Background;
             let turn = snapshot.turn();
             let answer = Answer { priority, sent_at, turn, is_elsewhere: false, result: Ok(snapshot) };
-            let entry = Entry::after(before.as_deref(), answer, None, clock());
+            let entry = Arc::new(Entry::after(before.as_deref(), answer, None, clock()));
             listeners.stored(&key, &entry);
-            Op::Put(Arc::new(entry))
+            latest.set(key, &entry);
+            Op::Put(entry)
         };
         self.entries.entry_by_ref(&key).and_compute_with(filled).await;
     }

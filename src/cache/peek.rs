@@ -43,7 +43,11 @@ impl BalanceCache {
     pub async fn peek(&self, question: &Question) -> Peek {
         let question = &self.by_store_clock(*question);
         let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
-        let Some(entry) = self.entries.get(&question.key).await else {
+        let latest = match self.latest.get(&question.key) {
+            Some(entry) => Some(entry),
+            None => self.entries.get(&question.key).await,
+        };
+        let Some(entry) = latest else {
             return Peek::Absent { absence: Absence::UriMiss, held: None };
         };
         let Question { demand, limits, .. } = question;

@@ -180,7 +180,9 @@ impl BalanceCache {
             let entry = entry.with_trace(trace).begun_under(credentials);
             // Before the entry is visible in the cache, so that listeners receive reads in their order.
             listeners.stored(&question.key, &entry);
-            Arc::new(entry)
+            let entry = Arc::new(entry);
+            cache.latest.set(question.key, &entry);
+            entry
         }
     }
 }

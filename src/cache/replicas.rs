@@ -72,7 +72,7 @@ impl BalanceCache {
         key: BalanceKey,
         snapshot: Arc<Snapshot>,
     ) -> impl Future<Output = Arc<Entry>> + Send + 'static + use<> {
-        let (entries, listeners, clock) = (self.entries.clone(), self.listeners.clone(), self.clock);
+        let (cache, clock) = (self.clone(), self.clock);
         let answer = Answer {
             priority: Priority::Background,
             sent_at: snapshot.requested_at().monotonic,
@@ -81,10 +81,11 @@ impl BalanceCache {
             result: Ok(snapshot),
         };
         async move {
-            let before = entries.get(&key).await;
-            let entry = Entry::after(before.as_deref(), answer, None, clock());
-            listeners.stored(&key, &entry);
-            Arc::new(entry)
+            let before = cache.entries.get(&key).await;
+            let entry = Arc::new(Entry::after(before.as_deref(), answer, None, clock()));
+            cache.listeners.stored(&key, &entry);
+            cache.latest.set(key, &entry);
+            entry
         }
     }
 

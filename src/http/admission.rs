@@ -16,19 +16,17 @@ use http::header::HeaderName;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 
-use super::answer::{self, Response};
+use super::answer::{self, Reply};
 use super::api::cost;
-use super::caller::Caller;
 use super::dispatch;
 use super::logged::Logged;
 use super::problem::{Code, Problem};
 use super::request_info::{Admitted, RequestInfo};
 use super::route;
-use super::state::{Api, OpenAccount};
+use super::state::Api;
 use crate::domain::{Moment, RetryAfter};
 use crate::live::Live;
 use crate::metrics::AuthFailure;
-use crate::server::Delivery;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -39,93 +37,93 @@ const MOST_BODY_BYTES: usize = 4 * 1024;
 const HANDLER_MARGIN: Duration = Duration::from_millis(100);
 
 /// The layer: admits requests of known callers, takes the units that a request costs, and ends requests that exceed
-/// the time-out. Handlers have their own, earlier deadlines.
+/// the time-out. Handlers have their own, earlier deadlines. `api` is the configuration at the arrival.
 pub(super) async fn admit(
     live: &Live<Api>,
+    api: &Arc<Api>,
     router: &Router,
-    info: &RequestInfo,
+    info: &mut RequestInfo,
     request: &mut Request,
-) -> Response {
-    admitted(live, router, info, request).await.unwrap_or_else(answer::from_router)
-}
-
-/// A known caller, and the configuration that knows it.
-struct Known {
-    api: Arc<Api>,
-    caller: Arc<Caller>,
+) -> Reply {
+    admitted(live, api, router, info, request).await.unwrap_or_else(answer::from_router)
 }
 
 async fn admitted(
     live: &Live<Api>,
+    api: &Arc<Api>,
     router: &Router,
-    info: &RequestInfo,
+    info: &mut RequestInfo,
     request: &mut Request,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let now = info.moment.monotonic;
     if !route::needs_caller(request.uri().path()) {
         let answering = pin!(answer_anybody(router, request));
-        return in_time(&live.current(), now, answering).await;
+        return in_time(api, now, answering).await;
     }
-    let mut known = match identify(live, request.headers(), info.moment).await {
-        Ok(known) => known,
+    match identify(live, api, request.headers(), info.moment).await {
+        Ok(admitted) => info.admitted = Some(admitted),
         Err(reason) => return Err(unauthenticated(&live.current(), info, reason)),
-    };
-    let answer = answer_caller(live, &mut known, router, info, request).await;
-    let Known { api, caller } = known;
-    let mut response = answer.unwrap_or_else(answer::from_router);
-    response.extensions_mut().get_or_insert_default::<Delivery>().is_known = true;
-    let headers = response.headers_mut();
+    }
+    let answer = answer_caller(live, api, router, info, request).await;
+    let Admitted { api, caller, .. } = info.admitted()?;
+    let mut reply = answer.unwrap_or_else(answer::from_router);
+    reply.delivery.is_known = true;
+    let headers = reply.response.headers_mut();
     headers.insert(RATE_LIMIT_POLICY, caller.policy());
     headers.insert(RATE_LIMIT, caller.state(now));
     if api.is_noted() {
-        response.extensions_mut().get_or_insert_default::<Logged>().caller = Some(caller.name().clone());
+        reply.response.extensions_mut().get_or_insert_default::<Logged>().caller =
+            Some(caller.name().clone());
     }
-    Ok(response)
+    Ok(reply)
 }
 
-impl Known {
-    fn find(api: Arc<Api>, headers: &HeaderMap, arrived: Moment) -> Result<Self, AuthFailure> {
-        let caller = api.callers.identify(headers, &api.lasting.service_accounts, arrived.wall)?;
-        let caller = Arc::clone(caller);
-        Ok(Self { api, caller })
-    }
+/// Finds the caller of a request in a configuration.
+fn find_caller(api: &Arc<Api>, headers: &HeaderMap, arrived: Moment) -> Result<Admitted, AuthFailure> {
+    let caller = api.callers.identify(headers, &api.lasting.service_accounts, arrived.wall)?;
+    Ok(Admitted { api: Arc::clone(api), caller: Arc::clone(caller), account: None })
 }
 
 /// Finds the caller. When a token names an unknown key, the keys are fetched once more.
-async fn identify(live: &Live<Api>, headers: &HeaderMap, arrived: Moment) -> Result<Known, AuthFailure> {
-    let api = live.current();
-    let (deadline, service_accounts) =
-        (arrived.monotonic + api.request_timeout, Arc::clone(&api.lasting.service_accounts));
-    let identified = Known::find(api, headers, arrived);
+async fn identify(
+    live: &Live<Api>,
+    api: &Arc<Api>,
+    headers: &HeaderMap,
+    arrived: Moment,
+) -> Result<Admitted, AuthFailure> {
+    let identified = find_caller(api, headers, arrived);
     if !matches!(identified, Err(AuthFailure::UnknownKey)) {
         return identified;
     }
+    let (deadline, service_accounts) =
+        (arrived.monotonic + api.request_timeout, &api.lasting.service_accounts);
     // The token is refused if its key is still unknown at the deadline.
     let _ = Box::pin(tokio::time::timeout_at(deadline.into(), service_accounts.fetch_again())).await;
-    Known::find(live.current(), headers, arrived)
+    find_caller(&live.current(), headers, arrived)
 }
 
 /// Answers a known caller, within the bounds of the gateway and of its own limit.
 async fn answer_caller(
     live: &Live<Api>,
-    known: &mut Known,
+    arrived_under: &Api,
     router: &Router,
-    info: &RequestInfo,
+    info: &mut RequestInfo,
     request: &mut Request,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let arrived = info.moment.monotonic;
-    let (api, caller) = (Arc::clone(&known.api), Arc::clone(&known.caller));
-    let Some(_place) = api.lasting.places.take(api.max_in_flight) else {
+    let Some(_place) = arrived_under.lasting.places.take(arrived_under.max_in_flight) else {
         let problem = Problem::new(Code::Overloaded, "too many requests at once");
         return Err(problem.retry_after(RetryAfter::ONE_SECOND));
     };
-    let balances = if is_too_large(request) { 1 } else { cost::of(&api, &caller, info.route, request) };
+    let Admitted { api, caller, .. } = info.admitted()?;
+    let caller = Arc::clone(caller);
+    let balances = if is_too_large(request) { 1 } else { cost::of(api, &caller, info.route, request) };
     let cost = caller.units(balances);
     caller.charge(cost, arrived).map_err(|retry_after| {
         Problem::new(Code::RateLimited, "rate limit exceeded for this caller").retry_after(retry_after)
     })?;
-    let answering = pin!(authorize_and_answer(live, known, router, info, request));
-    let answer = in_time(&api, arrived, answering).await;
+    let answering = pin!(authorize_and_answer(live, router, info, request));
+    let answer = in_time(arrived_under, arrived, answering).await;
     match code_of(&answer) {
         Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
         // Another limit of the caller refused it: a refused request costs nothing.
@@ -135,9 +133,9 @@ async fn answer_caller(
     answer
 }
 
-fn code_of(answer: &Result<Response, Problem>) -> Option<Code> {
+fn code_of(answer: &Result<Reply, Problem>) -> Option<Code> {
     match answer {
-        Ok(response) => response.extensions().get::<Problem>().map(|problem| problem.code),
+        Ok(reply) => reply.response.extensions().get::<Problem>().map(|problem| problem.code),
         Err(problem) => Some(problem.code),
     }
 }
@@ -147,8 +145,8 @@ fn code_of(answer: &Result<Response, Problem>) -> Option<Code> {
 async fn in_time(
     api: &Api,
     arrived: Instant,
-    mut answer: Pin<&mut impl Future<Output = Result<Response, Problem>>>,
-) -> Result<Response, Problem> {
+    mut answer: Pin<&mut impl Future<Output = Result<Reply, Problem>>>,
+) -> Result<Reply, Problem> {
     // A cached hit is ready at once and needs no timer.
     if let Poll::Ready(answer) = poll!(answer.as_mut()) {
         return answer;
@@ -159,7 +157,7 @@ async fn in_time(
 }
 
 /// Answers a request that needs no caller. It does not read the body, because a stranger could send one without end.
-async fn answer_anybody(router: &Router, request: &mut Request) -> Result<Response, Problem> {
+async fn answer_anybody(router: &Router, request: &mut Request) -> Result<Reply, Problem> {
     drop(std::mem::take(request.body_mut()));
     Ok(dispatch::through_router(router, request).await)
 }
@@ -168,28 +166,25 @@ async fn answer_anybody(router: &Router, request: &mut Request) -> Result<Respon
 /// and account again, so that all three belong to the newest configuration.
 async fn authorize_and_answer(
     live: &Live<Api>,
-    known: &mut Known,
     router: &Router,
-    info: &RequestInfo,
+    info: &mut RequestInfo,
     request: &mut Request,
-) -> Result<Response, Problem> {
-    let now = info.moment.monotonic;
-    let mut account = permit(known, request, now)?;
+) -> Result<Reply, Problem> {
+    permit(info, request)?;
     if !request.body().is_end_stream() {
         ignore_body(request).await?;
-        *known = Known::find(live.current(), request.headers(), info.moment)
-            .map_err(|reason| unauthenticated(&live.current(), info, reason))?;
-        account = permit(known, request, now)?;
+        let found = find_caller(&live.current(), request.headers(), info.moment);
+        info.admitted = Some(found.map_err(|reason| unauthenticated(&live.current(), info, reason))?);
+        permit(info, request)?;
     }
-    let Known { api, caller } = &*known;
-    let name = account.as_ref().filter(|_| api.is_noted()).map(|open| open.account.name().clone());
-    let admitted = Admitted { api: Arc::clone(api), caller: Arc::clone(caller), account };
-    let answer = dispatch::dispatch(router, info, admitted, request).await;
-    let mut response = answer.unwrap_or_else(answer::from_router);
-    if name.is_some() {
-        response.extensions_mut().get_or_insert_default::<Logged>().account = name;
+    let answer = dispatch::dispatch(router, info, request).await;
+    let mut reply = answer.unwrap_or_else(answer::from_router);
+    let Admitted { api, account, .. } = info.admitted()?;
+    if let Some(open) = account.as_ref().filter(|_| api.is_noted()) {
+        let name = Some(open.account.name().clone());
+        reply.response.extensions_mut().get_or_insert_default::<Logged>().account = name;
     }
-    Ok(response)
+    Ok(reply)
 }
 
 fn unauthenticated(api: &Api, info: &RequestInfo, reason: AuthFailure) -> Problem {
@@ -209,17 +204,20 @@ fn unauthenticated(api: &Api, info: &RequestInfo, reason: AuthFailure) -> Proble
 }
 
 /// Finds the account of a path that names one. This check comes first: a forbidden account looks like an unknown one.
-fn permit(known: &Known, request: &Request, now: Instant) -> Result<Option<Arc<OpenAccount>>, Problem> {
-    let Some((encoded, _)) = route::account_path(request.uri().path()) else { return Ok(None) };
-    let Known { api, caller } = known;
+fn permit(info: &mut RequestInfo, request: &Request) -> Result<(), Problem> {
+    let Some((encoded, _)) = route::account_path(request.uri().path()) else { return Ok(()) };
     let is_encoded = encoded.contains('%');
     let name =
         if is_encoded { percent_decode_str(encoded).decode_utf8_lossy() } else { Cow::Borrowed(encoded) };
-    let Some(account) = api.visible_account(caller, &name) else {
-        api.note_not_found(caller, &name, now);
+    let Admitted { api, caller, .. } = info.admitted()?;
+    let Some(account) = api.visible_account(caller, &name).cloned() else {
+        api.note_not_found(caller, &name, info.moment.monotonic);
         return Err(Problem::account_not_found(&name));
     };
-    Ok(Some(Arc::clone(account)))
+    if let Some(admitted) = &mut info.admitted {
+        admitted.account = Some(account);
+    }
+    Ok(())
 }
 
 /// Whether the announced body exceeds the read limit.

@@ -6,30 +6,29 @@ use axum::extract::Request;
 use http::Method;
 use tower::Service as _;
 
-use super::answer::{self, Response};
+use super::answer::{self, Reply};
 use super::api::balance;
 use super::problem::Problem;
-use super::request_info::{Admitted, RequestInfo};
+use super::request_info::RequestInfo;
 use super::route::Route;
 
 /// Answers an admitted request of a caller.
 pub(super) async fn dispatch(
     router: &Router,
     info: &RequestInfo,
-    admitted: Admitted,
     request: &mut Request,
-) -> Result<Response, Problem> {
-    let info = info.admitted_as(admitted);
+) -> Result<Reply, Problem> {
     // The router answers HEAD like GET, without the body.
     if info.route == Route::Balance && request.method() == Method::GET {
-        return balance::answer(&info, request.uri(), request.headers()).await;
+        let mut headers = std::mem::take(request.headers_mut());
+        return balance::answer(info, request.uri(), &mut headers).await;
     }
-    request.extensions_mut().insert(info);
+    request.extensions_mut().insert(info.clone());
     Ok(through_router(router, request).await)
 }
 
 /// Lets the router choose the handler.
-pub(super) async fn through_router(router: &Router, request: &mut Request) -> Response {
+pub(super) async fn through_router(router: &Router, request: &mut Request) -> Reply {
     let request = std::mem::take(request);
     // Boxed, since it would make the future of every hit larger.
     let Ok(response) = Box::pin(router.clone().call(request)).await;

@@ -11,6 +11,10 @@ use http::header::HeaderValue;
 const TEXTS_CAPACITY: usize = 4 * 1024;
 /// Longer than any header value written here.
 const LONGEST_TEXT: usize = 256;
+/// Room for the fields of an answer, including those of the layers: growing would hash each again.
+const FIELDS: usize = 16;
+/// The capacity of a map with this room.
+const CAPACITY: usize = 24;
 
 thread_local! {
     /// The values of many answers share one buffer. It is reused when no answer holds a part of it, so an answer needs
@@ -25,6 +29,17 @@ pub(super) fn written(write: impl FnOnce(&mut BytesMut)) -> HeaderValue {
         write(texts);
         legal(HeaderValue::from_maybe_shared(texts.split().freeze()))
     })
+}
+
+/// Makes the map of an answer from the map of its request. hyper uses it for the next request, so no request allocates one.
+pub(super) fn emptied(mut request: HeaderMap) -> HeaderMap {
+    // The memory of a large head would stay with the connection.
+    if request.capacity() > CAPACITY {
+        return HeaderMap::with_capacity(FIELDS);
+    }
+    request.clear();
+    request.reserve(FIELDS);
+    request
 }
 
 /// Makes a header value from text of our own.
@@ -46,6 +61,18 @@ pub(super) fn matches(request: &HeaderMap, etag: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_map_of_an_answer_is_empty_and_of_one_size() {
+        for fields in [0, 3, 16, 24, 25, 100] {
+            let field =
+                |n: usize| (format!("x-{n}").parse::<http::HeaderName>().unwrap(), HeaderValue::from(n));
+
+            let map = emptied((0..fields).map(field).collect());
+
+            assert_eq!((map.len(), map.capacity()), (0, CAPACITY), "{fields}");
+        }
+    }
 
     #[test]
     fn a_value_keeps_its_text_while_later_ones_are_written() {

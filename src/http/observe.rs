@@ -12,13 +12,14 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use prometheus::IntGauge;
 
 use super::admission;
-use super::answer::{self, Response, whole};
+use super::answer::{self, Reply, Response, whole};
 use super::logged::Logged;
 use super::problem::{Code, Problem};
 use super::request_info::RequestInfo;
 use super::route::{self, Route};
 use super::state::Api;
 use super::{directives, header};
+use crate::clock;
 use crate::domain::{AccountName, CallerName};
 use crate::live::Live;
 use crate::server::Peer;
@@ -31,14 +32,9 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const LONGEST_ID: usize = 64;
 
 /// The layer.
-pub(super) async fn observe(
-    live: &Live<Api>,
-    router: &Router,
-    peer: Peer,
-    request: &mut Request,
-) -> Response {
+pub(super) async fn observe(live: &Live<Api>, router: &Router, peer: Peer, request: &mut Request) -> Reply {
     let api = &live.current();
-    let info = RequestInfo {
+    let mut info = RequestInfo {
         moment: api.gateway.now(),
         route: Route::of(request.uri().path()),
         peer,
@@ -49,9 +45,9 @@ pub(super) async fn observe(
     let trace = api.tracer.as_ref().and_then(|tracer| traced(tracer, request, &info));
     let is_head = request.method() == http::Method::HEAD;
     let in_flight = InFlight::enter(&api.lasting.metrics.http_in_flight);
-    let mut response = {
+    let Reply { mut response, delivery, made_at } = {
         // A panic must neither break the connection nor show its details. The panic hook has logged it.
-        let answering = pin!(admission::admit(live, router, &info, request));
+        let answering = pin!(admission::admit(live, api, router, &mut info, request));
         let answer = AssertUnwindSafe(answering).catch_unwind();
         let answer = match &trace {
             Some(trace) => trace.during(answer).await,
@@ -70,7 +66,8 @@ pub(super) async fn observe(
     if let Some(wait) = info.wait {
         headers.insert(PREFERENCE_APPLIED, header::value(format!("wait={wait}")));
     }
-    let took = api.gateway.now().monotonic.saturating_duration_since(info.moment.monotonic);
+    let made_at = made_at.unwrap_or_else(clock::monotonic);
+    let took = made_at.saturating_duration_since(info.moment.monotonic);
     api.lasting.routes[info.route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {
         log(&response, info.route, took);
@@ -78,7 +75,7 @@ pub(super) async fn observe(
     if let Some(trace) = trace {
         trace.end(&answered(&response, problem.as_ref()), took);
     }
-    response
+    Reply { response, delivery, made_at: Some(made_at) }
 }
 
 fn write_body(response: &mut Response, problem: &Problem, request_id: &HeaderValue, is_head: bool) {
@@ -88,7 +85,7 @@ fn write_body(response: &mut Response, problem: &Problem, request_id: &HeaderVal
     *response.body_mut() = whole(if is_head { Vec::new() } else { body });
 }
 
-fn defect(_: Box<dyn std::any::Any + Send>) -> Response {
+fn defect(_: Box<dyn std::any::Any + Send>) -> Reply {
     answer::from_router(Problem::new(Code::Internal, "a defect; see the gateway's log"))
 }
 

@@ -21,6 +21,7 @@ pub(super) struct RequestInfo {
     pub(super) request_id: HeaderValue,
     /// The seconds of `Prefer: wait`.
     pub(super) wait: Option<u64>,
+    /// Set by the admission of a caller.
     pub(super) admitted: Option<Admitted>,
 }
 
@@ -39,11 +40,6 @@ impl RequestInfo {
         request.extensions().get().ok_or_else(|| defect("a request that did not pass the layers"))
     }
 
-    /// The same facts, with the result of admission.
-    pub(super) fn admitted_as(&self, admitted: Admitted) -> Self {
-        Self { admitted: Some(admitted), ..self.clone() }
-    }
-
     /// The API of the configuration that the request was admitted under.
     pub(super) fn api(&self) -> Result<&Arc<Api>, Problem> {
         self.admitted().map(|admitted| &admitted.api)
@@ -59,7 +55,8 @@ impl RequestInfo {
         self.admitted()?.account.as_deref().ok_or_else(|| defect("a path without an account"))
     }
 
-    fn admitted(&self) -> Result<&Admitted, Problem> {
+    /// The result of admission.
+    pub(super) fn admitted(&self) -> Result<&Admitted, Problem> {
         self.admitted.as_ref().ok_or_else(|| defect("a request that was not admitted"))
     }
 }

@@ -1,15 +1,19 @@
 //! Many balances in one answer: selects them, reads them in parallel, and collects failures.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use futures_util::poll;
 use http::header::{AGE, CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
 
 use super::item::Item;
 use super::reply::Served;
+use crate::clock;
 use crate::domain::{BalanceType, Currency, Selector, UpstreamError, rounded_up};
 use crate::gateway::{Found, Refusal, RequestContext};
 use crate::http::caller::Caller;
@@ -36,7 +40,7 @@ pub(crate) struct Batch<'a> {
 
 /// The balances that the filters of a query choose.
 pub(crate) struct Choice<'a> {
-    /// In the order of the answer.
+    /// In any order, until they are sorted.
     pub(super) items: Vec<Item<'a>>,
     /// Named accounts that do not exist for this caller.
     pub(super) not_found: BTreeSet<String>,
@@ -68,7 +72,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Self, Problem> {
         let caller = info.caller()?;
         let Choice { items, not_found } =
-            Choice::of(api, caller, query)?.logged(api, caller, context.arrived.monotonic);
+            Choice::of(api, caller, query)?.sorted().logged(api, caller, context.arrived.monotonic);
         let results = read_all(api, caller, &items, context).await;
         Ok(Self { items: items.into_iter().zip(results).collect(), not_found })
     }
@@ -102,7 +106,8 @@ impl<'a> Batch<'a> {
         if let Some(oldest) = served().map(|(_, (_, age))| *age).max() {
             headers.insert(AGE, HeaderValue::from(rounded_up(oldest)));
         }
-        let taken_by = served().map(|(item, (found, age))| item.taken_by(found, *age)).min();
+        let now = clock::monotonic();
+        let taken_by = served().map(|(item, (found, age))| item.taken_by(found, *age, now)).min();
         response.extensions_mut().get_or_insert_default::<Delivery>().taken_by = taken_by;
     }
 }
@@ -143,11 +148,16 @@ impl<'a> Choice<'a> {
         open.retain(|open| provider.is_none_or(|provider| open.account.provider().as_str() == provider));
         let of_account =
             |open: &'a Arc<OpenAccount>| open.account.balances().iter().map(move |slot| Item { open, slot });
-        let mut items: Vec<Item<'a>> = open.into_iter().flat_map(of_account).collect();
-        items.sort_by(|a, b| {
+        let items = open.into_iter().flat_map(of_account).collect();
+        Ok(Self { items, not_found })
+    }
+
+    /// The same choice in the order of the answer.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.items.sort_by(|a, b| {
             (a.open.account.name(), &a.slot.selector).cmp(&(b.open.account.name(), &b.slot.selector))
         });
-        Ok(Self { items, not_found })
+        self
     }
 
     /// Logs each named account that does not exist for this caller.
@@ -166,7 +176,7 @@ impl<'a> Choice<'a> {
 
 /// Reads all balances in parallel. A balance that expires while others are read is looked up once more.
 async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], context: &RequestContext) -> Vec<Served> {
-    let mut results = join_all(items.iter().map(|item| item.look_up(api, caller, context))).await;
+    let mut results = all(items.iter().map(|item| item.look_up(api, caller, context))).await;
     let now = api.gateway.now();
     let again = RequestContext { arrived: now, ..*context };
     for (item, result) in items.iter().zip(&mut results) {
@@ -184,4 +194,48 @@ async fn read_all(api: &Api, caller: &Caller, items: &[Item<'_>], context: &Requ
         result
     };
     items.iter().zip(results).map(judge).collect()
+}
+
+/// Waits for all futures. Cached hits are ready at once: they share one box, and only the others wait.
+async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let (mut results, mut waiting, mut spare) = (Vec::new(), Vec::new(), None::<Pin<Box<F>>>);
+    for future in futures {
+        let mut look_up = match spare.take() {
+            Some(mut place) => {
+                place.set(future);
+                place
+            }
+            None => Box::pin(future),
+        };
+        match poll!(look_up.as_mut()) {
+            Poll::Ready(result) => {
+                results.push(Some(result));
+                spare = Some(look_up);
+            }
+            Poll::Pending => {
+                results.push(None);
+                waiting.push(look_up);
+            }
+        }
+    }
+    let mut waited = join_all(waiting).await.into_iter();
+    results.into_iter().filter_map(|result| result.or_else(|| waited.next())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn results_keep_their_order_whether_they_were_ready_or_not() {
+        let late = |n: u32| async move {
+            if n % 3 == 1 {
+                tokio::task::yield_now().await;
+            }
+            n
+        };
+
+        assert_eq!(all((0..100).map(late)).await, (0..100).collect::<Vec<_>>());
+        assert!(all(std::iter::empty::<std::future::Ready<u32>>()).await.is_empty());
+    }
 }

@@ -8,7 +8,7 @@ use super::reply::{self, Served};
 use crate::clock;
 use crate::domain::{Directives, Moment, rounded_up};
 use crate::gateway::{BalanceSlot, Found, Refusal, RequestContext, Selection};
-use crate::http::answer::{self, Response};
+use crate::http::answer::{self, Reply, Response};
 use crate::http::caller::Caller;
 use crate::http::directives;
 use crate::http::forced::ForcedUnit;
@@ -78,26 +78,26 @@ impl Item<'_> {
         caller: &Caller,
         context: &RequestContext,
         write: impl FnOnce(&Found, Duration) -> Response,
-    ) -> Response {
+    ) -> Reply {
         let result = self.serve(api, caller, context).await;
         let outcome = self.count(&result, context);
-        let mut response = match &result {
+        let mut reply = match &result {
             Ok((found, age)) => {
-                let mut response = write(found, *age);
-                let delivery = response.extensions_mut().get_or_insert_default::<Delivery>();
-                delivery.taken_by = Some(self.taken_by(found, *age));
-                response
+                let now = clock::monotonic();
+                let taken_by = Some(self.taken_by(found, *age, now));
+                let delivery = Delivery { taken_by, ..Delivery::default() };
+                Reply { response: write(found, *age), delivery, made_at: Some(now) }
             }
             Err(refusal) => answer::from_router(self.problem(*refusal)),
         };
         if api.is_noted() {
-            response.extensions_mut().insert(Logged {
+            reply.response.extensions_mut().insert(Logged {
                 outcome: Some(outcome.as_str()),
                 age_seconds: result.ok().map(|(_, age)| rounded_up(age)),
                 ..Logged::default()
             });
         }
-        response
+        reply
     }
 
     async fn serve(&self, api: &Api, caller: &Caller, context: &RequestContext) -> Served {
@@ -111,8 +111,8 @@ impl Item<'_> {
     }
 
     /// When the answer reaches the ceiling: the caller must have read it by then.
-    pub(crate) fn taken_by(&self, found: &Found, age: Duration) -> Instant {
-        found.taken_by(self.open.account.limits(), age, clock::monotonic())
+    pub(crate) fn taken_by(&self, found: &Found, age: Duration, now: Instant) -> Instant {
+        found.taken_by(self.open.account.limits(), age, now)
     }
 
     /// Counts the outcome and the served age.

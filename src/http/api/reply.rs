@@ -22,34 +22,33 @@ const NOT_KEPT: &str = "private, max-age=0, must-revalidate";
 /// A served balance with its age, or a problem.
 pub(crate) type Served = Result<(Found, Duration), Refusal>;
 
-/// Answers with the balance, or with 304 if the caller already has this body.
+/// Answers with the balance, or with 304 if the caller already has this body. `request` are the fields of the request.
 pub(crate) fn balance(
     found: &Found,
     limits: Limits,
     cache_control: HeaderValue,
     age: Duration,
-    request: &HeaderMap,
+    request: HeaderMap,
 ) -> Response {
     let etag = HeaderValue::from_maybe_shared(found.snapshot.etag().clone());
     let etag = etag.unwrap_or_else(|_| HeaderValue::from_static("\"\""));
-    let mut response = if header::matches(request, &etag) {
-        let mut response = Response::new(whole(Bytes::new()));
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        let mut response = Response::new(whole(found.snapshot.body().clone()));
-        // Room for all headers, including those of the layers: growing would hash each again.
-        response.headers_mut().reserve(16);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
-    };
-    let headers = response.headers_mut();
+    let is_known = header::matches(&request, &etag);
+    let mut headers = header::emptied(request);
     headers.insert(AGE, seconds::age(rounded_up(age)));
     let cache_control =
         if may_be_kept(found.via, limits, age) { cache_control } else { HeaderValue::from_static(NOT_KEPT) };
     headers.insert(CACHE_CONTROL, cache_control);
     headers.insert(ETAG, etag);
     headers.insert(CACHE_STATUS, cache_status(found.via, limits, age));
+    let mut response = if is_known {
+        let mut response = Response::new(whole(Bytes::new()));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Response::new(whole(found.snapshot.body().clone()))
+    };
+    *response.headers_mut() = headers;
     response
 }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::item::{self, Item};
 use crate::domain::{Amount, Directives, PlainDecimal, Snapshot, rounded_up};
 use crate::gateway::{RequestContext, Sufficiency};
-use crate::http::answer::{Response, whole};
+use crate::http::answer::{Reply, Response, whole};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::request_info::RequestInfo;
@@ -27,7 +27,7 @@ struct Checked<'a> {
 }
 
 /// `GET /v1/accounts/{account}/sufficiency`.
-pub(crate) async fn check(request: Request) -> Result<Response, Problem> {
+pub(crate) async fn check(request: Request) -> Result<Reply, Problem> {
     let info = RequestInfo::of(&request)?;
     let api = info.api()?;
     let query = Query::parse(request.uri().query(), &["amount", "currency", "type"])?;

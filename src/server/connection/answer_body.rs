@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::stream_task;
 use crate::server::{
+    delivery::Reply,
     open_ended::OpenEnded,
     peer_timeouts::{Exchange, Gate, HandOver, Part, Protocol},
 };
@@ -156,8 +157,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
 }
 
 /// The answer to a head that has too many fields.
-pub(super) fn refused_head<B>() -> Response<Option<B>> {
+pub(super) fn refused_head<B>() -> Reply<Option<B>> {
     let mut refusal = Response::new(None);
     *refusal.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    refusal
+    refusal.into()
 }

@@ -8,7 +8,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service};
 
-use crate::server::peer::Peer;
+use crate::server::{delivery::Reply, peer::Peer};
 
 /// Answers requests. Every infallible tower service implements it; the peer is an extension of the request.
 pub trait Respond: Clone + Send + Sync + 'static {
@@ -20,7 +20,7 @@ pub trait Respond: Clone + Send + Sync + 'static {
         self,
         request: Request<Incoming>,
         peer: Peer,
-    ) -> impl Future<Output = Response<Self::Body>> + Send + 'static;
+    ) -> impl Future<Output = Reply<Self::Body>> + Send + 'static;
 }
 
 impl<S, B> Respond for S
@@ -34,11 +34,11 @@ where
 {
     type Body = B;
 
-    async fn respond(self, mut request: Request<Incoming>, peer: Peer) -> Response<B> {
+    async fn respond(self, mut request: Request<Incoming>, peer: Peer) -> Reply<B> {
         request.extensions_mut().insert(peer);
         // Axum's services are always ready.
         let mut service = self;
         let Ok(response) = service.call(request).await;
-        response
+        response.into()
     }
 }

@@ -26,6 +26,8 @@ const UNTAKEN_ANSWER: usize = 8 * 1024;
 pub(in crate::server) struct Exchange {
     state: Arc<ConnectionState>,
     answered: Option<u64>,
+    /// HTTP/1: when the answer began, in microseconds since the accept; else [`NONE`].
+    began: u64,
     /// When the answer must have left, in microseconds since the accept, or [`NONE`].
     taken_by: u64,
     /// The answer is open-ended.
@@ -52,6 +54,7 @@ impl Exchange {
         Self {
             state: Arc::clone(state),
             answered: None,
+            began: NONE,
             taken_by: NONE,
             is_open_ended: false,
             is_written: false,
@@ -88,9 +91,13 @@ impl Exchange {
         }
         // Each frame of an open-ended answer has a deadline of its own.
         if !self.is_open_ended {
+            let began = state.micros(now);
+            if protocol == Protocol::Http1 {
+                self.began = began;
+            }
             self.answered = Some(state.untaken.begin(UntakenAnswer {
                 id: 0,
-                began: state.micros(now),
+                began,
                 taken_by,
                 is_handed_over: protocol == Protocol::Http1,
                 is_known: delivery.is_known,
@@ -148,6 +155,13 @@ impl Exchange {
         untaken >= MOST_TO_STRANGERS || !self.state.answers_memory.grow_to(beyond * UNTAKEN_ANSWER)
     }
 
+    /// When the exchange ends, in microseconds since the accept. On HTTP/1 it ends with its last write, so the reading of
+    /// the clock before that write will do.
+    fn ended_at(&self) -> u64 {
+        let wrote = self.state.wrote.load(Ordering::Acquire);
+        if wrote >= self.began { wrote } else { self.state.micros(Instant::now()) }
+    }
+
     /// On HTTP/2: the guard that the stream's task holds until it drops the answer.
     pub(in crate::server) fn hand_over(&self) -> Option<HandOver> {
         self.answered.map(|id| HandOver(Arc::clone(&self.state), id))
@@ -157,7 +171,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let state = &self.state;
-        state.idle.store(state.micros(Instant::now()), Ordering::Release);
+        state.idle.store(self.ended_at(), Ordering::Release);
         if let Some(answered) = self.answered {
             state.untaken.end(answered, self.is_written);
         }

@@ -60,6 +60,8 @@ pub(in crate::server) struct ConnectionState {
     pub(super) untaken: UntakenAnswers,
     /// When an exchange last ended, in microseconds since `accepted`.
     pub(super) idle: AtomicU64,
+    /// When the clock was last read before a write, in microseconds since `accepted`.
+    pub(super) wrote: AtomicU64,
     /// A begun head was not finished in time, or was too large for the memory that is left.
     pub(super) is_late: AtomicBool,
     /// A head was refused and counted.
@@ -104,6 +106,7 @@ impl ConnectionState {
             has_body: AtomicBool::new(false),
             untaken: UntakenAnswers::new(),
             idle: AtomicU64::new(0),
+            wrote: AtomicU64::new(0),
             is_late: AtomicBool::new(false),
             has_refused_head: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),

@@ -43,7 +43,7 @@ impl Followed {
         now: Instant,
     ) -> Result<Self, Problem> {
         let query = Query::parse(query, PARAMETERS)?;
-        let Choice { items, not_found } = Choice::of(api, caller, &query)?.logged(api, caller, now);
+        let Choice { items, not_found } = Choice::of(api, caller, &query)?.sorted().logged(api, caller, now);
         let followed = items.into_iter().filter_map(|item| {
             let open = Arc::clone(api.visible_account(caller, item.open.account.name().as_str())?);
             let index = open.account.balances().iter().position(|slot| std::ptr::eq(slot, item.slot))?;

@@ -66,7 +66,12 @@ impl<T: Wire> TimedStream<T> {
 
     /// Checks the deadline before a write: after a suspend of the machine it may have passed.
     pub(super) fn look_before_write(&mut self) -> io::Result<()> {
-        if self.state.due().is_some() { self.look_at_due(Instant::now()) } else { Ok(()) }
+        if self.state.due().is_none() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        self.state.wrote.store(self.state.micros(now), Ordering::Release);
+        self.look_at_due(now)
     }
 
     /// Drops the bytes that the kernel holds.
@@ -77,7 +82,10 @@ impl<T: Wire> TimedStream<T> {
 
     /// Repeats the check for due bytes; ready with the error when a deadline has passed.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        while self.state.due().is_some() {
+        while let Some(due) = self.state.due() {
+            if self.waits_for_look(cx, due) {
+                break;
+            }
             let now = Instant::now();
             if let Err(error) = self.look_at_due(now) {
                 return Poll::Ready(error);
@@ -89,6 +97,13 @@ impl<T: Wire> TimedStream<T> {
             }
         }
         Poll::Pending
+    }
+
+    /// Whether the timer has yet to wake the task for the next look, which is in time. It saves a reading of the clock.
+    fn waits_for_look(&mut self, cx: &mut Context<'_>, due: Instant) -> bool {
+        let Some(look_at) = self.look_at.filter(|look_at| *look_at <= due) else { return false };
+        let timer = self.timer.as_mut().filter(|timer| timer.deadline() <= look_at);
+        timer.is_some_and(|timer| timer.as_mut().poll(cx).is_pending())
     }
 
     pub(super) fn poll_late_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {

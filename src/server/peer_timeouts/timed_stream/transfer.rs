@@ -64,9 +64,12 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.look_before_write()?;
-        let write = match joined(bufs, &mut [0; SMALL_ANSWER]) {
-            Some(answer) => Pin::new(&mut this.io).poll_write(cx, answer),
-            None => Pin::new(&mut this.io).poll_write_vectored(cx, bufs),
+        let mut room = [MaybeUninit::uninit(); SMALL_ANSWER];
+        let mut answer = ReadBuf::uninit(&mut room);
+        let write = if join(bufs, &mut answer) {
+            Pin::new(&mut this.io).poll_write(cx, answer.filled())
+        } else {
+            Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
         };
         this.bound_write(cx, write)
     }
@@ -107,11 +110,12 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
 }
 
 /// Joins the slices if they fit. For a small answer, one copy of head and body costs less than a write of two slices.
-fn joined<'a>(slices: &[io::IoSlice<'_>], room: &'a mut [u8; SMALL_ANSWER]) -> Option<&'a [u8]> {
-    let mut length = 0;
-    for slice in slices {
-        room.get_mut(length..length + slice.len())?.copy_from_slice(slice);
-        length += slice.len();
-    }
-    Some(&room[..length])
+fn join(slices: &[io::IoSlice<'_>], answer: &mut ReadBuf<'_>) -> bool {
+    slices.iter().all(|slice| {
+        let fits = slice.len() <= answer.remaining();
+        if fits {
+            answer.put_slice(slice);
+        }
+        fits
+    })
 }

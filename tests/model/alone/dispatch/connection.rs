@@ -27,7 +27,7 @@ pub(super) fn connect(api: &ApiService) -> DuplexStream {
     let peer = Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
     let service = service_fn(move |request| {
         let api = api.clone();
-        async move { Ok::<_, Infallible>(api.respond(request, peer).await) }
+        async move { Ok::<_, Infallible>(api.respond(request, peer).await.response) }
     });
     let serving =
         http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(server), service);

@@ -12,6 +12,7 @@ use tokio_util::either::Either;
 use super::context::ListenerContext;
 use crate::metrics::ConnectionRefusal;
 use crate::server::{
+    handshake::HandshakeSocket,
     peer::Peer,
     peer_timeouts::{ConnectionState, Protocol, TimedStream},
     tls::TlsSettings,
@@ -47,13 +48,13 @@ async fn shake_hands<S>(
     deadline: Instant,
     peer: Peer,
     context: &ListenerContext<S>,
-) -> Option<Box<TlsStream<TcpStream>>> {
+) -> Option<Box<TlsStream<HandshakeSocket>>> {
     // A peer that never sends a byte is idle, not a failed handshake.
     let has_begun = matches!(timeout_at(deadline, stream.peek(&mut [0])).await, Ok(Ok(1..)));
     if !has_begun {
         return None;
     }
-    let error = match timeout_at(deadline, tls.accept(stream)).await {
+    let error = match timeout_at(deadline, tls.accept(stream, context.memory.share())).await {
         Ok(Ok(stream)) => return Some(Box::new(stream)),
         Ok(Err(error)) => error,
         Err(late) => late.into(),

@@ -2,11 +2,11 @@
 
 mod assembly;
 mod build_info;
+mod check_live;
 mod error;
 mod files;
 mod kubernetes;
 mod lasting;
-mod live;
 mod record;
 mod reload;
 mod run;
@@ -34,9 +34,9 @@ use lasting::Lasting;
 use reload::SetLogLevel;
 use shared_store::SharedStore;
 
+pub use check_live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
 pub use error::BuildError;
 pub use files::raise_open_files;
-pub use live::{IssuerResult, LiveResult, StoreResult, read_once, try_issuer, try_store};
 pub use record::{RecordError, record};
 
 /// A gateway with bound listeners, ready to run.

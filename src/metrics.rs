@@ -2,7 +2,7 @@
 //!
 //! The prometheus crate finds children by a hash of the label values without a separator. Two pairs of values that
 //! concatenate to the same text would share a child. So every second label is a closed set in which no member ends
-//! with another, and families with free labels are built at scrape time (`live.rs`).
+//! with another, and families with free labels are built at scrape time (`samples.rs`).
 
 mod caller;
 mod error;
@@ -10,11 +10,11 @@ mod events;
 mod handles;
 mod http;
 mod labels;
-mod live;
 mod maker;
 mod process;
 mod provider;
 mod registry;
+mod samples;
 mod shared;
 
 pub use error::MetricsError;
@@ -24,6 +24,6 @@ pub use labels::{
     AuthFailure, ConnectionRefusal, HookResult, Label, LimitPolicy, Operation, Outcome, ReadRefusal,
     ReloadResult, SharedError, SharedOperation,
 };
-pub use live::{Family, Samples};
 pub use registry::Metrics;
+pub use samples::{Family, Samples};
 pub use shared::SharedMetrics;

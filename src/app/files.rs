@@ -10,7 +10,7 @@ pub(super) const FOR_OPS: u64 = 32;
 /// Files beside connections: listeners, runtimes, logs, secrets and the shared store take 64 at most.
 const OTHER_FILES: u64 = 64 + FOR_OPS;
 
-/// Raises the soft limit of open files to the hard one. A system that refuses it leaves the soft limit as it is.
+/// Raises the soft limit of open files to the hard one. If the system refuses, the soft limit does not change.
 pub fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {

@@ -56,23 +56,24 @@ impl BalanceCache {
         Self { reads: self.reads.traced(tracer), ..self.clone() }
     }
 
-    /// The last snapshot, as a fall-back after a failed read: at most `oldest` old and within the ceiling. Where this
-    /// replica has none, it is the shared store's.
+    /// The last snapshot, as a fall-back after a failed read: `None` if the caller's `stale-if-error` does not permit its
+    /// age. After an invalidation, callers without a demand need no `stale-if-error`. If this replica has no usable
+    /// snapshot, the shared store's is used.
     pub async fn fallback(&self, question: &Question) -> Option<Arc<Snapshot>> {
         let now = (self.clock)();
         let was_invalidated = self.marks.get(&question.key, now.monotonic).is_some();
         let ceiling = question.limits.max_age;
-        let is_everybodys = was_invalidated && !question.demand.is_explicit();
-        let oldest = if is_everybodys { ceiling.get() } else { question.demand.fallback()? };
-        let will_do = |snapshot: &Arc<Snapshot>| {
+        let is_for_all = was_invalidated && !question.demand.is_explicit();
+        let oldest = if is_for_all { ceiling.get() } else { question.demand.fallback()? };
+        let is_usable = |snapshot: &Arc<Snapshot>| {
             let age = snapshot.age_at((self.clock)());
             age <= oldest && ceiling.allows(age)
         };
         let entry = self.entries.get(&question.key).await;
-        let ours = entry.and_then(|entry| entry.snapshot().cloned()).filter(will_do);
+        let ours = entry.and_then(|entry| entry.snapshot().cloned()).filter(is_usable);
         match ours {
             Some(snapshot) => Some(snapshot),
-            None => self.stored_elsewhere(&question.key, ceiling).await.filter(will_do),
+            None => self.stored_elsewhere(&question.key, ceiling).await.filter(is_usable),
         }
     }
 

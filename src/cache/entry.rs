@@ -84,7 +84,7 @@ impl Entry {
             {
                 Some(carried)
             }
-            // Read alone while the store was away, and younger than what another replica read.
+            // Read alone while the store was unavailable, and younger than another replica's snapshot.
             (Some(carried), Some(brought))
                 if is_elsewhere
                     && carried.turn().is_none()
@@ -130,8 +130,8 @@ impl Entry {
         Self { credentials_changed_at, ..self }
     }
 
-    /// Whether the credentials have not changed since the read began. Comparing instants is not enough: a read may begin at
-    /// the instant of the change.
+    /// Whether the credentials have not changed since the read began. Comparing instants is not enough: a read may
+    /// begin at the instant of the change.
     pub(super) fn began_under(&self, credentials_changed_at: Option<Instant>) -> bool {
         self.credentials_changed_at == credentials_changed_at
     }
@@ -217,8 +217,8 @@ impl Entry {
         (is_wanted && !self.is_refreshing.swap(true, Ordering::Relaxed)).then(|| Refreshing(self))
     }
 
-    /// Whether the question needs a read. For a read without a waiting caller, a failure that is not held also defers the
-    /// next try.
+    /// Whether the question needs a read. For a read without a waiting caller, a failure that is not held also defers
+    /// the next try.
     pub(super) fn needs_read(&self, question: &Question, priority: Priority, now: Moment) -> bool {
         let retry_at = self.failure().and_then(|failure| failure.retry_at);
         let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);

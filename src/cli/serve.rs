@@ -65,6 +65,6 @@ pub(super) async fn until_second_signal(app: App, signals: &mut Signals) {
     }
     tokio::select! {
         () = running => {}
-        () = signals.next() => tracing::warn!("a second signal: ended at once"),
+        () = signals.next() => tracing::warn!("ended at once by a second signal"),
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct TryArguments {
     /// The balance's type.
     #[arg(long, value_name = "TYPE", requires = "kind")]
     r#type: Option<String>,
-    /// What a figure must be, such as available=48734.91; may be repeated.
+    /// The expected amount of a figure, such as available=48734.91; may be repeated.
     #[arg(long, value_name = "ROLE=AMOUNT", requires = "kind")]
     expect: Vec<String>,
     /// The account to record a body of, with one call.

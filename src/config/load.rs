@@ -4,11 +4,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::error::ConfigErrors;
-use super::purpose::Purpose;
-use super::reading::{Outcome, Reading};
-use super::section::Section;
-use super::sources::Sources;
+use super::reader::{ConfigErrors, Outcome, Purpose, Reading, Section, Sources};
 use super::whole::Config;
 use super::{sections, warnings};
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use super::account::AccountConfig;
-use super::error::Remark;
+use super::reader::Remark;
+use super::sections::AccountConfig;
 use super::whole::Config;
 use crate::domain::LimitSettings;
 use crate::http::CallerSettings;

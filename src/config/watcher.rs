@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::error::ConfigErrors;
 use super::load::load_as;
-use super::purpose::Purpose;
-use super::sources::Sources;
+use super::reader::{ConfigErrors, Purpose, Sources};
 use super::whole::Config;
 use crate::domain::is_out_of_files;
 

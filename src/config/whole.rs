@@ -4,14 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::account::AccountConfig;
-use super::auth::KubernetesConfig;
-use super::effective::Effective;
-use super::error::Remark;
-use super::expiry::{self, Expiries};
-use super::log::LogSettings;
-use super::provider::ProviderConfig;
-use super::sources::{Sources, Unread};
+use super::reader::{Effective, Expiries, Remark, Sources, Unread, expiring};
+use super::sections::{AccountConfig, KubernetesConfig, LogSettings, ProviderConfig};
 use crate::http::{CallerSettings, HookSettings, ServerSettings};
 use crate::shared::SharedSettings;
 use crate::trace::TraceSettings;
@@ -61,7 +55,7 @@ impl Config {
     /// Certificates that have expired, or expire within 30 days.
     #[must_use]
     pub fn expiring(&self, now: Timestamp) -> Vec<Remark> {
-        expiry::expiring(&self.expiries, now)
+        expiring(&self.expiries, now)
     }
 
     /// When each certificate that the gateway itself shows expires, by its key; trusted ones are left out.

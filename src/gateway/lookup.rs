@@ -150,7 +150,7 @@ impl<S: BalanceSource> Lookup<'_, S> {
         }
     }
 
-    /// The last snapshot, for a caller that accepts it when the read fails.
+    /// The last snapshot, for a caller that accepts it when the read fails (`stale-if-error`); else the refusal.
     async fn last_resort(&self, question: &Question, refusal: Refusal) -> Result<Found, Refusal> {
         let snapshot = self.cache.fallback(question).await.ok_or(refusal)?;
         Ok(Found { snapshot, via: Via::Fallback })

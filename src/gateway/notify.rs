@@ -32,7 +32,7 @@ impl Gateway {
 
     /// Reads a balance that is stored, watched or streamed, here or perhaps at another replica.
     async fn read_if_used(&self, account: &Account, slot: &BalanceSlot) {
-        // The replica that acts may not hold what another one streams.
+        // The acting replica may not hold the balance that another replica streams.
         let is_used = self.cache.is_shared()
             || account.watch().is_some()
             || self.channels.has(slot)

@@ -44,7 +44,7 @@ impl Maker<'_> {
         Ok(histograms)
     }
 
-    /// The gauge whose labels are its information.
+    /// A gauge of 1 with information in its labels.
     pub(super) fn build_info(&self, version: &str, revision: &str) -> Result<(), MetricsError> {
         let options = Opts::new("build_info", "The version and source revision that runs; always 1.");
         let gauge =

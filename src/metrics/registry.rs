@@ -14,10 +14,10 @@ use super::events::{EventFamilies, HookMetrics, StreamMetrics};
 use super::handles::{CallerMetrics, ProviderMetrics, RouteMetrics};
 use super::http::HttpFamilies;
 use super::labels::{AuthFailure, ConnectionRefusal, Label, ReloadResult};
-use super::live::Samples;
 use super::maker::{Maker, start_at_zero};
 use super::process;
 use super::provider::ProviderFamilies;
+use super::samples::Samples;
 use crate::domain::{CallerName, HookName, ProviderName};
 
 /// The prefix of every name.

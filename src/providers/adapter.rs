@@ -48,7 +48,7 @@ pub trait Provider: Send + Sync {
     /// Builds the request for one balance.
     ///
     /// # Errors
-    /// When a secret holds what no header may (a line break), or the URL is invalid.
+    /// When a secret has a character that no header may hold (a line break), or the URL is invalid.
     fn request(
         &self,
         endpoint: &str,
@@ -59,8 +59,8 @@ pub trait Provider: Send + Sync {
     /// Reads the body of a 2xx answer.
     ///
     /// # Errors
-    /// [`BodyError::Status`] when the body reports a failure of its own, [`BodyError::Invalid`] when it is not
-    /// what the provider documents.
+    /// [`BodyError::Status`] when the body reports a failure of its own, [`BodyError::Invalid`] when it
+    /// differs from the provider's documentation.
     fn parse(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError>;
 }
 
@@ -70,7 +70,7 @@ impl fmt::Debug for dyn Provider {
     }
 }
 
-/// A figure of a built-in kind: what it means, where it stands, and in which unit.
+/// A figure of a built-in kind: its role, its place and its unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure {
     /// The field of our schema.

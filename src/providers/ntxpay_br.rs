@@ -1,4 +1,4 @@
-//! NTX Pay Brazil and Avista: two brands of one platform. Money is decimal BRL; net is what can be spent.
+//! NTX Pay Brazil and Avista: two brands of one platform. Money is decimal BRL; the net figure is the available amount.
 
 use super::fields::{Fields, body_text};
 use super::{Authorisation, Figure, Provider, RequestError, Scheme, request};

@@ -1,4 +1,4 @@
-//! How the built-in kinds are asked: a GET whose headers authenticate us.
+//! The requests of the built-in kinds: a GET whose headers authenticate us.
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-/// A life beyond what an instant can hold is as good as a century.
+/// The longest life of a token; an instant cannot hold every later one.
 const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// The credentials that one simulated provider accepts.

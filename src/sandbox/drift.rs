@@ -1,6 +1,6 @@
 //! Moves a balance a little, as payments would. Whole numbers of minor units throughout: a
-//! simulated provider may not round either. A value that somebody spelled in another way than the
-//! documented one stays as it is.
+//! simulated provider may not round either. A value that was set in another form than the
+//! documented one does not change.
 
 use super::{book::Balance, kind::Kind};
 

@@ -115,7 +115,7 @@ impl SimulatedProvider {
         });
     }
 
-    /// Removes a field of a balance, if it is there.
+    /// Removes a field of a balance, if it exists.
     pub fn remove_field(&self, currency: &str, r#type: Option<&str>, field: &str) {
         let mut changing = self.state.lock();
         if self.state.is_timestamp(field) {
@@ -130,7 +130,7 @@ impl SimulatedProvider {
         self.state.lock().settings.timestamp = raw_json.map_or(Timestamp::Now, Timestamp::Fixed);
     }
 
-    /// Sets what a declared kind answers from now on.
+    /// Sets the next answers of a declared kind.
     pub fn set_script(&self, script: Script) {
         self.state.lock().script = script;
     }

@@ -1,4 +1,4 @@
-//! One account in the store: where its things are, and what every answer is checked for.
+//! One account in the store: the names of its keys, and the checks of every answer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use super::tier::Tier;
 use crate::domain::{BalanceKey, StoreTime};
 use crate::metrics::{SharedError, SharedOperation};
 
-/// An operation is repeated where an epoch begins.
+/// An operation is repeated if a new epoch begins.
 pub(super) const MOST_TRIES: u32 = 3;
 
 /// One account in the store.
@@ -20,7 +20,8 @@ pub struct SharedAccount {
     pub(super) state_key: String,
     pub(super) calls_key: String,
     pub(super) balances: Vec<Arc<SharedBalance>>,
-    /// The common order of all reads, where one read brings every balance. Replicas whose balances differ have others.
+    /// The common order of all reads, if one read answers every balance. Replicas with different balances have
+    /// different orders.
     common_order: Option<String>,
     known: Arc<Mutex<Known>>,
 }
@@ -81,25 +82,25 @@ impl SharedAccount {
         counted.map(|(_, balance)| balance.note_number(0)).max().unwrap_or(0)
     }
 
-    /// Whether the store is asked at all now.
+    /// Whether this replica uses the store now.
     #[must_use]
     pub fn is_sharing(&self) -> bool {
         self.tier.is_sharing()
     }
 
-    /// How long one read may wait for the store.
+    /// The time that one read may wait for the store.
     #[must_use]
     pub fn store_wait(&self) -> StoreWait {
         self.store().wait()
     }
 
-    /// How many replicas there are, for what each may do alone.
+    /// The number of replicas, for local shares.
     #[must_use]
     pub fn replicas(&self) -> u32 {
         self.tier.replicas()
     }
 
-    /// What a credential is called in the store.
+    /// The name of a credential in the store.
     #[must_use]
     pub fn credential_name(&self, parts: &[&[u8]]) -> String {
         self.tier.keyring.name("credential", parts)
@@ -126,13 +127,13 @@ impl SharedAccount {
                 keys.extend(balance.map(|balance| self.balances[balance].snapshot_key.clone()));
                 self.tier.forget(keys);
             }
-            // Whatever failed may have failed over.
+            // After a failure, another node may be the master.
             Err(_) => self.known().untold += 1,
         }
         answered
     }
 
-    /// Forgets numbers that this clock cannot have given: the store was set back by more than numbers run ahead of it.
+    /// Forgets numbers that this clock cannot have given: the clock was set back further than numbers run ahead of it.
     pub(super) fn forget_numbers_after(&self, now: StoreTime) {
         for balance in &self.balances {
             balance.forget_numbers_above(now.latest_number());

@@ -1,4 +1,4 @@
-//! One balance in the store: its snapshot, sealed, and who is told when a read of it ends.
+//! One balance in the store: its encrypted snapshot, and the waiters that are woken when a read of it ends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::domain::{BalanceKey, Snapshot, StoreTime, Turn};
 /// One balance in the store.
 pub(super) struct SharedBalance {
     pub(super) key: BalanceKey,
-    /// What it is called there.
+    /// Its name in the store.
     pub(super) name: String,
     pub(super) snapshot_key: String,
     pub(super) seal: Seal,
     /// The number of the last read that ended.
     ended: watch::Sender<u64>,
-    /// The highest number of a snapshot that was seen: one below it was put back.
+    /// The highest number of a seen snapshot. A stored snapshot with a lower number was put back by an attacker.
     newest: AtomicU64,
-    /// The highest number that was seen at all, in case the store loses it.
+    /// The highest seen number, in case the store loses it.
     highest: AtomicU64,
 }
 
@@ -38,7 +38,7 @@ impl SharedBalance {
         }
     }
 
-    /// Tells who waits that the read of this number has ended.
+    /// Wakes the waiters: the read with this number has ended.
     pub(super) fn note_end(&self, number: u64) {
         self.ended.send_if_modified(|ended| {
             let is_later = number > *ended;
@@ -47,12 +47,12 @@ impl SharedBalance {
         });
     }
 
-    /// Tells the number of the last read that ended.
+    /// Notifies about the number of the last ended read.
     pub(super) fn ends(&self) -> watch::Receiver<u64> {
         self.ended.subscribe()
     }
 
-    /// Notes the number of a read, and returns the highest that was seen.
+    /// Records the number of a read, and returns the highest seen number.
     pub(super) fn note_number(&self, number: u64) -> u64 {
         self.highest.fetch_max(number, Ordering::AcqRel).max(number)
     }
@@ -61,18 +61,19 @@ impl SharedBalance {
     pub(super) fn forget_numbers_above(&self, latest: u64) {
         for number in [&self.newest, &self.highest] {
             let forget = |number| (number > latest).then_some(0);
-            // Nothing is above it, mostly.
+            // Usually no number is above it.
             let _ = number.fetch_update(Ordering::AcqRel, Ordering::Acquire, forget);
         }
     }
 
-    /// Notes a snapshot; false when a newer one was seen before.
+    /// Records a snapshot; false if a newer one was already seen.
     pub(super) fn note_snapshot(&self, number: u64) -> bool {
         self.newest.fetch_max(number, Ordering::AcqRel) <= number
     }
 
-    /// The snapshot whose number, instant and value stand at this place of an answer; none where it was not sealed for
-    /// this place and turn, or was put back over a newer. `lost_since` says what the store's clock lost since an instant.
+    /// The snapshot whose number, instant and value are at this place of an answer. `None` if it was not encrypted for
+    /// this place and turn, or replaces a newer one. `lost_since` tells how far the store's clock was set back since an
+    /// instant.
     pub(super) fn opened(
         &self,
         answered: &Answered,
@@ -87,7 +88,7 @@ impl SharedBalance {
         if !self.note_snapshot(turn.number) {
             return Ok(None);
         }
-        // Counted from before it was asked for: the answer may have taken its time.
+        // Counted from before the request: the answer may have been slow.
         let age = answer.now.since(turn.instant) + lost_since(turn.instant);
         let requested_at = sent.earlier_by(age);
         Ok(Snapshot::restored(body, requested_at, turn).ok())

@@ -1,5 +1,5 @@
-//! The breaker of a provider, for what it answered to any replica. What one replica cannot reach, or not in time, counts
-//! in its own breaker alone: one broken network must not close a provider for all.
+//! The breaker of a provider that all replicas share. It counts answers of the provider. Connect failures and time-outs
+//! count only in the replica's own breaker, so that one broken network does not suspend a provider for all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,9 +21,9 @@ const PROBING: Duration = Duration::from_secs(1);
 pub struct SharedBreakerSettings {
     /// Failed attempts in a row.
     pub failures: u32,
-    /// How long no attempt leaves.
+    /// The time without attempts after it opened.
     pub cooldown: Duration,
-    /// How long an attempt may take: a probe without an end expires then.
+    /// The longest attempt. A probe that never ends expires after this time.
     pub attempt: Duration,
 }
 
@@ -48,15 +48,15 @@ struct BreakerAsk<'a> {
     life: u64,
 }
 
-/// What this replica was told last.
+/// The state in the store's last answer.
 #[derive(Debug, Default)]
 struct Seen {
     has_failures: bool,
-    /// Open until then, and half-open from then on.
+    /// Open until this instant, then half-open.
     open_until: Option<Instant>,
 }
 
-/// The right to make one attempt. Dropped without an ending, it gives the place of a probe to the next.
+/// The right to make one attempt. If it is dropped without a signal, another attempt may be the probe.
 pub struct SharedAdmission {
     breaker: Arc<SharedBreaker>,
     probe: Option<String>,
@@ -69,20 +69,21 @@ impl SharedBreaker {
         Self { tier: Arc::clone(tier), settings, name, key, seen: Mutex::default() }
     }
 
-    /// How long no attempt can leave, as far as this replica was told; `None` where one may.
+    /// The time until an attempt is allowed, by the last known state; `None` if one is allowed now.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Option<Duration> {
         let until = self.seen().open_until?;
         (self.tier.is_sharing() && now < until).then(|| until - now)
     }
 
-    /// Whether it is open or half-open, as far as this replica was told.
+    /// Whether it is open or half-open, by the last known state.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.tier.is_sharing() && self.seen().open_until.is_some()
     }
 
-    /// Admits one attempt, or says after what time it is worth asking again. Without the store it admits every attempt.
+    /// Admits one attempt, or returns the time until the next may be admitted. Without the store it admits every
+    /// attempt.
     ///
     /// # Errors
     /// The time to wait.
@@ -94,7 +95,7 @@ impl SharedBreaker {
         if let Some(left) = self.wait((self.tier.store.clock)().monotonic) {
             return Err(left);
         }
-        // A read that does without the store leaves without a probe.
+        // A read without the store is never a probe.
         let Some(wait) = wait else { return Ok(admitted(None)) };
         let probe = random_name();
         match self.tell("probe", &probe, wait).await {
@@ -105,7 +106,7 @@ impl SharedBreaker {
         }
     }
 
-    /// Closes it for every replica: what failed may have had a cause that is gone.
+    /// Closes it for every replica: the cause of the failures may be gone.
     pub fn reset(self: &Arc<Self>) {
         *self.seen() = Seen::default();
         if self.tier.is_sharing() {
@@ -113,19 +114,19 @@ impl SharedBreaker {
         }
     }
 
-    /// Learns how it is, before this replica shares.
+    /// Reads its state from the store before this replica shares.
     pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
         self.tell("look", "", &mut self.tier.store.wait()).await.map(|_| ())
     }
 
-    /// Notes what another replica caused: open for so long, or closed.
+    /// Records a state that another replica caused: open for this time, or closed.
     pub(super) fn note_left(&self, left: u64) {
         let left = Duration::from_micros(left).min(self.settings.cooldown);
         let open_until = (!left.is_zero()).then(|| (self.tier.store.clock)().monotonic + left);
         *self.seen() = Seen { has_failures: false, open_until };
     }
 
-    /// Notes that a row of failures has begun.
+    /// Records the first of several failures in a row.
     pub(super) fn note_failing(&self) {
         self.seen().has_failures = true;
     }
@@ -173,7 +174,7 @@ impl SharedBreaker {
     }
 }
 
-/// What the store says.
+/// The store's answer.
 #[derive(Clone, Copy, Debug)]
 enum Told {
     Granted,
@@ -183,7 +184,7 @@ enum Told {
 }
 
 impl SharedAdmission {
-    /// Reports in the background how the attempt ended, if that changes anything.
+    /// Reports the end of the attempt in the background, if it changes the breaker.
     pub fn settle(mut self, signal: AttemptSignal) {
         let probe = self.probe.take();
         let what = match signal {

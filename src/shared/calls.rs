@@ -1,4 +1,4 @@
-//! The calls that an account's budget lets out: taken from the store, told again to a store that lost them.
+//! The calls that an account's budget permits: taken from the store, and written again to a store that lost them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,19 +15,19 @@ use crate::domain::turn::micros;
 use crate::domain::{Moment, StoreTime};
 use crate::metrics::SharedOperation;
 
-/// A call that does not leave within it is asked for again: its instant would say less than it could.
+/// A granted call that is not sent within this time is requested again, because its instant would be too early.
 const UNIT_LIFE: Duration = Duration::from_millis(100);
-/// How long a count of calls is worth showing.
+/// How long a count of calls is shown.
 const COUNT_LIFE: Duration = Duration::from_secs(10);
 
-/// How many calls may leave, and how many of ours count.
+/// The calls that are permitted, in all and for this replica.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     /// Calls of all replicas that may count at any time.
     pub requests: u32,
-    /// Of those, how many may count for a call of this priority.
+    /// The part of them that calls of this priority may use.
     pub share: u32,
-    /// Likewise, of this replica's own, while the store does not know all of them.
+    /// The same part of this replica's local share, used while the store does not know all calls.
     pub own_share: u32,
     /// How long a call counts after its end.
     pub per: Duration,
@@ -39,16 +39,16 @@ pub struct Allowance {
 #[derive(Debug)]
 pub struct Unit {
     call: String,
-    /// The store's clock when it was granted, if the store did: the call was not sent before.
+    /// The store's clock at the grant, if the store granted it: the call was sent after this.
     pub instant: Option<StoreTime>,
     sent: Instant,
 }
 
 impl SharedAccount {
-    /// Takes one more call: a retry, or a token. The inner error says after how long it is worth asking again.
+    /// Takes one more call: for a retry or a token. The inner error is the time until the next may be granted.
     ///
     /// # Errors
-    /// [`Unavailable`] when the store is of no use now.
+    /// [`Unavailable`] when the store cannot be used now.
     pub async fn take(
         self: &Arc<Self>,
         allowance: Allowance,
@@ -75,7 +75,7 @@ impl SharedAccount {
         Err(Unavailable)
     }
 
-    /// What the scripts need to take a call, and the call's name.
+    /// The scripts' arguments to take a call, and the call's name.
     pub(super) fn take_ask(&self, asking: &Asking<'_>, allowance: Allowance) -> (TakeAsk, String) {
         let (call, epoch) = (random_name(), self.known().epoch.clone());
         let ask = TakeAsk {
@@ -87,6 +87,7 @@ impl SharedAccount {
             span: micros(allowance.span()),
             per: micros(allowance.per),
             own: asking.own,
+            cautious_for: micros(self.store().left_since_fail_over(allowance.per, self.now())),
             call: call.clone(),
         };
         (ask, call)
@@ -112,20 +113,20 @@ impl SharedAccount {
         Unit { call, instant: Some(instant), sent: sent.monotonic }
     }
 
-    /// Notes how many calls of all replicas count.
+    /// Records the number of counted calls of all replicas.
     pub(super) fn note_counted(&self, count: u64) {
         let now = self.now();
         self.known().counted = Some((u32::try_from(count).unwrap_or(u32::MAX), now));
     }
 
-    /// How many calls of all replicas counted, if the store said so just now.
+    /// The number of counted calls of all replicas, if the store's answer is recent.
     #[must_use]
     pub fn counted(&self, now: Instant) -> Option<u32> {
         let (count, at) = self.known().counted?;
         (self.is_sharing() && now.saturating_duration_since(at) < COUNT_LIFE).then_some(count)
     }
 
-    /// Begins to ask for a call: those that are asked for at once must not take the same place.
+    /// Begins to request a call. Calls that are requested at the same time must not take the same place.
     pub(super) fn asking(&self) -> Asking<'_> {
         let now = self.now();
         let mut known = self.known();
@@ -135,7 +136,7 @@ impl SharedAccount {
         Asking { account: self, own }
     }
 
-    /// Notes a call that leaves while the store is away: it is told later.
+    /// Records a call that is sent while the store is unavailable. It is reported later.
     #[must_use]
     pub fn alone(&self, allowance: Allowance) -> Unit {
         let (call, now) = (random_name(), self.now());
@@ -170,7 +171,7 @@ impl SharedAccount {
     }
 }
 
-/// What the scripts need to take a call.
+/// The scripts' arguments to take a call.
 #[derive(Serialize)]
 pub(super) struct TakeAsk {
     epoch: String,
@@ -182,6 +183,8 @@ pub(super) struct TakeAsk {
     span: u64,
     per: u64,
     own: u32,
+    /// How much longer this replica takes no more than its share: the store may have lost calls of others.
+    cautious_for: u64,
     call: String,
 }
 
@@ -192,10 +195,10 @@ struct EndedAsk<'a> {
     life: u64,
 }
 
-/// A call that is asked for just now.
+/// A call that is being requested.
 pub(super) struct Asking<'a> {
     account: &'a SharedAccount,
-    /// Calls of this replica that count, those that are asked for among them.
+    /// Counted calls of this replica, those being requested included.
     pub(super) own: u32,
 }
 

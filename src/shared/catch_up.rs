@@ -1,15 +1,18 @@
 //! Catching up: before a replica shares, it reads the invalidations that it missed, and writes its own again.
 
+use std::sync::{Arc, PoisonError, Weak};
+
 use futures_util::stream::{StreamExt, TryStreamExt};
 
+use super::account::SharedAccount;
 use super::error::StoreError;
 use super::handle::Shared;
 use crate::domain::{BalanceKey, MaxAge, StoreTime};
 use crate::metrics::SharedError;
 
-/// Look-ups that run at once while this replica catches up.
+/// The number of concurrent look-ups while this replica catches up.
 const AT_ONCE: usize = 128;
-/// An operation that times out while this replica catches up is tried so often.
+/// The number of attempts of an operation that times out while this replica catches up.
 const TRIES: usize = 5;
 
 impl Shared {
@@ -35,7 +38,21 @@ impl Shared {
             Ok(())
         })
         .await?;
+        // Behind the marks, which a store that takes no writes may still tell.
+        at_once(self.accounts(), |account| async move {
+            account.restore_calls().await;
+            Ok(())
+        })
+        .await?;
         Ok(last_reads.into_iter().flatten().collect())
+    }
+
+    /// Every account that is in use, in an order that is the same every time.
+    fn accounts(&self) -> Vec<Arc<SharedAccount>> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts: Vec<_> = accounts.values().filter_map(Weak::upgrade).collect();
+        accounts.sort_unstable_by(|one, other| one.state_key.cmp(&other.state_key));
+        accounts
     }
 
     /// Reads the mark of one balance. Where the store does not answer in time, the balance counts as invalidated: one

@@ -1,23 +1,24 @@
-//! Whether the store's clock can be trusted: an administrator can set it, and another node has another clock.
+//! Whether the store's clock can be trusted. An administrator can set it, and after a fail-over another node's clock is
+//! used.
 
 use std::time::{Duration, Instant};
 
 use crate::domain::turn::micros;
 use crate::domain::{MaxAge, StoreTime};
 
-/// A larger move of the store's clock against ours means that it was set, or that it is another clock.
+/// If the store's clock moves further than this against ours, it was set, or another clock took its place.
 const MOST_DRIFT: Duration = Duration::from_secs(1);
-/// A clock that is slewed, and not set, goes wrong by less than one part in so many.
+/// A clock that is slewed, not set, errs by less than one part in this number.
 const SLEWED: i64 = 1000;
 
-/// What the store's clock said last, between two of our instants, and when it became doubtful.
+/// The last reading of the store's clock between two of our instants, and when the clock became doubtful.
 #[derive(Debug, Default)]
 pub(super) struct ClockWatch {
     last: Option<(StoreTime, Instant, Instant)>,
     doubted_at: Option<Instant>,
-    /// Its first reading, at the start or after a doubt: how it moved before is unknown.
+    /// Its first reading, at the start or after a doubt. Its movement before that is unknown.
     first: StoreTime,
-    /// How it was set back while a snapshot from before that may be served.
+    /// Steps back. Each is kept while a snapshot from before it may be served.
     set_back: Vec<SetBack>,
 }
 
@@ -25,24 +26,24 @@ pub(super) struct ClockWatch {
 #[derive(Clone, Copy, Debug)]
 struct SetBack {
     noted_at: Instant,
-    /// The longest that the step can have been.
+    /// The largest possible length of the step.
     by: Duration,
-    /// Later instants are from after the step.
+    /// Instants after this one are later than the step.
     until: StoreTime,
 }
 
-/// What the store's clock should say when a script runs now.
+/// The expected reading of the store's clock when a script runs now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Expected {
     pub(super) from: u64,
     pub(super) to: u64,
-    /// The longest that has passed since its last answer.
+    /// The largest possible time since its last answer.
     pub(super) elapsed: u64,
 }
 
 impl ClockWatch {
-    /// Notes what the store's clock said at some moment between `sent` and `received`. When it has become doubtful,
-    /// returns its instant since when it may have been set.
+    /// Records a reading of the store's clock between `sent` and `received`. If the clock became doubtful, returns the
+    /// instant from which it may have been set.
     pub(super) fn note(&mut self, said: StoreTime, sent: Instant, received: Instant) -> Option<StoreTime> {
         let doubted_since = self.last.and_then(|(last, last_sent, last_received)| {
             let at_least = sent.saturating_duration_since(last_received);
@@ -64,13 +65,13 @@ impl ClockWatch {
         doubted_since
     }
 
-    /// Notes a step back, however short: by this clock older snapshots look younger from now on.
+    /// Records a step back of any length: by this clock, earlier snapshots look too young from now on.
     fn note_set_back(&mut self, said: StoreTime, sent: Instant, received: Instant) {
         let Some((last, last_sent, last_received)) = self.last else { return };
         self.set_back
             .retain(|step| received.saturating_duration_since(step.noted_at) < MaxAge::CEILING.get());
         let went = signed(said.since(last)) - signed(last.since(said));
-        // Answers that were under way together may be noted in either order.
+        // Answers that were in flight together may be recorded in any order.
         let at_least = signed(sent.saturating_duration_since(last_received))
             - signed(last_received.saturating_duration_since(sent));
         if went < at_least - at_least.max(0) / SLEWED {
@@ -81,12 +82,12 @@ impl ClockWatch {
         }
     }
 
-    /// By how much this clock may show too low an age for a snapshot of this instant.
+    /// The largest error by which this clock shows too low an age for a snapshot of this instant.
     pub(super) fn lost_since(&self, instant: StoreTime) -> Duration {
         self.set_back.iter().filter(|step| instant <= step.until).map(|step| step.by).sum()
     }
 
-    /// What it should say when a script runs within `timeout` from now; zeros while nothing is known.
+    /// Its expected reading when a script runs within `timeout`; zeros before the first reading.
     pub(super) fn expected(&self, now: Instant, timeout: Duration) -> Expected {
         let Some((said, sent, received)) = self.last else { return Expected::default() };
         let at_most = now.saturating_duration_since(sent) + timeout;
@@ -98,7 +99,7 @@ impl ClockWatch {
         }
     }
 
-    /// What it says now at the latest.
+    /// Its latest possible reading now.
     pub(super) fn latest(&self, now: Instant) -> Option<StoreTime> {
         let (said, sent, _) = self.last?;
         Some(StoreTime::from_micros(
@@ -106,13 +107,14 @@ impl ClockWatch {
         ))
     }
 
-    /// Since when this replica has watched it without a doubt. What was stored before needs a further proof of its age.
+    /// Snapshots before this instant are unusable without another proof of their age: the store's clock was not watched
+    /// then.
     pub(super) fn watched_since(&self) -> StoreTime {
         self.first
     }
 
-    /// Whether the ages of stored snapshots can be told by it. A doubt lasts as long as a snapshot from before it may
-    /// be served.
+    /// Whether it can show the ages of stored snapshots. A doubt lasts as long as a snapshot from before it may be
+    /// served.
     pub(super) fn is_trusted(&self, now: Instant, max_age: MaxAge) -> bool {
         self.doubted_at.is_none_or(|doubted_at| now.saturating_duration_since(doubted_at) >= max_age.get())
     }

@@ -1,4 +1,4 @@
-//! How the store is reached: one connection for commands, one for what it tells us.
+//! Connections to the store: one for commands, one for messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,19 +70,19 @@ impl Commands {
         self.0.query(command).await
     }
 
-    /// Asks what time it is there.
+    /// Reads the store's clock.
     pub(super) async fn time(&self) -> RedisResult<StoreTime> {
         let (seconds, micros): (u64, u64) = redis::from_redis_value(self.query(&redis::cmd("TIME")).await?)?;
         Ok(StoreTime::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros)))
     }
 
-    /// Asks for a sign of life.
+    /// Pings the store.
     pub(super) async fn ping(&self) -> RedisResult<()> {
         self.query(&redis::cmd("PING")).await.map(drop)
     }
 }
 
-/// Connects to the store as it is now: a fail-over may have made another node the one to ask.
+/// Connects to the store's present master: after a fail-over it is another node.
 pub(super) async fn connect(settings: &SharedSettings) -> RedisResult<Connected> {
     let url = &settings.url;
     let config = AsyncConnectionConfig::new()
@@ -100,7 +100,7 @@ pub(super) async fn connect(settings: &SharedSettings) -> RedisResult<Connected>
     Ok(Connected { commands, events: events(settings, client).await? })
 }
 
-/// The connection for what the store tells; in a cluster any node tells what happens at another.
+/// The connection for messages; in a cluster, any node delivers the messages of all nodes.
 async fn events(settings: &SharedSettings, client: Client) -> RedisResult<PubSub> {
     let mut events = client.get_async_pubsub().await;
     if settings.url.topology == Topology::Cluster {
@@ -177,7 +177,7 @@ async fn find_master(settings: &SharedSettings, master: &str) -> RedisResult<Cli
         return found;
     }
     match ask_sentinels(settings, master, false).await {
-        // They want a password, and the first answer explains why this one is refused.
+        // They require a password, and the first answer explains why this one is refused.
         Err(error) if error.code() == Some("NOAUTH") => found,
         asked => asked,
     }

@@ -1,4 +1,5 @@
-//! Entering a read: one script looks for a snapshot, a read that runs, a hold and the budget, and grants the rest.
+//! Entering a read: one script looks for a snapshot, a running read, a hold and the budget. If none prevents it, it
+//! grants a read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::domain::turn::micros;
 use crate::domain::{Failure, MaxAge, Snapshot, StoreTime, Ticket, Turn};
 use crate::metrics::{SharedError, SharedOperation};
 
-/// Nothing is held longer.
+/// The longest hold.
 const LONGEST_HOLD: Duration = Duration::from_mins(10);
 /// Later than any snapshot, so that no stored one is acceptable.
 const NEVER: StoreTime = StoreTime::from_micros(1 << 53);
@@ -28,19 +29,19 @@ const NEVER: StoreTime = StoreTime::from_micros(1 << 53);
 pub(super) struct EnterParameters<'a> {
     /// Which balance of the account.
     pub(super) balance: usize,
-    /// What a snapshot of another replica must be.
+    /// What the read requires of another replica's snapshot.
     pub(super) ticket: Ticket,
-    /// How old it may be.
+    /// The ceiling on its age.
     pub(super) max_age: MaxAge,
-    /// The read that was waited for: its failure will do.
+    /// The read that this one waited for: its failure is accepted.
     pub(super) joined: Option<u64>,
     /// A lease that expired without an end.
     pub(super) expired: Option<&'a str>,
-    /// Whether this replica may read; otherwise it only looks.
+    /// Whether this replica may read; if not, it only looks for a snapshot.
     pub(super) may_read: bool,
-    /// What the credential in use is called in the store.
+    /// The name of the credential in the store.
     pub(super) credential: &'a str,
-    /// How many calls may leave.
+    /// The permitted calls.
     pub(super) allowance: Allowance,
 }
 
@@ -63,15 +64,15 @@ struct EnterAsk<'a> {
     highest: u64,
 }
 
-/// What came of it.
+/// The result of entering.
 pub(super) enum Entered {
     /// A snapshot of another replica.
     Found(Arc<Snapshot>),
-    /// The failure of the read that was waited for, or one that is held.
+    /// The failure of the awaited read, or a held one.
     Failed(Failure),
     /// Another replica reads.
     Running(Running),
-    /// The budget is spent; after how long it is worth asking again.
+    /// The budget is spent; the time until the next call may be granted.
     Spent(Duration),
     /// No replica reads, and this one may not.
     Closed,
@@ -80,8 +81,8 @@ pub(super) enum Entered {
 }
 
 impl SharedAccount {
-    /// Enters a read: finds what another replica brought, joins the one that runs, or begins one. A store that takes
-    /// nothing is still looked into.
+    /// Enters a read: finds another replica's answer, joins a running read, or begins one. A read-only or full store is
+    /// still searched.
     pub(super) async fn enter(
         self: &Arc<Self>,
         entry: &EnterParameters<'_>,
@@ -104,7 +105,7 @@ impl SharedAccount {
         let mut ticket = entry.ticket;
         for _ in 0..MOST_TRIES {
             self.catch_up(wait).await?;
-            // By a doubtful clock no snapshot has a known age; a read that runs is waited for all the same.
+            // With a doubtful clock, no snapshot has a known age. A running read is still awaited.
             if !self.is_clock_trusted(entry.max_age) {
                 ticket.since = NEVER;
             }
@@ -119,7 +120,7 @@ impl SharedAccount {
             self.note_oddity(entry.balance, answered.answer.text(0)?);
             let Answered { answer, sent, received } = &answered;
             match answer.kind() {
-                // The answer itself may have shown that the clock was set.
+                // The answer may have revealed that the clock was set.
                 "found" if !self.is_clock_trusted(entry.max_age) => {}
                 "found" => {
                     if let Some(snapshot) = self.opened((entry.balance, entry.max_age), &answered, 1)? {
@@ -173,7 +174,7 @@ impl SharedAccount {
         Err(StoreError(SharedError::Protocol))
     }
 
-    /// Gives up a lease and a call without an answer: a slow store may still grant them.
+    /// Gives up a lease and a call whose answer did not arrive: a slow store may still grant them.
     fn abandon(self: &Arc<Self>, balance: usize, token: &str, call: &str) {
         let lease = self.live_lease(balance, 0);
         let (account, token, call) = (Arc::clone(self), token.to_owned(), call.to_owned());
@@ -220,7 +221,7 @@ impl SharedAccount {
     }
 }
 
-/// A failure as a read ended with it: its number, until when it is held, and what it is.
+/// The stored failure of a read: its number, the end of its hold, and its kind.
 fn read_failure(text: &str, now: StoreTime, received: Instant) -> Result<Failure, StoreError> {
     let mut parts = text.splitn(3, ' ').skip(1);
     let until: Option<u64> = parts.next().and_then(|until| until.parse().ok());

@@ -47,7 +47,7 @@ impl SharedAccount {
         }
     }
 
-    /// Notes the epoch. Where another one has begun, the store has lost something: it is told of our invalidations again.
+    /// Records the epoch. If a new one began, the store lost data, and our invalidations are written again.
     pub(super) fn note_epoch(self: &Arc<Self>, epoch: &str) {
         let before = std::mem::replace(&mut self.known().epoch, epoch.to_owned());
         if !before.is_empty() && before != epoch {
@@ -55,7 +55,15 @@ impl SharedAccount {
         }
     }
 
-    /// Tells a store that may have lost them what calls of this replica count, before anything is taken from it.
+    /// Writes this replica's counted calls, if there are any, to a store that may have lost them. If that fails, they are
+    /// written before a call is taken from it.
+    pub(super) async fn restore_calls(self: &Arc<Self>) {
+        if self.known().own.iter().any(|(_, until)| *until > self.now()) {
+            let _ = self.catch_up(&mut self.store().wait()).await;
+        }
+    }
+
+    /// Writes this replica's counted calls to a store that may have lost them, before a call is taken from it.
     pub(super) async fn catch_up(self: &Arc<Self>, wait: &mut StoreWait) -> Result<(), StoreError> {
         let (generation, now) = (self.store().generation(), self.now());
         let (told, doubted_since);

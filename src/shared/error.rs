@@ -1,4 +1,4 @@
-//! Why the store is of no use: for the metrics, and for a caller that goes on without it.
+//! Why the store cannot be used: for the metrics, and for the code that continues without it.
 
 use crate::metrics::SharedError;
 
@@ -6,7 +6,7 @@ use crate::metrics::SharedError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreError(pub(super) SharedError);
 
-/// The store is unavailable: this replica goes on alone.
+/// The store is unavailable: this replica works alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
 

@@ -1,4 +1,4 @@
-//! How a failure stands in the store, for the replicas that did not see it.
+//! The stored form of a failure, for the replicas that did not see it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::domain::{Cause, ParseError, UpstreamError};
 /// The problem of an answer that another replica could not parse; its log has the details.
 const UNREADABLE: ParseError = ParseError { field: "body", problem: "unreadable, as another replica found" };
 
-/// The failure as text; what was told to wait in microseconds.
+/// The failure as text; a `Retry-After` of the provider in microseconds.
 pub(super) fn to_text(error: UpstreamError) -> String {
     match error {
         UpstreamError::Unreachable(_) => "unreachable".to_owned(),

@@ -20,13 +20,13 @@ use crate::metrics::{LimitPolicy, SharedMetrics};
 /// The shared tier of one replica.
 pub struct Shared {
     pub(super) tier: Arc<Tier>,
-    /// Each balance by its name in the store, in an order that is the same every time.
+    /// Each balance by its name in the store, in a fixed order.
     balances: RwLock<BTreeMap<String, Place>>,
     /// Each balance's place by its key.
     places: RwLock<HashMap<BalanceKey, Place>>,
     /// Each account by its name.
-    accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
-    /// Each provider's breaker by its name. A reload that is refused leaves its own until they are dropped.
+    pub(super) accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
+    /// Each provider's breaker by its name. The breakers of a refused reload stay until they are dropped.
     breakers: Mutex<Vec<(ProviderName, Weak<SharedBreaker>)>>,
     /// The limits of callers.
     pub(super) units: UnitsInUse,
@@ -163,12 +163,12 @@ impl Shared {
         self.units.keep().await;
     }
 
-    /// Tells `listener` of every invalidation by another replica. The first listener stays.
+    /// Sets the listener to invalidations by other replicas. The first listener stays.
     pub fn on_mark(&self, listener: OnMark) {
         self.tier.on_mark(listener);
     }
 
-    /// Tells `listener` of the end of every read of every replica. The first listener stays.
+    /// Sets the listener to the ends of all replicas' reads. The first listener stays.
     pub fn on_end(&self, listener: OnEnd) {
         self.tier.on_end(listener);
     }
@@ -185,8 +185,8 @@ impl Shared {
         account.ticket(index, max_age).await
     }
 
-    /// Invalidates balances of one account for every replica. Returns the store's instant from which reads must be, after
-    /// one operation at most.
+    /// Invalidates balances of one account for every replica. Returns the store's instant from which reads must be,
+    /// after one operation at most.
     ///
     /// # Errors
     /// The latest instant of the store's clock, if it is known, when the store is unavailable. The invalidation is
@@ -205,8 +205,8 @@ impl Shared {
         }
     }
 
-    /// Claims a notification that came `since` ago for the account of a balance. Replicas act once in a `pause`; without
-    /// the store, each acts for itself.
+    /// Claims a notification that came `since` ago for the account of a balance. Replicas act once in a `pause`;
+    /// without the store, each acts for itself.
     pub async fn claim(&self, key: &BalanceKey, since: Duration, pause: Duration) -> Claim {
         match self.find_if_sharing(key) {
             Some((account, _)) => account.claim(since, pause).await,

@@ -1,7 +1,7 @@
-//! What the store gets to see: names under a keyed digest, and values that are sealed.
+//! The stored form of names and values: keyed digests of names, and encrypted values.
 //!
-//! A plain digest of an account's name is found with a dictionary, and a value that is not bound to its place could be
-//! put into another.
+//! A plain digest of an account's name could be found with a dictionary. A value that is not bound to its place could
+//! be moved to another.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretBox};
 
 use crate::domain::{BalanceKey, Turn};
 
-/// Stands in every derivation, so that another version of the format shares no key with this one.
+/// Part of every derivation, so that another version of the format shares no key with this one.
 const FORMAT: &[u8] = b"balance-gateway shared 1";
 /// A digest is cut to this many bytes: still too many to find two names of one digest.
 const NAME_LENGTH: usize = 16;
@@ -20,21 +20,21 @@ const NAME_LENGTH: usize = 16;
 /// One key of the shared store: 32 random bytes.
 pub type SharedKey = SecretBox<[u8; 32]>;
 
-/// Every key: the first seals, all open, the last names.
+/// All keys: the first encrypts, every key decrypts, the last derives names.
 #[derive(Debug)]
 pub(super) struct Keyring {
     seals: Vec<Prk>,
     names: hmac::Key,
 }
 
-/// What seals and opens one balance.
+/// Encrypts and decrypts one balance.
 #[derive(Debug)]
 pub(super) struct Seal {
     keys: Vec<RandomizedNonceKey>,
     place: String,
 }
 
-/// Neither the configured keys nor this place and turn.
+/// No configured key decrypts it for this place and turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unsealable;
 
@@ -48,7 +48,7 @@ impl KeyType for Length {
 }
 
 impl Keyring {
-    /// `None` without a key, which the configuration does not let through.
+    /// `None` without a key, which the configuration refuses.
     pub(super) fn new(keys: &[Arc<SharedKey>]) -> Option<Self> {
         let extract = |key: &Arc<SharedKey>| Salt::new(HKDF_SHA256, FORMAT).extract(key.expose_secret());
         let seals: Vec<Prk> = keys.iter().map(extract).collect();
@@ -56,7 +56,7 @@ impl Keyring {
         Some(Self { names: hmac::Key::new(hmac::HMAC_SHA256, &names), seals })
     }
 
-    /// What a thing of ours is called in the store: hexadecimal digits.
+    /// A name in the store: hexadecimal digits.
     pub(super) fn name(&self, what: &str, parts: &[&[u8]]) -> String {
         let mut digest = hmac::Context::with_key(&self.names);
         for part in [what.as_bytes()].iter().chain(parts) {
@@ -70,7 +70,7 @@ impl Keyring {
         format!("{name:032x}")
     }
 
-    /// What seals and opens the snapshots of a balance; `place` is the key of the store under which they stand.
+    /// The cipher for the snapshots of a balance; `place` is their key in the store.
     pub(super) fn seal(&self, balance: &BalanceKey, place: String) -> Seal {
         let key = |prk: &Prk| {
             let key = derived(prk, &[b"seal", balance.as_bytes()])?;
@@ -81,14 +81,14 @@ impl Keyring {
 }
 
 impl Seal {
-    /// Seals a snapshot of this turn; `None` where the system has no random numbers.
+    /// Encrypts a snapshot of this turn; `None` if the system has no random numbers.
     pub(super) fn close(&self, body: &[u8], turn: Turn) -> Option<Vec<u8>> {
         let mut sealed = body.to_vec();
         let nonce = self.keys.first()?.seal_in_place_append_tag(self.bound_to(turn), &mut sealed).ok()?;
         Some([nonce.as_ref().as_slice(), &sealed].concat())
     }
 
-    /// Opens what was sealed for this place and turn.
+    /// Decrypts a value that was encrypted for this place and turn.
     pub(super) fn open(&self, sealed: &[u8], turn: Turn) -> Result<Vec<u8>, Unsealable> {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(Unsealable)?;
         let open = |key: &RandomizedNonceKey| {

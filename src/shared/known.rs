@@ -1,4 +1,4 @@
-//! What one replica knows of an account, in case the store loses it.
+//! One replica's knowledge of an account, in case the store loses it.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -6,22 +6,22 @@ use std::time::Instant;
 use super::clock::ClockWatch;
 use crate::domain::StoreTime;
 
-/// What this replica knows of the account itself, in case the store loses it.
+/// This replica's knowledge of the account, in case the store loses it.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The epoch as it was last seen.
+    /// The last seen epoch.
     pub(super) epoch: String,
-    /// Over which connection, and as how many things were untold, this was told to the store.
+    /// (Connection generation, number of pending updates) at the last sync with the store.
     pub(super) told: (u64, u64),
-    /// Counts what the store may not know.
+    /// The number of updates that the store may not know.
     pub(super) untold: u64,
     pub(super) clock: ClockWatch,
-    /// The store's instant since when its clock may have been set, until an epoch that began later is known.
+    /// The store's instant from which its clock may have been set. It is cleared when a later epoch is known.
     pub(super) doubted_since: Option<StoreTime>,
-    /// Calls of this replica, and until when each counts.
+    /// Calls of this replica, and the end of the time in which each counts.
     pub(super) own: VecDeque<(String, Instant)>,
-    /// Calls that are asked for just now.
+    /// Calls that are being requested from the store.
     pub(super) asked_for: u32,
-    /// How many calls of all replicas counted, and when the store said so.
+    /// The number of counted calls of all replicas, and the time of that answer.
     pub(super) counted: Option<(u32, Instant)>,
 }

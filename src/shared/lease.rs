@@ -13,17 +13,17 @@ use super::script::Action;
 use crate::domain::turn::micros;
 use crate::domain::{Failure, MaxAge, Snapshot, Turn};
 
-/// The right to read one balance. Dropped without an end, it is given up.
+/// The right to read one balance. If it is dropped without an end, it is given up.
 pub(super) struct Lease {
     account: Arc<SharedAccount>,
     balance: usize,
     token: String,
     /// Its number.
     pub(super) number: u64,
-    /// The epoch of the grant: its instant is of that clock.
+    /// The epoch of the grant, whose clock gave its instant.
     epoch: String,
     credential: String,
-    /// The first call, which came with it.
+    /// The first call, granted with the lease.
     pub(super) unit: Option<Unit>,
     has_ended: bool,
 }
@@ -45,20 +45,20 @@ struct PublishAsk<'a> {
 /// How a failed read is held for every replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedHold {
-    /// The reads that it stops.
+    /// The scope: which reads it prevents.
     pub scope: HoldScope,
     /// The first length.
     pub first: Duration,
-    /// The longest; longer than the first where each in a row doubles it.
+    /// The longest length. It is above the first if each failure in a row doubles the hold.
     pub most: Duration,
 }
 
-/// The reads that a hold stops.
+/// The reads that a hold prevents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldScope {
     /// Every balance of the account.
     Account,
-    /// The one.
+    /// Only this balance.
     Balance,
     /// Every read with the same credential.
     Credential,
@@ -74,7 +74,7 @@ impl HoldScope {
     }
 }
 
-/// What the store granted.
+/// The store's grant.
 pub(super) struct Grant {
     pub(super) account: Arc<SharedAccount>,
     pub(super) balance: usize,
@@ -93,14 +93,14 @@ impl Lease {
         Self { account, balance, token, number, epoch, credential, unit: Some(first), has_ended: false }
     }
 
-    /// The place of the read, before it has brought anything.
+    /// The turn of the read, before it has an answer.
     pub(super) fn turn(&self) -> Turn {
         let instant = self.unit.as_ref().and_then(|unit| unit.instant).unwrap_or_default();
         Turn { number: self.number, instant }
     }
 
-    /// Ends it in the background with the snapshots that it brought, its own first. Without a turn a snapshot was read
-    /// while the store was unavailable, so its age is unknown: it is not published.
+    /// Ends the lease in the background with the snapshots of its answer, its own first. A snapshot without a turn was
+    /// read while the store was unavailable, so its age is unknown: it is not published.
     pub(super) fn publish(mut self, snapshot: &Snapshot, others: &[(usize, Arc<Snapshot>)], max_age: MaxAge) {
         let Some(turn) = snapshot.turn() else { return };
         let seal = |index: usize, snapshot: &Snapshot| {
@@ -148,7 +148,7 @@ impl Lease {
         self.account.tier.leases().remove(&self.token);
     }
 
-    /// Ends it with a failure: for those who wait, and for those who come while it is held.
+    /// Ends the lease with a failure, for its waiters and for all reads during the hold.
     pub(super) fn fail(mut self, failure: &Failure, hold: Option<SharedHold>) {
         self.end_without(&failure::to_text(failure.error), hold);
     }
@@ -184,10 +184,10 @@ impl Lease {
 }
 
 impl SharedAccount {
-    /// Publishes a snapshot that this replica read while the store was away: other replicas have an older one.
+    /// Publishes a snapshot that this replica read while the store was unavailable: other replicas have an older one.
     ///
-    /// Its instant is what the store's clock says after the snapshot was read, less its age: never later than the truth.
-    /// The instant is its number, too, so that every mark that was made since is above it.
+    /// Its instant is the store's clock after the read, minus the snapshot's age: never later than the true instant.
+    /// The instant is also its number, so that every later mark has a higher one.
     pub(super) fn publish_alone(self: &Arc<Self>, index: usize, snapshot: Arc<Snapshot>, max_age: MaxAge) {
         let account = Arc::clone(self);
         self.tier.behind(async move {

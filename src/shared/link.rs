@@ -1,4 +1,4 @@
-//! The link to the store: connects, listens, catches up with what was missed, and does so again when it breaks.
+//! The link to the store: connects, subscribes, catches up with missed invalidations, and reconnects when it breaks.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::domain::StoreTime;
 use crate::domain::turn::micros;
 use crate::metrics::{SharedError, SharedOperation};
 
-/// How long a connection may be silent, and how often it is pinged.
+/// The longest silence of a connection, and the interval of pings.
 const SILENCE: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// Reconnects are spread over it, so that a store that comes back is not stormed.
+/// Reconnects are spread over this span, so that a returning store is not overloaded.
 const SPREAD: Duration = Duration::from_secs(1);
 
 impl Shared {
@@ -64,7 +64,7 @@ impl Shared {
     /// Shares over a link whose messages come from now on, until something breaks.
     ///
     /// # Errors
-    /// What broke.
+    /// The broken part.
     pub async fn follow<F: Future<Output = RedisResult<Value>>>(
         &self,
         commands: Commands,
@@ -96,16 +96,16 @@ impl Shared {
             ended = &mut broken => ended,
             () = self.tier.store.failed.notified() => Ok(()),
         };
-        tracing::warn!(event = "shared_lost", store = %self.tier.settings.url, "the shared store is away; going on alone");
+        tracing::warn!(event = "shared_lost", store = %self.tier.settings.url, "the shared store is unavailable; this replica works alone");
         ended
     }
 
-    /// From now on this replica is alone, until [`Shared::follow`] has caught up again.
+    /// This replica works alone until [`Shared::follow`] has caught up again.
     pub fn end_sharing(&self) {
         self.tier.end_sharing();
     }
 
-    /// Notes what time it is in the store. Numbers beyond what that clock can have given are of another store.
+    /// Records the store's clock. Numbers above what that clock can have given are from another store.
     fn note_time(&self, said: StoreTime) {
         self.tier.store.note_said(said, (self.tier.store.clock)().monotonic);
         for name in self.balance_names() {
@@ -122,12 +122,12 @@ impl Shared {
         Err(StoreError(SharedError::Connect))
     }
 
-    /// Understands what the store tells: that a read has ended, or that a balance was invalidated.
+    /// Handles a message: a read ended, or a balance was invalidated.
     fn hear(&self, message: &str) {
         let words: Vec<&str> = message.split(' ').collect();
         let [what, name, number] = words.as_slice() else { return };
         let Ok(number) = number.parse() else { return };
-        // The store itself gives no number beyond this.
+        // The store never gives a higher number.
         let Some(now) = self.tier.store.latest() else { return };
         if number > now.latest_number() {
             return;
@@ -139,7 +139,8 @@ impl Shared {
             }),
             "marked" => self.with_balance(name, |balance| {
                 let highest = balance.note_number(0);
-                // Further ahead than a message is late: the store was set back, and the mark is of after it all.
+                // The number is further ahead than a message can be late: the clock was set back, and the mark is later
+                // than all of it.
                 let is_set_back = highest.saturating_sub(number) > micros(SILENCE);
                 self.tier.tell_mark(balance.key, if is_set_back { highest } else { number });
             }),
@@ -162,7 +163,7 @@ impl Shared {
     }
 }
 
-/// Asks both connections for a sign of life, until one gives none.
+/// Pings both connections until one does not answer.
 async fn watch_over<F: Future<Output = RedisResult<Value>>>(
     ping_events: impl Fn() -> F,
     commands: Commands,

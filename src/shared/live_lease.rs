@@ -1,4 +1,4 @@
-//! A lease that has not ended, as far as giving it up needs it.
+//! The part of a running lease that is needed to give it up.
 
 use serde::Serialize;
 
@@ -13,9 +13,9 @@ pub(super) struct LiveLease {
     pub(super) balance: String,
     /// The order in which the store counts its reads.
     pub(super) order: String,
-    /// The balances whose waiters are told of the end.
+    /// The balances whose waiters are woken at the end.
     pub(super) waiting: Vec<String>,
-    /// 0 where the store's answer is unknown.
+    /// 0 if the store's answer is unknown.
     pub(super) number: u64,
 }
 

@@ -12,7 +12,7 @@ use super::store::{Answered, StoreWait};
 use crate::domain::{MaxAge, Moment, Snapshot, Standing, StoreTime, Ticket, Turn};
 use crate::metrics::{SharedError, SharedOperation};
 
-/// Where a replica did not watch the store's clock, its own wall clock may differ from that by so much.
+/// The largest accepted difference between the store's clock and the wall clock of a replica that did not watch it.
 const MOST_DIFFERENCE: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
@@ -30,10 +30,10 @@ pub(super) struct Looked {
 }
 
 impl SharedAccount {
-    /// The state of the order of a balance after this call began.
+    /// The state of a balance's order, read after this call began.
     pub(super) async fn ticket(&self, index: usize, max_age: MaxAge) -> Option<Standing> {
         let looked = self.look(index).await.ok()?;
-        // A store that has lost something does not know the highest number.
+        // A store that lost data does not know the highest number.
         self.balances[index].note_number(looked.last);
         let last = self.highest(index);
         let is_believed = self.is_clock_trusted(max_age);
@@ -62,7 +62,7 @@ impl SharedAccount {
         self.find(balance, ticket, max_age, &mut self.store().wait()).await.ok()
     }
 
-    /// The snapshot that another replica brought, if it will do.
+    /// The snapshot of another replica, if it is acceptable.
     pub(super) async fn find(
         &self,
         place: usize,
@@ -86,13 +86,13 @@ impl SharedAccount {
         found.ok_or(StoreError(SharedError::Refused))
     }
 
-    /// Whether the ages of stored snapshots can be told by the store's clock.
+    /// Whether the store's clock can show the ages of stored snapshots.
     pub(super) fn is_clock_trusted(&self, max_age: MaxAge) -> bool {
         self.known().clock.is_trusted(self.now(), max_age)
     }
 
-    /// The snapshot whose number, instant and value stand at this place of an answer, unless a clock of either replica
-    /// puts it over the ceiling. One that cannot be opened is counted and deleted.
+    /// The snapshot whose number, instant and value are at this place of an answer, unless it exceeds the ceiling by a
+    /// clock of either replica. One that cannot be decrypted is counted and deleted.
     pub(super) fn opened(
         &self,
         (balance, max_age): (usize, MaxAge),
@@ -111,8 +111,8 @@ impl SharedAccount {
         Ok((is_within && self.has_known_age(&snapshot, now)).then(|| Arc::new(snapshot)))
     }
 
-    /// Whether the store's clock tells the snapshot's age. This replica did not watch that clock before it joined: then
-    /// the wall clocks of both replicas must say the same.
+    /// Whether the store's clock proves the snapshot's age. For a snapshot from before this replica joined, the wall
+    /// clocks of both replicas must agree with it.
     fn has_known_age(&self, snapshot: &Snapshot, now: Moment) -> bool {
         let watched_since = self.known().clock.watched_since();
         snapshot.turn().is_some_and(|turn| turn.instant >= watched_since)

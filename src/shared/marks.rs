@@ -11,7 +11,7 @@ use super::script::Action;
 use super::tier::LIFE;
 use crate::domain::{MaxAge, StoreTime};
 
-/// Before an invalidation is written again.
+/// The pause before an invalidation is written again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]

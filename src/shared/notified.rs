@@ -1,4 +1,4 @@
-//! Which replica acts on a provider's notifications: one of them, once in a while, for all.
+//! Which replica acts on a provider's notifications: one replica for all, at most once per pause.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::script::Action;
 use super::tier::LIFE;
 use crate::domain::turn::micros;
 
-/// Who acts on a notification of an account.
+/// Whether this replica acts on a notification of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// This replica.
     Ours,
     /// Another replica has acted since it came.
     Done,
-    /// A replica has acted shortly before it came; ask again after this.
+    /// A replica acted shortly before it arrived; claim it again after this time.
     After(Duration),
 }
 
-/// What the script is asked.
+/// The script's arguments.
 #[derive(Serialize)]
 struct Ask {
     /// How long ago the notification came.

@@ -31,9 +31,9 @@ const TRIALS: [&str; 16] = [
     "PUBLISH CHANNEL check",
     "SCRIPT LOAD LUA",
 ];
-/// As ours begin: flags are what Redis 7 brought.
+/// Begins like our scripts: flags need Redis 7.
 const LUA: &str = "#!lua flags=no-writes\nreturn 1";
-/// A store that takes longer in all is of no use.
+/// The longest check in all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Checks the store. Returns its problems, one line each; none when it can be used.
@@ -79,7 +79,7 @@ fn command(trial: &str, name: &str, channel: &str) -> Cmd {
     command
 }
 
-/// The problems, each once.
+/// The problems without repetitions.
 struct Findings<'a> {
     prefix: &'a str,
     lines: BTreeSet<String>,
@@ -100,8 +100,8 @@ impl Findings<'_> {
     }
 }
 
-/// The right that a refusal is about, as `ACL SETUSER` takes it; by its text, since the kind is lost where connecting
-/// fails. The command is quoted; of keys and channels it is only said that there is one that is not permitted.
+/// The right that a refusal names, in the form of `ACL SETUSER`. It is found by the text, because a failed connection
+/// loses the error's kind. The text quotes the command, but no key or channel.
 fn missing_right(error: &RedisError, prefix: &str) -> Option<String> {
     let error = error.to_string();
     let (_, refused) = error.split_once("this user has no permissions to ")?;

@@ -1,4 +1,4 @@
-//! A read where several replicas share: one of them asks the provider, the others wait for what it brings.
+//! A read that replicas share: one replica calls the provider, the others wait for its answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,24 +10,24 @@ use super::lease::{Lease, SharedHold};
 use super::store::StoreWait;
 use crate::domain::{Answer, Failure, MaxAge, Priority, Snapshot, Ticket, Turn, UpstreamError};
 
-/// The read that runs, the one that is joined or begun after it, and one more whose holder died.
+/// The running read, the one that is joined or begun after it, and one more whose replica died.
 const MOST_ROUNDS: u32 = 4;
 
 /// Reads a balance from its provider.
 pub trait Reader: Sync {
-    /// Why it may not read now, whatever other replicas know.
+    /// Why this replica may not read now, whatever other replicas know.
     fn closed(&self) -> Option<Failure>;
 
-    /// What its credential is called in the store.
+    /// The name of its credential in the store.
     fn credential(&self) -> String;
 
-    /// How many calls may leave.
+    /// The permitted calls.
     fn allowance(&self) -> Allowance;
 
     /// Counts a read that was refused because of this failure.
     fn note_refused(&self, failure: &Failure);
 
-    /// Counts who was refused because the budget is spent.
+    /// Counts a read that was refused because the budget is spent.
     fn note_spent(&self);
 
     /// Reads for every replica: with the number of the read, the first call, and how long it may still wait for the
@@ -44,9 +44,9 @@ pub struct Outcome {
     pub answer: Answer,
     /// The other balances that the answer held, by their place in the account.
     pub others: Vec<(usize, Arc<Snapshot>)>,
-    /// For every replica, where the provider has said so.
+    /// The hold for every replica, if the provider's answer causes one.
     pub hold: Option<SharedHold>,
-    /// The first call, if it never left.
+    /// The first call, if it was not sent.
     pub unused: Option<Unit>,
 }
 
@@ -55,22 +55,23 @@ pub struct Outcome {
 pub struct ReadTask {
     /// Which balance of the account.
     pub balance: usize,
-    /// On whose behalf.
+    /// Why it is read.
     pub priority: Priority,
-    /// What a read of another replica must be.
+    /// What is required of another replica's read.
     pub ticket: Ticket,
-    /// How old it may be.
+    /// The ceiling on its age.
     pub max_age: MaxAge,
-    /// How long a read may take: a lease that is older is over.
+    /// The longest read: an older lease has expired.
     pub deadline: Duration,
 }
 
 impl SharedAccount {
-    /// One read: what another replica brought, or is bringing, or the reader's own; alone when the store is of no use.
+    /// One read: another replica's answer, a running read of another replica, or a read of this one. Without the store,
+    /// this replica reads alone.
     pub async fn read(self: &Arc<Self>, task: ReadTask, reader: &impl Reader) -> Answer {
         let ReadTask { balance, priority, ticket, max_age, deadline } = task;
         let (mut joined, mut expired): (Option<Turn>, Option<String>) = (None, None);
-        let mut wait = self.store().wait();
+        let (began, mut wait) = (self.now(), self.store().wait());
         for _ in 0..MOST_ROUNDS {
             let (closed, credential) = (reader.closed(), reader.credential());
             let entry = EnterParameters {
@@ -99,7 +100,7 @@ impl SharedAccount {
                 Entered::Closed => match closed {
                     Some(failure) => {
                         reader.note_refused(&failure);
-                        // The next caller looks again: another replica may have read it by then.
+                        // The next caller looks again: another replica may have read it meanwhile.
                         return failed(Failure { is_held: false, ..failure });
                     }
                     None => break,
@@ -119,10 +120,23 @@ impl SharedAccount {
                     Ok(false) => expired = Some(running.token),
                     Err(_) => break,
                 },
-                Entered::Granted(lease) => return self.read_leased(lease, max_age, wait, reader).await,
+                Entered::Granted(lease) => {
+                    let answer = self.read_leased(lease, max_age, wait, reader).await;
+                    return self.judged_by_process(answer, began, max_age);
+                }
             }
         }
         reader.read_alone().await
+    }
+
+    /// The answer of this replica's own read. If the store's clock was set after the demand was compared with it, the
+    /// snapshot goes without its turn, so that this process's clock judges it.
+    fn judged_by_process(&self, answer: Answer, began: Instant, max_age: MaxAge) -> Answer {
+        if self.known().clock.is_trusted(began, max_age) {
+            return answer;
+        }
+        let without_turn = |snapshot: Arc<Snapshot>| Arc::new(Arc::unwrap_or_clone(snapshot).with_turn(None));
+        Answer { result: answer.result.map(without_turn), ..answer }
     }
 
     async fn read_leased(
@@ -145,7 +159,7 @@ impl SharedAccount {
             }
             Err(failure) => {
                 match failure.error {
-                    // This replica's own matter: another may have what it lacks.
+                    // This reason is this replica's own: another may be able to read.
                     UpstreamError::BudgetExhausted
                     | UpstreamError::Busy
                     | UpstreamError::Suspended

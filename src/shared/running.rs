@@ -1,4 +1,4 @@
-//! A read of another replica that runs.
+//! A running read of another replica.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use super::error::Unavailable;
 use super::tier::Tier;
 use crate::domain::Turn;
 
-/// A read of another replica that runs.
+/// A running read of another replica.
 pub(super) struct Running {
     /// Its turn.
     pub(super) turn: Turn,
-    /// Its lease, to take over when it is over.
+    /// Its lease, which another replica takes over when it expires.
     pub(super) token: String,
     ends: watch::Receiver<u64>,
     tier: Arc<Tier>,
@@ -24,8 +24,8 @@ impl Running {
         Self { turn, token, ends, tier }
     }
 
-    /// Waits until the read has ended, for at most `longest`: false when it has not. An error when no message would
-    /// arrive.
+    /// Waits for the end of the read, for at most `longest`; false if it has not ended. It is an error if no message
+    /// would arrive.
     pub(super) async fn ended(&mut self, longest: Duration) -> Result<bool, Unavailable> {
         let number = self.turn.number;
         tokio::select! {

@@ -1,5 +1,5 @@
-//! The scripts, and how their answers are read. Each begins by saying which format and what time it is, so that no
-//! plausible `1` of something else is taken for a grant.
+//! The scripts and their answers. Each answer begins with the format and the store's time, so that a plain `1` of
+//! another program is not mistaken for a grant.
 
 use redis::{Script, Value};
 
@@ -7,10 +7,10 @@ use super::error::StoreError;
 use crate::domain::StoreTime;
 use crate::metrics::{SharedError, SharedOperation};
 
-/// What every answer begins with.
+/// The beginning of every answer.
 const FORMAT: &[u8] = b"balance-gateway/1";
 
-/// One thing that is done in the store, whole or not at all.
+/// One atomic operation in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Looks up the state of a balance.
@@ -19,7 +19,7 @@ pub(super) enum Action {
     Enter,
     /// Takes a further call.
     Take,
-    /// Notes that a call has ended.
+    /// Records the end of a call.
     Ended,
     /// Stores a snapshot and ends its lease.
     Publish,
@@ -27,20 +27,20 @@ pub(super) enum Action {
     Fail,
     /// Invalidates balances.
     Invalidate,
-    /// Writes back what may have been lost.
+    /// Writes data back that the store may have lost.
     Restore,
-    /// Deletes what cannot be understood.
+    /// Deletes unreadable values.
     Forget,
-    /// Asks and tells a provider's breaker.
+    /// Reads and updates a provider's breaker.
     Breaker,
-    /// Takes units of a caller, and gives them back.
+    /// Takes and returns units of a caller.
     Units,
     /// Takes the right to act on notifications of an account.
     Notified,
 }
 
 impl Action {
-    /// The label of its time and its errors.
+    /// The label of its duration and errors.
     pub(super) fn operation(self) -> SharedOperation {
         match self {
             Self::Look | Self::Forget => SharedOperation::Lookup,
@@ -54,7 +54,7 @@ impl Action {
     }
 }
 
-/// Every script, ready to be run.
+/// All scripts, ready to run.
 pub(super) struct Scripts {
     look: Script,
     enter: Script,
@@ -74,7 +74,7 @@ impl Scripts {
     pub(super) fn new() -> Self {
         let common = include_str!("lua/common.lua");
         let account = include_str!("lua/account.lua");
-        // A look-up works on a read-only store. What frees memory, or ends something, works on a full one.
+        // A look-up works on a read-only store. Scripts that free memory or end a read work on a full one.
         let make = |flags: &str, parts: &[&str]| {
             Script::new(&format!("#!lua flags={flags}\n{common}\n{}", parts.concat()))
         };
@@ -122,7 +122,7 @@ pub(super) struct ScriptAnswer {
 }
 
 impl ScriptAnswer {
-    /// Reads an answer; whatever is none of ours is a `protocol` error.
+    /// Parses an answer; an answer of another format is a `protocol` error.
     pub(super) fn read(value: Value) -> Result<Self, StoreError> {
         let Value::Array(items) = value else { return Err(StoreError(SharedError::Protocol)) };
         let mut items = items.into_iter().map(|item| match item {
@@ -140,7 +140,7 @@ impl ScriptAnswer {
         Ok(Self { now, kind, fields })
     }
 
-    /// What it says.
+    /// Its kind.
     pub(super) fn kind(&self) -> &str {
         &self.kind
     }

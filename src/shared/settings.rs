@@ -1,4 +1,4 @@
-//! What the shared tier is made from.
+//! The settings of the shared tier.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use std::time::Duration;
 use super::keyring::SharedKey;
 use super::url::StoreUrl;
 
-/// What the shared tier is made from.
+/// The settings of the shared tier.
 #[derive(Clone, Debug)]
 pub struct SharedSettings {
-    /// Where the store is.
+    /// The store's address.
     pub url: StoreUrl,
-    /// Who signs its certificate, in PEM; the well-known authorities where it is left out.
+    /// The authority of its certificate in PEM; the public authorities if `None`.
     pub ca: Option<Vec<u8>>,
-    /// The first seals, all open, the last names; at least one.
+    /// At least one key: the first encrypts, every key decrypts, the last derives names.
     pub keys: Vec<Arc<SharedKey>>,
-    /// What the name of every key and channel begins with.
+    /// The prefix of every key and channel.
     pub prefix: String,
-    /// The longest that one operation may take.
+    /// The time-out of one operation.
     pub timeout: Duration,
-    /// How many replicas there are, for what each may do alone.
+    /// The number of replicas, for local shares.
     pub replicas: NonZeroU32,
 }
 
 impl SharedSettings {
-    /// Where the store tells every replica what another one did.
+    /// The channel on which replicas learn of each other's actions.
     pub(super) fn channel(&self) -> String {
         format!("{}:1:events", self.prefix)
     }

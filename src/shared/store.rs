@@ -1,7 +1,8 @@
-//! Runs scripts in the store: each within its time, few at once, none while the store is away; measured.
+//! Runs scripts in the store: each within its time-out, a few at once, none while the store is unavailable. Measures
+//! them.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -17,16 +18,16 @@ use crate::domain::turn::micros;
 use crate::domain::{Clock, Moment, StoreTime};
 use crate::metrics::{SharedError, SharedMetrics};
 
-/// Operations at once; beyond, the store is taken for slow.
+/// Concurrent operations; above this number, the store counts as slow.
 const MOST_AT_ONCE: usize = 1024;
 /// After this many time-outs or broken connections in a row the replica stops sharing until it has reconnected.
 const MOST_FAILURES: u32 = 3;
 
-/// How long one request may still wait for the store.
+/// The time that one request may still wait for the store.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreWait(pub(super) Duration);
 
-/// An answer, and our moments around it.
+/// An answer, with our moments before and after it.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) answer: ScriptAnswer,
@@ -34,7 +35,7 @@ pub(super) struct Answered {
     pub(super) received: Instant,
 }
 
-/// The store, as far as it can be reached.
+/// The store and the state of its connection.
 pub(super) struct Store {
     pub(super) timeout: Duration,
     pub(super) clock: Clock,
@@ -43,11 +44,13 @@ pub(super) struct Store {
     slots: Semaphore,
     failures_in_a_row: AtomicU32,
     is_sharing: AtomicBool,
-    /// Which connection this is: another one may be to a store that has lost something.
+    /// The connection's generation: a new connection may lead to a store that lost data.
     generation: AtomicU64,
-    /// What its clock said last, and when by ours.
+    /// The last time at which the store may have failed over and lost calls: when sharing ended or began again.
+    failed_over_at: Mutex<Option<Instant>>,
+    /// The last reading of its clock, with our time.
     said: Mutex<Option<(StoreTime, Instant)>>,
-    /// Told when the connection is of no use any more.
+    /// Notified when the connection is broken.
     pub(super) failed: Notify,
     pub(super) metrics: Arc<SharedMetrics>,
 }
@@ -63,13 +66,14 @@ impl Store {
             failures_in_a_row: AtomicU32::new(0),
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
+            failed_over_at: Mutex::default(),
             said: Mutex::default(),
             failed: Notify::new(),
             metrics,
         }
     }
 
-    /// Whether the replicas share what they know, as far as this one can tell.
+    /// Whether this replica shares with the others.
     pub(super) fn is_sharing(&self) -> bool {
         self.is_sharing.load(Ordering::Acquire)
     }
@@ -78,12 +82,12 @@ impl Store {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// How long one request may wait after its first look-up, or one operation.
+    /// The time that one request may wait after its first look-up, or one operation.
     pub(super) fn wait(&self) -> StoreWait {
         StoreWait(self.timeout)
     }
 
-    /// What the store's clock says now at the latest, as far as this replica knows.
+    /// The latest possible reading of the store's clock now.
     pub(super) fn latest(&self) -> Option<StoreTime> {
         let (said, at) = (*self.said.lock().unwrap_or_else(PoisonError::into_inner))?;
         let since = (self.clock)().monotonic.saturating_duration_since(at);
@@ -94,13 +98,26 @@ impl Store {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((said, received));
     }
 
-    /// Takes a new connection into use; sharing begins when it has been caught up with.
+    /// Takes a new connection into use. Sharing begins after the catch-up.
     pub(super) fn connected(&self, commands: Commands) {
-        // What was told of the connection before says nothing of this one.
+        // Notifications about the previous connection do not apply to this one.
         let _ = self.failed.notified().now_or_never();
         self.commands.store(Some(Arc::new(commands)));
         self.generation.fetch_add(1, Ordering::AcqRel);
+        let mut failed_over_at = self.failed_over_at();
+        *failed_over_at = failed_over_at.map(|_| (self.clock)().monotonic);
+        drop(failed_over_at);
         self.failures_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// How much is left of this span since the store may have failed over.
+    pub(super) fn left_since_fail_over(&self, span: Duration, now: Instant) -> Duration {
+        let left = |at| span.saturating_sub(now.saturating_duration_since(at));
+        self.failed_over_at().map_or(Duration::ZERO, left)
+    }
+
+    fn failed_over_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed_over_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn begin_sharing(&self) {
@@ -108,9 +125,11 @@ impl Store {
         self.metrics.set_sharing(true);
     }
 
-    /// From now on this replica is alone.
+    /// This replica works alone from now on.
     pub(super) fn end_sharing(&self) {
-        self.is_sharing.store(false, Ordering::Release);
+        if self.is_sharing.swap(false, Ordering::AcqRel) {
+            *self.failed_over_at() = Some((self.clock)().monotonic);
+        }
         self.metrics.set_sharing(false);
         self.commands.store(None);
     }
@@ -126,7 +145,7 @@ impl Store {
         self.run_with(action, keys, ask, Vec::new(), wait).await
     }
 
-    /// Likewise, with bytes that the packed argument cannot hold.
+    /// The same, with bytes that the packed argument cannot hold.
     pub(super) async fn run_with(
         &self,
         action: Action,
@@ -139,10 +158,10 @@ impl Store {
         let commands = self.commands.load_full().ok_or(StoreError(SharedError::Connect))?;
         let longest = wait.0.min(self.timeout);
         if longest.is_zero() {
-            // The request has waited long enough; that says nothing of the store.
+            // The request has no time left; this proves nothing about the store.
             return Err(StoreError(SharedError::Timeout));
         }
-        // That too many ask at once says nothing of the store.
+        // Too many concurrent operations prove nothing about the store.
         let _slot = self.slots.try_acquire().map_err(|_| {
             self.metrics.failed(action.operation(), SharedError::Timeout);
             StoreError(SharedError::Timeout)
@@ -169,7 +188,11 @@ impl Store {
             }
             Err(error) => {
                 self.metrics.failed(action.operation(), error.0);
-                // While this replica catches up, it asks again by itself.
+                // Behind this connection, the cluster's client reconnects to a node by itself.
+                if is_away && error.0 != SharedError::Timeout && self.is_sharing() {
+                    *self.failed_over_at() = Some(received);
+                }
+                // The catch-up repeats its operations itself.
                 if is_away && self.is_sharing() {
                     self.note_failure(generation);
                 }
@@ -178,7 +201,7 @@ impl Store {
         }
     }
 
-    /// Counts a failure over this connection. What a connection before it left behind says nothing of the present one.
+    /// Counts a failure of this connection. Failures of an earlier connection do not count for the present one.
     fn note_failure(&self, generation: u64) {
         if generation != self.generation() {
             return;
@@ -201,7 +224,7 @@ pub(super) fn store_error(error: &RedisError) -> StoreError {
     })
 }
 
-/// Whether there is no store any more over this connection, or another node is it now.
+/// Whether the connection is broken, or another node is the master now.
 fn is_away(error: &RedisError) -> bool {
     let is_another = matches!(
         error.kind(),
@@ -215,7 +238,7 @@ fn is_away(error: &RedisError) -> bool {
     is_another || matches!(store_error(error).0, SharedError::Timeout | SharedError::Connect)
 }
 
-/// Whether a key holds another type of value than ours.
+/// Whether a key holds a value of a wrong type.
 fn is_wrong_type(error: &RedisError) -> bool {
     error.to_string().contains("WRONGTYPE")
 }

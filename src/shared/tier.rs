@@ -17,9 +17,9 @@ use super::store::Store;
 use crate::domain::{BalanceKey, Clock, MaxAge};
 use crate::metrics::SharedMetrics;
 
-/// Keys of the store that are not written for this long expire: longer than anything of ours counts. In milliseconds.
+/// Keys that are not written for this long expire. It is longer than any entry counts. In milliseconds.
 pub(super) const LIFE: u64 = 60 * 60 * 1000;
-/// How often a tier that is replaced looks for reads that run.
+/// How often a replaced tier checks for running reads.
 const FINISH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Receives the balance and the mark of an invalidation.
@@ -75,7 +75,7 @@ impl Tier {
         self.store.is_sharing()
     }
 
-    /// From now on this replica is alone.
+    /// This replica works alone from now on.
     pub(super) fn end_sharing(&self) {
         self.store.end_sharing();
         self.silenced.notify_waiters();
@@ -84,7 +84,7 @@ impl Tier {
     /// Waits until this replica is alone.
     pub(super) async fn silence(&self) {
         let mut silenced = pin!(self.silenced.notified());
-        // Before the look, so that nothing happens in between.
+        // Registered before the check, so that no notification is missed.
         silenced.as_mut().enable();
         if self.is_sharing() {
             silenced.await;
@@ -146,7 +146,7 @@ impl Tier {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the reads that run have ended; each keeps its lease.
+    /// Waits for the end of running reads; each keeps its lease.
     pub(super) async fn finish_reads(&self) {
         let finished = async {
             while !self.leases().is_empty() {

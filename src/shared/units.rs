@@ -1,5 +1,5 @@
-//! A caller's units: taken from the store ahead of need and behind the callers' backs, so that no request waits for
-//! it; what is not needed goes back.
+//! A caller's units. They are taken from the store ahead of need and in the background, so that no request waits for
+//! the store. Unused units are returned.
 
 mod demand;
 mod keep;
@@ -17,17 +17,17 @@ use super::tier::Tier;
 use crate::domain::{CallerName, LimitSettings};
 use crate::metrics::{Label, LimitPolicy};
 
-/// What the store says of a limit binds no longer.
+/// How long the store's answer about a limit is valid.
 const KNOWN_FOR: Duration = Duration::from_secs(1);
 
-/// Whether units are there.
+/// The result of taking units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// They are taken.
+    /// The units are taken.
     Paid,
-    /// They are not there.
+    /// Too few units are left.
     Refused,
-    /// The store has said nothing that still holds: the local share decides.
+    /// No valid answer of the store: the local share decides.
     Unknown,
 }
 
@@ -41,18 +41,18 @@ pub struct Units {
     held: AtomicU64,
     /// This replica's part of the units in the store: usable before it asks again.
     credit: AtomicU64,
-    /// Used and not yet told to the store.
+    /// Used and not yet reported to the store.
     owed: AtomicU64,
-    /// Asked for since the store was asked last, refused ones too.
+    /// Units requested since the last call to the store, refused ones included.
     asked: AtomicU64,
-    /// Below it the store is asked at once.
+    /// If fewer units are held, the store is called at once.
     low: AtomicU64,
-    /// When the store answered last, and when its bucket will be full.
+    /// When the store last answered, and when its bucket will be full.
     answered_at: AtomicU64,
     full_at: AtomicU64,
-    /// Until when what the store said holds.
+    /// The end of the validity of the store's answer.
     known_until: AtomicU64,
-    /// Whether a task keeps it: one of the constants below.
+    /// Whether a task keeps these units: one of the constants below.
     keeper: AtomicU8,
     is_low: Notify,
     /// Notified when units without a keeper are used.
@@ -94,7 +94,7 @@ impl Units {
         }
     }
 
-    /// Whether they belong to this tier.
+    /// Whether the units belong to this tier.
     pub(super) fn are_of(&self, tier: &Arc<Tier>) -> bool {
         Arc::ptr_eq(&self.tier, tier)
     }
@@ -105,12 +105,12 @@ impl Units {
         self.tier.is_sharing()
     }
 
-    /// Takes units, of those held or on credit.
+    /// Takes units that are held, or on credit.
     pub fn take(&self, units: u32, now: Instant) -> Taken {
         let units = u64::from(units);
         self.asked.fetch_add(units, SeqCst);
         let held = take_from(&self.held, units);
-        // Judged before the store is asked: its answer to that belongs to the next request.
+        // Judged before the store is called: its answer is for the next request.
         let taken = if held.is_some() { Taken::Paid } else { self.take_on_credit(units, now) };
         if held.is_none_or(|left| left < self.low.load(SeqCst)) {
             self.wake();
@@ -129,17 +129,17 @@ impl Units {
         Taken::Paid
     }
 
-    /// Puts units back that were taken and not used.
+    /// Returns units that were taken and not used.
     pub fn put_back(&self, units: u32) {
         self.held.fetch_add(units.into(), SeqCst);
     }
 
-    /// Notes units that the local share let through: they are told to the store when it is there.
+    /// Records units that the local share permitted. They are reported once the store is available.
     pub fn owe(&self, units: u32) {
         self.add_owed(units.into());
     }
 
-    /// After what time so many units will be there, as far as this replica knows.
+    /// The time until this many units are available, as far as this replica knows.
     #[must_use]
     pub fn time_until(&self, units: u32, now: Instant) -> Duration {
         let missing = (u64::from(units) + self.owed.load(SeqCst)).saturating_sub(self.held.load(SeqCst));
@@ -152,14 +152,14 @@ impl Units {
         self.full_in(now).saturating_sub(self.interval().saturating_mul(beyond))
     }
 
-    /// How many units all replicas may use now, as far as this one knows; `None` when it knows nothing that holds.
+    /// The units that all replicas may use now, as far as this one knows; `None` without a valid answer of the store.
     #[must_use]
     pub fn remaining(&self, now: Instant) -> Option<u32> {
         let left = (self.held.load(SeqCst) + self.in_store(now)).saturating_sub(self.owed.load(SeqCst));
         self.is_known(now).then(|| u32::try_from(left).unwrap_or(u32::MAX).min(self.settings.burst))
     }
 
-    /// Notes units that the store gave, and in what time its bucket will be full.
+    /// Records units that the store granted, and the time until its bucket is full.
     fn note_answer(&self, given: u64, full_in: Duration, sent: Instant, received: Instant) {
         self.answered_at.store(self.micros_at(received), SeqCst);
         self.full_at.store(self.micros_at(received + full_in), SeqCst);
@@ -172,11 +172,11 @@ impl Units {
         self.tier.is_sharing() && self.micros_at(now) < self.known_until.load(SeqCst)
     }
 
-    /// No more than this replica's part of a burst is ever owed: what was let through long ago counts no more.
+    /// A replica never owes more than its part of a burst: units used long ago no longer count.
     fn add_owed(&self, units: u64) {
         let part = self.part();
         let add = |owed: u64| Some((owed + units).min(part));
-        // It never says no.
+        // It always succeeds.
         let _ = self.owed.fetch_update(SeqCst, SeqCst, add);
     }
 
@@ -191,7 +191,8 @@ impl Units {
         u64::from(self.settings.burst).saturating_sub(u64::try_from(missing).unwrap_or(u64::MAX))
     }
 
-    /// After what time the store's bucket will be full; who came before its answer is told what it says all the same.
+    /// The time until the store's bucket is full. A request from before the store's answer gets the time by that
+    /// answer, too.
     fn full_in(&self, now: Instant) -> Duration {
         let now = self.micros_at(now).max(self.answered_at.load(SeqCst));
         Duration::from_micros(self.full_at.load(SeqCst).saturating_sub(now))
@@ -206,7 +207,7 @@ impl Units {
         crate::domain::turn::micros(at.saturating_duration_since(self.start))
     }
 
-    /// Makes the keeper ask the store soon; starts one if there is none.
+    /// Wakes the keeper, so that it calls the store soon; starts one if none runs.
     fn wake(&self) {
         if self.keeper.load(SeqCst) == ASLEEP
             && self.keeper.compare_exchange(ASLEEP, WOKEN, SeqCst, SeqCst).is_ok()

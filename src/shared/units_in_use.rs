@@ -43,7 +43,7 @@ impl UnitsInUse {
         }
     }
 
-    /// Gives all units of this replica back.
+    /// Returns all units of this replica.
     pub(super) async fn give_back(&self) {
         let all = self.all();
         futures_util::future::join_all(all.iter().map(|units| units.give_back())).await;

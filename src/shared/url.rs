@@ -1,15 +1,15 @@
-//! Where the store is: one node, a cluster, or whichever node its sentinels name.
+//! The store's address: one node, a cluster, or the master that sentinels name.
 
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-/// Of a node, and of a sentinel.
+/// The default ports of a node and of a sentinel.
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// Where the store is and how to log in.
+/// The store's address and login.
 #[derive(Clone)]
 pub struct StoreUrl {
     pub(super) topology: Topology,
@@ -22,10 +22,10 @@ pub struct StoreUrl {
     shown: String,
 }
 
-/// Who of them is asked.
+/// Which node is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Topology {
-    /// The one.
+    /// The only node.
     Node,
     /// The node that has the key's slot.
     Cluster,
@@ -101,7 +101,7 @@ impl StoreUrl {
         self.has_password() && !self.is_tls && !self.hosts.iter().all(|(host, _)| is_here(host))
     }
 
-    /// Whether it holds what must not stand in a configuration's text.
+    /// Whether it holds a password, which must not be in the configuration's text.
     #[must_use]
     pub fn has_password(&self) -> bool {
         self.password.is_some()
@@ -125,7 +125,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
-/// `user:password`, either perhaps empty; `user` alone is none of both.
+/// Parses `user:password`, each possibly empty; `user` alone is invalid.
 fn read_login(login: &str) -> Option<(Option<String>, Option<SecretString>)> {
     let (user, password) = login.split_once(':')?;
     let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned);

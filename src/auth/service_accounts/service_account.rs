@@ -8,7 +8,7 @@ pub struct ServiceAccount {
 }
 
 impl ServiceAccount {
-    /// Reads `namespace/name`, each of what Kubernetes allows; `None` for any other text.
+    /// Parses `namespace/name`, each under the rules of Kubernetes; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (namespace, name) = text.split_once('/')?;

@@ -11,7 +11,7 @@ use crate::providers::declared::{AccountValues, Declared, TokenLife};
 use crate::providers::{Authorisation, Provider as _, RequestError};
 use crate::sandbox::{Kind, LIFE, Operation, Route, Script, SimulatedProvider, TOKEN, UNTIL};
 
-/// A kind that shows what can be declared.
+/// A sample kind that uses most keys of a declaration.
 const SAMPLE: &str = include_str!("sample.toml");
 /// A body of it.
 const SAMPLE_BODY: &str = include_str!("sample.json");

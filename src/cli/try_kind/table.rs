@@ -68,7 +68,7 @@ pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String 
     aligned(&rows) + &sums(understood)
 }
 
-/// Where a built-in kind found each figure, and what it became.
+/// The place of each figure of a built-in kind, and its amount.
 pub(super) fn built_in(kind: &dyn Provider, reading: &Reading) -> String {
     let amounts = figures(reading);
     let row = |figure: &Figure| {

@@ -41,7 +41,7 @@ fn walk(value: &Value, path: &str, read: &[String], unused: &mut Vec<String>) {
     }
 }
 
-/// A number, a text that is one, or what holds one.
+/// A number, a text with a number, or a value that contains one.
 fn looks_like_money(value: &Value) -> bool {
     match value {
         Value::Number(_) => true,

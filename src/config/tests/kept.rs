@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::Config;
 use super::super::load::parse_as;
-use super::super::purpose::Purpose;
+use super::super::reader::Purpose;
 use super::{Folder, SHARED_KEY, certificate};
 use crate::upstream::Credential;
 
@@ -81,7 +81,7 @@ fn an_old_secret_is_not_sent_to_another_provider_address_or_client() {
         assert!(!config.accounts[0].settings.is_enabled, "{what}: switched off");
         assert_eq!(config.accounts[0].credential, Credential::none(), "{what}");
         assert!(
-            unread(&config)[0].ends_with("the account is switched off until it is there"),
+            unread(&config)[0].ends_with("the account is switched off until it can be read"),
             "{what}: {:?}",
             unread(&config)
         );

@@ -5,7 +5,7 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 
 use super::super::load::parse_as;
-use super::super::purpose::Purpose;
+use super::super::reader::Purpose;
 use super::{Folder, SHARED_KEY, certificate, parse, with};
 use crate::upstream::Credential;
 

@@ -62,10 +62,9 @@ fn each_unwise_setting_is_named() {
 #[test]
 fn a_share_below_one_is_a_warning_also_with_a_shared_store() {
     let shared = "[shared]\nurl = \"redis://store\"\nkey = { env = \"SHARED_KEY\" }";
-    let few =
-        "below server.replicas: while the store is away, together they allow more, as each has at least 1";
+    let few = "below server.replicas: while the store is unavailable, together they allow more, as each has at least 1";
     let alone =
-        "shared: server.replicas is 1: while the store is away, each replica would take all for itself";
+        "shared: server.replicas is 1: while the store is unavailable, each replica uses the whole budget";
     for (server, expected) in [
         ("", vec![alone.to_owned()]),
         ("replicas = 100", vec![]),

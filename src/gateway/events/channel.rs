@@ -90,7 +90,7 @@ impl Channel {
         Follower { channel: Arc::clone(self), number, refresh }
     }
 
-    /// The report of a snapshot, shared by everybody who gets the same one.
+    /// The report of a snapshot, shared by all subscriptions that receive it.
     fn report_of(&self, state: &mut State, snapshot: Arc<Snapshot>) -> Arc<Report> {
         let made = Arc::new(Report::new(snapshot, self.levels));
         match &state.last {
@@ -124,11 +124,11 @@ impl Channel {
     }
 }
 
-/// Keeps a balance as young as its subscriptions ask, and takes over what other replicas read.
+/// Keeps a balance as young as its subscriptions require, and receives snapshots that other replicas read.
 async fn keep_young(channel: Weak<Channel>, cache: BalanceCache, source: UpstreamBalance) {
     let Some((changed, mut not_before)) = channel
         .upgrade()
-        // The lookup of the first subscription reads what is not stored.
+        // The lookup of the first subscription reads a balance that is not stored.
         .map(|channel| (Arc::clone(&channel.changed), (channel.clock)().monotonic + PAUSE))
     else {
         return;
@@ -147,7 +147,7 @@ async fn keep_young(channel: Weak<Channel>, cache: BalanceCache, source: Upstrea
                 let limits = channel.limits;
                 let demand = Demand::refresh(now, Limits { fresh_for: refresh, ..limits });
                 let (question, source) = (Question { key: channel.key, demand, limits }, source.clone());
-                // What it brings is stored, and so heard by the channel itself.
+                // Its snapshot is stored, so the channel receives it as an event.
                 cache.read(&question, Priority::Background, move |request| source.read(request)).await;
                 // A snapshot of another replica may be fresh by the store's clock and old by ours.
                 not_before = (channel.clock)().monotonic + PAUSE;

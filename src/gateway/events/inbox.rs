@@ -1,4 +1,4 @@
-//! The events of one subscription that nobody has taken yet: at most one snapshot and one problem of each balance.
+//! The unsent events of one subscription: at most one snapshot and one problem of each balance.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ pub enum Event {
     Problem(Refusal),
 }
 
-/// The events that nobody has taken yet.
+/// The unsent events of one subscription.
 #[derive(Debug)]
 pub struct Inbox {
     state: Mutex<State>,
@@ -33,7 +33,7 @@ struct State {
     superseded: u64,
 }
 
-/// What waits of one balance.
+/// The unsent events of one balance.
 #[derive(Debug, Default)]
 struct Place {
     /// The last snapshot that arrived, taken or not.
@@ -46,7 +46,7 @@ struct Place {
 }
 
 impl Inbox {
-    /// An empty inbox for so many balances.
+    /// An empty inbox for this many balances.
     pub(super) fn of(balances: usize) -> Self {
         let places = (0..balances).map(|_| Place::default()).collect();
         let state = State { places, waiting: VecDeque::with_capacity(balances), superseded: 0 };
@@ -110,7 +110,7 @@ impl Inbox {
         }
     }
 
-    /// Takes the event that waits longest. A balance's snapshot comes before its problem.
+    /// Takes the oldest event. A balance's snapshot comes before its problem.
     #[must_use]
     pub fn take(&self) -> Option<(usize, Event)> {
         let mut state = self.state();

@@ -51,7 +51,7 @@ pub(super) mod tests {
     use super::*;
     use crate::domain::{AccountName, Amount, Currency, Moment, ObservedAt, ProviderName, Reading};
 
-    /// A report of so much.
+    /// A report of this many bytes.
     pub(in crate::gateway::events) fn report(available: &str) -> Arc<Report> {
         let reading = Reading {
             available: Amount::parse(available, Currency::BRL).unwrap(),

@@ -28,7 +28,7 @@ impl Subscription {
         Self { inbox, followed }
     }
 
-    /// Adds the current state of a balance, as it was looked up. What was heard since then counts for more.
+    /// Adds the state of a balance that was looked up. An event since the look-up takes precedence.
     pub fn add_current(&self, place: usize, current: Result<Arc<Snapshot>, Refusal>) {
         match (current, self.followed.get(place)) {
             (Ok(snapshot), Some(Some(follower))) => {
@@ -39,7 +39,7 @@ impl Subscription {
         }
     }
 
-    /// Notes what the subscriber knows already of a balance: the same snapshot is no event.
+    /// Records the snapshot that the subscriber already has: the same snapshot is no event.
     pub fn note_known(&self, place: usize, report: &Arc<Report>) {
         self.inbox.note_known(place, report);
     }

@@ -1,4 +1,4 @@
-//! Judges one member of a body: whether it is there, and whether it holds the expected value.
+//! Checks one member of a body: whether it exists, and whether it has the expected value.
 
 use serde_json::value::RawValue;
 

@@ -100,7 +100,7 @@ impl Declared {
     /// Builds the call of the token endpoint.
     ///
     /// # Errors
-    /// When a secret holds what no header may, or the URL is invalid.
+    /// When a secret has a character that no header may hold, or the URL is invalid.
     pub fn token_request(
         &self,
         base_url: &str,

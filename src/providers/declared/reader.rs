@@ -96,7 +96,7 @@ impl MappingReader {
         self.find(body, selector).map(Findings::into_reading)
     }
 
-    /// For people: likewise, with the place of every amount.
+    /// The same, with the place of every amount, for people.
     ///
     /// # Errors
     /// As [`MappingReader::read`].

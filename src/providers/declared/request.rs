@@ -1,4 +1,4 @@
-//! The requests of a declared kind: templates filled with what an account gives.
+//! The requests of a declared kind: templates filled with an account's secrets and parameters.
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};

@@ -79,7 +79,7 @@ impl Node {
         &mut self.members[at].1
     }
 
-    /// Notes what a value brings for this node and those below it.
+    /// Records the values for this node and the nodes below it.
     fn fill<'a>(&self, raw: &'a RawValue, values: &mut Values<'a>) {
         let text = raw.get();
         if text == "null" {

@@ -1,4 +1,4 @@
-//! Texts with names in braces, `Bearer {token}`: what a request of a declared kind is made from.
+//! Texts with names in braces, `Bearer {token}`: the parts of a declared kind's requests.
 
 use std::borrow::Cow;
 
@@ -116,7 +116,7 @@ pub(super) struct Filling<'a> {
 /// How a value is written into a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Escaping {
-    /// As it is.
+    /// Unchanged.
     None,
     /// Percent-encoded.
     Percent,

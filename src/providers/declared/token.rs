@@ -59,7 +59,7 @@ impl TokenEndpoint {
 /// How long a token lives.
 #[derive(Clone, Debug)]
 pub enum TokenLife {
-    /// So many seconds, says the answer here.
+    /// The number of seconds at this place of the answer.
     Seconds(Pointer),
     /// Until an instant, says the answer here.
     Until(Pointer),

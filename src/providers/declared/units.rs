@@ -12,7 +12,7 @@ use crate::providers::fields::{amount_error, error, unquoted};
 pub enum Units {
     /// Decimals with at most as many digits as the currency has.
     Major,
-    /// Decimals with at most so many digits.
+    /// Decimals with at most this many digits.
     MajorWith(u8),
     /// Whole numbers of the currency's smallest unit, in ISO 4217's digits where the list says nothing else.
     Minor(Digits),

@@ -48,7 +48,9 @@ local function keep()
 end
 
 -- Takes a call out of the budget. `ask`: requests, share (of this priority), span (how long the call counts at most),
--- per, own (calls of the replica that asks), own_share (while a new epoch settles), call (its name).
+-- per, own (calls of the replica that asks), own_share (while a new epoch settles), cautious_for (how much longer the
+-- own share limits this replica besides: it has reconnected, and a fail-over may have lost calls that others made),
+-- call (its name).
 -- Returns nil, or after how long it is worth asking again; and how many calls count.
 local function take(began)
   redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now))
@@ -65,6 +67,8 @@ local function take(began)
   local is_free = count < ask.share
   if is_settling then
     is_free = ask.own < ask.own_share
+  elseif ask.cautious_for > 0 then
+    is_free = is_free and ask.own < ask.own_share
   end
   if is_free then
     redis.call('ZADD', calls, text(now + ask.span), ask.call)
@@ -75,6 +79,8 @@ local function take(began)
   local wait = math.max(ends - now, 1)
   if is_settling then
     wait = math.min(wait, began + ask.per - now)
+  elseif ask.cautious_for > 0 and count < ask.share then
+    wait = math.min(wait, ask.cautious_for)
   end
   return wait, count
 end

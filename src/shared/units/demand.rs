@@ -1,11 +1,11 @@
-//! How many units a replica will need soon: as many as were asked for in the busiest of the last moments.
+//! The number of units that a replica will need soon: as many as were requested in the busiest of the last spans.
 
 use std::time::{Duration, Instant};
 
 /// Demand is counted in spans of this length; units are held for one span.
 pub(super) const SPAN: Duration = Duration::from_millis(250);
-/// For so long a busy span counts, and so long after its last request a caller is taken for active: who was refused
-/// a batch, and comes again after the second that was told, finds its units.
+/// How long a busy span counts, and how long after its last request a caller counts as active. A caller that was
+/// refused a batch and retries after the `Retry-After` of a second finds its units.
 pub(super) const MEMORY: Duration = Duration::from_secs(2);
 
 /// The demand on one limit.
@@ -23,7 +23,7 @@ impl UnitDemand {
         Self { span_began: now, in_span: 0, most: 0, most_at: now, last_asked: now }
     }
 
-    /// Notes units that were asked for.
+    /// Records requested units.
     pub(super) fn note(&mut self, asked: u64, now: Instant) {
         if now.saturating_duration_since(self.span_began) >= SPAN {
             (self.span_began, self.in_span) = (now, 0);
@@ -37,12 +37,12 @@ impl UnitDemand {
         }
     }
 
-    /// How many units to hold.
+    /// The number of units to hold.
     pub(super) fn forecast(&self) -> u64 {
         self.most
     }
 
-    /// Whether the last request is long ago.
+    /// Whether the caller is idle.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last_asked) >= MEMORY
     }

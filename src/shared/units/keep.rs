@@ -1,4 +1,4 @@
-//! Keeps the units of active callers: one task for each, from its first request until it has been idle for a while.
+//! Keeps the units of active callers: one task per caller, from its first request until it is idle.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -14,7 +14,7 @@ use crate::shared::error::{StoreError, Unavailable};
 use crate::shared::script::Action;
 use crate::shared::store::Answered;
 
-/// A store that had too little is asked again after this time at most, or at least, however small the burst is.
+/// The bounds of the pause before a store with too few units is called again.
 const PAUSE: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 
@@ -29,18 +29,18 @@ struct UnitsAsk {
 }
 
 impl Units {
-    /// Whether they are used and have no keeper; the caller becomes it.
+    /// Whether units are used without a keeper; then the calling task becomes the keeper.
     pub(in crate::shared) fn wants_keeper(&self) -> bool {
         self.keeper.compare_exchange(WOKEN, KEPT, SeqCst, SeqCst).is_ok()
     }
 
-    /// Gives all units back that this replica holds.
+    /// Returns all units of this replica.
     pub(in crate::shared) async fn give_back(&self) {
-        // Units that cannot be given back come back by themselves.
+        // Units that cannot be returned expire in the store.
         let _ = self.exchange(0).await;
     }
 
-    /// Holds as many units as will be needed soon, and gives all back when the caller is idle.
+    /// Holds as many units as will be needed soon, and returns all of them when the caller is idle.
     pub(in crate::shared) async fn keep(self: Arc<Self>) {
         let mut demand = UnitDemand::new(self.now());
         loop {
@@ -48,14 +48,14 @@ impl Units {
             let asked = self.asked.swap(0, SeqCst);
             demand.note(asked, now);
             if demand.is_over(now) {
-                // What cannot be given back comes back by itself.
+                // Units that cannot be returned expire in the store.
                 let _ = self.exchange(0).await;
                 if self.has_slept_in() {
                     return;
                 }
                 continue;
             }
-            // A caller that comes back after a pause gets the store's answer, not the local share.
+            // After a pause, the caller's next request is judged by the store, not by the local share.
             let pause = if asked > 0 || !self.is_known(now + 2 * SPAN) {
                 self.exchange(demand.forecast()).await.unwrap_or(SPAN)
             } else {
@@ -67,15 +67,15 @@ impl Units {
         }
     }
 
-    /// Whether the caller was idle to the end.
+    /// Whether the caller stayed idle.
     fn has_slept_in(&self) -> bool {
         self.owed.store(0, SeqCst);
         self.keeper.store(ASLEEP, SeqCst);
-        // A request may have come before that, when a wake-up had no effect.
+        // A request may have arrived while a wake-up had no effect.
         self.asked.load(SeqCst) == 0 || self.keeper.compare_exchange(ASLEEP, KEPT, SeqCst, SeqCst).is_err()
     }
 
-    /// Waits until units are asked for that will soon be missing.
+    /// Waits until more units are requested than will be available soon.
     async fn needed(&self) {
         loop {
             self.is_low.notified().await;
@@ -85,8 +85,8 @@ impl Units {
         }
     }
 
-    /// Gives back units beyond `wanted`, or takes the missing ones, and reports units that are owed. Says after what time
-    /// it is worth asking again.
+    /// Returns units beyond `wanted`, or takes the missing ones, and reports owed units. Returns the pause before the
+    /// next call.
     async fn exchange(&self, wanted: u64) -> Result<Duration, Unavailable> {
         if !self.tier.is_sharing() {
             return Err(Unavailable);
@@ -123,7 +123,7 @@ impl Units {
         if answer.text(0)? == "invalid" {
             store.metrics.failed(SharedOperation::Limit, SharedError::Invalid);
         }
-        // Whatever it says: no more than was asked for, and no longer than what may be owed.
+        // A bound on any answer: at most the requested units, and at most the longest time that units may be owed.
         let taken = answer.number(1)?.min(missing);
         let span = self.interval().saturating_mul(settings.burst.saturating_mul(2));
         let full_in = Duration::from_micros(answer.number(2)?).min(span);
@@ -131,7 +131,7 @@ impl Units {
         Ok(taken)
     }
 
-    /// How long a bucket that was empty is left alone: until it has one unit, and not so long that it overflows.
+    /// The pause after an empty bucket: until it has one unit, and before it overflows.
     fn pause(&self) -> Duration {
         let span = self.interval().saturating_mul(self.settings.burst);
         let shortest = (span / 4).clamp(SHORTEST_PAUSE, PAUSE);

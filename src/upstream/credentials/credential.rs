@@ -18,15 +18,15 @@ use crate::providers::{Adapter, Authorisation, RequestError};
 
 /// A client certificate as PEM, percent-encoded; a space is `%20`.
 const CERTIFICATE_HEADER: HeaderName = HeaderName::from_static("x-ssl-client-cert");
-/// What PEM holds besides letters and digits and may stand as it is, as in the providers' documentation.
+/// Characters of PEM that are not encoded, as in the providers' documentation.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// No provider documents a life over an hour; a day bounds a mistake.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
-/// What one account authenticates with.
+/// The credential of one account.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Credential {
-    /// Sent as it is with every call.
+    /// Sent unchanged with every call.
     Static(Authorisation),
     /// Exchanged for tokens, which the gateway renews.
     Client(ClientCredentials),
@@ -125,8 +125,8 @@ impl Credentials {
         )
     }
 
-    /// Replaces the present credential. Returns whether the new one differs; `None` if it is of another kind, which changes
-    /// nothing.
+    /// Replaces the present credential. Returns whether the new one differs; `None` if it is of another kind, which
+    /// changes nothing.
     pub(in crate::upstream) fn replace(&self, credential: Credential, now: Instant) -> Option<bool> {
         match (self, credential) {
             (Self::Static(rotation), Credential::Static(authorisation)) => {

@@ -9,7 +9,7 @@ const KEPT_FOR: Duration = Duration::from_hours(24);
 /// Time between two trials of a newest credential that was refused.
 const TRIED_EVERY: Duration = Duration::from_mins(1);
 
-/// What one account authenticates with, now and until a rotation is over.
+/// The credential of one account, with the previous one during a rotation.
 #[derive(Debug)]
 pub(in crate::upstream) struct Rotation<C>(Mutex<State<C>>);
 
@@ -94,8 +94,8 @@ impl<C: PartialEq> Rotation<C> {
         Some(Arc::clone(&before.credential))
     }
 
-    /// The newest credential, as the replacement of an older one that the provider has just refused. It gets its trial now,
-    /// even if it was refused less than a minute ago, because no other credential is left.
+    /// The newest credential, as the replacement of an older one that the provider has just refused. It gets its trial
+    /// now, even if it was refused less than a minute ago, because no other credential is left.
     pub(in crate::upstream) fn replacement_of(&self, refused: &Arc<C>, now: Instant) -> Option<Arc<C>> {
         let mut state = self.current(now);
         if Arc::ptr_eq(&state.newest, refused) {

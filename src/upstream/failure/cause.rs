@@ -39,7 +39,7 @@ impl std::error::Error for ConnectError {
     }
 }
 
-/// The server's certificate is signed by itself, and we were not told to trust it.
+/// The server's certificate is self-signed and not trusted by the configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate is self-signed and not trusted")]
 pub(in crate::upstream) struct SelfSigned;

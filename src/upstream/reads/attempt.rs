@@ -140,7 +140,7 @@ impl Upstream {
             event = "credential_rejected",
             account = %self.account,
             provider = %self.provider.name(),
-            "the provider refuses the newer credential; the one before it is used on"
+            "the provider refuses the newest credential; the previous one stays in use"
         );
         Some(before)
     }

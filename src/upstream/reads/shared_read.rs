@@ -1,4 +1,4 @@
-//! How an account reads where several replicas share: what it may, with which credential, and what others learn of it.
+//! Reads of an account that replicas share: its permission to call, its credential, and the holds that others learn of.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ struct Asking<'a> {
 }
 
 impl Upstream {
-    /// One read, of this replica or of another.
+    /// One read, made by this replica or by another.
     pub(super) async fn read_shared(
         self: &Arc<Self>,
         shared: &Arc<SharedAccount>,
@@ -103,7 +103,8 @@ fn cloned(secrets: Vec<&SecretString>) -> Vec<SecretString> {
     secrets.into_iter().cloned().collect()
 }
 
-/// What the provider answered holds for every replica; what one of them could not reach, or not in time, for itself.
+/// A hold after an answer of the provider applies to every replica; after a connect failure or a time-out, to this
+/// replica only.
 fn shared_hold(failed: &FailedRead, reads_together: bool) -> Option<SharedHold> {
     let scope = match failed.error {
         UpstreamError::Unreachable(_)
@@ -119,13 +120,13 @@ fn shared_hold(failed: &FailedRead, reads_together: bool) -> Option<SharedHold> 
         | UpstreamError::Status(_)
         | UpstreamError::Invalid(_)
         | UpstreamError::TooLarge => {
-            // Where one answer holds every balance, none came for any of them; an invalid one may hold the others.
+            // If one answer holds every balance, all of them failed. An invalid answer may still hold the others.
             let is_for_all = reads_together && !matches!(failed.error, UpstreamError::Invalid(_));
             if failed.concerns_account() || is_for_all { HoldScope::Account } else { HoldScope::Balance }
         }
     };
     let (first, most) = match failed.hold {
-        // Each replica has tokens of its own.
+        // Each replica has its own tokens.
         Hold::None | Hold::Doubling { row: HoldRow::NewToken, .. } => return None,
         Hold::Fixed(length) | Hold::AsTold(length) => (length, length),
         Hold::Doubling { first, most, .. } => (first, most),

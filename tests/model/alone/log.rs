@@ -22,7 +22,7 @@ pub(crate) enum What {
     /// The credentials have changed: that they were refused counts no longer.
     Forgotten(Place),
     /// A request came.
-    Arrived(usize, Box<Arrival>),
+    Arrived(usize, Box<CallerRequest>),
     /// The caller's lookup begins.
     Looked(usize),
     /// A unit of the caller's forced limit was asked for, and whether it was there.
@@ -67,15 +67,15 @@ impl Ages {
     }
 }
 
-/// A request, and what it is about.
+/// A caller's request for one balance.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Arrival {
+pub(crate) struct CallerRequest {
     pub(crate) call: Call,
     pub(crate) place: Place,
     pub(crate) ages: Ages,
-    /// The instant of somebody's wall clock that the caller passes on.
+    /// The `not_before` that the caller passes on, by another wall clock.
     pub(crate) not_before: Option<Ms>,
-    /// When that was, if it is what an invalidation returned.
+    /// When it was made, if an invalidation returned it.
     pub(crate) invalidated_at: Option<Ms>,
 }
 

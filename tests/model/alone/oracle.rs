@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub(crate) use tally::Tally;
 
 use super::clock::{Ms, Reading};
-use super::log::{Arrival, Event, Given, Outcome, Place, What};
+use super::log::{CallerRequest, Event, Given, Outcome, Place, What};
 use balance_gateway::domain::Priority;
 use caller::{Caller, State};
 use reads::{Read, Store};
@@ -84,8 +84,8 @@ impl Oracle {
                 self.forget(*place);
                 Ok(())
             }
-            What::Arrived(caller, arrival) => {
-                self.arrive(*caller, arrival);
+            What::Arrived(caller, request) => {
+                self.arrive(*caller, request);
                 Ok(())
             }
             What::Looked(caller) => {
@@ -154,7 +154,7 @@ impl Oracle {
             if self.now.mono >= caller.deadline {
                 return Err(format!("caller {id} still waits at its deadline, {} ms", caller.deadline));
             }
-            if self.stores[&caller.arrival.place].running.is_none() {
+            if self.stores[&caller.request.place].running.is_none() {
                 return Err(format!("caller {id} waits although nothing is read"));
             }
             caller.end_tick();
@@ -162,10 +162,10 @@ impl Oracle {
         Ok(())
     }
 
-    fn arrive(&mut self, id: usize, arrival: &Arrival) {
-        let arrived = self.point(arrival.place);
-        self.store(arrival.place);
-        self.callers.insert(id, Caller::new(arrival.clone(), arrived));
+    fn arrive(&mut self, id: usize, request: &CallerRequest) {
+        let arrived = self.point(request.place);
+        self.store(request.place);
+        self.callers.insert(id, Caller::new(request.clone(), arrived));
     }
 
     fn begin(&mut self, read: usize, by: usize, priority: Priority) -> Verdict {
@@ -173,7 +173,7 @@ impl Oracle {
             return Err(format!("read {read} begins out of order"));
         }
         self.may_begin(by, priority).map_err(|rule| format!("read {read} of caller {by}: {rule}"))?;
-        let (place, tick) = (self.caller(by).arrival.place, self.now.tick);
+        let (place, tick) = (self.caller(by).request.place, self.now.tick);
         let store = self.store(place);
         store.running = Some(read);
         store.is_refresh_due = false;
@@ -199,7 +199,7 @@ impl Oracle {
     }
 
     fn waiting(&self, place: Place) -> impl Iterator<Item = usize> {
-        let waits = move |caller: &Caller| caller.state == State::Waiting && caller.arrival.place == place;
+        let waits = move |caller: &Caller| caller.state == State::Waiting && caller.request.place == place;
         self.callers.iter().filter(move |(_, caller)| waits(caller)).map(|(id, _)| *id)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::clock::{self, CLOCKS, Ms, SECOND};
-use super::log::{Arrival, Given, What};
+use super::log::{CallerRequest, Given, What};
 use super::provider::Asking;
 use super::schedule::{Asks, Call, Lag, NotBefore};
 use super::world::World;
@@ -17,8 +17,8 @@ use balance_gateway::gateway::{Found, Refusal, RequestContext};
 impl World {
     pub(crate) async fn call(self: Arc<Self>, caller: usize, call: Call) {
         let now = CLOCKS[call.gateway];
-        let (arrived, arrival) = (now(), self.arrival(&call));
-        self.write(What::Arrived(caller, Box::new(arrival.clone())));
+        let (arrived, request) = (now(), self.request(&call));
+        self.write(What::Arrived(caller, Box::new(request.clone())));
         match call.lag {
             Lag::None => {}
             Lag::Sleep(length) => clock::sleep(length).await,
@@ -26,17 +26,17 @@ impl World {
             Lag::StepWall(by) => self.step_wall(call.gateway, by),
         }
         self.write(What::Looked(caller));
-        let source = Asking { provider: Arc::clone(&self.provider), caller, place: arrival.place };
+        let source = Asking { provider: Arc::clone(&self.provider), caller, place: request.place };
         let lookup = Lookup {
             cache: &self.caches[call.gateway],
             clock: now,
-            key: arrival.place.key(),
-            limits: arrival.ages.limits(),
+            key: request.place.key(),
+            limits: request.ages.limits(),
             source: &source,
         };
         let context = RequestContext {
             arrived,
-            directives: directives(&call.asks, arrival.not_before.map(clock::timestamp)),
+            directives: directives(&call.asks, request.not_before.map(clock::timestamp)),
             deadline: arrived.monotonic + clock::duration(call.wait),
         };
         let charge = |_| {
@@ -50,7 +50,7 @@ impl World {
         });
     }
 
-    fn arrival(&self, call: &Call) -> Arrival {
+    fn request(&self, call: &Call) -> CallerRequest {
         let place = self.place(call.gateway, call.balance);
         let balance = self.with(call.balance, |balance| *balance);
         let invalidated =
@@ -61,7 +61,7 @@ impl World {
             None => None,
         };
         let invalidated_at = invalidated.map(|Moment { monotonic, .. }| clock::monotonic(monotonic));
-        Arrival { call: call.clone(), place, ages: balance.ages, not_before, invalidated_at }
+        CallerRequest { call: call.clone(), place, ages: balance.ages, not_before, invalidated_at }
     }
 }
 

@@ -10,7 +10,7 @@ use super::world::Change;
 const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
-const CHANGES: [(&[Change], u64); 35] = [
+const CHANGES: [(&[Change], u64); 36] = [
     // publish.lua: the instant is the publication's; an older balance replaces a younger one; a success ends no row; the
     // end is not told, or the lease stays.
     (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 8),
@@ -61,6 +61,8 @@ const CHANGES: [(&[Change], u64); 35] = [
     // begins no epoch; a call counts too briefly; calls that no longer count stay.
     (&[("local is_free = count < ask.share", "local is_free = true")], 17),
     (&[("local is_settling = now - began < ask.per", "local is_settling = false")], 17),
+    // A replica that has reconnected takes the whole budget.
+    (&[("elseif ask.cautious_for > 0 then", "elseif false then")], FIRST + 15),
     (&[("if known and since > 0 and began < since then", "if false then")], FIRST + 6),
     (&[("if known and logged == 'epoch ' .. known then", "if known then")], FIRST + 8),
     (

@@ -14,7 +14,7 @@ use balance_gateway::domain::{Cause, UpstreamError};
 /// The seed of the first story.
 pub(crate) const FIRST: u64 = 1 << 40;
 
-const STORIES: [fn() -> Schedule; 13] = [
+const STORIES: [fn() -> Schedule; 16] = [
     an_aged_answer_comes_after_a_young_one,
     a_waiter_gets_the_failure_of_the_read,
     a_short_hold_follows_a_long_one,
@@ -28,6 +28,9 @@ const STORIES: [fn() -> Schedule; 13] = [
     an_invalidation_is_missed,
     the_stores_clock_steps_back_before_an_invalidation,
     notifications_arrive_everywhere,
+    a_fail_over_loses_calls_and_who_made_them_asks_for_no_more,
+    the_stores_clock_steps_between_look_up_and_grant,
+    a_fail_over_loses_calls_of_a_replica_that_stays_away,
 ];
 
 /// The seeds of all stories.
@@ -132,7 +135,7 @@ fn the_stores_clock_steps_ahead() -> Schedule {
 
 fn a_fail_over_loses_calls() -> Schedule {
     // The first replica asks once more, and so writes its calls back.
-    spend_around(&[(300, Action::FailOver(0)), (3 * SECOND, new(0, 0))])
+    spend_around(&[(300, Action::FailOver(0)), (6 * SECOND, new(0, 0))])
 }
 
 fn the_log_of_calls_is_evicted() -> Schedule {
@@ -178,4 +181,27 @@ fn notifications_arrive_everywhere() -> Schedule {
     let storm = (0..60).map(|number| (50, Action::Notify { replica: number % REPLICAS }));
     steps.extend(storm);
     story(Mood::Calm, AMPLE, steps, &[(10, OK)])
+}
+
+/// The replica that made the calls asks for nothing more: it writes them back when it has reconnected.
+fn a_fail_over_loses_calls_and_who_made_them_asks_for_no_more() -> Schedule {
+    spend_around(&[(300, Action::FailOver(0)), (6 * SECOND, Action::Replicate)])
+}
+
+/// Nobody tells the store of the lost calls.
+fn a_fail_over_loses_calls_of_a_replica_that_stays_away() -> Schedule {
+    let lost = Action::Weather { replica: 0, weather: Weather { delay: 2, loss: 100 } };
+    spend_around(&[(300, lost), (10, Action::FailOver(0)), (1500, Action::Replicate)])
+}
+
+/// The look-up takes a while longer than the step, and the answer is older than its demand.
+fn the_stores_clock_steps_between_look_up_and_grant() -> Schedule {
+    let no_cache = Asks { max_age: Some(0), ..Asks::default() };
+    let steps = (0..12).flat_map(|after| {
+        [
+            (9 * SECOND, ask(0, 0, no_cache.clone())),
+            (after, Action::StepClock { whose: STORE, by: 29 * SECOND }),
+        ]
+    });
+    story(Mood::Wild, AMPLE, steps.collect(), &[(10, Ending::Success { age: 8 * SECOND })])
 }

@@ -307,6 +307,8 @@ fn gateway(upstream: &Arc<Upstream>, cache: &BalanceCache, clock: Clock, limits:
     Gateway::new(vec![Account::new(settings, Arc::clone(upstream))], Vec::new(), cache.clone(), clock)
 }
 
+/// How long one operation of the store may take: as shipped.
+pub(crate) const TIMEOUT: Ms = 30;
 /// The currency of each balance.
 pub(crate) const CODES: [&str; BALANCES] = ["BRL", "MXN"];
 
@@ -324,7 +326,7 @@ fn settings() -> SharedSettings {
         ca: None,
         keys: vec![Arc::new(SecretBox::new(Box::new([7; 32])))],
         prefix: "p".to_owned(),
-        timeout: std::time::Duration::from_millis(30),
+        timeout: clock::duration(TIMEOUT),
         replicas: NonZeroU32::new(3).unwrap(),
     }
 }

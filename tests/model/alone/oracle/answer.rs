@@ -14,7 +14,7 @@ impl Oracle {
         if !self.is_ready(id) {
             return Err("answered without a charge or a note of the hold that is due".to_owned());
         }
-        let now = self.point(self.callers[&id].arrival.place);
+        let now = self.point(self.callers[&id].request.place);
         let given = match given {
             Given::Refused(refusal) => Expected::Refused(*refusal),
             Given::Served { amount, fetched_at, age, via } => {
@@ -46,7 +46,7 @@ impl Oracle {
     fn brought(&self, id: usize, amount: &str) -> Result<(usize, Point), String> {
         let brought = self.reads.iter().position(|read| read.amount() == Some(amount));
         let read = brought.ok_or_else(|| format!("promise 1: no read brought {amount}"))?;
-        if self.reads[read].place != self.callers[&id].arrival.place {
+        if self.reads[read].place != self.callers[&id].request.place {
             return Err(format!("promise 1: {amount} is another balance's"));
         }
         let requested_at = self.reads[read].requested_at();
@@ -57,7 +57,7 @@ impl Oracle {
     fn may_have(&mut self, id: usize, (read, via): (usize, Via), at: Point, now: Point) -> Verdict {
         let caller = &self.callers[&id];
         let age = at.age_at(now);
-        if age >= caller.arrival.ages.max_age.min(PROMISE) {
+        if age >= caller.request.ages.max_age.min(PROMISE) {
             return Err(format!("promise 2: what read {read} brought is {age} ms old"));
         }
         if !caller.pass.accepts(at) && via != Via::Fallback {
@@ -70,7 +70,7 @@ impl Oracle {
         // A moment of another gateway's wall clock means something while both clocks agree.
         let [first, second] = self.now.walls;
         let may_compare = !self.stepped && (first - second).abs() <= SECOND;
-        let Some(paid) = caller.arrival.invalidated_at.filter(|_| may_compare) else { return Ok(()) };
+        let Some(paid) = caller.request.invalidated_at.filter(|_| may_compare) else { return Ok(()) };
         if at.mono < paid {
             return Err(format!("read-your-writes: read {read} is of {} ms, paid at {paid} ms", at.mono));
         }

@@ -1,14 +1,14 @@
 //! One caller, and what it waits for.
 
 use super::pass::Pass;
-use super::{Arrival, Ms, Point};
+use super::{CallerRequest, Ms, Point};
 use balance_gateway::cache::Absence;
 use balance_gateway::domain::Priority;
 use balance_gateway::gateway::{Refusal, Via};
 
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) arrival: Arrival,
+    pub(super) request: CallerRequest,
     pub(super) deadline: Ms,
     pub(super) state: State,
     pub(super) pass: Pass,
@@ -63,11 +63,11 @@ pub(super) enum Expected {
 }
 
 impl Caller {
-    pub(super) fn new(arrival: Arrival, arrived: Point) -> Self {
+    pub(super) fn new(request: CallerRequest, arrived: Point) -> Self {
         Self {
-            deadline: arrived.mono + arrival.call.wait,
+            deadline: arrived.mono + request.call.wait,
             state: State::Queued,
-            pass: Pass::new(&arrival, arrived, None),
+            pass: Pass::new(&request, arrived, None),
             must: None,
             is_charge_due: false,
             is_hold_due: false,
@@ -77,12 +77,12 @@ impl Caller {
             own_reads: 0,
             late_reads: 0,
             refresh: None,
-            arrival,
+            request,
         }
     }
 
     pub(super) fn priority(&self) -> Priority {
-        if self.arrival.not_before.is_some() {
+        if self.request.not_before.is_some() {
             Priority::Certain
         } else if self.pass.is_own {
             Priority::Demanded

@@ -18,16 +18,16 @@ impl Oracle {
         let tick = self.now.tick;
         let caller = self.caller(id);
         caller.looked = tick;
-        let place = caller.arrival.place;
-        let (mut arrived, ages) = (caller.pass.arrived, caller.arrival.ages);
-        let only_if_cached = caller.arrival.call.asks.only_if_cached;
+        let place = caller.request.place;
+        let (mut arrived, ages) = (caller.pass.arrived, caller.request.ages);
+        let only_if_cached = caller.request.call.asks.only_if_cached;
         let (now, mark) = (self.point(place), self.stores[&place].mark);
         let entry = self.entry(place);
         let stored = entry.and_then(|entry| self.requested_at(entry));
         let is_failing = entry.is_some_and(|entry| self.failed(entry).is_some());
         // Once more when the answer has passed the ceiling since the arrival.
         let pass = loop {
-            let pass = Pass::new(&self.callers[&id].arrival, arrived, mark);
+            let pass = Pass::new(&self.callers[&id].request, arrived, mark);
             self.caller(id).pass = pass;
             let Some((read, at)) = stored else { break pass };
             let age = at.age_at(arrived);
@@ -66,7 +66,7 @@ impl Oracle {
 
     /// A caller whom memory does not satisfy gets the failure that is held, or waits.
     fn ask(&mut self, id: usize) {
-        let (place, arrived) = (self.callers[&id].arrival.place, self.callers[&id].pass.arrived);
+        let (place, arrived) = (self.callers[&id].request.place, self.callers[&id].pass.arrived);
         let now = self.point(place);
         let held = self.entry(place).and_then(|entry| self.failed(entry));
         if let Some(failed) = held.filter(|failed| failed.holds_at(arrived.mono)) {
@@ -90,7 +90,7 @@ impl Oracle {
         if is_granted {
             self.ask(id);
         } else {
-            let now = self.point(self.callers[&id].arrival.place);
+            let now = self.point(self.callers[&id].request.place);
             let must = self.last_resort(id, now, Refusal::ForcedLimit(RetryAfter::ONE_SECOND));
             self.caller(id).must = Some(must);
         }
@@ -110,7 +110,7 @@ impl Oracle {
 
     /// The last snapshot for a caller who takes it, else the refusal.
     pub(super) fn last_resort(&self, id: usize, now: Point, refusal: Refusal) -> Expected {
-        let place = self.callers[&id].arrival.place;
+        let place = self.callers[&id].request.place;
         let stored = self.entry(place).and_then(|entry| self.requested_at(entry));
         match stored.filter(|(_, at)| self.may_fall_back(id, at.age_at(now), now)) {
             Some((read, _)) => Expected::Served { read, via: Via::Fallback },
@@ -121,11 +121,11 @@ impl Oracle {
     /// Whether a snapshot of this age will do where a read failed, was refused or came too late.
     pub(super) fn may_fall_back(&self, id: usize, age: Ms, now: Point) -> bool {
         let caller = &self.callers[&id];
-        let (asks, ages) = (&caller.arrival.call.asks, caller.arrival.ages);
-        let mark = self.stores[&caller.arrival.place].mark;
+        let (asks, ages) = (&caller.request.call.asks, caller.request.ages);
+        let mark = self.stores[&caller.request.place].mark;
         let was_invalidated = mark.is_some_and(|mark| now.mono - mark < CEILING);
         let is_everybodys = was_invalidated && !caller.pass.is_own;
-        let is_allowed = caller.arrival.not_before.is_none();
+        let is_allowed = caller.request.not_before.is_none();
         let oldest = asks.stale_if_error.filter(|_| is_allowed).map(|seconds| seconds * SECOND);
         age < ages.latest_start() && (is_everybodys || oldest.is_some_and(|oldest| age <= oldest))
     }

@@ -1,6 +1,6 @@
 //! What a request demands at one moment: the contract's table, in milliseconds.
 
-use super::{Arrival, Ms, Point};
+use super::{CallerRequest, Ms, Point};
 use crate::alone::clock::SECOND;
 
 /// A replica's clock may be off by this.
@@ -17,8 +17,8 @@ pub(super) struct Pass {
 
 impl Pass {
     /// "Every demand becomes, on arrival, one instant `not_before`, never later than the arrival."
-    pub(super) fn new(arrival: &Arrival, arrived: Point, mark: Option<Ms>) -> Self {
-        let (asks, ages) = (&arrival.call.asks, arrival.ages);
+    pub(super) fn new(request: &CallerRequest, arrived: Point, mark: Option<Ms>) -> Self {
+        let (asks, ages) = (&request.call.asks, request.ages);
         let (mut oldest, mut is_own) = (ages.max_age, asks.only_if_cached);
         let max_age = asks.max_age.map(|seconds| seconds * SECOND);
         let min_fresh = asks.min_fresh.map(|seconds| (ages.fresh_for - seconds * SECOND).max(0));
@@ -26,7 +26,7 @@ impl Pass {
             is_own |= allowed < ages.max_age;
             oldest = oldest.min(allowed);
         }
-        if let Some(not_before) = arrival.not_before {
+        if let Some(not_before) = request.not_before {
             is_own = true;
             oldest = oldest.min((arrived.wall - not_before - TOLERANCE).max(0));
         }

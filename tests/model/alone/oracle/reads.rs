@@ -150,8 +150,8 @@ impl Oracle {
 
     /// Somebody who asks providers got a stale answer: a refresh is due, unless the last failure says to wait.
     pub(super) fn want_refresh(&mut self, id: usize) {
-        let place = self.callers[&id].arrival.place;
-        let (now, fresh_for) = (self.point(place), self.callers[&id].arrival.ages.fresh_for);
+        let place = self.callers[&id].request.place;
+        let (now, fresh_for) = (self.point(place), self.callers[&id].request.ages.fresh_for);
         let Some(entry) = self.entry(place) else { return };
         let waits = self.retry_at(entry).is_some_and(|retry_at| now.mono < retry_at);
         let is_old = self.requested_at(entry).is_some_and(|(_, at)| at.age_at(now) >= fresh_for);
@@ -171,12 +171,12 @@ impl Oracle {
 
     /// Whether a read has a cause, and nothing forbids it.
     pub(super) fn may_begin(&mut self, by: usize, priority: Priority) -> Verdict {
-        let place = self.callers[&by].arrival.place;
+        let place = self.callers[&by].request.place;
         let now = self.point(place);
         if let Some(running) = self.stores[&place].running {
             return Err(format!("read {running} of this balance still runs"));
         }
-        if self.callers[&by].arrival.call.asks.only_if_cached {
+        if self.callers[&by].request.call.asks.only_if_cached {
             return Err("only-if-cached never causes one".to_owned());
         }
         let entry = self.entry(place);
@@ -200,7 +200,7 @@ impl Oracle {
         if caller.own_reads > 2 {
             return Err("the caller's third".to_owned());
         }
-        let (pass, ages) = (caller.pass, caller.arrival.ages);
+        let (pass, ages) = (caller.pass, caller.request.ages);
         let stored = entry.and_then(|entry| self.requested_at(entry));
         if let Some((read, at)) = stored
             && pass.accepts(at)
@@ -212,7 +212,7 @@ impl Oracle {
     }
 
     fn may_refresh(&mut self, by: usize, now: Point) -> Verdict {
-        let (place, tick) = (self.callers[&by].arrival.place, self.now.tick);
+        let (place, tick) = (self.callers[&by].request.place, self.now.tick);
         let Some((_, version)) = self.caller(by).refresh.filter(|(asked, _)| *asked == tick) else {
             return Err("no refresh is due for its caller".to_owned());
         };

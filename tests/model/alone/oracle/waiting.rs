@@ -53,7 +53,7 @@ impl Oracle {
     /// Puts what a read stored before a caller who waits.
     pub(super) fn offer(&mut self, id: usize, version: usize, now: Point) {
         let caller = &self.callers[&id];
-        let last = &self.reads[self.stores[&caller.arrival.place].entries[version - 1].last];
+        let last = &self.reads[self.stores[&caller.request.place].entries[version - 1].last];
         let is_own = last.by == id && last.priority != Priority::Background;
         let shared = SharedRead { is_own, is_success: last.failed().is_none() };
         let may_share = last.joined_at().is_some_and(|joined_at| joined_at >= caller.pass.not_before);
@@ -69,10 +69,10 @@ impl Oracle {
     /// How an entry settles a caller who waits; `None` when it waits on.
     fn settled(&self, id: usize, candidate: Candidate, now: Point) -> Option<Settled> {
         let caller = &self.callers[&id];
-        let entry = self.stores[&caller.arrival.place].entries[candidate.version - 1];
+        let entry = self.stores[&caller.request.place].entries[candidate.version - 1];
         if let Some((read, at)) = self.requested_at(entry)
             && caller.pass.accepts(at)
-            && at.age_at(now) < caller.arrival.ages.latest_start()
+            && at.age_at(now) < caller.request.ages.latest_start()
         {
             let via = Via::Read {
                 absence: caller.absence,
@@ -101,10 +101,10 @@ impl Oracle {
     /// Whether an answer with an `Age` would have been too old without it: then the caller may also wait on.
     fn may_wait_on(&self, id: usize, version: usize, now: Point) -> bool {
         let caller = &self.callers[&id];
-        let entry = self.stores[&caller.arrival.place].entries[version - 1];
+        let entry = self.stores[&caller.request.place].entries[version - 1];
         let last = &self.reads[entry.last];
         let would_do =
-            |sent: Point| caller.pass.accepts(sent) && sent.age_at(now) < caller.arrival.ages.latest_start();
+            |sent: Point| caller.pass.accepts(sent) && sent.age_at(now) < caller.request.ages.latest_start();
         last.failed().is_none() && !last.sent.is_some_and(would_do)
     }
 }

@@ -1,12 +1,13 @@
 //! What an answer must keep to, whichever replica gives it.
 
-use super::reads::{LOOK_UP, Request};
+use super::reads::Request;
 use super::tally::Seen;
 use super::{Caller, Oracle, Verdict, Why};
 use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::chance::DEADLINE;
 use crate::replicas::log::Given;
 use crate::replicas::schedule::{Action, Ending};
+use crate::replicas::world::TIMEOUT;
 use balance_gateway::domain::{Priority, UpstreamError};
 use balance_gateway::gateway::{Refusal, Via};
 
@@ -21,8 +22,8 @@ impl Oracle<'_> {
         caller.is_answered = true;
         let caller = caller.clone();
         let waited = self.tick - caller.tick;
-        // At its deadline a caller may still look at what the store has.
-        if waited > caller.call.wait.min(LONGEST) + LOOK_UP {
+        // At its deadline a caller may still look at what the store has: one operation, which ends within `timeout`.
+        if waited > caller.call.wait.min(LONGEST) + TIMEOUT {
             return Err(format!("caller {id} waits for {waited} ms"));
         }
         match given {

@@ -2,11 +2,11 @@
 
 use super::reads::{LOOK_UP, Request};
 use super::tally::Seen;
-use super::{Oracle, Verdict};
+use super::{Oracle, REJOINED_WITHIN, Verdict};
 use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::chance::DEADLINE;
 use crate::replicas::clock::REPLICAS;
-use crate::replicas::schedule::Schedule;
+use crate::replicas::schedule::{Action, Schedule};
 use balance_gateway::domain::Priority;
 
 /// When the store, a network or a clock was disturbed last.
@@ -61,7 +61,39 @@ impl Oracle<'_> {
             let by_replica: Vec<_> = (0..REPLICAS).map(|replica| self.counted_of(replica)).collect();
             return Err(format!("{counted} calls count {by_replica:?}, {} + {alone} may", terms.requests));
         }
+        if counted > terms.requests
+            && self.disturbance.is_over(self.now, REJOINED_WITHIN)
+            && self.keeps_epoch()
+        {
+            return Err(format!(
+                "{counted} calls count, {} may, and the store knows them all",
+                terms.requests
+            ));
+        }
         self.within_local_share()
+    }
+
+    /// Whether no epoch begins after the first: each fail-over leaves what was replicated after the first call, and the
+    /// store loses nothing else.
+    fn keeps_epoch(&self) -> bool {
+        let first_call = self.requests.first().map_or(0, |first| first.at);
+        let (mut at, mut has_epoch) = (SECOND, false);
+        self.schedule.steps.iter().all(|step| {
+            at += step.after;
+            match step.action {
+                Action::Replicate => has_epoch |= at > first_call + SECOND,
+                Action::FailOver(0) => return has_epoch,
+                Action::FailOver(_)
+                | Action::Kill(_)
+                | Action::Evict
+                | Action::StepClock { .. }
+                | Action::Fill(_)
+                | Action::WriteProtect(_)
+                | Action::Freeze(_) => return false,
+                _ => {}
+            }
+            true
+        })
     }
 
     /// While the first epoch is new, a replica makes no more than its local share of the calls.

@@ -1,0 +1,15 @@
+//! The values that keys can have: URLs, durations, rates, secrets and certificates.
+
+mod address;
+pub(super) mod duration;
+mod pem;
+mod rate;
+mod secret;
+mod source;
+
+pub(super) use address::{BaseUrl, CollectorUrl, DocumentUrl, Proxy, UrlPath};
+pub(super) use duration::{Interval, Pause};
+pub(super) use pem::{Authority, Identity, SentCertificate};
+pub(super) use rate::Replicas;
+pub(super) use secret::{MASK, Secret, visible};
+pub(super) use source::{FilePath, SECRET_FORMS, Source, Unknown, without_newline};

@@ -33,7 +33,11 @@ impl Http1 {
             None => Box::new(stream),
             Some(config) => {
                 let name = ServerName::IpAddress(address.ip().into());
-                let session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+                let mut session =
+                    ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+                // At once: the gateway does not wait long for a handshake.
+                let mut stream = stream;
+                session.complete_io(&mut stream)?;
                 Box::new(StreamOwned::new(session, stream))
             }
         };

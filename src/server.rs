@@ -4,6 +4,7 @@
 mod connection;
 mod delivery;
 mod files;
+mod handshake;
 mod listener;
 mod memory;
 mod open_ended;

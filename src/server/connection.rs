@@ -28,6 +28,7 @@ pub use respond::Respond;
 
 use super::{
     delivery::Delivery,
+    handshake::HandshakeSocket,
     memory::SharedMemory,
     open_ended::OpenEnded,
     peer::Peer,
@@ -138,14 +139,14 @@ impl<S: Respond> Connection<S> {
         tls: Arc<TlsSettings>,
         stream: TcpStream,
         accepted: Instant,
-    ) -> Option<Box<TlsStream<TcpStream>>> {
+    ) -> Option<Box<TlsStream<HandshakeSocket>>> {
         let deadline = accepted + self.state.header_timeout();
         // A peer that never sends a byte is idle, not a failed handshake.
         let has_begun = matches!(timeout_at(deadline, stream.peek(&mut [0])).await, Ok(Ok(1..)));
         if !has_begun {
             return None;
         }
-        let error = match timeout_at(deadline, tls.accept(stream)).await {
+        let error = match timeout_at(deadline, tls.accept(stream, self.context.memory.share())).await {
             Ok(Ok(stream)) => return Some(Box::new(stream)),
             Ok(Err(error)) => error,
             Err(late) => late.into(),

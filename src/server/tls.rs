@@ -11,6 +11,8 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use super::{handshake::HandshakeSocket, memory::MemoryShare};
+
 /// The parser's own messages quote lines, which may belong to a key.
 const UNREADABLE: &str = "not readable as PEM";
 
@@ -65,9 +67,18 @@ impl TlsSettings {
         Ok(Self(Arc::new(config)))
     }
 
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    /// Does the handshake, which takes its memory from this share.
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+        memory: MemoryShare,
+    ) -> io::Result<TlsStream<HandshakeSocket>> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.0));
-        acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT))).await
+        let socket = HandshakeSocket::new(stream, memory);
+        let mut stream =
+            acceptor.accept_with(socket, |session| session.set_buffer_limit(Some(UNSENT))).await?;
+        stream.get_mut().0.end_handshake();
+        Ok(stream)
     }
 }
 

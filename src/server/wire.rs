@@ -8,8 +8,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
+use super::handshake::HandshakeSocket;
+
 /// The byte stream. TLS is boxed, because it would enlarge every connection.
-pub(super) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+pub(super) type Transport = Either<TcpStream, Box<TlsStream<HandshakeSocket>>>;
 
 /// Unsent bytes at which the kernel says that it has no room. One is the least: then "room" means that all is sent.
 const UNSENT: u32 = 1;
@@ -58,6 +60,6 @@ impl Wire for Transport {
 fn socket(transport: &Transport) -> &TcpStream {
     match transport {
         Either::Left(stream) => stream,
-        Either::Right(stream) => stream.get_ref().0,
+        Either::Right(stream) => stream.get_ref().0.stream(),
     }
 }

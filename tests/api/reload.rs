@@ -121,6 +121,29 @@ async fn a_bad_configuration_is_refused_as_a_whole_and_counted_once() {
     assert_eq!(balance(&gateway).await.status, 200);
 }
 
+/// A refusal that comes late: the text is right, and the certificate and key of a new provider do not match.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_reload_leaves_an_open_breaker_as_it_is() {
+    let site = Site::with_provider("", "breaker = { failures = 1, cooldown = \"1m\" }\nretries = 0").await;
+    let gateway = site.serve().await;
+    let unavailable = FaultKind::Status { status: 503, retry_after: None, body: None };
+    site.provider.queue(Fault::on_balance(unavailable));
+    assert_eq!(balance(&gateway).await.status, 502);
+    let [certificate, key] = ["certificate", "key"].map(|name| {
+        let made = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap();
+        let text = if name == "key" { made.signing_key.serialize_pem() } else { made.cert.pem() };
+        format!("{{ file = {:?} }}", site.folder.write(name, &text))
+    });
+    let identity = format!("client_identity = {{ certificate = {certificate}, private_key = {key} }}");
+    let second =
+        format!("[providers.second]\nkind = \"ntxpay-br\"\nbase_url = \"https://localhost:1\"\n{identity}\n");
+
+    hang_up(&gateway, &site, "retries = 0", &format!("retries = 1\n{second}")).await;
+
+    assert_eq!(reloads(&gateway).await, [0, 1]);
+    assert_eq!(metric(&gateway, "breaker_state{provider=\"ntxpay-br\"}").await, Some(2.0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_changes_under_load_of_which_some_are_broken_fail_no_request() {
     let changes: u32 = if is_long() { 200 } else { 60 };

@@ -159,6 +159,7 @@ async fn stranger(
         let _ = timeout(Duration::from_secs(5), stream.write_all(&mix.bytes(number, &tls))).await;
         if matches!(mix, Mix::Handshakes) {
             hold_handshake(stream, number, &tls).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             connected.fetch_sub(1, Ordering::Relaxed);
             continue;
         }

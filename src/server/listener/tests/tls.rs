@@ -272,3 +272,31 @@ async fn stopping_does_not_wait_for_a_handshake() {
     client.rest().await;
     assert_eq!(server.drained().await, Drained { cut: 0 });
 }
+
+#[tokio::test]
+async fn large_handshakes_share_a_bounded_memory_and_small_ones_need_none() {
+    let authority = Authority::new();
+    let (server, _) = start(authority.settings(None), |_| {});
+    // A hello of 64 KiB, of which nearly all is sent, in records.
+    let hello = [&[1, 0, 0xff, 0xf0][..], &vec![0; 60 * 1024]].concat();
+    let record =
+        |part: &[u8]| [&[22, 3, 1][..], &u16::try_from(part.len()).unwrap().to_be_bytes(), part].concat();
+    let hello: Vec<u8> = hello.chunks(16 * 1024).flat_map(record).collect();
+    let mut clients = Vec::new();
+    for _ in 0..80 {
+        let mut client = server.connect().await;
+        // The server may have closed before it has read all.
+        let _ = client.0.write_all(&hello).await;
+        clients.push(client);
+    }
+    let is_full = || async {
+        let mut one_more = server.connect().await;
+        let _ = one_more.0.write_all(&hello).await;
+        timeout(SHORT, one_more.rest()).await.is_ok()
+    };
+    soon(async { while !is_full().await {} }).await;
+
+    assert!(is_let_in(&server, &authority.client(&[b"http/1.1"], None)).await);
+    drop(clients);
+    soon(async { while is_full().await {} }).await;
+}

@@ -152,7 +152,7 @@ impl<'a> Reading<'a> {
         }
         let Some(account) = place.account() else { return Err(self.report(place, problem)) };
         note(match self.credential_before(account) {
-            Some(_) => "the account keeps its old credential until it can be read",
+            Some(_) => "the account's old credential is kept until it can be read",
             None => "the account is switched off until it can be read",
         });
         Err(Reported)

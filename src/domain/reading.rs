@@ -50,10 +50,14 @@ pub enum ObservedAt {
     At(Timestamp),
 }
 
+/// In bytes: room for any date, time and offset, and for more fraction digits than a clock has.
+const LONGEST_TIMESTAMP: usize = 64;
+
 impl ObservedAt {
     /// Reads a documented timestamp; `None` if there is none.
     #[must_use]
     pub fn read(text: Option<&str>) -> Self {
+        let text = text.filter(|text| text.len() <= LONGEST_TIMESTAMP);
         let instant = text.and_then(|text| with_nanoseconds(text).parse().ok());
         instant.map_or(Self::Unreadable, Self::At)
     }
@@ -85,7 +89,9 @@ mod tests {
                 "{text}"
             );
         }
-        for text in [None, Some(""), Some("2025-11-19T20:18:29.3841234567"), Some("2025-11-19")] {
+        let long = format!("2025-11-19T20:18:29.{:0<60}Z", 384);
+        for text in [None, Some(""), Some("2025-11-19T20:18:29.3841234567"), Some("2025-11-19"), Some(&long)]
+        {
             assert_eq!(ObservedAt::read(text), ObservedAt::Unreadable, "{text:?}");
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn from_router(answer: impl IntoResponse) -> Reply {
     Reply::from(answer.into_response().map(Either::Right))
 }
 
-/// Puts the delivery where [`from_router`] finds it.
+/// Puts the delivery where `from_router` finds it.
 impl IntoResponse for Reply {
     fn into_response(self) -> axum::response::Response {
         let Self { response, delivery, .. } = self;

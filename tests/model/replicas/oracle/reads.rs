@@ -115,10 +115,11 @@ impl Oracle<'_> {
             // A clock ahead of the one that stamped it makes it look older.
             let ahead = self.schedule.skews[read.replica] - self.schedule.skews[its_read.replica];
             let is_young = request.brought.as_ref().is_some_and(|(_, age)| *age == 0);
+            // The store's order knows the read alone: a retry after an invalidation has a number from before it.
+            let first = its_read.first_call.map(|first| &self.requests[first]);
             its_read.balance == read.balance
-                && its_read.first_call.is_some_and(|first| self.requests[first].at > arrived + LOOK_UP)
+                && first.is_some_and(|it| it.at > arrived + LOOK_UP && !self.is_invalidated_after(it))
                 && is_young
-                && !self.is_invalidated_after(request)
                 && self.now - request.at + ahead.max(0) + SECOND < max_age
         });
         match would_do {

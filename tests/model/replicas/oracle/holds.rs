@@ -127,10 +127,17 @@ impl Oracle<'_> {
 
     /// A read that waits for another replica's read gets its failure, and asks nothing itself.
     pub(super) fn takes_failure_of_another(&self, id: usize, read: &Read) -> Verdict {
-        // A read without a demand shares a read that runs already.
+        // A read without a demand shares a read that runs already; a refresh only one that is younger than `fresh_for`.
         let is_invalidated = !self.streams.notified.is_empty()
             || self.invalidations.iter().any(|it| it.balance == read.balance);
-        let takes_any = read.priority <= Priority::Plain && !is_invalidated;
+        let takes = |call: usize| match read.priority {
+            Priority::Plain => !is_invalidated,
+            Priority::Background => {
+                !is_invalidated
+                    && read.begun - self.requests[call].at < self.schedule.ages.fresh_for - LOOK_UP
+            }
+            Priority::Demanded | Priority::Certain => false,
+        };
         let is_joined = |other: &Read| {
             let Some(Ended { at, error: Some(error) }) = other.ended else { return false };
             let is_of_the_provider = !matches!(
@@ -144,7 +151,7 @@ impl Oracle<'_> {
             is_of_the_provider
                 && other.by.is_some()
                 && (other.balance, other.replica != read.replica) == (read.balance, true)
-                && other.first_call.is_some_and(|call| takes_any || began_later(call))
+                && other.first_call.is_some_and(|call| takes(call) || began_later(call))
                 && at >= read.begun
         };
         match self.reads.iter().position(is_joined).filter(|_| self.schedule.is_calm()) {

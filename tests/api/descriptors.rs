@@ -11,8 +11,10 @@ use tokio::time::{sleep, timeout};
 use crate::harness::{KEY, PATIENCE, Reply, eventually, value_of};
 use crate::process::{Gateway, Site, command_with_files, exchange};
 
-/// The most open files: `max_connections` is cut to 152.
+/// The most open files.
 const FILES: usize = 256;
+/// What `max_connections` is cut to then.
+const CONNECTIONS: usize = 152;
 const PROVIDER: &str = "max_concurrency = 8";
 
 async fn serve(site: &Site) -> Gateway {
@@ -28,16 +30,27 @@ async fn open(address: &str, count: usize) -> Vec<TcpStream> {
     streams
 }
 
-/// Opens connections to both ports until the gateway can open no file.
-async fn take_all_files(gateway: &Gateway) -> Vec<TcpStream> {
+/// Opens connections to both ports until the gateway can open no file. Callers hold `others` connections already.
+async fn take_all_files(gateway: &Gateway, others: usize) -> Vec<TcpStream> {
     let mut streams = open(&gateway.api, FILES).await;
+    // Until then it closes connections beyond its limit, and has a free file at times.
+    let refused = f64::from(u32::try_from(others + FILES - CONNECTIONS).unwrap());
+    eventually("it refuses all beyond its limit", || async {
+        metric(gateway, "connections_refused_total{reason=\"limit\"}").await == Some(refused)
+    })
+    .await;
+    take_rest(gateway, &mut streams).await;
+    streams
+}
+
+/// Opens connections to the operations port until the gateway can open no file.
+async fn take_rest(gateway: &Gateway, streams: &mut Vec<TcpStream>) {
     let end = Instant::now() + Duration::from_secs(15);
     while gateway.open_files() < FILES {
         streams.extend(open(&gateway.ops, 4).await);
         assert!(Instant::now() < end, "{} files are open", gateway.open_files());
         sleep(Duration::from_millis(5)).await;
     }
-    streams
 }
 
 async fn metric(gateway: &Gateway, series: &str) -> Option<f64> {
@@ -66,7 +79,7 @@ async fn the_ops_port_answers_while_callers_hold_every_connection() {
 async fn a_connection_without_a_file_is_closed_at_once() {
     let site = Site::with_provider("", PROVIDER).await;
     let gateway = serve(&site).await;
-    let held = take_all_files(&gateway).await;
+    let held = take_all_files(&gateway, 0).await;
 
     let mut late = TcpStream::connect(&gateway.api).await.unwrap();
     let ended = timeout(PATIENCE, late.read(&mut [0])).await;
@@ -86,10 +99,10 @@ async fn a_shortage_of_files_is_overloaded_and_blames_neither_the_provider_nor_t
         |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {KEY}\r\n\r\n");
     exchange(&mut stream, &request("/v1/accounts")).await.unwrap();
 
-    let mut held = take_all_files(&gateway).await;
+    let mut held = take_all_files(&gateway, 1).await;
     let mut answers = Vec::new();
     for _ in 0..5 {
-        held.extend(take_all_files(&gateway).await);
+        take_rest(&gateway, &mut held).await;
         answers.push(exchange(&mut stream, &request("/v1/accounts/treasury/balance")).await.unwrap());
     }
     let text = fs::read_to_string(&site.config).unwrap();

@@ -104,7 +104,7 @@ async fn it_is_readable_on_a_phone_and_in_the_dark() {
                    client_secret = { env = \"NTXPAY_BR_CLIENT_SECRET\" }\n";
     let further = further.to_owned() + LEVELS;
     let gateway = Harness::start(Setup { further, ..Setup::default() }).await;
-    let fault = FaultKind::Status { status: 429, retry_after: Some("20".into()), body: None };
+    let fault = FaultKind::Status { status: 429, retry_after: Some("600".into()), body: None };
     gateway.provider(Kind::Avista).queue(Fault::on_balance(fault));
     gateway.provider(Kind::Pluggo).set_field("USD", None, "balance", "-1234567890123456.78");
     gateway.provider(Kind::NtxpayBr).set_field("BRL", None, "blockedBalance", "20000.00");

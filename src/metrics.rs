@@ -14,6 +14,7 @@ mod maker;
 mod process;
 mod provider;
 mod registry;
+mod sample;
 mod samples;
 mod shared;
 

@@ -1,13 +1,15 @@
-//! The usual `process_*` metrics, read from `/proc` at each scrape. A value that cannot be read is left out.
+//! The usual `process_*` metrics with their usual help texts, read from `/proc` at each scrape. A value that cannot be
+//! read is left out.
 
 use std::collections::HashMap;
 use std::fs;
 
 use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
+use prometheus::proto::{MetricFamily, MetricType};
 
 use super::MetricsError;
+use super::sample::sample;
 
 /// The unit of `/proc/self/stat`: `USER_HZ` is 100 on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -23,13 +25,13 @@ struct ProcessMetric {
 }
 
 const METRICS: [ProcessMetric; 7] = [
-    counter("process_cpu_seconds_total", "User and system processor time of this process.", cpu_seconds),
-    gauge("process_max_fds", "Limit of open file descriptors.", max_fds),
-    gauge("process_open_fds", "Open file descriptors.", open_fds),
-    gauge("process_resident_memory_bytes", "Resident memory.", || status_bytes("VmRSS")),
-    gauge("process_start_time_seconds", "Start of this process, as Unix time.", start_time),
-    gauge("process_threads", "Threads of this process.", || status("Threads")),
-    gauge("process_virtual_memory_bytes", "Virtual memory.", || status_bytes("VmSize")),
+    counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", cpu_seconds),
+    gauge("process_max_fds", "Maximum number of open file descriptors.", max_fds),
+    gauge("process_open_fds", "Number of open file descriptors.", open_fds),
+    gauge("process_resident_memory_bytes", "Resident memory size in bytes.", || status_bytes("VmRSS")),
+    gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.", start_time),
+    gauge("process_threads", "Number of OS threads in the process.", || status("Threads")),
+    gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", || status_bytes("VmSize")),
 ];
 
 const fn counter(name: &'static str, help: &'static str, read: fn() -> Option<f64>) -> ProcessMetric {
@@ -74,16 +76,7 @@ impl ProcessMetric {
     }
 
     fn family(&self, value: f64) -> MetricFamily {
-        let mut metric = Metric::default();
-        if self.kind == MetricType::COUNTER {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
+        let metric = sample(self.kind, Vec::new(), value);
         let mut family = MetricFamily::default();
         family.set_name(self.name.to_owned());
         family.set_help(self.help.to_owned());

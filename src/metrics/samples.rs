@@ -1,6 +1,8 @@
 //! Gauges of live state, computed at every scrape: no copy can be outdated, and an unknown value is absent.
 
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
+
+use super::sample::sample;
 
 /// The families of live gauges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,17 +121,8 @@ impl Samples {
             pair.set_value((*value).to_owned());
             pair
         };
-        let mut metric = Metric::from_label(description.labels.iter().zip(labels).map(pair).collect());
-        if description.kind == MetricType::COUNTER {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-        self.0.push((family, metric));
+        let labels = description.labels.iter().zip(labels).map(pair).collect();
+        self.0.push((family, sample(description.kind, labels, value)));
     }
 
     /// The families that have a sample.

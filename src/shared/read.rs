@@ -57,7 +57,7 @@ pub struct ReadTask {
     pub balance: usize,
     /// Why it is read.
     pub priority: Priority,
-    /// What is required of another replica's read.
+    /// The least order that another replica's read must have.
     pub ticket: Ticket,
     /// The ceiling on its age.
     pub max_age: MaxAge,

@@ -18,7 +18,8 @@ async fn a_token_that_expires_during_load_is_renewed_ahead_and_no_caller_sees_an
         }
         failures
     };
-    let failures = futures_util::future::join_all((0..4).map(|_| load())).await.concat_all();
+    let failures: Vec<_> =
+        futures_util::future::join_all((0..4).map(|_| load())).await.into_iter().flatten().collect();
 
     assert!(failures.is_empty(), "{failures:?}");
     let refused: Vec<_> =
@@ -29,17 +30,6 @@ async fn a_token_that_expires_during_load_is_renewed_ahead_and_no_caller_sees_an
     for pair in token_calls.windows(2) {
         let gap = pair[1].instant.duration_since(pair[0].instant);
         assert!((Duration::from_millis(950)..Duration::from_secs(2)).contains(&gap), "{gap:?}");
-    }
-}
-
-/// Joins lists.
-trait ConcatAll<T> {
-    fn concat_all(self) -> Vec<T>;
-}
-
-impl<T> ConcatAll<T> for Vec<Vec<T>> {
-    fn concat_all(self) -> Vec<T> {
-        self.into_iter().flatten().collect()
     }
 }
 

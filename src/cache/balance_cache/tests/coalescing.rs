@@ -1,4 +1,4 @@
-//! Many callers and one read: who leads, who waits, and who may leave.
+//! Callers that ask for one balance at the same time share one read. Any of them may leave before it ends.
 
 use super::*;
 

@@ -87,7 +87,7 @@ impl SharedAccount {
             span: micros(allowance.span()),
             per: micros(allowance.per),
             own: asking.own,
-            cautious_for: micros(self.store().left_since_fail_over(allowance.per, self.now())),
+            cautious_for: micros(self.store().left_since_reconnect(allowance.per, self.now())),
             call: call.clone(),
         };
         (ask, call)

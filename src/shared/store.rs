@@ -46,8 +46,8 @@ pub(super) struct Store {
     is_sharing: AtomicBool,
     /// The connection's generation: a new connection may lead to a store that lost data.
     generation: AtomicU64,
-    /// The last time at which the store may have failed over and lost calls: when sharing ended or began again.
-    failed_over_at: Mutex<Option<Instant>>,
+    /// When the connection last broke or was made again; `None` until it breaks. A fail-over meanwhile may have lost calls.
+    reconnected_at: Mutex<Option<Instant>>,
     /// The last reading of its clock, with our time.
     said: Mutex<Option<(StoreTime, Instant)>>,
     /// Notified when the connection is broken.
@@ -66,7 +66,7 @@ impl Store {
             failures_in_a_row: AtomicU32::new(0),
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
-            failed_over_at: Mutex::default(),
+            reconnected_at: Mutex::default(),
             said: Mutex::default(),
             failed: Notify::new(),
             metrics,
@@ -104,20 +104,20 @@ impl Store {
         let _ = self.failed.notified().now_or_never();
         self.commands.store(Some(Arc::new(commands)));
         self.generation.fetch_add(1, Ordering::AcqRel);
-        let mut failed_over_at = self.failed_over_at();
-        *failed_over_at = failed_over_at.map(|_| (self.clock)().monotonic);
-        drop(failed_over_at);
+        let mut reconnected_at = self.reconnected_at();
+        *reconnected_at = reconnected_at.map(|_| (self.clock)().monotonic);
+        drop(reconnected_at);
         self.failures_in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// How much is left of this span since the store may have failed over.
-    pub(super) fn left_since_fail_over(&self, span: Duration, now: Instant) -> Duration {
+    /// How much of this span is left since the connection last broke or was made again.
+    pub(super) fn left_since_reconnect(&self, span: Duration, now: Instant) -> Duration {
         let left = |at| span.saturating_sub(now.saturating_duration_since(at));
-        self.failed_over_at().map_or(Duration::ZERO, left)
+        self.reconnected_at().map_or(Duration::ZERO, left)
     }
 
-    fn failed_over_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.failed_over_at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reconnected_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.reconnected_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn begin_sharing(&self) {
@@ -128,7 +128,7 @@ impl Store {
     /// This replica works alone from now on.
     pub(super) fn end_sharing(&self) {
         if self.is_sharing.swap(false, Ordering::AcqRel) {
-            *self.failed_over_at() = Some((self.clock)().monotonic);
+            *self.reconnected_at() = Some((self.clock)().monotonic);
         }
         self.metrics.set_sharing(false);
         self.commands.store(None);
@@ -190,7 +190,7 @@ impl Store {
                 self.metrics.failed(action.operation(), error.0);
                 // Behind this connection, the cluster's client reconnects to a node by itself.
                 if is_away && error.0 != SharedError::Timeout && self.is_sharing() {
-                    *self.failed_over_at() = Some(received);
+                    *self.reconnected_at() = Some(received);
                 }
                 // The catch-up repeats its operations itself.
                 if is_away && self.is_sharing() {

@@ -40,7 +40,7 @@ pub(crate) struct Batch<'a> {
 
 /// The balances that the filters of a query choose.
 pub(crate) struct Choice<'a> {
-    /// In any order, until they are sorted.
+    /// In any order until [`Self::sorted`].
     pub(super) items: Vec<Item<'a>>,
     /// Named accounts that do not exist for this caller.
     pub(super) not_found: BTreeSet<String>,

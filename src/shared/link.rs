@@ -110,8 +110,8 @@ impl Shared {
     /// Records the store's clock. Numbers above what that clock can have given are from another store.
     fn note_time(&self, said: StoreTime) {
         self.tier.store.note_said(said, (self.tier.store.clock)().monotonic);
-        for name in self.balance_names() {
-            if let Some((account, index)) = self.find_by_name(&name) {
+        for name in self.places.names() {
+            if let Some((account, index)) = self.places.find_by_name(&name) {
                 account.balances[index].forget_numbers_above(said.latest_number());
             }
         }
@@ -153,7 +153,7 @@ impl Shared {
     }
 
     fn with_balance(&self, name: &str, then: impl FnOnce(&SharedBalance)) {
-        if let Some((account, index)) = self.find_by_name(name) {
+        if let Some((account, index)) = self.places.find_by_name(name) {
             then(&account.balances[index]);
         }
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::clock::{REPLICAS, STORE};
-use super::schedule::{Action, BALANCES, Call, Ending, Limit, Mood, Reply, Schedule, Step, Stream, Terms};
+use super::schedule::{
+    Action, BALANCES, CALLS, Call, Ending, Limit, Mood, Reply, Schedule, Step, Stream, Terms,
+};
 use crate::alone::clock::{Ms, SECOND};
 use crate::alone::log::Ages;
 use crate::alone::schedule::{Asks, NotBefore};
@@ -195,7 +197,7 @@ impl Chance {
             }
             82..=85 => Action::Replicate,
             86..=89 => Action::FailOver(0),
-            90 => Action::Evict,
+            90 => Action::Evict(CALLS),
             91..=93 => Action::StepClock { whose: STORE, by: self.clock_step(50) },
             94..=96 => Action::Cut(self.replica()),
             _ => Action::Kill(self.time(1)),

@@ -12,13 +12,13 @@ mod reads;
 mod streams;
 mod tally;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use tally::{Seen, Tally};
 
 use super::clock::REPLICAS;
 use super::log::{Event, What};
-use super::schedule::{Action, BALANCES, Call, Schedule, Step};
+use super::schedule::{BALANCES, Call, Schedule};
 use crate::alone::clock::{Ms, SECOND};
 use breaker::Breaker;
 use budget::Disturbance;
@@ -49,6 +49,9 @@ pub(crate) struct Oracle<'a> {
     /// What each replica served stale, and since when.
     stale: BTreeMap<(usize, usize), (String, Ms)>,
     breaker: Breaker,
+    own_breakers: [Breaker; REPLICAS],
+    /// The numbers of all reads that have ended.
+    numbers: BTreeSet<u64>,
     disturbance: Disturbance,
     spendings: Spendings,
     streams: Streams,
@@ -104,6 +107,8 @@ pub(crate) fn judge(schedule: &Schedule, events: &[Event]) -> Result<Tally, (usi
         known: [[None; BALANCES]; REPLICAS],
         stale: BTreeMap::new(),
         breaker: Breaker::default(),
+        own_breakers: [(); REPLICAS].map(|()| Breaker::of_one_replica()),
+        numbers: BTreeSet::new(),
         disturbance: Disturbance::of(schedule),
         spendings: Spendings::default(),
         streams: Streams::default(),
@@ -134,6 +139,7 @@ impl Oracle<'_> {
                     begun: self.now,
                     first_call: None,
                     ended: None,
+                    is_leased: false,
                 };
                 self.begin(*read, begun)
             }
@@ -141,7 +147,9 @@ impl Oracle<'_> {
             What::Replied { call, brought } => {
                 let request = &mut self.requests[*call];
                 (request.replied, request.brought) = (Some(self.now), brought.clone().ok());
-                self.breaker.note(self.now, request.at, brought.as_ref().err().copied());
+                let (at, error) = (request.at, brought.as_ref().err().copied());
+                self.breaker.note(self.now, at, error);
+                self.own_breakers[self.reads[request.read].replica].note(self.now, at, error);
                 Ok(())
             }
             What::Ended { read, number, error } => self.finish(*read, *number, *error),
@@ -233,10 +241,8 @@ impl Oracle<'_> {
         let is_told = |returned: Ms| returned + LOOK_UP < self.now;
         let of_balance = self.invalidations.iter().filter(|it| it.balance == balance);
         let told = of_balance.filter(|it| it.returned.is_some_and(is_told)).map(|it| it.at);
-        // A store that takes no writes takes no mark.
-        let takes_writes = |step: &Step| !matches!(step.action, Action::Fill(_) | Action::WriteProtect(_));
-        let is_undisturbed = self.disturbance.is_over(self.now, REJOINED_WITHIN)
-            && self.schedule.steps.iter().all(takes_writes);
+        let is_undisturbed =
+            self.disturbance.is_over(self.now, REJOINED_WITHIN) && self.schedule.takes_writes_at(self.now);
         told.max().filter(|_| self.schedule.is_calm() || is_undisturbed)
     }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::chance::Chance;
-use super::clock::REPLICAS;
+use super::clock::{REPLICAS, STORE};
 use super::stories;
-use crate::alone::clock::Ms;
+use crate::alone::clock::{Ms, SECOND};
 use crate::alone::log::Ages;
 use crate::alone::schedule::Asks;
 use crate::store::Weather;
@@ -13,6 +13,10 @@ use balance_gateway::domain::UpstreamError;
 
 /// Balances of the one account.
 pub(crate) const BALANCES: usize = 2;
+
+/// How the key of the log of calls ends, and the key of everything else but the snapshots.
+pub(crate) const CALLS: &str = ":calls";
+pub(crate) const STATE: &str = ":state";
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Schedule {
@@ -108,8 +112,8 @@ pub(crate) enum Action {
     Replicate,
     /// Another node goes on, whose clock is off by so much.
     FailOver(Ms),
-    /// The store drops the log of calls, as it may when its memory is full.
-    Evict,
+    /// The store drops the keys that end so, as it may when its memory is full.
+    Evict(&'static str),
     Fill(bool),
     WriteProtect(bool),
 }
@@ -170,6 +174,55 @@ impl Schedule {
     /// Whether the replicas must act as one.
     pub(crate) fn is_calm(&self) -> bool {
         self.mood == Mood::Calm
+    }
+
+    /// Whether the store takes writes at this moment; it takes no mark while it does not.
+    pub(crate) fn takes_writes_at(&self, now: Ms) -> bool {
+        // Time that passes while the replicas are frozen is not in the steps.
+        if self.steps.iter().any(|step| matches!(step.action, Action::Freeze(_))) {
+            return !self
+                .steps
+                .iter()
+                .any(|step| matches!(step.action, Action::Fill(_) | Action::WriteProtect(_)));
+        }
+        let (mut is_full, mut is_read_only) = (false, false);
+        for (_, action) in self.timed().take_while(|(at, _)| *at <= now) {
+            match action {
+                Action::Fill(is_now) => is_full = *is_now,
+                Action::WriteProtect(is_now) => is_read_only = *is_now,
+                // It comes back empty.
+                Action::Kill(_) => (is_full, is_read_only) = (false, false),
+                _ => {}
+            }
+        }
+        !is_full && !is_read_only
+    }
+
+    /// Whether the store's clock is set, and nothing else goes wrong.
+    pub(crate) fn only_sets_the_stores_clock(&self) -> bool {
+        let is_harmless = |step: &Step| match step.action {
+            Action::Call(_) | Action::Poll { .. } | Action::Invalidate { .. } => true,
+            Action::StepClock { whose, .. } => whose == STORE,
+            _ => false,
+        };
+        let links_at_once = self.links.iter().all(|after| *after == 0);
+        links_at_once
+            && self.weathers.iter().all(|weather| weather.is_calm())
+            && self.steps.iter().all(is_harmless)
+    }
+
+    /// The steps with their moments.
+    fn timed(&self) -> impl Iterator<Item = (Ms, &Action)> {
+        self.steps.iter().scan(SECOND, |at, step| {
+            *at += step.after;
+            Some((*at, &step.action))
+        })
+    }
+
+    /// Whether no answer carries an `Age`.
+    pub(crate) fn answers_are_new(&self) -> bool {
+        let is_aged = |reply: &Reply| matches!(reply.ending, Ending::Success { age: 1.. });
+        !self.replies.iter().any(is_aged)
     }
 
     /// Whether provider and store are well from the beginning to the end.

@@ -149,7 +149,7 @@ impl World {
                 server.fail_over();
                 super::clock::step(super::clock::STORE, by);
             }
-            Action::Evict => server.evict(":calls"),
+            Action::Evict(ending) => server.evict(ending),
             Action::Fill(is_full) => server.fill(is_full),
             Action::WriteProtect(is_read_only) => server.write_protect(is_read_only),
         }

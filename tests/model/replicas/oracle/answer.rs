@@ -1,6 +1,6 @@
 //! What an answer must keep to, whichever replica gives it.
 
-use super::reads::Request;
+use super::reads::{LOOK_UP, Read, Request};
 use super::tally::Seen;
 use super::{Caller, Oracle, Verdict, Why};
 use crate::alone::clock::{Ms, SECOND};
@@ -13,8 +13,8 @@ use balance_gateway::gateway::{Refusal, Via};
 
 /// "At most 60 seconds."
 pub(super) const PROMISE: Ms = 60 * SECOND;
-/// A running read, one that never ends, and the caller's own; and all again if the result was too old.
-const LONGEST: Ms = 6 * DEADLINE;
+/// A running read, one that never ends, and the caller's own.
+const LONGEST: Ms = 3 * DEADLINE;
 
 impl Oracle<'_> {
     pub(super) fn answer(&mut self, id: usize, given: &Given) -> Verdict {
@@ -23,7 +23,9 @@ impl Oracle<'_> {
         let caller = caller.clone();
         let waited = self.tick - caller.tick;
         // At its deadline a caller may still look at what the store has: one operation, which ends within `timeout`.
-        if waited > caller.call.wait.min(LONGEST) + TIMEOUT {
+        // Where the result may be too old for the caller, all of it may happen again.
+        let rounds = if caller.not_before.is_none() && self.schedule.answers_are_new() { 1 } else { 2 };
+        if waited > caller.call.wait.min(rounds * LONGEST) + TIMEOUT {
             return Err(format!("caller {id} waits for {waited} ms"));
         }
         match given {
@@ -42,7 +44,7 @@ impl Oracle<'_> {
             Given::Refused(refusal) => {
                 self.tally.note(Seen::Refused);
                 self.is_prompt(&caller)?;
-                self.may_refuse(&caller, *refusal).map_err(|rule| format!("caller {id}: {rule}"))
+                self.may_refuse(id, &caller, *refusal).map_err(|rule| format!("caller {id}: {rule}"))
             }
         }
     }
@@ -111,8 +113,61 @@ impl Oracle<'_> {
         Ok(())
     }
 
+    /// While no message is lost, a time-out needs a call that the caller waited for, or a hold after one.
+    fn was_asked_in_vain(&self, caller: &Caller, error: UpstreamError) -> Verdict {
+        let balance = caller.call.balance;
+        let is_awaited = |request: &Request| {
+            self.reads[request.read].balance == balance
+                && request.replied.is_none_or(|replied| replied >= caller.arrived)
+        };
+        let has_failed = |read: &Read| {
+            read.balance == balance
+                && read.ended.is_some_and(|ended| ended.error == Some(UpstreamError::Timeout))
+        };
+        if !self.schedule.is_calm()
+            || error != UpstreamError::Timeout
+            || self.requests.iter().any(is_awaited)
+            || self.reads.iter().any(has_failed)
+        {
+            return Ok(());
+        }
+        Err("a time-out, although the provider was not asked".to_owned())
+    }
+
+    /// A caller whose own read has brought a balance gets it, whatever number the read has.
+    fn is_own_read_served(&self, id: usize, caller: &Caller, error: UpstreamError) -> Verdict {
+        let balance = caller.call.balance;
+        let is_brought = |request: &&Request| {
+            self.reads[request.read].by == Some(id)
+                && request.brought.as_ref().is_some_and(|(_, age)| *age == 0)
+                && self.now - request.at < SECOND
+                && !self.invalidations.iter().any(|it| it.balance == balance && it.at + LOOK_UP >= request.at)
+        };
+        let is_undisturbed = self.disturbance.is_over(self.now, self.now - caller.arrived);
+        let is_alone = self.streams.notified.is_empty() && is_undisturbed;
+        match self.requests.iter().position(|request| is_brought(&request)).filter(|_| is_alone) {
+            Some(call) => Err(format!("{error:?}, although its own call {call} has brought a balance")),
+            None => Ok(()),
+        }
+    }
+
+    /// The provider is suspended only while a breaker is open, or its probe is under way.
+    fn may_be_suspended(&self, caller: &Caller, error: UpstreamError) -> Verdict {
+        let own = &self.own_breakers[caller.call.replica];
+        let is_probing = self.requests.iter().any(|it| it.replied.is_none_or(|at| at + LOOK_UP > self.now));
+        if !self.schedule.is_calm()
+            || error != UpstreamError::Suspended
+            || own.opened().is_some()
+            || self.breaker.suspends(self.now)
+            || self.breaker.opened().is_some() && is_probing
+        {
+            return Ok(());
+        }
+        Err("the provider is suspended, and no breaker is open".to_owned())
+    }
+
     /// A store that is slow, gone or wrong is never why a request fails.
-    fn may_refuse(&mut self, caller: &Caller, refusal: Refusal) -> Verdict {
+    fn may_refuse(&mut self, id: usize, caller: &Caller, refusal: Refusal) -> Verdict {
         let Refusal::Failed(error, _) = refusal else {
             return match refusal {
                 Refusal::DeadlineExceeded => Ok(()),
@@ -122,7 +177,11 @@ impl Oracle<'_> {
         if error == UpstreamError::BudgetExhausted {
             self.is_spent(Priority::Plain)?;
         }
-        self.may_be_held(caller.call.balance, error)?;
+        self.may_be_held(caller, error)?;
+        self.is_not_stored(caller, error)?;
+        self.was_asked_in_vain(caller, error)?;
+        self.is_own_read_served(id, caller, error)?;
+        self.may_be_suspended(caller, error)?;
         let schedule = self.schedule;
         let may_spend = schedule.budget.requests < 100;
         let is_over_the_ceiling = schedule.ages.max_age < 2 * DEADLINE

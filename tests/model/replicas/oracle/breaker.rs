@@ -7,14 +7,25 @@ use crate::replicas::provider::BREAKER;
 use crate::replicas::schedule::Schedule;
 use balance_gateway::domain::UpstreamError;
 
-/// The row of failed attempts of all replicas.
+/// A row of failed attempts: of all replicas, or of one.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     row: u32,
     opened: Option<Ms>,
+    /// Whether it is one replica's own, which also counts what that replica cannot reach.
+    is_own: bool,
 }
 
 impl Breaker {
+    pub(super) fn of_one_replica() -> Self {
+        Self { is_own: true, ..Self::default() }
+    }
+
+    fn is_failure(&self, error: UpstreamError) -> bool {
+        let is_silence = matches!(error, UpstreamError::Unreachable(_) | UpstreamError::Timeout);
+        matches!(error, UpstreamError::Status(500..)) || self.is_own && is_silence
+    }
+
     /// Notes how an attempt ended that was sent then. Only a balance ends the row.
     pub(super) fn note(&mut self, now: Ms, sent: Ms, error: Option<UpstreamError>) {
         if let Some(opened) = self.opened {
@@ -25,7 +36,7 @@ impl Breaker {
             return;
         }
         match error {
-            Some(UpstreamError::Status(500..)) => self.row += 1,
+            Some(error) if self.is_failure(error) => self.row += 1,
             None => self.row = 0,
             Some(_) => {}
         }
@@ -36,9 +47,9 @@ impl Breaker {
 
     fn end_probe(&mut self, now: Ms, error: Option<UpstreamError>) {
         match error {
-            Some(UpstreamError::Status(500..)) => self.opened = Some(now),
+            Some(error) if self.is_failure(error) => self.opened = Some(now),
             Some(UpstreamError::Unreachable(_) | UpstreamError::Timeout | UpstreamError::Defect) => {}
-            Some(_) | None => *self = Self::default(),
+            Some(_) | None => (self.row, self.opened) = (0, None),
         }
     }
 
@@ -53,6 +64,16 @@ impl Breaker {
             return Err(format!("a second probe {} ms after the breaker opened", now - opened));
         }
         Ok(())
+    }
+
+    /// Whether no attempt may leave now, as far as everybody knows.
+    pub(super) fn suspends(&self, now: Ms) -> bool {
+        self.opened.is_some_and(|opened| now < opened + cooldown() + LOOK_UP)
+    }
+
+    /// Whether it has been open since before this read, so that the read may not begin.
+    pub(super) fn is_open_for(&self, begun: Ms, now: Ms) -> bool {
+        self.opened.is_some_and(|opened| opened + LOOK_UP < begun && now < opened + cooldown())
     }
 
     /// When it opened last, without a success since.

@@ -14,12 +14,14 @@ pub(super) struct Disturbance {
     last: Option<Ms>,
     has_calm_network: [bool; REPLICAS],
     is_linked: [bool; REPLICAS],
+    /// When each replica's link broke.
+    breaks: [Vec<Ms>; REPLICAS],
 }
 
 impl Disturbance {
     pub(super) fn of(schedule: &Schedule) -> Self {
         let has_calm_network = schedule.weathers.map(crate::store::Weather::is_calm);
-        Self { last: None, has_calm_network, is_linked: [false; REPLICAS] }
+        Self { last: None, has_calm_network, is_linked: [false; REPLICAS], breaks: Default::default() }
     }
 
     pub(super) fn note(&mut self, now: Ms) {
@@ -33,10 +35,18 @@ impl Disturbance {
 
     pub(super) fn note_link(&mut self, now: Ms, replica: usize, is_linked: bool) {
         self.is_linked[replica] = is_linked;
+        if !is_linked {
+            self.breaks[replica].push(now);
+        }
         // The first link of all is no disturbance: no call was made before.
         if now > SECOND {
             self.note(now);
         }
+    }
+
+    /// When a replica's link broke first after this moment.
+    pub(super) fn first_break_since(&self, replica: usize, since: Ms) -> Option<Ms> {
+        self.breaks[replica].iter().copied().find(|broke| *broke > since)
     }
 
     /// Whether nothing was disturbed in a span that ends now.
@@ -85,7 +95,7 @@ impl Oracle<'_> {
                 Action::FailOver(0) => return has_epoch,
                 Action::FailOver(_)
                 | Action::Kill(_)
-                | Action::Evict
+                | Action::Evict(_)
                 | Action::StepClock { .. }
                 | Action::Fill(_)
                 | Action::WriteProtect(_)

@@ -1,9 +1,10 @@
 //! Holds: no replica asks during one, and a caller is refused because of one only while it lasts.
 
-use super::reads::{Ended, LOOK_UP, Read};
+use super::reads::{Ended, LOOK_UP, Read, Request};
 use super::tally::Seen;
-use super::{Oracle, Verdict};
+use super::{Caller, Oracle, Verdict};
 use crate::alone::clock::{Ms, SECOND};
+use crate::alone::schedule::Asks;
 use crate::replicas::clock::REPLICAS;
 use balance_gateway::domain::{Priority, UpstreamError};
 
@@ -161,23 +162,58 @@ impl Oracle<'_> {
     }
 
     /// Whether a failure of this kind may still be why a caller is refused.
-    pub(super) fn may_be_held(&self, balance: usize, error: UpstreamError) -> Verdict {
+    pub(super) fn may_be_held(&self, caller: &Caller, error: UpstreamError) -> Verdict {
         let Some(rule) = rule(error).filter(|_| self.schedule.is_calm()) else { return Ok(()) };
+        let balance = caller.call.balance;
+        // What another replica could not reach is a reason only for those who waited for its read, and might.
+        let concerns = |read: &Read, ended: Ms, call: usize| {
+            let is_awaited = ended >= caller.arrived && self.may_wait_for(caller, call);
+            rule.is_said || read.replica == caller.call.replica || is_awaited
+        };
         let is_why = |read: &Read| {
             let Some(Ended { at, error: Some(failed) }) = read.ended else { return false };
             // A read that a hold refused is not its own reason.
-            read.first_call.is_some()
+            read.first_call.is_some_and(|call| concerns(read, at, call))
                 && std::mem::discriminant(&failed) == std::mem::discriminant(&error)
                 && (rule.is_of_account || read.balance == balance)
                 && self.now <= at + self.held_for_at_most(read, &rule, error)
         };
         // An answer with an `Age` may be too old for its caller without a hold.
-        let has_age =
-            |request: &super::reads::Request| request.brought.as_ref().is_some_and(|(_, age)| *age > 0);
+        let has_age = |request: &Request| request.brought.as_ref().is_some_and(|(_, age)| *age > 0);
         let is_too_old = matches!(error, UpstreamError::Invalid(_)) && self.requests.iter().any(has_age);
         if is_too_old || self.reads.iter().any(is_why) {
             return Ok(());
         }
-        Err(format!("{error:?} is held longer than it may be"))
+        Err(format!("{error:?} is held longer or further than it may be"))
+    }
+
+    /// Whether a read that made its first call with this one is not too early for a caller.
+    fn may_wait_for(&self, caller: &Caller, call: usize) -> bool {
+        let at = self.requests[call].at;
+        caller.not_before.is_none_or(|(not_before, _)| at + LOOK_UP >= not_before)
+    }
+
+    /// A replica that could not reach the provider finds what another replica has read meanwhile.
+    pub(super) fn is_not_stored(&self, caller: &Caller, error: UpstreamError) -> Verdict {
+        let is_own = rule(error).is_some_and(|rule| !rule.is_said);
+        let is_demanding = caller.not_before.is_some() || caller.call.asks != Asks::default();
+        if !self.schedule.is_calm() || !is_own || is_demanding || !self.streams.notified.is_empty() {
+            return Ok(());
+        }
+        let (balance, max_age) = (caller.call.balance, self.schedule.ages.max_age);
+        let is_stored = |request: &&Request| {
+            let read = &self.reads[request.read];
+            let ahead = self.schedule.skews[caller.call.replica] - self.schedule.skews[read.replica];
+            read.balance == balance
+                && read.by.is_some()
+                && request.brought.as_ref().is_some_and(|(_, age)| *age == 0)
+                && request.replied.is_some_and(|replied| replied + LOOK_UP < caller.arrived)
+                && self.now - request.at + ahead.max(0) + SECOND < max_age
+                && !self.invalidations.iter().any(|it| it.balance == balance && it.at + LOOK_UP >= request.at)
+        };
+        match self.requests.iter().position(|request| is_stored(&request)) {
+            Some(call) => Err(format!("{error:?}, although call {call} brought what would do")),
+            None => Ok(()),
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::reads::{LOOK_UP, Read, Request};
 use super::tally::Seen;
 use super::{Caller, Oracle, Verdict};
 use crate::alone::clock::{Ms, SECOND};
+use crate::replicas::schedule::Action;
 use balance_gateway::gateway::Via;
 
 /// The message of a read's end, and the look-up after it.
@@ -17,6 +18,16 @@ impl Oracle<'_> {
             return Err(format!("read {id} waits for {idle} ms, and no read runs"));
         }
         Ok(())
+    }
+
+    /// A read whose replica hears nothing any more waits for no other replica.
+    pub(super) fn goes_alone_promptly(&self, id: usize, read: &Read) -> Verdict {
+        let broke = self.disturbance.first_break_since(read.replica, read.begun);
+        let is_frozen = self.schedule.steps.iter().any(|step| matches!(step.action, Action::Freeze(_)));
+        match broke.map(|broke| self.now - broke).filter(|waited| *waited > SECOND && !is_frozen) {
+            Some(waited) => Err(format!("read {id} still waits {waited} ms after its replica's link broke")),
+            None => Ok(()),
+        }
     }
 
     /// A caller is answered as soon as the read that it waits for has ended.

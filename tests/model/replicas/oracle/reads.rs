@@ -3,7 +3,8 @@
 use super::tally::Seen;
 use super::{Oracle, Verdict};
 use crate::alone::clock::{Ms, SECOND};
-use crate::replicas::chance::CALM_DELAY;
+use crate::replicas::chance::{CALM_DELAY, DEADLINE};
+use crate::replicas::schedule::{Action, Step};
 use balance_gateway::domain::{Priority, UpstreamError};
 
 /// As long as a calm look-up may take: three round trips where the store has to be told the script, and then some.
@@ -21,6 +22,8 @@ pub(super) struct Read {
     /// Its first call, if it made one: then it is the replica's own.
     pub(super) first_call: Option<usize>,
     pub(super) ended: Option<Ended>,
+    /// Whether the store gave it its number, as is known at its end.
+    pub(super) is_leased: bool,
 }
 
 /// When a read ended, and how.
@@ -61,7 +64,7 @@ impl Oracle<'_> {
         self.reads[id].ended = Some(Ended { at: self.now, error });
         let is_own = self.reads[id].first_call.is_some();
         let is_known = self.reads[id].by.is_some();
-        if self.schedule.is_calm()
+        if (self.schedule.is_calm() || self.schedule.only_sets_the_stores_clock())
             && is_known
             && is_own
             && number.is_none()
@@ -69,8 +72,56 @@ impl Oracle<'_> {
         {
             return Err(format!("read {id} is made alone, though nothing is lost"));
         }
+        self.takes_no_lease_in_vain(id, number, error)?;
+        self.reads[id].is_leased = is_own && number.is_some();
+        self.has_lease_alone(id)?;
         if is_own && is_known {
             self.tally.note(if number.is_some() { Seen::SharedRead } else { Seen::LonelyRead });
+        }
+        Ok(())
+    }
+
+    /// While the store loses nothing, it gives no lease of a balance beside another.
+    fn has_lease_alone(&self, id: usize) -> Verdict {
+        let keeps_leases = |step: &Step| {
+            matches!(
+                step.action,
+                Action::Call(_) | Action::Poll { .. } | Action::Invalidate { .. } | Action::Weather { .. }
+            )
+        };
+        let read = &self.reads[id];
+        let began = |read: &Read| read.first_call.map(|call| self.requests[call].at);
+        let Some(begun) = began(read).filter(|_| read.is_leased) else { return Ok(()) };
+        // A lease that never ends is over after a deadline.
+        let is_beside = |other: &Read| {
+            other.is_leased
+                && (other.balance, other.replica != read.replica) == (read.balance, true)
+                && began(other).is_some_and(|at| at < self.now && (begun - at).abs() < DEADLINE)
+                && other.ended.is_some_and(|ended| begun < ended.at)
+        };
+        match self.reads.iter().position(is_beside) {
+            Some(other) if self.schedule.steps.iter().all(keeps_leases) => {
+                Err(format!("read {id} got a lease while read {other} had one"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A replica whose breaker is open leaves the read to others: it takes no number of its own.
+    fn takes_no_lease_in_vain(
+        &mut self,
+        id: usize,
+        number: Option<u64>,
+        error: Option<UpstreamError>,
+    ) -> Verdict {
+        let Read { replica, begun, first_call, .. } = self.reads[id];
+        let is_own_number = number.is_some_and(|number| self.numbers.insert(number));
+        let is_open = [&self.breaker, &self.own_breakers[replica]]
+            .into_iter()
+            .any(|breaker| breaker.is_open_for(begun, self.now));
+        let is_refused = error == Some(UpstreamError::Suspended) && first_call.is_none();
+        if self.schedule.is_calm() && is_own_number && is_refused && is_open {
+            return Err(format!("read {id} takes a lease, although its breaker is open"));
         }
         Ok(())
     }
@@ -85,6 +136,7 @@ impl Oracle<'_> {
         if read.first_call.is_none() {
             self.may_ask(id, &read)?;
             self.begins_promptly(id, &read)?;
+            self.goes_alone_promptly(id, &read)?;
             self.takes_failure_of_another(id, &read)?;
             if self.schedule.is_calm() {
                 self.begin_calmly(id, &read)?;

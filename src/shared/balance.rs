@@ -23,6 +23,8 @@ pub(super) struct SharedBalance {
     newest: AtomicU64,
     /// The highest seen number, in case the store loses it.
     highest: AtomicU64,
+    /// The number of the last read when this replica joined; 0 if it is not known.
+    last_at_join: AtomicU64,
 }
 
 impl SharedBalance {
@@ -35,7 +37,19 @@ impl SharedBalance {
             ended: watch::Sender::new(0),
             newest: AtomicU64::new(0),
             highest: AtomicU64::new(0),
+            last_at_join: AtomicU64::new(0),
         }
+    }
+
+    /// Records the number of the last read when this replica joined. Later calls change nothing.
+    pub(super) fn note_joined(&self, last: u64) {
+        let _ = self.last_at_join.compare_exchange(0, last, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether a read with this number began after this replica joined. Its instant alone does not show that: a clock that
+    /// was set back before gives earlier instants to later reads.
+    pub(super) fn began_since_join(&self, number: u64) -> bool {
+        number > self.last_at_join.load(Ordering::Acquire)
     }
 
     /// Wakes the waiters: the read with this number has ended.
@@ -98,8 +112,12 @@ impl SharedBalance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AccountName, Selector};
+    use redis::Value;
+
+    use crate::clock;
+    use crate::domain::{AccountName, Amount, Currency, Moment, ObservedAt, ProviderName, Reading, Selector};
     use crate::shared::keyring::Keyring;
+    use crate::shared::script::ScriptAnswer;
 
     fn balance() -> SharedBalance {
         let key = BalanceKey::new(&AccountName::parse("a").unwrap(), &["p"], &Selector::default());
@@ -116,6 +134,41 @@ mod tests {
         assert!(balance.note_snapshot(7), "the same once more");
         assert!(balance.note_snapshot(9));
         assert!(!balance.note_snapshot(8));
+    }
+
+    /// What the script found: a snapshot of this number.
+    fn found(balance: &SharedBalance, number: u64, now: Moment) -> Answered {
+        let reading = Reading {
+            available: Amount::parse("48734.90", Currency::BRL).unwrap(),
+            blocked: None,
+            reserved: None,
+            processing: None,
+            total: None,
+            reported: Vec::new(),
+            observed_at: ObservedAt::Undocumented,
+        };
+        let (account, provider) = (AccountName::parse("a").unwrap(), ProviderName::parse("p").unwrap());
+        let snapshot = Snapshot::new(&account, &provider, None, now, reading);
+        let turn = Turn { number, instant: StoreTime::from_micros(number) };
+        let sealed = balance.seal.close(snapshot.body(), turn).unwrap();
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let number = number.to_string();
+        let items = [text("balance-gateway/1"), text("10"), text("found"), text(&number), text(&number)];
+        let answer = ScriptAnswer::read(Value::Array([&items[..], &[Value::BulkString(sealed)]].concat()));
+        Answered { answer: answer.unwrap(), sent: now, received: now.monotonic }
+    }
+
+    #[test]
+    fn a_snapshot_that_was_put_back_over_a_newer_one_does_not_open() {
+        let (balance, now) = (balance(), clock::now());
+        let opens = |number| {
+            let found = found(&balance, number, now);
+            balance.opened(&found, 0, |_| Duration::ZERO).unwrap().is_some()
+        };
+
+        assert!(opens(9));
+        assert!(!opens(7));
+        assert!(opens(9), "the same once more");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::account::SharedAccount;
+use super::balance::SharedBalance;
 use super::error::StoreError;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
@@ -108,14 +109,14 @@ impl SharedAccount {
         };
         let now = (self.store().clock)();
         let is_within = max_age.allows(snapshot.age_at(now));
-        Ok((is_within && self.has_known_age(&snapshot, now)).then(|| Arc::new(snapshot)))
+        Ok((is_within && self.has_known_age(balance, &snapshot, now)).then(|| Arc::new(snapshot)))
     }
 
     /// Whether the store's clock proves the snapshot's age. For a snapshot from before this replica joined, the wall
     /// clocks of both replicas must agree with it.
-    fn has_known_age(&self, snapshot: &Snapshot, now: Moment) -> bool {
+    fn has_known_age(&self, balance: &SharedBalance, snapshot: &Snapshot, now: Moment) -> bool {
         let watched_since = self.known().clock.watched_since();
-        snapshot.turn().is_some_and(|turn| turn.instant >= watched_since)
-            || snapshot.age_difference_at(now) <= MOST_DIFFERENCE
+        let is_watched = |turn: Turn| turn.instant >= watched_since && balance.began_since_join(turn.number);
+        snapshot.turn().is_some_and(is_watched) || snapshot.age_difference_at(now) <= MOST_DIFFERENCE
     }
 }

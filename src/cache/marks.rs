@@ -61,3 +61,39 @@ impl Marks {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+mod tests {
+    use super::*;
+    use crate::domain::{AccountName, Selector};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key() -> BalanceKey {
+        BalanceKey::new(&AccountName::parse("a").unwrap(), &[], &Selector::default())
+    }
+
+    #[test]
+    fn a_mark_made_here_gets_the_stores_number_and_keeps_its_moment() {
+        let (marks, key, start) = (Marks::default(), key(), Instant::now());
+        marks.invalidate(&[key], start);
+
+        marks.number(&[key], 7);
+
+        assert_eq!(marks.get(&key, start), Some(Mark { at: start, number: Some(7) }));
+    }
+
+    #[test]
+    fn a_mark_that_is_told_again_keeps_its_moment_and_a_lower_number_is_a_new_one() {
+        let (marks, key, start) = (Marks::default(), key(), Instant::now());
+        let later = start + SECOND;
+        marks.note(key, 9, start);
+
+        marks.note(key, 9, later);
+        assert_eq!(marks.get(&key, later), Some(Mark { at: start, number: Some(9) }));
+
+        marks.note(key, 7, later);
+        assert_eq!(marks.get(&key, later), Some(Mark { at: later, number: Some(9) }));
+    }
+}

@@ -223,3 +223,18 @@ impl Unit {
         now.saturating_duration_since(self.sent) < UNIT_LIFE
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_waits_too_long_is_asked_for_again() {
+        let sent = Instant::now();
+        let unit = Unit { call: "c".to_owned(), instant: Some(StoreTime::default()), sent };
+
+        assert!(unit.is_good(sent + UNIT_LIFE - Duration::from_millis(1)));
+        assert!(!unit.is_good(sent + UNIT_LIFE));
+    }
+}

@@ -242,3 +242,24 @@ fn is_away(error: &RedisError) -> bool {
 fn is_wrong_type(error: &RedisError) -> bool {
     error.to_string().contains("WRONGTYPE")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn failures_of_an_earlier_connection_end_nothing() {
+        let metrics = Metrics::new("0", "0").unwrap().shared().unwrap();
+        let store = Store::new(Duration::from_millis(30), clock::now, metrics);
+        store.begin_sharing();
+        store.generation.store(2, Ordering::Release);
+
+        (0..MOST_FAILURES).for_each(|_| store.note_failure(1));
+        assert!(store.is_sharing());
+
+        (0..MOST_FAILURES).for_each(|_| store.note_failure(2));
+        assert!(!store.is_sharing());
+    }
+}

@@ -177,6 +177,7 @@ mod tests {
         let wait = budget.grant(Priority::Demanded, ended).unwrap_err();
 
         assert!(wait <= MINUTE && wait > Duration::from_secs(59), "{wait:?}");
+        assert!(budget.grant(Priority::Demanded, ended + Duration::from_secs(59)).is_err());
         assert!(budget.grant(Priority::Demanded, ended + MINUTE).is_ok());
     }
 

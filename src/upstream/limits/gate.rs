@@ -151,3 +151,37 @@ impl Drop for SharedUnit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::domain::{AccountName, BalanceKey, Selector};
+    use crate::metrics::Metrics;
+    use crate::shared::{Shared, SharedKey, SharedSettings, StoreUrl};
+
+    #[test]
+    fn without_the_store_a_replica_counts_with_its_part_alone() {
+        let settings = SharedSettings {
+            url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
+            ca: None,
+            keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
+            prefix: "test".to_owned(),
+            timeout: Duration::from_millis(30),
+            replicas: 3.try_into().unwrap(),
+        };
+        let shared =
+            Shared::new(settings, clock::now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
+        let name = AccountName::parse("a").unwrap();
+        let account = shared.account(&name, &[BalanceKey::new(&name, &[], &Selector::default())]);
+        let budget = BudgetSettings { requests: 9, per: Duration::from_mins(1) };
+
+        let gate = Gate::new(budget, Some(account), clock::now);
+
+        let now = clock::now().monotonic;
+        assert_eq!((gate.limit(), gate.remaining(now)), (3, 3));
+        let calls: Vec<_> = (0..3).map(|_| gate.budget.note(now)).collect();
+        assert!(!gate.has_room(Priority::Certain, now));
+        drop(calls);
+    }
+}

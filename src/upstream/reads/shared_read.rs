@@ -133,3 +133,45 @@ fn shared_hold(failed: &FailedRead, reads_together: bool) -> Option<SharedHold> 
     };
     Some(SharedHold { scope, first, most })
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::domain::{Cause, ParseError};
+    use crate::metrics::Operation;
+
+    fn failed(error: UpstreamError) -> FailedRead {
+        FailedRead::after_attempt(error, Operation::Balance, Instant::now())
+    }
+
+    fn scope(failed: &FailedRead, reads_together: bool) -> Option<HoldScope> {
+        shared_hold(failed, reads_together).map(|hold| hold.scope)
+    }
+
+    #[test]
+    fn what_the_provider_answered_holds_elsewhere_and_as_far_as_here() {
+        let invalid = UpstreamError::Invalid(ParseError { field: "body", problem: "not a JSON object" });
+        let (account, balance) = (Some(HoldScope::Account), Some(HoldScope::Balance));
+        for (error, expected, where_all_are_read_together) in [
+            (UpstreamError::Unreachable(Cause::Closed), None, None),
+            (UpstreamError::Timeout, None, None),
+            (UpstreamError::Throttled(None), account, account),
+            (UpstreamError::Status(500), balance, account),
+            (invalid, balance, balance),
+            (UpstreamError::Refused, Some(HoldScope::Credential), Some(HoldScope::Credential)),
+        ] {
+            assert_eq!(scope(&failed(error), false), expected, "{error:?}");
+            assert_eq!(scope(&failed(error), true), where_all_are_read_together, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_token_that_is_refused_holds_here_alone() {
+        let failed = failed(UpstreamError::Refused).with_unsettled_token();
+
+        assert_eq!(scope(&failed, false), None);
+    }
+}

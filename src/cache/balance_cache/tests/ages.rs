@@ -195,3 +195,23 @@ async fn a_later_read_of_another_replica_that_is_older_by_its_age_counts_only_wh
     let next = Entry::after(Some(&first), found(9, 3, SECOND * 20), Some(&demand), now);
     assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * 20);
 }
+
+#[test]
+fn a_snapshot_read_alone_stays_where_another_replica_has_an_older_one() {
+    let now = now();
+    let sent_at = now.earlier_by(SECOND * 5);
+    let alone = Answer {
+        priority: Priority::Plain,
+        sent_at: sent_at.monotonic,
+        turn: None,
+        is_elsewhere: false,
+        result: Ok(snapshot(sent_at)),
+    };
+    let alone = Entry::after(None, alone, None, now);
+    let demand = NONE.demand(now, Balance::new().limits).with_any_turn();
+
+    let next = Entry::after(Some(&alone), found(7, 7, SECOND * 20), Some(&demand), now);
+
+    assert_eq!(next.snapshot().unwrap().age_at(now), SECOND * 5);
+    assert!(next.kept_alone().is_some(), "so that it is published");
+}

@@ -14,7 +14,7 @@ use balance_gateway::domain::{Cause, UpstreamError};
 /// The seed of the first story.
 pub(crate) const FIRST: u64 = 1 << 40;
 
-const STORIES: [fn() -> Schedule; 38] = [
+const STORIES: [fn() -> Schedule; 39] = [
     an_aged_answer_comes_after_a_young_one,
     a_waiter_gets_the_failure_of_the_read,
     a_short_hold_follows_a_long_one,
@@ -53,6 +53,7 @@ const STORIES: [fn() -> Schedule; 38] = [
     a_probe_ends_without_an_answer,
     a_read_panics_after_one_that_failed,
     a_slow_replica_gives_up_a_lease_that_it_never_had,
+    a_success_ends_the_row_of_the_breaker,
 ];
 
 /// The seeds of all stories.
@@ -253,7 +254,8 @@ fn a_replica_that_cannot_reach_the_provider_leaves_reads_to_others() -> Schedule
 }
 
 fn a_replica_knows_of_a_breaker_that_others_opened() -> Schedule {
-    let steps = vec![(0, new(0, 0)), (2 * SECOND, new(1, 1)), (1500, new(2, 0))];
+    let steps =
+        vec![(0, new(0, 0)), (1500, new(1, 1)), (1500, new(0, 0)), (2500, new(2, 0)), (100, new(2, 1))];
     story(Mood::Calm, AMPLE, steps, &[(10, STATUS), (10, STATUS), (10, STATUS), (10, OK)])
 }
 
@@ -398,30 +400,41 @@ fn a_snapshot_outlives_its_epoch_where_a_read_fails() -> Schedule {
 }
 
 fn a_snapshot_is_of_an_instant_to_come() -> Schedule {
-    let step = Action::StepClock { whose: STORE, by: -40 * SECOND };
-    let steps = vec![(0, plain(0, 0)), (5 * SECOND, step), (10 * SECOND, plain(2, 0))];
-    let (links, skews) = ([0, 0, 10 * SECOND], [0, 0, -40 * SECOND, 0]);
+    let step = Action::StepClock { whose: STORE, by: -20 * SECOND };
+    let steps =
+        vec![(0, new(0, 1)), (50 * SECOND, plain(0, 0)), (2 * SECOND, step), (8 * SECOND, plain(2, 0))];
+    let (links, skews) = ([0, 0, 55 * SECOND], [0, 0, -40 * SECOND, 0]);
     Schedule { links, skews, ..story(Mood::Wild, AMPLE, steps, &[(10, OK)]) }
 }
 
 fn a_success_ends_the_row_of_its_balance() -> Schedule {
     let steps = vec![(0, new(0, 0)), (3 * SECOND, new(1, 0)), (2 * SECOND, new(2, 0)), (1600, new(1, 0))];
-    let replies = [(10, STATUS), (10, STATUS), (10, OK), (10, STATUS), (10, STATUS), (10, OK)];
-    story(Mood::Calm, AMPLE, steps, &replies)
+    story(Mood::Calm, AMPLE, steps, &[(10, STATUS), (10, OK), (10, STATUS), (10, OK)])
+}
+
+fn a_success_ends_the_row_of_the_breaker() -> Schedule {
+    let steps = vec![
+        (0, new(0, 0)),
+        (2 * SECOND, new(1, 1)),
+        (2 * SECOND, new(2, 0)),
+        (2 * SECOND, new(2, 1)),
+        (2 * SECOND, new(1, 0)),
+    ];
+    story(Mood::Calm, AMPLE, steps, &[(10, STATUS), (10, STATUS), (10, OK), (10, STATUS), (10, OK)])
 }
 
 /// Another replica may probe at once.
 fn a_probe_ends_without_an_answer() -> Schedule {
-    let steps = vec![(0, new(0, 0)), (2 * SECOND, new(1, 1)), (6 * SECOND, new(0, 0)), (1500, new(2, 1))];
-    let replies = [(10, STATUS), (10, STATUS), (10, STATUS), (10, UNREACHABLE), (10, OK)];
+    let steps =
+        vec![(0, new(0, 0)), (1500, new(1, 1)), (1500, new(0, 0)), (6500, new(1, 0)), (1500, new(2, 1))];
+    let replies = [(10, STATUS), (10, STATUS), (10, STATUS), (10, UNREACHABLE), (10, UNREACHABLE), (10, OK)];
     story(Mood::Calm, AMPLE, steps, &replies)
 }
 
 /// Who waited for it does not get the failure of the one before.
 fn a_read_panics_after_one_that_failed() -> Schedule {
     let steps = vec![(0, new(0, 0)), (3 * SECOND, new(0, 0)), (200, plain(1, 0))];
-    let replies = [(10, STATUS), (10, STATUS), (SECOND, Ending::Panic), (10, OK)];
-    story(Mood::Calm, AMPLE, steps, &replies)
+    story(Mood::Calm, AMPLE, steps, &[(10, STATUS), (SECOND, Ending::Panic), (10, OK)])
 }
 
 /// The lease is another replica's, and stays.

@@ -10,7 +10,7 @@ use super::world::Change;
 const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
-const CHANGES: [(&[Change], u64); 36] = [
+const CHANGES: [(&[Change], u64); 47] = [
     // publish.lua: the instant is the publication's; an older balance replaces a younger one; a success ends no row; the
     // end is not told, or the lease stays.
     (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 8),
@@ -97,6 +97,21 @@ const CHANGES: [(&[Change], u64); 36] = [
         FIRST + 12,
     ),
     (&[("if last > 0 and wait > 0 then", "if false then")], FIRST + 12),
+    // enter.lua: what replicas know, the lower bound, a lease that is over, the epoch, the clock, a replica that may not
+    // read, or the read that was waited for counts for nothing.
+    (&[("math.max(last, above, number(ask.highest, latest)) + 1", "last + 1")], FIRST + 30),
+    (&[("turn > above and instant >= ask.since", "instant >= ask.since")], FIRST + 20),
+    (&[("token ~= ask.expired", "true")], FIRST + 21),
+    (&[("and snapshot[4] == redis.call('HGET', state, 'epoch')", "")], FIRST + 31),
+    (&[("if instant > now then", "if false then")], FIRST + 33),
+    (&[("if not ask.may_read then", "if false then")], FIRST + 18),
+    (&[("number(string.match(failure, '^(%d+) '), latest) >= ask.joined", "true")], FIRST + 36),
+    // look.lua: a snapshot of another epoch is found. publish.lua: a success does not end the row of its balance.
+    (&[("if not fields[3] or snapshot[4] ~= fields[3] then", "if false then")], FIRST + 32),
+    (&[("redis.call('HDEL', state, 'hb' .. balance, 'rb' .. balance, 'f' .. balance)", "")], FIRST + 34),
+    // breaker.lua: a probe without an outcome keeps its place; a success ends no row.
+    (&[("elseif event == 'unknown' and is_probe then", "elseif false then")], FIRST + 35),
+    (&[("elseif event == 'balance' and not is_open then\n  close()", "elseif false then")], FIRST + 38),
 ];
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let printed = super::print(config.masked());
+    let printed = super::print(&config.masked());
     for warning in config.warnings().iter().chain(&config.expiring(clock::now().wall)) {
         super::complain(&format!("warning: {warning}"));
     }

@@ -1,6 +1,7 @@
 //! Reads a configuration from a file or a text.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
@@ -36,10 +37,10 @@ pub fn load_to_record(path: &Path, account: &str) -> Result<Config, ConfigErrors
 
 /// Reads a configuration file for any purpose. An error includes the named sources.
 #[expect(clippy::disallowed_methods, reason = "the configuration is the only reader of the environment")]
-pub(super) fn load_as(path: &Path, purpose: Purpose<'_>) -> Result<Config, (ConfigErrors, Box<Sources>)> {
+pub(super) fn load_as(path: &Path, purpose: Purpose<'_>) -> Result<Config, (ConfigErrors, Arc<Sources>)> {
     let mut sources = Sources::default();
     let text = sources.read_text(path);
-    let text = text.map_err(|error| (ConfigErrors::unreadable(path, &error), Box::new(sources)))?;
+    let text = text.map_err(|error| (ConfigErrors::unreadable(path, &error), Arc::new(sources)))?;
     parse_as(&text, path, &|name| std::env::var(name).ok(), purpose)
 }
 
@@ -56,27 +57,20 @@ pub(super) fn parse_as(
     file: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     purpose: Purpose<'_>,
-) -> Result<Config, (ConfigErrors, Box<Sources>)> {
+) -> Result<Config, (ConfigErrors, Arc<Sources>)> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err((ConfigErrors::syntax(file, text, &errors), Box::default()));
+        return Err((ConfigErrors::syntax(file, text, &errors), Arc::default()));
     }
     let reading = Reading::new(env, purpose);
     let config = sections::read(Section::root(document.get_ref(), &reading));
     let Outcome { mistakes, warnings, effective, sources, unread, expiries } = reading.into_outcome();
+    let sources = Arc::new(sources);
     match config {
         Ok(config) if mistakes.is_empty() => {
             let warnings = warnings.into_iter().chain(warnings::across(&config)).collect();
-            Ok(Config {
-                warnings,
-                masked: effective.to_string(),
-                effective,
-                sources,
-                unread,
-                expiries,
-                ..config
-            })
+            Ok(Config { warnings, effective, sources, unread, expiries, ..config })
         }
-        _ => Err((ConfigErrors::new(file, mistakes), Box::new(sources))),
+        _ => Err((ConfigErrors::new(file, mistakes), sources)),
     }
 }

@@ -1,6 +1,7 @@
 //! The checked configuration as a whole.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -33,8 +34,7 @@ pub struct Config {
     pub tracing: Option<TraceSettings>,
     pub(super) warnings: Vec<Remark>,
     pub(super) effective: Effective,
-    pub(super) masked: String,
-    pub(super) sources: Sources,
+    pub(super) sources: Arc<Sources>,
     pub(super) unread: Vec<Unread>,
     pub(super) expiries: Expiries,
 }
@@ -48,8 +48,8 @@ impl Config {
 
     /// The effective configuration as TOML, each secret as `***`.
     #[must_use]
-    pub fn masked(&self) -> &str {
-        &self.masked
+    pub fn masked(&self) -> String {
+        self.effective.to_string()
     }
 
     /// Certificates that have expired, or expire within 30 days.

@@ -1,8 +1,10 @@
 //! Reads every section of a configuration.
 
+use std::sync::Arc;
+
 use super::kinds::Kinds;
 use super::{account, auth, caller, freshness, hooks, log, provider, server, shared, tracing};
-use crate::config::reader::{Effective, Expiries, Read, Section, Sources};
+use crate::config::reader::{Effective, Expiries, Read, Section};
 use crate::config::whole::Config;
 use crate::http::{HookSettings, ServerSettings};
 
@@ -57,8 +59,7 @@ pub(in crate::config) fn read(mut root: Section<'_>) -> Read<Config> {
         tracing: tracing?,
         warnings: Vec::new(),
         effective: Effective::default(),
-        masked: String::new(),
-        sources: Sources::default(),
+        sources: Arc::default(),
         unread: Vec::new(),
         expiries: Expiries::default(),
     })

@@ -73,7 +73,7 @@ fn a_configuration_shows_no_secret() {
     let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
     assert!(secrets.len() > 5);
     assert_hidden(&format!("{config:?} {config:#?}"), &secrets);
-    assert_hidden(config.masked(), &secrets);
+    assert_hidden(&config.masked(), &secrets);
     assert_hidden(&warnings.join("\n"), &secrets);
     for key in ["token", "client_id", "client_secret", "certificate", "api_key", "session_token", "url"] {
         assert!(config.masked().contains(&format!("\n{key} = \"***\"\n")), "{key} in {}", config.masked());

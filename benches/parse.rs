@@ -7,6 +7,9 @@
     reason = "a bench measures and prints"
 )]
 
+#[path = "../tests/contract/twin_kinds.rs"]
+mod twin_kinds;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,55 +18,15 @@ use balance_gateway::config;
 use balance_gateway::domain::{Currency, Selector};
 use balance_gateway::providers::{Provider, find};
 
-/// A built-in kind, its mapping as a declared one, and a body.
-const TWINS: [(&str, &str, &str, &str); 3] = [
-    (
-        "ntxpay-br",
-        "BRL",
-        r#"currency = "BRL"
-           units = { major = 28 }
-           available = "/netBalance"
-           blocked = "/blockedBalance"
-           total = "/grossBalance"
-           observed_at = "/consultedAt"
-           examples = [{ body = { env = "BODY" }, available = "48734.91", blocked = "1250.37", total = "49985.28" }]"#,
-        r#"{"grossBalance": 49985.28, "blockedBalance": 1250.37, "netBalance": 48734.91, "consultedAt": "2025-11-19T20:18:29.384Z"}"#,
-    ),
-    (
-        "ntxpay-mx",
-        "MXN",
-        r#"currency = { at = "/currency", only = "MXN" }
-           units = "minor"
-           available = "/availableCentavos"
-           blocked = "/pendingCentavos"
-           examples = [{ body = { env = "BODY" }, available = "48734.91", blocked = "1250.37" }]"#,
-        r#"{"availableCentavos": 4873491, "pendingCentavos": 125037, "currency": "MXN"}"#,
-    ),
-    (
-        "pluggo",
-        "BRL",
-        r#"status = "/code"
-           currency = { at = "/content/currency", only = "BRL" }
-           units = { major = 28 }
-           available = "/content/balance"
-           blocked = { at = "/content/blocked", optional = true }
-           reserved = { at = "/content/reserve", optional = true }
-           processing = { at = "/content/processing", optional = true }
-           observed_at = "/timestamp"
-           examples = [{ body = { env = "BODY" }, available = "48734.91", blocked = "1250.37", reserved = "3.02",
-                         processing = "4.05" }]"#,
-        r#"{"code": 200, "content": {"currency": "BRL", "balance": 48734.91, "blocked": 1250.37, "reserve": 3.02, "processing": 4.05}, "message": "Balance returned", "timestamp": "2025-02-19T17:15:26.703Z"}"#,
-    ),
-];
+use twin_kinds::{TWIN_KINDS, TwinKind};
+
 const ROUNDS: u32 = 200;
 const PER_ROUND: u32 = 500;
 
 fn main() {
-    for (kind, currency, mapping, body) in TWINS {
-        let text = format!(
-            "[kinds.twin]\npath = \"/b\"\nsecrets = [\"k\"]\nheaders = {{ x-k = \"{{k}}\" }}\n{mapping}\n"
-        );
-        let declared = config::parse_kind(&text, Path::new("twin"), &|_| Some(body.to_owned())).unwrap().kind;
+    for TwinKind { kind, currency, declaration, body } in TWIN_KINDS {
+        let declared =
+            config::parse_kind(declaration, Path::new("twin"), &|_| Some(body.to_owned())).unwrap().kind;
         let selector = Selector::of(Currency::parse(currency).unwrap());
         let built_in = find(kind).unwrap();
         // In turns, so that a change of the machine's speed meets both.

@@ -24,6 +24,7 @@ mod route;
 mod seconds;
 mod settings;
 mod state;
+mod targets;
 
 use std::sync::Arc;
 

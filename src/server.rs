@@ -11,6 +11,7 @@ mod open_ended;
 mod peer;
 mod peer_timeouts;
 mod settings;
+mod targets;
 mod tls;
 mod wire;
 mod workers;

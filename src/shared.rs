@@ -24,6 +24,7 @@ mod live_lease;
 mod look;
 mod marks;
 mod notified;
+mod places;
 mod probe;
 mod read;
 mod running;

@@ -13,6 +13,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+/// The target of this file's log lines: a constant, so that moving the file changes none.
+const LOG_TARGET: &str = "balance_gateway::telemetry";
 /// Lines that may wait for standard output; the default of 128,000 takes 4 MB at start.
 const BUFFERED_LINES: usize = 8_192;
 
@@ -77,6 +79,6 @@ fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         let message = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(place, message, "panic");
+        tracing::error!(target: LOG_TARGET, place, message, "panic");
     }));
 }

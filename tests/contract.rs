@@ -9,6 +9,8 @@
 mod kinds;
 #[path = "contract/mutated.rs"]
 mod mutated;
+#[path = "contract/twin_kinds.rs"]
+mod twin_kinds;
 #[path = "contract/twins.rs"]
 mod twins;
 

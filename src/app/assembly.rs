@@ -101,7 +101,7 @@ fn reconfigured_provider(
     let (name, shared) = (&provider.settings.name, shared_breaker(provider, shared));
     old.reconfigured(provider.settings.clone(), shared.clone()).or_else(|error| {
         tracing::warn!(
-            target: targets::LIFECYCLE,
+            target: targets::ASSEMBLY,
             key = %format_args!("providers.{name}"),
             error = &error as &dyn std::error::Error,
             "the certificates cannot be used; the old ones are kept"

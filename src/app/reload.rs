@@ -75,7 +75,7 @@ impl Reloader {
             None => {}
             Some(Change::Rejected(errors)) => next.reject(&errors),
             Some(Change::Postponed) => tracing::warn!(
-                target: targets::LIFECYCLE,
+                target: targets::RELOAD,
                 event = "config_postponed",
                 "out of file descriptors: the configuration is read again every second"
             ),
@@ -92,7 +92,7 @@ impl Reloader {
     fn reject(&self, error: &(impl std::error::Error + 'static)) {
         self.metrics.reloaded(ReloadResult::Rejected);
         tracing::error!(
-            target: targets::LIFECYCLE,
+            target: targets::RELOAD,
             event = "config_rejected",
             error = error as &dyn std::error::Error,
             "the new configuration is refused as a whole; the one before it stays in force"
@@ -170,17 +170,17 @@ impl Reloader {
         note_success(&self.metrics);
         self.metrics.set_certificate_expiries(config.own_expiries());
         tracing::info!(
-            target: targets::LIFECYCLE,
+            target: targets::RELOAD,
             event = "config_reloaded",
             changed = changed.join(", "),
             "the new configuration is in force"
         );
         for unread in config.unread() {
             let file = unread.file.as_ref().map(|file| file.display().to_string());
-            tracing::warn!(target: targets::LIFECYCLE,event = "config_unread", key = unread.key, file, "{}", unread.problem);
+            tracing::warn!(target: targets::RELOAD, event = "config_unread", key = unread.key, file, "{}", unread.problem);
         }
         for key in needs_restart(&self.started, &config.server) {
-            tracing::warn!(target: targets::LIFECYCLE,event = "config_restart", key, "takes effect with the next restart");
+            tracing::warn!(target: targets::RELOAD, event = "config_restart", key, "takes effect with the next restart");
         }
     }
 }

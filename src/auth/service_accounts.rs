@@ -25,6 +25,8 @@ use crate::metrics::{AuthFailure, Metrics};
 use token::Token;
 use verified::VerifiedTokens;
 
+/// The target of this file's log lines: a constant, so that moving the file changes none.
+const LOG_TARGET: &str = "balance_gateway::http::kubernetes";
 /// Shortest time between two fetches because of unknown keys.
 const FETCH_INTERVAL: Duration = Duration::from_secs(10);
 /// Requests that may wait for a fetch: few, because any peer can send a token with an unknown key.
@@ -126,6 +128,7 @@ impl ServiceAccounts {
             Ok(keys) => keys,
             Err(error) => {
                 tracing::warn!(
+                    target: LOG_TARGET,
                     error = &*error as &dyn std::error::Error,
                     issuer = trust.settings.issuer,
                     "the keys of service-account tokens were not fetched; those that are known stay"

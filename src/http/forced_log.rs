@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::targets;
 use crate::domain::{AccountName, CallerName};
 
 /// Shortest time between two log lines about one account. A forced read counts for this long.
@@ -36,6 +37,7 @@ impl ForcedLog {
     pub(super) fn meet_spent_budget(&self, account: &AccountName, now: Instant) {
         if let Some(callers) = self.callers_to_log(account, now) {
             tracing::warn!(
+                target: targets::FORCED_LOG,
                 event = "budget_spent_by_forced_reads",
                 account = account.as_str(),
                 callers,

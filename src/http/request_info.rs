@@ -9,6 +9,7 @@ use super::caller::Caller;
 use super::problem::{Code, Problem};
 use super::route::Route;
 use super::state::{Api, OpenAccount};
+use super::targets;
 use crate::domain::Moment;
 use crate::server::Peer;
 
@@ -63,6 +64,6 @@ impl RequestInfo {
 
 /// Reports a state that the order of the layers rules out.
 fn defect(what: &'static str) -> Problem {
-    tracing::error!(what, "a defect in the order of the layers");
+    tracing::error!(target: targets::REQUEST_INFO, what, "a defect in the order of the layers");
     Problem::new(Code::Internal, "a defect; see the gateway's log")
 }

@@ -20,6 +20,8 @@ use super::provider::ProviderFamilies;
 use super::samples::Samples;
 use crate::domain::{CallerName, HookName, ProviderName};
 
+/// The target of this file's log lines: a constant, so that moving the file changes none.
+const LOG_TARGET: &str = "balance_gateway::metrics";
 /// The prefix of every name.
 const NAMESPACE: &str = "balance_gateway";
 
@@ -162,7 +164,7 @@ impl Metrics {
         let families =
             [self.registry.gather(), live.into_families(NAMESPACE), self.process.gather()].concat();
         if let Err(error) = TextEncoder::new().encode(&families, &mut page) {
-            tracing::error!(error = &error as &dyn std::error::Error, "the metrics page cannot be written");
+            tracing::error!(target: LOG_TARGET, error = &error as &dyn std::error::Error, "the metrics page cannot be written");
         }
         page
     }

@@ -11,6 +11,7 @@ mod request;
 mod rows;
 mod shape;
 mod spot;
+mod success;
 mod template;
 mod token;
 mod understood;

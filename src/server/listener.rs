@@ -22,6 +22,7 @@ use super::{
     memory::SharedMemory,
     peer::Peer,
     settings::ListenerSettings,
+    targets,
     tls::TlsSettings,
     wire,
     workers::Workers,
@@ -174,7 +175,7 @@ impl<S: Respond> Acceptor<S> {
         let now = Instant::now();
         if self.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
             self.logged = Some(now);
-            tracing::error!(error = error as &dyn std::error::Error, "connections cannot be accepted");
+            tracing::error!(target: targets::LISTENER, error = error as &dyn std::error::Error, "connections cannot be accepted");
         }
     }
 
@@ -228,7 +229,7 @@ fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(error = &error as &dyn std::error::Error, "a connection panicked");
+        tracing::error!(target: targets::LISTENER, error = &error as &dyn std::error::Error, "a connection panicked");
     }
 }
 

@@ -19,7 +19,7 @@ impl Shared {
     /// Reads the marks that this replica missed and the state of the breakers, and writes again its own invalidations,
     /// which the store may have lost. Returns the last read of each balance.
     pub(super) async fn catch_up(&self) -> Result<Vec<(BalanceKey, u64)>, StoreError> {
-        let last_reads = at_once(self.balance_names(), |name| self.catch_up_with(name)).await?;
+        let last_reads = at_once(self.places.names(), |name| self.catch_up_with(name)).await?;
         for breaker in self.breakers() {
             patiently(|| breaker.catch_up()).await?;
         }
@@ -31,7 +31,7 @@ impl Shared {
             keys
         };
         // A removed balance needs no mark.
-        let configured = own.into_iter().filter_map(|key| self.find(&key)).collect();
+        let configured = own.into_iter().filter_map(|key| self.places.find(&key)).collect();
         at_once(configured, |(account, index)| async move {
             let mark = patiently(|| account.mark(std::slice::from_ref(&index))).await?;
             self.tier.tell_mark(account.balances[index].key, mark.as_micros());
@@ -58,7 +58,7 @@ impl Shared {
     /// Reads the mark of one balance. Where the store does not answer in time, the balance counts as invalidated: one
     /// slow look-up costs one balance, not the whole link. Returns its last read.
     async fn catch_up_with(&self, name: String) -> Result<Option<(BalanceKey, u64)>, StoreError> {
-        let Some((account, index)) = self.find_by_name(&name) else { return Ok(None) };
+        let Some((account, index)) = self.places.find_by_name(&name) else { return Ok(None) };
         let balance = &account.balances[index];
         match patiently(|| account.look(index)).await {
             Ok(looked) => {

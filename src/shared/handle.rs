@@ -1,12 +1,13 @@
 //! The shared tier of one replica: finds accounts, breakers and units, and passes questions on to them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::account::SharedAccount;
 use super::breaker::{SharedBreaker, SharedBreakerSettings};
 use super::notified::Claim;
+use super::places::Places;
 use super::settings::SharedSettings;
 use super::tier::{OnEnd, OnMark, Tier};
 use super::units::Units;
@@ -20,10 +21,7 @@ use crate::metrics::{LimitPolicy, SharedMetrics};
 /// The shared tier of one replica.
 pub struct Shared {
     pub(super) tier: Arc<Tier>,
-    /// Each balance by its name in the store, in a fixed order.
-    balances: RwLock<BTreeMap<String, Place>>,
-    /// Each balance's place by its key.
-    places: RwLock<HashMap<BalanceKey, Place>>,
+    pub(super) places: Places,
     /// Each account by its name.
     pub(super) accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
     /// Each provider's breaker by its name. The breakers of a refused reload stay until they are dropped.
@@ -32,27 +30,13 @@ pub struct Shared {
     pub(super) units: UnitsInUse,
 }
 
-/// A balance as a part of its account.
-#[derive(Clone)]
-struct Place {
-    account: Weak<SharedAccount>,
-    index: usize,
-}
-
-impl Place {
-    fn find(&self) -> Option<(Arc<SharedAccount>, usize)> {
-        Some((self.account.upgrade()?, self.index))
-    }
-}
-
 impl Shared {
     /// Makes the tier; it connects in [`Shared::run`]. Returns `None` without a key.
     #[must_use]
     pub fn new(settings: SharedSettings, clock: Clock, metrics: Arc<SharedMetrics>) -> Option<Arc<Self>> {
         Some(Arc::new(Self {
             tier: Arc::new(Tier::new(settings, clock, metrics)?),
-            balances: RwLock::default(),
-            places: RwLock::default(),
+            places: Places::default(),
             accounts: Mutex::default(),
             breakers: Mutex::default(),
             units: UnitsInUse::default(),
@@ -109,15 +93,7 @@ impl Shared {
             before.as_deref(),
         ));
         accounts.insert(name.clone(), Arc::downgrade(&account));
-        let mut names = self.balances.write().unwrap_or_else(PoisonError::into_inner);
-        let mut keys = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        names.retain(|_, place| place.account.strong_count() > 0);
-        keys.retain(|_, place| place.account.strong_count() > 0);
-        for (index, balance) in account.balances.iter().enumerate() {
-            let place = Place { account: Arc::downgrade(&account), index };
-            names.insert(balance.name.clone(), place.clone());
-            keys.insert(balance.key, place);
-        }
+        self.places.add(&account);
         account
     }
 
@@ -200,7 +176,7 @@ impl Shared {
 
     /// Publishes a snapshot that this replica read without the store, because the store has an older one.
     pub fn publish_alone(&self, key: &BalanceKey, snapshot: Arc<Snapshot>, max_age: MaxAge) {
-        if let Some((account, index)) = self.find(key) {
+        if let Some((account, index)) = self.places.find(key) {
             account.publish_alone(index, snapshot, max_age);
         }
     }
@@ -228,28 +204,15 @@ impl Shared {
     /// A balance's place among its account's, by its name in the store.
     #[must_use]
     pub fn place_of(&self, name: &str) -> Option<usize> {
-        self.find_by_name(name).map(|(_, index)| index)
-    }
-
-    /// The names of all balances in the store, in their order.
-    pub(super) fn balance_names(&self) -> Vec<String> {
-        self.balances.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
-    }
-
-    pub(super) fn find_by_name(&self, name: &str) -> Option<(Arc<SharedAccount>, usize)> {
-        self.balances.read().unwrap_or_else(PoisonError::into_inner).get(name)?.find()
-    }
-
-    pub(super) fn find(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
-        self.places.read().unwrap_or_else(PoisonError::into_inner).get(key)?.find()
+        self.places.find_by_name(name).map(|(_, index)| index)
     }
 
     fn find_if_sharing(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
-        if self.is_sharing() { self.find(key) } else { None }
+        if self.is_sharing() { self.places.find(key) } else { None }
     }
 
     fn places_of(&self, keys: &[BalanceKey]) -> Vec<(Arc<SharedAccount>, usize)> {
-        keys.iter().filter_map(|key| self.find(key)).collect()
+        keys.iter().filter_map(|key| self.places.find(key)).collect()
     }
 }
 

@@ -19,6 +19,8 @@ use crate::domain::StoreTime;
 use crate::domain::turn::micros;
 use crate::metrics::{SharedError, SharedOperation};
 
+/// The target of this file's log lines: a constant, so that moving the file changes none.
+const LOG_TARGET: &str = "balance_gateway::shared::link";
 /// The longest silence of a connection, and the interval of pings.
 const SILENCE: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -89,14 +91,14 @@ impl Shared {
         for (key, number) in missed {
             self.tier.tell_end(key, number);
         }
-        tracing::info!(event = "shared_joined", store = %self.tier.settings.url, "sharing with the other replicas");
+        tracing::info!(target: LOG_TARGET, event = "shared_joined", store = %self.tier.settings.url, "sharing with the other replicas");
         let ended = tokio::select! {
             biased;
             ended = &mut listening => ended,
             ended = &mut broken => ended,
             () = self.tier.store.failed.notified() => Ok(()),
         };
-        tracing::warn!(event = "shared_lost", store = %self.tier.settings.url, "the shared store is unavailable; this replica works alone");
+        tracing::warn!(target: LOG_TARGET, event = "shared_lost", store = %self.tier.settings.url, "the shared store is unavailable; this replica works alone");
         ended
     }
 
@@ -108,8 +110,8 @@ impl Shared {
     /// Records the store's clock. Numbers above what that clock can have given are from another store.
     fn note_time(&self, said: StoreTime) {
         self.tier.store.note_said(said, (self.tier.store.clock)().monotonic);
-        for name in self.balance_names() {
-            if let Some((account, index)) = self.find_by_name(&name) {
+        for name in self.places.names() {
+            if let Some((account, index)) = self.places.find_by_name(&name) {
                 account.balances[index].forget_numbers_above(said.latest_number());
             }
         }
@@ -151,7 +153,7 @@ impl Shared {
     }
 
     fn with_balance(&self, name: &str, then: impl FnOnce(&SharedBalance)) {
-        if let Some((account, index)) = self.find_by_name(name) {
+        if let Some((account, index)) = self.places.find_by_name(name) {
             then(&account.balances[index]);
         }
     }

@@ -6,3 +6,7 @@ pub const DENIED: &str = "balance_gateway::http::denied";
 pub const REQUESTS: &str = "balance_gateway::http::observe";
 /// Events of the process lifecycle: `ready` is logged at every level.
 pub const LIFECYCLE: &str = "balance_gateway::app";
+/// Certificates that cannot be used; below [`LIFECYCLE`].
+pub const ASSEMBLY: &str = "balance_gateway::app::assembly";
+/// Reloads of the configuration; below [`LIFECYCLE`].
+pub const RELOAD: &str = "balance_gateway::app::reload";

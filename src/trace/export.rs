@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use super::collector::{Collector, SendError};
 use super::wire::Span;
 
+/// The target of this file's log lines: a constant, so that moving the file changes none.
+const LOG_TARGET: &str = "balance_gateway::trace::export";
 /// Waiting spans; about 500 bytes each.
 const QUEUE: usize = 2_048;
 /// Most spans in one request.
@@ -104,6 +106,7 @@ impl Losses {
         if let Some(spans) = self.take_line(is_last, Instant::now()) {
             let error = error.map(|error| error as &dyn Error);
             tracing::warn!(
+                target: LOG_TARGET,
                 event = "spans_dropped",
                 spans,
                 error,

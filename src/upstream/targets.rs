@@ -2,7 +2,6 @@
 
 pub(super) const ATTEMPT: &str = "balance_gateway::upstream::attempt";
 pub(super) const CLIENT: &str = "balance_gateway::upstream::client";
-pub(super) const FAILED_READ: &str = "balance_gateway::upstream::failed_read";
+pub(super) const FAILED_READ: &str = "balance_gateway::upstream::stop";
 pub(super) const FAILURE_LOG: &str = "balance_gateway::upstream::failure_log";
-pub(super) const PARSE_ANSWER: &str = "balance_gateway::upstream::parse_answer";
 pub(super) const RENEWAL: &str = "balance_gateway::upstream::renewal";

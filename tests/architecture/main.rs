@@ -1,9 +1,10 @@
-//! Checks the sources against `docs/architecture.md`: allowed imports, and no circles between files.
+//! Checks the sources against `docs/architecture.md`: allowed imports, no circles between files, explicit log targets.
 //!
 //! It reads syntax, not types. Comments, string literals and items under `#[cfg(test)]` do not count; macros do.
 #![expect(clippy::unwrap_used, reason = "test code; helpers are not covered by allow-unwrap-in-tests")]
 
 mod circles;
+mod log_targets;
 mod rules;
 mod source;
 
@@ -42,6 +43,13 @@ fn no_two_files_import_each_other_in_a_circle() {
     let circles = circles::find(&sources());
 
     assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+}
+
+#[test]
+fn every_log_line_has_an_explicit_target() {
+    let missing: Vec<_> = sources().iter().flat_map(log_targets::missing).collect();
+
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
 }
 
 #[test]

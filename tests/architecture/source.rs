@@ -22,6 +22,8 @@ pub(crate) struct SourceFile {
     pub(crate) imports: Vec<(String, Vec<String>)>,
     /// Every word of its code: names and numbers. A clock that is read is the word `::now`.
     pub(crate) words: Vec<String>,
+    /// Every macro of its production code that is in no other macro, as its tokens.
+    pub(crate) macros: Vec<TokenStream>,
     /// The child modules in files of their own that exist for tests alone.
     test_modules: Vec<String>,
 }
@@ -33,8 +35,8 @@ impl SourceFile {
         let module = module_of(&path);
         let mut reader = Reader { place: module.clone(), ..Reader::default() };
         reader.visit_file(&file);
-        let Reader { paths, visibilities, imports, words, test_modules, .. } = reader;
-        Self { path, text, module, paths, visibilities, imports, words, test_modules }
+        let Reader { paths, visibilities, imports, words, macros, test_modules, .. } = reader;
+        Self { path, text, module, paths, visibilities, imports, words, macros, test_modules }
     }
 
     /// The module at the root of the crate that the file belongs to.
@@ -97,6 +99,7 @@ struct Reader {
     visibilities: Vec<Vec<String>>,
     imports: Vec<(String, Vec<String>)>,
     words: Vec<String>,
+    macros: Vec<TokenStream>,
     test_modules: Vec<String>,
 }
 
@@ -240,6 +243,7 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_macro(&mut self, code: &'ast Macro) {
         self.visit_path(&code.path);
         self.note_tokens(code.tokens.clone());
+        self.macros.push(quote::ToTokens::to_token_stream(code));
     }
 
     fn visit_lit(&mut self, literal: &'ast syn::Lit) {

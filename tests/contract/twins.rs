@@ -14,52 +14,11 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value};
 
 use super::mutated::{corpus, mutation::mutation};
+use super::twin_kinds::{TWIN_KINDS, TwinKind};
 use super::{Fixture, fixtures, selector, snapshot_body};
 
 /// Mutants of each twin's corpus.
 const CASES: u32 = 10_000;
-
-/// Each built-in kind as a declared one.
-const TWINS: [(&str, &str); 3] = [
-    (
-        "ntxpay-br",
-        r#"currency = "BRL"
-           units = { major = 28 }
-           available = "/netBalance"
-           blocked = "/blockedBalance"
-           total = "/grossBalance"
-           observed_at = "/consultedAt"
-           examples = [{ body = { file = "BODY" }, available = "48734.91", blocked = "1250.37", total = "49985.28" }]"#,
-    ),
-    (
-        "ntxpay-mx",
-        r#"currency = { at = "/currency", only = "MXN" }
-           units = "minor"
-           available = "/availableCentavos"
-           blocked = "/pendingCentavos"
-           examples = [{ body = { file = "BODY" }, available = "48734.91", blocked = "1250.37" }]"#,
-    ),
-    (
-        "pluggo",
-        r#"status = "/code"
-           currency = { at = "/content/currency" }
-           units = { major = 28 }
-           available = "/content/balance"
-           blocked = { at = "/content/blocked", optional = true }
-           reserved = { at = "/content/reserve", optional = true }
-           processing = { at = "/content/processing", optional = true }
-           observed_at = "/timestamp"
-           examples = [{ body = { file = "BODY" }, currency = "BRL", available = "48734.91", blocked = "1250.37",
-                         reserved = "3.02", processing = "4.05" }]"#,
-    ),
-];
-
-/// Bodies that prove the twins.
-const BODIES: [&str; 3] = [
-    r#"{"netBalance": 48734.91, "blockedBalance": 1250.37, "grossBalance": 49985.28}"#,
-    r#"{"availableCentavos": 4873491, "pendingCentavos": 125037, "currency": "MXN"}"#,
-    r#"{"code": 200, "content": {"currency": "BRL", "balance": 48734.91, "blocked": 1250.37, "reserve": 3.02, "processing": 4.05}}"#,
-];
 
 #[test]
 fn a_twin_reads_every_fixture_as_its_built_in_kind_does() {
@@ -152,23 +111,23 @@ fn texts(body: &mut Map<String, Value>) -> Vec<String> {
 }
 
 fn twins() -> Vec<(&'static dyn Provider, Adapter)> {
-    let folder = std::env::temp_dir().join(format!("balance-gateway-twins-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let twin = |((kind, mapping), body): ((&str, &str), &str)| {
-        let path = folder.join(format!("{kind}.json"));
-        std::fs::write(&path, body).unwrap();
-        let mapping = mapping.replace("BODY", path.to_str().unwrap());
+    let twin = |TwinKind { kind, currency, declaration, body }: TwinKind| {
         let text = format!(
-            "[kinds.twin]\npath = \"/b\"\nsecrets = [\"k\"]\nheaders = {{ x-k = \"{{k}}\" }}\n{mapping}\n\
+            "{declaration}\n\
              [providers.p]\nkind = \"twin\"\nbase_url = \"https://a.example\"\nbudget = {{ requests = 1, per = \"1m\" }}\n\
              [accounts.a]\nprovider = \"p\"\nsecrets = {{ k = {{ env = \"K\" }} }}\n{}\
              [callers.c]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n",
-            if kind == "pluggo" { "balances = [{ currency = \"BRL\" }]\n" } else { "" },
+            if kind == "pluggo" {
+                format!("balances = [{{ currency = \"{currency}\" }}]\n")
+            } else {
+                String::new()
+            },
             "0".repeat(64)
         );
-        let config = config::parse(&text, Path::new("twin.toml"), &|_| Some("secret".to_owned()));
+        let variable = |name: &str| Some(if name == "BODY" { body } else { "secret" }.to_owned());
+        let config = config::parse(&text, Path::new("twin.toml"), &variable);
         let config = config.unwrap_or_else(|errors| panic!("{errors}"));
         (find(kind).unwrap(), config.providers[0].settings.adapter.clone())
     };
-    TWINS.into_iter().zip(BODIES).map(twin).collect()
+    TWIN_KINDS.into_iter().map(twin).collect()
 }

@@ -19,6 +19,7 @@ use super::hook::Hook;
 use super::proof::{Proof, Proving};
 use crate::domain::Moment;
 use crate::http::state::Api;
+use crate::http::targets;
 use crate::live::Live;
 use crate::metrics::HookResult;
 use crate::server::Peer;
@@ -104,7 +105,7 @@ fn refuse(api: &Api, hook: &Hook, head: &Parts, now: Moment) -> Reply {
     let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let throttled =
         peer.and_then(|peer| api.lasting.notification_throttle.note_failure(peer, now.monotonic).err());
-    tracing::debug!(hook = hook.name.as_str(), ?peer, "a notification is not proven");
+    tracing::debug!(target: targets::HOOKS, hook = hook.name.as_str(), ?peer, "a notification is not proven");
     if let Some(retry_after) = throttled {
         hook.metrics.notified(HookResult::Throttled);
         let wait = HeaderValue::from(retry_after.as_secs());

@@ -4,28 +4,24 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::check::{Check, optional, required};
+use super::check::{optional, required};
 use super::findings::{Finding, Findings};
 use super::mapping::{CurrencyRule, Mapping, Part, Role};
 use super::rows::{Array, Chosen};
 use super::shape::{Shape, Slot, Values};
 use super::spot::{OneBody, Place, Spot};
+use super::success::SuccessRule;
 use super::understood::{Row, Taken, Understood};
 use super::units::Units;
 use crate::domain::{Amount, BodyError, Currency, ObservedAt, ParseError, Reading, Selector};
 use crate::providers::fields::{amount_error, body_text, error, unquoted};
-
-/// A status that is a success, reported for a body that says otherwise.
-const SUCCESS: u16 = 200;
 
 /// A mapping, made ready.
 #[derive(Debug)]
 pub struct MappingReader {
     mapping: Mapping,
     shape: Shape,
-    status: Option<Slot>,
-    success: Vec<Check>,
-    absent: Vec<Slot>,
+    success: SuccessRule,
     rule: CurrencyRule,
     /// The place of the currency in the body, unless each row names its own.
     currency: Option<Slot>,
@@ -58,9 +54,7 @@ impl MappingReader {
             _ => None,
         };
         Self {
-            status: mapping.status.as_ref().map(|at| shape.slot(at)),
-            success: mapping.success.iter().map(|condition| Check::new(&mut shape, condition)).collect(),
-            absent: mapping.absent.iter().map(|at| shape.slot(at)).collect(),
+            success: SuccessRule::new(mapping, &mut shape),
             observed_at: mapping.observed_at.as_ref().map(|at| shape.slot(at)),
             currency,
             rule: mapping.currency.clone(),
@@ -109,7 +103,7 @@ impl MappingReader {
     fn find(&self, body: &[u8], selector: &Selector) -> Result<Findings<'_>, BodyError> {
         let text = body_text(body);
         let values = self.shape.read(&text).ok_or(error("body", "not one JSON value"))?;
-        self.judge_outcome(&values)?;
+        self.success.judge(&values)?;
         let currency = self.rule.only().or(selector.currency);
         let currency = currency.ok_or(error("currency", "not asked for"))?;
         self.judge_currency(&values, currency)?;
@@ -125,34 +119,7 @@ impl MappingReader {
     #[must_use]
     pub fn judge_success(&self, body: &[u8]) -> Vec<Option<bool>> {
         let text = body_text(body);
-        let values = self.shape.read(&text);
-        let holds = |check: &Check| Some(check.holds(values.as_ref()?.get(check.slot).ok()?));
-        self.success.iter().map(holds).collect()
-    }
-
-    fn judge_outcome(&self, values: &Values<'_>) -> Result<(), BodyError> {
-        if let Some(status) = self.status {
-            let raw = required("status", values.get(status))?;
-            match raw.get().parse::<i64>() {
-                Ok(200..=299) => {}
-                Ok(status @ 400..=599) => {
-                    return Err(BodyError::Status(u16::try_from(status).unwrap_or_default()));
-                }
-                Ok(_) => return Err(error("status", "neither success nor failure").into()),
-                Err(_) => return Err(error("status", "not an integer").into()),
-            }
-        }
-        for check in &self.success {
-            if !check.holds(optional("success", values.get(check.slot))?) {
-                return Err(BodyError::Status(SUCCESS));
-            }
-        }
-        for slot in &self.absent {
-            if optional("absent", values.get(*slot))?.is_some() {
-                return Err(error("absent", "not null or missing").into());
-            }
-        }
-        Ok(())
+        self.success.conditions(self.shape.read(&text).as_ref())
     }
 
     fn judge_currency(&self, values: &Values<'_>, asked: Currency) -> Result<(), ParseError> {

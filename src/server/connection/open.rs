@@ -15,6 +15,7 @@ use crate::server::{
     handshake::HandshakeSocket,
     peer::Peer,
     peer_timeouts::{ConnectionState, Protocol, TimedStream},
+    targets,
     tls::TlsSettings,
     wire::Transport,
 };
@@ -60,6 +61,6 @@ async fn shake_hands<S>(
         Err(late) => late.into(),
     };
     context.refused(ConnectionRefusal::Tls);
-    tracing::debug!(peer = %peer.0, error = &error as &dyn std::error::Error, "a TLS handshake failed");
+    tracing::debug!(target: targets::CONNECTION, peer = %peer.0, error = &error as &dyn std::error::Error, "a TLS handshake failed");
     None
 }

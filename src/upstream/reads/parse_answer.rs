@@ -104,7 +104,7 @@ impl Upstream {
         if logged.is_none_or(|logged| now.saturating_duration_since(logged) >= MISMATCH_LOG_INTERVAL) {
             *logged = Some(now);
             tracing::warn!(
-                target: targets::PARSE_ANSWER,
+                target: targets::ATTEMPT,
                 account = %self.account,
                 provider = %self.provider.name(),
                 "the provider's total is not its available plus blocked"

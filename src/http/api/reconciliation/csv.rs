@@ -12,6 +12,7 @@ use super::super::item::Item;
 use crate::domain::{AccountName, Amount, BalanceType, Level, snapshot};
 use crate::gateway::Found;
 use crate::http::problem::{Code, Problem};
+use crate::http::targets;
 
 const COLUMNS: [&str; 15] = [
     "account",
@@ -45,7 +46,7 @@ pub(crate) fn write(batch: &Batch<'_>) -> Result<Vec<u8>, Problem> {
     let missing = batch.missing();
     let found = batch.found().map(|(item, found)| balance(item, found));
     rows(found.chain(missing.iter().map(error))).map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "a report cannot be written");
+        tracing::error!(target: targets::CSV, error = &error as &dyn std::error::Error, "a report cannot be written");
         Problem::new(Code::Internal, "a defect; see the gateway's log")
     })
 }

@@ -11,7 +11,7 @@ use super::state::Gateway;
 use crate::domain::{AccountName, BalanceType, Currency, Level, Limits, ProviderName, Snapshot, rounded_up};
 use crate::upstream::BreakerState;
 
-/// The state of everything.
+/// The state of all providers and accounts.
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// Sorted by name.
@@ -83,7 +83,7 @@ pub struct BalanceStatus {
 }
 
 impl Gateway {
-    /// The state of everything, now.
+    /// The present state of all providers and accounts.
     pub async fn status(&self) -> Status {
         let provider = |provider: &Arc<crate::upstream::UpstreamProvider>| {
             let (last, breaker) = (provider.last(), provider.breaker_state());

@@ -50,7 +50,7 @@ pub enum ObservedAt {
     At(Timestamp),
 }
 
-/// In bytes: room for any date, time and offset, and for more fraction digits than a clock has.
+/// The longest timestamp in bytes: room for any date, time and offset, and for more fraction digits than a clock has.
 const LONGEST_TIMESTAMP: usize = 64;
 
 impl ObservedAt {

@@ -81,7 +81,8 @@ impl Provider for Pluggo {
     }
 }
 
-/// Neither a currency nor a type can hold a character that a query would have to escape.
+/// The URL with the selector as filters. Nothing needs escaping: currencies and types hold only letters, digits and
+/// `_`.
 fn balance_url(endpoint: &str, selector: &Selector) -> String {
     let currency = selector.currency.as_ref().map(|currency| ("currency", currency.as_str()));
     let r#type = selector.r#type.as_ref().map(|r#type| ("type", r#type.as_str()));

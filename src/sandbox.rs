@@ -10,7 +10,7 @@
 //! answers, and how.
 //!
 //! With [`SimulatedProvider::notify`] it sends notifications: after each change of a balance, and every 15 seconds
-//! while its amounts drift and somebody asks for them.
+//! while its amounts drift and are requested.
 //!
 //! # Control over HTTP
 //!

@@ -22,7 +22,7 @@ pub struct ParseError {
 pub enum BodyError {
     /// It does not have the documented form.
     Invalid(ParseError),
-    /// It reports a failure of its own under this HTTP status.
+    /// The body itself reports a failure, with this HTTP status.
     Status(u16),
 }
 

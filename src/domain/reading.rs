@@ -54,7 +54,7 @@ pub enum ObservedAt {
 const LONGEST_TIMESTAMP: usize = 64;
 
 impl ObservedAt {
-    /// Reads the timestamp of a kind that documents one. `text` is `None` where the body has no such text.
+    /// Reads the timestamp of a kind that documents one. `text` is `None` if the body has no such text.
     #[must_use]
     pub fn read(text: Option<&str>) -> Self {
         let text = text.filter(|text| text.len() <= LONGEST_TIMESTAMP);

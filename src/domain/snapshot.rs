@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_etag_depends_on_the_body() {
+    fn equal_bodies_have_the_same_etag() {
         let (one, same) = (snapshot(), snapshot());
 
         assert_eq!(one.etag(), same.etag());

@@ -22,7 +22,7 @@ pub struct AccountSettings {
     pub provider: ProviderName,
     /// The provider's kind.
     pub kind: Arc<str>,
-    /// Whether the provider's figures may lag, so that they prove nothing right before a payment.
+    /// Whether the provider's figures may lag, so that they are no proof right before a payment.
     pub lags: bool,
     /// False when the account or its provider is disabled.
     pub is_enabled: bool,

@@ -8,7 +8,7 @@ pub trait Forced {
     fn give_back(self, error: UpstreamError);
 }
 
-/// A caller without such a limit.
+/// A caller without a forced limit has no unit to give back.
 impl Forced for () {
     fn give_back(self, _: UpstreamError) {}
 }

@@ -23,7 +23,7 @@ pub enum Via {
         /// Whether the last read failed or was refused.
         is_failing: bool,
     },
-    /// A read brought it.
+    /// It comes from a read.
     Read {
         /// Why the cached snapshot was not used.
         absence: Absence,

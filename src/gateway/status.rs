@@ -53,7 +53,7 @@ pub struct AccountStatus {
     pub enabled: bool,
     /// Outgoing calls allowed in any period.
     pub budget_limit: u32,
-    /// Outgoing calls that may leave now.
+    /// Outgoing calls that may be made now.
     pub budget_remaining: u32,
     /// When its token expires.
     pub token_expires_at: Option<Timestamp>,

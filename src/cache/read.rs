@@ -102,8 +102,8 @@ impl BalanceCache {
         Question { demand: question.demand.after_mark(mark), ..question }
     }
 
-    /// One round: a stored answer, a running read, or a new read. The round has its own task, so that a leaving caller
-    /// stops neither the look-up in the store nor the read.
+    /// One round: a stored answer, a running read, or a new read. The round has its own task, so that a caller that
+    /// leaves stops neither the look-up in the store nor the read.
     async fn round<F, R>(
         &self,
         question: Question,

@@ -1,5 +1,5 @@
-//! Pluggo: several balances per account, chosen by filters; the currency comes back in the body, the type does not.
-//! An error may come as a `code` inside a 200.
+//! Pluggo: several balances per account, chosen by filters; the body names the currency, but not the type. An error may
+//! be reported as a `code` in the body of a 200.
 
 use super::fields::{Fields, body_text, error};
 use super::{Authorisation, Figure, Provider, RequestError, Scheme, request};

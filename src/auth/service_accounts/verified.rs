@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::token::Verified;
 
-/// Most remembered tokens; each takes about 200 bytes. A pod has one token, and a new one about once an hour.
+/// Most remembered tokens; each takes about 200 bytes. A pod uses one token at a time, and gets a new one about once an
+/// hour.
 const MOST_TOKENS: usize = 10_000;
 
 /// Tokens with verified signature, issuer and audience. Their validity period is checked at every request.

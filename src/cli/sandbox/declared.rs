@@ -19,7 +19,7 @@ const SAMPLE_BODY: &str = include_str!("sample.json");
 const SAMPLE_VARIABLE: &str = "SAMPLE_BODY";
 /// The value of every parameter.
 const PARAMETER: &str = "demo";
-/// The type of every balance, where the kind's path needs one.
+/// The type of every balance, if the kind's path needs one.
 const TYPE: &str = "DEMO";
 
 /// A running provider of a declared kind, and the gateway's configuration for it.
@@ -93,7 +93,7 @@ fn variable(kind: &Declared, name: &str) -> String {
     format!("{}_{name}", kind.kind()).replace('-', "_").to_uppercase()
 }
 
-/// The provider's answers: each body for its balance's request, and a token where the kind exchanges one.
+/// The provider's answers: each body for its balance's request, and a token if the kind exchanges one.
 fn script(
     kind: &Declared,
     values: &Arc<AccountValues>,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_sample_is_proven_by_its_example() {
+    async fn the_built_in_sample_can_be_simulated() {
         let declared = start(None).await.unwrap();
 
         assert_eq!(declared.provider.kind_name(), "sample");

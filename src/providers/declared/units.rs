@@ -25,7 +25,7 @@ pub enum Units {
 pub struct Digits(pub Vec<(Currency, u8)>);
 
 impl Digits {
-    /// The digits that a whole number in this currency has; `None` where they must be stated and are not.
+    /// The minor digits of a whole number in this currency; `None` if they must be stated but are not.
     #[must_use]
     pub fn of(&self, currency: Currency) -> Option<u8> {
         let stated = self.0.iter().find(|(stated, _)| *stated == currency).map(|(_, digits)| *digits);

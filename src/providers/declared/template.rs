@@ -76,7 +76,7 @@ impl Template {
         })
     }
 
-    /// Whether it is exactly `Bearer {token}`, in any case.
+    /// Whether it is `Bearer {token}` and nothing else; the case of `Bearer` is ignored.
     #[must_use]
     pub fn is_bearer_token(&self) -> bool {
         let [Piece::Text(text), Piece::Name { name, .. }] = self.pieces.as_slice() else { return false };

@@ -51,7 +51,7 @@ pub struct App {
     service: Live<Api>,
     service_accounts: Arc<ServiceAccounts>,
     lasting: Lasting,
-    /// Their first configuration.
+    /// The settings with which `service_accounts` starts.
     kubernetes: Option<KubernetesSettings>,
     operations: Ops,
     config: Config,
@@ -61,8 +61,8 @@ pub struct App {
 }
 
 impl App {
-    /// Binds the listeners and builds everything behind them. Nothing is served and no call is made yet. `clock` decides
-    /// ages, holds, budgets and arrivals; timers run in real time.
+    /// Binds the listeners and builds everything behind them. Nothing is served and no call is made yet. `clock` is
+    /// used for ages, holds, budgets and arrival times; timers run in real time.
     ///
     /// # Errors
     /// [`BuildError`] when an address is in use, or a certificate is not usable.

@@ -61,8 +61,8 @@ struct ConfigFile {
 impl ConfigFile {
     /// Loads the file, or prints every mistake to standard error.
     fn load(&self) -> Result<Config, ExitCode> {
-        // A thread reads the file, and a copy of its result stays: reading ten thousand accounts leaves gaps in memory
-        // between their settings.
+        // Reading ten thousand accounts leaves gaps in memory between their settings. So a separate thread reads the
+        // file, and only a copy of its result is kept.
         let read = thread::scope(|scope| scope.spawn(|| config::load(&self.path)).join());
         let config = read.unwrap_or_else(|panic| resume_unwind(panic));
         config.clone().map_err(|errors| usage(&errors))
@@ -106,7 +106,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
-        // The text of some errors ends with their cause.
+        // The text of some errors already ends with their cause.
         let told = source.to_string();
         if !text.ends_with(&told) {
             text = format!("{text}: {told}");
@@ -117,7 +117,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints a command's output, and fails when nothing reads it any more.
+/// Prints a command's output, and fails if standard output is closed.
 fn print(text: &str) -> ExitCode {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -126,13 +126,13 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Writes to standard error. A failure of that is ignored: there is no other place to report it.
+/// Writes to standard error. A failure to write is ignored: there is no other place to report it.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Runs a command that uses the network. A thread that still blocks when it ends, such as in the look-up of a name,
-/// does not keep the process.
+/// Runs a command that uses the network. A thread that is still blocked at the end, for example in a name look-up, does
+/// not delay the exit.
 fn block_on<T>(command: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let output = runtime.block_on(command);

@@ -6,11 +6,11 @@
 //! [`Credentials`], answers `GET /api/balance` (also `/balance`), and for the NTX kinds
 //! `POST /api/auth/token` (`/oauth/token` too, for the Brazilian ones).
 //!
-//! A provider of a kind that a configuration declares knows nothing by itself: a [`Script`] says which requests it
+//! A provider of a kind that a configuration declares has no built-in answers: a [`Script`] defines which requests it
 //! answers, and how.
 //!
 //! With [`SimulatedProvider::notify`] it sends notifications: after each change of a balance, and every 15 seconds
-//! while its amounts drift and somebody asks for them.
+//! while its amounts drift and are requested.
 //!
 //! # Control over HTTP
 //!

@@ -25,8 +25,8 @@ impl Lasting {
         Self { clock, tracer, cache, shared_store }
     }
 
-    /// The cache with another tracer and, if it changed, another shared store. With a new store the cache starts empty,
-    /// except for the invalidations made here.
+    /// The cache with another tracer and, if it changed, another shared store. With a new store the cache starts empty
+    /// and keeps only the known invalidations; without a store it keeps its entries.
     pub(super) fn next_cache(
         &self,
         tracer: Option<Tracer>,

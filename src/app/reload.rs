@@ -22,7 +22,7 @@ use crate::shutdown::{Hangups, Shutdown};
 use crate::telemetry::targets;
 use crate::trace::Tracer;
 
-/// Interval of checking the files. A file is read when two checks in a row see the same contents.
+/// Interval between two checks of the files. A change is loaded when two checks in a row see the same contents.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Changes the log level.
@@ -48,7 +48,8 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns the state of the last configuration.
+    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns the lasting state, for the end of the
+    /// process.
     pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) -> Lasting {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -62,7 +63,8 @@ impl Reloader {
         }
     }
 
-    /// Reads files on a blocking thread.
+    /// Checks the files on a blocking thread, and applies the configuration if it has changed. With `is_asked`, it does
+    /// not wait until the files are settled.
     async fn look(self, is_asked: bool) -> Self {
         let mut watcher = self.watcher.clone();
         let looked = tokio::task::spawn_blocking(move || {
@@ -111,7 +113,7 @@ impl Reloader {
         let trusted = kubernetes::settings(&config)?;
         let changed = config.changes_since(&self.config);
         let has_changed = |section: &str| changed.iter().any(|changed| changed == section);
-        // Another store, or the same store with other keys, does not have the state of the cache.
+        // A store with other settings does not hold what the cache knows, so it gets an empty cache.
         let replicas = |config: &Config| config.shared.as_ref().map(|shared| shared.replicas);
         let store = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
             Some(self.lasting.shared_store.reconfigured(&config, self.lasting.clock, &self.metrics)?)
@@ -164,7 +166,8 @@ impl Reloader {
         }
     }
 
-    /// Shows in metrics and log that a configuration is in force, and which of its parts are not.
+    /// Records in the metrics and the log that a configuration is in force. Also logs which of its keys were not read,
+    /// and which need a restart.
     fn report(&self, config: &Config, changed: &[String]) {
         self.metrics.reloaded(ReloadResult::Ok);
         note_success(&self.metrics);
@@ -202,7 +205,7 @@ pub(super) fn note_success(metrics: &Metrics) {
     metrics.config_last_reload_success.set(unix_seconds());
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has only floating-point numbers")]
 fn unix_seconds() -> f64 {
     clock::now().wall.as_millisecond() as f64 / Duration::from_secs(1).as_millis() as f64
 }

@@ -80,8 +80,8 @@ impl App {
             None => 0,
         };
 
-        // Reloads end when the drain begins; one that blocks in a file does not keep the process. Each task can fail only
-        // by a panic, which is logged.
+        // Reloading ends when the drain begins. A reload that is blocked while it reads a file does not delay the exit.
+        // A task fails only if it panics, and panics are logged.
         let end = stages.await;
         let reloads = timeout(LAST_RELOAD_TIMEOUT, reloads).await;
         if let (Ok(end), Ok(Ok(lasting))) = (end, reloads) {
@@ -95,7 +95,7 @@ impl App {
     }
 }
 
-/// Drains when the shutdown begins. Returns the end of the drain.
+/// Runs the stages of the drain once the shutdown begins. Returns the drain's deadline.
 async fn drain_in_stages(
     shutdown: Shutdown,
     settings: Live<ServerSettings>,

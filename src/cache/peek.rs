@@ -39,7 +39,7 @@ pub enum Absence {
 }
 
 impl BalanceCache {
-    /// Looks into the cache, without a read and without waiting.
+    /// Answers from the cache alone: starts no read and waits for none.
     pub async fn peek(&self, question: &Question) -> Peek {
         let question = &self.by_store_clock(*question);
         let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);

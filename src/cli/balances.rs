@@ -46,13 +46,13 @@ pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
     }
 }
 
-/// Shows each answer in place of the previous one. It keeps asking a gateway that is down or full, but ends when the key
-/// is unknown.
+/// Shows each answer in place of the previous one. Keeps asking while the gateway is down or overloaded, but ends when
+/// the key is unknown.
 async fn watch(client: &Client, is_json: bool) -> ExitCode {
     let clear = if std::io::stdout().is_terminal() && !is_json { CLEAR } else { "" };
     loop {
         let pause = match ask(client).await {
-            // The reader of the output is gone.
+            // Standard output is closed.
             Ok(answer) if show(&answer, is_json, clear) != ExitCode::SUCCESS => return ExitCode::FAILURE,
             Ok(_) => INTERVAL,
             Err(error @ ClientError::Unauthenticated) => return super::failed(&error),

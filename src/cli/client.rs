@@ -78,7 +78,7 @@ impl Client {
         Ok(Self { http, url: url.clone(), authorization })
     }
 
-    /// Asks for a path, in this media type.
+    /// Requests a path in this media type.
     pub(super) async fn get(&self, path: &str, accept: &'static str) -> Result<GatewayAnswer, ClientError> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
@@ -98,7 +98,7 @@ impl Client {
         }
     }
 
-    /// The error for an answer that is not a gateway's.
+    /// The error for an answer that does not come from a balance gateway.
     pub(super) fn strange(&self, status: u16) -> ClientError {
         ClientError::Strange { address: error::shown(&self.url), status }
     }

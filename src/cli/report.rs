@@ -67,7 +67,7 @@ async fn ask(client: &Client, format: Format) -> Result<Report, ClientError> {
     report.ok_or_else(|| client.strange(200))
 }
 
-/// Writes the report, and names on standard error the missing balances.
+/// Writes the report, and names the missing balances on standard error.
 fn deliver(report: &Report, arguments: &ReportArguments) -> ExitCode {
     let written = match &arguments.output {
         None => super::print(&report.body),

@@ -158,8 +158,8 @@ fn configuration(
     config::parse(&text, Path::new("sandbox"), &|variable| secrets.get(variable).cloned())
 }
 
-/// How the notifications of a kind are proven; nothing for a kind without any. The simulated balances show a change
-/// at once.
+/// The hook of a kind, with the proof of its notifications; empty for a kind without notifications. Simulated balances
+/// show a change at once, so `settle` is zero.
 fn hook(kind: Kind, secret: &str) -> String {
     let proof = match kind {
         Kind::Pluggo | Kind::Declared => return String::new(),

@@ -43,7 +43,7 @@ pub(super) struct TryArguments {
     config: PathBuf,
 }
 
-/// Something is wrong with the arguments or the configuration.
+/// A mistake in the arguments or the configuration.
 struct Usage(String);
 
 /// One expectation of the command line.

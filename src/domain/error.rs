@@ -22,7 +22,7 @@ pub struct ParseError {
 pub enum BodyError {
     /// It does not have the documented form.
     Invalid(ParseError),
-    /// It reports a failure of its own under this HTTP status.
+    /// The body itself reports a failure, with this HTTP status.
     Status(u16),
 }
 
@@ -153,7 +153,7 @@ fn told_status(status: u16) -> String {
 pub enum Hold {
     /// The hold doubles with each failure in a row, from `first` to `most`.
     Doubling {
-        /// The row of failures that it belongs to.
+        /// The series of failures that it belongs to.
         row: HoldRow,
         /// The hold after the first failure.
         first: Duration,
@@ -168,7 +168,7 @@ pub enum Hold {
     None,
 }
 
-/// The rows of failures whose holds double; only a success ends a row.
+/// The series of consecutive failures whose holds double. Only a success ends a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldRow {
     /// Connect, time-out, 5xx and other statuses.

@@ -5,11 +5,11 @@ use std::time::Duration;
 /// A rate with a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
-    /// Units; above zero.
+    /// New units in each `per`; above zero.
     pub requests: u32,
-    /// In this span.
+    /// The time in which `requests` new units become available.
     pub per: Duration,
-    /// Units at once; above zero.
+    /// Most units at once; above zero.
     pub burst: u32,
 }
 

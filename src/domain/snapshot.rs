@@ -82,12 +82,12 @@ impl Snapshot {
         self.requested_at.age_at(now).max(by_asker)
     }
 
-    /// By how much the wall clocks of both replicas and the other clocks disagree on its age.
+    /// The difference between its age by the wall clocks of both replicas and its age by this replica's clocks alone.
     #[must_use]
     pub fn age_difference_at(&self, now: Moment) -> Duration {
         let by_wall = now.wall.duration_since(self.fetched_at);
         let by_asker = Duration::try_from(by_wall).unwrap_or_default();
-        // A snapshot from the future by the wall clock disagrees by at least that.
+        // If `fetched_at` is in the future, the clocks disagree by at least that much.
         let ahead = Duration::try_from(-by_wall).unwrap_or_default();
         by_asker.abs_diff(self.requested_at.age_at(now)).max(ahead)
     }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_etag_depends_on_the_body() {
+    fn equal_bodies_have_the_same_etag() {
         let (one, same) = (snapshot(), snapshot());
 
         assert_eq!(one.etag(), same.etag());

@@ -18,17 +18,18 @@ pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The action for one account.
 pub(super) trait Action: Send + Sync {
-    /// Decides which replica acts on notifications that arrived at most `since` ago.
+    /// Decides which replica acts on notifications, the last of which arrived `since` ago.
     fn claim(&self, since: Duration) -> BoxFuture<'_, Claim>;
 
-    /// Acts now, and once more after each of these times.
+    /// Acts now, and once more after each of these times that is above zero.
     fn act(self: Arc<Self>, settles: BTreeSet<Duration>) -> BoxFuture<'static, ()>;
 
     /// This moment.
     fn now(&self) -> Instant;
 }
 
-/// The notifications that wait, by their account; they outlive a configuration.
+/// The waiting notifications of each account; a reload keeps them. An account has an entry while its task runs; the
+/// entry is `None` when no notification waits.
 #[derive(Clone, Default)]
 pub(super) struct Notifications(Arc<Mutex<HashMap<AccountName, Option<Waiting>>>>);
 

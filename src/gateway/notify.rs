@@ -1,4 +1,4 @@
-//! Acts on a provider's notification: invalidates its balances, reads them now, and once more after `settle`.
+//! Acts on a provider's notification: invalidates the account's balances, reads them now, and once more after `settle`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Gateway {
 
     /// Reads a balance that is stored, watched or streamed, here or perhaps at another replica.
     async fn read_if_used(&self, account: &Account, slot: &BalanceSlot) {
-        // The acting replica may not hold the balance that another replica streams.
+        // Another replica may stream a balance that this one does not hold.
         let is_used = self.cache.is_shared()
             || account.watch().is_some()
             || self.channels.has(slot)
@@ -76,7 +76,7 @@ impl Action for ReadAgain {
                     again.read().await;
                 });
             }
-            // Not waited for: the next second begins now.
+            // Not awaited, so that the pause until the next action begins now.
             tokio::spawn(async move { self.read().await });
         }
         .boxed()

@@ -1,5 +1,5 @@
 //! Kinds of providers that the configuration declares: a request template, an optional token exchange, and a mapping of
-//! pointers to amounts. No code is needed for a further one.
+//! pointers to amounts. Another such kind needs no code.
 
 mod check;
 mod findings;

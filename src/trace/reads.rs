@@ -28,7 +28,7 @@ pub struct Reads {
     running: Arc<Mutex<HashMap<BalanceKey, ReadTrace>>>,
 }
 
-/// The current request waits for a read. Dropping it before [`Waiting::end`] means that the request stopped waiting.
+/// A request that waits for a read. Dropping it before [`Waiting::end`] means that the request stopped waiting.
 #[derive(Debug)]
 pub struct Waiting<'a> {
     reads: &'a Reads,

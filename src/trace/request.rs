@@ -33,7 +33,7 @@ pub(super) struct Recording {
     links: Mutex<Vec<SpanContext>>,
 }
 
-/// A request as it arrived; these attributes are in every span.
+/// A request as it arrived; these attributes are in the span of every request.
 #[derive(Debug)]
 pub struct RequestStart {
     /// When it arrived.

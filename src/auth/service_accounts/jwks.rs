@@ -38,7 +38,7 @@ impl Jwks {
     /// Parses a key set; keys for other purposes and unreadable keys are skipped.
     ///
     /// # Errors
-    /// [`JwksError`] without a usable key.
+    /// [`JwksError`] when the set has no usable key.
     pub fn parse(text: &[u8]) -> Result<Self, JwksError> {
         let set: Set = serde_json::from_slice(text).map_err(|_| JwksError::Unreadable)?;
         let mut keys = HashMap::new();

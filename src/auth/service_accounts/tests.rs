@@ -42,7 +42,8 @@ struct Issuer {
 }
 
 impl Issuer {
-    /// Returns the answers in turn, then the last one for ever; the first fetch has started.
+    /// Makes an issuer whose fetches return these answers in order, then the last one for ever; `None` is a failed
+    /// fetch. The first fetch has already started.
     async fn new(answers: &'static [Option<&'static str>]) -> Self {
         let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let (count, go) = (Arc::clone(&asked), Arc::clone(&answer));
@@ -67,7 +68,7 @@ impl Issuer {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the keys are asked for");
+        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the keys are fetched");
     }
 
     fn asked(&self) -> usize {
@@ -80,10 +81,10 @@ impl Issuer {
         self.waited().await;
     }
 
-    /// Waits as a request does.
+    /// Waits for a fetch as a request does.
     async fn waited(&self) {
         let waiting = tokio::time::timeout(Duration::from_secs(20), self.accounts.fetch_again());
-        waiting.await.expect("nobody waits for an answer that nobody gives");
+        waiting.await.expect("the wait for a fetch ends");
     }
 
     /// Advances the time since the last fetch.
@@ -92,7 +93,7 @@ impl Issuer {
         *asked = asked.map(|asked| asked.checked_sub(FETCH_INTERVAL).unwrap());
     }
 
-    /// The reason for refusing a token of this key: unknown key, or wrong signature.
+    /// Why a token that names the key `ec` is refused: unknown key, or wrong signature.
     fn refusal(&self) -> AuthFailure {
         let token = token(r#"{"alg": "ES256", "kid": "ec"}"#, "{}");
         self.accounts.subject(token.as_bytes(), &[0; 32], now()).unwrap_err()
@@ -150,7 +151,7 @@ fn a_token_is_valid_from_nbf_to_exp_with_30_seconds_of_tolerance() {
 }
 
 #[test]
-fn the_memory_of_tokens_is_bounded_and_keeps_those_that_are_valid() {
+fn remembered_tokens_are_bounded_and_expired_ones_are_dropped_first() {
     let seconds = now().as_duration().as_secs_f64();
     let (tokens, most) = (VerifiedTokens::default(), 10_000_u64);
     let digest = |n: u64| {
@@ -231,7 +232,7 @@ async fn an_unknown_key_causes_a_fetch_at_most_once_in_ten_seconds() {
 }
 
 #[tokio::test]
-async fn all_requests_wait_for_one_fetch_and_a_leaving_one_does_not_end_it() {
+async fn all_requests_wait_for_one_fetch_and_an_abandoned_one_does_not_end_it() {
     let issuer = Issuer::new(&[None, Some(KEYS)]).await;
     issuer.answered().await;
     issuer.some_time_later().await;

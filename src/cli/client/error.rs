@@ -46,7 +46,7 @@ fn again(problem: &Problem) -> String {
     problem.retry_after.map(|seconds| format!("; retry in {seconds} s")).unwrap_or_default()
 }
 
-/// An address as a person writes it.
+/// An address without a slash at the end, as people write it.
 pub(super) fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
@@ -65,7 +65,7 @@ impl ClientError {
         Self::Unreachable { address: shown(url), cause }
     }
 
-    /// How long to wait before the next question.
+    /// How long to wait before the next request.
     pub(in crate::cli) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { problem, .. } => problem.retry_after.map(Duration::from_secs),

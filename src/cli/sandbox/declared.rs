@@ -13,13 +13,13 @@ use crate::sandbox::{Kind, LIFE, Operation, Route, Script, SimulatedProvider, TO
 
 /// A sample kind that uses most keys of a declaration.
 const SAMPLE: &str = include_str!("sample.toml");
-/// A body of it.
+/// A recorded body of the sample kind.
 const SAMPLE_BODY: &str = include_str!("sample.json");
 /// The variable under which the sample names its body.
 const SAMPLE_VARIABLE: &str = "SAMPLE_BODY";
 /// The value of every parameter.
 const PARAMETER: &str = "demo";
-/// The type of every balance, where the kind's path needs one.
+/// The type of every balance, if the kind's path needs one.
 const TYPE: &str = "DEMO";
 
 /// A running provider of a declared kind, and the gateway's configuration for it.
@@ -93,7 +93,7 @@ fn variable(kind: &Declared, name: &str) -> String {
     format!("{}_{name}", kind.kind()).replace('-', "_").to_uppercase()
 }
 
-/// The provider's answers: each body for its balance's request, and a token where the kind exchanges one.
+/// The provider's answers: each body for its balance's request, and a token if the kind exchanges one.
 fn script(
     kind: &Declared,
     values: &Arc<AccountValues>,
@@ -110,7 +110,7 @@ fn script(
     Ok(Script { name: kind.kind().to_owned(), routes })
 }
 
-/// The bodies that one provider can answer with: of two that the same request asks for, the first.
+/// The bodies that one provider can answer with. If two bodies belong to the same request, only the first is kept.
 fn answerable(
     kind: &Declared,
     values: &Arc<AccountValues>,
@@ -160,7 +160,7 @@ fn route(operation: Operation, request: &http::Request<Vec<u8>>, answer: String)
     }
 }
 
-/// A token where the kind looks for it.
+/// The answer of the token endpoint, with the token where the kind looks for it.
 fn token_answer(kind: &Declared) -> String {
     let mut answer = serde_json::Value::Null;
     if let Some(token) = &kind.declaration().token {
@@ -184,7 +184,7 @@ fn put(value: &mut serde_json::Value, path: &[String], text: &str) {
     }
 }
 
-/// The provider and the account, in the configuration's words.
+/// The configuration's sections for the provider and the account.
 fn sections(kind: &Declared, bodies: &[(Currency, String)], url: &str) -> String {
     let name = kind.kind();
     let secrets = kind.declaration().secrets.iter();
@@ -209,7 +209,7 @@ fn sections(kind: &Declared, bodies: &[(Currency, String)], url: &str) -> String
     text
 }
 
-/// Each currency that some example has, once.
+/// The balances of the account: each currency of the examples once.
 fn balances(kind: &Declared, bodies: &[(Currency, String)]) -> Vec<String> {
     let r#type = if kind.needs_type() { format!(", type = \"{TYPE}\"") } else { String::new() };
     let mut balances = Vec::new();
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_sample_is_proven_by_its_example() {
+    async fn the_built_in_sample_can_be_simulated() {
         let declared = start(None).await.unwrap();
 
         assert_eq!(declared.provider.kind_name(), "sample");

@@ -87,7 +87,7 @@ pub(super) fn built_in(kind: &dyn Provider, reading: &Reading) -> String {
     aligned(&kind.figures().iter().filter_map(row).collect::<Vec<_>>())
 }
 
-/// The rows below their heads, in columns.
+/// The rows below their headings, in columns.
 fn aligned(rows: &[[String; 5]]) -> String {
     let head = ["role", "from", "text", "units", "amount"].map(str::to_owned);
     let all: Vec<&[String; 5]> = std::iter::once(&head).chain(rows).collect();
@@ -105,7 +105,7 @@ fn aligned(rows: &[[String; 5]]) -> String {
     text
 }
 
-/// A sum in the place of its parts.
+/// One line for each figure that is the sum of several amounts.
 fn sums(understood: &Understood) -> String {
     let mut text = String::new();
     for (role, figure) in figures(&understood.reading) {
@@ -135,7 +135,7 @@ pub(super) fn unused(members: &[String]) -> String {
     if members.is_empty() { String::new() } else { line("unused", &members.join(", ")) }
 }
 
-/// Legal but odd findings.
+/// Values that are legal but look wrong.
 pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> String {
     let reading = &understood.reading;
     let currency = reading.available.currency();

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_demand_of_headers_leaves_room_in_the_budget() {
+    fn the_priority_of_a_demand_depends_on_its_origin() {
         let none = Directives::default();
         let now = start();
         for (directives, priority) in [
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn not_before_leaves_no_fallback() {
+    fn not_before_allows_no_fallback() {
         let now = start();
         let directives = Directives { stale_if_error: Some(seconds(600)), ..Directives::default() };
 

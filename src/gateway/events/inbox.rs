@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::report::Report;
 use crate::gateway::refusal::Refusal;
 
-/// Something that a subscription hears of a balance.
+/// An event about one balance, for one subscription.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A newer snapshot is stored.
@@ -38,7 +38,7 @@ struct State {
 struct Place {
     /// The last snapshot that arrived, taken or not.
     newest: Option<Arc<Report>>,
-    /// Whether a read has brought one since the subscription began.
+    /// Whether a read has brought a snapshot since the subscription began.
     has_heard: bool,
     has_balance: bool,
     problem: Option<Refusal>,
@@ -53,12 +53,12 @@ impl Inbox {
         Self { state: Mutex::new(state), arrived: Notify::new() }
     }
 
-    /// Adds the snapshot of a read that succeeded; one that arrived already is no event.
+    /// Adds the snapshot of a read that succeeded. A snapshot that has already arrived causes no event.
     pub(super) fn add_balance(&self, place: usize, report: &Arc<Report>) {
         self.add(place, report, true);
     }
 
-    /// Adds a snapshot that was looked up, unless a read has brought another since the subscription began.
+    /// Adds a snapshot that was looked up, unless a read has brought one since the subscription began.
     pub(super) fn add_current(&self, place: usize, report: &Arc<Report>) {
         if !self.state().places.get(place).is_some_and(|place| place.has_heard) {
             self.add(place, report, false);

@@ -13,7 +13,7 @@ use crate::gateway::refusal::Refusal;
 #[derive(Debug)]
 pub struct Subscription {
     inbox: Arc<Inbox>,
-    /// `None` for a balance of an account that is switched off: there is nothing to hear of it.
+    /// `None` for a balance of a disabled account: it has no events.
     followed: Vec<Option<Follower>>,
 }
 
@@ -39,7 +39,7 @@ impl Subscription {
         }
     }
 
-    /// Records the snapshot that the subscriber already has: the same snapshot is no event.
+    /// Records the snapshot that the subscriber already has, so that it causes no event.
     pub fn note_known(&self, place: usize, report: &Arc<Report>) {
         self.inbox.note_known(place, report);
     }

@@ -30,7 +30,7 @@ impl Check {
     }
 }
 
-/// A value that may be missing.
+/// An optional value: `None` if it is missing or null.
 pub(super) fn optional<'a>(
     field: &'static str,
     found: Found<'a>,
@@ -38,7 +38,7 @@ pub(super) fn optional<'a>(
     found.map_err(|unreadable| unreadable.in_field(field))
 }
 
-/// A value that must be there.
+/// A required value.
 pub(super) fn required<'a>(field: &'static str, found: Found<'a>) -> Result<&'a RawValue, ParseError> {
     optional(field, found)?.ok_or(error(field, "missing or null"))
 }

@@ -5,11 +5,11 @@ use crate::domain::{Amount, ObservedAt, Reading};
 
 /// One amount and its place.
 pub(super) struct Finding<'m> {
-    /// The figure that it is, or is part of; `None` if it is only shown.
+    /// The figure that it is or belongs to; `None` if it is only shown.
     pub(super) role: Option<&'static str>,
     /// Its name in `reported`.
     pub(super) name: &'m str,
-    /// Its row, if it stands in one.
+    /// The place of its row, if it is in a row.
     pub(super) place: Option<Place>,
     /// Its text, verbatim.
     pub(super) text: String,
@@ -29,7 +29,7 @@ pub(super) struct Findings<'m> {
 }
 
 impl Findings<'_> {
-    /// The balance.
+    /// The amounts as a reading.
     pub(super) fn into_reading(self) -> Reading {
         let Self { taken, available, blocked, reserved, processing, total, observed_at } = self;
         let reported = taken.into_iter().map(|finding| (finding.name.to_owned().into(), finding.text));

@@ -42,17 +42,17 @@ pub enum CurrencyRule {
     Stated(Currency),
     /// The one that the body names.
     At {
-        /// Where.
+        /// Where the body names it.
         at: Pointer,
         /// How it is spelled.
         case: Case,
-        /// The only one that there can be.
+        /// The only possible currency, if the kind has only one.
         only: Option<Currency>,
     },
 }
 
 impl CurrencyRule {
-    /// The currency that the kind itself knows.
+    /// The only currency of the kind, if it has only one.
     #[must_use]
     pub fn only(&self) -> Option<Currency> {
         match self {
@@ -88,7 +88,7 @@ impl Case {
     }
 }
 
-/// Rows of one array, of which one is read.
+/// An array of rows, of which one is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rows {
     /// The array.
@@ -122,7 +122,7 @@ pub enum Expected {
 pub struct Role {
     /// The amount.
     pub at: Pointer,
-    /// The rows that it stands in; `None` where it counts from the body.
+    /// The rows that contain it; `None` if the pointer starts at the body.
     pub rows: Option<Rows>,
     /// The place of the amount's own currency, if it has one.
     pub currency: Option<Pointer>,
@@ -151,7 +151,7 @@ impl Part {
 }
 
 impl Mapping {
-    /// Every pointer that is read, from the body, with `[*]` for the rows of an array.
+    /// Every pointer that is read, starting at the body, with `[*]` for the rows of an array.
     #[must_use]
     pub fn pointers(&self) -> Vec<String> {
         let below = |rows: Option<&Rows>, at: &Pointer| match rows {

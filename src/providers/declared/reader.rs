@@ -16,7 +16,7 @@ use super::units::Units;
 use crate::domain::{Amount, BodyError, Currency, ObservedAt, ParseError, Reading, Selector};
 use crate::providers::fields::{amount_error, body_text, error, unquoted};
 
-/// A mapping, made ready.
+/// A mapping, prepared for reading bodies.
 #[derive(Debug)]
 pub struct MappingReader {
     mapping: Mapping,
@@ -33,7 +33,7 @@ pub struct MappingReader {
 }
 
 impl MappingReader {
-    /// Makes a mapping ready.
+    /// Prepares a mapping.
     #[must_use]
     pub fn new(mapping: &Mapping) -> Self {
         let mut shape = Shape::default();
@@ -90,7 +90,7 @@ impl MappingReader {
         self.find(body, selector).map(Findings::into_reading)
     }
 
-    /// The same, with the place of every amount, for people.
+    /// Reads one balance like [`MappingReader::read`], with the place of every amount, for people.
     ///
     /// # Errors
     /// As [`MappingReader::read`].
@@ -155,7 +155,7 @@ impl MappingReader {
         Ok(Findings { taken, available, blocked, reserved, processing, total, observed_at })
     }
 
-    /// One figure: an amount, or the exact sum of several; `None` where it may be missing, and is.
+    /// One figure: an amount, or the exact sum of several; `None` if it is optional and missing.
     fn figure<'m>(
         &self,
         role: &'static str,
@@ -207,7 +207,7 @@ impl MappingReader {
     }
 }
 
-/// A money field that is only shown: a number, or a text that is one.
+/// A money field that is only shown: a number, or a text with a number.
 fn shown<'m>(spot: &'m Spot, body: &OneBody<'_, '_>) -> Result<Option<Finding<'m>>, ParseError> {
     const ROLE: &str = "report";
     let Some((values, place)) = spot.values(body) else { return Ok(None) };

@@ -9,7 +9,7 @@ use super::shape::{Shape, Slot, Unreadable, Values};
 use crate::domain::{Currency, ParseError};
 use crate::providers::fields::{error, unquoted};
 
-/// An array, and the members that are read of its rows.
+/// An array, and the members that are read from its rows.
 #[derive(Debug)]
 pub(super) struct Array {
     pointer: Pointer,
@@ -51,12 +51,12 @@ impl Array {
         &self.pointer
     }
 
-    /// The members that are read of each row.
+    /// The members that are read from each row.
     pub(super) fn shape(&mut self) -> &mut Shape {
         &mut self.row
     }
 
-    /// The place of a selection; the same conditions are one.
+    /// The index of the selection with these conditions. Equal conditions share one selection.
     pub(super) fn selection(&mut self, conditions: &[Condition]) -> usize {
         let known = self.selections.iter().position(|selection| selection.conditions == conditions);
         known.unwrap_or_else(|| {
@@ -66,7 +66,8 @@ impl Array {
         })
     }
 
-    /// Finds the row of each selection. Currency and conditions are read of every row, the rest of one.
+    /// Finds the row of each selection. Currency and conditions are checked in every row; amounts are read only from
+    /// the chosen row.
     pub(super) fn choose<'a>(
         &self,
         body: &Values<'a>,

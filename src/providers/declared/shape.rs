@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::pointer::Pointer;
 use crate::providers::fields::Name;
 
-/// The members that are read of one value, by their pointers.
+/// The members that are read from one value, by their pointers.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     root: Node,
@@ -19,7 +19,7 @@ struct Node {
     members: Vec<(String, Node)>,
 }
 
-/// The place of a pointer in what [`Shape::read`] returns.
+/// The index of a pointer's value in the [`Values`] of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(usize);
 
@@ -48,7 +48,7 @@ impl<'a> Values<'a> {
 }
 
 impl Shape {
-    /// Adds a pointer, once.
+    /// Adds a pointer, unless it was added before.
     pub(super) fn slot(&mut self, pointer: &Pointer) -> Slot {
         let node = pointer.tokens().iter().fold(&mut self.root, Node::member);
         let slot = *node.slot.get_or_insert(self.slots);
@@ -56,7 +56,7 @@ impl Shape {
         Slot(slot)
     }
 
-    /// Finds every pointer in a JSON value, which must be whole. `None` where it is no JSON.
+    /// Reads the value at every pointer. `None` if the text is not one complete JSON value.
     pub(super) fn read<'a>(&self, text: &'a str) -> Option<Values<'a>> {
         let mut values = Values(vec![Ok(None); self.slots]);
         if self.root.slot.is_some() || !text.trim_start().starts_with('{') {

@@ -23,7 +23,7 @@ enum Base {
     Row { array: usize, selection: usize },
 }
 
-/// The place of a row, without its name.
+/// The place of a row: the index of its array, its number from 0, and the number of rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) array: usize,
@@ -88,7 +88,8 @@ impl Spot {
     }
 }
 
-/// Rows and pointer; with the conditions in front where two rows of one array give the same member.
+/// The name in `reported`: array and pointer. The conditions stand between them if the name is already taken, because
+/// two rows of one array give the same member.
 fn unique_name(role: &Role, names: &mut Vec<String>) -> String {
     let array = role.rows.as_ref().map_or("", |rows| rows.array.as_str());
     let mut name = [array, role.at.as_str()].concat();

@@ -5,9 +5,9 @@ use crate::domain::{Amount, Reading};
 /// One amount and where it was found.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// The figure that it is, or is part of; `None` if it is only shown in `reported`.
+    /// The figure that it is or belongs to; `None` if it is only shown in `reported`.
     pub role: Option<&'static str>,
-    /// The rows and the pointer.
+    /// Its name in `reported`: the array of its row, if any, and the pointer.
     pub name: String,
     /// Its row, for people: nothing depends on the order of an array.
     pub row: Option<Row>,

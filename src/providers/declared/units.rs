@@ -14,18 +14,18 @@ pub enum Units {
     Major,
     /// Decimals with at most this many digits.
     MajorWith(u8),
-    /// Whole numbers of the currency's smallest unit, in ISO 4217's digits where the list says nothing else.
+    /// Whole numbers of the currency's smallest unit, with ISO 4217's digits unless the list states others.
     Minor(Digits),
     /// Whole numbers with this many digits, for every currency.
     MinorWith(u8),
 }
 
-/// The digits of single currencies.
+/// The stated digits of some currencies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Digits(pub Vec<(Currency, u8)>);
 
 impl Digits {
-    /// The digits that a whole number in this currency has; `None` where they must be stated and are not.
+    /// The minor digits of a whole number in this currency; `None` if they must be stated but are not.
     #[must_use]
     pub fn of(&self, currency: Currency) -> Option<u8> {
         let stated = self.0.iter().find(|(stated, _)| *stated == currency).map(|(_, digits)| *digits);

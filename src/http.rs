@@ -106,7 +106,8 @@ mod tests {
         size_of::<F>()
     }
 
-    /// It is copied several times for each request. What waits is boxed, and no future is stored twice.
+    /// This future is copied several times for each request. So its waiting parts are boxed, and no future is stored
+    /// twice.
     #[test]
     fn the_future_of_an_answer_is_small() {
         let size = size_of_answer(<ApiService as Respond>::respond);

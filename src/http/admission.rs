@@ -30,7 +30,7 @@ use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// No endpoint uses a body; this many bytes are read and ignored.
+/// No endpoint uses a body. A body up to this size is read and ignored.
 const MOST_BODY: u64 = 4 * 1024;
 const MOST_BODY_BYTES: usize = 4 * 1024;
 /// Time for a handler to write its answer after the request's deadline.
@@ -102,7 +102,7 @@ async fn identify(
     find_caller(&live.current(), headers, arrived)
 }
 
-/// Answers a known caller, within the bounds of the gateway and of its own limit.
+/// Answers a known caller, within the limits of the gateway and of the caller.
 async fn answer_caller(
     live: &Live<Api>,
     arrived_under: &Api,
@@ -126,7 +126,7 @@ async fn answer_caller(
     let answer = in_time(arrived_under, arrived, answering).await;
     match code_of(&answer) {
         Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
-        // Another limit of the caller refused it: a refused request costs nothing.
+        // Another limit of the caller refused the request, and a refused request costs nothing.
         Some(Code::RateLimited) => caller.give_back(cost),
         _ => {}
     }
@@ -203,7 +203,8 @@ fn unauthenticated(api: &Api, info: &RequestInfo, reason: AuthFailure) -> Proble
     }
 }
 
-/// Finds the account of a path that names one. This check comes first: a forbidden account looks like an unknown one.
+/// Finds the account that the path names, if it names one. The caller cannot tell a forbidden account from an unknown
+/// one.
 fn permit(info: &mut RequestInfo, request: &Request) -> Result<(), Problem> {
     let Some((encoded, _)) = route::account_path(request.uri().path()) else { return Ok(()) };
     let is_encoded = encoded.contains('%');

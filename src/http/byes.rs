@@ -11,7 +11,7 @@ pub(super) struct Byes {
     drain: OnceLock<Drain>,
 }
 
-/// A drain: its start, the number of its streams, and how many of them have an end.
+/// A drain: its start, the number of its streams, and how many of them have received their end.
 #[derive(Debug)]
 struct Drain {
     began: Instant,
@@ -30,7 +30,8 @@ impl Byes {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// The end of the next stream: evenly spread over `delay`, the last one at its end.
+    /// The moment at which the next stream ends. The moments are spread evenly over `delay`; the last stream ends when
+    /// `delay` is over.
     pub(super) fn next(&self, now: Instant, delay: Duration) -> Instant {
         let streams = self.open.load(Ordering::Acquire).max(1);
         let drain = self.drain.get_or_init(|| Drain { began: now, streams, told: AtomicU32::new(0) });
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goodbyes_are_spread_and_the_last_comes_at_the_end() {
+    fn ends_are_spread_and_the_last_is_at_the_end_of_the_delay() {
         let (byes, now) = (Byes::default(), crate::clock::monotonic());
         (0..4).for_each(|_| byes.open());
         let seconds = |at: Instant| at.duration_since(now).as_secs();

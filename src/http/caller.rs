@@ -87,7 +87,7 @@ impl Caller {
         Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
     }
 
-    /// The units that a request for this many balances costs.
+    /// The units that a request for this many balances costs; at most the burst of the limit.
     pub(super) fn units(&self, balances: usize) -> u32 {
         u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst())
     }
@@ -121,7 +121,7 @@ impl Caller {
         self.metrics.forced_read();
     }
 
-    /// Whether `Cache-Control` of its requests demands anything.
+    /// Whether `Cache-Control` in the caller's requests counts as a demand.
     pub(super) fn obeys_cache_control(&self) -> bool {
         self.obeys_cache_control
     }
@@ -155,7 +155,7 @@ impl Drop for StreamPlace {
     }
 }
 
-/// Makes the callers of a configuration. A caller of `before` whose limit did not change keeps its state.
+/// Makes the callers of a configuration. A limit that is unchanged since `before` keeps its state.
 pub(super) fn callers(
     settings: Vec<CallerSettings>,
     before: Option<&Callers<Caller>>,

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use super::targets;
 use crate::domain::{AccountName, CallerName};
 
-/// Shortest time between two log lines about one account. A forced read counts for this long.
+/// Shortest time between two log lines about one account, and the length of one period of counting.
 const MINUTE: Duration = Duration::from_mins(1);
 /// The number of callers in a line.
 const NAMED: usize = 3;
 
-/// The callers that forced reads of each account in the last minute.
+/// The callers that forced reads of each account, in the current and the previous minute.
 #[derive(Debug, Default)]
 pub(super) struct ForcedLog(Mutex<HashMap<AccountName, Spending>>);
 
 #[derive(Debug, Default)]
 struct Spending {
-    /// The current minute, and the previous one.
+    /// Forced reads per caller: in the current minute, and in the previous one.
     counts: [HashMap<CallerName, u64>; 2],
     since: Option<Instant>,
     logged: Option<Instant>,

@@ -11,9 +11,9 @@ use http::header::HeaderValue;
 const TEXTS_CAPACITY: usize = 4 * 1024;
 /// Longer than any header value written here.
 const LONGEST_TEXT: usize = 256;
-/// Room for the fields of an answer, including those of the layers: growing would hash each again.
+/// Room for the fields of an answer, including those of the layers. A map that grows hashes each field again.
 const FIELDS: usize = 16;
-/// The capacity of a map with this room.
+/// The capacity of a map that has reserved room for [`FIELDS`].
 const CAPACITY: usize = 24;
 
 thread_local! {
@@ -22,7 +22,7 @@ thread_local! {
     static TEXTS: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(TEXTS_CAPACITY));
 }
 
-/// Makes a header value of the text that `write` writes. It may write digits, names and quotes.
+/// Makes a header value of the text that `write` writes. `write` may write digits, names and quotes.
 pub(super) fn written(write: impl FnOnce(&mut BytesMut)) -> HeaderValue {
     TEXTS.with_borrow_mut(|texts| {
         texts.reserve(LONGEST_TEXT);
@@ -31,7 +31,8 @@ pub(super) fn written(write: impl FnOnce(&mut BytesMut)) -> HeaderValue {
     })
 }
 
-/// Makes the map of an answer from the map of its request. hyper uses it for the next request, so no request allocates one.
+/// Empties the map of a request, for its answer. hyper uses the map again for the next request, so no request allocates
+/// one.
 pub(super) fn emptied(mut request: HeaderMap) -> HeaderMap {
     // The memory of a large head would stay with the connection.
     if request.capacity() > CAPACITY {

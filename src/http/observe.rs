@@ -1,5 +1,5 @@
-//! The outermost layer: gives each request its id, survives a panic, measures, writes the body of a
-//! problem, and logs the one line of a request.
+//! The outermost layer: gives each request an id, turns a panic into a problem, measures the request, writes the body
+//! of a problem, and logs one line per request.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -31,7 +31,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// The longest accepted request id of a caller.
 const LONGEST_ID: usize = 64;
 
-/// The layer.
+/// Runs the layer for one request.
 pub(super) async fn observe(live: &Live<Api>, router: &Router, peer: Peer, request: &mut Request) -> Reply {
     let api = &live.current();
     let mut info = RequestInfo {

@@ -57,13 +57,13 @@ pub(super) struct Lasting {
     pub(super) shutdown: Shutdown,
     /// Counts unproven notifications per peer.
     pub(super) notification_throttle: AuthThrottle,
-    /// The ends of event streams in a drain.
+    /// Decides when event streams end in a drain.
     pub(super) byes: Byes,
 }
 
 /// The parts of an API that the configuration decides.
 pub struct ApiParts<'a> {
-    /// Finds balances.
+    /// Serves the use cases: balance, batch, sufficiency, reconciliation, events.
     pub gateway: Arc<Gateway>,
     /// The known callers.
     pub callers: Vec<CallerSettings>,
@@ -71,7 +71,7 @@ pub struct ApiParts<'a> {
     pub hooks: Vec<HookSettings>,
     /// Settings of the listeners and of requests.
     pub server: &'a ServerSettings,
-    /// Makes callers' limits.
+    /// Makes the limits of callers.
     pub limiter: &'a Limiter,
     /// Traces requests, where tracing is on.
     pub tracer: Option<Tracer>,
@@ -108,7 +108,7 @@ impl Api {
         Self::assemble(Arc::new(lasting), None, parts)
     }
 
-    /// Makes the API of a later configuration. A caller's limit that did not change keeps its state.
+    /// Makes the API of a later configuration. An unchanged limit of a caller keeps its state.
     #[must_use]
     pub fn reconfigured(&self, parts: ApiParts<'_>) -> Self {
         Self::assemble(Arc::clone(&self.lasting), Some(self), parts)
@@ -164,12 +164,12 @@ impl Api {
         &self.gateway
     }
 
-    /// The account with this name, if the caller may read it and it exists; the permission is checked first.
+    /// The account with this name, if the caller may read it and the account exists. The permission is checked first.
     pub(super) fn visible_account(&self, caller: &Caller, name: &str) -> Option<&Arc<OpenAccount>> {
         if caller.may_see(name) { self.by_name.get(name) } else { None }
     }
 
-    /// Logs that a caller asked for an account that does not exist for it.
+    /// Logs that a caller asked for an account that does not exist, or that it may not see.
     pub(super) fn note_not_found(&self, caller: &Caller, account: &str, now: Instant) {
         self.lasting.denied.write(Some(caller.name().as_str()), Some(account), "account_not_found", now);
     }

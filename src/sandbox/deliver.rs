@@ -1,4 +1,4 @@
-//! Puts an answer on the wire, in the way that a fault asks for.
+//! Sends an answer, in the way that its fault demands.
 
 use std::{io, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
 
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// How the bytes of an answer travel.
+/// How an answer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Delivery {
     Whole,
@@ -64,7 +64,7 @@ impl Delivery {
         }
     }
 
-    /// The status that goes out, if a head does.
+    /// The status that is sent; `None` if no head is sent.
     pub(super) fn status(self, response: &Response) -> Option<u16> {
         match self {
             Self::StallHead | Self::Reset | Self::Close | Self::Garbage => None,
@@ -81,7 +81,7 @@ impl Delivery {
     }
 }
 
-/// Sends the answer and says whether the connection may serve another request.
+/// Sends the answer; returns whether the connection may serve another request.
 pub(super) async fn deliver(
     connection: &mut Connection,
     response: &Response,
@@ -112,7 +112,7 @@ pub(super) async fn deliver(
             connection.until_caller_leaves().await?;
         }
         Delivery::CutBody => send_half(connection, response).await?,
-        // Closing a socket that may not linger drops it with a reset.
+        // A socket with a linger time of zero is reset when it closes.
         Delivery::Reset => connection.stream.set_zero_linger()?,
         Delivery::Close => {}
         Delivery::Garbage => connection.send(b"\x16\x03\x01 no HTTP \xff\xfe\r\n\r\n").await?,
@@ -138,7 +138,7 @@ async fn send_slowly(
     Ok(())
 }
 
-/// White space first, in blocks, so that no size of it needs memory.
+/// Sends the white space in blocks, so that any amount of it needs little memory; then the body.
 async fn send_padded(
     connection: &mut Connection,
     response: &Response,
@@ -158,7 +158,7 @@ async fn send_padded(
     connection.send(&response.body).await
 }
 
-/// The head announces the whole body.
+/// Sends half of the body, after a head that announces the whole body.
 async fn send_half(connection: &mut Connection, response: &Response) -> io::Result<()> {
     let mut bytes = response.spell_head(response.body.len() as u64, true).into_bytes();
     bytes.extend_from_slice(&response.body[..response.body.len() / 2]);
@@ -178,7 +178,7 @@ async fn send_half_a_chunk(connection: &mut Connection, response: &Response) -> 
     connection.send(&bytes).await
 }
 
-/// Informational answers before the final one; a caller may leave between them.
+/// Sends the informational answers. A write fails if the caller leaves between them.
 async fn send_informational(
     connection: &mut Connection,
     status: u16,
@@ -195,7 +195,7 @@ async fn send_informational(
     Ok(())
 }
 
-/// Ends with the error of a write, when the caller has had enough.
+/// Sends header lines until a write fails, because the caller has closed the connection.
 async fn send_endless_headers(connection: &mut Connection, response: &Response) -> io::Result<()> {
     connection.send(response.spell_start().as_bytes()).await?;
     let filler = "x".repeat(1024);
@@ -221,7 +221,7 @@ mod tests {
     /// Long enough for a loaded machine; no test waits for its end.
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// Sends one authorised call for a balance, which ends the connection, and returns it unread.
+    /// Sends one authorised balance call with `Connection: close`. Returns the connection before its answer is read.
     async fn call(provider: &SimulatedProvider) -> TcpStream {
         let mut stream = TcpStream::connect(provider.addr()).await.unwrap();
         let token = provider.credentials().token;
@@ -249,7 +249,7 @@ mod tests {
     const BODY: &str = r#"{"availableCentavos":4873490,"pendingCentavos":0,"currency":"MXN"}"#;
 
     #[tokio::test]
-    async fn a_status_brings_its_headers_and_body() {
+    async fn a_status_fault_sends_its_retry_after_and_body() {
         let fault = FaultKind::Status {
             status: 503,
             retry_after: Some("20".to_owned()),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reset_is_no_orderly_end() {
+    async fn a_reset_fault_resets_the_connection() {
         let error = answer_under(FaultKind::Reset).await.unwrap_err();
 
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_head_ends_with_the_caller() {
+    async fn an_endless_head_has_no_empty_line() {
         let provider = SimulatedProvider::start(Kind::NtxpayMx).await.unwrap();
         provider.queue(Fault::on_balance(FaultKind::EndlessHeaders));
         let mut stream = call(&provider).await;

@@ -130,12 +130,12 @@ impl SimulatedProvider {
         self.state.lock().settings.timestamp = raw_json.map_or(Timestamp::Now, Timestamp::Fixed);
     }
 
-    /// Sets the next answers of a declared kind.
+    /// Sets the requests and answers of a declared kind.
     pub fn set_script(&self, script: Script) {
         self.state.lock().script = script;
     }
 
-    /// Returns the name of its kind; for a declared kind, the name in the script.
+    /// Returns the name of the provider's kind; for a declared kind, the name in the script.
     #[must_use]
     pub fn kind_name(&self) -> String {
         match self.state.kind {
@@ -144,7 +144,7 @@ impl SimulatedProvider {
         }
     }
 
-    /// Queues a fault behind the waiting ones.
+    /// Adds a fault to the end of the queue.
     pub fn queue(&self, fault: Fault) {
         self.state.lock().faults.push(fault);
     }
@@ -188,27 +188,27 @@ impl SimulatedProvider {
         self.state.lock().settings.token_life_seconds = Some(seconds);
     }
 
-    /// Whether balances change by some minor units at each call; off at the start.
+    /// Sets whether balances change by some minor units at each call; off at the start.
     pub fn set_drift(&self, on: bool) {
         self.state.lock().settings.drift = on;
     }
 
-    /// Whether `/api/auth/token` requires a certificate header; off at the start.
+    /// Sets whether `/api/auth/token` requires a certificate header; off at the start.
     pub fn require_certificate(&self, on: bool) {
         self.state.lock().settings.require_certificate = on;
     }
 
-    /// Accepts another client secret, too: the start of a rotation.
+    /// Accepts a second client secret, as at the start of a rotation.
     pub fn accept_secret(&self, secret: &str) {
         self.state.lock().secrets.push(secret.to_owned());
     }
 
-    /// Refuses a client secret: the end of a rotation.
+    /// Refuses a client secret from now on, as at the end of a rotation.
     pub fn refuse_secret(&self, secret: &str) {
         self.state.lock().secrets.retain(|accepted| accepted != secret);
     }
 
-    /// Accepts another fixed token, too.
+    /// Accepts this token, too. It does not expire.
     pub fn accept_token(&self, token: &str) {
         self.state.lock().tokens.add_external(token, clock::now());
     }

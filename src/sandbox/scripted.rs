@@ -15,7 +15,7 @@ use super::{
 const USUAL_LIFE: u64 = 1800;
 
 impl Route {
-    /// Whether headers and body are the expected ones: either may hold a secret.
+    /// Whether headers and body are as expected. Both may contain a secret.
     fn is_authorised(&self, request: &Request, is_live: &impl Fn(&str) -> bool) -> bool {
         let has_body = String::from_utf8_lossy(&request.body) == self.body;
         has_body
@@ -25,15 +25,15 @@ impl Route {
     }
 }
 
-/// Whether a text is the expected one, with a live token in the place of [`TOKEN`].
+/// Whether a text is the expected one, with a valid token in place of [`TOKEN`].
 fn is_given(expected: &str, given: &str, is_live: &impl Fn(&str) -> bool) -> bool {
     let Some((before, after)) = expected.split_once(TOKEN) else { return expected == given };
     let token = given.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
     token.is_some_and(is_live)
 }
 
-/// The answer of a scripted provider: 404 for an unknown path, 405, 400 for another query, 401 for other
-/// headers or another body.
+/// The answer of a scripted provider: 404 for an unknown path, 405 for another method, 400 for another query, 401 for
+/// other headers or another body.
 pub(super) fn answer(state: &State, request: &Request) -> Response {
     let mut changing = state.lock();
     let now = clock::now();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_opens_the_balance() {
+    fn an_issued_token_authorises_a_balance_call() {
         let state = state();
 
         let issued = ask(&state, "POST", "/token", ("x-key", "k"));

@@ -32,7 +32,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections until it is stopped, which also closes the open ones.
+/// Accepts connections until `stop`, which also closes the open ones.
 pub(super) async fn accept(
     listener: TcpListener,
     state: Arc<State>,
@@ -82,7 +82,7 @@ async fn serve_control(connection: &mut Connection, state: &State, head: Head) -
 }
 
 async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> io::Result<bool> {
-    // Before the call is logged, so that a test that sees it there can end its delay.
+    // Subscribed before the call is logged: a test that sees the call in the log can then end its delay.
     let mut impatience = state.impatience.subscribe();
     let (id, fault) = state.enter_call(&head);
     let body = match connection.read_body(&head).await? {
@@ -100,11 +100,12 @@ async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> i
         response.body.clear();
     }
     if let Some(FaultKind::Delay { ms }) = fault {
-        // Whichever comes first; the sender exists as long as the state.
+        // Waits for the end of the delay or of all delays. The sender lives as long as the state, so `changed` does not
+        // fail.
         let _ = timeout(Duration::from_millis(ms), impatience.changed()).await;
     }
     let delivery = Delivery::of(fault.as_ref());
-    // Before the first byte, so that the log is complete when the answer arrives.
+    // Noted before the first byte, so that the log is complete when the answer arrives.
     let status = delivery.status(&response);
     state.complete_call(id, |call| call.note_answer(status, &response.body));
     deliver(connection, &response, delivery, request.head.keep_alive).await

@@ -1,13 +1,15 @@
-//! Bounds the memory of requests that strangers have begun and not finished, over all connections of a listener.
+//! The strangers' memory: bounds the memory for unfinished requests of all strangers of a listener together. A stranger
+//! is a peer that has not yet been answered as a known caller.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes for each possible connection, beyond what each may use by itself: a twentieth of the buffer of the largest head.
+/// Shared bytes per possible connection, in addition to what each connection may use by itself. About a twentieth of
+/// the buffer of the largest head, which has 128 KiB.
 const PER_CONNECTION: usize = 6 * 1024;
-/// The least for all of them: 32 of the largest heads.
+/// Minimum of shared bytes: buffers for 32 of the largest heads.
 const LEAST: usize = 4 * 1024 * 1024;
 
 /// Memory that connections share. Clones share it, too.
@@ -40,7 +42,7 @@ impl SharedMemory {
 }
 
 impl MemoryShare {
-    /// Makes the share this large; false when too little memory is free.
+    /// Sets the size of the share in bytes; false when too little memory is free.
     pub(super) fn resize(&self, bytes: usize) -> bool {
         if bytes < self.taken.load(Ordering::Acquire) {
             self.release();

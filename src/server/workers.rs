@@ -1,6 +1,7 @@
 //! The threads that serve connections. Each has a runtime of its own, so a connection never moves between cores.
 //!
-//! A single acceptor hands each new connection to the thread with the fewest: a few long-lived callers use every core.
+//! A single acceptor gives each new connection to the thread with the fewest connections. So even a few long-lived
+//! connections use every core.
 
 use std::io;
 use std::num::NonZero;
@@ -35,7 +36,7 @@ impl Workers {
     /// Starts one thread for each core that this process may use. The threads end when the workers are dropped.
     ///
     /// # Errors
-    /// When the system refuses a thread, or the files of its runtime.
+    /// When the system refuses a thread, or a file descriptor for its runtime.
     pub fn start() -> io::Result<Self> {
         Self::of(thread::available_parallelism().map_or(1, NonZero::get))
     }
@@ -44,7 +45,8 @@ impl Workers {
         (0..threads).map(Worker::start).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Takes a place at the worker with the fewest connections. Without worker threads, it is the listener's runtime.
+    /// Takes a place at the worker with the fewest connections. Without worker threads, the connection runs on the
+    /// listener's runtime.
     pub(super) fn place(&self) -> Place {
         let open = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
         let (runtime, connections) = match self.0.iter().min_by_key(open) {
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_goes_to_the_worker_with_the_fewest() {
+    fn a_connection_goes_to_the_worker_with_the_fewest_connections() {
         let workers = Workers::of(2).unwrap();
         let is_same = |a: &Place, b: &Place| Arc::ptr_eq(&a.connections, &b.connections);
 

@@ -22,7 +22,7 @@ use crate::server::OpenEnded;
 pub(crate) use query::{PARAMETERS, refresh};
 use stream::EventStream;
 
-/// Tells nginx to pass events on at once.
+/// Tells nginx not to buffer the stream.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// `GET /v1/events`.

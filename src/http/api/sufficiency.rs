@@ -16,7 +16,7 @@ use crate::http::query::Query;
 use crate::http::request_info::RequestInfo;
 use crate::http::state::OpenAccount;
 
-/// The body. The balance is the body that the snapshot carries.
+/// The JSON body. `balance` is the serialised body of the snapshot.
 #[derive(Serialize)]
 struct Checked<'a> {
     sufficient: bool,

@@ -1,4 +1,4 @@
-//! The proof that a notification is the provider's: secret headers, Basic authentication, or a signature.
+//! The proof that a notification comes from the provider: secret headers, Basic authentication, or a signature.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn every_secret_header_holds_one_of_its_secrets_once() {
+    fn each_header_must_be_sent_once_with_one_of_its_secrets() {
         let header = |name: &'static str, secrets: &[&str]| SecretHeader {
             name: http::HeaderName::from_static(name),
             secrets: secrets.iter().map(|secret| (*secret).into()).collect(),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_takes_any_of_the_passwords() {
+    fn basic_authentication_accepts_any_of_the_passwords() {
         let proof =
             || ProofSettings::Basic { user: "ntx".to_owned(), passwords: vec!["old".into(), "a:b".into()] };
         let line = |scheme: &str, pair: &str| format!("{scheme} {}", STANDARD.encode(pair));

@@ -1,4 +1,4 @@
-//! The template of a signed text, with places for the body, the time, headers and query parameters.
+//! The template of a signed text, with placeholders for the body, the time, headers and query parameters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use http::header::HeaderName;
 use http::request::Parts;
 use url::form_urlencoded;
 
-/// A text with places.
+/// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -61,7 +61,8 @@ impl Template {
             .any(|part| matches!(part, Part::Header(known) if name.eq_ignore_ascii_case(known.as_str())))
     }
 
-    /// Fills every place but the body; `None` when the request lacks a value, or a part of its query is ambiguous.
+    /// Fills every placeholder except the body; `None` if a value is missing from the request, or a query parameter is
+    /// given twice.
     pub(super) fn fill(&self, request: &Parts, timestamp: Option<&[u8]>) -> Option<Around> {
         let mut around = Around::default();
         for part in &self.parts {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled_around_the_body() {
+    fn placeholders_are_filled_around_the_body() {
         let some = |before: &str, after: Option<&str>| Some((before.to_owned(), after.map(str::to_owned)));
 
         assert_eq!(filled("{body}", "/", &[]), some("", Some("")));
@@ -169,7 +170,7 @@ mod tests {
             some("id:12 a;request-id:r-1;ts:17;", None)
         );
         assert_eq!(filled(mercado, "/?data.id=1", &[]), None, "without the header");
-        assert_eq!(filled(mercado, "/?id=1", &headers), None, "without the part of the query");
+        assert_eq!(filled(mercado, "/?id=1", &headers), None, "without the query parameter");
         assert_eq!(filled(mercado, "/?data.id=1&data.id=2", &headers), None, "given twice");
     }
 

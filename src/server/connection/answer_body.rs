@@ -43,7 +43,7 @@ pub(super) struct AnswerData {
     data: Bytes,
     /// Present with the answer's last bytes.
     exchange: Option<Exchange>,
-    /// Present with bytes that more bytes follow, where the answer or the frame has a deadline.
+    /// Present with bytes that are not the answer's last, if the answer has a deadline or is open-ended.
     part: Option<Part>,
 }
 
@@ -79,7 +79,7 @@ impl Buf for AnswerData {
 }
 
 impl<B: Body<Data = Bytes>> AnswerBody<B> {
-    /// The body of an exchange's answer; `frames` where it is open-ended.
+    /// Wraps the body of an exchange's answer. `frames` is set if the answer is open-ended.
     pub(super) fn new(
         body: Option<B>,
         exchange: Exchange,

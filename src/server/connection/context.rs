@@ -17,7 +17,7 @@ pub(in crate::server) struct ListenerContext<S> {
     pub(in crate::server) tls: Option<Live<TlsSettings>>,
     pub(in crate::server) metrics: Option<Arc<Metrics>>,
     pub(in crate::server) shutdown: Shutdown,
-    /// Memory for requests that strangers have begun and not finished.
+    /// Memory for the unfinished requests of strangers.
     pub(in crate::server) memory: SharedMemory,
 }
 

@@ -42,7 +42,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamTasks {
     }
 }
 
-/// Sets the deadline of the current stream's answer. On HTTP/1 there is no such task.
+/// Sets the deadline of the current stream's answer. Does nothing on HTTP/1, which has no stream tasks.
 pub(super) fn bound(taken_by: Option<Instant>) {
     set(taken_by.map(|at| Bound { at, gate: None }));
 }

@@ -13,18 +13,19 @@ use super::state::{ConnectionState, Protocol};
 use super::untaken::{NONE, UntakenAnswer};
 use crate::server::delivery::Delivery;
 
-/// Answers to strangers on one connection that it has not taken; a browser that loads a page has fewer.
+/// Maximum of unread answers to strangers on one connection. A browser that loads a page has fewer.
 const MOST_TO_STRANGERS: usize = 8;
 
-/// This many of them need no share of the strangers' memory.
+/// This many unread answers need no share of the strangers' memory.
 const FREE_TO_STRANGERS: usize = 2;
-/// Memory of one unread answer, mostly for its task.
+/// Bytes of memory for one unread answer, mostly for its task.
 const UNTAKEN_ANSWER: usize = 8 * 1024;
 
 /// One request from its head to the end of its answer.
 #[derive(Debug)]
 pub(in crate::server) struct Exchange {
     state: Arc<ConnectionState>,
+    /// The answer's number among the untaken ones; `None` before the answer begins, and if it is open-ended.
     answered: Option<u64>,
     /// HTTP/1: when the answer began, in microseconds since the accept; else [`NONE`].
     began: u64,
@@ -36,7 +37,7 @@ pub(in crate::server) struct Exchange {
     is_written: bool,
 }
 
-/// Notifies the connection when a stream's task drops an answer that h2 has not sent yet.
+/// Marks an answer as handed over when the stream's task drops its body: h2 then holds the remaining bytes.
 #[derive(Debug)]
 pub(in crate::server) struct HandOver(Arc<ConnectionState>, u64);
 
@@ -74,8 +75,8 @@ impl Exchange {
         }
     }
 
-    /// Notes the answer's head: the peer has `request_timeout` to read the answer. Returns whether the connection closes
-    /// after it, as after a refused head.
+    /// Notes that the answer begins: from now on, the peer has `request_timeout` to read it. Returns whether the
+    /// connection must close after the answer, for example because the head was refused.
     pub(in crate::server) fn answer(
         &mut self,
         now: Instant,
@@ -113,14 +114,14 @@ impl Exchange {
         is_last
     }
 
-    /// Bytes of an answer with a deadline that more bytes follow.
+    /// The [`Part`] for bytes that are not the answer's last; `None` if the answer has no deadline.
     pub(in crate::server) fn part(&self) -> Option<Part> {
         let part = || Part { state: Arc::clone(&self.state), taken_by: self.taken_by, gate: None };
         (self.taken_by != NONE).then(part)
     }
 
-    /// A frame of an open-ended answer, with the moment by which the peer must have made room for it. The gate is closed
-    /// until the frame has left.
+    /// The [`Part`] for one frame of an open-ended answer, and the moment by which the peer must have made room for the
+    /// frame. Closes the gate until the frame has left.
     pub(in crate::server) fn frame(
         &self,
         taken_by: Option<StdInstant>,
@@ -140,12 +141,13 @@ impl Exchange {
         (part, deadline)
     }
 
-    /// The answer's last bytes are on their way to the kernel.
+    /// Notes that the answer's last bytes are on their way to the kernel.
     pub(in crate::server) fn note_written(&mut self) {
         self.is_written = true;
     }
 
-    /// Whether the peer has left too many answers to strangers unread to get another one.
+    /// Whether the answer must be refused because the peer has left too many earlier ones unread. Only strangers are
+    /// bounded.
     pub(in crate::server) fn is_too_much(&self, delivery: Delivery) -> bool {
         if delivery.is_known {
             return false;
@@ -155,8 +157,8 @@ impl Exchange {
         untaken >= MOST_TO_STRANGERS || !self.state.answers_memory.grow_to(beyond * UNTAKEN_ANSWER)
     }
 
-    /// When the exchange ends, in microseconds since the accept. On HTTP/1 it ends with its last write, so the reading of
-    /// the clock before that write will do.
+    /// When the exchange ends, in microseconds since the accept. On HTTP/1 the exchange ends with its last write, so
+    /// the clock reading before that write is used.
     fn ended_at(&self) -> u64 {
         let wrote = self.state.wrote.load(Ordering::Acquire);
         if wrote >= self.began { wrote } else { self.state.micros(Instant::now()) }

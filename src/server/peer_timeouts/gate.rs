@@ -1,4 +1,4 @@
-//! Sends the frames of an open-ended answer one at a time.
+//! Holds back each frame of an open-ended answer until the previous one has left.
 
 use std::{
     sync::{

@@ -1,10 +1,11 @@
-//! Bytes of an answer that more bytes follow.
+//! Bytes of an answer that are not its last.
 
 use std::sync::Arc;
 
 use super::{gate::Gate, state::ConnectionState};
 
-/// Bytes of an answer that more bytes follow: the connection learns when it holds them, and the gate when they have left.
+/// A guard for bytes that are not the last of an answer. It notes when the connection holds them, and opens the gate
+/// when they have left.
 #[derive(Debug)]
 pub(in crate::server) struct Part {
     pub(super) state: Arc<ConnectionState>,
@@ -15,7 +16,7 @@ pub(in crate::server) struct Part {
 }
 
 impl Part {
-    /// The connection, and then the kernel, holds the bytes.
+    /// Notes that the connection, and later the kernel, holds the bytes.
     pub(in crate::server) fn note_written(&self) {
         self.state.untaken.note_due(self.taken_by);
     }

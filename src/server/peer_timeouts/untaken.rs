@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-/// The value for no moment.
+/// Stands for "no moment".
 pub(super) const NONE: u64 = u64::MAX;
 
 /// One answer; moments are in microseconds since the connection was accepted.
@@ -20,7 +20,7 @@ pub(super) struct UntakenAnswer {
     pub(super) began: u64,
     /// Its deadline, or [`NONE`].
     pub(super) taken_by: u64,
-    /// The connection holds its bytes, and no longer the task that made them.
+    /// The connection holds the answer's bytes, and the stream's task no longer does. Always true on HTTP/1.
     pub(super) is_handed_over: bool,
     /// The answer is to a known caller.
     pub(super) is_known: bool,
@@ -30,11 +30,11 @@ pub(super) struct UntakenAnswer {
 #[derive(Debug)]
 pub(super) struct UntakenAnswers {
     unread: Mutex<VecDeque<UntakenAnswer>>,
-    /// The start of the oldest answer that must end, or [`NONE`].
+    /// The start of the oldest answer, or [`NONE`]. Open-ended answers do not count.
     oldest: AtomicU64,
-    /// The deadline for all bytes that the connection may hold, or [`NONE`].
+    /// The earliest deadline of the bytes that the connection may hold, or [`NONE`].
     held: AtomicU64,
-    /// The deadline for all bytes that the kernel may hold, or [`NONE`].
+    /// The earliest deadline of the bytes that the kernel may hold, or [`NONE`].
     sent: AtomicU64,
     next_id: AtomicU64,
 }
@@ -60,7 +60,7 @@ impl UntakenAnswers {
         id
     }
 
-    /// The connection holds the answer's bytes from now on.
+    /// Notes that the connection holds the answer's bytes from now on.
     pub(super) fn hand_over(&self, id: u64) {
         self.change(|unread| {
             if let Some(answer) = unread.iter_mut().find(|answer| answer.id == id) {
@@ -94,7 +94,8 @@ impl UntakenAnswers {
         self.held.load(Ordering::Acquire).min(self.sent.load(Ordering::Acquire))
     }
 
-    /// The kernel has everything that the connection had, except for answers that have not ended.
+    /// Notes that the connection has passed all its bytes to the kernel. Answers that have not ended may still bring
+    /// more.
     pub(super) fn note_flushed(&self) {
         if self.held.load(Ordering::Acquire) == NONE {
             return;
@@ -105,12 +106,12 @@ impl UntakenAnswers {
         self.sent.fetch_min(flushed, Ordering::AcqRel);
     }
 
-    /// The kernel has sent everything that it had.
+    /// Notes that the kernel has sent all bytes that it held.
     pub(super) fn note_all_sent(&self) {
         self.sent.store(NONE, Ordering::Release);
     }
 
-    /// The connection holds bytes with this deadline.
+    /// Notes that the connection holds bytes with this deadline.
     pub(super) fn note_due(&self, taken_by: u64) {
         self.held.fetch_min(taken_by, Ordering::AcqRel);
     }

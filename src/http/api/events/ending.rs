@@ -1,4 +1,5 @@
-//! The end of a stream: at the maximum age, in a drain, or when its caller may see other balances.
+//! Decides when a stream ends: at the maximum age of a connection, or in a drain. After a reload, `stream.rs` decides
+//! whether the stream continues.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use crate::http::state::{Api, Lasting};
 /// The end of one stream.
 pub(super) struct Ending {
     lasting: Arc<Lasting>,
-    /// `max_connection_age` after the start, or earlier in a drain.
+    /// The moment of the end: `max_connection_age` after the start, or earlier in a drain.
     at: Instant,
     is_draining: bool,
 }

@@ -1,4 +1,4 @@
-//! One event stream. It writes each frame when the client has read the previous one.
+//! One event stream. It writes a frame only when the previous one has been sent.
 //!
 //! An event is chosen when it is written. So a slow client gets the newest balances, and none above the ceiling.
 
@@ -149,7 +149,7 @@ impl EventStream {
     }
 }
 
-/// Follows the balances, and looks each up once: cached balances arrive at once, others when their read ends.
+/// Subscribes to the balances, and looks up each one once. Cached balances arrive at once, others when their read ends.
 fn follow(
     api: &Arc<Api>,
     caller: &Arc<Caller>,

@@ -61,7 +61,7 @@ pub(crate) fn negotiate(headers: &HeaderMap) -> Option<Form> {
     }
 }
 
-/// A range without its parameters, and its weight in thousandths.
+/// Parses a media range: its type without parameters, and its weight in thousandths. `None` if it is not a media range.
 fn range(member: &str) -> Option<(&str, u16)> {
     let mut parts = split(member, ';').map(str::trim);
     let range = parts.next().filter(|range| range.contains('/'))?;
@@ -69,11 +69,11 @@ fn range(member: &str) -> Option<(&str, u16)> {
         let (name, value) = parameter.split_once('=')?;
         name.trim_end().eq_ignore_ascii_case("q").then_some(value.trim_start())
     });
-    // An unreadable range is ignored.
+    // An unreadable weight counts as 1.
     Some((range, weight.and_then(thousandths).unwrap_or(1000)))
 }
 
-/// `0`, `0.5`, `1.000`: from 0 to 1 with at most three decimals.
+/// Parses a weight from 0 to 1 with at most three decimals, such as `0.5`, into thousandths.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let is_weight = matches!(whole, "0" | "1")

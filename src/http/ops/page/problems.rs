@@ -6,7 +6,7 @@ use super::instance::Instance;
 use super::time;
 use crate::gateway::{AccountStatus, ProviderStatus, Status};
 
-/// One sentence per problem, the widest first.
+/// One sentence per problem, those with the widest effect first.
 pub(super) fn problems(status: &Status, instance: &Instance, now: Timestamp) -> Vec<String> {
     let mut found = Vec::new();
     if instance.is_draining {

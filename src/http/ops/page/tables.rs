@@ -7,7 +7,7 @@ use crate::domain::{BalanceType, Currency, Level};
 use crate::gateway::{AccountStatus, BalanceStatus, ProviderStatus};
 use crate::http::pages::html::Html;
 
-/// Shown where there is no value.
+/// The text of a cell without a value.
 const NONE: &str = "–";
 
 /// How a cell looks.
@@ -18,7 +18,7 @@ enum Tone {
     Bad,
 }
 
-/// Breakers, calls under way, and how the last calls ended.
+/// Breakers, calls in flight, and the results of the last calls.
 pub(super) fn providers(page: &mut Html, providers: &[ProviderStatus], now: Timestamp) {
     begin(page, "Providers", &["Provider", "Breaker", "In flight", "Last success", "Last failure"]);
     for provider in providers {

@@ -13,7 +13,7 @@ const POSITIVE_PATTERN: &str = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1
 
 /// A parameter of some operations.
 pub(crate) struct Parameter {
-    /// Its name among the components of the document.
+    /// The name of the parameter among the components of the document.
     pub(crate) component: &'static str,
     place: Place,
     name: &'static str,

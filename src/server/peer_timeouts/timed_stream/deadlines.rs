@@ -74,7 +74,7 @@ impl<T: Wire> TimedStream<T> {
         self.look_at_due(now)
     }
 
-    /// Drops the bytes that the kernel holds.
+    /// Makes the close a reset, which drops the bytes that the kernel holds. Returns the error.
     fn reset(&self) -> io::Error {
         self.io.reset_on_close();
         io::ErrorKind::TimedOut.into()
@@ -99,7 +99,8 @@ impl<T: Wire> TimedStream<T> {
         Poll::Pending
     }
 
-    /// Whether the timer has yet to wake the task for the next look, which is in time. It saves a reading of the clock.
+    /// Whether the timer is still to wake the task for the next check, at or before `due`. Then the clock need not be
+    /// read now.
     fn waits_for_look(&mut self, cx: &mut Context<'_>, due: Instant) -> bool {
         let Some(look_at) = self.look_at.filter(|look_at| *look_at <= due) else { return false };
         let timer = self.timer.as_mut().filter(|timer| timer.deadline() <= look_at);

@@ -1,8 +1,8 @@
 //! The optional tier that several replicas share on Redis or Valkey: snapshots, the order of reads, invalidations,
 //! budgets and holds. While the store is unavailable, each replica works alone.
 //!
-//! The code of each rule is in one place: ages and turns in `look.rs`, `enter.rs` and the scripts, names and encryption
-//! in `keyring.rs`, lost messages in `link.rs`.
+//! Where each rule is: ages and turns in `look.rs`, `enter.rs` and the scripts; names and encryption in `keyring.rs`;
+//! lost messages in `link.rs`.
 
 mod account;
 mod balance;

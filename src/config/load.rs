@@ -27,7 +27,8 @@ pub fn load_without_secrets(path: &Path) -> Result<Config, ConfigErrors> {
     load_as(path, Purpose::WithoutSecrets).map_err(|(errors, _)| errors)
 }
 
-/// Reads the settings to record a body of one account: no other account, and of its kind neither mapping nor examples.
+/// Reads the settings that are needed to record a body of one account. Other accounts, and the mapping and the examples
+/// of its kind, are not read.
 ///
 /// # Errors
 /// [`ConfigErrors`] with every mistake.
@@ -35,7 +36,7 @@ pub fn load_to_record(path: &Path, account: &str) -> Result<Config, ConfigErrors
     load_as(path, Purpose::Recording(account)).map_err(|(errors, _)| errors)
 }
 
-/// Reads a configuration file for any purpose. An error includes the named sources.
+/// Reads a configuration file for any purpose. An error includes the sources that the text names.
 #[expect(clippy::disallowed_methods, reason = "the configuration is the only reader of the environment")]
 pub(super) fn load_as(path: &Path, purpose: Purpose<'_>) -> Result<Config, (ConfigErrors, Arc<Sources>)> {
     let mut sources = Sources::default();

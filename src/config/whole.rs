@@ -14,7 +14,7 @@ use crate::trace::TraceSettings;
 /// The checked and complete configuration of `serve`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The two listeners and the limits of their connections.
+    /// The listeners, and the limits of connections and requests.
     pub server: ServerSettings,
     /// All providers, also those without accounts, in the order of the file.
     pub providers: Vec<ProviderConfig>,
@@ -58,7 +58,7 @@ impl Config {
         expiring(&self.expiries, now)
     }
 
-    /// When each certificate that the gateway itself shows expires, by its key; trusted ones are left out.
+    /// When each certificate that the gateway itself presents expires, by its key. Trusted certificates are left out.
     pub fn own_expiries(&self) -> impl Iterator<Item = (&str, Timestamp)> {
         let own = |key: &str| {
             let name = key.strip_suffix(".certificate")?;

@@ -1,5 +1,5 @@
-//! The breaker of a provider that all replicas share. It counts answers of the provider. Connect failures and time-outs
-//! count only in the replica's own breaker, so that one broken network does not suspend a provider for all.
+//! The breaker of a provider that all replicas share. It counts only what the provider answered. Connect failures and
+//! time-outs count only in the replica's own breaker, so that one broken network does not suspend a provider for all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ struct BreakerAsk<'a> {
     life: u64,
 }
 
-/// The state in the store's last answer.
+/// The last known state, from an answer of the store or from a message.
 #[derive(Debug, Default)]
 struct Seen {
     has_failures: bool,
@@ -106,7 +106,7 @@ impl SharedBreaker {
         }
     }
 
-    /// Closes it for every replica: the cause of the failures may be gone.
+    /// Closes the breaker for every replica, because the cause of the failures may be gone.
     pub fn reset(self: &Arc<Self>) {
         *self.seen() = Seen::default();
         if self.tier.is_sharing() {
@@ -126,7 +126,7 @@ impl SharedBreaker {
         *self.seen() = Seen { has_failures: false, open_until };
     }
 
-    /// Records the first of several failures in a row.
+    /// Records that the store counts failures in a row, so that the next balance resets the count.
     pub(super) fn note_failing(&self) {
         self.seen().has_failures = true;
     }

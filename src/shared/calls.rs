@@ -17,17 +17,17 @@ use crate::metrics::SharedOperation;
 
 /// A granted call that is not sent within this time is requested again, because its instant would be too early.
 const UNIT_LIFE: Duration = Duration::from_millis(100);
-/// How long a count of calls is shown.
+/// How long the store's last count of calls is used.
 const COUNT_LIFE: Duration = Duration::from_secs(10);
 
-/// The calls that are permitted, in all and for this replica.
+/// The calls that are permitted to all replicas together, and to this one.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
-    /// Calls of all replicas that may count at any time.
+    /// The most calls of all replicas that may count at once.
     pub requests: u32,
-    /// The part of them that calls of this priority may use.
+    /// How many of them calls of this priority may use.
     pub share: u32,
-    /// The same part of this replica's local share, used while the store does not know all calls.
+    /// How many calls of this priority this replica's part permits. It applies while the store does not know all calls.
     pub own_share: u32,
     /// How long a call counts after its end.
     pub per: Duration,
@@ -45,7 +45,7 @@ pub struct Unit {
 }
 
 impl SharedAccount {
-    /// Takes one more call: for a retry or a token. The inner error is the time until the next may be granted.
+    /// Takes one more call, for a retry or a token. The inner error is the time until the next call may be granted.
     ///
     /// # Errors
     /// [`Unavailable`] when the store cannot be used now.
@@ -93,7 +93,7 @@ impl SharedAccount {
         (ask, call)
     }
 
-    /// Gives up a call that the store may have granted without an answer.
+    /// Gives up a call: the answer did not arrive, but the store may have granted it.
     fn abandon_call(self: &Arc<Self>, call: &str) {
         let (account, call) = (Arc::clone(self), call.to_owned());
         self.tier.behind(async move { account.tell_end(&call, Duration::ZERO).await });
@@ -126,7 +126,8 @@ impl SharedAccount {
         (self.is_sharing() && now.saturating_duration_since(at) < COUNT_LIFE).then_some(count)
     }
 
-    /// Begins to request a call. Calls that are requested at the same time must not take the same place.
+    /// Begins to request a call. The request counts as a call of this replica until the result is dropped, so that
+    /// concurrent requests do not take the same place.
     pub(super) fn asking(&self) -> Asking<'_> {
         let now = self.now();
         let mut known = self.known();
@@ -136,7 +137,7 @@ impl SharedAccount {
         Asking { account: self, own }
     }
 
-    /// Records a call that is sent while the store is unavailable. It is reported later.
+    /// Records a call that is sent while the store is unavailable. It is written to the store later.
     #[must_use]
     pub fn alone(&self, allowance: Allowance) -> Unit {
         let (call, now) = (random_name(), self.now());
@@ -147,7 +148,7 @@ impl SharedAccount {
         Unit { call, instant: None, sent: now }
     }
 
-    /// A call has ended: it counts for `per` from now on.
+    /// Records the end of a call, which counts for `per` from now on. `per` is zero for a call that was not sent.
     pub fn ended(self: &Arc<Self>, unit: Unit, per: Duration) {
         let now = self.now();
         {
@@ -164,7 +165,7 @@ impl SharedAccount {
         self.tier.behind(async move { account.tell_end(&unit.call, per).await });
     }
 
-    /// Writes the end of a call to the store. Without it the call counts as long as the longest attempt.
+    /// Writes the end of a call to the store. If this fails, the call counts as if its attempt took the longest time.
     pub(super) async fn tell_end(&self, call: &str, per: Duration) {
         let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: LIFE });
         let _ = store.run(Action::Ended, &self.keys(), &ask, &mut store.wait()).await;
@@ -183,7 +184,8 @@ pub(super) struct TakeAsk {
     span: u64,
     per: u64,
     own: u32,
-    /// How much longer this replica takes no more than its share: the store may have lost calls of others.
+    /// How much longer this replica takes no more calls than its part permits, in microseconds: after a fail-over, the
+    /// store may have lost calls of other replicas.
     cautious_for: u64,
     call: String,
 }
@@ -217,7 +219,7 @@ impl Allowance {
 }
 
 impl Unit {
-    /// Whether a call that leaves now may still be of this instant.
+    /// Whether a call that is sent now may still carry the instant of the grant.
     #[must_use]
     pub fn is_good(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.sent) < UNIT_LIFE

@@ -8,15 +8,16 @@ use crate::domain::{MaxAge, StoreTime};
 
 /// If the store's clock moves further than this against ours, it was set, or another clock took its place.
 const MOST_DRIFT: Duration = Duration::from_secs(1);
-/// A clock that is slewed, not set, errs by less than one part in this number.
+/// A clock that is slewed, not set, loses less than one second in this many seconds.
 const SLEWED: i64 = 1000;
 
-/// The last reading of the store's clock between two of our instants, and when the clock became doubtful.
+/// The readings of the store's clock, and when it became doubtful.
 #[derive(Debug, Default)]
 pub(super) struct ClockWatch {
+    /// The last reading, with our instants before and after it.
     last: Option<(StoreTime, Instant, Instant)>,
     doubted_at: Option<Instant>,
-    /// Its first reading, at the start or after a doubt. Its movement before that is unknown.
+    /// The first reading since the start or since the last doubt. How the clock moved before that is unknown.
     first: StoreTime,
     /// Steps back. Each is kept while a snapshot from before it may be served.
     set_back: Vec<SetBack>,
@@ -28,16 +29,16 @@ struct SetBack {
     noted_at: Instant,
     /// The largest possible length of the step.
     by: Duration,
-    /// Instants after this one are later than the step.
+    /// Snapshots with a later instant are from after the step.
     until: StoreTime,
 }
 
-/// The expected reading of the store's clock when a script runs now.
+/// The expected reading of the store's clock when a script runs now, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Expected {
     pub(super) from: u64,
     pub(super) to: u64,
-    /// The largest possible time since its last answer.
+    /// The largest possible time since the store's last answer.
     pub(super) elapsed: u64,
 }
 
@@ -82,12 +83,12 @@ impl ClockWatch {
         }
     }
 
-    /// The largest error by which this clock shows too low an age for a snapshot of this instant.
+    /// How much too young, at most, a snapshot of this instant looks by the store's clock.
     pub(super) fn lost_since(&self, instant: StoreTime) -> Duration {
         self.set_back.iter().filter(|step| instant <= step.until).map(|step| step.by).sum()
     }
 
-    /// Its expected reading when a script runs within `timeout`; zeros before the first reading.
+    /// The expected reading when a script runs within `timeout`; zeros before the first reading.
     pub(super) fn expected(&self, now: Instant, timeout: Duration) -> Expected {
         let Some((said, sent, received)) = self.last else { return Expected::default() };
         let at_most = now.saturating_duration_since(sent) + timeout;
@@ -99,7 +100,7 @@ impl ClockWatch {
         }
     }
 
-    /// Its latest possible reading now.
+    /// The latest possible reading now.
     pub(super) fn latest(&self, now: Instant) -> Option<StoreTime> {
         let (said, sent, _) = self.last?;
         Some(StoreTime::from_micros(
@@ -113,8 +114,8 @@ impl ClockWatch {
         self.first
     }
 
-    /// Whether it can show the ages of stored snapshots. A doubt lasts as long as a snapshot from before it may be
-    /// served.
+    /// Whether the store's clock shows the true ages of stored snapshots. It does not for one `max_age` after a doubt,
+    /// because a snapshot from before the doubt may be served for that long.
     pub(super) fn is_trusted(&self, now: Instant, max_age: MaxAge) -> bool {
         self.doubted_at.is_none_or(|doubted_at| now.saturating_duration_since(doubted_at) >= max_age.get())
     }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_step_back_counts_for_what_was_stored_before_it() {
+    fn a_short_step_back_adds_to_the_age_of_earlier_snapshots() {
         let start = Instant::now();
         let said = |millis: u64| StoreTime::from_micros(1_000_000_000 + millis * 1000);
         let mut watch = ClockWatch::default();
@@ -165,18 +166,18 @@ mod tests {
         watch.note(said(10_000), start + 10 * SECOND, start + 10 * SECOND + rtt);
         assert_eq!(watch.lost_since(said(5000)), Duration::ZERO);
 
-        // Half a second is missing.
+        // The clock was set back by half a second.
         watch.note(said(19_500), start + 20 * SECOND, start + 20 * SECOND + rtt);
 
         let lost = watch.lost_since(said(15_000));
         assert!(lost >= SECOND / 2 && lost <= SECOND / 2 + 2 * rtt, "{lost:?}");
-        assert_eq!(watch.lost_since(said(20_100)), Duration::ZERO, "it was stored after the step");
+        assert_eq!(watch.lost_since(said(20_100)), Duration::ZERO, "stored after the step");
         watch.note(said(90_000), start + 90 * SECOND + SECOND / 2, start + 90 * SECOND + SECOND / 2 + rtt);
-        assert_eq!(watch.lost_since(said(15_000)), Duration::ZERO, "nothing from before it can be served");
+        assert_eq!(watch.lost_since(said(15_000)), Duration::ZERO, "no earlier snapshot may be served");
     }
 
     #[test]
-    fn answers_that_are_noted_in_another_order_are_no_step() {
+    fn answers_recorded_out_of_order_are_no_step_back() {
         let start = Instant::now();
         let said = |millis: u64| StoreTime::from_micros(1_000_000_000 + millis * 1000);
         let at = |millis: u64| start + Duration::from_millis(millis);

@@ -1,5 +1,5 @@
-//! Entering a read: one script looks for a snapshot, a running read, a hold and the budget. If none prevents it, it
-//! grants a read.
+//! Enters a read: one script looks for a snapshot, a running read and a hold, and takes a call from the budget. If
+//! nothing prevents the read, the script grants it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,17 +27,17 @@ const NEVER: StoreTime = StoreTime::from_micros(1 << 53);
 /// The parameters of a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EnterParameters<'a> {
-    /// Which balance of the account.
+    /// The index of the balance in the account.
     pub(super) balance: usize,
-    /// What the read requires of another replica's snapshot.
+    /// The lowest acceptable turn of another replica's snapshot.
     pub(super) ticket: Ticket,
-    /// The ceiling on its age.
+    /// The ceiling on the age of the snapshot.
     pub(super) max_age: MaxAge,
-    /// The read that this one waited for: its failure is accepted.
+    /// The number of the read that this one waited for, whose failure it shares.
     pub(super) joined: Option<u64>,
-    /// A lease that expired without an end.
+    /// The token of a lease that expired: it no longer prevents a read.
     pub(super) expired: Option<&'a str>,
-    /// Whether this replica may read; if not, it only looks for a snapshot.
+    /// Whether this replica may call the provider; if not, it only uses reads of other replicas.
     pub(super) may_read: bool,
     /// The name of the credential in the store.
     pub(super) credential: &'a str,
@@ -68,21 +68,21 @@ struct EnterAsk<'a> {
 pub(super) enum Entered {
     /// A snapshot of another replica.
     Found(Arc<Snapshot>),
-    /// The failure of the awaited read, or a held one.
+    /// The failure of the read that this one waited for, or a held failure.
     Failed(Failure),
-    /// Another replica reads.
+    /// Another replica reads the balance.
     Running(Running),
     /// The budget is spent; the time until the next call may be granted.
     Spent(Duration),
-    /// No replica reads, and this one may not.
+    /// No replica reads the balance, and this one may not call the provider.
     Closed,
-    /// This replica reads.
+    /// This replica reads the balance.
     Granted(Lease),
 }
 
 impl SharedAccount {
-    /// Enters a read: finds another replica's answer, joins a running read, or begins one. A read-only or full store is
-    /// still searched.
+    /// Enters a read: finds another replica's answer, joins a running read, or begins one. If the store is read-only or
+    /// full, it only looks for a snapshot.
     pub(super) async fn enter(
         self: &Arc<Self>,
         entry: &EnterParameters<'_>,

@@ -1,4 +1,4 @@
-//! The epoch of an account's log of calls: a new one begins where the store lost calls or its clock was set.
+//! The epoch of an account's log of calls: a new one begins when the store has lost calls, or when its clock was set.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,7 +47,7 @@ impl SharedAccount {
         }
     }
 
-    /// Records the epoch. If a new one began, the store lost data, and our invalidations are written again.
+    /// Records the epoch. A new one means that the store lost data: this replica's invalidations are written again.
     pub(super) fn note_epoch(self: &Arc<Self>, epoch: &str) {
         let before = std::mem::replace(&mut self.known().epoch, epoch.to_owned());
         if !before.is_empty() && before != epoch {
@@ -55,15 +55,16 @@ impl SharedAccount {
         }
     }
 
-    /// Writes this replica's counted calls, if there are any, to a store that may have lost them. If that fails, they are
-    /// written before a call is taken from it.
+    /// Writes this replica's calls that still count to a store that may have lost them. If this fails, they are written
+    /// before the next call is taken.
     pub(super) async fn restore_calls(self: &Arc<Self>) {
         if self.known().own.iter().any(|(_, until)| *until > self.now()) {
             let _ = self.catch_up(&mut self.store().wait()).await;
         }
     }
 
-    /// Writes this replica's counted calls to a store that may have lost them, before a call is taken from it.
+    /// Writes this replica's calls that still count to a store that may have lost them; does nothing if the store has
+    /// them. It runs before each call is taken.
     pub(super) async fn catch_up(self: &Arc<Self>, wait: &mut StoreWait) -> Result<(), StoreError> {
         let (generation, now) = (self.store().generation(), self.now());
         let (told, doubted_since);

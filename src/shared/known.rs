@@ -16,11 +16,12 @@ pub(super) struct Known {
     /// The number of updates that the store may not know.
     pub(super) untold: u64,
     pub(super) clock: ClockWatch,
-    /// The store's instant from which its clock may have been set. It is cleared when a later epoch is known.
+    /// The instant, by the store's clock, since which that clock may have been set. Cleared once a script has received
+    /// it.
     pub(super) doubted_since: Option<StoreTime>,
-    /// Calls of this replica, and the end of the time in which each counts.
+    /// Calls of this replica, each with the instant until which it counts.
     pub(super) own: VecDeque<(String, Instant)>,
-    /// Calls that are being requested from the store.
+    /// The number of calls that are being requested from the store.
     pub(super) asked_for: u32,
     /// The number of counted calls of all replicas, and the time of that answer.
     pub(super) counted: Option<(u32, Instant)>,

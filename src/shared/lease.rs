@@ -18,9 +18,9 @@ pub(super) struct Lease {
     account: Arc<SharedAccount>,
     balance: usize,
     token: String,
-    /// Its number.
+    /// The read's number in the store's order.
     pub(super) number: u64,
-    /// The epoch of the grant, whose clock gave its instant.
+    /// The epoch of the grant. After another epoch has begun, the snapshot is not stored.
     epoch: String,
     credential: String,
     /// The first call, granted with the lease.
@@ -42,7 +42,7 @@ struct PublishAsk<'a> {
     credential: &'a str,
 }
 
-/// How a failed read is held for every replica.
+/// How long a failed read is held, for every replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedHold {
     /// The scope: which reads it prevents.
@@ -99,8 +99,9 @@ impl Lease {
         Turn { number: self.number, instant }
     }
 
-    /// Ends the lease in the background with the snapshots of its answer, its own first. A snapshot without a turn was
-    /// read while the store was unavailable, so its age is unknown: it is not published.
+    /// Publishes the snapshots of the read's answer and ends the lease, in the background. `others` are the other
+    /// balances that the answer held. A snapshot without a turn is not published, because its age by the store's clock
+    /// is unknown.
     pub(super) fn publish(mut self, snapshot: &Snapshot, others: &[(usize, Arc<Snapshot>)], max_age: MaxAge) {
         let Some(turn) = snapshot.turn() else { return };
         let seal = |index: usize, snapshot: &Snapshot| {
@@ -138,7 +139,7 @@ impl Lease {
             keys.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
             let store = account.store();
             let answered = store.run_with(Action::Publish, &keys, &ask, sealed, &mut store.wait()).await;
-            // A waiter that no message reaches waits until the lease's deadline.
+            // If this fails, waiters wait until the lease expires.
             let _ = account.checked(answered, None);
         });
     }
@@ -220,7 +221,7 @@ impl SharedAccount {
         });
     }
 
-    /// A lease of this account that has not ended.
+    /// The part of a lease that is needed to give it up.
     pub(super) fn live_lease(&self, balance: usize, number: u64) -> LiveLease {
         LiveLease {
             keys: self.keys().map(str::to_owned),

@@ -28,7 +28,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 const SPREAD: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// Keeps the link, and the units of callers over it, until it is stopped.
+    /// Keeps the link to the store, and the units of callers, until `stop` is cancelled.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         stop.run_until_cancelled(async { tokio::join!(self.keep_link(), self.keep_units()) }).await;
         self.end_sharing();
@@ -63,10 +63,10 @@ impl Shared {
         self.follow(commands, &mut messages, ping_events).await
     }
 
-    /// Shares over a link whose messages come from now on, until something breaks.
+    /// Shares over a connection that is already subscribed, until something breaks.
     ///
     /// # Errors
-    /// The broken part.
+    /// Why the link broke.
     pub async fn follow<F: Future<Output = RedisResult<Value>>>(
         &self,
         commands: Commands,
@@ -107,7 +107,7 @@ impl Shared {
         self.tier.end_sharing();
     }
 
-    /// Records the store's clock. Numbers above what that clock can have given are from another store.
+    /// Records the store's clock. Forgets numbers that this clock cannot have given: they are from another store.
     fn note_time(&self, said: StoreTime) {
         self.tier.store.note_said(said, (self.tier.store.clock)().monotonic);
         for name in self.places.names() {
@@ -124,12 +124,12 @@ impl Shared {
         Err(StoreError(SharedError::Connect))
     }
 
-    /// Handles a message: a read ended, or a balance was invalidated.
+    /// Handles a message: a read ended, a balance was invalidated, or a breaker changed.
     fn hear(&self, message: &str) {
         let words: Vec<&str> = message.split(' ').collect();
         let [what, name, number] = words.as_slice() else { return };
         let Ok(number) = number.parse() else { return };
-        // The store never gives a higher number.
+        // The store gives no number above this bound.
         let Some(now) = self.tier.store.latest() else { return };
         if number > now.latest_number() {
             return;
@@ -141,8 +141,8 @@ impl Shared {
             }),
             "marked" => self.with_balance(name, |balance| {
                 let highest = balance.note_number(0);
-                // The number is further ahead than a message can be late: the clock was set back, and the mark is later
-                // than all of it.
+                // A mark this far below the highest number is not just a late message: the store's clock was set back,
+                // so the mark is newer than every number seen.
                 let is_set_back = highest.saturating_sub(number) > micros(SILENCE);
                 self.tier.tell_mark(balance.key, if is_set_back { highest } else { number });
             }),

@@ -24,8 +24,11 @@ struct LookAsk<'a> {
 
 /// The state of a balance in the store.
 pub(super) struct Looked {
+    /// The number of the last read.
     pub(super) last: u64,
+    /// The number of the last mark; 0 if there is none.
     pub(super) mark: u64,
+    /// The store's clock.
     pub(super) now: StoreTime,
 }
 
@@ -86,13 +89,14 @@ impl SharedAccount {
         found.ok_or(StoreError(SharedError::Refused))
     }
 
-    /// Whether the store's clock can show the ages of stored snapshots.
+    /// Whether the store's clock shows the true ages of stored snapshots.
     pub(super) fn is_clock_trusted(&self, max_age: MaxAge) -> bool {
         self.known().clock.is_trusted(self.now(), max_age)
     }
 
-    /// The snapshot whose number, instant and value are at this place of an answer, unless it exceeds the ceiling by a
-    /// clock of either replica. One that cannot be decrypted is counted and deleted.
+    /// Decrypts the snapshot whose number, instant and value begin at the field `place` of an answer. Returns `None` if
+    /// it is older than `max_age` by any clock, or if its age is unknown. A snapshot that cannot be decrypted is
+    /// counted and deleted.
     pub(super) fn opened(
         &self,
         (balance, max_age): (usize, MaxAge),

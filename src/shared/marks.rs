@@ -27,7 +27,7 @@ impl SharedAccount {
     /// Invalidates balances for every replica.
     ///
     /// # Errors
-    /// The latest instant of the store's clock, if it is known, when the store is unavailable.
+    /// When the store is unavailable: the latest possible instant of its clock, if known.
     pub(super) async fn invalidate(
         self: &Arc<Self>,
         indexes: Vec<usize>,
@@ -52,7 +52,8 @@ impl SharedAccount {
         }
     }
 
-    /// Writes invalidations of this moment to the store until one succeeds.
+    /// Writes invalidations of the moment `at` to the store. Repeats this until it succeeds, or until no older snapshot
+    /// may be served.
     async fn mark_again(&self, indexes: &[usize], at: Instant) {
         while self.now().saturating_duration_since(at) < MaxAge::CEILING.get() {
             if let Ok(marked) = self.mark(indexes).await {

@@ -13,19 +13,20 @@ use crate::domain::turn::micros;
 /// Whether this replica acts on a notification of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// This replica.
+    /// This replica acts.
     Ours,
-    /// Another replica has acted since it came.
+    /// A replica has already acted since the notification came.
     Done,
-    /// A replica acted shortly before it arrived; claim it again after this time.
+    /// A replica acted shortly before the notification came; claim it again after this time.
     After(Duration),
 }
 
 /// The script's arguments.
 #[derive(Serialize)]
 struct Ask {
-    /// How long ago the notification came.
+    /// How long ago the notification came, in microseconds.
     since: u64,
+    /// The shortest time between two acts, in microseconds.
     pause: u64,
     /// In milliseconds.
     life: u64,

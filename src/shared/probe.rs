@@ -33,7 +33,7 @@ const TRIALS: [&str; 16] = [
 ];
 /// Begins like our scripts: flags need Redis 7.
 const LUA: &str = "#!lua flags=no-writes\nreturn 1";
-/// The longest check in all.
+/// The time-out of the whole check.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Checks the store. Returns its problems, one line each; none when it can be used.
@@ -100,8 +100,8 @@ impl Findings<'_> {
     }
 }
 
-/// The right that a refusal names, in the form of `ACL SETUSER`. It is found by the text, because a failed connection
-/// loses the error's kind. The text quotes the command, but no key or channel.
+/// The missing right that an error of the server names, in the form of `ACL SETUSER`. It is found in the error's text,
+/// because a failed connection loses the error's kind. The text quotes the command, but no key or channel.
 fn missing_right(error: &RedisError, prefix: &str) -> Option<String> {
     let error = error.to_string();
     let (_, refused) = error.split_once("this user has no permissions to ")?;

@@ -10,12 +10,13 @@ use super::lease::{Lease, SharedHold};
 use super::store::StoreWait;
 use crate::domain::{Answer, Failure, MaxAge, Priority, Snapshot, Ticket, Turn, UpstreamError};
 
-/// The running read, the one that is joined or begun after it, and one more whose replica died.
+/// The most rounds of one read: for the running read, for the one that is joined or begun after it, and for one more
+/// whose replica died.
 const MOST_ROUNDS: u32 = 4;
 
 /// Reads a balance from its provider.
 pub trait Reader: Sync {
-    /// Why this replica may not read now, whatever other replicas know.
+    /// Why this replica may not call the provider now; `None` if it may.
     fn closed(&self) -> Option<Failure>;
 
     /// The name of its credential in the store.
@@ -53,15 +54,15 @@ pub struct Outcome {
 /// One read: its balance, priority and demand.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadTask {
-    /// Which balance of the account.
+    /// The index of the balance in the account.
     pub balance: usize,
-    /// Why it is read.
+    /// The priority of the read.
     pub priority: Priority,
-    /// The least order that another replica's read must have.
+    /// The lowest acceptable turn of another replica's read.
     pub ticket: Ticket,
-    /// The ceiling on its age.
+    /// The ceiling on the age of the snapshot.
     pub max_age: MaxAge,
-    /// The longest read: an older lease has expired.
+    /// The longest time of a read. A lease that is older has expired.
     pub deadline: Duration,
 }
 
@@ -130,7 +131,7 @@ impl SharedAccount {
     }
 
     /// The answer of this replica's own read. If the store's clock was set after the demand was compared with it, the
-    /// snapshot goes without its turn, so that this process's clock judges it.
+    /// snapshot loses its turn, so that this process's clock judges it.
     fn judged_by_process(&self, answer: Answer, began: Instant, max_age: MaxAge) -> Answer {
         if self.known().clock.is_trusted(began, max_age) {
             return answer;
@@ -159,7 +160,7 @@ impl SharedAccount {
             }
             Err(failure) => {
                 match failure.error {
-                    // This reason is this replica's own: another may be able to read.
+                    // The reason concerns only this replica: another may be able to read.
                     UpstreamError::BudgetExhausted
                     | UpstreamError::Busy
                     | UpstreamError::Suspended
@@ -167,7 +168,7 @@ impl SharedAccount {
                     | UpstreamError::Defect => drop(lease),
                     _ => lease.fail(&failure, hold),
                 }
-                // A failure that is not shared is looked up again: another replica may read the balance.
+                // A failure that is not shared does not stop later lookups: another replica may read the balance.
                 Err(Failure { is_held: failure.is_held && hold.is_some(), ..failure })
             }
         };

@@ -1,5 +1,5 @@
-//! Runs scripts in the store: each within its time-out, a few at once, none while the store is unavailable. Measures
-//! them.
+//! Runs scripts in the store and measures them: each within its time-out, a bounded number at once, and none while the
+//! store is unavailable.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use crate::domain::turn::micros;
 use crate::domain::{Clock, Moment, StoreTime};
 use crate::metrics::{SharedError, SharedMetrics};
 
-/// Concurrent operations; above this number, the store counts as slow.
+/// The most concurrent operations. A further one fails at once, as if it had timed out.
 const MOST_AT_ONCE: usize = 1024;
 /// After this many time-outs or broken connections in a row the replica stops sharing until it has reconnected.
 const MOST_FAILURES: u32 = 3;
@@ -27,7 +27,7 @@ const MOST_FAILURES: u32 = 3;
 #[derive(Clone, Copy, Debug)]
 pub struct StoreWait(pub(super) Duration);
 
-/// An answer, with our moments before and after it.
+/// An answer, with the moments when the script was sent and when the answer was received.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) answer: ScriptAnswer,
@@ -48,7 +48,7 @@ pub(super) struct Store {
     generation: AtomicU64,
     /// When the connection last broke or was made again; `None` until it breaks. A fail-over meanwhile may have lost calls.
     reconnected_at: Mutex<Option<Instant>>,
-    /// The last reading of its clock, with our time.
+    /// The last reading of the store's clock, and when it was received.
     said: Mutex<Option<(StoreTime, Instant)>>,
     /// Notified when the connection is broken.
     pub(super) failed: Notify,
@@ -82,7 +82,7 @@ impl Store {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The time that one request may wait after its first look-up, or one operation.
+    /// The time that one operation may wait for the store, or all operations of one read together.
     pub(super) fn wait(&self) -> StoreWait {
         StoreWait(self.timeout)
     }
@@ -110,7 +110,7 @@ impl Store {
         self.failures_in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// How much of this span is left since the connection last broke or was made again.
+    /// How much of `span` is left, counted from when the connection last broke or was made again.
     pub(super) fn left_since_reconnect(&self, span: Duration, now: Instant) -> Duration {
         let left = |at| span.saturating_sub(now.saturating_duration_since(at));
         self.reconnected_at().map_or(Duration::ZERO, left)
@@ -134,7 +134,8 @@ impl Store {
         self.commands.store(None);
     }
 
-    /// Runs a script on one packed argument, within `wait`, which it uses up.
+    /// Runs a script with one packed argument. It may take at most `wait`, which is then reduced by the time that it
+    /// took.
     pub(super) async fn run(
         &self,
         action: Action,
@@ -145,7 +146,7 @@ impl Store {
         self.run_with(action, keys, ask, Vec::new(), wait).await
     }
 
-    /// The same, with bytes that the packed argument cannot hold.
+    /// As [`Self::run`], with further arguments in bytes, which JSON cannot hold.
     pub(super) async fn run_with(
         &self,
         action: Action,
@@ -188,11 +189,11 @@ impl Store {
             }
             Err(error) => {
                 self.metrics.failed(action.operation(), error.0);
-                // Behind this connection, the cluster's client reconnects to a node by itself.
+                // The cluster's client reconnects to a node by itself, and a fail-over may have lost calls.
                 if is_away && error.0 != SharedError::Timeout && self.is_sharing() {
                     *self.reconnected_at() = Some(received);
                 }
-                // The catch-up repeats its operations itself.
+                // Failures count only while this replica shares: the catch-up repeats its operations itself.
                 if is_away && self.is_sharing() {
                     self.note_failure(generation);
                 }

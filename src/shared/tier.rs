@@ -17,7 +17,7 @@ use super::store::Store;
 use crate::domain::{BalanceKey, Clock, MaxAge};
 use crate::metrics::SharedMetrics;
 
-/// Keys that are not written for this long expire. It is longer than any entry counts. In milliseconds.
+/// A key that is not written for this long expires, in milliseconds. No hold, mark or snapshot counts for longer.
 pub(super) const LIFE: u64 = 60 * 60 * 1000;
 /// How often a replaced tier checks for running reads.
 const FINISH_INTERVAL: Duration = Duration::from_millis(50);
@@ -35,7 +35,7 @@ pub(super) struct Tier {
     pub(super) store: Store,
     on_mark: OnceLock<OnMark>,
     on_end: OnceLock<OnEnd>,
-    /// Invalidations of this replica, for a store that lost them.
+    /// Invalidations by this replica, to be written again to a store that lost them.
     own_marks: Mutex<HashMap<BalanceKey, Instant>>,
     /// Notified when this replica stops sharing.
     silenced: Notify,
@@ -65,7 +65,7 @@ impl Tier {
         })
     }
 
-    /// The number of replicas, for local shares.
+    /// The number of replicas, by which a shared limit is divided into parts.
     pub(super) fn replicas(&self) -> u32 {
         self.settings.replicas.get()
     }
@@ -81,7 +81,7 @@ impl Tier {
         self.silenced.notify_waiters();
     }
 
-    /// Waits until this replica is alone.
+    /// Waits until this replica stops sharing.
     pub(super) async fn silence(&self) {
         let mut silenced = pin!(self.silenced.notified());
         // Registered before the check, so that no notification is missed.
@@ -91,7 +91,7 @@ impl Tier {
         }
     }
 
-    /// A key of the store. Keys with one tag are in one slot of a cluster.
+    /// A key of the store. Keys with the same tag are in one slot of a cluster.
     pub(super) fn key(&self, tag: &str, what: &str) -> String {
         format!("{}:1:{{{tag}}}:{what}", self.settings.prefix)
     }
@@ -108,7 +108,7 @@ impl Tier {
         let tier = Arc::clone(self);
         self.behind(async move {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            // A key that is not deleted is found again.
+            // If this fails, the key is found and deleted again later.
             let _ = tier.store.run(Action::Forget, &keys, &ForgetAsk {}, &mut tier.store.wait()).await;
         });
     }
@@ -153,7 +153,7 @@ impl Tier {
                 tokio::time::sleep(FINISH_INTERVAL).await;
             }
         };
-        // No read takes longer: the configuration does not allow it.
+        // A longer wait has no use: the snapshot of such a read could not be served.
         let _ = tokio::time::timeout(MaxAge::CEILING.get(), finished).await;
         self.finish_tasks().await;
     }
@@ -168,12 +168,12 @@ impl Tier {
     /// Waits for the background tasks, for at most one `timeout`.
     pub(super) async fn finish_tasks(&self) {
         self.tasks.close();
-        // A lease whose end is not written by then is over after a deadline.
+        // A lease whose end is not written by then expires at its deadline.
         let _ = tokio::time::timeout(self.settings.timeout, self.tasks.wait()).await;
     }
 }
 
-/// A random name.
+/// A random name for a call, a lease or a probe.
 pub(super) fn random_name() -> String {
     format!("{:016x}", fastrand::u64(..))
 }

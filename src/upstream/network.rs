@@ -1,4 +1,4 @@
-//! The HTTP client of a provider: name look-up, proxy, TLS, HTTP/1 and HTTP/2. Only this room opens sockets.
+//! The HTTP client of a provider: name look-up, proxy, TLS, HTTP/1 and HTTP/2. Only this module connects to providers.
 
 mod certificate;
 mod client;

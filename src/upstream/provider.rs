@@ -25,7 +25,7 @@ pub struct ProviderSettings {
     pub balance_endpoint: String,
     /// Base URL and token path.
     pub token_endpoint: String,
-    /// Connecting and TLS.
+    /// The settings of its connections and of TLS.
     pub client: ClientSettings,
     /// Time for one attempt, body included.
     pub attempt_timeout: Duration,
@@ -71,7 +71,7 @@ impl UpstreamProvider {
         Ok(Self::over(Arc::new(client), clock, settings, shared, metrics))
     }
 
-    /// A provider over this transport, by this clock.
+    /// A provider with this transport and this clock.
     #[must_use]
     pub fn over(
         transport: Arc<dyn Transport>,
@@ -152,7 +152,7 @@ impl UpstreamProvider {
         self.settings == other.settings
     }
 
-    /// Closes the breaker: the cause of its failures may be gone.
+    /// Closes the breaker, because the cause of the failures may be gone.
     pub fn reset_breaker(&self) {
         self.breaker.reset();
     }
@@ -187,7 +187,7 @@ impl UpstreamProvider {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The refusal of an attempt by the breaker now, if it refuses.
+    /// The failure of an attempt that the breaker does not admit now; `None` if it admits one.
     pub(super) fn is_suspended(&self, now: Instant) -> Option<FailedRead> {
         self.breaker.wait(now).map(|wait| FailedRead::unsent(UpstreamError::Suspended, wait))
     }

@@ -19,7 +19,7 @@ pub(super) struct ReadContext {
     pub(super) store_wait: tokio::sync::Mutex<Option<StoreWait>>,
     /// The call that the store granted together with the number.
     pub(super) first: Mutex<Option<Unit>>,
-    /// Whether a call left.
+    /// Whether a call was sent.
     pub(super) was_called: AtomicBool,
 }
 

@@ -78,7 +78,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The account whose first body is recorded, if this reading is for that.
+    /// The account whose first body is recorded; `None` if the reading has another purpose.
     pub(in crate::config) fn recorded_account(&self) -> Option<&'a str> {
         self.recorded_account
     }
@@ -164,7 +164,7 @@ impl<'a> Reading<'a> {
         self.before.filter(|_| !has_moved)?.credential(account)
     }
 
-    /// Whether this is not a reload.
+    /// Whether this is the first load, not a reload.
     pub(in crate::config) fn is_first(&self) -> bool {
         self.before.is_none()
     }

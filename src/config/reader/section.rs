@@ -118,7 +118,7 @@ impl<'a> Section<'a> {
         entries.into_iter().map(entry).collect()
     }
 
-    /// The account whose first body is recorded, if this reading is for that.
+    /// The account whose first body is recorded; `None` if the reading has another purpose.
     pub(in crate::config) fn recorded_account(&self) -> Option<&'a str> {
         self.reading.recorded_account()
     }
@@ -171,7 +171,7 @@ impl<'a> Section<'a> {
         self.reading.report(&self.place_of(key), text)
     }
 
-    /// Reports an unexpected value of a key, and names it.
+    /// Reports an unexpected value of a key, and shows the value.
     pub(in crate::config) fn expected(&self, key: &str, expected: &str) -> Reported {
         let found = self.table.and_then(|table| table.get(key)).map(|value| found::shown(value.get_ref()));
         let found = found.map(|found| format!(", not {found}")).unwrap_or_default();

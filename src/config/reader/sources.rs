@@ -29,7 +29,7 @@ pub(in crate::config) struct Sources {
 /// A source that was invalid in a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
-    /// The key that names it.
+    /// The key that names the source.
     pub key: String,
     /// The file, unless it is a variable.
     pub file: Option<PathBuf>,
@@ -67,7 +67,7 @@ impl Sources {
         fs::read(file).inspect_err(|error| self.is_incomplete |= is_out_of_files(error))
     }
 
-    /// Likewise, as text.
+    /// Reads a file as text, like [`Self::read`].
     pub(in crate::config) fn read_text(&mut self, file: &Path) -> io::Result<String> {
         fs::read_to_string(file).inspect_err(|error| self.is_incomplete |= is_out_of_files(error))
     }

@@ -93,7 +93,7 @@ fn read(
         lags: provider.settings.adapter.lag().is_some(),
         is_enabled: is_enabled? && provider.is_enabled && credential.is_some(),
         limits: provider.limits,
-        // The first credential replaces no other.
+        // Without a credential yet, the account has an empty identity.
         identity: credential.as_ref().map(|credential| identity(provider, credential)).unwrap_or_default(),
         balances: balances?,
         watch: watch?.map(|interval| interval.0),

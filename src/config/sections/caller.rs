@@ -46,7 +46,7 @@ impl Setting for CacheControl {
     }
 }
 
-/// The forced limit of a caller that has none of its own.
+/// The forced limit of a caller that configures none: a tenth of its limit.
 fn tenth(limit: LimitSettings) -> LimitSettings {
     let tenth = |whole: u32| (whole / 10).max(1);
     LimitSettings { requests: tenth(limit.requests), burst: tenth(limit.burst), ..limit }
@@ -69,7 +69,7 @@ impl Setting for KeyDigest {
     const EXPECTED: &'static str = "the SHA-256 of a key, 64 hex digits (see `balance-gateway new-key`)";
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        // A key may have been written instead of its digest.
+        // The value is not shown: it may be a key instead of its digest.
         let DeValue::String(text) = value.toml() else { return Err(value.expected_hiding(Self::EXPECTED)) };
         parse_hex(text).map(Self).ok_or_else(|| {
             value.wrong(&format!("expected {}, not a text of {} characters", Self::EXPECTED, text.len()))

@@ -1,4 +1,4 @@
-//! `[hooks.NAME]`: what proves a provider's notifications, and whose balances they are about.
+//! `[hooks.NAME]`: how a provider's notifications are proven, and which accounts they concern.
 
 mod hmac;
 mod proofs;
@@ -18,7 +18,7 @@ use hmac::HmacValue;
 use proofs::{Basic, Headers};
 use values::{Delivered, Header};
 
-/// A balance is not served longer, so nothing is gained by reading it again later.
+/// A balance is not served for longer than this, so a later read would bring nothing.
 const LONGEST_SETTLE: Duration = Duration::from_mins(1);
 
 /// Reads every hook. Without a listener for them, `[hooks]` is a mistake.
@@ -75,7 +75,7 @@ fn read_proof(section: &mut Section<'_>) -> Read<ProofSettings> {
         (Some(Headers { headers, .. }), ..) => Ok(ProofSettings::Headers(headers)),
         (_, Some(Basic { user, passwords, .. }), _) => Ok(ProofSettings::Basic { user, passwords }),
         (.., Some(hmac)) => Ok(ProofSettings::Hmac(hmac.settings)),
-        // One of them is written.
+        // Unreachable: exactly one of them is present.
         (None, None, None) => Err(Reported),
     }
 }

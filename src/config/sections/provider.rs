@@ -29,7 +29,7 @@ pub struct ProviderConfig {
     pub is_enabled: bool,
     /// The base URL without a slash at the end; part of its accounts' identity.
     pub base_url: String,
-    /// The URL of its balances; part of its accounts' identity.
+    /// The path of its balances below the base URL; part of its accounts' identity.
     pub balance_path: String,
 }
 

@@ -1,5 +1,5 @@
-//! `server.tls`: the certificate for callers, its key and, optionally, the authority of client certificates. The keys
-//! hold file names directly.
+//! `server.tls`: the certificate for callers, its key and, optionally, the authority of client certificates. These
+//! settings are file names, not `{ file = … }`.
 
 use secrecy::{ExposeSecret, SecretSlice};
 

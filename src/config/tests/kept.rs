@@ -45,7 +45,7 @@ fn has_client(config: &Config) -> bool {
     config.accounts[0].settings.is_enabled && matches!(config.accounts[0].credential, Credential::Client(_))
 }
 
-/// Issue 14, item 26: the account moves while its new secret is not there yet.
+/// Issue 14, item 26: the account moves while its new secret is not readable yet.
 #[test]
 fn an_old_secret_is_not_sent_to_another_provider_address_or_client() {
     let folder = Folder::new();
@@ -88,7 +88,7 @@ fn an_old_secret_is_not_sent_to_another_provider_address_or_client() {
         let again = reload(&moved, Some(&config)).unwrap();
         assert!(!again.accounts[0].settings.is_enabled, "{what}: also after the next reload");
         let arrived = reload(&moved.replace("/not-there-yet\"", "/secret\""), Some(&again)).unwrap();
-        assert!(has_client(&arrived), "{what}: its secret is there");
+        assert!(has_client(&arrived), "{what}: its secret is readable now");
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::reader::Purpose;
 use super::{Folder, SHARED_KEY, certificate, parse, with};
 use crate::upstream::Credential;
 
-/// 32 bytes, as well.
+/// 32 other bytes.
 const ANOTHER_KEY: &str = "YW5vdGhlci1zaGFyZWQta2V5LW9mLTMyLWJ5dGVzIDo=";
 
 /// A configuration with every kind of secret, and the secrets.

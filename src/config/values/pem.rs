@@ -172,7 +172,8 @@ fn holds_private_key(pem: &[u8]) -> bool {
     })
 }
 
-/// Certificates as text. It is rebuilt from the parsed certificates, so nothing else of the file can be in it.
+/// Certificates as text. The text is rebuilt from the parsed certificates, so that it cannot contain anything else of
+/// the file.
 fn pem(certificates: &[CertificateDer<'_>]) -> String {
     let block = |certificate: &CertificateDer<'_>| {
         let base64 = STANDARD.encode(certificate);

@@ -116,7 +116,7 @@ impl std::fmt::Display for Source {
 
 /// A placeholder for contents, for a check without them.
 pub(in crate::config) trait Unknown {
-    /// It is the same for the same source.
+    /// Makes the placeholder, which is always the same for one source.
     fn unknown(source: &Source) -> Self;
 }
 
@@ -168,7 +168,7 @@ impl Setting for Variable {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        // A secret may have been written instead of a name.
+        // The value is not shown: it may be the secret instead of a variable's name.
         match value.toml() {
             DeValue::String(text) if !text.is_empty() && text.bytes().all(legal) => {
                 Ok(Self(text.to_string()))

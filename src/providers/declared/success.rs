@@ -6,7 +6,7 @@ use super::shape::{Shape, Slot, Values};
 use crate::domain::BodyError;
 use crate::providers::fields::error;
 
-/// A status that is a success, reported for a body that says otherwise.
+/// The status that is reported when the conditions of `success` do not hold: HTTP itself succeeded.
 const SUCCESS: u16 = 200;
 
 /// What a body must report before its amounts are read.

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_over_when_nobody_asked_for_a_while() {
+    fn a_caller_without_requests_becomes_idle() {
         let start = Instant::now();
         let mut demand = UnitDemand::new(start);
         demand.note(1, start + 500 * MILLISECOND);

@@ -55,19 +55,20 @@ impl Units {
                 }
                 continue;
             }
-            // After a pause, the caller's next request is judged by the store, not by the local share.
+            // The store's answer is renewed before it expires, so that this replica's part does not judge the caller's
+            // next request.
             let pause = if asked > 0 || !self.is_known(now + 2 * SPAN) {
                 self.exchange(demand.forecast()).await.unwrap_or(SPAN)
             } else {
                 Duration::ZERO
             };
             sleep(pause).await;
-            // Whichever comes first.
+            // For one span, or until units are needed.
             let _ = timeout(SPAN, self.needed()).await;
         }
     }
 
-    /// Whether the caller stayed idle.
+    /// Lets the keeper end. Returns false if a request has arrived meanwhile, so that the keeper must go on.
     fn has_slept_in(&self) -> bool {
         self.owed.store(0, SeqCst);
         self.keeper.store(ASLEEP, SeqCst);

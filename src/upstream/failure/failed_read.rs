@@ -15,7 +15,7 @@ pub(in crate::upstream) struct FailedRead {
     /// When the failed attempt was sent.
     pub(in crate::upstream) sent_at: Option<Instant>,
     pub(in crate::upstream) hold: Hold,
-    /// For a refusal: the time until the next read may be useful.
+    /// For a read that was refused before a call: the time until the next read may be useful.
     pub(in crate::upstream) retry_in: Option<Duration>,
 }
 

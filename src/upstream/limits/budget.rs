@@ -53,7 +53,7 @@ impl Budget {
         Self { settings, log: Arc::default(), clock }
     }
 
-    /// The part of one replica, over the same calls.
+    /// The part of one replica; it counts the same calls.
     pub(super) fn divided(&self, replicas: u32) -> Self {
         let requests = (self.settings.requests / replicas.max(1)).max(1);
         self.resized(BudgetSettings { requests, ..self.settings })
@@ -66,7 +66,7 @@ impl Budget {
         self.granted()
     }
 
-    /// A budget with other settings over the same calls.
+    /// A budget with other settings that counts the same calls.
     pub(in crate::upstream) fn resized(&self, settings: BudgetSettings) -> Self {
         Self { settings, log: Arc::clone(&self.log), clock: self.clock }
     }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_counts_until_the_span_after_its_end() {
+    fn a_call_counts_for_one_span_after_its_end() {
         let budget = budget(1);
         drop(budget.grant(Priority::Certain, clock::now().monotonic).unwrap());
         let ended = clock::now().monotonic;

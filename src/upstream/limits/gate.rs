@@ -20,7 +20,7 @@ pub(in crate::upstream) struct Gate {
 #[derive(Debug)]
 struct SharedBudget {
     account: Arc<SharedAccount>,
-    /// This replica's part, over the same calls. It applies while the store does not know all calls.
+    /// This replica's part, which counts the same calls. It applies while the store does not know all calls.
     part: Budget,
 }
 
@@ -34,7 +34,7 @@ pub(in crate::upstream) struct Permit {
 #[derive(Debug)]
 struct SharedUnit {
     account: Arc<SharedAccount>,
-    /// Until it is dropped.
+    /// `None` only while this is dropped.
     unit: Option<Unit>,
     per: Duration,
 }
@@ -48,7 +48,7 @@ impl Gate {
         Self::over(Budget::new(settings, clock), shared, clock)
     }
 
-    /// A gate with other settings over the same calls.
+    /// A gate with other settings that counts the same calls.
     pub(in crate::upstream) fn resized(
         &self,
         settings: BudgetSettings,
@@ -116,7 +116,7 @@ impl Gate {
         let unit = match context.take_first(account, now) {
             Some(unit) => Some(unit),
             None if account.is_sharing() => match &mut *context.store_wait.lock().await {
-                // Boxed: nearly no read takes a second call.
+                // Boxed, because few reads take a second call.
                 Some(wait) => {
                     let taken = Box::pin(account.take(self.allowance(context.priority, attempt), wait)).await;
                     taken.ok().transpose()?

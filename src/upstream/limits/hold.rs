@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{Hold, HoldRow, UpstreamError};
 
-/// The hold of one scope, and its rows of failures that double it.
+/// The hold of one scope, and the counts of failures in a row that double it.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Holds(Mutex<State>);
 
@@ -54,14 +54,14 @@ impl Holds {
         Some(until)
     }
 
-    /// Ends the hold of refused credentials, and its row: a secret changed.
+    /// Ends the hold of refused credentials and resets its doubling, because a secret changed.
     pub(in crate::upstream) fn end_refusals(&self) {
         let mut state = self.lock();
         (state.refusals, state.new_tokens) = (0, 0);
         state.held.take_if(|(error, _)| *error == UpstreamError::Refused);
     }
 
-    /// Ends the hold and every row, if this successful request was sent after the last failure.
+    /// Ends the hold and resets all doubling, if this successful request was sent after the last failure.
     pub(in crate::upstream) fn end(&self, sent_at: Instant) {
         let mut state = self.lock();
         if state.failed_at.is_none_or(|failed_at| failed_at <= sent_at) {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_ends_the_hold_and_the_row() {
+    fn a_success_ends_the_hold_and_resets_the_doubling() {
         let (holds, now) = (Holds::default(), clock::now().monotonic);
         let fail = || holds.begin(UpstreamError::Timeout, UpstreamError::Timeout.hold(), now, now).unwrap();
         fail();

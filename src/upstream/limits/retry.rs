@@ -27,7 +27,7 @@ impl Reserve {
         Self(Mutex::new(Level { tenths: FULL, filled_at: now }))
     }
 
-    /// Gives back what one read is worth.
+    /// Refills a tenth of a retry, for one read.
     pub(in crate::upstream) fn note_read(&self) {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         level.tenths = (level.tenths + TENTH).min(FULL);

@@ -25,11 +25,12 @@ use crate::providers::WaitHeader;
 use crate::upstream::failure::{classify, retry_after};
 use crate::upstream::targets;
 
-/// A balance has about 300 bytes and a token a few kilobytes; a larger answer is none of theirs.
+/// A balance has about 300 bytes and a token a few kilobytes; a larger answer is neither.
 const MAX_BODY: usize = 64 * 1024;
-/// Common load balancers keep idle connections for 60 s or 75 s: half of it leaves no race.
+/// Common load balancers close idle connections after 60 s or 75 s. Half of that avoids using a connection that is just
+/// being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection follows changes of DNS and of routes after this.
+/// Connections are replaced after this time, so that they follow changes of DNS and of routes.
 const MAX_LIFETIME: Duration = Duration::from_mins(5);
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")));
@@ -52,9 +53,9 @@ struct Connections {
 
 /// How one exchange failed.
 enum Failure {
-    /// Below HTTP, or in its rules.
+    /// The connection failed, or the peer broke the rules of HTTP.
     Transport(Box<dyn std::error::Error + Send + Sync>),
-    /// In what was answered.
+    /// The answer itself is a failure.
     Answer(UpstreamError),
 }
 
@@ -101,7 +102,7 @@ impl Client {
     ) -> Result<Response, UpstreamError> {
         let wait = request.extensions_mut().remove::<WaitHeader>();
         let headers = request.headers_mut();
-        // A declared kind may choose a version by its own.
+        // A declared kind may set its own `Accept`, for example to choose a version.
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.entry(USER_AGENT).or_insert(AGENT);

@@ -1,4 +1,5 @@
-//! Fetches the keys of a token issuer. It is no provider: no budget, no retry, no metrics. The caller decides how often.
+//! Fetches the keys of a token issuer. The issuer is no provider: no budget, no retry, no metrics. The code that calls
+//! this decides how often.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::client::Client;
 use super::tls::{self, ClientError, Trust};
 use crate::domain::UpstreamError;
 
-/// To connect, and for everything together; a request may wait for it.
+/// The time-outs to connect and for the whole fetch. They are short, because a caller's request may wait for the keys.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_millis(2500);
 

@@ -16,8 +16,8 @@ use crate::upstream::read_context::ReadContext;
 use crate::upstream::{Balance, Received, Upstream};
 
 impl Upstream {
-    /// Reads the balance with this index: one whole read, token and retries included. If replicas share, another one may
-    /// make it.
+    /// Reads the balance with this index: one whole read, token and retries included. If replicas share, another
+    /// replica may make the read.
     pub async fn read(self: &Arc<Self>, index: usize, request: ReadRequest) -> Answer {
         trace::note_read(self.provider.name(), &self.account, &self.balances[index].selector);
         match (&self.shared, request.ticket) {
@@ -54,7 +54,7 @@ impl Upstream {
         Some(Failure { error, retry_at: Some(until), is_held: true, was_called: false })
     }
 
-    /// Makes one read. A failure comes with its details.
+    /// Makes one read. The second value has the details of a failure.
     pub(super) async fn read_on(
         self: &Arc<Self>,
         balance: &Balance,
@@ -86,7 +86,7 @@ impl Upstream {
     fn hold(&self, balance: &Balance, failed: &FailedRead, context: &ReadContext, now: Instant) -> Failure {
         let holds = match &self.whole {
             _ if failed.concerns_account() => &self.holds,
-            // No answer arrived, so the hold is for all balances.
+            // Only an invalid answer may still hold the other balances. Any other failure concerns all of them.
             Some(whole) if !matches!(failed.error, UpstreamError::Invalid(_)) => &whole.holds,
             _ => &balance.holds,
         };
@@ -107,7 +107,7 @@ impl Upstream {
         self.slot(deadline).await
     }
 
-    /// The first attempt, and the retries.
+    /// Makes the first attempt, and the retries.
     async fn attempts(
         self: &Arc<Self>,
         balance: &Balance,
@@ -121,7 +121,7 @@ impl Upstream {
                 Ok(received) => return Ok(received),
                 Err(failed) => failed,
             };
-            // If a retry is refused, the failure of the attempt before it counts.
+            // If a retry was not sent, the failure of the attempt before it counts.
             let failed = failed_before.filter(|_| failed.sent_at.is_none()).unwrap_or(failed);
             let now = self.provider.now().monotonic;
             let pause = retry::pause(attempt);

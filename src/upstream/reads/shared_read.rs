@@ -1,4 +1,5 @@
-//! Reads of an account that replicas share: its permission to call, its credential, and the holds that others learn of.
+//! Reads of an account that replicas share: whether this replica may call, with which credential, and which holds apply
+//! to every replica.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -126,7 +127,7 @@ fn shared_hold(failed: &FailedRead, reads_together: bool) -> Option<SharedHold> 
         }
     };
     let (first, most) = match failed.hold {
-        // Each replica has its own tokens.
+        // Each replica has its own tokens, so it holds their failures alone.
         Hold::None | Hold::Doubling { row: HoldRow::NewToken, .. } => return None,
         Hold::Fixed(length) | Hold::AsTold(length) => (length, length),
         Hold::Doubling { first, most, .. } => (first, most),

@@ -71,7 +71,7 @@ async fn a_body_that_ends_with_the_connection_is_read_when_it_is_complete() {
     }
 }
 
-/// Issue 14, item 13: it is invalid, once.
+/// Issue 14, item 13: no attempt is repeated.
 #[tokio::test]
 async fn half_a_body_that_ends_with_the_connection_is_invalid_and_not_retried() {
     for is_tls in [true, false] {
@@ -111,7 +111,7 @@ async fn an_answer_that_is_shorter_than_announced_is_cut_short() {
 
 /// Issue 14, item 12.
 #[tokio::test]
-async fn a_byte_order_mark_and_bytes_that_are_not_read_spoil_nothing() {
+async fn a_byte_order_mark_and_invalid_bytes_in_unread_fields_are_ignored() {
     for (body, is_read) in [
         (b"\xef\xbb\xbf{\"availableCentavos\":1,\"pendingCentavos\":0,\"currency\":\"MXN\"}".to_vec(), true),
         (b"{\"message\":\"saldo dispon\xedvel\",\"availableCentavos\":1,\"pendingCentavos\":0,\"currency\":\"MXN\"}".to_vec(), true),
@@ -153,9 +153,9 @@ async fn only_a_compression_makes_an_answer_invalid() {
     }
 }
 
-/// Issue 14, item 16: it reads nothing for longer than a connection may take, but answers within the attempt's time.
+/// Issue 14, item 16: the provider is silent for longer than `connect_timeout`, but answers within the attempt's time.
 #[tokio::test]
-async fn a_provider_that_blocks_shorter_than_an_attempt_is_not_cut_by_a_ping() {
+async fn a_provider_that_is_silent_for_less_than_an_attempt_is_not_cut_off_by_a_ping() {
     let serve = |stream| async {
         let mut connection = h2::server::handshake(stream).await.unwrap();
         let (_, mut answer) = connection.accept().await.unwrap().unwrap();

@@ -27,7 +27,7 @@ pub(in crate::config) fn fits(credential: &Credential, adapter: Read<&Adapter>) 
     adapter.is_ok_and(|adapter| adapter.scheme() == scheme)
 }
 
-/// Reads an account of a declared kind. The keys of built-in kinds are mistakes there.
+/// Reads the credential of an account of a declared kind. The keys of built-in kinds are mistakes there.
 pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<Credential> {
     let values = kinds::read_values(section, kind);
     let mut result = values;
@@ -40,7 +40,7 @@ pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<
     result
 }
 
-/// Reads every possible credential; the provider's kind accepts one of them.
+/// Every key of a credential as written; the provider's kind accepts some of them.
 struct Written {
     token: Read<Option<Secret>>,
     client_id: Read<Option<Secret>>,
@@ -59,7 +59,7 @@ pub(super) fn read_credential(section: &mut Section<'_>, adapter: Read<&dyn Prov
         api_key: principal(section, "api_key"),
         session_token: section.optional("session_token"),
     };
-    // Read here, so that a message can name their purpose.
+    // Read here, so that they are reported as not for this kind, and not as unknown keys.
     section.value("secrets");
     section.value("parameters");
     let adapter = adapter?;

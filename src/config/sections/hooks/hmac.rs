@@ -16,7 +16,7 @@ pub(super) struct HmacValue {
     shown: String,
 }
 
-/// A value that a word chooses.
+/// One of several values, each named by a word.
 trait Choice: Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];
     const EXPECTED: &'static str;

@@ -19,7 +19,7 @@ pub struct KindFile {
     pub bodies: Vec<(Currency, String)>,
 }
 
-/// Reads the mapping of one kind out of a configuration file, and nothing else of it.
+/// Reads only the mapping of one kind from a configuration file.
 ///
 /// # Errors
 /// [`ConfigErrors`] with every mistake of the mapping.
@@ -34,7 +34,7 @@ pub fn load_mapping(path: &Path, name: &str) -> Result<MappingReader, ConfigErro
     })
 }
 
-/// Reads a text that declares one kind, and nothing else. `env` stands for the environment.
+/// Reads a text that declares one kind, and nothing else. `env` looks up environment variables.
 ///
 /// # Errors
 /// [`ConfigErrors`] with every mistake.

@@ -10,7 +10,7 @@ use crate::providers::declared::{Declared, Mapping, MappingReader};
 use proof::{Proof, evaluate, judge_proofs};
 use written::{EXPECTED, currency_of, read_one};
 
-/// Reads and evaluates the examples. Without a mapping only their form is judged.
+/// Reads and evaluates the examples. Without a mapping, only their form is checked.
 pub(in crate::config) fn read(section: &mut Section<'_>, mapping: Option<&Mapping>) -> Read<()> {
     let Some(value) = section.value("examples") else {
         return Err(

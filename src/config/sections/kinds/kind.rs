@@ -58,7 +58,7 @@ fn judge_name(name: &str, section: &Section<'_>) -> Read<()> {
     Ok(())
 }
 
-/// A digest of everything that was read so far, in its effective form: a comment or a blank changes nothing.
+/// A digest of everything that was read so far, in its effective form: comments and blanks do not change it.
 fn digest(effective: &str) -> String {
     use std::fmt::Write as _;
     Sha256::digest(effective).iter().fold(String::new(), |mut hex, byte| {

@@ -61,7 +61,7 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     Ok(mapping)
 }
 
-/// A missing mapping: the provider is only called. A declared currency is used in the request.
+/// A placeholder for the mapping, to record a body. Only the currency is read, because the request may hold it.
 pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
     const KEYS: [&str; 15] = [
         "success",
@@ -129,7 +129,7 @@ impl Inherited<'_> {
         }
     }
 
-    /// A role's own rows and conditions stand in the place of the kind's.
+    /// A role's own rows and conditions replace those of the kind.
     fn rows(&self, own: Option<&Pointer>, own_conditions: Option<&Conditions>) -> Option<Rows> {
         let array = own.or(self.rows)?.clone();
         let conditions = own_conditions.or(self.conditions);
@@ -140,7 +140,7 @@ impl Inherited<'_> {
     }
 }
 
-/// Judges what concerns several keys.
+/// Checks the rules that concern several keys.
 fn judge(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
     let parts = mapping.parts();
     let roles: Vec<(&str, &Role)> =
@@ -175,7 +175,7 @@ fn judge_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)])
     }
 }
 
-/// No pointer may say which row of an array by its number.
+/// No pointer may choose a row of an array by its number.
 fn judge_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
     const EXPECTED: &str =
         "expected no number of a row: providers do not promise the order; choose the row by where";
@@ -211,7 +211,7 @@ fn judge_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role
     result
 }
 
-/// A currency that the kind itself knows must have known digits.
+/// If the kind states the currency, the digits of the currency must be known.
 fn judge_digits(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
     match mapping.currency.only() {
         Some(currency) if !mapping.units.know(currency) => {

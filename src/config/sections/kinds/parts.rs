@@ -1,4 +1,4 @@
-//! How amounts, their units and their currency stand in the configuration.
+//! How amounts, their units and their currency are written in the configuration.
 
 use toml::de::DeValue;
 
@@ -9,7 +9,7 @@ use crate::providers::declared::{Case, CurrencyRule, Digits, Pointer, Units};
 
 /// The most digits that a decimal holds.
 const MOST_DECIMALS: u32 = 28;
-/// More than any currency's smallest unit has.
+/// The most digits of a smallest unit: more than any currency has.
 const MOST_DIGITS: u32 = 18;
 
 /// One amount in the configuration.

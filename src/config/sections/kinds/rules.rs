@@ -1,4 +1,5 @@
-//! Rules for the names in a kind's templates: each is declared, each is used, and no secret stands where a proxy logs it.
+//! Rules for the names in a kind's templates: each is declared, each is used, and no secret is in a place that proxies
+//! log.
 
 use super::request::Requesting;
 use crate::config::reader::{Read, Section};
@@ -122,7 +123,7 @@ fn warn_of_query(section: &Section<'_>, half: &Requesting) {
     }
 }
 
-/// `2026-11-21`, perhaps with a time behind it.
+/// Whether a text begins like `2026-11-21`; a time may follow.
 fn looks_like_a_date(text: &str) -> bool {
     let pattern = b"dddd-dd-dd";
     text.len() >= pattern.len()
@@ -132,7 +133,7 @@ fn looks_like_a_date(text: &str) -> bool {
         })
 }
 
-/// Every template of a balance's request, with the key that it stands under.
+/// Every template of a balance's request, with its key.
 fn places(request: &RequestTemplate) -> impl Iterator<Item = (&'static str, &Template)> {
     let query = request.query.iter().map(|(_, template)| ("query", template));
     let headers = request.headers.iter().map(|(_, template)| ("headers", template));

@@ -65,7 +65,7 @@ impl Seen {
 pub(crate) struct Wire {
     stream: Stream,
     seen: Seen,
-    /// A write has failed. The read side ends soon.
+    /// Set after a write has failed: further writes are discarded, and the read side ends soon.
     takes_nothing: bool,
 }
 
@@ -89,8 +89,8 @@ impl Wire {
         &self.seen
     }
 
-    /// The result of a write for the writer. A failure is left to the read side, so that bytes which the peer sent before it
-    /// closed are always seen first.
+    /// Hides a failed write from the writer. The read side reports the failure, after the bytes that the peer sent
+    /// before it closed.
     fn written<T>(&mut self, ended: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         if matches!(ended, Poll::Ready(Err(_))) {
             self.takes_nothing = true;
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_tell_whether_http_is_spoken() {
+    fn the_first_bytes_show_whether_the_peer_speaks_http() {
         for (protocol, bytes, is_foreign) in [
             (Protocol::Http1, &b""[..], false),
             (Protocol::Http1, b"HTT", false),

@@ -1,4 +1,4 @@
-//! Evaluates examples: what the mapping gives is compared with the amounts that a person read elsewhere.
+//! Evaluates examples: compares the amounts that the mapping reads with the amounts that a person read elsewhere.
 
 use super::written::{Example, ROLES, currency_of};
 use crate::config::reader::{Read, Value};
@@ -112,8 +112,8 @@ fn is_written_whole(text: &str, amount: Amount) -> bool {
     is_plain && decimals == least.max(amount.significant_decimals()) as usize
 }
 
-/// At least one example must be such that no wrong unit and no swapped field passes; with rows, such that the first or
-/// the last row is not taken by chance.
+/// Requires an example in which a wrong unit or a swapped field cannot pass. With rows, the right row must be neither
+/// the first nor the last, so that it is not found by chance.
 pub(super) fn judge_proofs(value: &Value<'_>, mapping: &Mapping, proofs: &[Proof]) -> Read<()> {
     let parts = mapping.parts();
     if !proofs.iter().any(Proof::is_strong) {

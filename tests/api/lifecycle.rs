@@ -103,9 +103,10 @@ async fn requests_continue_when_the_log_is_not_read() {
     }
 }
 
-/// A blocked thread does not keep the process alive. A pipe without a writer blocks like a silent name server.
+/// A blocked thread does not keep the process alive. Opening a pipe without a writer blocks, as a look-up at a silent
+/// name server does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_blocks_does_not_keep_the_process() {
+async fn a_file_that_blocks_does_not_delay_the_exit_of_the_process() {
     let site = Site::new("drain_delay = \"0s\"").await;
     let mut gateway = site.serve().await;
     let secret = site.folder.0.join("client_secret");
@@ -123,7 +124,7 @@ async fn a_file_that_blocks_does_not_keep_the_process() {
 /// `O_NONBLOCK` on Linux.
 const NON_BLOCKING: i32 = 0o4000;
 
-/// Keeps a file open to the end of the tests.
+/// Keeps a file open until the tests end.
 fn kept(file: fs::File) -> bool {
     std::mem::forget(file);
     true

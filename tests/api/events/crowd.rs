@@ -29,10 +29,10 @@ fn extent() -> Extent {
     }
 }
 
-/// The last value of each balance that a stream has seen, by its type.
+/// The last value of each balance that a stream has received, by the type of the balance.
 type Seen = Arc<Vec<Mutex<String>>>;
 
-/// Reads one stream to its end, as text: a thousand JSON parsers would be the load.
+/// Reads one stream to its end as text: a thousand JSON parsers would use most of the processor time.
 async fn read(api: String, seen: Seen, begun: Arc<AtomicU32>) {
     let mut stream = TcpStream::connect(&api).await.unwrap();
     let request =

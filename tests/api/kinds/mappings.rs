@@ -52,7 +52,7 @@ async fn hostile_bodies_are_the_documented_problems() {
         (r#"{"rows":[{"currency":"BRL","amount":1}]}"#.to_owned(), Some("provider_error")),
     ];
     for (body, code) in bodies {
-        // A gateway of its own for each: a failure is held.
+        // A separate gateway for each body, because a failure is held.
         let site = Site::new(ROWS_KIND, ROWS, ROWS_EXAMPLE, &account).await;
         site.provider.set_script(script(vec![route(
             Operation::Balance,

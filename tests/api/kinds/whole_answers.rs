@@ -1,4 +1,4 @@
-//! Kinds whose one answer holds every balance of an account.
+//! Kinds whose single answer holds every balance of an account.
 
 use super::*;
 
@@ -30,7 +30,7 @@ async fn one_answer_fills_every_balance_of_the_account() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_balance_that_the_answer_does_not_hold_fails_alone() {
+async fn a_balance_that_is_missing_in_the_answer_is_the_only_failure() {
     let site = whole_site("{ currency = \"BRL\" }, { currency = \"GBP\" }").await;
     let gateway = site.serve().await;
 
@@ -76,7 +76,7 @@ async fn three_balances_read_once_a_second_cost_the_calls_of_one() {
         }
     }
 
-    // A refresh behind at most every two seconds, and the first read.
+    // At most one background refresh every two seconds, and the first read.
     let calls = site.calls(Operation::Balance).len();
     assert!(calls <= seconds / 2 + 1, "{calls} calls in {seconds} s");
 }

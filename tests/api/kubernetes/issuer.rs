@@ -23,7 +23,7 @@ async fn keys_are_fetched_at_start_with_the_configured_ca_and_token() {
 }
 
 #[tokio::test]
-async fn an_issuer_unreachable_at_start_is_asked_again_with_the_next_token() {
+async fn keys_that_could_not_be_fetched_at_start_are_fetched_with_the_next_token() {
     let (key, server) = (Key::ec("ec"), Server::start(Behaviour::Answer(503, String::new()), None).await);
     let gateway = gateway_with_url(&server).await;
     let (token, begun) = (key.sign(&claims(CHECKOUT)), Instant::now());

@@ -9,7 +9,7 @@ use super::redis::RedisServer;
 use crate::harness::{KEY, Setup, eventually};
 use crate::process::free_address;
 
-/// Three nodes that have agreed who holds which slots.
+/// Three nodes of a cluster that have agreed which node has which slots.
 pub(super) async fn cluster() -> Vec<RedisServer> {
     let mut nodes = Vec::new();
     for _ in 0..3 {
@@ -51,7 +51,7 @@ async fn replicas_share_a_cluster_whose_nodes_hold_different_accounts() {
         assert_eq!((read.status, &found.body), (200, &read.body), "{kind}");
         assert_eq!(fleet.replicas[0].calls(kind, Operation::Balance).len(), 1, "{kind}");
     }
-    // What one replica says at one node is heard by those that listen at another.
+    // A message that one replica publishes at one node reaches subscribers at another node.
     let path = format!("/v1/accounts/{KIND}-demo/invalidate");
     assert_eq!(fleet.replicas[0].send("POST", &path, Some(KEY), &[]).await.status, 200);
     let is_invalid = |reply: &crate::harness::Reply| reply.header("cache-status").contains("fwd=stale");

@@ -1,4 +1,5 @@
-//! Three gateways and their store, a primary with a replica and three sentinels or a cluster of three, and what can break.
+//! Three gateways and their store (a primary with a replica and three sentinels, or a cluster of three), and their
+//! faults.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -16,10 +17,10 @@ use crate::shared::fleet;
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(30);
 pub(super) const REQUESTS: usize = 150;
-/// The calls of one gateway without a demand while an epoch is new: 80 % of its third.
+/// The calls without a demand that one of three gateways may make in a new epoch: 80 % of a third of the budget.
 pub(super) const LOCAL_SHARE: usize = 40;
 pub(super) const PER: Duration = Duration::from_mins(1);
-/// Forwards the provider's address on this machine: the gateway asks without TLS only there.
+/// Forwards a local port to the provider, because the gateway uses plain HTTP only to its own machine.
 const FORWARD: &str = "
 import asyncio, sys
 async def pump(reader, writer):
@@ -237,7 +238,7 @@ impl Machines {
         }
     }
 
-    /// Breaks one thing, and says which.
+    /// Causes one random fault, and returns its name.
     pub(super) fn break_something(&mut self, rng: &mut Rng) -> &'static str {
         let (host, server) = (rng.usize(0..self.hosts.len()), rng.usize(0..self.servers.len()));
         match rng.u32(0..9) {
@@ -282,7 +283,7 @@ impl Machines {
         }
     }
 
-    /// Mends everything but the clocks, one time in two.
+    /// Repairs everything but the clocks, with a probability of one half.
     pub(super) fn mend(&mut self, rng: &mut Rng) {
         if rng.bool() {
             self.mend_all();

@@ -97,7 +97,7 @@ async fn a_notification_invalidates_what_is_stored_and_reads_only_that() {
     assert_eq!(
         gateway.calls(Kind::Avista, Operation::Balance).len(),
         1,
-        "no account of this hook uses this provider"
+        "the hook does not name this account"
     );
     // No caller has asked for this balance yet.
     let other = Harness::start(setup()).await;

@@ -12,7 +12,7 @@ pub(crate) struct SourceFile {
     /// Relative to `src`.
     pub(crate) path: PathBuf,
     pub(crate) text: String,
-    /// Its place in the tree of modules: `["http", "problem"]` for `http/problem.rs`, nothing for the roots.
+    /// Its path in the tree of modules: `["http", "problem"]` for `http/problem.rs`, empty for the roots.
     pub(crate) module: Vec<String>,
     /// Every path that it names, from the root of the crate; `*` means everything that a module declares.
     pub(crate) paths: Vec<Vec<String>>,
@@ -20,9 +20,9 @@ pub(crate) struct SourceFile {
     pub(crate) visibilities: Vec<Vec<String>>,
     /// The names that its `use` items bring into its scope, with the path of each.
     pub(crate) imports: Vec<(String, Vec<String>)>,
-    /// Every word of its code: names and numbers. A clock that is read is the word `::now`.
+    /// Every identifier and number in its code. Reading a clock is the word `::now`.
     pub(crate) words: Vec<String>,
-    /// The child modules in files of their own that exist for tests alone.
+    /// The child modules in separate files that exist only for tests.
     test_modules: Vec<String>,
 }
 

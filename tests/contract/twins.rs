@@ -1,6 +1,6 @@
-//! The built-in kinds written as declared ones: the same verdict and byte-identical snapshots on every fixture and on
-//! every mutated body. Only what contract and configuration say is different may differ: the names and the order inside
-//! `reported`, and a whole number in quotes, which a declared kind reads.
+//! The built-in kinds written as declared ones (twins): both accept the same bodies, with byte-identical snapshots, for
+//! every fixture and every mutated body. Two documented differences are allowed: the names and the order inside
+//! `reported`, and a whole number in quotes, which only a declared kind accepts.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::mutated::{corpus, mutation::mutation};
 use super::{Fixture, fixtures, selector, snapshot_body};
 
-/// Mutants of each twin's corpus.
+/// The number of mutants of each twin's corpus.
 const CASES: u32 = 10_000;
 
 /// Each built-in kind as a declared one.
@@ -54,7 +54,7 @@ const TWINS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Bodies that prove the twins.
+/// The example bodies that prove the twins.
 const BODIES: [&str; 3] = [
     r#"{"netBalance": 48734.91, "blockedBalance": 1250.37, "grossBalance": 49985.28}"#,
     r#"{"availableCentavos": 4873491, "pendingCentavos": 125037, "currency": "MXN"}"#,
@@ -103,7 +103,7 @@ fn asked_of(built_in: &dyn Provider, fixture: &Fixture) -> Selector {
     Selector { currency: asked.currency.or(shown).or(Some(Currency::BRL)), ..asked }
 }
 
-/// Whether both read the body; either way they agree.
+/// Whether both kinds accept the body; asserts that they agree.
 #[track_caller]
 fn assert_alike(built_in: &dyn Provider, twin: &Adapter, asked: &Selector, body: &[u8], name: &str) -> bool {
     let (one, other) = (built_in.parse(body, asked), twin.parse(body, asked));
@@ -142,7 +142,7 @@ fn verdict(error: BodyError) -> Option<u16> {
     }
 }
 
-/// Takes the texts of `reported` out of a body, sorted: names and order may differ.
+/// The texts in `reported`, sorted and removed from a body, because names and order may differ.
 fn texts(body: &mut Map<String, Value>) -> Vec<String> {
     let reported = body.remove("reported").unwrap();
     let mut texts: Vec<String> =

@@ -35,7 +35,7 @@ async fn take_all_files(gateway: &Gateway, others: usize) -> Vec<TcpStream> {
     let mut streams = open(&gateway.api, FILES).await;
     // Until then the gateway closes connections above its limit, so sometimes a file is free.
     let refused = f64::from(u32::try_from(others + FILES - CONNECTIONS).unwrap());
-    eventually("it refuses all beyond its limit", || async {
+    eventually("the gateway refuses connections above its limit", || async {
         metric(gateway, "connections_refused_total{reason=\"limit\"}").await == Some(refused)
     })
     .await;

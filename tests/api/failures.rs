@@ -89,7 +89,7 @@ async fn while_refreshes_fail_the_last_snapshot_is_served_and_labelled() {
         move |reply: &Reply| reply.header("cache-status").ends_with(&format!("; detail={detail}"))
     };
 
-    let stale = gateway.until(BRAZIL, "a refresh behind", says("stale")).await;
+    let stale = gateway.until(BRAZIL, "a background refresh", says("stale")).await;
     let failing = gateway.until(BRAZIL, "a failed refresh", says("stale-if-error")).await;
     let forced = gateway.new_balance(KIND).await;
     let excused = gateway.get_with(BRAZIL, &[("cache-control", "no-cache, stale-if-error")]).await;

@@ -59,7 +59,7 @@ async fn the_log_line_of_a_request_names_caller_and_account() {
         Reply::read(request.send().await.unwrap()).await;
     }
 
-    eventually("each has its line", || async { gateway.lines_of("request").len() == 4 }).await;
+    eventually("each request has a log line", || async { gateway.lines_of("request").len() == 4 }).await;
     let lines = gateway.lines_of("request");
     let said = |field: &str| lines.iter().map(|line| line[field].clone()).collect::<Vec<_>>();
     assert_eq!(said("status"), [200, 400, 200, 400]);

@@ -179,7 +179,8 @@ async fn streams_move_to_the_other_instance_and_see_the_newest_state() {
             site.provider.set_field("BRL", None, "netBalance", amount);
         }
         let seen = || clients.iter().all(|seen| *seen.newest.lock().unwrap() == amount);
-        eventually_within(Duration::from_secs(30), "all see the newest amount", async || seen()).await;
+        eventually_within(Duration::from_secs(30), "every stream has the newest amount", async || seen())
+            .await;
     };
     all_see("1.00").await;
 

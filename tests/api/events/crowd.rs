@@ -113,7 +113,7 @@ async fn every_stream_of_a_crowd_sees_the_newest_value() {
         let asked = Instant::now();
         let reply = gateway.get_with(&path, &[("cache-control", "no-cache")]).await;
         assert_eq!(reply.json()["available"], amount);
-        eventually_within(Duration::from_secs(30), "all see the newest value", async || {
+        eventually_within(Duration::from_secs(30), "every stream has the newest value", async || {
             crowd.iter().all(|seen| *seen[index].lock().unwrap() == amount)
         })
         .await;

@@ -74,7 +74,7 @@ async fn the_retry_after_of_a_provider_is_obeyed() {
     let held = gateway.get(&format!("{PLUGGO}?currency=USD")).await;
     let forced = gateway.get_with(PLUGGO, &[("cache-control", "no-cache")]).await;
     let calls = gateway.provider(Kind::Pluggo).calls().len();
-    gateway.until(PLUGGO, "the provider is asked again", |reply| reply.status == 200).await;
+    gateway.until(PLUGGO, "the provider is called again", |reply| reply.status == 200).await;
 
     for reply in [&refused, &held, &forced] {
         reply.assert_problem(503, "provider_busy");

@@ -103,7 +103,7 @@ impl Cell {
         let plain = gateway.balance(kind).await;
         let was_asked = stage.seen(kind) > 0;
         if *cached == Cached::Stale {
-            eventually("the refresh behind ends", async || {
+            eventually("the background refresh ends", async || {
                 !is_refreshing(&gateway.balance(kind).await, &polls)
             })
             .await;

@@ -106,7 +106,8 @@ async fn after_a_corrected_mapping_no_answer_carries_an_old_amount() {
     let load: Vec<_> = load.collect();
     site.correct();
     gateway.signal("HUP");
-    eventually("it is reloaded", || async { !gateway.lines_of("config_reloaded").is_empty() }).await;
+    eventually("the configuration is reloaded", || async { !gateway.lines_of("config_reloaded").is_empty() })
+        .await;
     is_reloaded.store(true, Ordering::SeqCst);
     let calls = site.calls(Operation::Balance).len();
     eventually("answers come from the new mapping", || async {

@@ -12,8 +12,10 @@ async fn one_answer_fills_every_balance_of_the_account() {
     let of = |currency: &str| format!("{ACCOUNT}?currency={currency}");
     let cached = [("cache-control", "only-if-cached")];
     for (currency, available) in [("USD", "1.01"), ("EUR", "2.02"), ("BRL", "48734.91")] {
-        eventually("it is filled", || async { gateway.get_with(&of(currency), &cached).await.status == 200 })
-            .await;
+        eventually("the balance is cached", || async {
+            gateway.get_with(&of(currency), &cached).await.status == 200
+        })
+        .await;
         let reply = gateway.get_with(&of(currency), &cached).await;
         assert_eq!(reply.json()["available"], available, "{reply:?}");
     }

@@ -116,7 +116,8 @@ async fn a_changed_key_file_is_read_again() {
     assert_eq!((status(&first).await, status(&second).await), (200, 401));
 
     site.folder.write("jwks.json", "{}");
-    eventually("the file is not taken", || async { gateway.lines_of("config_unread").len() == 1 }).await;
+    eventually("the unreadable file is logged", || async { gateway.lines_of("config_unread").len() == 1 })
+        .await;
     assert_eq!(gateway.logged("config_unread").await[0]["key"], "auth.kubernetes.jwks");
     assert_eq!(status(&first).await, 200);
 

@@ -55,7 +55,7 @@ async fn a_second_signal_ends_the_process_at_once() {
     let site = Site::new("drain_delay = \"60s\"").await;
     let mut gateway = site.serve().await;
     gateway.signal("TERM");
-    eventually("it drains", || async {
+    eventually("the gateway drains", || async {
         gateway.get(&gateway.ops, "/readyz").await.is_ok_and(|reply| reply.status == 503)
     })
     .await;

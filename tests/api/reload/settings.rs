@@ -115,11 +115,11 @@ async fn a_watch_begins_and_ends_with_the_configuration() {
 
     assert_eq!(reads_with(false), 0);
     hang_up(&gateway, &site, treasury, &watched("1s")).await;
-    eventually("it is watched", || async { reads_with(false) >= 3 }).await;
+    eventually("the account is read every second", || async { reads_with(false) >= 3 }).await;
     hang_up(&gateway, &site, &watched("1s"), &watched("1h")).await;
     let before = reads_with(false);
     hang_up(&gateway, &site, "[callers.all]", &second).await;
-    eventually("the other is watched", || async { reads_with(true) >= 3 }).await;
+    eventually("the other account is read every second", || async { reads_with(true) >= 3 }).await;
 
     // One read may have been in flight.
     assert!(reads_with(false) <= before + 1, "the new interval of an hour is not over");

@@ -102,7 +102,7 @@ async fn a_connection_failure_of_one_replica_does_not_hold_the_others() {
 
     assert_eq!((other.status, fleet.reads()), (200, 2));
     // The failed replica does not suspend itself either: it finds the other replica's balance.
-    fleet.replicas[0].until(PATH, "what the other brought", |reply| reply.body == other.body).await;
+    fleet.replicas[0].until(PATH, "the other replica's balance", |reply| reply.body == other.body).await;
     assert_eq!(fleet.reads(), 2);
 }
 
@@ -123,7 +123,7 @@ async fn failures_of_all_replicas_together_open_the_breaker_and_one_probe_closes
     assert_eq!(fleet.reads(), 4, "four failures of all replicas together open the breaker");
     fleet.replicas[0].provider(KIND).clear_faults();
     for replica in &fleet.replicas {
-        replica.until(PATH, "the probe closes it for all", |reply| reply.status == 200).await;
+        replica.until(PATH, "the probe closes the breaker for all", |reply| reply.status == 200).await;
     }
     assert_eq!(fleet.reads(), 5);
 }

@@ -57,7 +57,10 @@ async fn replicas_work_alone_when_they_do_not_trust_the_store() {
         let gateway = Harness::start(setup).await;
 
         let refused = "shared_errors_total{operation=\"subscribe\",kind=\"connect\"}";
-        eventually("it has tried more than once", || async { gateway.count(refused).await > 1 }).await;
+        eventually("the replica has tried to connect more than once", || async {
+            gateway.count(refused).await > 1
+        })
+        .await;
         assert_eq!(gateway.metric("shared_state").await, Some(0.0), "{name}");
         assert_eq!(gateway.new_balance(KIND).await.status, 200, "{name}");
     }

@@ -46,7 +46,7 @@ impl Fleet {
     /// Waits until `shared_state` of every replica has this value: 1 for sharing, 0 for alone.
     pub(super) async fn until_sharing(&self, state: f64) {
         for replica in &self.replicas {
-            eventually("the state of sharing is as wanted", || async {
+            eventually("`shared_state` has the wanted value", || async {
                 replica.metric("shared_state").await == Some(state)
             })
             .await;

@@ -85,7 +85,7 @@ async fn all_replicas_together_admit_the_burst_at_once() {
         admitted += drain(async || replica.balance(KIND).await).await;
     }
     // The units that each replica used alone are charged later.
-    eventually("the store knows of all", || async { missing(&fleet.store) == admitted }).await;
+    eventually("the store has charged all units", || async { missing(&fleet.store) == admitted }).await;
     assert!(admitted <= 40, "{admitted}");
 }
 
@@ -126,8 +126,8 @@ async fn unused_units_are_returned_for_other_replicas() {
     let fleet = fleet(SLOW).await;
 
     use_up(&fleet.replicas[0], 7).await;
-    eventually("some are held ahead", || async { missing(&fleet.store) > 7 }).await;
-    eventually("they are given back", || async { missing(&fleet.store) == 7 }).await;
+    eventually("the replica holds units ahead of need", || async { missing(&fleet.store) > 7 }).await;
+    eventually("unused units are returned", || async { missing(&fleet.store) == 7 }).await;
     let last = use_up(&fleet.replicas[1], 13).await;
 
     assert_eq!(last.header("ratelimit"), r#""caller";r=0;t=600, "forced";r=1;t=0"#);
@@ -147,13 +147,13 @@ async fn all_replicas_share_the_limit_of_forced_reads() {
 
     for replica in &fleet.replicas {
         let told = |reply: &Reply| reply.header("ratelimit").contains(r#""forced";r=0;t="#);
-        eventually("the store has told that nothing is left", || async {
+        eventually("the store has reported that no unit is left", || async {
             let refused = force(replica).await;
             refused.status == 429 && told(&refused)
         })
         .await;
     }
-    eventually("the store knows of all", || async { missing(&fleet.store) >= 5 }).await;
+    eventually("the store has charged all units", || async { missing(&fleet.store) >= 5 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,7 +192,10 @@ async fn a_reload_adds_and_removes_the_shared_limit() {
         let before = gateway.lines_of("config_reloaded").len();
         site.rewrite(from, to);
         gateway.signal("HUP");
-        eventually("it is reloaded", || async { gateway.lines_of("config_reloaded").len() > before }).await;
+        eventually("the configuration is reloaded", || async {
+            gateway.lines_of("config_reloaded").len() > before
+        })
+        .await;
     };
     assert_eq!(
         (ask().await.header("ratelimit-policy"), drain(&ask).await),
@@ -200,7 +203,7 @@ async fn a_reload_adds_and_removes_the_shared_limit() {
     );
 
     change("[callers.all]", &format!("{section}[callers.all]")).await;
-    eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
+    eventually("the replica shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
     assert_eq!(
         (ask().await.header("ratelimit-policy"), drain(&ask).await),
         (r#""caller";q=4;w=2400, "forced";q=1;w=1200"#, 3)
@@ -228,7 +231,7 @@ async fn a_replica_that_shuts_down_gives_its_units_back() {
     let used = 6;
     use_up(&fleet.replicas[0], used).await;
     let used = u64::try_from(used).unwrap();
-    eventually("it holds units ahead of need", || async { missing(&fleet.store) > used }).await;
+    eventually("the replica holds units ahead of need", || async { missing(&fleet.store) > used }).await;
 
     let mut leaving = fleet.replicas.remove(0);
     leaving.begin_shutdown();

@@ -45,7 +45,7 @@ impl Ground {
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         let gateway = Gateway::run(serve).await;
-        eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
+        eventually("the replica shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
         gateway
     }
 
@@ -207,7 +207,7 @@ async fn an_invalidation_reaches_every_process() {
         assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
         let told_again = Instant::now();
         for replica in &replicas {
-            eventually("a plain caller sees it", || async {
+            eventually("a caller without a demand gets the new balance", || async {
                 replica.get(&replica.api, PATH).await.unwrap().json()["available"] == "0.00"
             })
             .await;
@@ -229,7 +229,7 @@ async fn an_invalidation_reaches_a_replica_whose_wall_clock_is_hours_off() {
         let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
         assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
         let told = Instant::now();
-        eventually("the invalidation is heard", || async {
+        eventually("the invalidation arrives", || async {
             off.get(&off.api, PATH).await.unwrap().json()["available"] == "2.00"
         })
         .await;

@@ -92,7 +92,7 @@ async fn an_invalidation_at_one_replica_applies_at_all() {
     let told = Instant::now();
     assert_eq!(marked.status, 200);
     for replica in &fleet.replicas {
-        replica.until(PATH, "the invalidation is heard", |reply| reply.json()["available"] == "100.00").await;
+        replica.until(PATH, "the invalidation arrives", |reply| reply.json()["available"] == "100.00").await;
     }
 
     assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());

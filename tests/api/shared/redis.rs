@@ -125,7 +125,7 @@ impl RedisServer {
 
     /// Waits until a snapshot is stored under a key other than these.
     pub(super) async fn until_published(&self, known: &[String]) {
-        eventually("it is published", || async { self.has_published(known) }).await;
+        eventually("the snapshot is published", || async { self.has_published(known) }).await;
     }
 
     /// Changes a setting while it runs.

@@ -61,7 +61,7 @@ async fn an_expired_value_that_is_put_back_is_refused_counted_and_read_again() {
     let mut connection = fleet.store.connection();
     let old: Vec<(String, Vec<u8>)> = connection.hgetall(key).unwrap();
     fleet.replicas[0].provider(KIND).set_field("BRL", None, "netBalance", "100.00");
-    eventually("it is gone", || async { fleet.store.snapshots().is_empty() }).await;
+    eventually("the stored snapshot has expired", || async { fleet.store.snapshots().is_empty() }).await;
 
     let () = connection.hset_multiple(key, &old).unwrap();
     let reply = fleet.replicas[1].balance(KIND).await;

@@ -31,7 +31,7 @@ async fn one_answer_fills_every_balance_at_every_replica() {
 
     assert_eq!(read(&first, "BRL", "no-cache").await.status, 200);
     for (currency, available) in CURRENCIES {
-        eventually("it is filled here", || async {
+        eventually("the balance is cached at this replica", || async {
             read(&first, currency, "only-if-cached").await.status == 200
         })
         .await;

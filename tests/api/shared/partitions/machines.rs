@@ -161,7 +161,7 @@ impl Machines {
             .await;
             let create = format!("--cluster create {} --cluster-replicas 0 --cluster-yes", hosts.join(" "));
             servers[0].cli(&create);
-            eventually("the cluster is one", || async {
+            eventually("every server says that the cluster works", || async {
                 servers.iter().all(|server| server.cli("CLUSTER INFO").contains("cluster_state:ok"))
             })
             .await;
@@ -230,7 +230,7 @@ impl Machines {
 
     pub(super) async fn until_sharing(&self) {
         for gateway in &self.gateways {
-            eventually("it shares", || async {
+            eventually("the replica shares", || async {
                 let page = gateway.get(&gateway.ops, "/metrics").await;
                 page.is_ok_and(|page| page.body.lines().any(|line| line == "balance_gateway_shared_state 1"))
             })

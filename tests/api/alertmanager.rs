@@ -60,7 +60,7 @@ impl Receiver {
         self.received().into_iter().filter(|notification| notification.path == path).collect()
     }
 
-    /// Waits for the first notification on a path that is as wanted.
+    /// Waits for the first notification on a path that meets a condition.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Notification {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -92,7 +92,7 @@ pub(crate) struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one that notifies this receiver, and waits until it answers.
+    /// Starts an Alertmanager that notifies this receiver, and waits until it answers.
     pub(crate) async fn notifying(receiver: &Receiver) -> Self {
         let folder = Folder::new();
         let log = folder.0.join("log");
@@ -128,7 +128,7 @@ impl Alertmanager {
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
 
-    /// The alerts that it knows, each with its status.
+    /// The alerts that the Alertmanager knows, each with its status.
     pub(crate) async fn alerts(&self) -> Vec<Value> {
         let answer = self.client.get(format!("http://{}/api/v2/alerts", self.addr)).send().await.unwrap();
         serde_json::from_str(&answer.text().await.unwrap()).unwrap()
@@ -137,7 +137,7 @@ impl Alertmanager {
 
 impl Drop for Alertmanager {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -179,7 +179,7 @@ async fn after_a_hold_all_callers_share_one_read() {
     let failed = gateway.balance(Kind::NtxpayBr).await;
     assert_eq!((failed.status, failed.header("retry-after")), (502, "1"), "{failed:?}");
 
-    // They ask without a pause, from during the hold until they are served.
+    // The callers ask without a pause, from the time of the hold until they are served.
     let gateway = std::sync::Arc::new(gateway);
     let asking: Vec<_> = (0..50)
         .map(|_| {

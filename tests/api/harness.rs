@@ -32,7 +32,7 @@ pub(crate) fn is_long() -> bool {
     std::env::var_os("BALANCE_GATEWAY_LONG").is_some()
 }
 
-/// Sections with two disabled accounts: one itself, one through its provider.
+/// Sections with two disabled accounts: one disabled itself, one through its provider.
 pub(crate) const SWITCHED_OFF: &str = r#"
 [providers.off]
 kind = "ntxpay-br"
@@ -62,11 +62,11 @@ pub(crate) struct Setup {
     pub(crate) caller: String,
     /// Additional sections at the end.
     pub(crate) further: String,
-    /// Fixed tokens instead of client credentials.
+    /// Whether accounts use fixed tokens instead of client credentials.
     pub(crate) has_static_tokens: bool,
     /// Variables and values that `further` names; the accounts' own are `<KIND>_CLIENT_ID` and so on.
     pub(crate) secrets: Vec<(&'static str, String)>,
-    /// Base URLs of kinds that are reached through something else.
+    /// Base URLs of kinds with a server between gateway and provider.
     pub(crate) base_urls: HashMap<Kind, String>,
     /// The clock of ages, holds and budgets; without one the real clock.
     pub(crate) clock: Option<fn() -> Moment>,
@@ -399,7 +399,7 @@ fn configuration(
     (text, secrets)
 }
 
-/// Folder of the record, when `tests/run` asked for one.
+/// The folder of the record, if `tests/run` named one.
 fn record_directory() -> Option<PathBuf> {
     std::env::var_os("BALANCE_GATEWAY_TEST_OUTPUT").map(PathBuf::from)
 }
@@ -427,7 +427,7 @@ fn log_to_the_record() {
         let level = tracing::level_filters::LevelFilter::DEBUG;
         let show = std::panic::take_hook();
         let telemetry = open_record("seen").and_then(|file| telemetry::start(level, level, file).ok());
-        // The logging hook alone would hide why a test failed.
+        // With only the logging hook, the output would not say why a test failed.
         let log = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             log(panic);

@@ -37,7 +37,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// `kind` are the lines of `[kinds.k]` before its examples, `example` those of its one example but the body.
+    /// `kind` has the lines of `[kinds.k]` before its examples; `example` those of its one example, without `body`.
     async fn new(kind: &str, body: &str, example: &str, account: &str) -> Self {
         let (folder, provider) = (Folder::new(), SimulatedProvider::start(Kind::Declared).await.unwrap());
         let body = folder.write("body.json", body);
@@ -122,7 +122,7 @@ async fn read_anew(gateway: &Gateway) -> crate::harness::Reply {
     gateway.get_with(ACCOUNT, &[("cache-control", "no-cache")]).await
 }
 
-/// A provider that counts in centavos, and a mapping that says something else of the very same digits.
+/// A provider that reports centavos, and a mapping with the wrong unit for the same digits.
 pub(crate) async fn centavos_site() -> Site {
     const BOTH: &str = r#"{"a":4873491,"b":99}"#;
     let kind = "path = \"/b\"\nsecrets = [\"key\"]\nheaders = { x-key = \"{key}\" }\ncurrency = \"BRL\"\n\
@@ -148,7 +148,7 @@ impl Site {
     }
 }
 
-/// A kind whose one answer holds every currency.
+/// A kind whose single answer holds every currency.
 const WHOLE_KIND: &str = "path = \"/b\"\nsecrets = [\"key\"]\nheaders = { x-key = \"{key}\" }\n\
      rows = \"/rows\"\ncurrency = { at = \"/currency\" }\nunits = \"major\"\navailable = \"/amount\"\n";
 const WHOLE_BODY: &str = r#"{"rows":[{"currency":"USD","amount":1.01},{"currency":"BRL","amount":48734.91},{"currency":"EUR","amount":2.02}]}"#;

@@ -59,7 +59,7 @@ async fn the_log_line_of_a_request_names_caller_and_account() {
         Reply::read(request.send().await.unwrap()).await;
     }
 
-    eventually("each has its line", || async { gateway.lines_of("request").len() == 4 }).await;
+    eventually("each request has a log line", || async { gateway.lines_of("request").len() == 4 }).await;
     let lines = gateway.lines_of("request");
     let said = |field: &str| lines.iter().map(|line| line[field].clone()).collect::<Vec<_>>();
     assert_eq!(said("status"), [200, 400, 200, 400]);
@@ -103,9 +103,10 @@ async fn requests_continue_when_the_log_is_not_read() {
     }
 }
 
-/// A blocked thread does not keep the process alive. A pipe without a writer blocks like a silent name server.
+/// A blocked thread does not keep the process alive. Opening a pipe without a writer blocks, as a look-up at a silent
+/// name server does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_blocks_does_not_keep_the_process() {
+async fn a_file_that_blocks_does_not_delay_the_exit_of_the_process() {
     let site = Site::new("drain_delay = \"0s\"").await;
     let mut gateway = site.serve().await;
     let secret = site.folder.0.join("client_secret");
@@ -123,7 +124,7 @@ async fn a_file_that_blocks_does_not_keep_the_process() {
 /// `O_NONBLOCK` on Linux.
 const NON_BLOCKING: i32 = 0o4000;
 
-/// Keeps a file open to the end of the tests.
+/// Keeps a file open until the tests end.
 fn kept(file: fs::File) -> bool {
     std::mem::forget(file);
     true

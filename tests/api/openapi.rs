@@ -25,16 +25,16 @@ struct Case {
     setup: Setup,
     faults: Vec<FaultKind>,
     request: Request,
-    /// Answered before.
+    /// Requests that are sent and answered first.
     first: Option<Request>,
-    /// Sent before, and not yet answered.
+    /// Requests that are sent first and not yet answered.
     meanwhile: Option<Request>,
 }
 
 #[derive(Clone, Copy)]
 struct Request {
     method: &'static str,
-    /// As in the document.
+    /// The path as in the document.
     pattern: &'static str,
     path: &'static str,
     key: Option<&'static str>,
@@ -271,7 +271,7 @@ fn successes() -> Vec<Request> {
             headers: &[("accept", "text/csv")],
             ..Request::get("/v1/reconciliation", "/v1/reconciliation")
         },
-        // The head is the same, and its answer ends.
+        // HEAD, because a stream does not end; the headers are the same.
         Request { method: "HEAD", ..Request::get("/v1/events", "/v1/events") },
         Request::get("/v1/accounts", "/v1/accounts"),
         Request {
@@ -348,7 +348,7 @@ fn assert_fields(document: &Value, schema: &Value, value: &Value, place: &str) {
                 .iter()
                 .filter(|(name, is_required, _)| *is_required && !fields.contains_key(name))
                 .collect();
-            assert!(missing.is_empty(), "{place} has not {missing:?}");
+            assert!(missing.is_empty(), "{place} lacks {missing:?}");
             for (name, value) in fields {
                 assert!(names.contains(name.as_str()), "{place}.{name} is not described");
                 let (.., schema) = described.iter().find(|(described, ..)| described == name).unwrap();

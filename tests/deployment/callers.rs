@@ -1,4 +1,4 @@
-//! Callers with service accounts: the gateway's way to the issuer's keys, and the caller's token.
+//! Callers with service accounts: the gateway's access to the issuer's keys, and the caller's token.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn the_gateway_may_read_the_issuers_keys_and_nothing_else() {
 }
 
 #[test]
-fn the_gateway_reaches_the_api_server_before_and_behind_its_service() {
+fn the_gateway_reaches_the_api_server_at_the_port_of_its_service_and_at_its_own() {
     let policy = SERVICE_ACCOUNTS.manifest("network-policy.yaml");
     let labels = BASE.manifest("deployment.yaml")["spec"]["template"]["metadata"]["labels"].clone();
 
@@ -29,12 +29,12 @@ fn the_gateway_reaches_the_api_server_before_and_behind_its_service() {
     let base = BASE.manifest("network-policy.yaml");
     assert_eq!(
         policy["spec"]["egress"][0]["to"], base["spec"]["egress"][1]["to"],
-        "not the metadata service"
+        "the metadata service stays excluded"
     );
 }
 
 #[test]
-fn the_patch_is_of_the_deployment_and_its_container() {
+fn the_patch_names_the_deployment_and_its_container() {
     let (patch, deployment) =
         (SERVICE_ACCOUNTS.manifest("deployment.yaml"), BASE.manifest("deployment.yaml"));
     let container = "/spec/template/spec/containers/0/name";
@@ -43,7 +43,7 @@ fn the_patch_is_of_the_deployment_and_its_container() {
     assert_eq!(patch.pointer(container), deployment.pointer(container));
     let volume = &patch["spec"]["template"]["spec"]["volumes"][0]["projected"];
     assert_eq!(volume["defaultMode"], 0o440);
-    // With an audience the API server would refuse it.
+    // The API server would refuse a token with an audience.
     assert!(volume["sources"][0]["serviceAccountToken"].get("audience").is_none());
 }
 

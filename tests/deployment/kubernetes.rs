@@ -168,9 +168,9 @@ fn the_pod_runs_as_the_user_of_the_image() {
     assert!(dockerfile.contains(&format!("\nUSER {}:{}\n", security["runAsUser"], security["runAsGroup"])));
 }
 
-/// Issue 14, item 31: a secret that was never replaced is refused and never sent.
+/// The gateway refuses a secret that was never replaced, so it is never sent.
 #[test]
-fn a_placeholder_is_no_secret_that_the_gateway_takes() {
+fn a_placeholder_is_refused_as_a_secret() {
     for (overlay, path) in
         [(&EXAMPLE, "secret.yaml"), (&EXAMPLE, "report-secret.yaml"), (&SHARED, "secret.yaml")]
     {
@@ -184,7 +184,6 @@ fn a_placeholder_is_no_secret_that_the_gateway_takes() {
     }
 }
 
-/// Issue 14, item 31.
 #[test]
 fn names_are_resolved_without_a_suffix_and_listeners_accept_ipv4_and_ipv6() {
     let options = items(&deployment()["spec"]["template"]["spec"]["dnsConfig"]["options"]).to_vec();

@@ -25,7 +25,7 @@ fn named(value: &toml::Value) -> BTreeSet<String> {
     }
 }
 
-/// The Deployment of the base and the patches of it that an overlay's components bring.
+/// The Deployment of the base, and the patches of it in the components of an overlay.
 fn deployments(overlay: &Kustomization) -> Vec<Value> {
     let mut found = vec![BASE.manifest("deployment.yaml")];
     let itself = overlay.itself();

@@ -14,7 +14,7 @@ fn report(pointer: &str) -> Value {
 }
 
 #[test]
-fn the_report_asks_the_service_and_writes_into_its_volume() {
+fn the_report_calls_the_service_and_writes_into_its_volume() {
     let service = BASE.manifest("service.yaml");
     let container = report(&format!("{POD}/containers/0"));
 
@@ -33,7 +33,7 @@ fn the_report_asks_the_service_and_writes_into_its_volume() {
 }
 
 #[test]
-fn the_report_has_a_key_of_a_caller_that_sees_every_account() {
+fn the_key_of_the_report_belongs_to_a_caller_that_may_read_every_account() {
     let key = report(&format!("{POD}/containers/0/env/0"));
     let secret = EXAMPLE.manifest("report-secret.yaml");
     let configuration: toml::Table = EXAMPLE.toml().parse().unwrap();

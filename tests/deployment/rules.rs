@@ -52,7 +52,7 @@ fn alerts_about_money_belong_to_the_treasury_and_no_others() {
 }
 
 #[test]
-fn the_runbook_is_about_the_alerts_in_their_order() {
+fn the_runbook_has_a_section_for_each_alert_in_order() {
     let alerts = alerts();
     let alerts: Vec<_> = alerts.iter().map(|alert| word(&alert["alert"])).collect();
 
@@ -62,7 +62,7 @@ fn the_runbook_is_about_the_alerts_in_their_order() {
 }
 
 #[test]
-fn every_alert_is_shown_to_fire() {
+fn every_alert_has_a_test_in_which_it_fires() {
     let cases = include_str!("../../config/prometheus/alerts.test.yml");
 
     for alert in alerts() {

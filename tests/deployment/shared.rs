@@ -1,4 +1,4 @@
-//! The overlay whose replicas share a store: the store, who reaches it, and how many replicas there may be.
+//! The overlay whose replicas share a store: the store, the access to it, and the number of replicas.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -34,7 +34,7 @@ fn setting(name: &str) -> String {
 }
 
 #[test]
-fn the_configured_number_of_replicas_is_the_most_that_the_autoscaler_starts() {
+fn the_configured_number_of_replicas_is_the_maximum_of_the_autoscaler() {
     let autoscaler = SHARED.manifest("autoscaler.yaml");
     let patches = SHARED.itself()["patches"].clone();
 
@@ -43,7 +43,7 @@ fn the_configured_number_of_replicas_is_the_most_that_the_autoscaler_starts() {
     let target = &autoscaler["spec"]["scaleTargetRef"];
     let deployment = BASE.manifest("deployment.yaml");
     assert_eq!((&target["kind"], &target["name"]), (&deployment["kind"], &deployment["metadata"]["name"]));
-    // A number in the manifest would undo the autoscaler's with every roll-out.
+    // A number in the manifest would replace the autoscaler's number with every roll-out.
     assert!(SHARED.itself().get("replicas").is_none());
     assert_eq!(patches[0]["target"], json!({ "kind": "Deployment", "name": deployment["metadata"]["name"] }));
     assert_eq!(word(&patches[0]["patch"]), "- op: remove\n  path: /spec/replicas");
@@ -73,7 +73,7 @@ fn only_the_gateways_user_has_rights_and_exactly_the_documented_ones() {
 }
 
 #[test]
-fn everything_about_the_store_selects_its_pods() {
+fn every_selector_of_the_store_matches_its_pods() {
     let service = SHARED.manifest("valkey-service.yaml");
     let policy = SHARED.manifest("valkey-network-policy.yaml");
     let from_gateway = SHARED.manifest("network-policy.yaml");

@@ -1,4 +1,4 @@
-//! Ten thousand callers in one process on a cold key: one read, whatever becomes of the caller that began it.
+//! Ten thousand callers of one uncached balance in one process: one read, even if the caller that began it leaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ fn now() -> Moment {
     Moment { monotonic: Instant::now(), wall: Timestamp::now() }
 }
 
-/// A provider that answers when it is told to, and notes when.
+/// A provider that answers when the test tells it to, and records when.
 #[derive(Clone)]
 struct Slow {
     reads: Arc<AtomicUsize>,

@@ -24,12 +24,12 @@ pub(crate) enum Event {
     Named(String, Value),
     /// A comment or a field without an event.
     Line(String),
-    /// The stream has ended: whole, or cut.
+    /// The end of the stream: complete, or cut.
     End { is_whole: bool },
 }
 
 impl Events {
-    /// Opens a stream with the key that sees all, which must be allowed.
+    /// Opens a stream with the key that may read every account; the gateway must accept it.
     pub(crate) async fn open(gateway: &Harness, query: &str) -> Self {
         Self::open_with(gateway, query, KEY).await
     }
@@ -39,7 +39,7 @@ impl Events {
         Self::of(request.send().await.unwrap())
     }
 
-    /// Reads a stream that was answered.
+    /// Reads the stream in this answer.
     pub(crate) fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         Self { response, unread: String::new() }

@@ -27,13 +27,13 @@ async fn each_form_of_authentication_reads_renews_and_survives_a_rotation() {
             assert_eq!(site.calls(Operation::Token).len(), 2, "{name}");
         }
 
-        // The new secret is there before the provider takes it: the old one is used on.
+        // The new secret arrives before the provider accepts it: the old one stays in use.
         site.folder.write("secret", SECOND);
         hang_up(&gateway).await;
         assert_eq!(
             read_anew(&gateway).await.status,
             200,
-            "{name}: the old secret while the new one is refused"
+            "{name}: the old secret is used while the new one is refused"
         );
         // A live token is used until it expires; every other form tries the new secret first.
         let is_refused = site.calls(Operation::Balance).iter().any(|call| call.status == Some(401));

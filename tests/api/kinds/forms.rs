@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// One way to authenticate: the kind's lines, and what the provider expects of a secret.
+/// One way to authenticate: the lines of the kind, and the requests that the provider expects.
 pub(super) struct Form {
     pub(super) name: &'static str,
     pub(super) kind: String,

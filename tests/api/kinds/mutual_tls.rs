@@ -1,4 +1,4 @@
-//! A declared kind with a token exchange over mutual TLS, as Efí, Inter and Celcoin have it.
+//! A declared kind with a token exchange over mutual TLS, as Efí, Inter and Celcoin use it.
 
 use balance_gateway::sandbox::Operation;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A folder as Kubernetes mounts a Secret: the files are links through `..data`, which is a link that is swapped.
+/// A folder as Kubernetes mounts a Secret: each file is a link through `..data`, and an update swaps the link `..data`.
 fn mounted(folder: &Folder, generation: &str, client_secret: &str, certificate: &str) {
     let data = folder.0.join("mount").join(generation);
     fs::create_dir_all(&data).unwrap();
@@ -84,7 +84,7 @@ async fn a_refused_new_secret_is_logged_and_fails_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_for_its_own() {
+async fn an_unreadable_secret_keeps_its_old_value_and_a_new_account_stays_off_until_its_secret_is_readable() {
     let site = site().await;
     let gateway = site.serve().await;
     balance(&gateway).await;
@@ -112,7 +112,7 @@ async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_secret_of_a_waiting_account_replaces_none() {
+async fn the_first_secret_of_an_account_that_was_off_replaces_no_credential() {
     let site = site().await;
     let gateway = site.serve().await;
     hang_up(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
@@ -131,7 +131,7 @@ async fn the_first_secret_of_a_waiting_account_replaces_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_whose_further_secret_is_not_there_yet_keeps_its_credential() {
+async fn an_account_keeps_its_credential_while_an_additional_secret_is_missing() {
     let site = site().await;
     let gateway = site.serve().await;
     let before = balance(&gateway).await;

@@ -16,9 +16,9 @@ async fn another_identity_is_another_balance() {
     assert_eq!(after.header("cache-status"), "balance-gateway; fwd=uri-miss; fwd-status=200; stored");
 }
 
-/// Issue 14, item 32: identity A, then B, then A again.
+/// The account has identity A, then B, then A again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_identity_that_comes_back_finds_nothing_of_its_own() {
+async fn an_identity_that_comes_back_finds_no_balance_of_its_earlier_time() {
     let site = site().await;
     let gateway = site.serve().await;
     let before = balance(&gateway).await;

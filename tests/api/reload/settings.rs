@@ -19,7 +19,7 @@ async fn a_changed_log_level_is_taken() {
     .await;
 }
 
-/// Begins a request whose body is not there yet, and waits until the gateway has its head.
+/// Sends the head of a request without its body, and waits until the gateway has read the head.
 async fn begin_with_body(gateway: &Gateway) -> TcpStream {
     let mut stream = TcpStream::connect(&gateway.api).await.unwrap();
     let head = format!(
@@ -72,7 +72,7 @@ async fn a_callers_limit_keeps_its_state_unless_it_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alert_levels_that_change_are_judged_at_once_on_what_is_stored() {
+async fn changed_alert_levels_are_evaluated_at_once_on_the_cached_balance() {
     let site = site().await;
     let gateway = site.serve().await;
     balance(&gateway).await;
@@ -115,14 +115,14 @@ async fn a_watch_begins_and_ends_with_the_configuration() {
 
     assert_eq!(reads_with(false), 0);
     hang_up(&gateway, &site, treasury, &watched("1s")).await;
-    eventually("it is watched", || async { reads_with(false) >= 3 }).await;
+    eventually("the account is read every second", || async { reads_with(false) >= 3 }).await;
     hang_up(&gateway, &site, &watched("1s"), &watched("1h")).await;
     let before = reads_with(false);
     hang_up(&gateway, &site, "[callers.all]", &second).await;
-    eventually("the other is watched", || async { reads_with(true) >= 3 }).await;
+    eventually("the other account is read every second", || async { reads_with(true) >= 3 }).await;
 
-    // One may have been under way.
-    assert!(reads_with(false) <= before + 1, "an hour is not over");
+    // One read may have been in flight.
+    assert!(reads_with(false) <= before + 1, "the new interval of an hour is not over");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,9 +14,9 @@ use super::processes::{Ground, Seen, age};
 use crate::harness::is_long;
 use crate::process::Gateway;
 
-/// The longest delay of one message on one way.
+/// The longest delay of one message in one direction.
 const JITTER: Duration = Duration::from_millis(20);
-/// A command and its answer take twice the jitter; the rest is for a busy machine.
+/// A command and its answer may take twice the jitter; the rest is for a busy machine.
 const TIMEOUT: &str = "timeout = \"200ms\"";
 const FRESH_FOR: u64 = 5;
 const PATH: &str = "/v1/accounts/treasury/balance";
@@ -32,7 +32,7 @@ async fn poll(gateway: Arc<Gateway>, end: Instant) -> Vec<Seen> {
     seen
 }
 
-/// Forwards to this address and delays each message; the order stays. Returns its own address.
+/// Forwards to this address; delays each message, but keeps their order. Returns the address of the forwarder.
 async fn delaying(target: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -49,7 +49,7 @@ async fn delaying(target: String) -> String {
     address
 }
 
-/// Passes what one side sends on to the other, each piece at its time.
+/// Forwards the bytes of one side to the other, each piece after its delay.
 fn delay(
     mut from: impl AsyncRead + Unpin + Send + 'static,
     mut to: impl AsyncWrite + Unpin + Send + 'static,

@@ -1,4 +1,4 @@
-//! Replicas as processes of their own: how often they ask together, clocks that differ, and one that dies while it reads.
+//! Replicas as separate processes: how many calls they make together, clocks that differ, and one that dies in a read.
 
 use std::fs;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Ground {
         Self { site, store }
     }
 
-    /// A replica whose wall clock is off by so many seconds, once it shares.
+    /// Starts a replica whose wall clock is off by this many seconds, and waits until it shares.
     pub(super) async fn replica(&self, seconds: i64) -> Gateway {
         let mut serve = command(&["serve", "--config", &self.site.config]);
         if seconds != 0 {
@@ -45,11 +45,11 @@ impl Ground {
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         let gateway = Gateway::run(serve).await;
-        eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
+        eventually("the replica shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
         gateway
     }
 
-    /// The account uses the token in this file, instead of client credentials.
+    /// Makes the account use the token in this file instead of client credentials.
     pub(super) fn use_token(&self, file: &str) {
         let config = fs::read_to_string(&self.site.config).unwrap();
         let is_credential = |line: &&str| line.starts_with("client_id") || line.starts_with("client_secret");
@@ -67,13 +67,13 @@ impl Ground {
     }
 }
 
-/// One answer, and when it had been read.
+/// One answer, and when this process had read it.
 pub(super) struct Seen {
     pub(super) reply: Reply,
     pub(super) read: Instant,
 }
 
-/// Plain callers at these replicas in turn, so many a second together, for so long.
+/// Sends requests without a demand to these replicas in turn: `per_second` in total, for `length`.
 pub(super) async fn load(replicas: &[Arc<Gateway>], per_second: u32, length: Duration) -> Vec<Seen> {
     const CALLERS: u32 = 20;
     let end = Instant::now() + length;
@@ -97,7 +97,7 @@ pub(super) async fn load(replicas: &[Arc<Gateway>], per_second: u32, length: Dur
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_replicas_ask_a_provider_as_often_as_one() {
+async fn five_replicas_call_a_provider_as_often_as_one() {
     let (per_second, seconds, lines) =
         if is_long() { (1000, 120, "") } else { (200, 4, "fresh_for = \"1s\"\nmax_age = \"10s\"") };
     let mut calls = Vec::new();
@@ -114,7 +114,7 @@ async fn five_replicas_ask_a_provider_as_often_as_one() {
         calls.push(ground.reads().len());
     }
     println!("one replica: {} calls, five: {}", calls[0], calls[1]);
-    // One more, since either may begin another just before its end.
+    // At most 5 % more, and one more call, because either run may begin one just before its end.
     assert!(calls[1] * 20 <= calls[0] * 21 + 20, "{calls:?}");
 }
 
@@ -131,7 +131,7 @@ async fn replicas_whose_clocks_differ_serve_nothing_over_the_ceiling() {
     let young = load(&replicas, 60, Duration::from_secs(3)).await;
     assert!(young.iter().all(|seen| seen.reply.status == 200));
 
-    // From now on nothing new comes, and what is stored grows old.
+    // From now on every read fails, and the stored balances age.
     ground.site.provider.queue(Fault::on_balance(FaultKind::status(500)).times(100_000));
     let old = load(&replicas, 60, Duration::from_secs(max_age + 2)).await;
 
@@ -141,12 +141,12 @@ async fn replicas_whose_clocks_differ_serve_nothing_over_the_ceiling() {
     let oldest = ages.max().unwrap();
     println!("the oldest answer was {oldest:?} old by the provider's log");
     assert!(oldest <= Duration::from_secs(max_age) + Duration::from_millis(500), "{oldest:?}");
-    assert!(oldest >= Duration::from_secs(max_age) / 2, "what is old is served: {oldest:?}");
+    assert!(oldest >= Duration::from_secs(max_age) / 2, "no old balance was served: {oldest:?}");
     let ends = old.iter().filter(|seen| seen.read + Duration::from_millis(500) > old_end);
     assert!(ends.map(|seen| seen.reply.status).all(|status| status == 502 || status == 503));
 }
 
-/// How old an answer was when it had been read, by the log of the provider that answered each call with other figures.
+/// The age of an answer when this process had read it, by the provider's log. Each call has other figures.
 pub(super) fn age(seen: &Seen, calls: &[Call]) -> Duration {
     let body = seen.reply.json();
     let figures: Vec<String> = body["reported"]
@@ -182,7 +182,7 @@ async fn a_replica_that_dies_while_it_reads_costs_the_others_a_deadline_at_most(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invalidation_is_heard_by_every_process() {
+async fn an_invalidation_reaches_every_process() {
     let ground = Ground::new(3, "").await;
     let replicas = [ground.replica(0).await, ground.replica(30).await, ground.replica(-30).await];
     let mut slowest = Duration::ZERO;
@@ -207,7 +207,7 @@ async fn an_invalidation_is_heard_by_every_process() {
         assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
         let told_again = Instant::now();
         for replica in &replicas {
-            eventually("a plain caller sees it", || async {
+            eventually("a caller without a demand gets the new balance", || async {
                 replica.get(&replica.api, PATH).await.unwrap().json()["available"] == "0.00"
             })
             .await;
@@ -218,7 +218,7 @@ async fn an_invalidation_is_heard_by_every_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_whose_wall_clock_is_hours_off_hears_invalidations() {
+async fn an_invalidation_reaches_a_replica_whose_wall_clock_is_hours_off() {
     for hours in [-5, 5] {
         let ground = Ground::new(2, "").await;
         let (one, off) = (ground.replica(0).await, ground.replica(hours * 3600).await);
@@ -229,12 +229,12 @@ async fn a_replica_whose_wall_clock_is_hours_off_hears_invalidations() {
         let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
         assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
         let told = Instant::now();
-        eventually("the invalidation is heard", || async {
+        eventually("the invalidation arrives", || async {
             off.get(&off.api, PATH).await.unwrap().json()["available"] == "2.00"
         })
         .await;
 
-        // A refresh behind an answer would come after ten seconds.
+        // A background refresh would come only after ten seconds.
         assert!(told.elapsed() < Duration::from_secs(5), "{hours} h: {:?}", told.elapsed());
     }
 }

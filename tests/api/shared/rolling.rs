@@ -16,7 +16,7 @@ const CALLERS: u32 = 20;
 /// The replicas that take requests now.
 type InService = Arc<Mutex<Vec<Arc<Gateway>>>>;
 
-/// One caller: asks the replicas in turn until the end. Returns its answers, and how many were no balance.
+/// One caller: asks the replicas in turn until the end. Returns how many answers it got, and how many lack a balance.
 async fn ask(in_service: InService, first: usize, per_second: u32, end: Instant) -> (usize, usize) {
     let mut ticks = interval(Duration::from_secs(1) * CALLERS / per_second);
     let (mut answers, mut failed, mut turn) = (0, 0, first);
@@ -48,7 +48,7 @@ async fn roll(ground: &Ground, in_service: &InService) {
     assert!(old.ended().await.success());
 }
 
-/// Asks so many replicas for so long. Returns the provider's calls, and the requests.
+/// Sends requests to this many replicas for this long. Returns the number of calls to the provider and of requests.
 async fn play(
     count: usize,
     per_second: u32,

@@ -290,7 +290,6 @@ mod tests {
         assert_eq!(tokens.take_refused_renewal(now + second * 10), Ok(()));
     }
 
-    /// Issue 14, item 15.
     #[test]
     fn a_refused_new_token_falls_back_to_the_previous_one() {
         let (tokens, now) = (Tokens::<()>::default(), clock::now());

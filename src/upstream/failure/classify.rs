@@ -165,7 +165,6 @@ mod tests {
         assert_eq!(age(&headers(&[(AGE, "7"), (AGE, "8")])).as_secs(), 7);
     }
 
-    /// Issue 14, item 10.
     #[test]
     fn only_a_compressing_coding_is_reported() {
         for (values, expected) in [

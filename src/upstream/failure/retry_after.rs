@@ -66,7 +66,6 @@ mod tests {
         read(&lines.collect(), now).map(|wait| wait.as_secs())
     }
 
-    /// Issue 14, item 11.
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         for (text, expected) in [
@@ -93,7 +92,6 @@ mod tests {
         }
     }
 
-    /// Issue 14, item 11.
     #[test]
     fn the_providers_own_header_replaces_a_missing_retry_after_first() {
         let wait = WaitHeader(HeaderName::from_static("x-wait-seconds"));

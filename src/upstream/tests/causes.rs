@@ -1,4 +1,4 @@
-//! Why a provider cannot be reached, down to the last cause (issue 14, item 22; issue 19, item 6).
+//! Why a provider cannot be reached, down to the last cause.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -169,7 +169,6 @@ async fn an_unknown_host_is_named_as_the_cause() {
     assert!(matches!(cause, Cause::UnknownHost | Cause::NameServer | Cause::NameServerTimeout), "{cause:?}");
 }
 
-/// Issue 14, item 17.
 #[tokio::test]
 async fn a_proxy_that_refuses_is_named_with_its_status() {
     for (answer, expected) in [

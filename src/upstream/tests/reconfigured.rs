@@ -186,7 +186,7 @@ async fn a_provider_with_other_settings_keeps_only_unchanged_limits() {
     assert_eq!(narrower.slots.available_permits(), 7);
 }
 
-/// Issue 14, item 26: the credential before a rotation is kept for the place that it was meant for.
+/// The credential before a rotation is kept for the place that it was meant for.
 #[tokio::test]
 async fn an_old_secret_is_not_tried_at_another_token_endpoint() {
     let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
@@ -233,7 +233,7 @@ fn switched(account: &Account, upstream: &Arc<Upstream>, is_enabled: bool) -> Ar
     upstream.reconfigured(settings, true)
 }
 
-/// Issue 14, item 25. Lives of 2 s, renewed after 1 s.
+/// Lives of 2 s, renewed after 1 s.
 #[tokio::test]
 async fn a_switched_off_account_renews_no_token() {
     let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
@@ -251,7 +251,6 @@ async fn a_switched_off_account_renews_no_token() {
     assert_eq!(account.calls(), [token, ok, token, ok]);
 }
 
-/// Issue 14, item 32.
 #[tokio::test]
 async fn a_token_of_a_running_read_is_renewed_ahead_after_a_reload() {
     let mut setup = Setup::new(Kind::NtxpayBr).with_client();

@@ -95,7 +95,7 @@ async fn reads_that_are_refused_together_share_one_renewal() {
     assert_eq!(account.calls().iter().filter(|call| **call == TOKEN).count(), 2);
 }
 
-/// Issue 14, item 15: some providers accept a new token only after a moment.
+/// Some providers accept a new token only after a moment.
 #[tokio::test]
 async fn a_new_token_that_is_refused_is_tried_again_in_the_same_read() {
     let account = account().await;
@@ -106,7 +106,7 @@ async fn a_new_token_that_is_refused_is_tried_again_in_the_same_read() {
     assert_eq!(account.calls(), [TOKEN, REFUSED, REFUSED, GOOD]);
 }
 
-/// Issue 14, item 15: this failure is held for a second, doubling to five.
+/// This failure is held for a second, doubling to five.
 #[tokio::test]
 async fn a_new_token_that_stays_refused_holds_the_account_for_a_second() {
     let account = account().await;
@@ -120,7 +120,7 @@ async fn a_new_token_that_stays_refused_holds_the_account_for_a_second() {
     assert_eq!(account.calls(), [TOKEN, REFUSED, REFUSED, REFUSED, REFUSED]);
 }
 
-/// Issue 14, item 15: a token call for each read would be too many.
+/// A token call for each read would be too many.
 #[tokio::test]
 async fn a_renewed_token_that_is_refused_leaves_the_previous_one_in_use() {
     let account = account().await;

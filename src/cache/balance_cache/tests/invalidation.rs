@@ -70,7 +70,7 @@ fn refused_credentials() -> Failure {
     Failure { error: UpstreamError::Refused, ..held(SECOND * 30) }
 }
 
-/// Issue 14, item 33: a change of credentials during a read is not lost.
+/// A change of credentials during a read is not lost.
 #[tokio::test]
 async fn a_refusal_that_arrives_after_the_credentials_changed_is_forgotten() {
     let mut balance = Balance::new();
@@ -86,7 +86,7 @@ async fn a_refusal_that_arrives_after_the_credentials_changed_is_forgotten() {
     assert!(got(next).await.result.is_ok(), "the next caller reads again");
 }
 
-/// Issue 14, item 33: the result of a read that ends at the same time is not lost.
+/// The result of a read that ends at the same time is not lost.
 #[tokio::test]
 async fn a_read_that_ends_while_a_refusal_is_forgotten_is_kept() {
     let mut balance = Balance::failed(refused_credentials()).await;
@@ -106,7 +106,7 @@ async fn a_read_that_ends_while_a_refusal_is_forgotten_is_kept() {
     assert_eq!(balance.sent().await, 2);
 }
 
-/// Issue 14, item 32: a snapshot from before the removal is not found again.
+/// A snapshot from before the removal is not found again.
 #[tokio::test]
 async fn a_removed_balance_is_read_again() {
     let mut balance = Balance::known().await;

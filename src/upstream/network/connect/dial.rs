@@ -102,7 +102,7 @@ mod tests {
         assert!(interleaved(&[]).is_empty());
     }
 
-    /// Issue 14, item 14: each address has its own time, and the next is tried in parallel.
+    /// Each address has its own time, and the next is tried in parallel.
     #[tokio::test]
     async fn a_silent_address_delays_the_next_by_a_quarter_of_a_second_only() {
         let (_listener, dead, _filling) = silent().await;

@@ -38,7 +38,7 @@ mod url;
 
 pub use account::SharedAccount;
 pub use breaker::{SharedAdmission, SharedBreaker, SharedBreakerSettings};
-pub use calls::{Allowance, Unit};
+pub use calls::{Allowance, CallGrant};
 pub use connection::{CONNECT_TIMEOUT, Commands};
 pub use error::{StoreError, Unavailable};
 pub use handle::Shared;

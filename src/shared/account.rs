@@ -118,7 +118,7 @@ impl SharedAccount {
                 let mut known = self.known();
                 if let Some(since) = known.clock.note(answer.now, sent.monotonic, *received) {
                     known.doubted_since = Some(since);
-                    known.untold += 1;
+                    known.pending += 1;
                     drop(known);
                     self.forget_numbers_after(answer.now);
                 }
@@ -129,7 +129,7 @@ impl SharedAccount {
                 self.tier.forget(keys);
             }
             // Another node may be the master now: this replica's calls are written again before the next one is taken.
-            Err(_) => self.known().untold += 1,
+            Err(_) => self.known().pending += 1,
         }
         answered
     }

@@ -75,7 +75,7 @@ impl SharedBalance {
     /// Decrypts the snapshot whose number, instant and value begin at the field `place` of an answer. Returns `None` if
     /// it was not encrypted for this key and turn, or if a newer snapshot was already seen. `lost_since` returns how
     /// far the store's clock was set back after an instant.
-    pub(super) fn opened(
+    pub(super) fn decrypt_snapshot(
         &self,
         answered: &Answered,
         place: usize,

@@ -98,11 +98,11 @@ impl SharedBreaker {
         // A read without the store is never a probe.
         let Some(wait) = wait else { return Ok(admitted(None)) };
         let probe = random_name();
-        match self.tell("probe", &probe, wait).await {
-            Ok(Told::Granted) => Ok(admitted(Some(probe))),
-            Ok(Told::Open(left)) => Err(left),
-            Ok(Told::HalfOpen) => Err(PROBING),
-            Ok(Told::Closed) | Err(_) => Ok(admitted(None)),
+        match self.report("probe", &probe, wait).await {
+            Ok(ReportAnswer::Granted) => Ok(admitted(Some(probe))),
+            Ok(ReportAnswer::Open(left)) => Err(left),
+            Ok(ReportAnswer::HalfOpen) => Err(PROBING),
+            Ok(ReportAnswer::Closed) | Err(_) => Ok(admitted(None)),
         }
     }
 
@@ -110,13 +110,13 @@ impl SharedBreaker {
     pub fn reset(self: &Arc<Self>) {
         *self.seen() = Seen::default();
         if self.tier.is_sharing() {
-            self.tell_behind("reset", String::new());
+            self.report_in_background("reset", String::new());
         }
     }
 
     /// Reads its state from the store before this replica shares.
     pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
-        self.tell("look", "", &mut self.tier.store.wait()).await.map(|_| ())
+        self.report("look", "", &mut self.tier.store.wait()).await.map(|_| ())
     }
 
     /// Records a state that another replica caused: open for this time, or closed.
@@ -131,15 +131,20 @@ impl SharedBreaker {
         self.seen().has_failures = true;
     }
 
-    fn tell_behind(self: &Arc<Self>, what: &'static str, probe: String) {
+    fn report_in_background(self: &Arc<Self>, what: &'static str, probe: String) {
         let breaker = Arc::clone(self);
-        self.tier.behind(async move {
+        self.tier.in_background(async move {
             // The next attempt reports again.
-            let _ = breaker.tell(what, &probe, &mut breaker.tier.store.wait()).await;
+            let _ = breaker.report(what, &probe, &mut breaker.tier.store.wait()).await;
         });
     }
 
-    async fn tell(&self, what: &str, probe: &str, wait: &mut StoreWait) -> Result<Told, StoreError> {
+    async fn report(
+        &self,
+        what: &str,
+        probe: &str,
+        wait: &mut StoreWait,
+    ) -> Result<ReportAnswer, StoreError> {
         let store = &self.tier.store;
         let ask = BreakerAsk {
             event: what,
@@ -153,20 +158,22 @@ impl SharedBreaker {
         };
         let answered = store.run(Action::Breaker, &[&self.key], &ask, wait).await?;
         let Answered { answer, received, .. } = &answered;
-        let told = match answer.kind() {
-            "granted" => return Ok(Told::Granted),
-            "open" => Told::Open(Duration::from_micros(answer.number(0)?).min(self.settings.cooldown)),
-            "half-open" => Told::HalfOpen,
-            _ => Told::Closed,
+        let report_answer = match answer.kind() {
+            "granted" => return Ok(ReportAnswer::Granted),
+            "open" => {
+                ReportAnswer::Open(Duration::from_micros(answer.number(0)?).min(self.settings.cooldown))
+            }
+            "half-open" => ReportAnswer::HalfOpen,
+            _ => ReportAnswer::Closed,
         };
-        let has_failures = matches!(told, Told::Closed) && answer.number(0)? > 0;
-        let open_until = match told {
-            Told::Open(left) => Some(*received + left),
-            Told::HalfOpen => Some(*received),
-            Told::Granted | Told::Closed => None,
+        let has_failures = matches!(report_answer, ReportAnswer::Closed) && answer.number(0)? > 0;
+        let open_until = match report_answer {
+            ReportAnswer::Open(left) => Some(*received + left),
+            ReportAnswer::HalfOpen => Some(*received),
+            ReportAnswer::Granted | ReportAnswer::Closed => None,
         };
         *self.seen() = Seen { has_failures, open_until };
-        Ok(told)
+        Ok(report_answer)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -176,7 +183,7 @@ impl SharedBreaker {
 
 /// The store's answer.
 #[derive(Clone, Copy, Debug)]
-enum Told {
+enum ReportAnswer {
     Granted,
     Open(Duration),
     HalfOpen,
@@ -195,7 +202,7 @@ impl SharedAdmission {
             AttemptSignal::Answered | AttemptSignal::Balance | AttemptSignal::Unknown => return,
         };
         if self.breaker.tier.is_sharing() {
-            self.breaker.tell_behind(what, probe.unwrap_or_default());
+            self.breaker.report_in_background(what, probe.unwrap_or_default());
         }
     }
 }
@@ -203,7 +210,7 @@ impl SharedAdmission {
 impl Drop for SharedAdmission {
     fn drop(&mut self) {
         if let Some(probe) = self.probe.take() {
-            self.breaker.tell_behind("unknown", probe);
+            self.breaker.report_in_background("unknown", probe);
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Allowance {
 
 /// The right to make one call.
 #[derive(Debug)]
-pub struct Unit {
+pub struct CallGrant {
     call: String,
     /// The store's clock at the grant, if the store granted it: the call was sent after this.
     pub instant: Option<StoreTime>,
@@ -53,11 +53,11 @@ impl SharedAccount {
         self: &Arc<Self>,
         allowance: Allowance,
         wait: &mut StoreWait,
-    ) -> Result<Result<Unit, Duration>, Unavailable> {
+    ) -> Result<Result<CallGrant, Duration>, Unavailable> {
         for _ in 0..MOST_TRIES {
             self.catch_up(wait).await?;
-            let asking = self.asking();
-            let (ask, call) = self.take_ask(&asking, allowance);
+            let requesting = self.requesting();
+            let (ask, call) = self.take_ask(&requesting, allowance);
             let answered = self.store().run(Action::Take, &self.keys(), &ask, wait).await;
             let answered = self.checked(answered, None);
             let answered = answered.inspect_err(|_| self.abandon_call(&call))?;
@@ -65,10 +65,10 @@ impl SharedAccount {
             match answer.kind() {
                 "taken" => {
                     self.note_counted(answer.number(1)?);
-                    return Ok(Ok(self.unit(call, sent, answer.now, answer.text(2)?, allowance)));
+                    return Ok(Ok(self.grant(call, sent, answer.now, answer.text(2)?, allowance)));
                 }
                 "spent" => return Ok(Err(Duration::from_micros(answer.number(1)?))),
-                "epoch" => self.known().untold += 1,
+                "epoch" => self.known().pending += 1,
                 _ => return Err(self.protocol_error(SharedOperation::Budget).into()),
             }
         }
@@ -76,7 +76,7 @@ impl SharedAccount {
     }
 
     /// The scripts' arguments to take a call, and the call's name.
-    pub(super) fn take_ask(&self, asking: &Asking<'_>, allowance: Allowance) -> (TakeAsk, String) {
+    pub(super) fn take_ask(&self, requesting: &CallRequest<'_>, allowance: Allowance) -> (TakeAsk, String) {
         let (call, epoch) = (random_name(), self.known().epoch.clone());
         let ask = TakeAsk {
             epoch,
@@ -86,7 +86,7 @@ impl SharedAccount {
             own_share: allowance.own_share,
             span: micros(allowance.span()),
             per: micros(allowance.per),
-            own: asking.own,
+            own: requesting.own,
             cautious_for: micros(self.store().left_since_reconnect(allowance.per, self.now())),
             call: call.clone(),
         };
@@ -96,21 +96,21 @@ impl SharedAccount {
     /// Gives up a call: the answer did not arrive, but the store may have granted it.
     fn abandon_call(self: &Arc<Self>, call: &str) {
         let (account, call) = (Arc::clone(self), call.to_owned());
-        self.tier.behind(async move { account.tell_end(&call, Duration::ZERO).await });
+        self.tier.in_background(async move { account.notify_end(&call, Duration::ZERO).await });
     }
 
     /// Notes a call that the store has granted.
-    pub(super) fn unit(
+    pub(super) fn grant(
         self: &Arc<Self>,
         call: String,
         sent: Moment,
         instant: StoreTime,
         epoch: &str,
         allowance: Allowance,
-    ) -> Unit {
+    ) -> CallGrant {
         self.note_epoch(epoch);
         self.known().own.push_back((call.clone(), sent.monotonic + allowance.span()));
-        Unit { call, instant: Some(instant), sent: sent.monotonic }
+        CallGrant { call, instant: Some(instant), sent: sent.monotonic }
     }
 
     /// Records the number of counted calls of all replicas.
@@ -128,45 +128,45 @@ impl SharedAccount {
 
     /// Begins to request a call. The request counts as a call of this replica until the result is dropped, so that
     /// concurrent requests do not take the same place.
-    pub(super) fn asking(&self) -> Asking<'_> {
+    pub(super) fn requesting(&self) -> CallRequest<'_> {
         let now = self.now();
         let mut known = self.known();
         known.own.retain(|(_, until)| *until > now);
-        let own = u32::try_from(known.own.len()).unwrap_or(u32::MAX).saturating_add(known.asked_for);
-        known.asked_for += 1;
-        Asking { account: self, own }
+        let own = u32::try_from(known.own.len()).unwrap_or(u32::MAX).saturating_add(known.requesting);
+        known.requesting += 1;
+        CallRequest { account: self, own }
     }
 
     /// Records a call that is sent while the store is unavailable. It is written to the store later.
     #[must_use]
-    pub fn alone(&self, allowance: Allowance) -> Unit {
+    pub fn alone(&self, allowance: Allowance) -> CallGrant {
         let (call, now) = (random_name(), self.now());
         let mut known = self.known();
         known.own.retain(|(_, until)| *until > now);
         known.own.push_back((call.clone(), now + allowance.span()));
-        known.untold += 1;
-        Unit { call, instant: None, sent: now }
+        known.pending += 1;
+        CallGrant { call, instant: None, sent: now }
     }
 
     /// Records the end of a call, which counts for `per` from now on. `per` is zero for a call that was not sent.
-    pub fn ended(self: &Arc<Self>, unit: Unit, per: Duration) {
+    pub fn ended(self: &Arc<Self>, grant: CallGrant, per: Duration) {
         let now = self.now();
         {
             let mut known = self.known();
             known.own.retain(|(_, until)| *until > now);
-            if let Some(own) = known.own.iter_mut().find(|(call, _)| *call == unit.call) {
+            if let Some(own) = known.own.iter_mut().find(|(call, _)| *call == grant.call) {
                 own.1 = now + per;
             }
         }
-        if unit.instant.is_none() {
+        if grant.instant.is_none() {
             return;
         }
         let account = Arc::clone(self);
-        self.tier.behind(async move { account.tell_end(&unit.call, per).await });
+        self.tier.in_background(async move { account.notify_end(&grant.call, per).await });
     }
 
     /// Writes the end of a call to the store. If this fails, the call counts as if its attempt took the longest time.
-    pub(super) async fn tell_end(&self, call: &str, per: Duration) {
+    pub(super) async fn notify_end(&self, call: &str, per: Duration) {
         let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: LIFE });
         let _ = store.run(Action::Ended, &self.keys(), &ask, &mut store.wait()).await;
     }
@@ -198,16 +198,16 @@ struct EndedAsk<'a> {
 }
 
 /// A call that is being requested.
-pub(super) struct Asking<'a> {
+pub(super) struct CallRequest<'a> {
     account: &'a SharedAccount,
     /// Counted calls of this replica, those being requested included.
     pub(super) own: u32,
 }
 
-impl Drop for Asking<'_> {
+impl Drop for CallRequest<'_> {
     fn drop(&mut self) {
         let mut known = self.account.known();
-        known.asked_for = known.asked_for.saturating_sub(1);
+        known.requesting = known.requesting.saturating_sub(1);
     }
 }
 
@@ -218,7 +218,7 @@ impl Allowance {
     }
 }
 
-impl Unit {
+impl CallGrant {
     /// Whether a call that is sent now may still carry the instant of the grant.
     #[must_use]
     pub fn is_good(&self, now: Instant) -> bool {

@@ -31,10 +31,10 @@ impl Shared {
             keys
         };
         // A removed balance needs no mark.
-        let configured = own.into_iter().filter_map(|key| self.places.find(&key)).collect();
+        let configured = own.into_iter().filter_map(|key| self.places.get(&key)).collect();
         at_once(configured, |(account, index)| async move {
             let mark = patiently(|| account.mark(std::slice::from_ref(&index))).await?;
-            self.tier.tell_mark(account.balances[index].key, mark.as_micros());
+            self.tier.notify_mark(account.balances[index].key, mark.as_micros());
             Ok(())
         })
         .await?;
@@ -68,12 +68,12 @@ impl Shared {
                     // If the store lost its numbers, its mark may be too low: it is raised to the highest number seen
                     // here.
                     let mark = if looked.last < highest { looked.mark.max(highest) } else { looked.mark };
-                    self.tier.tell_mark(balance.key, mark);
+                    self.tier.notify_mark(balance.key, mark);
                 }
                 Ok(Some((balance.key, looked.last)))
             }
             Err(StoreError(SharedError::Timeout)) => {
-                self.tier.tell_mark(balance.key, balance.note_number(0));
+                self.tier.notify_mark(balance.key, balance.note_number(0));
                 Ok(None)
             }
             Err(error) => Err(error),

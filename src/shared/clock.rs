@@ -45,40 +45,45 @@ pub(super) struct Expected {
 impl ClockWatch {
     /// Records a reading of the store's clock between `sent` and `received`. If the clock became doubtful, returns the
     /// instant from which it may have been set.
-    pub(super) fn note(&mut self, said: StoreTime, sent: Instant, received: Instant) -> Option<StoreTime> {
+    pub(super) fn note(
+        &mut self,
+        store_time: StoreTime,
+        sent: Instant,
+        received: Instant,
+    ) -> Option<StoreTime> {
         let doubted_since = self.last.and_then(|(last, last_sent, last_received)| {
             let at_least = sent.saturating_duration_since(last_received);
             let at_most = received.saturating_duration_since(last_sent);
-            let went = said.since(last);
-            let went_back = last.since(said);
+            let went = store_time.since(last);
+            let went_back = last.since(store_time);
             let is_doubtful =
                 went + MOST_DRIFT < at_least || went > at_most + MOST_DRIFT || went_back > MOST_DRIFT;
-            is_doubtful.then(|| said.earlier_by(at_most))
+            is_doubtful.then(|| store_time.earlier_by(at_most))
         });
         if doubted_since.is_some() {
             self.doubted_at = Some(received);
         }
         if self.last.is_none() || doubted_since.is_some() {
-            self.first = said;
+            self.first = store_time;
         }
-        self.note_set_back(said, sent, received);
-        self.last = Some((said, sent, received));
+        self.note_set_back(store_time, sent, received);
+        self.last = Some((store_time, sent, received));
         doubted_since
     }
 
     /// Records a step back of any length: by this clock, earlier snapshots look too young from now on.
-    fn note_set_back(&mut self, said: StoreTime, sent: Instant, received: Instant) {
+    fn note_set_back(&mut self, store_time: StoreTime, sent: Instant, received: Instant) {
         let Some((last, last_sent, last_received)) = self.last else { return };
         self.set_back
             .retain(|step| received.saturating_duration_since(step.noted_at) < MaxAge::CEILING.get());
-        let went = signed(said.since(last)) - signed(last.since(said));
+        let went = signed(store_time.since(last)) - signed(last.since(store_time));
         // Answers that were in flight together may be recorded in any order.
         let at_least = signed(sent.saturating_duration_since(last_received))
             - signed(last_received.saturating_duration_since(sent));
         if went < at_least - at_least.max(0) / SLEWED {
             let at_most = signed(received.saturating_duration_since(last_sent));
             let by = Duration::from_micros((at_most - went).unsigned_abs());
-            let until = StoreTime::from_micros(said.as_micros().saturating_add(micros(by)));
+            let until = StoreTime::from_micros(store_time.as_micros().saturating_add(micros(by)));
             self.set_back.push(SetBack { noted_at: received, by, until });
         }
     }
@@ -90,21 +95,21 @@ impl ClockWatch {
 
     /// The expected reading when a script runs within `timeout`; zeros before the first reading.
     pub(super) fn expected(&self, now: Instant, timeout: Duration) -> Expected {
-        let Some((said, sent, received)) = self.last else { return Expected::default() };
+        let Some((store_time, sent, received)) = self.last else { return Expected::default() };
         let at_most = now.saturating_duration_since(sent) + timeout;
         let at_least = now.saturating_duration_since(received);
         Expected {
-            from: said.as_micros().saturating_add(micros(at_least)).saturating_sub(micros(MOST_DRIFT)),
-            to: said.as_micros().saturating_add(micros(at_most + MOST_DRIFT)),
+            from: store_time.as_micros().saturating_add(micros(at_least)).saturating_sub(micros(MOST_DRIFT)),
+            to: store_time.as_micros().saturating_add(micros(at_most + MOST_DRIFT)),
             elapsed: micros(at_most),
         }
     }
 
     /// The latest possible reading now.
     pub(super) fn latest(&self, now: Instant) -> Option<StoreTime> {
-        let (said, sent, _) = self.last?;
+        let (store_time, sent, _) = self.last?;
         Some(StoreTime::from_micros(
-            said.as_micros().saturating_add(micros(now.saturating_duration_since(sent))),
+            store_time.as_micros().saturating_add(micros(now.saturating_duration_since(sent))),
         ))
     }
 
@@ -144,12 +149,12 @@ mod tests {
             (-40_000_000, false),
         ] {
             let mut watch = ClockWatch::default();
-            let said = |seconds: i64, by: i64| {
+            let store_time = |seconds: i64, by: i64| {
                 StoreTime::from_micros(u64::try_from(1_000_000_000 + seconds * 1_000_000 + by).unwrap())
             };
-            watch.note(said(0, 0), start, start + SECOND / 10);
+            watch.note(store_time(0, 0), start, start + SECOND / 10);
             let later = start + 10 * SECOND;
-            watch.note(said(10, stepped_by), later, later + SECOND / 10);
+            watch.note(store_time(10, stepped_by), later, later + SECOND / 10);
 
             assert_eq!(watch.is_trusted(later + SECOND, MaxAge::CEILING), is_trusted, "{stepped_by}");
             assert!(watch.is_trusted(later + 61 * SECOND, MaxAge::CEILING), "{stepped_by}");
@@ -159,33 +164,37 @@ mod tests {
     #[test]
     fn a_short_step_back_adds_to_the_age_of_earlier_snapshots() {
         let start = Instant::now();
-        let said = |millis: u64| StoreTime::from_micros(1_000_000_000 + millis * 1000);
+        let store_time = |millis: u64| StoreTime::from_micros(1_000_000_000 + millis * 1000);
         let mut watch = ClockWatch::default();
         let rtt = Duration::from_millis(2);
-        watch.note(said(0), start, start + rtt);
-        watch.note(said(10_000), start + 10 * SECOND, start + 10 * SECOND + rtt);
-        assert_eq!(watch.lost_since(said(5000)), Duration::ZERO);
+        watch.note(store_time(0), start, start + rtt);
+        watch.note(store_time(10_000), start + 10 * SECOND, start + 10 * SECOND + rtt);
+        assert_eq!(watch.lost_since(store_time(5000)), Duration::ZERO);
 
         // The clock was set back by half a second.
-        watch.note(said(19_500), start + 20 * SECOND, start + 20 * SECOND + rtt);
+        watch.note(store_time(19_500), start + 20 * SECOND, start + 20 * SECOND + rtt);
 
-        let lost = watch.lost_since(said(15_000));
+        let lost = watch.lost_since(store_time(15_000));
         assert!(lost >= SECOND / 2 && lost <= SECOND / 2 + 2 * rtt, "{lost:?}");
-        assert_eq!(watch.lost_since(said(20_100)), Duration::ZERO, "stored after the step");
-        watch.note(said(90_000), start + 90 * SECOND + SECOND / 2, start + 90 * SECOND + SECOND / 2 + rtt);
-        assert_eq!(watch.lost_since(said(15_000)), Duration::ZERO, "no earlier snapshot may be served");
+        assert_eq!(watch.lost_since(store_time(20_100)), Duration::ZERO, "stored after the step");
+        watch.note(
+            store_time(90_000),
+            start + 90 * SECOND + SECOND / 2,
+            start + 90 * SECOND + SECOND / 2 + rtt,
+        );
+        assert_eq!(watch.lost_since(store_time(15_000)), Duration::ZERO, "no earlier snapshot may be served");
     }
 
     #[test]
     fn answers_recorded_out_of_order_are_no_step_back() {
         let start = Instant::now();
-        let said = |millis: u64| StoreTime::from_micros(1_000_000_000 + millis * 1000);
+        let store_time = |millis: u64| StoreTime::from_micros(1_000_000_000 + millis * 1000);
         let at = |millis: u64| start + Duration::from_millis(millis);
         let mut watch = ClockWatch::default();
 
-        watch.note(said(30), at(20), at(40));
-        watch.note(said(10), at(0), at(50));
+        watch.note(store_time(30), at(20), at(40));
+        watch.note(store_time(10), at(0), at(50));
 
-        assert_eq!(watch.lost_since(said(0)), Duration::ZERO);
+        assert_eq!(watch.lost_since(store_time(0)), Duration::ZERO);
     }
 }

@@ -89,9 +89,9 @@ impl SharedAccount {
         wait: &mut StoreWait,
     ) -> Result<Entered, Unavailable> {
         match self.try_enter(entry, wait).await {
-            Err(StoreError(SharedError::Refused)) => {
-                Ok(Entered::Found(self.find(entry.balance, entry.ticket, entry.max_age, wait).await?))
-            }
+            Err(StoreError(SharedError::Refused)) => Ok(Entered::Found(
+                self.find_snapshot(entry.balance, entry.ticket, entry.max_age, wait).await?,
+            )),
             entered => Ok(entered?),
         }
     }
@@ -109,21 +109,23 @@ impl SharedAccount {
             if !self.is_clock_trusted(entry.max_age) {
                 ticket.since = NEVER;
             }
-            let (lease, ends, asking) = (random_name(), balance.ends(), self.asking());
-            let (take, call) = self.take_ask(&asking, entry.allowance);
+            let (lease, ends, requesting) = (random_name(), balance.ends(), self.requesting());
+            let (take, call) = self.take_ask(&requesting, entry.allowance);
             let ask = self.enter_ask(entry, ticket, take, &lease);
             let keys = [self.state_key.as_str(), &self.calls_key, &balance.snapshot_key];
             let answered = self.store().run(Action::Enter, &keys, &ask, wait).await;
             let answered = self.checked(answered, Some(entry.balance));
             let answered = answered.inspect_err(|_| self.abandon(entry.balance, &lease, &call))?;
-            drop(asking);
-            self.note_oddity(entry.balance, answered.answer.text(0)?);
+            drop(requesting);
+            self.note_anomaly(entry.balance, answered.answer.text(0)?);
             let Answered { answer, sent, received } = &answered;
             match answer.kind() {
                 // The answer may have revealed that the clock was set.
                 "found" if !self.is_clock_trusted(entry.max_age) => {}
                 "found" => {
-                    if let Some(snapshot) = self.opened((entry.balance, entry.max_age), &answered, 1)? {
+                    if let Some(snapshot) =
+                        self.decrypt_snapshot((entry.balance, entry.max_age), &answered, 1)?
+                    {
                         return Ok(Entered::Found(snapshot));
                     }
                     ticket.since = NEVER;
@@ -154,7 +156,7 @@ impl SharedAccount {
                 "spent" => return Ok(Entered::Spent(Duration::from_micros(answer.number(1)?))),
                 "granted" => {
                     self.note_counted(answer.number(2)?);
-                    let unit = self.unit(call, *sent, answer.now, answer.text(3)?, entry.allowance);
+                    let grant = self.grant(call, *sent, answer.now, answer.text(3)?, entry.allowance);
                     let number = answer.number(1)?;
                     balance.note_number(number);
                     return Ok(Entered::Granted(Lease::new(Grant {
@@ -164,10 +166,10 @@ impl SharedAccount {
                         number,
                         epoch: answer.text(3)?.to_owned(),
                         credential: entry.credential.to_owned(),
-                        first: unit,
+                        first: grant,
                     })));
                 }
-                "epoch" => self.known().untold += 1,
+                "epoch" => self.known().pending += 1,
                 _ => return Err(self.protocol_error(SharedOperation::Lease)),
             }
         }
@@ -178,9 +180,9 @@ impl SharedAccount {
     fn abandon(self: &Arc<Self>, balance: usize, token: &str, call: &str) {
         let lease = self.live_lease(balance, 0);
         let (account, token, call) = (Arc::clone(self), token.to_owned(), call.to_owned());
-        self.tier.behind(async move {
+        self.tier.in_background(async move {
             lease.give_up(account.store(), &account.tier.channel, &token).await;
-            account.tell_end(&call, Duration::ZERO).await;
+            account.notify_end(&call, Duration::ZERO).await;
         });
     }
 
@@ -208,8 +210,8 @@ impl SharedAccount {
         }
     }
 
-    fn note_oddity(&self, balance: usize, oddity: &str) {
-        let kind = match oddity {
+    fn note_anomaly(&self, balance: usize, anomaly: &str) {
+        let kind = match anomaly {
             "skew" => SharedError::Skew,
             "old" => {
                 self.tier.forget(vec![self.balances[balance].snapshot_key.clone()]);

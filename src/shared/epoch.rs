@@ -67,11 +67,11 @@ impl SharedAccount {
     /// them. It runs before each call is taken.
     pub(super) async fn catch_up(self: &Arc<Self>, wait: &mut StoreWait) -> Result<(), StoreError> {
         let (generation, now) = (self.store().generation(), self.now());
-        let (told, doubted_since);
+        let (synced, doubted_since);
         let (calls, left): (Vec<String>, Vec<u64>) = {
             let mut known = self.known();
-            told = (generation, known.untold);
-            if known.told == told {
+            synced = (generation, known.pending);
+            if known.synced == synced {
                 return Ok(());
             }
             doubted_since = known.doubted_since;
@@ -85,7 +85,7 @@ impl SharedAccount {
         let answered = self.checked(answered, None)?;
         self.note_epoch(answered.answer.text(0)?);
         let mut known = self.known();
-        known.told = told;
+        known.synced = synced;
         known.doubted_since.take_if(|since| Some(*since) == doubted_since);
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::account::SharedAccount;
 use super::breaker::{SharedBreaker, SharedBreakerSettings};
 use super::notified::Claim;
-use super::places::Places;
+use super::places::BalancePlaces;
 use super::settings::SharedSettings;
 use super::tier::{OnEnd, OnMark, Tier};
 use super::units::Units;
@@ -21,7 +21,7 @@ use crate::metrics::{LimitPolicy, SharedMetrics};
 /// The shared tier of one replica.
 pub struct Shared {
     pub(super) tier: Arc<Tier>,
-    pub(super) places: Places,
+    pub(super) places: BalancePlaces,
     /// Each account by its name.
     pub(super) accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
     /// Each provider's breaker by its name. The breakers of a refused reload stay until they are dropped.
@@ -36,7 +36,7 @@ impl Shared {
     pub fn new(settings: SharedSettings, clock: Clock, metrics: Arc<SharedMetrics>) -> Option<Arc<Self>> {
         Some(Arc::new(Self {
             tier: Arc::new(Tier::new(settings, clock, metrics)?),
-            places: Places::default(),
+            places: BalancePlaces::default(),
             accounts: Mutex::default(),
             breakers: Mutex::default(),
             units: UnitsInUse::default(),
@@ -177,7 +177,7 @@ impl Shared {
 
     /// Publishes a snapshot that this replica read without the store, because the store has an older one.
     pub fn publish_alone(&self, key: &BalanceKey, snapshot: Arc<Snapshot>, max_age: MaxAge) {
-        if let Some((account, index)) = self.places.find(key) {
+        if let Some((account, index)) = self.places.get(key) {
             account.publish_alone(index, snapshot, max_age);
         }
     }
@@ -209,11 +209,11 @@ impl Shared {
     }
 
     fn find_if_sharing(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
-        if self.is_sharing() { self.places.find(key) } else { None }
+        if self.is_sharing() { self.places.get(key) } else { None }
     }
 
     fn places_of(&self, keys: &[BalanceKey]) -> Vec<(Arc<SharedAccount>, usize)> {
-        keys.iter().filter_map(|key| self.places.find(key)).collect()
+        keys.iter().filter_map(|key| self.places.get(key)).collect()
     }
 }
 

@@ -12,9 +12,9 @@ pub(super) struct Known {
     /// The last seen epoch.
     pub(super) epoch: String,
     /// (Connection generation, number of pending updates) at the last sync with the store.
-    pub(super) told: (u64, u64),
+    pub(super) synced: (u64, u64),
     /// The number of updates that the store may not know.
-    pub(super) untold: u64,
+    pub(super) pending: u64,
     pub(super) clock: ClockWatch,
     /// The instant, by the store's clock, since which that clock may have been set. Cleared once a script has received
     /// it.
@@ -22,7 +22,7 @@ pub(super) struct Known {
     /// Calls of this replica, each with the instant until which it counts.
     pub(super) own: VecDeque<(String, Instant)>,
     /// The number of calls that are being requested from the store.
-    pub(super) asked_for: u32,
+    pub(super) requesting: u32,
     /// The number of counted calls of all replicas, and the time of that answer.
     pub(super) counted: Option<(u32, Instant)>,
 }

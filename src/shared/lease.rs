@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::account::SharedAccount;
-use super::calls::Unit;
+use super::calls::CallGrant;
 use super::failure;
 use super::live_lease::{FailAsk, LiveLease};
 use super::script::Action;
@@ -24,7 +24,7 @@ pub(super) struct Lease {
     epoch: String,
     credential: String,
     /// The first call, granted with the lease.
-    pub(super) unit: Option<Unit>,
+    pub(super) grant: Option<CallGrant>,
     has_ended: bool,
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Grant {
     pub(super) number: u64,
     pub(super) epoch: String,
     pub(super) credential: String,
-    pub(super) first: Unit,
+    pub(super) first: CallGrant,
 }
 
 impl Lease {
@@ -90,12 +90,12 @@ impl Lease {
         let Grant { account, balance, token, number, epoch, credential, first } = grant;
         let live = account.live_lease(balance, number);
         account.tier.leases().insert(token.clone(), live);
-        Self { account, balance, token, number, epoch, credential, unit: Some(first), has_ended: false }
+        Self { account, balance, token, number, epoch, credential, grant: Some(first), has_ended: false }
     }
 
     /// The turn of the read, before it has an answer.
     pub(super) fn turn(&self) -> Turn {
-        let instant = self.unit.as_ref().and_then(|unit| unit.instant).unwrap_or_default();
+        let instant = self.grant.as_ref().and_then(|grant| grant.instant).unwrap_or_default();
         Turn { number: self.number, instant }
     }
 
@@ -121,7 +121,7 @@ impl Lease {
             (Arc::clone(&self.account), self.token.clone(), self.credential.clone());
         let epoch = self.epoch.clone();
         let tier = Arc::clone(&account.tier);
-        tier.behind(async move {
+        tier.in_background(async move {
             let balances: Vec<_> = indexes.iter().map(|index| &account.balances[*index]).collect();
             let ask = PublishAsk {
                 balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
@@ -160,7 +160,7 @@ impl Lease {
         let (token, credential) = (self.token.clone(), self.credential.clone());
         let (index, failure) = (self.balance, failure.to_owned());
         let tier = Arc::clone(&account.tier);
-        tier.behind(async move {
+        tier.in_background(async move {
             let scope = hold.map_or("", |hold| hold.scope.as_str());
             let [first, most] = hold.map_or([0, 0], |hold| [micros(hold.first), micros(hold.most)]);
             let ask = FailAsk {
@@ -191,7 +191,7 @@ impl SharedAccount {
     /// The instant is also its number, so that every later mark has a higher one.
     pub(super) fn publish_alone(self: &Arc<Self>, index: usize, snapshot: Arc<Snapshot>, max_age: MaxAge) {
         let account = Arc::clone(self);
-        self.tier.behind(async move {
+        self.tier.in_background(async move {
             let Ok(looked) = account.look(index).await else { return };
             if !account.is_clock_trusted(max_age) {
                 return;

@@ -62,11 +62,11 @@ impl SharedAccount {
         ticket: Ticket,
         max_age: MaxAge,
     ) -> Option<Arc<Snapshot>> {
-        self.find(balance, ticket, max_age, &mut self.store().wait()).await.ok()
+        self.find_snapshot(balance, ticket, max_age, &mut self.store().wait()).await.ok()
     }
 
     /// The snapshot of another replica, if it is acceptable.
-    pub(super) async fn find(
+    pub(super) async fn find_snapshot(
         &self,
         place: usize,
         ticket: Ticket,
@@ -80,12 +80,12 @@ impl SharedAccount {
         let answered = self.checked(answered, Some(place))?;
         let answer = &answered.answer;
         let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));
-        let will_do = ticket.accepts(Turn { number, instant })
+        let is_acceptable = ticket.accepts(Turn { number, instant })
             && number > answer.number(1)?
             && instant <= answer.now
             && max_age.allows(answer.now.since(instant))
             && self.is_clock_trusted(max_age);
-        let found = if will_do { self.opened((place, max_age), &answered, 2)? } else { None };
+        let found = if is_acceptable { self.decrypt_snapshot((place, max_age), &answered, 2)? } else { None };
         found.ok_or(StoreError(SharedError::Refused))
     }
 
@@ -97,7 +97,7 @@ impl SharedAccount {
     /// Decrypts the snapshot whose number, instant and value begin at the field `place` of an answer. Returns `None` if
     /// it is older than `max_age` by any clock, or if its age is unknown. A snapshot that cannot be decrypted is
     /// counted and deleted.
-    pub(super) fn opened(
+    pub(super) fn decrypt_snapshot(
         &self,
         (balance, max_age): (usize, MaxAge),
         answered: &Answered,
@@ -105,7 +105,7 @@ impl SharedAccount {
     ) -> Result<Option<Arc<Snapshot>>, StoreError> {
         let balance = &self.balances[balance];
         let lost_since = |instant| self.known().clock.lost_since(instant);
-        let Some(snapshot) = balance.opened(answered, place, lost_since)? else {
+        let Some(snapshot) = balance.decrypt_snapshot(answered, place, lost_since)? else {
             self.store().metrics.failed(SharedOperation::Lookup, SharedError::Invalid);
             self.tier.forget(vec![balance.snapshot_key.clone()]);
             return Ok(None);

@@ -37,7 +37,7 @@ impl SharedAccount {
             return Ok(marked);
         }
         let account = Arc::clone(self);
-        self.tier.behind(async move { account.mark_again(&indexes, at).await });
+        self.tier.in_background(async move { account.mark_again(&indexes, at).await });
         Err(self.known().clock.latest(self.now()))
     }
 
@@ -47,7 +47,7 @@ impl SharedAccount {
         for (index, balance) in self.balances.iter().enumerate() {
             if let Some(at) = own.get(&balance.key).copied() {
                 let account = Arc::clone(self);
-                self.tier.behind(async move { account.mark_again(&[index], at).await });
+                self.tier.in_background(async move { account.mark_again(&[index], at).await });
             }
         }
     }
@@ -58,7 +58,7 @@ impl SharedAccount {
         while self.now().saturating_duration_since(at) < MaxAge::CEILING.get() {
             if let Ok(marked) = self.mark(indexes).await {
                 for index in indexes {
-                    self.tier.tell_mark(self.balances[*index].key, marked.as_micros());
+                    self.tier.notify_mark(self.balances[*index].key, marked.as_micros());
                 }
                 return;
             }

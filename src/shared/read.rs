@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::account::SharedAccount;
-use super::calls::{Allowance, Unit};
+use super::calls::{Allowance, CallGrant};
 use super::enter::{EnterParameters, Entered};
 use super::lease::{Lease, SharedHold};
 use super::store::StoreWait;
@@ -33,7 +33,7 @@ pub trait Reader: Sync {
 
     /// Reads for every replica: with the number of the read, the first call, and how long it may still wait for the
     /// store.
-    fn read(&self, number: u64, first: Unit, wait: StoreWait) -> impl Future<Output = Outcome> + Send;
+    fn read(&self, number: u64, first: CallGrant, wait: StoreWait) -> impl Future<Output = Outcome> + Send;
 
     /// Reads for this replica alone.
     fn read_alone(&self) -> impl Future<Output = Answer> + Send;
@@ -48,7 +48,7 @@ pub struct Outcome {
     /// The hold for every replica, if the provider's answer causes one.
     pub hold: Option<SharedHold>,
     /// The first call, if it was not sent.
-    pub unused: Option<Unit>,
+    pub unused: Option<CallGrant>,
 }
 
 /// One read: its balance, priority and demand.
@@ -148,7 +148,7 @@ impl SharedAccount {
         reader: &impl Reader,
     ) -> Answer {
         let turn = lease.turn();
-        let Some(first) = lease.unit.take() else { return reader.read_alone().await };
+        let Some(first) = lease.grant.take() else { return reader.read_alone().await };
         let Outcome { answer, others, hold, unused } = reader.read(lease.number, first, wait).await;
         if let Some(unused) = unused {
             self.ended(unused, Duration::ZERO);

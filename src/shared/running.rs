@@ -31,7 +31,7 @@ impl Running {
         tokio::select! {
             biased;
             ended = self.ends.wait_for(|ended| *ended >= number) => ended.map(|_| true).map_err(|_| Unavailable),
-            () = self.tier.silence() => Err(Unavailable),
+            () = self.tier.wait_until_alone() => Err(Unavailable),
             () = tokio::time::sleep(longest) => Ok(false),
         }
     }

@@ -49,7 +49,7 @@ pub(super) struct Store {
     /// When the connection last broke or was made again; `None` until it breaks. A fail-over meanwhile may have lost calls.
     reconnected_at: Mutex<Option<Instant>>,
     /// The last reading of the store's clock, and when it was received.
-    said: Mutex<Option<(StoreTime, Instant)>>,
+    store_time: Mutex<Option<(StoreTime, Instant)>>,
     /// Notified when the connection is broken.
     pub(super) failed: Notify,
     pub(super) metrics: Arc<SharedMetrics>,
@@ -67,7 +67,7 @@ impl Store {
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             reconnected_at: Mutex::default(),
-            said: Mutex::default(),
+            store_time: Mutex::default(),
             failed: Notify::new(),
             metrics,
         }
@@ -89,13 +89,13 @@ impl Store {
 
     /// The latest possible reading of the store's clock now.
     pub(super) fn latest(&self) -> Option<StoreTime> {
-        let (said, at) = (*self.said.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let (store_time, at) = (*self.store_time.lock().unwrap_or_else(PoisonError::into_inner))?;
         let since = (self.clock)().monotonic.saturating_duration_since(at);
-        Some(StoreTime::from_micros(said.as_micros().saturating_add(micros(since))))
+        Some(StoreTime::from_micros(store_time.as_micros().saturating_add(micros(since))))
     }
 
-    pub(super) fn note_said(&self, said: StoreTime, received: Instant) {
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((said, received));
+    pub(super) fn note_store_time(&self, store_time: StoreTime, received: Instant) {
+        *self.store_time.lock().unwrap_or_else(PoisonError::into_inner) = Some((store_time, received));
     }
 
     /// Takes a new connection into use. Sharing begins after the catch-up.
@@ -172,9 +172,9 @@ impl Store {
         arguments.extend(bytes);
         let running = commands.run(self.scripts.of(action), keys, &arguments);
         let sent = (self.clock)();
-        let (result, is_away) = match tokio::time::timeout(longest, running).await {
+        let (result, is_unavailable) = match tokio::time::timeout(longest, running).await {
             Ok(Ok(value)) => (ScriptAnswer::read(value), false),
-            Ok(Err(error)) => (Err(store_error(&error)), is_away(&error)),
+            Ok(Err(error)) => (Err(store_error(&error)), is_unavailable(&error)),
             Err(_) => (Err(StoreError(SharedError::Timeout)), longest == self.timeout),
         };
         let received = (self.clock)().monotonic;
@@ -183,18 +183,18 @@ impl Store {
         self.metrics.operated(action.operation(), took);
         match result {
             Ok(answer) => {
-                self.note_said(answer.now, received);
+                self.note_store_time(answer.now, received);
                 self.failures_in_a_row.store(0, Ordering::Relaxed);
                 Ok(Answered { answer, sent, received })
             }
             Err(error) => {
                 self.metrics.failed(action.operation(), error.0);
                 // The cluster's client reconnects to a node by itself, and a fail-over may have lost calls.
-                if is_away && error.0 != SharedError::Timeout && self.is_sharing() {
+                if is_unavailable && error.0 != SharedError::Timeout && self.is_sharing() {
                     *self.reconnected_at() = Some(received);
                 }
                 // Failures count only while this replica shares: the catch-up repeats its operations itself.
-                if is_away && self.is_sharing() {
+                if is_unavailable && self.is_sharing() {
                     self.note_failure(generation);
                 }
                 Err(error)
@@ -226,7 +226,7 @@ pub(super) fn store_error(error: &RedisError) -> StoreError {
 }
 
 /// Whether the connection is broken, or another node is the master now.
-fn is_away(error: &RedisError) -> bool {
+fn is_unavailable(error: &RedisError) -> bool {
     let is_another = matches!(
         error.kind(),
         ErrorKind::Server(

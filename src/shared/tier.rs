@@ -38,7 +38,7 @@ pub(super) struct Tier {
     /// Invalidations by this replica, to be written again to a store that lost them.
     own_marks: Mutex<HashMap<BalanceKey, Instant>>,
     /// Notified when this replica stops sharing.
-    silenced: Notify,
+    stopped_sharing: Notify,
     /// Leases of this replica that have not ended, by their token.
     leases: Mutex<HashMap<String, LiveLease>>,
     /// Background tasks that write to the store.
@@ -58,7 +58,7 @@ impl Tier {
             on_mark: OnceLock::new(),
             on_end: OnceLock::new(),
             own_marks: Mutex::default(),
-            silenced: Notify::new(),
+            stopped_sharing: Notify::new(),
             leases: Mutex::default(),
             tasks: TaskTracker::new(),
             settings,
@@ -78,16 +78,16 @@ impl Tier {
     /// This replica works alone from now on.
     pub(super) fn end_sharing(&self) {
         self.store.end_sharing();
-        self.silenced.notify_waiters();
+        self.stopped_sharing.notify_waiters();
     }
 
     /// Waits until this replica stops sharing.
-    pub(super) async fn silence(&self) {
-        let mut silenced = pin!(self.silenced.notified());
+    pub(super) async fn wait_until_alone(&self) {
+        let mut stopped_sharing = pin!(self.stopped_sharing.notified());
         // Registered before the check, so that no notification is missed.
-        silenced.as_mut().enable();
+        stopped_sharing.as_mut().enable();
         if self.is_sharing() {
-            silenced.await;
+            stopped_sharing.await;
         }
     }
 
@@ -97,7 +97,7 @@ impl Tier {
     }
 
     /// Runs a task in the background; it ends with the process.
-    pub(super) fn behind(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             self.tasks.spawn_on(task, &runtime);
         }
@@ -106,7 +106,7 @@ impl Tier {
     /// Deletes unreadable keys in the background.
     pub(super) fn forget(self: &Arc<Self>, keys: Vec<String>) {
         let tier = Arc::clone(self);
-        self.behind(async move {
+        self.in_background(async move {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             // If this fails, the key is found and deleted again later.
             let _ = tier.store.run(Action::Forget, &keys, &ForgetAsk {}, &mut tier.store.wait()).await;
@@ -123,13 +123,13 @@ impl Tier {
         let _ = self.on_end.set(listener);
     }
 
-    pub(super) fn tell_mark(&self, key: BalanceKey, mark: u64) {
+    pub(super) fn notify_mark(&self, key: BalanceKey, mark: u64) {
         if let Some(listener) = self.on_mark.get() {
             listener(key, mark);
         }
     }
 
-    pub(super) fn tell_end(&self, key: BalanceKey, number: u64) {
+    pub(super) fn notify_end(&self, key: BalanceKey, number: u64) {
         if let Some(listener) = self.on_end.get() {
             listener(key, number);
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::figures;
 use crate::clock;
 use crate::domain::{AccountName, ProviderName, Reading, Selector, Snapshot};
-use crate::providers::declared::{Condition, Expected, MappingReader, Taken, Understood, Units};
+use crate::providers::declared::{AmountUnit, Condition, Expected, LocatedAmount, MappingReader, Understood};
 use crate::providers::{Figure, Provider};
 
 /// The column in which values begin.
@@ -120,7 +120,7 @@ fn sums(understood: &Understood) -> String {
 }
 
 /// The pointer with the number of its row.
-fn place(taken: &Taken) -> String {
+fn place(taken: &LocatedAmount) -> String {
     match &taken.row {
         Some(row) => {
             let member = taken.name.strip_prefix(&row.array).unwrap_or(&taken.name);
@@ -157,8 +157,8 @@ pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> Stri
     if blocks && reading.total.is_some_and(|total| total.value() == reading.available.value()) {
         odd.push("available equals total although something is blocked".to_owned());
     }
-    let is_major = matches!(mapping.mapping().units, Units::Major | Units::MajorWith(_));
-    let is_whole = |taken: &&Taken| {
+    let is_major = matches!(mapping.mapping().units, AmountUnit::Major | AmountUnit::MajorWith(_));
+    let is_whole = |taken: &&LocatedAmount| {
         taken.amount.is_some_and(|amount| !amount.value().is_zero()) && !taken.text.contains('.')
     };
     let whole = understood.taken.iter().filter(is_whole);

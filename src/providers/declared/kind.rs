@@ -10,7 +10,7 @@ use super::reader::MappingReader;
 use super::request::RequestTemplate;
 use super::template::Filling;
 use super::token::{IssuedToken, TokenTemplate};
-use super::units::Units;
+use super::units::AmountUnit;
 use super::values::AccountValues;
 use crate::domain::{BodyError, Currency, ParseError, Reading, Selector};
 use crate::providers::{Authorisation, Provider, RequestError, Scheme, WaitHeader};
@@ -93,7 +93,7 @@ impl Declared {
 
     /// The unit of its amounts.
     #[must_use]
-    pub fn units(&self) -> &Units {
+    pub fn units(&self) -> &AmountUnit {
         self.reader.units()
     }
 

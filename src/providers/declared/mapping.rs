@@ -1,7 +1,7 @@
 //! The mapping of a declared kind: the place of each amount in a body.
 
 use super::pointer::Pointer;
-use super::units::Units;
+use super::units::AmountUnit;
 use crate::domain::Currency;
 
 /// How a body becomes a balance.
@@ -16,17 +16,17 @@ pub struct Mapping {
     /// The currency of the amounts.
     pub currency: CurrencyRule,
     /// The unit of the amounts.
-    pub units: Units,
+    pub units: AmountUnit,
     /// The rows that every role without rows of its own reads.
     pub rows: Option<Rows>,
     /// Spendable now.
     pub available: Role,
     /// Held by operations in progress.
-    pub blocked: Option<Part>,
+    pub blocked: Option<AmountOrSum>,
     /// Set aside.
-    pub reserved: Option<Part>,
+    pub reserved: Option<AmountOrSum>,
     /// Being processed.
-    pub processing: Option<Part>,
+    pub processing: Option<AmountOrSum>,
     /// The provider's own total.
     pub total: Option<Role>,
     /// Further money fields, shown verbatim.
@@ -132,14 +132,14 @@ pub struct Role {
 
 /// One amount, or the exact sum of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum AmountOrSum {
     /// One amount.
     One(Role),
     /// The sum of all of these.
     Sum(Vec<Role>),
 }
 
-impl Part {
+impl AmountOrSum {
     /// Every role in it.
     #[must_use]
     pub fn roles(&self) -> &[Role] {
@@ -178,9 +178,9 @@ impl Mapping {
 
     /// Every part with its name, in the order of the answer.
     #[must_use]
-    pub fn parts(&self) -> Vec<(&'static str, Part)> {
-        let available = Some(Part::One(self.available.clone()));
-        let total = self.total.clone().map(Part::One);
+    pub fn parts(&self) -> Vec<(&'static str, AmountOrSum)> {
+        let available = Some(AmountOrSum::One(self.available.clone()));
+        let total = self.total.clone().map(AmountOrSum::One);
         let parts = [
             ("available", available),
             ("blocked", self.blocked.clone()),

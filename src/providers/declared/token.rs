@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::pointer::Pointer;
 use super::request::{self, BodyTemplate};
-use super::shape::{Shape, Slot};
+use super::shape::{Shape, ValueIndex};
 use super::template::{Filling, Template};
 use super::values::AccountValues;
 use crate::domain::ParseError;
@@ -105,7 +105,7 @@ impl TokenTemplate {
         };
         let text = body_text(body);
         let values = shape.read(&text).ok_or(error("token", "not one JSON value"))?;
-        let value = |field: &'static str, slot: Slot| {
+        let value = |field: &'static str, slot: ValueIndex| {
             values.get(slot).map_err(|unreadable| unreadable.in_field(field))
         };
         let must = |field, slot| value(field, slot)?.ok_or(error(field, "missing or null"));

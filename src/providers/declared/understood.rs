@@ -4,7 +4,7 @@ use crate::domain::{Amount, Reading};
 
 /// One amount and where it was found.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct LocatedAmount {
     /// The figure that it is or belongs to; `None` if it is only shown in `reported`.
     pub role: Option<&'static str>,
     /// Its name in `reported`: the array of its row, if any, and the pointer.
@@ -32,7 +32,7 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Understood {
     /// Every amount, in the order of the answer.
-    pub taken: Vec<Taken>,
+    pub taken: Vec<LocatedAmount>,
     /// The figures.
     pub reading: Reading,
 }

@@ -43,7 +43,7 @@ impl UnitDemand {
     }
 
     /// Whether the caller is idle.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last_asked) >= MEMORY
     }
 }
@@ -82,7 +82,7 @@ mod tests {
         demand.note(1, start + 500 * MILLISECOND);
         demand.note(0, start + 1000 * MILLISECOND);
 
-        assert!(!demand.is_over(start + 2499 * MILLISECOND));
-        assert!(demand.is_over(start + 2500 * MILLISECOND));
+        assert!(!demand.is_idle(start + 2499 * MILLISECOND));
+        assert!(demand.is_idle(start + 2500 * MILLISECOND));
     }
 }

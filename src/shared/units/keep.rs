@@ -47,10 +47,10 @@ impl Units {
             let now = self.now();
             let asked = self.asked.swap(0, SeqCst);
             demand.note(asked, now);
-            if demand.is_over(now) {
+            if demand.is_idle(now) {
                 // Units that cannot be returned expire in the store.
                 let _ = self.exchange(0).await;
-                if self.has_slept_in() {
+                if self.has_ended() {
                     return;
                 }
                 continue;
@@ -69,7 +69,7 @@ impl Units {
     }
 
     /// Lets the keeper end. Returns false if a request has arrived meanwhile, so that the keeper must go on.
-    fn has_slept_in(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.owed.store(0, SeqCst);
         self.keeper.store(ASLEEP, SeqCst);
         // A request may have arrived while a wake-up had no effect.

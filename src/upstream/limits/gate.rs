@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, BudgetSettings, Grant};
 use crate::domain::{Clock, Priority, StoreTime};
-use crate::shared::{Allowance, SharedAccount, StoreWait, Unit};
+use crate::shared::{Allowance, CallGrant, SharedAccount, StoreWait};
 use crate::upstream::read_context::ReadContext;
 
 /// The budget of one account: alone, or shared by replicas.
@@ -28,14 +28,14 @@ struct SharedBudget {
 #[derive(Debug)]
 pub(in crate::upstream) struct Permit {
     _grant: Grant,
-    shared: Option<SharedUnit>,
+    shared: Option<SharedCallGrant>,
 }
 
 #[derive(Debug)]
-struct SharedUnit {
+struct SharedCallGrant {
     account: Arc<SharedAccount>,
     /// `None` only while this is dropped.
-    unit: Option<Unit>,
+    call_grant: Option<CallGrant>,
     per: Duration,
 }
 
@@ -113,8 +113,8 @@ impl Gate {
             return Ok(Permit { _grant: self.budget.grant(context.priority, now)?, shared: None });
         };
         let per = self.budget.settings.per;
-        let unit = match context.take_first(account, now) {
-            Some(unit) => Some(unit),
+        let call_grant = match context.take_first(account, now) {
+            Some(call_grant) => Some(call_grant),
             None if account.is_sharing() => match &mut *context.store_wait.lock().await {
                 // Boxed, because few reads take a second call.
                 Some(wait) => {
@@ -126,13 +126,13 @@ impl Gate {
             None => None,
         };
         let now = (self.clock)().monotonic;
-        let (grant, unit) = if let Some(unit) = unit {
-            (self.budget.note(now), unit)
+        let (grant, call_grant) = if let Some(call_grant) = call_grant {
+            (self.budget.note(now), call_grant)
         } else {
             let grant = part.grant(context.priority, now)?;
             (grant, account.alone(self.allowance(context.priority, attempt)))
         };
-        let shared = SharedUnit { account: Arc::clone(account), unit: Some(unit), per };
+        let shared = SharedCallGrant { account: Arc::clone(account), call_grant: Some(call_grant), per };
         Ok(Permit { _grant: grant, shared: Some(shared) })
     }
 }
@@ -140,14 +140,14 @@ impl Gate {
 impl Permit {
     /// The store's clock when it was granted, if the store granted it.
     pub(in crate::upstream) fn instant(&self) -> Option<StoreTime> {
-        self.shared.as_ref()?.unit.as_ref()?.instant
+        self.shared.as_ref()?.call_grant.as_ref()?.instant
     }
 }
 
-impl Drop for SharedUnit {
+impl Drop for SharedCallGrant {
     fn drop(&mut self) {
-        if let Some(unit) = self.unit.take() {
-            self.account.ended(unit, self.per);
+        if let Some(call_grant) = self.call_grant.take() {
+            self.account.ended(call_grant, self.per);
         }
     }
 }

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::domain::{Answer, Failure, Hold, HoldRow, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::shared::{
-    Allowance, HoldScope, Outcome, ReadTask, Reader, SharedAccount, SharedHold, StoreWait, Unit,
+    Allowance, CallGrant, HoldScope, Outcome, ReadTask, Reader, SharedAccount, SharedHold, StoreWait,
 };
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
@@ -17,7 +17,7 @@ use crate::upstream::failure::FailedRead;
 use crate::upstream::read_context::ReadContext;
 
 /// One read of a balance of the account.
-struct Asking<'a> {
+struct ReplicaReader<'a> {
     upstream: &'a Arc<Upstream>,
     shared: &'a SharedAccount,
     index: usize,
@@ -35,11 +35,11 @@ impl Upstream {
     ) -> Answer {
         let deadline = self.provider.settings.deadline;
         let task = ReadTask { balance: index, priority, ticket, max_age: self.max_age, deadline };
-        shared.read(task, &Asking { upstream: self, shared, index, priority }).await
+        shared.read(task, &ReplicaReader { upstream: self, shared, index, priority }).await
     }
 }
 
-impl Reader for Asking<'_> {
+impl Reader for ReplicaReader<'_> {
     fn closed(&self) -> Option<Failure> {
         let now = self.upstream.provider.now().monotonic;
         self.upstream.held(&self.upstream.balances[self.index], now).or_else(|| {
@@ -79,7 +79,7 @@ impl Reader for Asking<'_> {
         self.upstream.provider.metrics.refused(ReadRefusal::Budget);
     }
 
-    async fn read(&self, number: u64, first: Unit, wait: StoreWait) -> Outcome {
+    async fn read(&self, number: u64, first: CallGrant, wait: StoreWait) -> Outcome {
         let context = ReadContext {
             priority: self.priority,
             deadline: self.upstream.provider.now().monotonic + self.upstream.provider.settings.deadline,

@@ -7,7 +7,7 @@ use crate::providers::declared::Declared;
 
 /// Reports a currency of an account whose digits its kind must state but does not.
 pub(in crate::config) fn require_digits(value: &Value<'_>, kind: &Declared, currency: Currency) -> Read<()> {
-    if kind.units().know(currency) {
+    if kind.units().knows(currency) {
         return Ok(());
     }
     let expected = expected_digits(currency);

@@ -1,9 +1,11 @@
 //! How a body of a declared kind becomes a balance.
 
-use super::parts::{WrittenPart, WrittenRole, WrittenUnits};
+use super::parts::{WrittenAmountOrSum, WrittenRole, WrittenUnit};
 use super::texts::Conditions;
 use crate::config::reader::{Read, Section};
-use crate::providers::declared::{Case, CurrencyRule, Digits, Mapping, Part, Pointer, Role, Rows, Units};
+use crate::providers::declared::{
+    AmountOrSum, AmountUnit, Case, CurrencyRule, Digits, Mapping, Pointer, Role, Rows,
+};
 
 /// The parts of the kind that its roles inherit.
 struct Inherited<'k> {
@@ -20,9 +22,9 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     let rows: Read<Option<Pointer>> = section.optional("rows");
     let conditions: Read<Option<Conditions>> = section.optional("where");
     let available: Read<WrittenRole> = section.required("available");
-    let blocked: Read<Option<WrittenPart>> = section.optional("blocked");
-    let reserved: Read<Option<WrittenPart>> = section.optional("reserved");
-    let processing: Read<Option<WrittenPart>> = section.optional("processing");
+    let blocked: Read<Option<WrittenAmountOrSum>> = section.optional("blocked");
+    let reserved: Read<Option<WrittenAmountOrSum>> = section.optional("reserved");
+    let processing: Read<Option<WrittenAmountOrSum>> = section.optional("processing");
     let total: Read<Option<WrittenRole>> = section.optional("total");
     let report: Read<Option<Vec<Pointer>>> = section.optional("report");
     let observed_at: Read<Option<Pointer>> = section.optional("observed_at");
@@ -34,14 +36,14 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     let (rows, conditions) = (rows?, conditions?);
     if rows.is_none() {
         let parts = [&blocked, &reserved, &processing].into_iter().flatten().flatten();
-        let in_parts = parts.flat_map(WrittenPart::roles);
+        let in_parts = parts.flat_map(WrittenAmountOrSum::roles);
         let single = available.iter().chain(total.iter().flatten());
         if single.chain(in_parts).any(|role| role.conditions.is_some() && role.rows.is_none()) {
             return Err(section.wrong("where", "expected only beside rows, also in a single amount"));
         }
     }
     let inherited = Inherited { rows: rows.as_ref(), conditions: conditions.as_ref() };
-    let part = |part: Option<WrittenPart>| part.map(|part| inherited.part(part));
+    let part = |part: Option<WrittenAmountOrSum>| part.map(|part| inherited.part(part));
     let mapping = Mapping {
         status: status?,
         success: success?.map(|conditions| conditions.0).unwrap_or_default(),
@@ -91,7 +93,7 @@ pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
         success: Vec::new(),
         absent: Vec::new(),
         currency: currency?.unwrap_or(unknown),
-        units: Units::Major,
+        units: AmountUnit::Major,
         rows: None,
         available,
         blocked: None,
@@ -103,20 +105,22 @@ pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
     })
 }
 
-fn read_units(section: &mut Section<'_>) -> Read<Units> {
-    let units: Read<WrittenUnits> = section.required("units");
+fn read_units(section: &mut Section<'_>) -> Read<AmountUnit> {
+    let units: Read<WrittenUnit> = section.required("units");
     let digits: Read<Option<Digits>> = section.optional("digits");
-    if section.has("digits") && !matches!(units, Ok(WrittenUnits::Minor) | Err(_)) {
+    if section.has("digits") && !matches!(units, Ok(WrittenUnit::Minor) | Err(_)) {
         return Err(section.wrong("digits", "expected only beside units = \"minor\""));
     }
     Ok(units?.with(digits?))
 }
 
 impl Inherited<'_> {
-    fn part(&self, part: WrittenPart) -> Part {
+    fn part(&self, part: WrittenAmountOrSum) -> AmountOrSum {
         match part {
-            WrittenPart::One(role) => Part::One(self.role(role)),
-            WrittenPart::Sum(roles) => Part::Sum(roles.into_iter().map(|role| self.role(role)).collect()),
+            WrittenAmountOrSum::One(role) => AmountOrSum::One(self.role(role)),
+            WrittenAmountOrSum::Sum(roles) => {
+                AmountOrSum::Sum(roles.into_iter().map(|role| self.role(role)).collect())
+            }
         }
     }
 
@@ -214,7 +218,7 @@ fn judge_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role
 /// If the kind states the currency, the digits of the currency must be known.
 fn judge_digits(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
     match mapping.currency.only() {
-        Some(currency) if !mapping.units.know(currency) => {
+        Some(currency) if !mapping.units.knows(currency) => {
             Err(section.wrong("digits", &super::currencies::expected_digits(currency)))
         }
         _ => Ok(()),

@@ -4,7 +4,6 @@
 mod admission;
 mod answer;
 mod api;
-mod byes;
 mod caller;
 mod directives;
 mod dispatch;
@@ -12,11 +11,11 @@ mod forced;
 mod forced_log;
 mod header;
 mod hooks;
+mod in_flight_limit;
 mod logged;
 mod observe;
 pub mod ops;
 pub mod pages;
-mod places;
 mod problem;
 mod query;
 mod request_info;
@@ -24,6 +23,7 @@ mod route;
 mod seconds;
 mod settings;
 mod state;
+mod stream_ends;
 mod targets;
 
 use std::sync::Arc;

@@ -108,5 +108,5 @@ pub use credentials::Credentials;
 pub use fault::{Fault, FaultKind, On};
 pub use kind::Kind;
 pub use provider::SimulatedProvider;
-pub use script::{LIFE, Route, Script, TOKEN, UNTIL};
+pub use script::{LIFE, Script, ScriptedRoute, TOKEN, UNTIL};
 pub use webhook::{WEBHOOK_USER, Webhook};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::error::BuildError;
-use super::lasting::Lasting;
+use super::process_state::ProcessState;
 use super::watches::Watches;
 use super::{assembly, files, kubernetes};
 use crate::auth::ServiceAccounts;
@@ -38,7 +38,7 @@ pub(super) struct Reloader {
     pub(super) tls: Option<Live<TlsSettings>>,
     pub(super) hooks_tls: Option<Live<TlsSettings>>,
     pub(super) service_accounts: Arc<ServiceAccounts>,
-    pub(super) lasting: Lasting,
+    pub(super) process_state: ProcessState,
     pub(super) server: Live<ServerSettings>,
     /// The settings that the listeners were bound with.
     pub(super) started: ServerSettings,
@@ -48,14 +48,14 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns the lasting state, for the end of the
+    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns the process state, for the end of the
     /// process.
-    pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) -> Lasting {
+    pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) -> ProcessState {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let is_asked = tokio::select! {
-                () = shutdown.draining() => return self.lasting,
+                () = shutdown.draining() => return self.process_state,
                 () = hangups.next() => true,
                 _ = looks.tick() => false,
             };
@@ -104,11 +104,12 @@ impl Reloader {
     async fn apply(&mut self, config: Config) -> Result<(), BuildError> {
         let config = files::fitted(config);
         let api = self.api.current();
-        let tracer = match (&config.tracing, &self.lasting.tracer) {
+        let tracer = match (&config.tracing, &self.process_state.tracer) {
             (Some(settings), Some(tracer)) if tracer.settings() == settings => Some(tracer.clone()),
-            (settings, _) => {
-                settings.clone().map(|settings| Tracer::start(settings, self.lasting.clock)).transpose()?
-            }
+            (settings, _) => settings
+                .clone()
+                .map(|settings| Tracer::start(settings, self.process_state.clock))
+                .transpose()?,
         };
         let trusted = kubernetes::settings(&config)?;
         let changed = config.changes_since(&self.config);
@@ -116,31 +117,35 @@ impl Reloader {
         // A store with other settings does not hold what the cache knows, so it gets an empty cache.
         let replicas = |config: &Config| config.shared.as_ref().map(|shared| shared.replicas);
         let store = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
-            Some(self.lasting.shared_store.reconfigured(&config, self.lasting.clock, &self.metrics)?)
+            Some(self.process_state.shared_store.reconfigured(
+                &config,
+                self.process_state.clock,
+                &self.metrics,
+            )?)
         } else {
             None
         };
-        let shared = store.as_ref().unwrap_or(&self.lasting.shared_store).shared();
-        let cache = self.lasting.next_cache(tracer.clone(), store.as_ref());
+        let shared = store.as_ref().unwrap_or(&self.process_state.shared_store).shared();
+        let cache = self.process_state.next_cache(tracer.clone(), store.as_ref());
         let gateway = api.gateway();
         let gateway =
             assembly::reconfigured(gateway, &self.config, &config, &self.metrics, shared, cache.clone())
                 .await?;
         let gateway = Arc::new(gateway);
-        self.lasting.cache = cache;
+        self.process_state.cache = cache;
         if let Some(store) = store {
-            self.lasting.shared_store.retire();
+            self.process_state.shared_store.retire();
             store.start();
-            self.lasting.shared_store = store;
+            self.process_state.shared_store = store;
         }
         self.watches.restart(&gateway);
-        self.lasting.tracer.clone_from(&tracer);
+        self.process_state.tracer.clone_from(&tracer);
         self.api.replace(api.reconfigured(ApiParts {
             gateway,
             callers: config.callers.clone(),
             hooks: config.hooks.clone(),
             server: &config.server,
-            limiter: &Limiter::new(self.lasting.shared_store.shared().cloned()),
+            limiter: &Limiter::new(self.process_state.shared_store.shared().cloned()),
             tracer,
         }));
         api.retire();

@@ -31,10 +31,10 @@ pub(super) trait Action: Send + Sync {
 /// The waiting notifications of each account; a reload keeps them. An account has an entry while its task runs; the
 /// entry is `None` when no notification waits.
 #[derive(Clone, Default)]
-pub(super) struct Notifications(Arc<Mutex<HashMap<AccountName, Option<Waiting>>>>);
+pub(super) struct Notifications(Arc<Mutex<HashMap<AccountName, Option<PendingNotifications>>>>);
 
 /// The waiting notifications of one account.
-struct Waiting {
+struct PendingNotifications {
     /// The action of the configuration in force.
     action: Arc<dyn Action>,
     /// When the last one arrived.
@@ -50,7 +50,7 @@ impl Notifications {
         let waiting = all.entry(account.clone()).or_default();
         let mut settles = waiting.take().map(|waiting| waiting.settles).unwrap_or_default();
         settles.insert(settle);
-        *waiting = Some(Waiting { notified_at: action.now(), action, settles });
+        *waiting = Some(PendingNotifications { notified_at: action.now(), action, settles });
         if is_idle {
             tokio::spawn(self.clone().work(account.clone()));
         }
@@ -65,7 +65,7 @@ impl Notifications {
     }
 
     /// Takes the waiting notifications; without any, the account's task ends.
-    fn take(&self, account: &AccountName) -> Option<Waiting> {
+    fn take(&self, account: &AccountName) -> Option<PendingNotifications> {
         let mut all = self.lock();
         let waiting = all.get_mut(account)?.take();
         if waiting.is_none() {
@@ -74,12 +74,12 @@ impl Notifications {
         waiting
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<AccountName, Option<Waiting>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountName, Option<PendingNotifications>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
+impl PendingNotifications {
     async fn act(self) {
         loop {
             let since = self.action.now().saturating_duration_since(self.notified_at);

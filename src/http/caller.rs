@@ -26,15 +26,15 @@ pub(super) struct Caller {
     streams: Streams,
 }
 
-/// The places for event streams of one caller.
+/// The permits for event streams of one caller.
 struct Streams {
     most: usize,
     open: Arc<AtomicUsize>,
     metrics: StreamMetrics,
 }
 
-/// The place of one open event stream. Dropping it frees the place.
-pub(super) struct StreamPlace {
+/// The permit of one open event stream. Dropping it returns the permit.
+pub(super) struct StreamPermit {
     open: Arc<AtomicUsize>,
     metrics: StreamMetrics,
 }
@@ -78,13 +78,13 @@ impl Caller {
         self.accounts.iter().any(|pattern| pattern.matches(account))
     }
 
-    /// Takes a place for an event stream; `None` when all are taken.
-    pub(super) fn open_stream(&self) -> Option<StreamPlace> {
+    /// Takes a permit for an event stream; `None` when all are taken.
+    pub(super) fn open_stream(&self) -> Option<StreamPermit> {
         let Streams { most, open, metrics } = &self.streams;
         let take = |open: usize| (open < *most).then_some(open + 1);
         open.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
         metrics.opened();
-        Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
+        Some(StreamPermit { open: Arc::clone(open), metrics: metrics.clone() })
     }
 
     /// The units that a request for this many balances costs; at most the burst of the limit.
@@ -141,14 +141,14 @@ impl Caller {
     }
 }
 
-impl StreamPlace {
+impl StreamPermit {
     /// The metrics of the caller's streams.
     pub(super) fn metrics(&self) -> &StreamMetrics {
         &self.metrics
     }
 }
 
-impl Drop for StreamPlace {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
         self.metrics.closed();

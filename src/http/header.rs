@@ -27,7 +27,7 @@ pub(super) fn written(write: impl FnOnce(&mut BytesMut)) -> HeaderValue {
     TEXTS.with_borrow_mut(|texts| {
         texts.reserve(LONGEST_TEXT);
         write(texts);
-        legal(HeaderValue::from_maybe_shared(texts.split().freeze()))
+        or_empty(HeaderValue::from_maybe_shared(texts.split().freeze()))
     })
 }
 
@@ -45,10 +45,10 @@ pub(super) fn emptied(mut request: HeaderMap) -> HeaderMap {
 
 /// Makes a header value from text of our own.
 pub(super) fn value(text: String) -> HeaderValue {
-    legal(HeaderValue::try_from(text))
+    or_empty(HeaderValue::try_from(text))
 }
 
-fn legal<E>(value: Result<HeaderValue, E>) -> HeaderValue {
+fn or_empty<E>(value: Result<HeaderValue, E>) -> HeaderValue {
     value.unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 

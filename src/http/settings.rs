@@ -59,7 +59,7 @@ pub struct CallerSettings {
     /// The limit of forced reads.
     pub forced: LimitSettings,
     /// Whether the configuration sets `forced`. Its default is a tenth of `limit`.
-    pub has_own_forced: bool,
+    pub is_forced_configured: bool,
     /// Whether `Cache-Control` of its requests counts as a demand. Some HTTP libraries add it on their own.
     pub obeys_cache_control: bool,
     /// Maximum of open event streams.

@@ -13,7 +13,7 @@ const BLOCK_BYTES: usize = 64 * 1024;
 
 /// How an answer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Delivery {
+pub(super) enum SendMode {
     Whole,
     StallHead,
     StallBody,
@@ -29,7 +29,7 @@ pub(super) enum Delivery {
     Informational { status: u16, count: u64, pause: Duration },
 }
 
-impl Delivery {
+impl SendMode {
     pub(super) fn of(fault: Option<&FaultKind>) -> Self {
         let Some(fault) = fault else {
             return Self::Whole;
@@ -85,40 +85,40 @@ impl Delivery {
 pub(super) async fn deliver(
     connection: &mut Connection,
     response: &Response,
-    delivery: Delivery,
+    mode: SendMode,
     keep_alive: bool,
 ) -> io::Result<bool> {
-    match delivery {
-        Delivery::Whole => {
+    match mode {
+        SendMode::Whole => {
             connection.send(&response.spell(keep_alive)).await?;
             return Ok(keep_alive);
         }
-        Delivery::SlowBody { per_byte } => {
+        SendMode::SlowBody { per_byte } => {
             send_slowly(connection, response, per_byte, keep_alive).await?;
             return Ok(keep_alive);
         }
-        Delivery::HugeBody { padding } => {
+        SendMode::HugeBody { padding } => {
             send_padded(connection, response, padding, keep_alive).await?;
             return Ok(keep_alive);
         }
-        Delivery::Informational { status, count, pause } => {
+        SendMode::Informational { status, count, pause } => {
             send_informational(connection, status, count, pause).await?;
             connection.send(&response.spell(keep_alive)).await?;
             return Ok(keep_alive);
         }
-        Delivery::StallHead => connection.until_caller_leaves().await?,
-        Delivery::StallBody => {
+        SendMode::StallHead => connection.until_caller_leaves().await?,
+        SendMode::StallBody => {
             send_half(connection, response).await?;
             connection.until_caller_leaves().await?;
         }
-        Delivery::CutBody => send_half(connection, response).await?,
+        SendMode::CutBody => send_half(connection, response).await?,
         // A socket with a linger time of zero is reset when it closes.
-        Delivery::Reset => connection.stream.set_zero_linger()?,
-        Delivery::Close => {}
-        Delivery::Garbage => connection.send(b"\x16\x03\x01 no HTTP \xff\xfe\r\n\r\n").await?,
-        Delivery::ChunkedInvalid => send_broken_chunks(connection, response).await?,
-        Delivery::CutChunk => send_half_a_chunk(connection, response).await?,
-        Delivery::EndlessHeaders => send_endless_headers(connection, response).await?,
+        SendMode::Reset => connection.stream.set_zero_linger()?,
+        SendMode::Close => {}
+        SendMode::Garbage => connection.send(b"\x16\x03\x01 no HTTP \xff\xfe\r\n\r\n").await?,
+        SendMode::ChunkedInvalid => send_broken_chunks(connection, response).await?,
+        SendMode::CutChunk => send_half_a_chunk(connection, response).await?,
+        SendMode::EndlessHeaders => send_endless_headers(connection, response).await?,
     }
     Ok(false)
 }
@@ -219,7 +219,7 @@ mod tests {
     use super::super::{Fault, FaultKind, Kind, SimulatedProvider};
 
     /// Long enough for a loaded machine; no test waits for its end.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(10);
 
     /// Sends one authorised balance call with `Connection: close`. Returns the connection before its answer is read.
     async fn call(provider: &SimulatedProvider) -> TcpStream {
@@ -237,7 +237,7 @@ mod tests {
         provider.queue(Fault::on_balance(fault));
         let mut bytes = Vec::new();
         let mut stream = call(&provider).await;
-        let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+        let read = timeout(SOON, stream.read_to_end(&mut bytes)).await;
         read.unwrap()?;
         Ok(bytes)
     }
@@ -366,7 +366,7 @@ mod tests {
 
         let mut received = String::new();
         while !received.ends_with(&BODY[..BODY.len() / 2]) {
-            let byte = timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
+            let byte = timeout(SOON, stream.read_u8()).await.unwrap().unwrap();
             received.push(char::from(byte));
         }
 
@@ -381,7 +381,7 @@ mod tests {
         let mut stream = call(&provider).await;
 
         let mut some = vec![0; 512 * 1024];
-        let read = timeout(PATIENCE, stream.read_exact(&mut some)).await;
+        let read = timeout(SOON, stream.read_exact(&mut some)).await;
 
         read.unwrap().unwrap();
         assert!(!some.windows(4).any(|window| window == b"\r\n\r\n"));

@@ -14,12 +14,12 @@ pub struct Script {
     /// The name of its kind.
     pub name: String,
     /// Its requests with their answers; the first match decides.
-    pub routes: Vec<Route>,
+    pub routes: Vec<ScriptedRoute>,
 }
 
 /// One request and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct ScriptedRoute {
     /// Whether the answer contains a balance or a token.
     pub operation: Operation,
     /// The method.
@@ -54,7 +54,7 @@ impl Script {
     }
 }
 
-impl Route {
+impl ScriptedRoute {
     pub(super) fn path(&self) -> &str {
         self.target.split_once('?').map_or(&self.target, |(path, _)| path)
     }

@@ -26,7 +26,7 @@ pub(super) struct State {
     /// Notified when a balance is set.
     pub(super) changed: Notify,
     /// Notified to end the delays of all delayed calls.
-    pub(super) impatience: watch::Sender<()>,
+    pub(super) delays_ended: watch::Sender<()>,
     // A std mutex fits: critical sections are short and never await.
     changing: Mutex<Changing>,
 }
@@ -75,7 +75,7 @@ impl State {
             kind,
             arrivals: Notify::new(),
             changed: Notify::new(),
-            impatience: watch::Sender::new(()),
+            delays_ended: watch::Sender::new(()),
             changing: Mutex::new(Changing {
                 book: Book::of(kind),
                 calls: CallLog::default(),

@@ -23,7 +23,7 @@ pub const WEBHOOK_USER: &str = "sandbox";
 /// The time between two changes while the amounts drift.
 const DRIFT_INTERVAL: Duration = Duration::from_secs(15);
 /// The amounts drift only if a balance was requested within this time.
-const ATTENTION: Duration = Duration::from_mins(1);
+const RECENT: Duration = Duration::from_mins(1);
 /// The pause after each failed attempt. There is one attempt per pause.
 const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
 /// The time-out of one attempt; the providers use the same.
@@ -56,7 +56,7 @@ pub(super) async fn notify(state: Arc<State>, webhook: Webhook) {
 fn move_amounts(state: &State) -> bool {
     let mut changing = state.lock();
     let changing = &mut *changing;
-    if !changing.settings.drift || !changing.calls.has_balance_call_within(ATTENTION) {
+    if !changing.settings.drift || !changing.calls.has_balance_call_within(RECENT) {
         return false;
     }
     let change = Change::random(&mut changing.random);

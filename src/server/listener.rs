@@ -148,15 +148,15 @@ impl<S: Respond> Acceptor<S> {
         if self.connections.len() >= self.context.settings.current().max_connections
             || leaves_fewer_files(&stream, self.spare_files)
         {
-            self.context.refused(ConnectionRefusal::Limit);
+            self.context.count_refusal(ConnectionRefusal::Limit);
             return;
         }
         wire::prepare(&stream);
         let (accepted, peer, context) = (Instant::now(), Peer(peer), self.context.clone());
-        let place = self.workers.place();
-        let runtime = place.runtime().clone();
+        let slot = self.workers.take_slot();
+        let runtime = slot.runtime().clone();
         let serve = async move {
-            let _place = place;
+            let _slot = slot;
             if let Ok(stream) = TcpStream::from_std(stream) {
                 connection::serve(stream, accepted, peer, context).await;
             }
@@ -168,7 +168,7 @@ impl<S: Respond> Acceptor<S> {
     fn turn_away(&mut self, listener: &TcpListener) -> bool {
         let is_refused = self.reserve.as_mut().is_some_and(|reserve| reserve.refuse_next(listener));
         if is_refused {
-            self.context.refused(ConnectionRefusal::Limit);
+            self.context.count_refusal(ConnectionRefusal::Limit);
         }
         is_refused
     }

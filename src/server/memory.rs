@@ -10,7 +10,7 @@ use std::sync::{
 /// the buffer of the largest head, which has 128 KiB.
 const PER_CONNECTION: usize = 6 * 1024;
 /// Minimum of shared bytes: buffers for 32 of the largest heads.
-const LEAST: usize = 4 * 1024 * 1024;
+const MIN_SHARED: usize = 4 * 1024 * 1024;
 
 /// Memory that connections share. Clones share it, too.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub(super) struct MemoryShare {
 
 impl SharedMemory {
     /// Memory for a listener with this maximum of connections.
-    pub(super) fn for_connections(most: usize) -> Self {
-        Self::of(most.saturating_mul(PER_CONNECTION).max(LEAST))
+    pub(super) fn for_connections(max_connections: usize) -> Self {
+        Self::of(max_connections.saturating_mul(PER_CONNECTION).max(MIN_SHARED))
     }
 
     fn of(bytes: usize) -> Self {

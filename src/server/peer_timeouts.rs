@@ -17,6 +17,6 @@ mod untaken;
 
 pub(super) use exchange::{Exchange, HandOver};
 pub(super) use gate::Gate;
-pub(super) use part::Part;
+pub(super) use part::PartGuard;
 pub(super) use state::{ConnectionState, Protocol};
 pub(super) use timed_stream::TimedStream;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use balance_gateway::sandbox::{
-    Call, Fault, FaultKind, Kind, LIFE, Operation, Route, Script, SimulatedProvider, TOKEN, UNTIL,
+    Call, Fault, FaultKind, Kind, LIFE, Operation, Script, ScriptedRoute, SimulatedProvider, TOKEN, UNTIL,
 };
 
 use forms::{Form, ONE_SECRET, base64, forms};
@@ -87,9 +87,9 @@ fn route(
     headers: &[(&str, &str)],
     body: &str,
     answer: &str,
-) -> Route {
+) -> ScriptedRoute {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Route {
+    ScriptedRoute {
         operation,
         method: method.to_owned(),
         target: target.to_owned(),
@@ -99,7 +99,7 @@ fn route(
     }
 }
 
-fn script(routes: Vec<Route>) -> Script {
+fn script(routes: Vec<ScriptedRoute>) -> Script {
     Script { name: "k".to_owned(), routes }
 }
 

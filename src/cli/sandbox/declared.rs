@@ -9,7 +9,7 @@ use crate::config::{self, KindFile};
 use crate::domain::{BalanceType, Currency, Selector};
 use crate::providers::declared::{AccountValues, Declared, TokenLife};
 use crate::providers::{Authorisation, Provider as _, RequestError};
-use crate::sandbox::{Kind, LIFE, Operation, Route, Script, SimulatedProvider, TOKEN, UNTIL};
+use crate::sandbox::{Kind, LIFE, Operation, Script, ScriptedRoute, SimulatedProvider, TOKEN, UNTIL};
 
 /// A sample kind that uses most keys of a declaration.
 const SAMPLE: &str = include_str!("sample.toml");
@@ -116,11 +116,12 @@ fn answerable(
     values: &Arc<AccountValues>,
     bodies: Vec<(Currency, String)>,
 ) -> Result<Vec<(Currency, String)>, RequestError> {
-    let mut kept: Vec<(Route, Currency)> = Vec::new();
+    let mut kept: Vec<(ScriptedRoute, Currency)> = Vec::new();
     for (currency, body) in bodies {
         let route = balance_route(kind, values, currency, body)?;
-        let is_other = |(known, _): &(Route, Currency)| {
-            known.answer == route.answer || Route { answer: route.answer.clone(), ..known.clone() } != route
+        let is_other = |(known, _): &(ScriptedRoute, Currency)| {
+            known.answer == route.answer
+                || ScriptedRoute { answer: route.answer.clone(), ..known.clone() } != route
         };
         if kept.iter().all(is_other) {
             kept.push((route, currency));
@@ -135,7 +136,7 @@ fn balance_route(
     values: &Arc<AccountValues>,
     currency: Currency,
     body: String,
-) -> Result<Route, RequestError> {
+) -> Result<ScriptedRoute, RequestError> {
     let token = kind.has_token().then(|| TOKEN.into());
     let authorisation = Authorisation::Declared { values: Arc::clone(values), token };
     let request = kind.request("http://sandbox", &selector(kind, currency), &authorisation)?;
@@ -147,10 +148,10 @@ fn selector(kind: &Declared, currency: Currency) -> Selector {
     Selector { currency: Some(currency), r#type }
 }
 
-fn route(operation: Operation, request: &http::Request<Vec<u8>>, answer: String) -> Route {
+fn route(operation: Operation, request: &http::Request<Vec<u8>>, answer: String) -> ScriptedRoute {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers = request.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
-    Route {
+    ScriptedRoute {
         operation,
         method: request.method().to_string(),
         target: request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),

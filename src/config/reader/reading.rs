@@ -94,7 +94,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Records the destination of the secrets below a place. If it changed since the last load, no old secret is kept.
-    pub(in crate::config) fn note_destination(&self, place: &Place, part: &str, destination: String) {
+    pub(in crate::config) fn note_destination(&self, place: &KeyPlace, part: &str, destination: String) {
         let key = format!("{}#{part}", place.path);
         let before = self.before.and_then(|before| before.destination(&key));
         if before.is_some_and(|before| *before != destination) {
@@ -134,7 +134,7 @@ impl<'a> Reading<'a> {
     /// Handles an invalid source: a mistake at start. In a reload it keeps its old contents, and a new account waits.
     pub(in crate::config) fn unread(
         &self,
-        place: &Place,
+        place: &KeyPlace,
         file: Option<&Path>,
         problem: &str,
     ) -> Read<Vec<u8>> {
@@ -170,12 +170,12 @@ impl<'a> Reading<'a> {
     }
 
     /// The contents of a source before this reload.
-    pub(in crate::config) fn before(&self, place: &Place) -> Option<&'a SecretSlice<u8>> {
+    pub(in crate::config) fn before(&self, place: &KeyPlace) -> Option<&'a SecretSlice<u8>> {
         self.kept(&place.path)
     }
 
     /// Whether a source below this place is not readable yet.
-    pub(super) fn is_awaited(&self, place: &Place) -> bool {
+    pub(super) fn is_awaited(&self, place: &KeyPlace) -> bool {
         let inside = format!("{}.", place.path);
         let unread = self.unread.borrow();
         unread.iter().any(|unread| unread.key.starts_with(&inside) && self.kept(&unread.key).is_none())
@@ -187,30 +187,30 @@ impl<'a> Reading<'a> {
     }
 
     /// Reports a mistake.
-    pub(in crate::config) fn report(&self, place: &Place, text: &str) -> Reported {
+    pub(in crate::config) fn report(&self, place: &KeyPlace, text: &str) -> Reported {
         self.mistakes.borrow_mut().push((place.at, Remark::new(place.path.clone(), text.to_owned())));
         Reported
     }
 
     /// Reports a warning.
-    pub(in crate::config) fn warn(&self, place: &Place, text: &str) {
+    pub(in crate::config) fn warn(&self, place: &KeyPlace, text: &str) {
         self.warnings.borrow_mut().push((place.at, Remark::new(place.path.clone(), text.to_owned())));
     }
 
     /// Records the effective settings of a section.
-    pub(in crate::config) fn record(&self, place: &Place, settings: Settings) {
+    pub(in crate::config) fn record(&self, place: &KeyPlace, settings: Settings) {
         self.effective.borrow_mut().record(&place.path, settings);
     }
 }
 
 /// A key path and its position in the text.
 #[derive(Clone)]
-pub(in crate::config) struct Place {
+pub(in crate::config) struct KeyPlace {
     pub(in crate::config) path: String,
     pub(in crate::config) at: usize,
 }
 
-impl Place {
+impl KeyPlace {
     /// The account of this path, if it has one.
     fn account(&self) -> Option<&str> {
         self.path.strip_prefix("accounts.")?.split('.').next()

@@ -10,14 +10,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::effective::Settings;
 use super::found;
-use super::reading::{Place, Read, Reading, Reported};
+use super::reading::{KeyPlace, Read, Reading, Reported};
 use super::setting::Setting;
 use super::value::Value;
 use crate::upstream::Credential;
 
 /// One table. Every known key must be read before it is closed.
 pub(in crate::config) struct Section<'a> {
-    place: Place,
+    place: KeyPlace,
     /// `None` for a missing table: every key has its default then.
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
@@ -27,10 +27,10 @@ pub(in crate::config) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(in crate::config) fn root(table: &'a DeTable<'a>, reading: &'a Reading<'a>) -> Self {
-        Self::new(Place { path: String::new(), at: 0 }, Some(table), reading)
+        Self::new(KeyPlace { path: String::new(), at: 0 }, Some(table), reading)
     }
 
-    fn new(place: Place, table: Option<&'a DeTable<'a>>, reading: &'a Reading<'a>) -> Self {
+    fn new(place: KeyPlace, table: Option<&'a DeTable<'a>>, reading: &'a Reading<'a>) -> Self {
         Self { place, table, known: Vec::new(), effective: Settings(Vec::new()), reading }
     }
 
@@ -209,9 +209,12 @@ impl<'a> Section<'a> {
         self.close();
     }
 
-    fn place_of(&self, key: &str) -> Place {
+    fn place_of(&self, key: &str) -> KeyPlace {
         let written = self.table.and_then(|table| table.get_key_value(key));
-        Place { path: self.place.join(key), at: written.map_or(self.place.at, |(key, _)| key.span().start) }
+        KeyPlace {
+            path: self.place.join(key),
+            at: written.map_or(self.place.at, |(key, _)| key.span().start),
+        }
     }
 }
 
@@ -227,7 +230,7 @@ impl<'a> Value<'a> {
         let DeValue::Array(items) = self.toml else { return Err(self.expected_hiding(expected)) };
         let item = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| {
             let path = format!("{}[{index}]", self.place.path);
-            let place = Place { path, at: item.span().start };
+            let place = KeyPlace { path, at: item.span().start };
             Value { place, toml: item.get_ref(), reading: self.reading }
         };
         Ok(items.iter().enumerate().map(item).collect())

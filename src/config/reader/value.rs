@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use toml::de::DeValue;
 
 use super::found;
-use super::reading::{Place, Read, Reading, Reported};
+use super::reading::{KeyPlace, Read, Reading, Reported};
 use super::sources::Sources;
 
 /// One value and its place.
 #[derive(Clone)]
 pub(in crate::config) struct Value<'a> {
-    pub(in crate::config) place: Place,
+    pub(in crate::config) place: KeyPlace,
     pub(in crate::config) toml: &'a DeValue<'a>,
     pub(in crate::config) reading: &'a Reading<'a>,
 }

@@ -154,7 +154,7 @@ fn read(
     let limit = section.or("limit", LIMIT);
     let limit = limit.and_then(|whole| Ok(section.share("limit", whole, replicas?)));
     let given: Read<Option<LimitSettings>> = section.optional("forced");
-    let has_own_forced = matches!(given, Ok(Some(_)));
+    let is_forced_configured = matches!(given, Ok(Some(_)));
     let cache_control = section.or("cache_control", CacheControl::Obeyed);
     let streams = section.or("streams", NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN));
     let forced = given.and_then(|given| match given {
@@ -168,7 +168,7 @@ fn read(
         accounts: accounts?.into_iter().map(|pattern| pattern.0).collect(),
         limit: limit?,
         forced: forced?,
-        has_own_forced,
+        is_forced_configured,
         obeys_cache_control: cache_control? == CacheControl::Obeyed,
         streams: usize::try_from(streams?.get()).unwrap_or(usize::MAX),
     })

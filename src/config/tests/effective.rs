@@ -74,7 +74,7 @@ fn a_missing_forced_limit_is_a_tenth_of_the_limit() {
 
         let forced = config.callers[0].forced;
         assert_eq!((forced.requests, forced.burst), (requests, burst), "{limit} {replicas}");
-        assert!(!config.callers[0].has_own_forced);
+        assert!(!config.callers[0].is_forced_configured);
     }
 }
 

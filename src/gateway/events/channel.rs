@@ -80,13 +80,13 @@ impl Channel {
         channel
     }
 
-    /// Passes every later event to an inbox, until the follower is dropped. `place` is the balance's index in the
+    /// Passes every later event to an inbox, until the follower is dropped. `index` is the balance's index in the
     /// inbox, `refresh` the longest age that the subscription allows.
-    pub(super) fn follow(self: &Arc<Self>, inbox: &Arc<Inbox>, place: usize, refresh: Duration) -> Follower {
+    pub(super) fn follow(self: &Arc<Self>, inbox: &Arc<Inbox>, index: usize, refresh: Duration) -> Follower {
         let mut state = self.state();
         let number = state.next_follower;
         state.next_follower += 1;
-        state.followers.insert(number, (Arc::downgrade(inbox), place));
+        state.followers.insert(number, (Arc::downgrade(inbox), index));
         *state.refreshes.entry(refresh).or_default() += 1;
         drop(state);
         self.changed.notify_one();
@@ -174,14 +174,14 @@ impl Listener for Channel {
         let mut state = self.state();
         let brought = snapshot.filter(|_| failure.is_none());
         let report = brought.map(|snapshot| self.report_of(&mut state, Arc::clone(snapshot)));
-        for (inbox, place) in state.followers.values() {
+        for (inbox, index) in state.followers.values() {
             let Some(inbox) = inbox.upgrade() else { continue };
             match failure {
                 // After a failed read, the snapshot is an older one.
                 Some(failure) => {
-                    inbox.add_problem(*place, Refusal::Failed(failure.error, failure.retry_after(now)));
+                    inbox.add_problem(*index, Refusal::Failed(failure.error, failure.retry_after(now)));
                 }
-                None => report.iter().for_each(|report| inbox.add_balance(*place, report)),
+                None => report.iter().for_each(|report| inbox.add_balance(*index, report)),
             }
         }
         drop(state);

@@ -90,7 +90,7 @@ impl Item<'_> {
             }
             Err(refusal) => answer::from_router(self.problem(*refusal)),
         };
-        if api.is_noted() {
+        if api.needs_attributes() {
             reply.response.extensions_mut().insert(Logged {
                 outcome: Some(outcome.as_str()),
                 age_seconds: result.ok().map(|(_, age)| rounded_up(age)),

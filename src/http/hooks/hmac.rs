@@ -20,7 +20,7 @@ pub(super) struct Hmac {
 }
 
 /// One notification whose body is arriving.
-pub(super) struct Signing {
+pub(super) struct Verification {
     /// One context for each key.
     contexts: Vec<hmac::Context>,
     /// The signed text after the body; `None` if the body is not signed.
@@ -40,7 +40,7 @@ impl Hmac {
     }
 
     /// Begins to check a notification; `None` if the head alone is enough to refuse it.
-    pub(super) fn begin(&self, request: &Parts, now: Timestamp) -> Option<Signing> {
+    pub(super) fn begin(&self, request: &Parts, now: Timestamp) -> Option<Verification> {
         let Signatures { given, timestamp } = Signatures::of(request, &self.settings)?;
         if given.is_empty() || timestamp.is_some_and(|timestamp| !self.is_in_time(timestamp, now)) {
             return None;
@@ -51,7 +51,7 @@ impl Hmac {
             context.update(&around.before);
             context
         };
-        Some(Signing { contexts: self.keys.iter().map(begun).collect(), after: around.after, given })
+        Some(Verification { contexts: self.keys.iter().map(begun).collect(), after: around.after, given })
     }
 
     /// Whether the signing time is within the tolerance.
@@ -71,7 +71,7 @@ fn parse_time(text: &[u8]) -> Option<Timestamp> {
     }
 }
 
-impl Signing {
+impl Verification {
     /// Adds a part of the body.
     pub(super) fn add(&mut self, part: &[u8]) {
         if self.after.is_some() {

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::hmac::{Hmac, Signing};
+use super::hmac::{Hmac, Verification};
 use super::settings::{ProofSettings, SecretHeader};
 
 /// The proof that a hook requires.
@@ -26,7 +26,7 @@ pub(super) enum Proof {
 pub(super) enum Proving {
     /// The head alone decides.
     Decided(bool),
-    Signed(Signing),
+    Signed(Verification),
 }
 
 impl Proof {
@@ -68,8 +68,8 @@ impl Proof {
 impl Proving {
     /// Adds a part of the body.
     pub(super) fn add(&mut self, part: &[u8]) {
-        if let Self::Signed(signing) = self {
-            signing.add(part);
+        if let Self::Signed(verification) = self {
+            verification.add(part);
         }
     }
 
@@ -77,7 +77,7 @@ impl Proving {
     pub(super) fn holds(self) -> bool {
         match self {
             Self::Decided(holds) => holds,
-            Self::Signed(signing) => signing.holds(),
+            Self::Signed(verification) => verification.holds(),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::stream_task;
 use crate::server::{
     delivery::Reply,
     open_ended::OpenEnded,
-    peer_timeouts::{Exchange, Gate, HandOver, Part, Protocol},
+    peer_timeouts::{Exchange, Gate, HandOver, PartGuard, Protocol},
 };
 
 /// An answer's body. The exchange ends when its last bytes are written or dropped.
@@ -44,7 +44,7 @@ pub(super) struct AnswerData {
     /// Present with the answer's last bytes.
     exchange: Option<Exchange>,
     /// Present with bytes that are not the answer's last, if the answer has a deadline or is open-ended.
-    part: Option<Part>,
+    part: Option<PartGuard>,
 }
 
 impl AnswerData {

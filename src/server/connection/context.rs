@@ -23,7 +23,7 @@ pub(in crate::server) struct ListenerContext<S> {
 
 impl<S> ListenerContext<S> {
     /// Counts a connection that was refused.
-    pub(in crate::server) fn refused(&self, reason: ConnectionRefusal) {
+    pub(in crate::server) fn count_refusal(&self, reason: ConnectionRefusal) {
         if let Some(metrics) = &self.metrics {
             metrics.connection_refused(reason);
         }

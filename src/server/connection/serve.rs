@@ -146,7 +146,7 @@ impl<S: Respond> Connection<S> {
                     return Poll::Ready(ended);
                 }
                 let stopped = stop.poll_stopped(cx);
-                if is_closing || !(self.state.is_leaving() || stopped && may_close()) {
+                if is_closing || !(self.state.must_close() || stopped && may_close()) {
                     return Poll::Pending;
                 }
                 is_closing = true;
@@ -177,7 +177,7 @@ impl<S: Respond> Connection<S> {
             if frames.is_some() {
                 exchange.open_end();
             }
-            if exchange.is_too_much(delivery) {
+            if exchange.has_too_many_unread(delivery) {
                 return Err(h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM));
             }
             stream_task::bound(delivery.taken_by.map(Instant::from_std));
@@ -200,7 +200,7 @@ impl<S: Respond> Connection<S> {
     /// Counts a refused head, once per connection.
     fn refuse_head(&self) {
         if self.state.refuse_head() {
-            self.context.refused(ConnectionRefusal::Head);
+            self.context.count_refusal(ConnectionRefusal::Head);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::gate::Gate;
-use super::part::Part;
+use super::part::PartGuard;
 use super::state::{ConnectionState, Protocol};
 use super::untaken::{NONE, UntakenAnswer};
 use crate::server::delivery::Delivery;
@@ -71,7 +71,7 @@ impl Exchange {
     /// perhaps to another replica.
     pub(in crate::server) fn end(&self) {
         if self.is_open_ended {
-            self.state.is_leaving.store(true, Ordering::Release);
+            self.state.must_close.store(true, Ordering::Release);
         }
     }
 
@@ -109,31 +109,31 @@ impl Exchange {
         let is_large = !delivery.is_known && protocol == Protocol::Http1 && state.memory.is_used();
         let is_last = is_refused || is_old || is_large || state.shutdown.is_draining();
         if is_last {
-            state.is_leaving.store(true, Ordering::Release);
+            state.must_close.store(true, Ordering::Release);
         }
         is_last
     }
 
-    /// The [`Part`] for bytes that are not the answer's last; `None` if the answer has no deadline.
-    pub(in crate::server) fn part(&self) -> Option<Part> {
-        let part = || Part { state: Arc::clone(&self.state), taken_by: self.taken_by, gate: None };
+    /// The [`PartGuard`] for bytes that are not the answer's last; `None` if the answer has no deadline.
+    pub(in crate::server) fn part(&self) -> Option<PartGuard> {
+        let part = || PartGuard { state: Arc::clone(&self.state), taken_by: self.taken_by, gate: None };
         (self.taken_by != NONE).then(part)
     }
 
-    /// The [`Part`] for one frame of an open-ended answer, and the moment by which the peer must have made room for the
+    /// The [`PartGuard`] for one frame of an open-ended answer, and the moment by which the peer must have made room for the
     /// frame. Closes the gate until the frame has left.
     pub(in crate::server) fn frame(
         &self,
         taken_by: Option<StdInstant>,
         protocol: Protocol,
         gate: &Gate,
-    ) -> (Part, Instant) {
+    ) -> (PartGuard, Instant) {
         let state = &self.state;
         gate.close();
         let latest = Instant::now() + state.limits.request_timeout;
         let deadline = taken_by.map_or(latest, |taken_by| latest.min(taken_by.into()));
         let taken_by = taken_by.map_or(NONE, |taken_by| state.micros(taken_by.into()));
-        let part = Part { state: Arc::clone(state), taken_by, gate: Some(gate.clone()) };
+        let part = PartGuard { state: Arc::clone(state), taken_by, gate: Some(gate.clone()) };
         if protocol == Protocol::Http1 {
             // The connection holds the frame from now on; on HTTP/2 the stream's task does.
             part.note_written();
@@ -148,7 +148,7 @@ impl Exchange {
 
     /// Whether the answer must be refused because the peer has left too many earlier ones unread. Only strangers are
     /// bounded.
-    pub(in crate::server) fn is_too_much(&self, delivery: Delivery) -> bool {
+    pub(in crate::server) fn has_too_many_unread(&self, delivery: Delivery) -> bool {
         if delivery.is_known {
             return false;
         }

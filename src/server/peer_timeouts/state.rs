@@ -68,7 +68,7 @@ pub(in crate::server) struct ConnectionState {
     /// A head was refused and counted.
     has_refused_head: AtomicBool,
     /// The connection must close after the answers in flight.
-    pub(super) is_leaving: AtomicBool,
+    pub(super) must_close: AtomicBool,
 }
 
 impl ConnectionState {
@@ -111,7 +111,7 @@ impl ConnectionState {
             wrote: AtomicU64::new(0),
             is_late: AtomicBool::new(false),
             has_refused_head: AtomicBool::new(false),
-            is_leaving: AtomicBool::new(false),
+            must_close: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
         })
     }
@@ -121,8 +121,8 @@ impl ConnectionState {
     }
 
     /// Whether the connection must close after the answers in flight.
-    pub(in crate::server) fn is_leaving(&self) -> bool {
-        self.is_leaving.load(Ordering::Acquire)
+    pub(in crate::server) fn must_close(&self) -> bool {
+        self.must_close.load(Ordering::Acquire)
     }
 
     pub(in crate::server) fn reads_head(&self) -> bool {

@@ -45,7 +45,7 @@ pub(in crate::server) struct TimedStream<T: Wire> {
     /// The moment of the first write that had to wait since the last completed flush.
     blocked_since: Option<Instant>,
     /// When to check next whether the kernel has sent all due bytes.
-    look_at: Option<Instant>,
+    check_at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -68,7 +68,7 @@ impl<T: Wire> TimedStream<T> {
             head_length: 0,
             head_since,
             blocked_since: None,
-            look_at: None,
+            check_at: None,
             timer: None,
         }
     }

@@ -76,12 +76,12 @@ impl Followed {
     /// The frame of an event; `None` if the stream skips it.
     pub(super) fn write(
         &mut self,
-        place: usize,
+        index: usize,
         event: Event,
         now: Moment,
         request_id: &str,
     ) -> Option<Frame> {
-        let balance = self.balances.get_mut(place)?;
+        let balance = self.balances.get_mut(index)?;
         match event {
             Event::Balance(report) => balance.write_balance(report, now),
             Event::Problem(refusal) => balance.write_problem(refusal, request_id).map(Frame::unbound),

@@ -174,12 +174,12 @@ impl Scheme {
             self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value.as_str()));
         let (head, ()) = request.body(()).unwrap().into_parts();
         let now = Timestamp::from_second(SIGNED_AT + seconds).unwrap();
-        let Some(mut signing) = Hmac::new(self.settings.clone()).begin(&head, now) else { return false };
+        let Some(mut verification) = Hmac::new(self.settings.clone()).begin(&head, now) else { return false };
         // In parts, as a body arrives.
         for part in body.as_bytes().chunks(7) {
-            signing.add(part);
+            verification.add(part);
         }
-        signing.holds()
+        verification.holds()
     }
 
     fn with(self, change: impl FnOnce(&mut Self)) -> Self {

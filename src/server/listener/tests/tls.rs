@@ -83,7 +83,7 @@ async fn connected(change: impl FnOnce(&mut ListenerSettings)) -> (Server, TlsCl
 
 /// Whether a client gets an answer. With TLS 1.3, the server refuses a client only after the client has finished its
 /// handshake.
-async fn is_let_in(server: &Server, connector: &TlsConnector) -> bool {
+async fn is_served(server: &Server, connector: &TlsConnector) -> bool {
     let Ok(mut client) = connect(server, connector).await else { return false };
     // The answer shows whether the request arrived.
     let _ = soon(client.0.write_all(REQUEST.as_bytes())).await;
@@ -116,10 +116,10 @@ async fn with_a_client_ca_only_its_clients_are_accepted() {
     let (server, _) = start(authority.settings(Some(&clients)), |_| {});
     let client = |identity| authority.client(&[b"http/1.1"], identity);
 
-    assert!(is_let_in(&server, &client(Some(clients.sign()))).await);
-    assert!(!is_let_in(&server, &client(Some(strangers.sign()))).await);
-    assert!(!is_let_in(&server, &client(Some(authority.sign()))).await);
-    assert!(!is_let_in(&server, &client(None)).await);
+    assert!(is_served(&server, &client(Some(clients.sign()))).await);
+    assert!(!is_served(&server, &client(Some(strangers.sign()))).await);
+    assert!(!is_served(&server, &client(Some(authority.sign()))).await);
+    assert!(!is_served(&server, &client(None)).await);
 
     server.assert_refused("tls", 3);
 }
@@ -135,15 +135,15 @@ async fn replaced_tls_settings_apply_to_new_connections_only() {
 
     tls.replace(next.settings(None));
 
-    assert!(!is_let_in(&server, &trusts_old).await);
-    assert!(is_let_in(&server, &trusts_new).await);
+    assert!(!is_served(&server, &trusts_old).await);
+    assert!(is_served(&server, &trusts_new).await);
     assert!(open.ask().await.ends_with("balance"));
 
     tls.replace(next.settings(Some(&next)));
 
     // A resumed session does not help either.
-    assert!(!is_let_in(&server, &trusts_new).await);
-    assert!(is_let_in(&server, &next.client(&[b"http/1.1"], Some(next.sign()))).await);
+    assert!(!is_served(&server, &trusts_new).await);
+    assert!(is_served(&server, &next.client(&[b"http/1.1"], Some(next.sign()))).await);
     assert!(open.ask().await.ends_with("balance"));
 }
 
@@ -297,7 +297,7 @@ async fn large_handshakes_share_a_bounded_memory_and_small_ones_need_none() {
     };
     soon(async { while !is_full().await {} }).await;
 
-    assert!(is_let_in(&server, &authority.client(&[b"http/1.1"], None)).await);
+    assert!(is_served(&server, &authority.client(&[b"http/1.1"], None)).await);
     drop(clients);
     soon(async { while is_full().await {} }).await;
 }

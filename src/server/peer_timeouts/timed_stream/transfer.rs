@@ -98,7 +98,7 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // After a close, the kernel would still send its bytes. So the socket closes only when all due bytes are sent.
-        this.look_at = this.state.due().map(|_| Instant::now());
+        this.check_at = this.state.due().map(|_| Instant::now());
         if let Poll::Ready(error) = this.poll_due(cx) {
             return Poll::Ready(Err(error));
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// The number of open streams, and the running drain.
 #[derive(Debug, Default)]
-pub(super) struct Byes {
+pub(super) struct StreamEnds {
     open: AtomicU32,
     drain: OnceLock<Drain>,
 }
@@ -16,10 +16,10 @@ pub(super) struct Byes {
 struct Drain {
     began: Instant,
     streams: u32,
-    told: AtomicU32,
+    assigned: AtomicU32,
 }
 
-impl Byes {
+impl StreamEnds {
     /// Counts an opened stream.
     pub(super) fn open(&self) {
         self.open.fetch_add(1, Ordering::AcqRel);
@@ -32,10 +32,10 @@ impl Byes {
 
     /// The moment at which the next stream ends. The moments are spread evenly over `delay`; the last stream ends when
     /// `delay` is over.
-    pub(super) fn next(&self, now: Instant, delay: Duration) -> Instant {
+    pub(super) fn next_end(&self, now: Instant, delay: Duration) -> Instant {
         let streams = self.open.load(Ordering::Acquire).max(1);
-        let drain = self.drain.get_or_init(|| Drain { began: now, streams, told: AtomicU32::new(0) });
-        let number = (drain.told.fetch_add(1, Ordering::AcqRel) + 1).min(drain.streams);
+        let drain = self.drain.get_or_init(|| Drain { began: now, streams, assigned: AtomicU32::new(0) });
+        let number = (drain.assigned.fetch_add(1, Ordering::AcqRel) + 1).min(drain.streams);
         drain.began + delay * number / drain.streams
     }
 }
@@ -46,13 +46,14 @@ mod tests {
 
     #[test]
     fn ends_are_spread_and_the_last_is_at_the_end_of_the_delay() {
-        let (byes, now) = (Byes::default(), crate::clock::monotonic());
-        (0..4).for_each(|_| byes.open());
+        let (stream_ends, now) = (StreamEnds::default(), crate::clock::monotonic());
+        (0..4).for_each(|_| stream_ends.open());
         let seconds = |at: Instant| at.duration_since(now).as_secs();
 
-        let told: Vec<u64> = (0..5).map(|_| seconds(byes.next(now, Duration::from_secs(8)))).collect();
+        let assigned: Vec<u64> =
+            (0..5).map(|_| seconds(stream_ends.next_end(now, Duration::from_secs(8)))).collect();
 
         // The fifth opened during the drain.
-        assert_eq!(told, [2, 4, 6, 8, 8]);
+        assert_eq!(assigned, [2, 4, 6, 8, 8]);
     }
 }

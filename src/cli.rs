@@ -65,12 +65,12 @@ impl ConfigFile {
         // file, and only a copy of its result is kept.
         let read = thread::scope(|scope| scope.spawn(|| config::load(&self.path)).join());
         let config = read.unwrap_or_else(|panic| resume_unwind(panic));
-        config.clone().map_err(|errors| usage(&errors))
+        config.clone().map_err(|errors| report_config_errors(&errors))
     }
 
     /// Loads the file without reading the files and variables that it names.
     fn load_without_secrets(&self) -> Result<Config, ExitCode> {
-        config::load_without_secrets(&self.path).map_err(|errors| usage(&errors))
+        config::load_without_secrets(&self.path).map_err(|errors| report_config_errors(&errors))
     }
 }
 
@@ -90,30 +90,30 @@ pub fn run() -> ExitCode {
 }
 
 /// Prints the mistakes of a configuration.
-fn usage(errors: &config::ConfigErrors) -> ExitCode {
-    complain(&errors.to_string());
+fn report_config_errors(errors: &config::ConfigErrors) -> ExitCode {
+    print_error_line(&errors.to_string());
     ExitCode::from(2)
 }
 
 /// Prints which argument cannot be used.
-fn misused(error: &dyn std::error::Error) -> ExitCode {
-    failed(error);
+fn report_usage_error(error: &dyn std::error::Error) -> ExitCode {
+    report_error(error);
     ExitCode::from(2)
 }
 
 /// Prints an error and its causes.
-fn failed(error: &dyn std::error::Error) -> ExitCode {
+fn report_error(error: &dyn std::error::Error) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
         // The text of some errors already ends with their cause.
-        let told = source.to_string();
-        if !text.ends_with(&told) {
-            text = format!("{text}: {told}");
+        let cause_text = source.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
         }
         cause = source.source();
     }
-    complain(&format!("balance-gateway: {text}"));
+    print_error_line(&format!("balance-gateway: {text}"));
     ExitCode::FAILURE
 }
 
@@ -122,12 +122,12 @@ fn print(text: &str) -> ExitCode {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => report_error(&error),
     }
 }
 
 /// Writes to standard error. A failure to write is ignored: there is no other place to report it.
-fn complain(text: &str) {
+fn print_error_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

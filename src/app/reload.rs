@@ -23,7 +23,7 @@ use crate::telemetry::targets;
 use crate::trace::Tracer;
 
 /// Interval between two checks of the files. A change is loaded when two checks in a row see the same contents.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Changes the log level.
 pub(super) type SetLogLevel = Box<dyn Fn(Level) + Send + Sync>;
@@ -51,27 +51,27 @@ impl Reloader {
     /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns the process state, for the end of the
     /// process.
     pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) -> ProcessState {
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval(CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let is_asked = tokio::select! {
+            let is_signalled = tokio::select! {
                 () = shutdown.draining() => return self.process_state,
                 () = hangups.next() => true,
-                _ = looks.tick() => false,
+                _ = checks.tick() => false,
             };
-            self = self.look(is_asked).await;
+            self = self.check_files(is_signalled).await;
         }
     }
 
-    /// Checks the files on a blocking thread, and applies the configuration if it has changed. With `is_asked`, it does
+    /// Checks the files on a blocking thread, and applies the configuration if it has changed. With `is_signalled`, it does
     /// not wait until the files are settled.
-    async fn look(self, is_asked: bool) -> Self {
+    async fn check_files(self, is_signalled: bool) -> Self {
         let mut watcher = self.watcher.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            let change = (is_asked || watcher.has_settled_change()).then(|| watcher.reload()).flatten();
+        let checked = tokio::task::spawn_blocking(move || {
+            let change = (is_signalled || watcher.has_settled_change()).then(|| watcher.reload()).flatten();
             (watcher, change)
         });
-        let Ok((watcher, change)) = looked.await else { return self };
+        let Ok((watcher, change)) = checked.await else { return self };
         let mut next = Self { watcher, ..self };
         match change {
             None => {}

@@ -37,7 +37,7 @@ pub struct ServiceAccounts {
     /// `None` when no tokens are accepted.
     trust: ArcSwapOption<Trust>,
     /// When keys were last fetched; locked during a fetch.
-    asked: Mutex<Option<Instant>>,
+    fetched_at: Mutex<Option<Instant>>,
     waiting: Semaphore,
     metrics: Arc<Metrics>,
 }
@@ -55,7 +55,7 @@ impl ServiceAccounts {
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             trust: ArcSwapOption::empty(),
-            asked: Mutex::default(),
+            fetched_at: Mutex::default(),
             waiting: Semaphore::new(MOST_WAITING),
             metrics,
         })
@@ -83,7 +83,7 @@ impl ServiceAccounts {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             // The keys of the new settings were never fetched, so no interval applies.
-            *this.asked.lock().await = None;
+            *this.fetched_at.lock().await = None;
             this.fetch().await;
         });
     }
@@ -118,14 +118,14 @@ impl ServiceAccounts {
     }
 
     async fn fetch(&self) {
-        let mut asked = self.asked.lock().await;
+        let mut fetched_at = self.fetched_at.lock().await;
         let Some(trust) = self.trust.load_full() else { return };
         let KeySource::Fetched(fetch) = &trust.settings.keys else { return };
         let now = clock::monotonic();
-        if asked.is_some_and(|asked| now.saturating_duration_since(asked) < FETCH_INTERVAL) {
+        if fetched_at.is_some_and(|fetched_at| now.saturating_duration_since(fetched_at) < FETCH_INTERVAL) {
             return;
         }
-        *asked = Some(now);
+        *fetched_at = Some(now);
         let keys = match fetch().await.and_then(|body| Ok(Jwks::parse(&body)?)) {
             Ok(keys) => keys,
             Err(error) => {

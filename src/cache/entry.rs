@@ -37,7 +37,7 @@ struct LastRead {
     sent_at: Instant,
     turn: Option<Turn>,
     /// Whether another replica made the read.
-    is_elsewhere: bool,
+    is_from_replica: bool,
     failure: Option<Failure>,
     /// Whether the `Age` of its answer made the snapshot older than the request.
     has_age: bool,
@@ -63,44 +63,44 @@ impl Drop for Refreshing {
 impl Entry {
     /// The entry after a read for this demand, which ended now. `before` is the previous entry.
     pub(super) fn after(before: Option<&Self>, answer: Answer, demand: Option<&Demand>, now: Moment) -> Self {
-        let Answer { priority, sent_at, turn, is_elsewhere, result } = answer;
-        let (brought, failure) = match result {
+        let Answer { priority, sent_at, turn, is_from_replica, result } = answer;
+        let (new, failure) = match result {
             Ok(snapshot) => (Some(snapshot), None),
             Err(failure) => (None, Some(failure)),
         };
-        let has_age = brought.as_ref().is_some_and(|brought| brought.requested_at().monotonic < sent_at);
+        let has_age = new.as_ref().is_some_and(|new| new.requested_at().monotonic < sent_at);
         let age = |snapshot: &Arc<Snapshot>| snapshot.requested_at().age_at(now);
-        let snapshot = match (before.and_then(|entry| entry.snapshot.clone()), brought) {
+        let snapshot = match (before.and_then(|entry| entry.snapshot.clone()), new) {
             // The `Age` of the new answer makes it older than the stored snapshot. An answer without an `Age` is the
             // younger one, even if a wall clock stepped during the read.
-            (Some(carried), Some(brought)) if has_age && age(&carried) < age(&brought) => Some(carried),
+            (Some(stored), Some(new)) if has_age && age(&stored) < age(&new) => Some(stored),
             // By the store's order, the new one was not read later than the stored one.
-            (Some(carried), Some(brought)) if is_behind(&brought, &carried) => Some(carried),
+            (Some(stored), Some(new)) if is_not_later(&new, &stored) => Some(stored),
             // Another replica read the new one later, but the `Age` of its answer makes it older. It replaces the
             // stored one only if the demand accepts it.
-            (Some(carried), Some(brought))
-                if is_elsewhere
-                    && is_of_earlier_instant(&brought, &carried)
-                    && age(&carried) < age(&brought)
-                    && !demand.is_some_and(|demand| is_accepted(demand, &brought)) =>
+            (Some(stored), Some(new))
+                if is_from_replica
+                    && is_of_earlier_instant(&new, &stored)
+                    && age(&stored) < age(&new)
+                    && !demand.is_some_and(|demand| is_accepted(demand, &new)) =>
             {
-                Some(carried)
+                Some(stored)
             }
             // This replica read the stored one alone while the store was unavailable, and it is younger than the new
             // one of another replica.
-            (Some(carried), Some(brought))
-                if is_elsewhere
-                    && carried.turn().is_none()
-                    && age(&carried) < age(&brought)
-                    && demand.is_some_and(|demand| is_accepted(demand, &carried)) =>
+            (Some(stored), Some(new))
+                if is_from_replica
+                    && stored.turn().is_none()
+                    && age(&stored) < age(&new)
+                    && demand.is_some_and(|demand| is_accepted(demand, &stored)) =>
             {
-                Some(carried)
+                Some(stored)
             }
-            (carried, brought) => brought.or(carried),
+            (stored, new) => new.or(stored),
         };
         Self {
             snapshot,
-            last: LastRead { priority, sent_at, turn, is_elsewhere, failure, has_age },
+            last: LastRead { priority, sent_at, turn, is_from_replica, failure, has_age },
             is_refreshing: AtomicBool::new(false),
             is_refusal_forgotten: AtomicBool::new(false),
             credentials_changed_at: None,
@@ -129,13 +129,13 @@ impl Entry {
     }
 
     /// The entry with the last change of the credentials when its read began.
-    pub(super) fn begun_under(self, credentials_changed_at: Option<Instant>) -> Self {
+    pub(super) fn with_credentials_changed_at(self, credentials_changed_at: Option<Instant>) -> Self {
         Self { credentials_changed_at, ..self }
     }
 
     /// Whether the credentials are unchanged since the read began: their last change is still the same. Comparing it
     /// with the start of the read is not enough, because both can have the same instant.
-    pub(super) fn began_under(&self, credentials_changed_at: Option<Instant>) -> bool {
+    pub(super) fn has_same_credentials(&self, credentials_changed_at: Option<Instant>) -> bool {
         self.credentials_changed_at == credentials_changed_at
     }
 
@@ -145,20 +145,20 @@ impl Entry {
 
     /// The snapshot that this replica read alone, if it was kept when another replica's read brought an older one.
     pub(super) fn kept_alone(&self) -> Option<&Arc<Snapshot>> {
-        let has_brought = self.last.is_elsewhere && self.last.failure.is_none();
-        self.snapshot.as_ref().filter(|snapshot| has_brought && snapshot.turn().is_none())
+        let has_new_snapshot = self.last.is_from_replica && self.last.failure.is_none();
+        self.snapshot.as_ref().filter(|snapshot| has_new_snapshot && snapshot.turn().is_none())
     }
 
     /// The later turn of the snapshot and of the last read. Another look-up in the store must find a still later one.
     pub(super) fn latest_turn(&self) -> Option<Turn> {
         let of_snapshot = self.snapshot.as_ref().and_then(|snapshot| snapshot.turn());
-        let of_read = self.last.turn.filter(|_| self.last.is_elsewhere && self.last.failure.is_none());
+        let of_read = self.last.turn.filter(|_| self.last.is_from_replica && self.last.failure.is_none());
         of_snapshot.into_iter().chain(of_read).max_by_key(|turn| turn.number)
     }
 
     /// Whether another replica made the last read.
-    pub(super) fn is_elsewhere(&self) -> bool {
-        self.last.is_elsewhere
+    pub(super) fn is_from_replica(&self) -> bool {
+        self.last.is_from_replica
     }
 
     /// How the last read failed, if it did.
@@ -231,7 +231,7 @@ impl Entry {
 
 /// Whether a snapshot is at or before another in the shared store's order. So the same snapshot, found in the store
 /// again, does not look younger after a clock was set back.
-fn is_behind(snapshot: &Snapshot, other: &Snapshot) -> bool {
+fn is_not_later(snapshot: &Snapshot, other: &Snapshot) -> bool {
     snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.number <= other.number)
 }
 

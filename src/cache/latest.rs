@@ -56,7 +56,7 @@ mod tests {
         let now = Moment { monotonic: Instant::now(), wall: Timestamp::UNIX_EPOCH };
         let (priority, sent_at) = (Priority::Plain, now.monotonic);
         let answer =
-            Answer { priority, sent_at, turn: None, is_elsewhere: false, result: Err(Failure::DEFECT) };
+            Answer { priority, sent_at, turn: None, is_from_replica: false, result: Err(Failure::DEFECT) };
         Arc::new(Entry::after(None, answer, None, now))
     }
 

@@ -65,8 +65,11 @@ impl BalanceCache {
                 Peek::Stale { snapshot, is_failing: entry.failure().is_some() }
             };
         }
-        let everybodys = Demand::none(demand.arrived(), *limits).after_mark(mark);
-        let would_do = everybodys.accepts(requested_at, turn) && is_within;
-        Peek::Absent { absence: if would_do { Absence::Request } else { Absence::Stale }, held }
+        let without_demand = Demand::none(demand.arrived(), *limits).after_mark(mark);
+        let is_acceptable_without_demand = without_demand.accepts(requested_at, turn) && is_within;
+        Peek::Absent {
+            absence: if is_acceptable_without_demand { Absence::Request } else { Absence::Stale },
+            held,
+        }
     }
 }

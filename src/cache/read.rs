@@ -54,7 +54,7 @@ impl BalanceCache {
             waiting.end(entry.trace());
             own_reads += u32::from(is_own);
             if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
-                return Read { result, is_collapsed: !is_own || entry.is_elsewhere() };
+                return Read { result, is_collapsed: !is_own || entry.is_from_replica() };
             }
             if own_reads == 2 {
                 break;
@@ -129,7 +129,7 @@ impl BalanceCache {
             let init = cache.read_once(question, priority, origin, read);
             let entry = cache.entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
             let is_own = entry.is_fresh();
-            if is_own && !entry.value().began_under(cache.credentials_changed_at(&question.key)) {
+            if is_own && !entry.value().has_same_credentials(cache.credentials_changed_at(&question.key)) {
                 entry.value().forget_refusal();
             }
             Round { question, entry: entry.into_value(), is_own }
@@ -178,7 +178,7 @@ impl BalanceCache {
                 shared.publish_alone(&question.key, Arc::clone(snapshot), question.limits.max_age);
             }
             let entry = cache.with_stored(entry, &question).await;
-            let entry = entry.with_trace(trace).begun_under(credentials);
+            let entry = entry.with_trace(trace).with_credentials_changed_at(credentials);
             // Before the entry is visible in the cache, so that listeners receive reads in their order.
             listeners.stored(&question.key, &entry);
             let entry = Arc::new(entry);
@@ -189,5 +189,11 @@ impl BalanceCache {
 }
 
 fn defect(priority: Priority, now: Moment) -> Answer {
-    Answer { priority, sent_at: now.monotonic, turn: None, is_elsewhere: false, result: Err(Failure::DEFECT) }
+    Answer {
+        priority,
+        sent_at: now.monotonic,
+        turn: None,
+        is_from_replica: false,
+        result: Err(Failure::DEFECT),
+    }
 }

@@ -78,7 +78,7 @@ impl BalanceCache {
             priority: Priority::Background,
             sent_at: snapshot.requested_at().monotonic,
             turn: snapshot.turn(),
-            is_elsewhere: true,
+            is_from_replica: true,
             result: Ok(snapshot),
         };
         async move {
@@ -136,7 +136,7 @@ impl BalanceCache {
             question.demand.with_any_turn()
         } else {
             match shared.ticket(&question.key, question.limits.max_age).await {
-                Some(standing) => question.demand.judged_by_store(standing),
+                Some(order_state) => question.demand.judged_by_store(order_state),
                 None => question.demand,
             }
         };

@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     };
     let printed = super::print(&config.masked());
     for warning in config.warnings().iter().chain(&config.expiring(clock::now().wall)) {
-        super::complain(&format!("warning: {warning}"));
+        super::print_error_line(&format!("warning: {warning}"));
     }
     if !arguments.live || printed != ExitCode::SUCCESS {
         return printed;
@@ -40,8 +40,8 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     });
     match tried {
         Ok(Ok((results, issuer, store))) => report(&results, issuer.as_ref(), store.as_ref()),
-        Ok(Err(error)) => super::failed(&error),
-        Err(error) => super::failed(&error),
+        Ok(Err(error)) => super::report_error(&error),
+        Err(error) => super::report_error(&error),
     }
 }
 

@@ -91,7 +91,8 @@ impl Client {
             200 => Ok(GatewayAnswer { headers, body }),
             401 => Err(ClientError::Unauthenticated),
             _ => {
-                let mut problem: Problem = serde_json::from_str(&body).map_err(|_| self.strange(status))?;
+                let mut problem: Problem =
+                    serde_json::from_str(&body).map_err(|_| self.not_a_gateway(status))?;
                 problem.retry_after = problem.retry_after.or(seconds(&headers, &RETRY_AFTER));
                 Err(ClientError::Refused { status, problem })
             }
@@ -99,8 +100,8 @@ impl Client {
     }
 
     /// The error for an answer that does not come from a balance gateway.
-    pub(super) fn strange(&self, status: u16) -> ClientError {
-        ClientError::Strange { address: error::shown(&self.url), status }
+    pub(super) fn not_a_gateway(&self, status: u16) -> ClientError {
+        ClientError::NotAGateway { address: error::shown(&self.url), status }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {

@@ -31,13 +31,13 @@ pub struct Ticket {
 
 /// The state of a balance's order in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct OrderState {
     /// The number of the last read.
     pub last: u64,
     /// The store's clock.
     pub now: StoreTime,
     /// Whether instants of that clock are comparable.
-    pub is_believed: bool,
+    pub is_clock_trusted: bool,
 }
 
 impl StoreTime {

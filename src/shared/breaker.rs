@@ -37,7 +37,7 @@ pub struct SharedBreaker {
 }
 
 #[derive(Serialize)]
-struct BreakerAsk<'a> {
+struct BreakerArguments<'a> {
     event: &'a str,
     failures: u32,
     cooldown: u64,
@@ -146,7 +146,7 @@ impl SharedBreaker {
         wait: &mut StoreWait,
     ) -> Result<ReportAnswer, StoreError> {
         let store = &self.tier.store;
-        let ask = BreakerAsk {
+        let arguments = BreakerArguments {
             event: what,
             failures: self.settings.failures,
             cooldown: micros(self.settings.cooldown),
@@ -156,7 +156,7 @@ impl SharedBreaker {
             provider: &self.name,
             life: LIFE,
         };
-        let answered = store.run(Action::Breaker, &[&self.key], &ask, wait).await?;
+        let answered = store.run(Action::Breaker, &[&self.key], &arguments, wait).await?;
         let Answered { answer, received, .. } = &answered;
         let report_answer = match answer.kind() {
             "granted" => return Ok(ReportAnswer::Granted),

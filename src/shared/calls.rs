@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::account::{MOST_TRIES, SharedAccount};
-use super::epoch::ClockAsk;
+use super::epoch::ClockArguments;
 use super::error::Unavailable;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
@@ -57,8 +57,8 @@ impl SharedAccount {
         for _ in 0..MOST_TRIES {
             self.catch_up(wait).await?;
             let requesting = self.requesting();
-            let (ask, call) = self.take_ask(&requesting, allowance);
-            let answered = self.store().run(Action::Take, &self.keys(), &ask, wait).await;
+            let (arguments, call) = self.take_arguments(&requesting, allowance);
+            let answered = self.store().run(Action::Take, &self.keys(), &arguments, wait).await;
             let answered = self.checked(answered, None);
             let answered = answered.inspect_err(|_| self.abandon_call(&call))?;
             let Answered { answer, sent, .. } = answered;
@@ -76,11 +76,15 @@ impl SharedAccount {
     }
 
     /// The scripts' arguments to take a call, and the call's name.
-    pub(super) fn take_ask(&self, requesting: &CallRequest<'_>, allowance: Allowance) -> (TakeAsk, String) {
+    pub(super) fn take_arguments(
+        &self,
+        requesting: &CallRequest<'_>,
+        allowance: Allowance,
+    ) -> (TakeArguments, String) {
         let (call, epoch) = (random_name(), self.known().epoch.clone());
-        let ask = TakeAsk {
+        let arguments = TakeArguments {
             epoch,
-            clock: self.clock_ask(StoreTime::default()),
+            clock: self.clock_arguments(StoreTime::default()),
             requests: allowance.requests,
             share: allowance.share,
             own_share: allowance.own_share,
@@ -90,7 +94,7 @@ impl SharedAccount {
             cautious_for: micros(self.store().left_since_reconnect(allowance.per, self.now())),
             call: call.clone(),
         };
-        (ask, call)
+        (arguments, call)
     }
 
     /// Gives up a call: the answer did not arrive, but the store may have granted it.
@@ -167,17 +171,17 @@ impl SharedAccount {
 
     /// Writes the end of a call to the store. If this fails, the call counts as if its attempt took the longest time.
     pub(super) async fn notify_end(&self, call: &str, per: Duration) {
-        let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: LIFE });
-        let _ = store.run(Action::Ended, &self.keys(), &ask, &mut store.wait()).await;
+        let (store, arguments) = (self.store(), EndedArguments { call, per: micros(per), life: LIFE });
+        let _ = store.run(Action::Ended, &self.keys(), &arguments, &mut store.wait()).await;
     }
 }
 
 /// The scripts' arguments to take a call.
 #[derive(Serialize)]
-pub(super) struct TakeAsk {
+pub(super) struct TakeArguments {
     epoch: String,
     #[serde(flatten)]
-    clock: ClockAsk,
+    clock: ClockArguments,
     requests: u32,
     share: u32,
     own_share: u32,
@@ -191,7 +195,7 @@ pub(super) struct TakeAsk {
 }
 
 #[derive(Serialize)]
-struct EndedAsk<'a> {
+struct EndedArguments<'a> {
     call: &'a str,
     per: u64,
     life: u64,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::account::{MOST_TRIES, SharedAccount};
-use super::calls::{Allowance, TakeAsk};
+use super::calls::{Allowance, TakeArguments};
 use super::error::{StoreError, Unavailable};
 use super::failure;
 use super::lease::{Grant, Lease};
@@ -47,9 +47,9 @@ pub(super) struct EnterParameters<'a> {
 
 /// The script's arguments.
 #[derive(Serialize)]
-struct EnterAsk<'a> {
+struct EnterArguments<'a> {
     #[serde(flatten)]
-    take: TakeAsk,
+    take: TakeArguments,
     balance: &'a str,
     order: &'a str,
     above: u64,
@@ -110,10 +110,10 @@ impl SharedAccount {
                 ticket.since = NEVER;
             }
             let (lease, ends, requesting) = (random_name(), balance.ends(), self.requesting());
-            let (take, call) = self.take_ask(&requesting, entry.allowance);
-            let ask = self.enter_ask(entry, ticket, take, &lease);
+            let (take, call) = self.take_arguments(&requesting, entry.allowance);
+            let arguments = self.enter_arguments(entry, ticket, take, &lease);
             let keys = [self.state_key.as_str(), &self.calls_key, &balance.snapshot_key];
-            let answered = self.store().run(Action::Enter, &keys, &ask, wait).await;
+            let answered = self.store().run(Action::Enter, &keys, &arguments, wait).await;
             let answered = self.checked(answered, Some(entry.balance));
             let answered = answered.inspect_err(|_| self.abandon(entry.balance, &lease, &call))?;
             drop(requesting);
@@ -186,14 +186,14 @@ impl SharedAccount {
         });
     }
 
-    fn enter_ask<'a>(
+    fn enter_arguments<'a>(
         &'a self,
         entry: &'a EnterParameters<'_>,
         ticket: Ticket,
-        take: TakeAsk,
+        take: TakeArguments,
         lease: &'a str,
-    ) -> EnterAsk<'a> {
-        EnterAsk {
+    ) -> EnterArguments<'a> {
+        EnterArguments {
             take,
             balance: &self.balances[entry.balance].name,
             order: self.order(entry.balance),

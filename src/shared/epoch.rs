@@ -16,7 +16,7 @@ use crate::domain::turn::micros;
 
 /// The arguments with which scripts judge the store's clock and begin an epoch.
 #[derive(Serialize)]
-pub(super) struct ClockAsk {
+pub(super) struct ClockArguments {
     new_epoch: String,
     doubted_since: u64,
     expected_from: u64,
@@ -26,18 +26,18 @@ pub(super) struct ClockAsk {
 }
 
 #[derive(Serialize)]
-struct RestoreAsk {
+struct RestoreArguments {
     #[serde(flatten)]
-    clock: ClockAsk,
+    clock: ClockArguments,
     calls: Vec<String>,
     left: Vec<u64>,
 }
 
 impl SharedAccount {
     /// The arguments with which scripts judge the store's clock and begin an epoch.
-    pub(super) fn clock_ask(&self, doubted_since: StoreTime) -> ClockAsk {
+    pub(super) fn clock_arguments(&self, doubted_since: StoreTime) -> ClockArguments {
         let Expected { from, to, elapsed } = self.known().clock.expected(self.now(), self.store().timeout);
-        ClockAsk {
+        ClockArguments {
             new_epoch: random_name(),
             doubted_since: doubted_since.as_micros(),
             expected_from: from,
@@ -79,9 +79,9 @@ impl SharedAccount {
             let left = |until: &Instant| micros(until.saturating_duration_since(now));
             known.own.iter().map(|(call, until)| (call.clone(), left(until))).unzip()
         };
-        let clock = self.clock_ask(doubted_since.unwrap_or_default());
-        let ask = RestoreAsk { clock, calls, left };
-        let answered = self.store().run(Action::Restore, &self.keys(), &ask, wait).await;
+        let clock = self.clock_arguments(doubted_since.unwrap_or_default());
+        let arguments = RestoreArguments { clock, calls, left };
+        let answered = self.store().run(Action::Restore, &self.keys(), &arguments, wait).await;
         let answered = self.checked(answered, None)?;
         self.note_epoch(answered.answer.text(0)?);
         let mut known = self.known();

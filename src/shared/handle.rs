@@ -13,7 +13,7 @@ use super::tier::{OnEnd, OnMark, Tier};
 use super::units::Units;
 use super::units_in_use::UnitsInUse;
 use crate::domain::{
-    AccountName, BalanceKey, CallerName, Clock, LimitSettings, MaxAge, ProviderName, Snapshot, Standing,
+    AccountName, BalanceKey, CallerName, Clock, LimitSettings, MaxAge, OrderState, ProviderName, Snapshot,
     StoreTime, Ticket,
 };
 use crate::metrics::{LimitPolicy, SharedMetrics};
@@ -157,7 +157,7 @@ impl Shared {
     }
 
     /// The state of a balance's order, read after this call began; `None` when the store is unavailable.
-    pub async fn ticket(&self, key: &BalanceKey, max_age: MaxAge) -> Option<Standing> {
+    pub async fn ticket(&self, key: &BalanceKey, max_age: MaxAge) -> Option<OrderState> {
         let (account, index) = self.find_if_sharing(key)?;
         account.ticket(index, max_age).await
     }

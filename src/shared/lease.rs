@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::account::SharedAccount;
 use super::calls::CallGrant;
 use super::failure;
-use super::live_lease::{FailAsk, LiveLease};
+use super::live_lease::{FailArguments, LiveLease};
 use super::script::Action;
 use crate::domain::turn::micros;
 use crate::domain::{Failure, MaxAge, Snapshot, Turn};
@@ -29,7 +29,7 @@ pub(super) struct Lease {
 }
 
 #[derive(Serialize)]
-struct PublishAsk<'a> {
+struct PublishArguments<'a> {
     balances: Vec<&'a str>,
     order: &'a str,
     waiting: Vec<&'a str>,
@@ -123,7 +123,7 @@ impl Lease {
         let tier = Arc::clone(&account.tier);
         tier.in_background(async move {
             let balances: Vec<_> = indexes.iter().map(|index| &account.balances[*index]).collect();
-            let ask = PublishAsk {
+            let arguments = PublishArguments {
                 balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
                 order: account.order(index),
                 waiting: account.woken(index),
@@ -138,7 +138,8 @@ impl Lease {
             let mut keys = account.keys().to_vec();
             keys.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
             let store = account.store();
-            let answered = store.run_with(Action::Publish, &keys, &ask, sealed, &mut store.wait()).await;
+            let answered =
+                store.run_with(Action::Publish, &keys, &arguments, sealed, &mut store.wait()).await;
             // If this fails, waiters wait until the lease expires.
             let _ = account.checked(answered, None);
         });
@@ -163,7 +164,7 @@ impl Lease {
         tier.in_background(async move {
             let scope = hold.map_or("", |hold| hold.scope.as_str());
             let [first, most] = hold.map_or([0, 0], |hold| [micros(hold.first), micros(hold.most)]);
-            let ask = FailAsk {
+            let arguments = FailArguments {
                 balance: &account.balances[index].name,
                 order: account.order(index),
                 waiting: account.woken(index),
@@ -178,7 +179,7 @@ impl Lease {
                 credential: &credential,
             };
             let store = account.store();
-            let answered = store.run(Action::Fail, &account.keys(), &ask, &mut store.wait()).await;
+            let answered = store.run(Action::Fail, &account.keys(), &arguments, &mut store.wait()).await;
             let _ = account.checked(answered, None);
         });
     }
@@ -201,7 +202,7 @@ impl SharedAccount {
             let balance = &account.balances[index];
             let Some(sealed) = balance.seal.close(snapshot.body(), turn) else { return };
             let epoch = account.known().epoch.clone();
-            let ask = PublishAsk {
+            let arguments = PublishArguments {
                 balances: vec![&balance.name],
                 order: account.order(index),
                 waiting: Vec::new(),
@@ -216,7 +217,7 @@ impl SharedAccount {
             let keys = [account.state_key.as_str(), &account.calls_key, &balance.snapshot_key];
             let store = account.store();
             let answered =
-                store.run_with(Action::Publish, &keys, &ask, vec![sealed], &mut store.wait()).await;
+                store.run_with(Action::Publish, &keys, &arguments, vec![sealed], &mut store.wait()).await;
             let _ = account.checked(answered, None);
         });
     }

@@ -21,7 +21,7 @@ pub(super) struct LiveLease {
 
 /// The script's arguments: how a read without a snapshot ends.
 #[derive(Serialize)]
-pub(super) struct FailAsk<'a> {
+pub(super) struct FailArguments<'a> {
     pub(super) balance: &'a str,
     pub(super) order: &'a str,
     pub(super) waiting: Vec<&'a str>,
@@ -40,7 +40,7 @@ impl LiveLease {
     /// Gives the lease up, so that another replica may read at once.
     pub(super) async fn give_up(&self, store: &Store, channel: &str, token: &str) {
         let Self { keys: [state, calls], balance, order, waiting, number } = self;
-        let ask = FailAsk {
+        let arguments = FailArguments {
             balance,
             order,
             waiting: waiting.iter().map(String::as_str).collect(),
@@ -55,6 +55,6 @@ impl LiveLease {
             credential: "",
         };
         // If this fails, waiters wait until the lease expires.
-        let _ = store.run(Action::Fail, &[state, calls], &ask, &mut store.wait()).await;
+        let _ = store.run(Action::Fail, &[state, calls], &arguments, &mut store.wait()).await;
     }
 }

@@ -9,14 +9,14 @@ use super::account::SharedAccount;
 use super::error::StoreError;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
-use crate::domain::{MaxAge, Moment, Snapshot, Standing, StoreTime, Ticket, Turn};
+use crate::domain::{MaxAge, Moment, OrderState, Snapshot, StoreTime, Ticket, Turn};
 use crate::metrics::{SharedError, SharedOperation};
 
 /// The largest accepted difference between the store's clock and the wall clock of a replica that did not watch it.
 const MOST_DIFFERENCE: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
-struct LookAsk<'a> {
+struct LookArguments<'a> {
     balance: &'a str,
     order: &'a str,
     wants_snapshot: bool,
@@ -34,23 +34,23 @@ pub(super) struct Looked {
 
 impl SharedAccount {
     /// The state of a balance's order, read after this call began.
-    pub(super) async fn ticket(&self, index: usize, max_age: MaxAge) -> Option<Standing> {
+    pub(super) async fn ticket(&self, index: usize, max_age: MaxAge) -> Option<OrderState> {
         let looked = self.look(index).await.ok()?;
         // A store that lost data does not know the highest number.
         self.balances[index].note_number(looked.last);
         let last = self.highest(index);
-        let is_believed = self.is_clock_trusted(max_age);
-        Some(Standing { last, now: looked.now, is_believed })
+        let is_clock_trusted = self.is_clock_trusted(max_age);
+        Some(OrderState { last, now: looked.now, is_clock_trusted })
     }
 
     pub(super) async fn look(&self, index: usize) -> Result<Looked, StoreError> {
         let balance = &self.balances[index];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let (store, ask) = (
+        let (store, arguments) = (
             self.store(),
-            LookAsk { balance: &balance.name, order: self.order(index), wants_snapshot: false },
+            LookArguments { balance: &balance.name, order: self.order(index), wants_snapshot: false },
         );
-        let answered = store.run(Action::Look, &keys, &ask, &mut store.wait()).await;
+        let answered = store.run(Action::Look, &keys, &arguments, &mut store.wait()).await;
         let answer = self.checked(answered, None)?.answer;
         Ok(Looked { last: answer.number(0)?, mark: answer.number(1)?, now: answer.now })
     }
@@ -75,8 +75,9 @@ impl SharedAccount {
     ) -> Result<Arc<Snapshot>, StoreError> {
         let balance = &self.balances[place];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let ask = LookAsk { balance: &balance.name, order: self.order(place), wants_snapshot: true };
-        let answered = self.store().run(Action::Look, &keys, &ask, wait).await;
+        let arguments =
+            LookArguments { balance: &balance.name, order: self.order(place), wants_snapshot: true };
+        let answered = self.store().run(Action::Look, &keys, &arguments, wait).await;
         let answered = self.checked(answered, Some(place))?;
         let answer = &answered.answer;
         let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));

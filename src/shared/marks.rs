@@ -15,7 +15,7 @@ use crate::domain::{MaxAge, StoreTime};
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
-struct InvalidateAsk<'a> {
+struct InvalidateArguments<'a> {
     channel: &'a str,
     life: u64,
     balances: Vec<&'a str>,
@@ -68,7 +68,7 @@ impl SharedAccount {
 
     pub(super) async fn mark(&self, indexes: &[usize]) -> Result<StoreTime, StoreError> {
         let balances: Vec<_> = indexes.iter().map(|index| &self.balances[*index]).collect();
-        let ask = InvalidateAsk {
+        let arguments = InvalidateArguments {
             channel: &self.tier.channel,
             life: LIFE,
             balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
@@ -78,7 +78,7 @@ impl SharedAccount {
         let mut keys = vec![self.state_key.as_str()];
         keys.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
         let store = self.store();
-        let answered = store.run(Action::Invalidate, &keys, &ask, &mut store.wait()).await;
+        let answered = store.run(Action::Invalidate, &keys, &arguments, &mut store.wait()).await;
         let answered = self.checked(answered, None)?;
         Ok(StoreTime::from_micros(answered.answer.number(0)?))
     }

@@ -23,7 +23,7 @@ pub enum Claim {
 
 /// The script's arguments.
 #[derive(Serialize)]
-struct Ask {
+struct NotifiedArguments {
     /// How long ago the notification came, in microseconds.
     since: u64,
     /// The shortest time between two acts, in microseconds.
@@ -40,8 +40,8 @@ impl SharedAccount {
 
     async fn ask_for_claim(&self, since: Duration, pause: Duration) -> Result<Claim, StoreError> {
         let (keys, store) = ([self.state_key.as_str()], self.store());
-        let ask = Ask { since: micros(since), pause: micros(pause), life: LIFE };
-        let answered = store.run(Action::Notified, &keys, &ask, &mut store.wait()).await;
+        let arguments = NotifiedArguments { since: micros(since), pause: micros(pause), life: LIFE };
+        let answered = store.run(Action::Notified, &keys, &arguments, &mut store.wait()).await;
         let answer = self.checked(answered, None)?.answer;
         match answer.kind() {
             "ours" => Ok(Claim::Ours),

@@ -140,10 +140,10 @@ impl Store {
         &self,
         action: Action,
         keys: &[&str],
-        ask: &impl Serialize,
+        arguments: &impl Serialize,
         wait: &mut StoreWait,
     ) -> Result<Answered, StoreError> {
-        self.run_with(action, keys, ask, Vec::new(), wait).await
+        self.run_with(action, keys, arguments, Vec::new(), wait).await
     }
 
     /// As [`Self::run`], with further arguments in bytes, which JSON cannot hold.
@@ -151,7 +151,7 @@ impl Store {
         &self,
         action: Action,
         keys: &[&str],
-        ask: &impl Serialize,
+        arguments: &impl Serialize,
         bytes: Vec<Vec<u8>>,
         wait: &mut StoreWait,
     ) -> Result<Answered, StoreError> {
@@ -168,9 +168,9 @@ impl Store {
             StoreError(SharedError::Timeout)
         })?;
         // Texts and numbers serialise without failing.
-        let mut arguments = vec![serde_json::to_vec(ask).unwrap_or_default()];
-        arguments.extend(bytes);
-        let running = commands.run(self.scripts.of(action), keys, &arguments);
+        let mut packed = vec![serde_json::to_vec(arguments).unwrap_or_default()];
+        packed.extend(bytes);
+        let running = commands.run(self.scripts.of(action), keys, &packed);
         let sent = (self.clock)();
         let (result, is_unavailable) = match tokio::time::timeout(longest, running).await {
             Ok(Ok(value)) => (ScriptAnswer::read(value), false),

@@ -46,7 +46,7 @@ pub(super) struct Tier {
 }
 
 #[derive(Serialize)]
-struct ForgetAsk {}
+struct ForgetArguments {}
 
 impl Tier {
     /// `None` without a key.
@@ -109,7 +109,7 @@ impl Tier {
         self.in_background(async move {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             // If this fails, the key is found and deleted again later.
-            let _ = tier.store.run(Action::Forget, &keys, &ForgetAsk {}, &mut tier.store.wait()).await;
+            let _ = tier.store.run(Action::Forget, &keys, &ForgetArguments {}, &mut tier.store.wait()).await;
         });
     }
 

@@ -44,7 +44,7 @@ pub struct Units {
     /// Used and not yet reported to the store.
     owed: AtomicU64,
     /// Units requested since the last call to the store, refused ones included.
-    asked: AtomicU64,
+    requested: AtomicU64,
     /// If fewer units are held, the store is called at once.
     low: AtomicU64,
     /// When the store last answered, and when its bucket will be full.
@@ -84,7 +84,7 @@ impl Units {
             held: AtomicU64::new(0),
             credit: AtomicU64::new(0),
             owed: AtomicU64::new(0),
-            asked: AtomicU64::new(0),
+            requested: AtomicU64::new(0),
             low: AtomicU64::new(1),
             answered_at: AtomicU64::new(0),
             full_at: AtomicU64::new(0),
@@ -108,7 +108,7 @@ impl Units {
     /// Takes units that are held, or on credit.
     pub fn take(&self, units: u32, now: Instant) -> Taken {
         let units = u64::from(units);
-        self.asked.fetch_add(units, SeqCst);
+        self.requested.fetch_add(units, SeqCst);
         let held = take_from(&self.held, units);
         // Judged before the store is called: its answer is for the next request.
         let taken = if held.is_some() { Taken::Paid } else { self.take_on_credit(units, now) };

@@ -188,7 +188,7 @@ impl UpstreamProvider {
     }
 
     /// The failure of an attempt that the breaker does not admit now; `None` if it admits one.
-    pub(super) fn is_suspended(&self, now: Instant) -> Option<FailedRead> {
+    pub(super) fn suspension(&self, now: Instant) -> Option<FailedRead> {
         self.breaker.wait(now).map(|wait| FailedRead::unsent(UpstreamError::Suspended, wait))
     }
 }

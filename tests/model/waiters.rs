@@ -41,7 +41,7 @@ impl BalanceSource for Slow {
                 priority: request.priority,
                 sent_at,
                 turn: None,
-                is_elsewhere: false,
+                is_from_replica: false,
                 result: Ok(snapshot),
             }
         }

@@ -56,8 +56,8 @@ impl<'a> Token<'a> {
 
     /// Checks that the issuer signed the token for our audience.
     pub(super) fn verify(&self, keys: &Jwks, expected: &KubernetesSettings) -> Result<Verified, AuthFailure> {
-        let told = text(&self.header, "alg");
-        let allowed = ALGORITHMS.into_iter().find(|(name, _)| *name == told);
+        let stated = text(&self.header, "alg");
+        let allowed = ALGORITHMS.into_iter().find(|(name, _)| *name == stated);
         let (_, algorithm) = allowed.ok_or(AuthFailure::Algorithm)?;
         let key = keys.find(text(&self.header, "kid")).ok_or(AuthFailure::UnknownKey)?;
         if key.algorithm != algorithm {

@@ -39,7 +39,7 @@ pub(in crate::cli) enum ClientError {
     Refused { status: u16, problem: Problem },
     /// The answer is not one of a balance gateway.
     #[error("{address} answered {status}, but not as a balance gateway")]
-    Strange { address: String, status: u16 },
+    NotAGateway { address: String, status: u16 },
 }
 
 fn again(problem: &Problem) -> String {
@@ -74,7 +74,7 @@ impl ClientError {
             | Self::Tls(_)
             | Self::Unreachable { .. }
             | Self::Unauthenticated
-            | Self::Strange { .. } => None,
+            | Self::NotAGateway { .. } => None,
         }
     }
 }

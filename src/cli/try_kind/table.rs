@@ -32,12 +32,12 @@ pub(super) fn success(mapping: &MappingReader, body: &[u8]) -> String {
         conditions.iter().zip(mapping.judge_success(body)).enumerate()
     {
         let name = if at == 0 { "success" } else { "" };
-        let told = match holds {
+        let result = match holds {
             Some(true) => "holds",
             Some(false) => "does not hold",
             None => "cannot be read",
         };
-        text += &line(name, &format!("{:40} {told}", format!("{pointer} = {}", shown(expected))));
+        text += &line(name, &format!("{:40} {result}", format!("{pointer} = {}", shown(expected))));
     }
     text
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::caller::Pattern;
 use crate::config::reader::{Read, Reported, Section, Setting};
-use crate::config::values::Pause;
+use crate::config::values::DurationOrZero;
 use crate::domain::HookName;
 use crate::http::{HookSettings, ProofSettings};
 use hmac::HmacValue;
@@ -46,9 +46,10 @@ fn read(name: &str, section: &mut Section<'_>) -> Read<HookSettings> {
     });
     let proof = read_proof(section);
     let event_id: Read<Option<Header>> = section.optional("event_id");
-    let settle = section.or("settle", Pause(Duration::from_secs(2))).and_then(|Pause(settle)| {
-        if settle <= LONGEST_SETTLE { Ok(settle) } else { Err(section.expected("settle", "at most 1m")) }
-    });
+    let settle =
+        section.or("settle", DurationOrZero(Duration::from_secs(2))).and_then(|DurationOrZero(settle)| {
+            if settle <= LONGEST_SETTLE { Ok(settle) } else { Err(section.expected("settle", "at most 1m")) }
+        });
     let answer = section.or("answer", Delivered(StatusCode::OK));
     Ok(HookSettings {
         name: name?,

@@ -12,9 +12,9 @@ const UNITS: [(&str, u64); 4] = [("h", 60 * 60 * 1000), ("m", 60 * 1000), ("s", 
 
 /// A duration that may be zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) struct Pause(pub(in crate::config) Duration);
+pub(in crate::config) struct DurationOrZero(pub(in crate::config) Duration);
 
-impl Setting for Pause {
+impl Setting for DurationOrZero {
     const EXPECTED: &'static str = "a duration with its unit, such as \"250ms\", \"10s\" or \"1m30s\"";
 
     fn read(value: &Value<'_>) -> Read<Self> {

@@ -26,7 +26,7 @@ const UNTAKEN_ANSWER: usize = 8 * 1024;
 pub(in crate::server) struct Exchange {
     state: Arc<ConnectionState>,
     /// The answer's number among the untaken ones; `None` before the answer begins, and if it is open-ended.
-    answered: Option<u64>,
+    untaken_id: Option<u64>,
     /// HTTP/1: when the answer began, in microseconds since the accept; else [`NONE`].
     began: u64,
     /// When the answer must have left, in microseconds since the accept, or [`NONE`].
@@ -54,7 +54,7 @@ impl Exchange {
         state.has_body.store(has_body, Ordering::Release);
         Self {
             state: Arc::clone(state),
-            answered: None,
+            untaken_id: None,
             began: NONE,
             taken_by: NONE,
             is_open_ended: false,
@@ -96,7 +96,7 @@ impl Exchange {
             if protocol == Protocol::Http1 {
                 self.began = began;
             }
-            self.answered = Some(state.untaken.begin(UntakenAnswer {
+            self.untaken_id = Some(state.untaken.begin(UntakenAnswer {
                 id: 0,
                 began,
                 taken_by,
@@ -166,7 +166,7 @@ impl Exchange {
 
     /// On HTTP/2: the guard that the stream's task holds until it drops the answer.
     pub(in crate::server) fn hand_over(&self) -> Option<HandOver> {
-        self.answered.map(|id| HandOver(Arc::clone(&self.state), id))
+        self.untaken_id.map(|id| HandOver(Arc::clone(&self.state), id))
     }
 }
 
@@ -174,8 +174,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let state = &self.state;
         state.idle.store(self.ended_at(), Ordering::Release);
-        if let Some(answered) = self.answered {
-            state.untaken.end(answered, self.is_written);
+        if let Some(untaken_id) = self.untaken_id {
+            state.untaken.end(untaken_id, self.is_written);
         }
         state.ended.fetch_add(1, Ordering::AcqRel);
         state.in_flight.fetch_sub(1, Ordering::AcqRel);

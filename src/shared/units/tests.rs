@@ -53,7 +53,7 @@ fn units_are_unknown_before_the_first_answer() {
     let (units, start) = units();
 
     assert_eq!((units.take(1, start), units.remaining(start)), (Taken::Unknown, None));
-    assert_eq!((units.asked.load(SeqCst), units.keeper.load(SeqCst)), (1, WOKEN));
+    assert_eq!((units.requested.load(SeqCst), units.keeper.load(SeqCst)), (1, WOKEN));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn held_units_are_used_before_this_replicas_part_of_the_rest() {
     assert_eq!((units.take(2, start), units.take(1, start)), (Taken::Refused, Taken::Paid));
     assert_eq!((units.take(1, start), units.time_until(1, start)), (Taken::Refused, Duration::ZERO));
     assert_eq!((units.owed.load(SeqCst), units.remaining(start)), (1, Some(5)));
-    assert_eq!((units.asked.load(SeqCst), units.remaining(start + SECOND / 2)), (6, Some(5)));
+    assert_eq!((units.requested.load(SeqCst), units.remaining(start + SECOND / 2)), (6, Some(5)));
     units.put_back(1);
     assert_eq!((units.remaining(start), units.take(1, start)), (Some(6), Taken::Paid));
 }

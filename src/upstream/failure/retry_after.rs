@@ -107,8 +107,8 @@ mod tests {
             }
             take_own(&mut headers, Some(&wait));
 
-            let told = read(&headers, "2026-11-21T07:00:00Z".parse().unwrap());
-            assert_eq!(told, expected.map(Duration::from_secs), "{lines:?}");
+            let stated = read(&headers, "2026-11-21T07:00:00Z".parse().unwrap());
+            assert_eq!(stated, expected.map(Duration::from_secs), "{lines:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Hold, HoldRow, UpstreamError};
+use crate::domain::{FailureSeries, Hold, UpstreamError};
 
 /// The hold of one scope, and the counts of failures in a row that double it.
 #[derive(Debug, Default)]
@@ -38,9 +38,9 @@ impl Holds {
         let is_next = state.failed_at.is_none_or(|failed_at| failed_at <= sent_at);
         let length = match hold {
             Hold::None => return None,
-            Hold::Fixed(length) | Hold::AsTold(length) => length,
-            Hold::Doubling { row, first, most } => {
-                let in_a_row = state.row(row);
+            Hold::Fixed(length) | Hold::RetryAfter(length) => length,
+            Hold::Doubling { series, first, most } => {
+                let in_a_row = state.series(series);
                 if is_next || *in_a_row == 0 {
                     *in_a_row = in_a_row.saturating_add(1);
                 }
@@ -75,12 +75,12 @@ impl Holds {
 }
 
 impl State {
-    fn row(&mut self, row: HoldRow) -> &mut u32 {
-        match row {
-            HoldRow::Outage => &mut self.outages,
-            HoldRow::Credentials => &mut self.refusals,
-            HoldRow::NewToken => &mut self.new_tokens,
-            HoldRow::Throttled => &mut self.throttles,
+    fn series(&mut self, series: FailureSeries) -> &mut u32 {
+        match series {
+            FailureSeries::Outage => &mut self.outages,
+            FailureSeries::Credentials => &mut self.refusals,
+            FailureSeries::NewToken => &mut self.new_tokens,
+            FailureSeries::Throttled => &mut self.throttles,
         }
     }
 }

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use super::client_settings::ClientSettings;
-use super::connect::{Connector, Progress, Seen};
+use super::connect::{Connector, FirstBytes, Progress};
 use super::tls::{self, ClientError, Trust};
 use super::transport::{Response, Sending, Transport};
 use crate::clock;
@@ -118,7 +118,7 @@ impl Client {
             Err(_) => None,
         };
         // Bytes that are not HTTP decide, even if another failure was noticed first.
-        if seen(&connection, &progress).is_some_and(|seen| seen.is_foreign()) {
+        if first_bytes(&connection, &progress).is_some_and(|first_bytes| first_bytes.is_foreign()) {
             return Err(NOT_HTTP);
         }
         let Some(error) = failure else { return Err(self.timed_out(&connection, &progress, limit)) };
@@ -188,12 +188,12 @@ fn connections(connector: &Connector, connect_timeout: Duration, ping_timeout: D
 }
 
 /// The first bytes of the connection that carried the request, or else of the one that was made for it.
-fn seen(connection: &CaptureConnection, progress: &Progress) -> Option<Seen> {
+fn first_bytes(connection: &CaptureConnection, progress: &Progress) -> Option<FirstBytes> {
     let mut extras = http::Extensions::new();
     if let Some(connected) = &*connection.connection_metadata() {
         connected.get_extras(&mut extras);
     }
-    extras.remove().or_else(|| progress.seen().cloned())
+    extras.remove().or_else(|| progress.first_bytes().cloned())
 }
 
 async fn read_body(mut body: Incoming) -> Result<BytesMut, Failure> {

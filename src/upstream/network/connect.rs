@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::domain::Cause;
 use crate::upstream::failure::{ConnectError, cause};
-pub(in crate::upstream) use wire::{Seen, Wire};
+pub(in crate::upstream) use wire::{FirstBytes, Wire};
 
 tokio::task_local! {
     /// The progress of the attempt that is polled.
@@ -35,7 +35,7 @@ tokio::task_local! {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     is_connecting: AtomicBool,
-    seen: std::sync::OnceLock<Seen>,
+    first_bytes: std::sync::OnceLock<FirstBytes>,
 }
 
 impl Progress {
@@ -50,8 +50,8 @@ impl Progress {
     }
 
     /// The first bytes of the established connection.
-    pub(in crate::upstream) fn seen(&self) -> Option<&Seen> {
-        self.seen.get()
+    pub(in crate::upstream) fn first_bytes(&self) -> Option<&FirstBytes> {
+        self.first_bytes.get()
     }
 }
 
@@ -136,7 +136,7 @@ impl Service<Uri> for Connector {
             let wire = connector.connect(&target).await?;
             // If an attempt connects twice, because an idle connection had ended, the bytes of the first connection
             // count.
-            let _ = progress.seen.set(wire.seen().clone());
+            let _ = progress.first_bytes.set(wire.first_bytes().clone());
             progress.is_connecting.store(false, Ordering::Relaxed);
             Ok(TokioIo::new(wire))
         })

@@ -100,7 +100,7 @@ impl Upstream {
     }
 
     async fn admitted(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, FailedRead> {
-        if let Some(failed) = self.provider.is_suspended(self.provider.now().monotonic) {
+        if let Some(failed) = self.provider.suspension(self.provider.now().monotonic) {
             self.provider.metrics.refused(ReadRefusal::Breaker);
             return Err(failed);
         }
@@ -128,13 +128,13 @@ impl Upstream {
             let is_over = attempt > self.provider.settings.retries || !failed.error.is_retryable();
             if is_over
                 || now + pause >= deadline
-                || !self.may_leave(priority)
+                || !self.may_retry(priority)
                 || !self.provider.reserve.take(now)
             {
                 return Err(failed);
             }
             tokio::time::sleep(pause).await;
-            if !self.may_leave(priority) {
+            if !self.may_retry(priority) {
                 return Err(failed);
             }
             self.provider.metrics.retried();
@@ -165,14 +165,14 @@ impl Upstream {
     }
 
     /// Whether hold, breaker and budget permit an attempt now.
-    fn may_leave(&self, priority: Priority) -> bool {
+    fn may_retry(&self, priority: Priority) -> bool {
         let now = self.provider.now().monotonic;
-        self.not_held().is_ok()
-            && self.provider.is_suspended(now).is_none()
+        self.check_hold().is_ok()
+            && self.provider.suspension(now).is_none()
             && self.gate.has_room(priority, now)
     }
 }
 
 fn ended(priority: Priority, sent_at: Instant, result: Result<Arc<Snapshot>, Failure>) -> Answer {
-    Answer { priority, sent_at, turn: None, is_elsewhere: false, result }
+    Answer { priority, sent_at, turn: None, is_from_replica: false, result }
 }

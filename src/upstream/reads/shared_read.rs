@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::domain::{Answer, Failure, Hold, HoldRow, Priority, Ticket, UpstreamError};
+use crate::domain::{Answer, Failure, FailureSeries, Hold, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::shared::{
     Allowance, CallGrant, HoldScope, Outcome, ReadTask, Reader, SharedAccount, SharedHold, StoreWait,
@@ -43,7 +43,7 @@ impl Reader for ReplicaReader<'_> {
     fn closed(&self) -> Option<Failure> {
         let now = self.upstream.provider.now().monotonic;
         self.upstream.held(&self.upstream.balances[self.index], now).or_else(|| {
-            let failed = self.upstream.provider.is_suspended(now)?;
+            let failed = self.upstream.provider.suspension(now)?;
             Some(Failure {
                 error: failed.error,
                 retry_at: failed.retry_in.map(|wait| now + wait),
@@ -128,8 +128,8 @@ fn shared_hold(failed: &FailedRead, reads_together: bool) -> Option<SharedHold> 
     };
     let (first, most) = match failed.hold {
         // Each replica has its own tokens, so it holds their failures alone.
-        Hold::None | Hold::Doubling { row: HoldRow::NewToken, .. } => return None,
-        Hold::Fixed(length) | Hold::AsTold(length) => (length, length),
+        Hold::None | Hold::Doubling { series: FailureSeries::NewToken, .. } => return None,
+        Hold::Fixed(length) | Hold::RetryAfter(length) => (length, length),
         Hold::Doubling { first, most, .. } => (first, most),
     };
     Some(SharedHold { scope, first, most })

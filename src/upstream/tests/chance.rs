@@ -90,7 +90,7 @@ proptest! {
         let told = retry_after::read(&headers, now());
 
         let held = match UpstreamError::Throttled(told).hold() {
-            Hold::AsTold(held) => held,
+            Hold::RetryAfter(held) => held,
             Hold::Doubling { first, most, .. } => {
                 prop_assert_eq!(told, None);
                 prop_assert!(first <= most);

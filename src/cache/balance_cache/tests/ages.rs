@@ -167,7 +167,7 @@ fn found(number: u64, instant: u64, age: Duration) -> Answer {
     let snapshot = Arc::unwrap_or_clone(snapshot(now().earlier_by(age))).with_turn(Some(turn));
     let sent_at = snapshot.requested_at().monotonic;
     let result = Ok(Arc::new(snapshot));
-    Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_elsewhere: true, result }
+    Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_from_replica: true, result }
 }
 
 #[test]

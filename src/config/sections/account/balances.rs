@@ -47,14 +47,14 @@ pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<
     };
     let balances = read_list(section, Ok(kind))?;
     for (item, balance) in value.items(EXPECTED)?.iter().zip(&balances) {
-        judge_declared(item, &balance.selector, kind)?;
+        check_declared(item, &balance.selector, kind)?;
     }
     Ok(balances)
 }
 
 /// Checks a balance of a declared kind: its currency must have known digits, and it has a type only if a text of the
 /// kind holds `{type}`.
-fn judge_declared(item: &Value<'_>, selector: &Selector, kind: &Declared) -> Read<()> {
+fn check_declared(item: &Value<'_>, selector: &Selector, kind: &Declared) -> Read<()> {
     let Some(currency) = selector.currency else {
         return Err(item.wrong(&format!("expected a currency, {}", Currency::EXPECTED)));
     };

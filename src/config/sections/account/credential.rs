@@ -115,19 +115,19 @@ fn read_static(section: &Section<'_>, written: Written) -> Read<Credential> {
 }
 
 fn read_client(section: &Section<'_>, written: Written) -> Read<Credential> {
-    let id = must(section, "client_id", written.client_id);
-    let secret = must(section, "client_secret", written.client_secret);
+    let id = require(section, "client_id", written.client_id);
+    let secret = require(section, "client_secret", written.client_secret);
     let certificate = written.certificate?.map(|certificate| certificate.0);
     Ok(Credential::Client(ClientCredentials { id: id?.0, secret: secret?.0, certificate }))
 }
 
 fn read_keys(section: &Section<'_>, written: Written) -> Read<Credential> {
-    let api_key = must(section, "api_key", written.api_key);
-    let session_token = must(section, "session_token", written.session_token);
+    let api_key = require(section, "api_key", written.api_key);
+    let session_token = require(section, "session_token", written.session_token);
     let (api_key, session_token) = (api_key?.0, session_token?.0);
     Ok(Credential::Static(Authorisation::Keys { api_key, session_token }))
 }
 
-fn must<T: Setting>(section: &Section<'_>, key: &str, written: Read<Option<T>>) -> Read<T> {
+fn require<T: Setting>(section: &Section<'_>, key: &str, written: Read<Option<T>>) -> Read<T> {
     written?.ok_or_else(|| section.wrong(key, &format!("missing, expected {}", T::EXPECTED)))
 }

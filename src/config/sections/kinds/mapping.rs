@@ -86,13 +86,13 @@ pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
     for key in KEYS {
         section.value(key);
     }
-    let unknown = CurrencyRule::At { at: Pointer::default(), case: Case::Upper, only: None };
+    let placeholder = CurrencyRule::At { at: Pointer::default(), case: Case::Upper, only: None };
     let available = Role { at: Pointer::default(), rows: None, currency: None, is_optional: false };
     Ok(Mapping {
         status: None,
         success: Vec::new(),
         absent: Vec::new(),
-        currency: currency?.unwrap_or(unknown),
+        currency: currency?.unwrap_or(placeholder),
         units: AmountUnit::Major,
         rows: None,
         available,
@@ -150,16 +150,16 @@ fn judge(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
     let roles: Vec<(&str, &Role)> =
         parts.iter().flat_map(|(name, part)| part.roles().iter().map(move |role| (*name, role))).collect();
     let results = [
-        judge_rows(section, mapping, &roles),
-        judge_indices(section, mapping, &roles),
-        judge_doubles(section, mapping, &roles),
-        judge_digits(section, mapping),
+        check_rows(section, mapping, &roles),
+        check_indices(section, mapping, &roles),
+        check_doubles(section, mapping, &roles),
+        check_digits(section, mapping),
     ];
     results.into_iter().collect()
 }
 
 /// Rows need a currency that the body names, and either all roles have rows or none has.
-fn judge_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
+fn check_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
     let with_rows = roles.iter().filter(|(_, role)| role.rows.is_some()).count();
     if with_rows == 0 {
         let without = |key: &str| !section.has(key);
@@ -180,7 +180,7 @@ fn judge_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)])
 }
 
 /// No pointer may choose a row of an array by its number.
-fn judge_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
+fn check_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
     const EXPECTED: &str =
         "expected no number of a row: providers do not promise the order; choose the row by where";
     let arrays: Vec<&Pointer> =
@@ -201,7 +201,7 @@ fn judge_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role
 }
 
 /// A pointer that is read twice is a field that was swapped or copied by mistake.
-fn judge_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
+fn check_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
     let mut seen: Vec<(Option<&Rows>, &Pointer)> = Vec::new();
     let mut result = Ok(());
     let reports = mapping.report.iter().map(|at| ("report", mapping.rows.as_ref(), at));
@@ -216,7 +216,7 @@ fn judge_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role
 }
 
 /// If the kind states the currency, the digits of the currency must be known.
-fn judge_digits(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
+fn check_digits(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
     match mapping.currency.only() {
         Some(currency) if !mapping.units.knows(currency) => {
             Err(section.wrong("digits", &super::currencies::expected_digits(currency)))

@@ -65,7 +65,7 @@ impl<T: Wire> TimedStream<T> {
     }
 
     /// Checks the deadline before a write: after a suspend of the machine it may have passed.
-    pub(super) fn look_before_write(&mut self) -> io::Result<()> {
+    pub(super) fn check_before_write(&mut self) -> io::Result<()> {
         if self.state.due().is_none() {
             return Ok(());
         }

@@ -52,7 +52,7 @@ impl<T: AsyncRead + Wire + Unpin> TimedStream<T> {
 impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.look_before_write()?;
+        this.check_before_write()?;
         let write = Pin::new(&mut this.io).poll_write(cx, buf);
         this.bound_write(cx, write)
     }
@@ -63,7 +63,7 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.look_before_write()?;
+        this.check_before_write()?;
         let mut room = [MaybeUninit::uninit(); SMALL_ANSWER];
         let mut answer = ReadBuf::uninit(&mut room);
         let write = if join(bufs, &mut answer) {

@@ -61,7 +61,7 @@ fn compare(
     {
         result = Err(value.wrong(&format!(
             "expected observed_at = \"{expected}\", but the mapping gives {}",
-            told_instant(reading.observed_at)
+            shown_instant(reading.observed_at)
         )));
     }
     result?;
@@ -70,7 +70,7 @@ fn compare(
     Ok(Proof { amounts, understood, proves_all_roles })
 }
 
-fn told_instant(observed_at: ObservedAt) -> String {
+fn shown_instant(observed_at: ObservedAt) -> String {
     observed_at.instant().map_or("none".to_owned(), |instant| format!("{instant}"))
 }
 
@@ -114,7 +114,7 @@ fn is_written_whole(text: &str, amount: Amount) -> bool {
 
 /// Requires an example in which a wrong unit or a swapped field cannot pass. With rows, the right row must be neither
 /// the first nor the last, so that it is not found by chance.
-pub(super) fn judge_proofs(value: &Value<'_>, mapping: &Mapping, proofs: &[Proof]) -> Read<()> {
+pub(super) fn check_proofs(value: &Value<'_>, mapping: &Mapping, proofs: &[Proof]) -> Read<()> {
     let parts = mapping.parts();
     if !proofs.iter().any(Proof::is_strong) {
         let declared: Vec<&str> = parts.iter().map(|(role, _)| *role).collect();

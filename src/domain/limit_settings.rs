@@ -14,10 +14,10 @@ pub struct LimitSettings {
 }
 
 impl LimitSettings {
-    /// The part of one replica: rounded down, at least one.
+    /// The local share of one replica: rounded down, at least one.
     #[must_use]
-    pub fn share(self, replicas: u32) -> Self {
-        let part = |whole: u32| (whole / replicas.max(1)).max(1);
-        Self { requests: part(self.requests), burst: part(self.burst), ..self }
+    pub fn local_share(self, replicas: u32) -> Self {
+        let divide = |whole: u32| (whole / replicas.max(1)).max(1);
+        Self { requests: divide(self.requests), burst: divide(self.burst), ..self }
     }
 }

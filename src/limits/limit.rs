@@ -1,5 +1,6 @@
 //! One limit of one caller. If replicas share, a request first needs units that this replica took from the store in
-//! advance, then units of the caller's whole limit. While the store does not answer, this replica's part applies.
+//! advance, then units of the caller's whole limit. While the store does not answer, this replica's local share
+//! applies.
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,8 @@ pub struct Limit {
 /// The shared part of a limit, checked before the whole limit.
 struct SharedLimit {
     units: Arc<Units>,
-    /// This replica's part, used while the store does not answer. Units from the store count here, too, so that an
-    /// outage does not begin with another burst.
+    /// This replica's local share, used while the store does not answer. Units from the store count here, too, so that
+    /// an outage does not begin with another burst.
     alone: Bucket,
 }
 
@@ -53,7 +54,7 @@ impl Limit {
         let shared = match shared {
             Some(shared) => Some(SharedLimit {
                 units: shared.units(caller, policy, settings),
-                alone: Bucket::new(settings.share(shared.replicas()), now)?,
+                alone: Bucket::new(settings.local_share(shared.replicas()), now)?,
             }),
             None => None,
         };
@@ -99,18 +100,18 @@ impl Limit {
         match units.take(wanted, now) {
             Taken::Paid => {
                 self.whole.take(cost, now).inspect_err(|_| units.put_back(wanted))?;
-                // The units count in this replica's part, too, as far as it has any left.
+                // The units count in this replica's local share, too, as far as units are left in it.
                 let _ = alone.take(cost, now);
                 Ok(())
             }
             Taken::Refused => Err(units.time_until(wanted, now)),
             Taken::Unknown => {
                 // A reachable store answers within a second, so the caller may retry then.
-                let is_asked = units.is_sharing();
-                alone.take(cost, now).map_err(|wait| if is_asked { Duration::ZERO } else { wait })?;
-                let part = cost.min(alone.burst());
-                self.whole.take(part, now).inspect_err(|_| alone.put_back(part))?;
-                units.owe(part);
+                let is_sharing = units.is_sharing();
+                alone.take(cost, now).map_err(|wait| if is_sharing { Duration::ZERO } else { wait })?;
+                let charged = cost.min(alone.burst());
+                self.whole.take(charged, now).inspect_err(|_| alone.put_back(charged))?;
+                units.owe(charged);
                 Ok(())
             }
         }

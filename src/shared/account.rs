@@ -94,7 +94,7 @@ impl SharedAccount {
         self.store().wait()
     }
 
-    /// The number of replicas, by which a shared limit is divided into parts.
+    /// The number of replicas, by which a shared limit is divided into local shares.
     #[must_use]
     pub fn replicas(&self) -> u32 {
         self.tier.replicas()

@@ -27,8 +27,9 @@ pub struct Allowance {
     pub requests: u32,
     /// How many of them calls of this priority may use.
     pub share: u32,
-    /// How many calls of this priority this replica's part permits. It applies while the store does not know all calls.
-    pub own_share: u32,
+    /// How many calls of this priority this replica's local share permits. It applies while the store does not know all
+    /// calls.
+    pub local_share: u32,
     /// How long a call counts after its end.
     pub per: Duration,
     /// How long an attempt may take.
@@ -87,7 +88,7 @@ impl SharedAccount {
             clock: self.clock_arguments(StoreTime::default()),
             requests: allowance.requests,
             share: allowance.share,
-            own_share: allowance.own_share,
+            own_share: allowance.local_share,
             span: micros(allowance.span()),
             per: micros(allowance.per),
             own: requesting.own,
@@ -188,8 +189,8 @@ pub(super) struct TakeArguments {
     span: u64,
     per: u64,
     own: u32,
-    /// How much longer this replica takes no more calls than its part permits, in microseconds: after a fail-over, the
-    /// store may have lost calls of other replicas.
+    /// How much longer this replica takes no more calls than its local share permits, in microseconds: after a
+    /// fail-over, the store may have lost calls of other replicas.
     cautious_for: u64,
     call: String,
 }

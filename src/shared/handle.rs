@@ -43,7 +43,7 @@ impl Shared {
         }))
     }
 
-    /// The number of replicas, by which a shared limit is divided into parts.
+    /// The number of replicas, by which a shared limit is divided into local shares.
     #[must_use]
     pub fn replicas(&self) -> u32 {
         self.tier.replicas()

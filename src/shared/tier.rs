@@ -65,7 +65,7 @@ impl Tier {
         })
     }
 
-    /// The number of replicas, by which a shared limit is divided into parts.
+    /// The number of replicas, by which a shared limit is divided into local shares.
     pub(super) fn replicas(&self) -> u32 {
         self.settings.replicas.get()
     }

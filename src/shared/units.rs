@@ -27,7 +27,7 @@ pub enum Taken {
     Paid,
     /// Too few units are left.
     Refused,
-    /// The store has given no valid answer: this replica's part decides.
+    /// The store has given no valid answer: this replica's local share decides.
     Unknown,
 }
 
@@ -39,7 +39,7 @@ pub struct Units {
     start: Instant,
     /// Taken from the store and not yet used.
     held: AtomicU64,
-    /// This replica's part of the units that are left in the store. It may use them before it calls the store again.
+    /// This replica's share of the units that are left in the store. It may use them before it calls the store again.
     credit: AtomicU64,
     /// Used and not yet reported to the store.
     owed: AtomicU64,
@@ -134,7 +134,7 @@ impl Units {
         self.held.fetch_add(units.into(), SeqCst);
     }
 
-    /// Records units that this replica's part permitted. They are reported once the store is available.
+    /// Records units that this replica's local share permitted. They are reported once the store is available.
     pub fn owe(&self, units: u32) {
         self.add_owed(units.into());
     }
@@ -172,16 +172,16 @@ impl Units {
         self.tier.is_sharing() && self.micros_at(now) < self.known_until.load(SeqCst)
     }
 
-    /// A replica never owes more than its part of a burst: units used long ago no longer count.
+    /// A replica never owes more than its local share of a burst: units used long ago no longer count.
     fn add_owed(&self, units: u64) {
-        let part = self.part();
-        let add = |owed: u64| Some((owed + units).min(part));
+        let local_share = self.local_share();
+        let add = |owed: u64| Some((owed + units).min(local_share));
         // It always succeeds.
         let _ = self.owed.fetch_update(SeqCst, SeqCst, add);
     }
 
-    /// This replica's part of a burst.
-    fn part(&self) -> u64 {
+    /// This replica's local share of a burst.
+    fn local_share(&self) -> u64 {
         u64::from((self.settings.burst / self.tier.replicas()).max(1))
     }
 

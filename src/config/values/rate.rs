@@ -53,7 +53,7 @@ impl Section<'_> {
     }
 }
 
-fn part(whole: u32, replicas: NonZeroU32) -> u32 {
+fn divide(whole: u32, replicas: NonZeroU32) -> u32 {
     (whole / replicas).max(1)
 }
 
@@ -85,7 +85,7 @@ impl Setting for BudgetSettings {
 
 impl DividedRate for BudgetSettings {
     fn divided(self, replicas: NonZeroU32) -> Self {
-        Self { requests: part(self.requests, replicas), ..self }
+        Self { requests: divide(self.requests, replicas), ..self }
     }
 
     fn is_below(&self, replicas: NonZeroU32) -> bool {
@@ -123,7 +123,7 @@ fn default_burst(requests: u32, per: Duration) -> u32 {
 
 impl DividedRate for LimitSettings {
     fn divided(self, replicas: NonZeroU32) -> Self {
-        self.share(replicas.get())
+        self.local_share(replicas.get())
     }
 
     fn is_below(&self, replicas: NonZeroU32) -> bool {

@@ -53,15 +53,15 @@ end
 
 -- Takes one call from the budget.
 -- `ask`: requests and per (the budget), share (how much of it this priority may use), span (how long the call counts at
--- most), own (the asking replica's calls that count), own_share (the replica's part, which is the only limit until the
--- epoch is `per` old), cautious_for (how much longer this part is a further limit: the replica has reconnected, and a
--- fail-over may have lost calls of other replicas), call (its name).
+-- most), own (the asking replica's calls that count), own_share (the replica's local share, which is the only limit
+-- until the epoch is `per` old), cautious_for (how much longer this share is a further limit: the replica has
+-- reconnected, and a fail-over may have lost calls of other replicas), call (its name).
 -- Returns nil if the call is taken, else the time until it is worth asking again; and the number of calls that count.
 local function take(began)
   redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now))
   redis.call('ZREMRANGEBYSCORE', calls, text(now + 2 * ask.span), '(+inf')
   local count = redis.call('ZCARD', calls) - 1
-  -- Far more calls than all replicas can make, even with their parts: another program writes to this log.
+  -- Far more calls than all replicas can make, even with their local shares: another program writes to this log.
   if count > 100 * ask.requests + 1000 then
     redis.call('DEL', calls)
     local _

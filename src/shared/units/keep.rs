@@ -55,8 +55,8 @@ impl Units {
                 }
                 continue;
             }
-            // The store's answer is renewed before it expires, so that this replica's part does not judge the caller's
-            // next request.
+            // The store's answer is renewed before it expires, so that this replica's local share does not decide
+            // about the caller's next request.
             let pause = if requested > 0 || !self.is_known(now + 2 * SPAN) {
                 self.exchange(demand.forecast()).await.unwrap_or(SPAN)
             } else {

@@ -53,8 +53,8 @@ impl Budget {
         Self { settings, log: Arc::default(), clock }
     }
 
-    /// The part of one replica; it counts the same calls.
-    pub(super) fn divided(&self, replicas: u32) -> Self {
+    /// The local share of one replica; it counts the same calls.
+    pub(super) fn local_share(&self, replicas: u32) -> Self {
         let requests = (self.settings.requests / replicas.max(1)).max(1);
         self.resized(BudgetSettings { requests, ..self.settings })
     }

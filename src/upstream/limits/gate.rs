@@ -20,8 +20,8 @@ pub(in crate::upstream) struct Gate {
 #[derive(Debug)]
 struct SharedBudget {
     account: Arc<SharedAccount>,
-    /// This replica's part, which counts the same calls. It applies while the store does not know all calls.
-    part: Budget,
+    /// This replica's local share, which counts the same calls. It applies while the store does not know all calls.
+    local_share: Budget,
 }
 
 /// The right to make one call; the attempt ends when it is dropped.
@@ -58,14 +58,14 @@ impl Gate {
     }
 
     fn over(budget: Budget, shared: Option<Arc<SharedAccount>>, clock: Clock) -> Self {
-        let shared = shared.map(|account| SharedBudget { part: budget.divided(account.replicas()), account });
+        let shared = shared.map(|account| SharedBudget { local_share: budget.local_share(account.replicas()), account });
         Self { budget, shared, clock }
     }
 
     /// The budget that applies now.
     fn current(&self) -> &Budget {
         match &self.shared {
-            Some(shared) if !shared.account.is_sharing() => &shared.part,
+            Some(shared) if !shared.account.is_sharing() => &shared.local_share,
             Some(_) | None => &self.budget,
         }
     }
@@ -92,11 +92,11 @@ impl Gate {
 
     /// The calls that this priority may make: of all replicas, and of this one.
     pub(in crate::upstream) fn allowance(&self, priority: Priority, attempt: Duration) -> Allowance {
-        let part = self.shared.as_ref().map_or(&self.budget, |shared| &shared.part);
+        let local_share = self.shared.as_ref().map_or(&self.budget, |shared| &shared.local_share);
         Allowance {
             requests: self.budget.settings.requests,
             share: self.budget.share(priority),
-            own_share: part.share(priority),
+            local_share: local_share.share(priority),
             per: self.budget.settings.per,
             attempt,
         }
@@ -109,7 +109,7 @@ impl Gate {
         attempt: Duration,
     ) -> Result<Permit, Duration> {
         let now = (self.clock)().monotonic;
-        let Some(SharedBudget { account, part }) = &self.shared else {
+        let Some(SharedBudget { account, local_share }) = &self.shared else {
             return Ok(Permit { _grant: self.budget.grant(context.priority, now)?, shared: None });
         };
         let per = self.budget.settings.per;
@@ -129,7 +129,7 @@ impl Gate {
         let (grant, call_grant) = if let Some(call_grant) = call_grant {
             (self.budget.note(now), call_grant)
         } else {
-            let grant = part.grant(context.priority, now)?;
+            let grant = local_share.grant(context.priority, now)?;
             (grant, account.alone(self.allowance(context.priority, attempt)))
         };
         let shared = SharedCallGrant { account: Arc::clone(account), call_grant: Some(call_grant), per };

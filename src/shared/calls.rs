@@ -10,7 +10,7 @@ use super::epoch::ClockAsk;
 use super::error::Unavailable;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
-use super::tier::{LIFE, random_name};
+use super::tier::random_name;
 use crate::domain::turn::micros;
 use crate::domain::{Moment, StoreTime};
 use crate::metrics::SharedOperation;
@@ -77,7 +77,12 @@ impl SharedAccount {
 
     /// The scripts' arguments to take a call, and the call's name.
     pub(super) fn take_ask(&self, asking: &Asking<'_>, allowance: Allowance) -> (TakeAsk, String) {
-        let (call, epoch) = (random_name(), self.known().epoch.clone());
+        let call = random_name();
+        let epoch = {
+            let mut known = self.known();
+            known.longest_per = known.longest_per.max(allowance.per);
+            known.epoch.clone()
+        };
         let ask = TakeAsk {
             epoch,
             clock: self.clock_ask(StoreTime::default()),
@@ -167,7 +172,7 @@ impl SharedAccount {
 
     /// Writes the end of a call to the store. If this fails, the call counts as if its attempt took the longest time.
     pub(super) async fn tell_end(&self, call: &str, per: Duration) {
-        let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: LIFE });
+        let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: self.known().life() });
         let _ = store.run(Action::Ended, &self.keys(), &ask, &mut store.wait()).await;
     }
 }

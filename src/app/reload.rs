@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::error::BuildError;
@@ -59,36 +60,44 @@ impl Reloader {
                 () = hangups.next() => true,
                 _ = checks.tick() => false,
             };
-            self = self.check_files(is_signalled).await;
+            let read = tokio::select! {
+                () = shutdown.draining() => return self.process_state,
+                read = self.read(is_signalled) => read,
+            };
+            // A panic is logged; the files are read again at the next check.
+            if let Ok((watcher, change)) = read {
+                self.watcher = watcher;
+                self.take(change).await;
+            }
         }
     }
 
-    /// Checks the files on a blocking thread, and applies the configuration if it has changed. With `is_signalled`, it does
-    /// not wait until the files are settled.
-    async fn check_files(self, is_signalled: bool) -> Self {
+    /// Reads the files on a blocking thread, if they changed or if a signal asks for it.
+    fn read(&self, is_signalled: bool) -> JoinHandle<(Watcher, Option<Change>)> {
         let mut watcher = self.watcher.clone();
-        let checked = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             let change = (is_signalled || watcher.has_settled_change()).then(|| watcher.reload()).flatten();
             (watcher, change)
-        });
-        let Ok((watcher, change)) = checked.await else { return self };
-        let mut next = Self { watcher, ..self };
+        })
+    }
+
+    /// Applies or rejects what was read.
+    async fn take(&mut self, change: Option<Change>) {
         match change {
             None => {}
-            Some(Change::Rejected(errors)) => next.reject(&errors),
+            Some(Change::Rejected(errors)) => self.reject(&errors),
             Some(Change::Postponed) => tracing::warn!(
                 target: targets::RELOAD,
                 event = "config_postponed",
                 "out of file descriptors: the configuration is read again every second"
             ),
             Some(Change::Loaded(config)) => {
-                if let Err(error) = next.apply(*config).await {
-                    next.watcher.note_rejected();
-                    next.reject(&error);
+                if let Err(error) = self.apply(*config).await {
+                    self.watcher.note_rejected();
+                    self.reject(&error);
                 }
             }
         }
-        next
     }
 
     fn reject(&self, error: &(impl std::error::Error + 'static)) {

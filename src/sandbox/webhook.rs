@@ -24,7 +24,7 @@ pub const WEBHOOK_USER: &str = "sandbox";
 const DRIFT_INTERVAL: Duration = Duration::from_secs(15);
 /// The amounts drift only if a balance was requested within this time.
 const RECENT: Duration = Duration::from_mins(1);
-/// The pause after each failed attempt. There is one attempt per pause.
+/// The pause before each further attempt.
 const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
 /// The time-out of one attempt; the providers use the same.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,11 +70,11 @@ fn move_amounts(state: &State) -> bool {
 async fn deliver(kind: Kind, webhook: &Webhook) {
     let id = format!("{:032x}", fastrand::u128(..));
     let request = request(kind, webhook, &id);
-    for pause in RETRIES {
+    for pause in std::iter::once(Duration::ZERO).chain(RETRIES) {
+        sleep(pause).await;
         if let Ok(Ok(true)) = timeout(TIMEOUT, send(webhook.address, &request)).await {
             return;
         }
-        sleep(pause).await;
     }
 }
 

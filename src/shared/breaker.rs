@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::error::StoreError;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
-use super::tier::{LIFE, Tier, random_name};
+use super::tier::{Tier, life_of, random_name};
 use crate::domain::AttemptSignal;
 use crate::domain::turn::micros;
 
@@ -154,7 +154,7 @@ impl SharedBreaker {
             probe,
             channel: &self.tier.channel,
             provider: &self.name,
-            life: LIFE,
+            life: life_of(self.settings.cooldown),
         };
         let answered = store.run(Action::Breaker, &[&self.key], &arguments, wait).await?;
         let Answered { answer, received, .. } = &answered;

@@ -10,7 +10,7 @@ use super::epoch::ClockArguments;
 use super::error::Unavailable;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
-use super::tier::{LIFE, random_name};
+use super::tier::random_name;
 use crate::domain::turn::micros;
 use crate::domain::{Moment, StoreTime};
 use crate::metrics::SharedOperation;
@@ -82,7 +82,12 @@ impl SharedAccount {
         requesting: &CallRequest<'_>,
         allowance: Allowance,
     ) -> (TakeArguments, String) {
-        let (call, epoch) = (random_name(), self.known().epoch.clone());
+        let call = random_name();
+        let epoch = {
+            let mut known = self.known();
+            known.longest_per = known.longest_per.max(allowance.per);
+            known.epoch.clone()
+        };
         let arguments = TakeArguments {
             epoch,
             clock: self.clock_arguments(StoreTime::default()),
@@ -101,7 +106,7 @@ impl SharedAccount {
     /// Gives up a call: the answer did not arrive, but the store may have granted it.
     fn abandon_call(self: &Arc<Self>, call: &str) {
         let (account, call) = (Arc::clone(self), call.to_owned());
-        self.tier.in_background(async move { account.notify_end(&call, Duration::ZERO).await });
+        self.tier.in_background(async move { account.report_end(&call, Duration::ZERO).await });
     }
 
     /// Notes a call that the store has granted.
@@ -167,12 +172,13 @@ impl SharedAccount {
             return;
         }
         let account = Arc::clone(self);
-        self.tier.in_background(async move { account.notify_end(&grant.call, per).await });
+        self.tier.in_background(async move { account.report_end(&grant.call, per).await });
     }
 
     /// Writes the end of a call to the store. If this fails, the call counts as if its attempt took the longest time.
-    pub(super) async fn notify_end(&self, call: &str, per: Duration) {
-        let (store, arguments) = (self.store(), EndedArguments { call, per: micros(per), life: LIFE });
+    pub(super) async fn report_end(&self, call: &str, per: Duration) {
+        let (store, arguments) =
+            (self.store(), EndedArguments { call, per: micros(per), life: self.known().life() });
         let _ = store.run(Action::Ended, &self.keys(), &arguments, &mut store.wait()).await;
     }
 }

@@ -182,7 +182,7 @@ impl SharedAccount {
         let (account, token, call) = (Arc::clone(self), token.to_owned(), call.to_owned());
         self.tier.in_background(async move {
             lease.give_up(account.store(), &account.tier.channel, &token).await;
-            account.notify_end(&call, Duration::ZERO).await;
+            account.report_end(&call, Duration::ZERO).await;
         });
     }
 

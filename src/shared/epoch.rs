@@ -10,7 +10,7 @@ use super::clock::Expected;
 use super::error::StoreError;
 use super::script::Action;
 use super::store::StoreWait;
-use super::tier::{LIFE, random_name};
+use super::tier::random_name;
 use crate::domain::StoreTime;
 use crate::domain::turn::micros;
 
@@ -36,14 +36,16 @@ struct RestoreArguments {
 impl SharedAccount {
     /// The arguments with which scripts judge the store's clock and begin an epoch.
     pub(super) fn clock_arguments(&self, doubted_since: StoreTime) -> ClockArguments {
-        let Expected { from, to, elapsed } = self.known().clock.expected(self.now(), self.store().timeout);
+        let (now, timeout) = (self.now(), self.store().timeout);
+        let known = self.known();
+        let Expected { from, to, elapsed } = known.clock.expected(now, timeout);
         ClockArguments {
             new_epoch: random_name(),
             doubted_since: doubted_since.as_micros(),
             expected_from: from,
             expected_to: to,
             elapsed,
-            life: LIFE,
+            life: known.life(),
         }
     }
 

@@ -19,6 +19,13 @@ use crate::metrics::SharedMetrics;
 
 /// A key that is not written for this long expires, in milliseconds. No hold, mark or snapshot counts for longer.
 pub(super) const LIFE: u64 = 60 * 60 * 1000;
+
+/// The life of keys with calls or failures that count for `span`, in milliseconds. The state of the account or breaker
+/// outlives them, so that their loss is noticed.
+pub(super) fn life_of(span: Duration) -> u64 {
+    LIFE.max(u64::try_from(2 * span.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// How often a replaced tier checks for running reads.
 const FINISH_INTERVAL: Duration = Duration::from_millis(50);
 

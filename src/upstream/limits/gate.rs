@@ -58,7 +58,8 @@ impl Gate {
     }
 
     fn over(budget: Budget, shared: Option<Arc<SharedAccount>>, clock: Clock) -> Self {
-        let shared = shared.map(|account| SharedBudget { local_share: budget.local_share(account.replicas()), account });
+        let shared = shared
+            .map(|account| SharedBudget { local_share: budget.local_share(account.replicas()), account });
         Self { budget, shared, clock }
     }
 

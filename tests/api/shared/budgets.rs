@@ -54,6 +54,25 @@ async fn all_replicas_together_keep_an_accounts_budget_in_every_span() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_calls_of_a_long_budget_stay_in_the_store_for_as_long_as_they_count() {
+    let fleet = Fleet::with(1, &with_provider("budget = { requests = 20, per = \"24h\" }")).await;
+
+    assert_eq!(fleet.replicas[0].new_balance(KIND).await.status, 200);
+
+    let keys: Vec<String> = fleet
+        .store
+        .keys()
+        .into_iter()
+        .filter(|key| key.ends_with(":state") || key.ends_with(":calls"))
+        .collect();
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    for key in keys {
+        let life: i64 = redis::cmd("TTL").arg(&key).query(&mut fleet.store.connection()).unwrap();
+        assert!(life > 24 * 60 * 60, "{key}: {life} s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_store_lost_the_calls_replicas_make_no_more_than_their_local_shares() {
     let fleet = Fleet::with(5, &with_provider("budget = { requests = 20, per = \"3s\" }")).await;
     demand(&fleet, Duration::from_secs(4)).await;

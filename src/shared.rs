@@ -46,7 +46,7 @@ pub use keyring::SharedKey;
 pub use lease::{HoldScope, SharedHold};
 pub use notified::Claim;
 pub use probe::probe;
-pub use read::{Outcome, ReadTask, Reader};
+pub use read::{ReadEnd, ReadTask, Reader};
 pub use settings::SharedSettings;
 pub use store::StoreWait;
 pub use units::{Taken, Units};

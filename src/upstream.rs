@@ -21,8 +21,8 @@ pub use credentials::{ClientCredentials, Credential};
 pub use failure::{Last, LastFailure};
 pub use limits::{BreakerSettings, BreakerState, BudgetSettings};
 pub use network::{
-    CertificateFacts, ClientError, ClientSettings, JwksClient, JwksError, JwksSettings, Response, Sending,
-    Transport,
+    CertificateFacts, ClientError, ClientSettings, JwksClient, JwksFetchError, JwksSettings, Response,
+    Sending, Transport,
 };
 pub use provider::{ProviderSettings, UpstreamProvider};
 

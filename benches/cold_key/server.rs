@@ -22,7 +22,7 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 /// The pause between two checks for the same condition.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often to check whether a process has ended after SIGTERM: for five seconds.
-const LOOKS: u32 = 250;
+const CHECKS: u32 = 250;
 
 /// A running contender.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Drop for Process {
         // SIGTERM first, because nginx and Varnish must stop their children. The process id is still valid, because the
         // process has not been waited for.
         let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             if self.has_ended() {
                 return;
             }

@@ -17,7 +17,7 @@ use super::scenario::{Protocol, Scenario};
 /// The pause between two checks for a dump.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often to check for a dump: for a minute.
-const LOOKS: u32 = 1200;
+const CHECKS: u32 = 1200;
 
 /// A running gateway; killed, and its files removed, on drop.
 pub(crate) struct Gateway {
@@ -81,7 +81,7 @@ impl Gateway {
     /// Requests a dump, which gets this number, and waits until it is complete.
     fn dump(&self, number: u32) -> io::Result<String> {
         self.control("--dump")?;
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             let text = fs::read_to_string(self.folder.join(format!("out.{number}"))).unwrap_or_default();
             if text.contains("\ntotals:") {
                 return Ok(text);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::reader::{ConfigErrors, Outcome, Purpose, Reading, Section, Sources};
+use super::reader::{ConfigErrors, ConfigReading, LoadResult, Purpose, Section, Sources};
 use super::whole::Config;
 use super::{sections, warnings};
 
@@ -63,9 +63,9 @@ pub(super) fn parse_as(
     if !errors.is_empty() {
         return Err((ConfigErrors::syntax(file, text, &errors), Arc::default()));
     }
-    let reading = Reading::new(env, purpose);
+    let reading = ConfigReading::new(env, purpose);
     let config = sections::read(Section::root(document.get_ref(), &reading));
-    let Outcome { mistakes, warnings, effective, sources, unread, expiries } = reading.into_outcome();
+    let LoadResult { mistakes, warnings, effective, sources, unread, expiries } = reading.into_outcome();
     let sources = Arc::new(sources);
     match config {
         Ok(config) if mistakes.is_empty() => {

@@ -17,7 +17,7 @@ use crate::domain::AccountName;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The action for one account.
-pub(super) trait Action: Send + Sync {
+pub(super) trait NotificationAction: Send + Sync {
     /// Decides which replica acts on notifications, the last of which arrived `since` ago.
     fn claim(&self, since: Duration) -> BoxFuture<'_, Claim>;
 
@@ -36,7 +36,7 @@ pub(super) struct Notifications(Arc<Mutex<HashMap<AccountName, Option<PendingNot
 /// The waiting notifications of one account.
 struct PendingNotifications {
     /// The action of the configuration in force.
-    action: Arc<dyn Action>,
+    action: Arc<dyn NotificationAction>,
     /// When the last one arrived.
     notified_at: Instant,
     settles: BTreeSet<Duration>,
@@ -44,7 +44,7 @@ struct PendingNotifications {
 
 impl Notifications {
     /// Adds a notification of an account, and returns at once.
-    pub(super) fn add(&self, account: &AccountName, settle: Duration, action: Arc<dyn Action>) {
+    pub(super) fn add(&self, account: &AccountName, settle: Duration, action: Arc<dyn NotificationAction>) {
         let mut all = self.lock();
         let is_idle = !all.contains_key(account);
         let waiting = all.entry(account.clone()).or_default();

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::account::{Account, BalanceSlot};
 use super::lookup::BalanceSource;
-use super::notifications::{Action, PAUSE};
+use super::notifications::{NotificationAction, PAUSE};
 use super::state::Gateway;
 use crate::cache::{Claim, Question};
 use crate::domain::{Directives, Priority};
@@ -55,7 +55,7 @@ impl ReadAgain {
     }
 }
 
-impl Action for ReadAgain {
+impl NotificationAction for ReadAgain {
     fn claim(&self, since: Duration) -> BoxFuture<'_, Claim> {
         async move {
             match self.account.balances().first() {

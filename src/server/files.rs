@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 /// One open file. When file descriptors run out, it is closed for a moment: its descriptor is used to accept one
 /// connection and close it.
 #[derive(Debug)]
-pub(super) struct Reserve(Option<File>);
+pub(super) struct DescriptorReserve(Option<File>);
 
-impl Reserve {
+impl DescriptorReserve {
     /// Opens the file.
     pub(super) fn new() -> Self {
         Self(File::open("/dev/null").ok())

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     connection::{self, ListenerContext, Respond},
-    files::{Reserve, is_out_of_files, leaves_fewer_files},
+    files::{DescriptorReserve, is_out_of_files, leaves_fewer_files},
     memory::SharedMemory,
     peer::Peer,
     settings::ListenerSettings,
@@ -71,7 +71,7 @@ struct Acceptor<S> {
     spare_files: u64,
     /// Present if the listener leaves file descriptors to others. Without it, new connections wait when file
     /// descriptors run out.
-    reserve: Option<Reserve>,
+    reserve: Option<DescriptorReserve>,
     logged: Option<Instant>,
 }
 
@@ -107,7 +107,7 @@ pub async fn serve<S: Respond>(
     let memory = SharedMemory::for_connections(settings.current().max_connections);
     let context = ListenerContext { service, settings, tls, metrics, shutdown, memory };
     let connections = JoinSet::new();
-    let reserve = (spare_files > 0).then(Reserve::new);
+    let reserve = (spare_files > 0).then(DescriptorReserve::new);
     let mut acceptor = Acceptor { context, workers, connections, spare_files, reserve, logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {

@@ -16,7 +16,7 @@ mod timed_stream;
 mod untaken;
 
 pub(super) use exchange::{Exchange, HandOver};
-pub(super) use gate::Gate;
+pub(super) use gate::FrameGate;
 pub(super) use part::PartGuard;
 pub(super) use state::{ConnectionState, Protocol};
 pub(super) use timed_stream::TimedStream;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::balance::SharedBalance;
 use super::error::StoreError;
-use super::known::Known;
+use super::known::KnownState;
 use super::store::{Answered, Store, StoreWait};
 use super::tier::Tier;
 use crate::domain::{BalanceKey, StoreTime};
@@ -23,7 +23,7 @@ pub struct SharedAccount {
     /// The name of the order that all balances share, if one read answers every balance. It is derived from the list of
     /// balances, so replicas with other balances use another order.
     common_order: Option<String>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownState>>,
 }
 
 impl SharedAccount {
@@ -160,7 +160,7 @@ impl SharedAccount {
         [&self.state_key, &self.calls_key]
     }
 
-    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn known(&self) -> MutexGuard<'_, KnownState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

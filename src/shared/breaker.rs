@@ -33,7 +33,7 @@ pub struct SharedBreaker {
     pub(super) settings: SharedBreakerSettings,
     pub(super) name: String,
     key: String,
-    seen: Mutex<Seen>,
+    seen: Mutex<LastSeen>,
 }
 
 #[derive(Serialize)]
@@ -50,7 +50,7 @@ struct BreakerArguments<'a> {
 
 /// The last known state, from an answer of the store or from a message.
 #[derive(Debug, Default)]
-struct Seen {
+struct LastSeen {
     has_failures: bool,
     /// Open until this instant, then half-open.
     open_until: Option<Instant>,
@@ -108,7 +108,7 @@ impl SharedBreaker {
 
     /// Closes the breaker for every replica, because the cause of the failures may be gone.
     pub fn reset(self: &Arc<Self>) {
-        *self.seen() = Seen::default();
+        *self.seen() = LastSeen::default();
         if self.tier.is_sharing() {
             self.report_in_background("reset", String::new());
         }
@@ -123,7 +123,7 @@ impl SharedBreaker {
     pub(super) fn note_left(&self, left: u64) {
         let left = Duration::from_micros(left).min(self.settings.cooldown);
         let open_until = (!left.is_zero()).then(|| (self.tier.store.clock)().monotonic + left);
-        *self.seen() = Seen { has_failures: false, open_until };
+        *self.seen() = LastSeen { has_failures: false, open_until };
     }
 
     /// Records that the store counts failures in a row, so that the next balance resets the count.
@@ -172,11 +172,11 @@ impl SharedBreaker {
             ReportAnswer::HalfOpen => Some(*received),
             ReportAnswer::Granted | ReportAnswer::Closed => None,
         };
-        *self.seen() = Seen { has_failures, open_until };
+        *self.seen() = LastSeen { has_failures, open_until };
         Ok(report_answer)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, LastSeen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

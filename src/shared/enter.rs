@@ -10,7 +10,7 @@ use super::account::{MOST_TRIES, SharedAccount};
 use super::calls::{Allowance, TakeArguments};
 use super::error::{StoreError, Unavailable};
 use super::failure;
-use super::lease::{Grant, Lease};
+use super::lease::{Lease, LeaseGrant};
 use super::running::Running;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
@@ -159,7 +159,7 @@ impl SharedAccount {
                     let grant = self.grant(call, *sent, answer.now, answer.text(3)?, entry.allowance);
                     let number = answer.number(1)?;
                     balance.note_number(number);
-                    return Ok(Entered::Granted(Lease::new(Grant {
+                    return Ok(Entered::Granted(Lease::new(LeaseGrant {
                         account: Arc::clone(self),
                         balance: entry.balance,
                         token: lease,

@@ -9,7 +9,7 @@ use crate::domain::StoreTime;
 
 /// This replica's knowledge of the account, in case the store loses it.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownState {
     /// The last seen epoch.
     pub(super) epoch: String,
     /// (Connection generation, number of pending updates) at the last sync with the store.
@@ -30,7 +30,7 @@ pub(super) struct Known {
     pub(super) counted: Option<(u32, Instant)>,
 }
 
-impl Known {
+impl KnownState {
     /// The time after which the account's keys expire if nothing is written, in milliseconds.
     pub(super) fn life(&self) -> u64 {
         life_of(self.longest_per)

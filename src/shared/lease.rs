@@ -75,7 +75,7 @@ impl HoldScope {
 }
 
 /// The store's grant.
-pub(super) struct Grant {
+pub(super) struct LeaseGrant {
     pub(super) account: Arc<SharedAccount>,
     pub(super) balance: usize,
     pub(super) token: String,
@@ -86,8 +86,8 @@ pub(super) struct Grant {
 }
 
 impl Lease {
-    pub(super) fn new(grant: Grant) -> Self {
-        let Grant { account, balance, token, number, epoch, credential, first } = grant;
+    pub(super) fn new(grant: LeaseGrant) -> Self {
+        let LeaseGrant { account, balance, token, number, epoch, credential, first } = grant;
         let live = account.live_lease(balance, number);
         account.tier.leases().insert(token.clone(), live);
         Self { account, balance, token, number, epoch, credential, grant: Some(first), has_ended: false }

@@ -33,14 +33,14 @@ pub trait Reader: Sync {
 
     /// Reads for every replica: with the number of the read, the first call, and how long it may still wait for the
     /// store.
-    fn read(&self, number: u64, first: CallGrant, wait: StoreWait) -> impl Future<Output = Outcome> + Send;
+    fn read(&self, number: u64, first: CallGrant, wait: StoreWait) -> impl Future<Output = ReadEnd> + Send;
 
     /// Reads for this replica alone.
     fn read_alone(&self) -> impl Future<Output = Answer> + Send;
 }
 
 /// How a read for every replica ended.
-pub struct Outcome {
+pub struct ReadEnd {
     /// For this replica.
     pub answer: Answer,
     /// The other balances that the answer held, by their place in the account.
@@ -149,7 +149,7 @@ impl SharedAccount {
     ) -> Answer {
         let turn = lease.turn();
         let Some(first) = lease.grant.take() else { return reader.read_alone().await };
-        let Outcome { answer, others, hold, unused } = reader.read(lease.number, first, wait).await;
+        let ReadEnd { answer, others, hold, unused } = reader.read(lease.number, first, wait).await;
         if let Some(unused) = unused {
             self.ended(unused, Duration::ZERO);
         }

@@ -11,6 +11,6 @@ mod transport;
 pub use certificate::CertificateFacts;
 pub(super) use client::Client;
 pub use client_settings::ClientSettings;
-pub use jwks::{JwksClient, JwksError, JwksSettings};
+pub use jwks::{JwksClient, JwksFetchError, JwksSettings};
 pub use tls::ClientError;
 pub use transport::{Response, Sending, Transport};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::failure::{FailedRead, FailureLog, Last};
-use super::limits::{Breaker, BreakerSettings, BreakerState, BudgetSettings, Reserve};
+use super::limits::{Breaker, BreakerSettings, BreakerState, BudgetSettings, RetryReserve};
 use super::network::{Client, ClientError, ClientSettings, Transport};
 use crate::domain::{Clock, Moment, ProviderName, UpstreamError};
 use crate::metrics::ProviderMetrics;
@@ -46,7 +46,7 @@ pub struct ProviderSettings {
 pub struct UpstreamProvider {
     pub(super) settings: ProviderSettings,
     pub(super) slots: Arc<Semaphore>,
-    pub(super) reserve: Arc<Reserve>,
+    pub(super) reserve: Arc<RetryReserve>,
     pub(super) metrics: Arc<ProviderMetrics>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Clock,
@@ -82,7 +82,7 @@ impl UpstreamProvider {
     ) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(settings.max_concurrency as usize)),
-            reserve: Arc::new(Reserve::full(clock().monotonic)),
+            reserve: Arc::new(RetryReserve::full(clock().monotonic)),
             metrics,
             transport,
             clock,

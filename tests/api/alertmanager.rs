@@ -24,7 +24,7 @@ const SECRETS: &str = "/etc/alertmanager/secrets/";
 const PACE: [(&str, &str); 2] =
     [("group_wait: 10s", "group_wait: 5s"), ("group_interval: 1m", "group_interval: 1s")];
 /// Longer than any configured wait.
-const PATIENCE: Duration = Duration::from_mins(3);
+const TEST_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// One notification as it arrived.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl Receiver {
 
     /// Waits for the first notification on a path that meets a condition.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Notification {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         loop {
             if let Some(found) = self.on(path).into_iter().find(|notification| wanted(&notification.body)) {
                 return found;

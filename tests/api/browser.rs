@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::process::Folder;
 
 /// A browser starts slowly while other tests keep the machine busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A page in a separate browser.
 pub(crate) struct Browser {
@@ -85,7 +85,7 @@ impl Browser {
             message["sessionId"] = self.session.as_str().into();
         }
         self.input.lock().unwrap().write_all(format!("{message}\0").as_bytes()).unwrap();
-        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("the browser answers in time");
+        let answer = tokio::time::timeout(TEST_TIMEOUT, answer).await.expect("the browser answers in time");
         answer.expect("the browser runs; install the Debian package chromium")
     }
 
@@ -110,7 +110,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub(crate) async fn until(&self, condition: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         while self.value(condition).await != true {
             let page = self.text("document.body ? document.body.innerText : ''").await;
             assert!(Instant::now() < end, "timed out: {condition}, on the page {page}");

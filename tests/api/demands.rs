@@ -257,8 +257,8 @@ fn assert_gets(reply: &Reply, before: Option<&Reply>, gets: Gets, row: &Row) {
 /// Waits until the calls were sent and no call is in flight.
 async fn settled(gateway: &Harness, calls: usize) {
     eventually("every call was sent and has ended", || async {
-        let under_way = gateway.count(&format!("upstream_in_flight{{provider=\"{KIND}\"}}")).await;
-        under_way == 0 && gateway.calls(KIND, Operation::Balance).len() >= calls
+        let in_flight = gateway.count(&format!("upstream_in_flight{{provider=\"{KIND}\"}}")).await;
+        in_flight == 0 && gateway.calls(KIND, Operation::Balance).len() >= calls
     })
     .await;
 }

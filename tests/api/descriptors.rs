@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{KEY, PATIENCE, Reply, eventually, value_of};
+use crate::harness::{KEY, Reply, TEST_TIMEOUT, eventually, value_of};
 use crate::process::{Gateway, Site, command_with_files, exchange};
 
 /// The limit of open files.
@@ -82,7 +82,7 @@ async fn a_connection_is_closed_at_once_when_no_file_descriptor_is_free() {
     let held = take_all_files(&gateway, 0).await;
 
     let mut late = TcpStream::connect(&gateway.api).await.unwrap();
-    let ended = timeout(PATIENCE, late.read(&mut [0])).await;
+    let ended = timeout(TEST_TIMEOUT, late.read(&mut [0])).await;
 
     // Closed, or reset.
     assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");

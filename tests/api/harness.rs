@@ -24,7 +24,7 @@ pub(crate) use reply::Reply;
 pub(crate) use setup::{SWITCHED_OFF, Setup, digest};
 
 /// Longest wait for a condition in these tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The key of a caller that may read every account.
 pub(crate) const KEY: &str = "bgk_test-key-of-the-caller-that-sees-all-accounts";
 
@@ -124,7 +124,7 @@ impl Harness {
 
     /// Repeats a GET until the answer is `wanted`, and returns it.
     pub(crate) async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         loop {
             let reply = self.get(path).await;
             if wanted(&reply) {
@@ -168,7 +168,7 @@ impl Harness {
     /// Waits for the end of the gateway.
     pub(crate) async fn ended(&mut self) {
         let running = self.running.take().unwrap();
-        tokio::time::timeout(PATIENCE, running).await.expect("the gateway ends in time").unwrap();
+        tokio::time::timeout(TEST_TIMEOUT, running).await.expect("the gateway ends in time").unwrap();
     }
 }
 
@@ -225,16 +225,16 @@ pub(crate) fn client() -> reqwest::ClientBuilder {
 
 /// Polls until the condition is true.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
-    eventually_within(PATIENCE, what, condition).await;
+    eventually_within(TEST_TIMEOUT, what, condition).await;
 }
 
 /// Polls until the condition is true, for at most this long.
 pub(crate) async fn eventually_within<F: Future<Output = bool>>(
-    patience: Duration,
+    limit: Duration,
     what: &str,
     mut condition: impl FnMut() -> F,
 ) {
-    let end = Instant::now() + patience;
+    let end = Instant::now() + limit;
     while !condition().await {
         assert!(Instant::now() < end, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

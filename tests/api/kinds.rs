@@ -112,13 +112,13 @@ async fn reloads(gateway: &Gateway) -> u64 {
     results.iter().sum()
 }
 
-async fn hang_up(gateway: &Gateway) {
+async fn reload(gateway: &Gateway) {
     let before = reloads(gateway).await;
     gateway.signal("HUP");
     eventually("the reload is counted", || async { reloads(gateway).await != before }).await;
 }
 
-async fn read_anew(gateway: &Gateway) -> crate::harness::Reply {
+async fn new_balance(gateway: &Gateway) -> crate::harness::Reply {
     gateway.get_with(ACCOUNT, &[("cache-control", "no-cache")]).await
 }
 

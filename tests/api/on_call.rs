@@ -14,7 +14,7 @@ use crate::prometheus::Prometheus;
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/prometheus/alertmanager.yml");
 /// Longer than Prometheus takes until its first scrape.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 const PROVIDERS: [Kind; 2] = [Kind::NtxpayBr, Kind::Avista];
 const LEVELS: &str = r#"
 [accounts.low-ntxpay-br]
@@ -63,7 +63,7 @@ async fn a_critically_low_balance_reaches_the_treasury_as_one_notification_and_s
     let gateway = watched().await;
     let prometheus = Prometheus::alerting(gateway.ops, alertmanager.addr).await;
     let scrapes = || async { !prometheus.query("up == 1").await.is_empty() };
-    eventually_within(PATIENCE, "Prometheus scrapes", scrapes).await;
+    eventually_within(TEST_TIMEOUT, "Prometheus scrapes", scrapes).await;
 
     let fell = set_available(&gateway, "499.99");
     let firing = receiver.until("/treasury", |body| body["status"] == "firing").await;

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{self, KEY, PATIENCE, Reply, digest, eventually, record};
+use crate::harness::{self, KEY, Reply, TEST_TIMEOUT, digest, eventually, record};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
 
@@ -210,7 +210,7 @@ impl Gateway {
 
     /// Waits for its exit and its last lines.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;

@@ -71,7 +71,7 @@ impl Site {
 }
 
 /// Replaces a text in the configuration, sends SIGHUP, and waits until a reload is counted.
-async fn hang_up(gateway: &Gateway, site: &Site, from: &str, to: &str) {
+async fn change_and_reload(gateway: &Gateway, site: &Site, from: &str, to: &str) {
     let before = reloads(gateway).await;
     site.rewrite(from, to);
     gateway.signal("HUP");
@@ -85,10 +85,10 @@ async fn on_a_signal_accounts_come_and_go_and_the_others_keep_their_state() {
     let before = balance(&gateway).await;
     site.folder.write("token", &site.provider.credentials().token);
 
-    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "token")).await;
+    change_and_reload(&gateway, &site, "[callers.all]", &site.account("second", "token")).await;
     let second = gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap();
     let kept = balance(&gateway).await;
-    hang_up(&gateway, &site, &site.account("second", "token"), "[callers.all]").await;
+    change_and_reload(&gateway, &site, &site.account("second", "token"), "[callers.all]").await;
     let gone = gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap();
 
     assert_eq!((before.status, second.status), (200, 200), "{second:?}");
@@ -107,14 +107,14 @@ async fn a_bad_configuration_is_refused_as_a_whole_and_counted_once() {
 
     let (good, bad) =
         ("[callers.all]", "[callers.new]\nkeys_sha256 = []\naccounts = []\n[callers.all]\nx = 1");
-    hang_up(&gateway, &site, good, bad).await;
+    change_and_reload(&gateway, &site, good, bad).await;
     assert_eq!(reloads(&gateway).await, [0, 1]);
     let line = &gateway.logged("config_rejected").await[0];
     assert!(line["error"].as_str().unwrap().contains("callers.all.x: unknown key"), "{line}");
     // Both the signal and the comparison of the files notice the bad configuration again; neither counts it again.
     gateway.signal("HUP");
-    hang_up(&gateway, &site, bad, good).await;
-    hang_up(&gateway, &site, good, bad).await;
+    change_and_reload(&gateway, &site, bad, good).await;
+    change_and_reload(&gateway, &site, good, bad).await;
 
     assert_eq!(reloads(&gateway).await, [1, 2]);
     assert_eq!(balance(&gateway).await.status, 200);
@@ -137,7 +137,7 @@ async fn a_refused_reload_leaves_an_open_breaker_as_it_is() {
     let second =
         format!("[providers.second]\nkind = \"ntxpay-br\"\nbase_url = \"https://localhost:1\"\n{identity}\n");
 
-    hang_up(&gateway, &site, "retries = 0", &format!("retries = 1\n{second}")).await;
+    change_and_reload(&gateway, &site, "retries = 0", &format!("retries = 1\n{second}")).await;
 
     assert_eq!(reloads(&gateway).await, [0, 1]);
     assert_eq!(metric(&gateway, "breaker_state{provider=\"ntxpay-br\"}").await, Some(2.0));
@@ -158,7 +158,7 @@ async fn many_valid_and_broken_changes_under_load_fail_no_request() {
             "[callers.other]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n",
             digest(&change.to_string())
         ) + &format!("limit = {{ requests = 1, per = \"{}\" }}\n[callers.all]", of(change));
-        hang_up(&gateway, &site, &last, &next).await;
+        change_and_reload(&gateway, &site, &last, &next).await;
         last = next;
     }
 

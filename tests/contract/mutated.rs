@@ -19,7 +19,7 @@ use mutation::mutation;
 /// The number of mutants of each kind's corpus; `PROPTEST_CASES` sets a higher one.
 const CASES: u32 = 1000;
 /// Far longer than parsing a body takes, because the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[test]
 fn no_mutant_causes_a_panic_or_another_amount() {
@@ -63,7 +63,7 @@ pub(super) fn corpus(kind: &str) -> Vec<Rc<Fixture>> {
 fn assert_faithful(provider: &dyn Provider, asked: &Selector, body: &[u8]) -> bool {
     let started = Instant::now();
     let reading = provider.parse(body, asked);
-    assert!(started.elapsed() < PATIENCE, "took {:?}", started.elapsed());
+    assert!(started.elapsed() < TEST_TIMEOUT, "took {:?}", started.elapsed());
     let Ok(reading) = reading else { return false };
     let text = String::from_utf8_lossy(body);
     let shown = snapshot_body(provider, asked, reading);

@@ -45,7 +45,7 @@ impl Kustomization {
     }
 
     /// The content of `kustomization.yaml`.
-    pub(crate) fn itself(&self) -> Value {
+    pub(crate) fn content(&self) -> Value {
         self.manifest("kustomization.yaml")
     }
 
@@ -70,7 +70,7 @@ impl Kustomization {
         if name == "shared-key" {
             return STAND_IN_KEY.to_owned();
         }
-        word(&written).replace(PLACEHOLDER, &format!("stand-in-for-{name}"))
+        text_of(&written).replace(PLACEHOLDER, &format!("stand-in-for-{name}"))
     }
 
     /// The configuration as the gateway reads it, with its secrets in files.
@@ -126,6 +126,6 @@ pub(crate) fn items(list: &Value) -> &[Value] {
 
 /// A text.
 #[track_caller]
-pub(crate) fn word(value: &Value) -> &str {
+pub(crate) fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }

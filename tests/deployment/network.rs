@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::files::{BASE, EXAMPLE, MONITORING, SHARED, items, word};
+use crate::files::{BASE, EXAMPLE, MONITORING, SHARED, items, text_of};
 
 fn pod_labels() -> Value {
     BASE.manifest("deployment.yaml")["spec"]["template"]["metadata"]["labels"].clone()
@@ -93,8 +93,8 @@ fn only_dns_and_https_are_allowed_out() {
 #[test]
 fn prometheus_scrapes_the_ops_port_under_the_job_that_the_rules_name() {
     let monitor = MONITORING.manifest("pod-monitor.yaml");
-    let job_label = word(&monitor["spec"]["jobLabel"]).to_owned();
-    let job = word(&pod_labels()[&job_label]).to_owned();
+    let job_label = text_of(&monitor["spec"]["jobLabel"]).to_owned();
+    let job = text_of(&pod_labels()[&job_label]).to_owned();
 
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], "ops");
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["path"], "/metrics");

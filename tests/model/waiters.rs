@@ -16,7 +16,7 @@ use balance_gateway::domain::{
 use balance_gateway::gateway::{BalanceSource, Lookup, Refusal, RequestContext};
 
 const WAITERS: usize = 10_000;
-const PATIENCE: Duration = Duration::from_mins(1);
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 fn now() -> Moment {
     Moment { monotonic: Instant::now(), wall: Timestamp::now() }
@@ -78,7 +78,7 @@ fn wait(cache: &BalanceCache, source: &Slow, arrived: &Arc<AtomicUsize>) -> Wait
         let context = RequestContext {
             arrived: now(),
             directives: Directives::default(),
-            deadline: now().monotonic + PATIENCE,
+            deadline: now().monotonic + TEST_TIMEOUT,
         };
         arrived.fetch_add(1, Ordering::SeqCst);
         let found = lookup.find(&context, |_| Ok(())).await;
@@ -87,7 +87,7 @@ fn wait(cache: &BalanceCache, source: &Slow, arrived: &Arc<AtomicUsize>) -> Wait
 }
 
 async fn until(condition: impl Fn() -> bool) {
-    let end = now().monotonic + PATIENCE;
+    let end = now().monotonic + TEST_TIMEOUT;
     while !condition() {
         assert!(now().monotonic < end, "in vain");
         tokio::task::yield_now().await;

@@ -22,7 +22,7 @@ pub(in crate::config) struct Reported;
 pub(in crate::config) type Read<T> = Result<T, Reported>;
 
 /// The state that all parts of one reading share.
-pub(in crate::config) struct Reading<'a> {
+pub(in crate::config) struct ConfigReading<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     mistakes: RefCell<Vec<(usize, Remark)>>,
     warnings: RefCell<Vec<(usize, Remark)>>,
@@ -41,7 +41,7 @@ pub(in crate::config) struct Reading<'a> {
 }
 
 /// The result of a reading.
-pub(in crate::config) struct Outcome {
+pub(in crate::config) struct LoadResult {
     /// Mistakes in order of appearance.
     pub(in crate::config) mistakes: Vec<Remark>,
     /// Warnings in order of appearance.
@@ -52,7 +52,7 @@ pub(in crate::config) struct Outcome {
     pub(in crate::config) expiries: Expiries,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ConfigReading<'a> {
     /// Begins a reading; a reload passes the former contents of the sources.
     pub(in crate::config) fn new(env: &'a dyn Fn(&str) -> Option<String>, purpose: Purpose<'a>) -> Self {
         let (before, reads_sources) = match purpose {
@@ -110,13 +110,13 @@ impl<'a> Reading<'a> {
     }
 
     /// Ends the reading.
-    pub(in crate::config) fn into_outcome(self) -> Outcome {
+    pub(in crate::config) fn into_outcome(self) -> LoadResult {
         let in_order = |remarks: RefCell<Vec<(usize, Remark)>>| {
             let mut remarks = remarks.into_inner();
             remarks.sort_by_key(|(at, _)| *at);
             remarks.into_iter().map(|(_, remark)| remark).collect()
         };
-        Outcome {
+        LoadResult {
             mistakes: in_order(self.mistakes),
             warnings: in_order(self.warnings),
             effective: self.effective.into_inner(),

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::effective::Settings;
 use super::found;
-use super::reading::{KeyPlace, Read, Reading, Reported};
+use super::reading::{ConfigReading, KeyPlace, Read, Reported};
 use super::setting::Setting;
 use super::value::Value;
 use crate::upstream::Credential;
@@ -22,15 +22,15 @@ pub(in crate::config) struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
     effective: Settings,
-    reading: &'a Reading<'a>,
+    reading: &'a ConfigReading<'a>,
 }
 
 impl<'a> Section<'a> {
-    pub(in crate::config) fn root(table: &'a DeTable<'a>, reading: &'a Reading<'a>) -> Self {
+    pub(in crate::config) fn root(table: &'a DeTable<'a>, reading: &'a ConfigReading<'a>) -> Self {
         Self::new(KeyPlace { path: String::new(), at: 0 }, Some(table), reading)
     }
 
-    fn new(place: KeyPlace, table: Option<&'a DeTable<'a>>, reading: &'a Reading<'a>) -> Self {
+    fn new(place: KeyPlace, table: Option<&'a DeTable<'a>>, reading: &'a ConfigReading<'a>) -> Self {
         Self { place, table, known: Vec::new(), effective: Settings(Vec::new()), reading }
     }
 

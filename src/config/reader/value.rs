@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use toml::de::DeValue;
 
 use super::found;
-use super::reading::{KeyPlace, Read, Reading, Reported};
+use super::reading::{ConfigReading, KeyPlace, Read, Reported};
 use super::sources::Sources;
 
 /// One value and its place.
@@ -15,7 +15,7 @@ use super::sources::Sources;
 pub(in crate::config) struct Value<'a> {
     pub(in crate::config) place: KeyPlace,
     pub(in crate::config) toml: &'a DeValue<'a>,
-    pub(in crate::config) reading: &'a Reading<'a>,
+    pub(in crate::config) reading: &'a ConfigReading<'a>,
 }
 
 impl<'a> Value<'a> {

@@ -54,7 +54,7 @@ fn tenth(limit: LimitSettings) -> LimitSettings {
 
 /// The identities of the callers so far, each with the key path of its first occurrence.
 #[derive(Default)]
-struct Seen {
+struct SeenIdentities {
     digests: HashMap<[u8; 32], String>,
     service_accounts: HashMap<ServiceAccount, String>,
     /// Whether `[auth.kubernetes]` is configured.
@@ -132,7 +132,7 @@ pub(super) fn read_all(
     replicas: Read<Replicas>,
     accepts_tokens: bool,
 ) -> Read<Vec<CallerSettings>> {
-    let mut seen = Seen { accepts_tokens, ..Seen::default() };
+    let mut seen = SeenIdentities { accepts_tokens, ..SeenIdentities::default() };
     let mut read = |(name, mut section): (&str, Section<'_>)| {
         let caller = read(name, &mut section, replicas, &mut seen);
         section.close_and_record();
@@ -146,7 +146,7 @@ fn read(
     name: &str,
     section: &mut Section<'_>,
     replicas: Read<Replicas>,
-    seen: &mut Seen,
+    seen: &mut SeenIdentities,
 ) -> Read<CallerSettings> {
     let name = CallerName::parse(name).map_err(|error| section.wrong("", &error.to_string()));
     let identity = read_identity(section, seen);
@@ -174,7 +174,7 @@ fn read(
     })
 }
 
-fn read_identity(section: &mut Section<'_>, seen: &mut Seen) -> Read<Identity> {
+fn read_identity(section: &mut Section<'_>, seen: &mut SeenIdentities) -> Read<Identity> {
     let keys = section.value("keys_sha256");
     let service_account = section.value("service_account");
     match (keys, service_account) {
@@ -197,7 +197,7 @@ fn read_identity(section: &mut Section<'_>, seen: &mut Seen) -> Read<Identity> {
     }
 }
 
-fn read_keys(value: &Value<'_>, seen: &mut Seen) -> Read<Vec<KeyDigest>> {
+fn read_keys(value: &Value<'_>, seen: &mut SeenIdentities) -> Read<Vec<KeyDigest>> {
     let items = value.items(&format!("a list of {}", KeyDigest::EXPECTED))?;
     if items.is_empty() {
         return Err(value.empty(KeyDigest::EXPECTED));
@@ -215,7 +215,7 @@ fn read_keys(value: &Value<'_>, seen: &mut Seen) -> Read<Vec<KeyDigest>> {
     read.into_iter().collect()
 }
 
-fn read_service_account(value: &Value<'_>, seen: &mut Seen) -> Read<ServiceAccount> {
+fn read_service_account(value: &Value<'_>, seen: &mut SeenIdentities) -> Read<ServiceAccount> {
     let account = ServiceAccount::read(value)?;
     if !seen.accepts_tokens {
         return Err(value

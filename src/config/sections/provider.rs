@@ -34,7 +34,7 @@ pub struct ProviderConfig {
 }
 
 /// A partly read provider, so that its accounts can be checked even if it has mistakes.
-pub(super) struct Known<'a> {
+pub(super) struct PartlyReadProvider<'a> {
     pub(in crate::config) name: &'a str,
     pub(super) adapter: Read<Adapter>,
     pub(in crate::config) config: Read<ProviderConfig>,
@@ -73,12 +73,12 @@ pub(super) fn read_all<'a>(
     server: &Server,
     freshness: Freshness,
     kinds: &Kinds<'_>,
-) -> Vec<Known<'a>> {
+) -> Vec<PartlyReadProvider<'a>> {
     let read = |(name, mut section): (&'a str, Section<'_>)| {
         let adapter = read_kind(&mut section, kinds);
         let config = read(name, adapter.as_ref(), &mut section, server, freshness);
         section.close_and_record();
-        Known { name, adapter, config }
+        PartlyReadProvider { name, adapter, config }
     };
     tables.into_iter().map(read).collect()
 }

@@ -13,10 +13,10 @@ const MOST: usize = 10_000;
 
 /// The ids of one hook, as SHA-256, because an id may be as long as a request head.
 #[derive(Debug, Default)]
-pub(super) struct EventIds(Mutex<Known>);
+pub(super) struct EventIds(Mutex<KnownIds>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownIds {
     ids: HashSet<[u8; 32]>,
     /// The same ids, oldest first.
     by_age: VecDeque<([u8; 32], Instant)>,
@@ -36,7 +36,7 @@ impl EventIds {
     }
 }
 
-impl Known {
+impl KnownIds {
     fn forget_old(&mut self, now: Instant) {
         while let Some((id, since)) = self.by_age.front()
             && (self.by_age.len() >= MOST || now.saturating_duration_since(*since) >= LIFE)

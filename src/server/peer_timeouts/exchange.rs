@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::gate::Gate;
+use super::gate::FrameGate;
 use super::part::PartGuard;
 use super::state::{ConnectionState, Protocol};
 use super::untaken::{NONE, UntakenAnswer};
@@ -126,7 +126,7 @@ impl Exchange {
         &self,
         taken_by: Option<StdInstant>,
         protocol: Protocol,
-        gate: &Gate,
+        gate: &FrameGate,
     ) -> (PartGuard, Instant) {
         let state = &self.state;
         gate.close();

@@ -12,7 +12,7 @@ use futures_util::task::AtomicWaker;
 
 /// Closed while a frame is on its way to the kernel. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct Gate(Arc<GateState>);
+pub(in crate::server) struct FrameGate(Arc<GateState>);
 
 #[derive(Debug, Default)]
 struct GateState {
@@ -20,7 +20,7 @@ struct GateState {
     waker: AtomicWaker,
 }
 
-impl Gate {
+impl FrameGate {
     /// Whether the last frame has left.
     pub(in crate::server) fn is_open(&self) -> bool {
         !self.0.is_closed.load(Ordering::Acquire)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{gate::Gate, state::ConnectionState};
+use super::{gate::FrameGate, state::ConnectionState};
 
 /// A guard for bytes that are not the last of an answer. It notes when the connection holds them, and opens the gate
 /// when they have left.
@@ -12,7 +12,7 @@ pub(in crate::server) struct PartGuard {
     /// When the bytes must have left, in microseconds since the accept, or `NONE`.
     pub(super) taken_by: u64,
     /// Closed until the bytes have left.
-    pub(super) gate: Option<Gate>,
+    pub(super) gate: Option<FrameGate>,
 }
 
 impl PartGuard {

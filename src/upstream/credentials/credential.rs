@@ -177,7 +177,7 @@ impl PartialEq for ClientCredentials {
 /// Exactly the two fields that the providers allow.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Exchange<'a> {
+struct ExchangeBody<'a> {
     client_id: &'a str,
     client_secret: &'a str,
 }
@@ -186,7 +186,7 @@ impl ClientCredentials {
     /// Builds the call of the token endpoint.
     pub(in crate::upstream) fn exchange(&self, url: &str) -> Result<http::Request<Vec<u8>>, http::Error> {
         let body =
-            Exchange { client_id: self.id.expose_secret(), client_secret: self.secret.expose_secret() };
+            ExchangeBody { client_id: self.id.expose_secret(), client_secret: self.secret.expose_secret() };
         // Two strings serialise without failing.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut request = http::Request::post(url).header(CONTENT_TYPE, "application/json").body(body)?;

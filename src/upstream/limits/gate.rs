@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::budget::{Budget, BudgetSettings, Grant};
+use super::budget::{Budget, BudgetGrant, BudgetSettings};
 use crate::domain::{Clock, Priority, StoreTime};
 use crate::shared::{Allowance, CallGrant, SharedAccount, StoreWait};
 use crate::upstream::read_context::ReadContext;
@@ -27,7 +27,7 @@ struct SharedBudget {
 /// The right to make one call; the attempt ends when it is dropped.
 #[derive(Debug)]
 pub(in crate::upstream) struct Permit {
-    _grant: Grant,
+    _grant: BudgetGrant,
     shared: Option<SharedCallGrant>,
 }
 

@@ -35,14 +35,14 @@ pub struct JwksClient {
 
 /// Why the keys could not be fetched.
 #[derive(Debug)]
-pub enum JwksError {
+pub enum JwksFetchError {
     /// The request cannot be built.
     Request(http::Error),
     /// The call failed.
     Call(UpstreamError),
 }
 
-impl fmt::Display for JwksError {
+impl fmt::Display for JwksFetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(_) => f.write_str("the request cannot be built"),
@@ -56,7 +56,7 @@ impl fmt::Display for JwksError {
     }
 }
 
-impl std::error::Error for JwksError {
+impl std::error::Error for JwksFetchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Request(error) => Some(error),
@@ -79,14 +79,14 @@ impl JwksClient {
     /// Fetches the keys once. A redirect is not followed.
     ///
     /// # Errors
-    /// [`JwksError`] without a complete answer.
-    pub async fn fetch(&self) -> Result<Vec<u8>, JwksError> {
-        let request = self.request().map_err(JwksError::Request)?;
+    /// [`JwksFetchError`] without a complete answer.
+    pub async fn fetch(&self) -> Result<Vec<u8>, JwksFetchError> {
+        let request = self.request().map_err(JwksFetchError::Request)?;
         let judge = |status, _: &_| match status {
             200..=299 => Ok(()),
             _ => Err(UpstreamError::Status(status)),
         };
-        let answer = self.client.ask(request, TIMEOUT, judge).await.map_err(JwksError::Call)?;
+        let answer = self.client.ask(request, TIMEOUT, judge).await.map_err(JwksFetchError::Call)?;
         Ok(answer.body.to_vec())
     }
 

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::domain::{Answer, Failure, FailureSeries, Hold, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::shared::{
-    Allowance, CallGrant, HoldScope, Outcome, ReadTask, Reader, SharedAccount, SharedHold, StoreWait,
+    Allowance, CallGrant, HoldScope, ReadEnd, ReadTask, Reader, SharedAccount, SharedHold, StoreWait,
 };
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
@@ -79,7 +79,7 @@ impl Reader for ReplicaReader<'_> {
         self.upstream.provider.metrics.refused(ReadRefusal::Budget);
     }
 
-    async fn read(&self, number: u64, first: CallGrant, wait: StoreWait) -> Outcome {
+    async fn read(&self, number: u64, first: CallGrant, wait: StoreWait) -> ReadEnd {
         let context = ReadContext {
             priority: self.priority,
             deadline: self.upstream.provider.now().monotonic + self.upstream.provider.settings.deadline,
@@ -92,7 +92,7 @@ impl Reader for ReplicaReader<'_> {
         let unused = context.first.into_inner().ok().flatten();
         let others = self.upstream.whole.as_ref().map(|whole| whole.others(self.index, &answer));
         let hold = failed.and_then(|failed| shared_hold(&failed, self.upstream.whole.is_some()));
-        Outcome { answer, others: others.unwrap_or_default(), hold, unused }
+        ReadEnd { answer, others: others.unwrap_or_default(), hold, unused }
     }
 
     async fn read_alone(&self) -> Answer {

@@ -14,7 +14,7 @@ use crate::process::Folder;
 
 const KIND: Kind = Kind::NtxpayBr;
 /// Go compiles the example first, and the machine may be busy.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A running example, killed on drop.
 struct Reader {
@@ -43,7 +43,7 @@ impl Reader {
 
     /// Waits for this line.
     async fn says(&self, expected: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         loop {
             match self.lines.try_recv() {
                 Ok(line) if line == expected => return,

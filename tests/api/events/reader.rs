@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::harness::{Harness, KEY, record};
 
 /// No event in these tests takes longer to arrive.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An open stream.
 pub(crate) struct Events {
@@ -57,7 +57,7 @@ impl Events {
 
     /// The next event or comment.
     pub(crate) async fn next_block(&mut self) -> Event {
-        let block = timeout(PATIENCE, self.block()).await.expect("an event arrives in time");
+        let block = timeout(TEST_TIMEOUT, self.block()).await.expect("an event arrives in time");
         match block {
             Ok(Some(block)) => parse(&block),
             Ok(None) => Event::End { is_whole: true },

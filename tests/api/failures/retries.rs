@@ -94,13 +94,13 @@ async fn a_read_in_flight_does_not_shorten_the_retry_after_of_a_provider() {
     gateway.provider(Kind::Pluggo).queue(Fault::on_balance(status(429, Some("60"))));
     let usd = format!("{PLUGGO}?currency=USD");
 
-    let (under_way, throttled) = tokio::join!(gateway.get(&usd), async {
+    let (in_flight, throttled) = tokio::join!(gateway.get(&usd), async {
         gateway.provider(Kind::Pluggo).wait_for_calls(1).await;
         gateway.get(PLUGGO).await
     });
     let held = gateway.get(PLUGGO).await;
 
-    assert_eq!(under_way.status, 200);
+    assert_eq!(in_flight.status, 200);
     throttled.assert_problem(503, "provider_busy");
     assert_eq!(gateway.provider(Kind::Pluggo).calls().len(), 2);
     held.assert_problem(503, "provider_busy");

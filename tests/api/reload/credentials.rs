@@ -90,7 +90,7 @@ async fn an_unreadable_secret_keeps_its_old_value_and_a_new_account_stays_off_un
     balance(&gateway).await;
 
     site.replace("client_secret", "\n");
-    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
+    change_and_reload(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
     site.provider.expire_tokens();
     let kept = gateway.client.get(format!("http://{}{PATH}", gateway.api)).bearer_auth(gateway.key);
     let kept = Reply::read(kept.header("cache-control", "no-cache").send().await.unwrap()).await;
@@ -115,7 +115,7 @@ async fn an_unreadable_secret_keeps_its_old_value_and_a_new_account_stays_off_un
 async fn the_first_secret_of_an_account_that_was_off_replaces_no_credential() {
     let site = site().await;
     let gateway = site.serve().await;
-    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
+    change_and_reload(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
 
     site.folder.write("later", MISTYPED);
     record("secrets", MISTYPED);
@@ -139,10 +139,10 @@ async fn an_account_keeps_its_credential_while_an_additional_secret_is_missing()
 
     let treasury = "[accounts.treasury]";
     let further = format!("{treasury}\ncertificate = {{ file = \"{certificate}\" }}");
-    hang_up(&gateway, &site, treasury, &further).await;
+    change_and_reload(&gateway, &site, treasury, &further).await;
     let kept = balance(&gateway).await;
     let unread = gateway.logged("config_unread").await;
-    hang_up(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
+    change_and_reload(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
     let still_kept = balance(&gateway).await;
     let pem = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap().cert.pem();
     site.folder.write("client.pem", &pem);

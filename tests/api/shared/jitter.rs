@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
-use super::processes::{Ground, Seen, age};
+use super::processes::{Seen, SharedSite, age};
 use crate::harness::is_long;
 use crate::process::Gateway;
 
@@ -78,25 +78,25 @@ fn delay(
 async fn refreshes_keep_up_while_messages_to_the_store_are_delayed() {
     let (seconds, slack) = if is_long() { (600, 1) } else { (12, 2) };
     let seconds = std::env::var("BALANCE_GATEWAY_SECONDS").map_or(seconds, |text| text.parse().unwrap());
-    let ground = Ground::new(2, &format!("fresh_for = \"{FRESH_FOR}s\"")).await;
-    let direct = ground.store.url();
+    let shared_site = SharedSite::new(2, &format!("fresh_for = \"{FRESH_FOR}s\"")).await;
+    let direct = shared_site.store.url();
     let address = delaying(direct.trim_start_matches("redis://").to_owned()).await;
-    let config = fs::read_to_string(&ground.site.config).unwrap();
+    let config = fs::read_to_string(&shared_site.site.config).unwrap();
     let delayed =
         config.replace(&direct, &format!("redis://{address}")).replace("timeout = \"500ms\"", TIMEOUT);
     assert!(delayed.contains(&address) && delayed.contains(TIMEOUT));
-    ground.site.folder.write("gateway.toml", &delayed);
-    ground.site.provider.set_drift(true);
+    shared_site.site.folder.write("gateway.toml", &delayed);
+    shared_site.site.provider.set_drift(true);
     let mut callers = JoinSet::new();
     for _ in 0..2 {
-        let replica = Arc::new(ground.replica(0).await);
+        let replica = Arc::new(shared_site.replica(0).await);
         callers.spawn(poll(replica, Instant::now() + Duration::from_secs(seconds)));
     }
 
     let seen: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
 
     assert!(seen.iter().all(|seen| seen.reply.status == 200));
-    let calls = ground.reads();
+    let calls = shared_site.reads();
     let oldest = seen.iter().map(|seen| age(seen, &calls)).max().unwrap();
     println!("{} answers, {} calls, the oldest was {oldest:?} old", seen.len(), calls.len());
     assert!(oldest <= Duration::from_secs(FRESH_FOR + slack), "{oldest:?}");

@@ -39,7 +39,7 @@ async fn use_up(replica: &Harness, units: usize) -> Reply {
 
 /// Uses units until none is left, and counts them. A refusal with `Retry-After: 1` means only that the store has not
 /// answered yet.
-async fn drain(ask: impl AsyncFn() -> Reply) -> u64 {
+async fn use_all_units(ask: impl AsyncFn() -> Reply) -> u64 {
     let end = Instant::now() + 10 * SECOND;
     let mut admitted = 0;
     loop {
@@ -82,7 +82,7 @@ async fn all_replicas_together_admit_the_burst_at_once() {
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
     let mut admitted = 20;
     for replica in &fleet.replicas {
-        admitted += drain(async || replica.balance(KIND).await).await;
+        admitted += use_all_units(async || replica.balance(KIND).await).await;
     }
     // The units that each replica used alone are charged later.
     eventually("the store has charged all units", || async { missing(&fleet.store) == admitted }).await;
@@ -198,29 +198,29 @@ async fn a_reload_adds_and_removes_the_shared_limit() {
         .await;
     };
     assert_eq!(
-        (ask().await.header("ratelimit-policy"), drain(&ask).await),
+        (ask().await.header("ratelimit-policy"), use_all_units(&ask).await),
         (r#""caller";q=2;w=2400, "forced";q=1;w=1200"#, 1)
     );
 
     change("[callers.all]", &format!("{section}[callers.all]")).await;
     eventually("the replica shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
     assert_eq!(
-        (ask().await.header("ratelimit-policy"), drain(&ask).await),
+        (ask().await.header("ratelimit-policy"), use_all_units(&ask).await),
         (r#""caller";q=4;w=2400, "forced";q=1;w=1200"#, 3)
     );
 
     change("[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
-    assert_eq!(drain(&ask).await, 0, "an unchanged limit keeps its state");
+    assert_eq!(use_all_units(&ask).await, 0, "an unchanged limit keeps its state");
 
     change("burst = 4", "burst = 5").await;
     assert_eq!(
-        (ask().await.header("ratelimit-policy"), drain(&ask).await),
+        (ask().await.header("ratelimit-policy"), use_all_units(&ask).await),
         (r#""caller";q=5;w=3000, "forced";q=1;w=1200"#, 4)
     );
 
     change(&section, "").await;
     assert_eq!(
-        (ask().await.header("ratelimit-policy"), drain(&ask).await),
+        (ask().await.header("ratelimit-policy"), use_all_units(&ask).await),
         (r#""caller";q=2;w=2400, "forced";q=1;w=1200"#, 1)
     );
 }

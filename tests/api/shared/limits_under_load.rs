@@ -71,7 +71,7 @@ impl Load {
 
     /// Asserts that every answer is 200 or 429, and that requests did not wait for the store: at most one in a hundred,
     /// on a busy machine, took as long as `shared.timeout`.
-    fn assert_nobody_waited(&self) {
+    fn assert_no_request_waited(&self) {
         let answers = self.answers.lock().unwrap();
         assert!(answers.iter().all(|(_, _, status)| [200, 429].contains(status)));
         let late = answers.iter().filter(|(_, took, _)| *took >= TIMEOUT).count();
@@ -93,7 +93,7 @@ async fn all_replicas_together_admit_the_limit() {
 
     let seconds = if is_long() { 10 } else { 4 };
     assert_within_tenth(load.admitted_within(seconds * SECOND).await, seconds);
-    load.assert_nobody_waited();
+    load.assert_no_request_waited();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,7 +104,7 @@ async fn an_uneven_load_gets_the_whole_limit_too() {
 
     let seconds = if is_long() { 10 } else { 4 };
     assert_within_tenth(load.admitted_within(seconds * SECOND).await, seconds);
-    load.assert_nobody_waited();
+    load.assert_no_request_waited();
 }
 
 /// An outage of the store, and its end.
@@ -137,7 +137,7 @@ async fn outage(outage: Outage) {
     let per_replica_and_second = (fleet.count(asked).await - before) / 10;
     assert!((1..=40).contains(&per_replica_and_second), "{per_replica_and_second}");
     assert_within_tenth(load.admitted_within(3 * SECOND).await, 3);
-    load.assert_nobody_waited();
+    load.assert_no_request_waited();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

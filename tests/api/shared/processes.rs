@@ -16,12 +16,12 @@ use crate::process::{Gateway, Site, command};
 const PATH: &str = "/v1/accounts/treasury/balance";
 
 /// A provider, a store, and the configuration of replicas that share it.
-pub(super) struct Ground {
+pub(super) struct SharedSite {
     pub(super) site: Site,
     pub(super) store: RedisServer,
 }
 
-impl Ground {
+impl SharedSite {
     pub(super) async fn new(replicas: usize, provider_lines: &str) -> Self {
         let store = RedisServer::start().await;
         let site = Site::with_provider(&format!("replicas = {replicas}"), provider_lines).await;
@@ -102,16 +102,16 @@ async fn five_replicas_call_a_provider_as_often_as_one() {
         if is_long() { (1000, 120, "") } else { (200, 4, "fresh_for = \"1s\"\nmax_age = \"10s\"") };
     let mut calls = Vec::new();
     for count in [1, 5] {
-        let ground = Ground::new(count, lines).await;
+        let shared_site = SharedSite::new(count, lines).await;
         let mut replicas = Vec::new();
         for _ in 0..count {
-            replicas.push(Arc::new(ground.replica(0).await));
+            replicas.push(Arc::new(shared_site.replica(0).await));
         }
 
         let seen = load(&replicas, per_second, Duration::from_secs(seconds)).await;
 
         assert!(seen.iter().all(|seen| seen.reply.status == 200));
-        calls.push(ground.reads().len());
+        calls.push(shared_site.reads().len());
     }
     println!("one replica: {} calls, five: {}", calls[0], calls[1]);
     // At most 5 % more, and one more call, because either run may begin one just before its end.
@@ -122,21 +122,21 @@ async fn five_replicas_call_a_provider_as_often_as_one() {
 async fn replicas_whose_clocks_differ_serve_nothing_over_the_ceiling() {
     let (max_age, off) = if is_long() { (60, 30) } else { (4, 2) };
     let lines = format!("fresh_for = \"1s\"\nmax_age = \"{max_age}s\"\nretries = 0");
-    let ground = Ground::new(3, &lines).await;
+    let shared_site = SharedSite::new(3, &lines).await;
     let mut replicas = Vec::new();
     for seconds in [0, off, -off] {
-        replicas.push(Arc::new(ground.replica(seconds).await));
+        replicas.push(Arc::new(shared_site.replica(seconds).await));
     }
-    ground.site.provider.set_drift(true);
+    shared_site.site.provider.set_drift(true);
     let young = load(&replicas, 60, Duration::from_secs(3)).await;
     assert!(young.iter().all(|seen| seen.reply.status == 200));
 
     // From now on every read fails, and the stored balances age.
-    ground.site.provider.queue(Fault::on_balance(FaultKind::status(500)).times(100_000));
+    shared_site.site.provider.queue(Fault::on_balance(FaultKind::status(500)).times(100_000));
     let old = load(&replicas, 60, Duration::from_secs(max_age + 2)).await;
 
     let old_end = old.iter().map(|seen| seen.read).max().unwrap();
-    let calls = ground.reads();
+    let calls = shared_site.reads();
     let ages = young.iter().chain(&old).filter(|seen| seen.reply.status == 200).map(|seen| age(seen, &calls));
     let oldest = ages.max().unwrap();
     println!("the oldest answer was {oldest:?} old by the provider's log");
@@ -163,12 +163,12 @@ pub(super) fn age(seen: &Seen, calls: &[Call]) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_dies_while_it_reads_costs_the_others_a_deadline_at_most() {
     let lines = "attempt_timeout = \"1500ms\"\ndeadline = \"2s\"\nretries = 0";
-    let ground = Ground::new(2, lines).await;
-    let (dying, other) = (ground.replica(0).await, ground.replica(0).await);
-    ground.site.provider.queue(Fault::on_balance(FaultKind::StallHead));
+    let shared_site = SharedSite::new(2, lines).await;
+    let (dying, other) = (shared_site.replica(0).await, shared_site.replica(0).await);
+    shared_site.site.provider.queue(Fault::on_balance(FaultKind::StallHead));
     let url = format!("http://{}{PATH}", dying.api);
     let asking = tokio::spawn(dying.client.get(url).bearer_auth(dying.key).send());
-    ground.site.provider.wait_for_calls(2).await;
+    shared_site.site.provider.wait_for_calls(2).await;
 
     let begun = Instant::now();
     dying.signal("KILL");
@@ -183,15 +183,16 @@ async fn a_replica_that_dies_while_it_reads_costs_the_others_a_deadline_at_most(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalidation_reaches_every_process() {
-    let ground = Ground::new(3, "").await;
-    let replicas = [ground.replica(0).await, ground.replica(30).await, ground.replica(-30).await];
+    let shared_site = SharedSite::new(3, "").await;
+    let replicas =
+        [shared_site.replica(0).await, shared_site.replica(30).await, shared_site.replica(-30).await];
     let mut slowest = Duration::ZERO;
     for round in 1..=20 {
         for replica in &replicas {
             assert_eq!(replica.get(&replica.api, PATH).await.unwrap().status, 200);
         }
         let paid = format!("{round}.00");
-        ground.site.provider.set_field("BRL", None, "netBalance", &paid);
+        shared_site.site.provider.set_field("BRL", None, "netBalance", &paid);
         let one = &replicas[round % replicas.len()];
         let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
         let marked = Reply::read(one.client.post(url).bearer_auth(one.key).send().await.unwrap()).await;
@@ -202,7 +203,7 @@ async fn an_invalidation_reaches_every_process() {
             let reply = replica.get(&replica.api, &demanding).await.unwrap();
             assert_eq!(reply.json()["available"], paid, "{reply:?}");
         }
-        ground.site.provider.set_field("BRL", None, "netBalance", "0.00");
+        shared_site.site.provider.set_field("BRL", None, "netBalance", "0.00");
         let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
         assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
         let told_again = Instant::now();
@@ -220,11 +221,11 @@ async fn an_invalidation_reaches_every_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalidation_reaches_a_replica_whose_wall_clock_is_hours_off() {
     for hours in [-5, 5] {
-        let ground = Ground::new(2, "").await;
-        let (one, off) = (ground.replica(0).await, ground.replica(hours * 3600).await);
-        ground.site.provider.set_field("BRL", None, "netBalance", "1.00");
+        let shared_site = SharedSite::new(2, "").await;
+        let (one, off) = (shared_site.replica(0).await, shared_site.replica(hours * 3600).await);
+        shared_site.site.provider.set_field("BRL", None, "netBalance", "1.00");
         assert_eq!(off.get(&off.api, PATH).await.unwrap().json()["available"], "1.00");
-        ground.site.provider.set_field("BRL", None, "netBalance", "2.00");
+        shared_site.site.provider.set_field("BRL", None, "netBalance", "2.00");
 
         let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
         assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);

@@ -108,7 +108,7 @@ impl Chance {
                 94..=97 => Lag::Freeze(self.time(70)),
                 _ => Lag::StepWall(self.wall_step()),
             },
-            patience: self.happens(15).then(|| self.time(4)),
+            gives_up_after: self.happens(15).then(|| self.time(4)),
             may_force: self.happens(85),
         }
     }

@@ -70,7 +70,7 @@ pub(crate) struct Call {
     /// The delay between the request's arrival and its lookup.
     pub(crate) lag: Lag,
     /// When the caller hangs up, counted from the lookup.
-    pub(crate) patience: Option<Ms>,
+    pub(crate) gives_up_after: Option<Ms>,
     /// Whether a unit of the forced limit is left.
     pub(crate) may_force: bool,
 }

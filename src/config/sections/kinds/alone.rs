@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::{examples, kind, mapping};
-use crate::config::reader::{ConfigErrors, Purpose, Read, Reading, Section};
+use crate::config::reader::{ConfigErrors, ConfigReading, Purpose, Read, Section};
 use crate::domain::Currency;
 use crate::providers::declared::{Declared, MappingReader};
 
@@ -64,7 +64,7 @@ fn with_kinds<T>(
     if !errors.is_empty() {
         return Err(ConfigErrors::syntax(path, text, &errors));
     }
-    let reading = Reading::new(env, Purpose::Start);
+    let reading = ConfigReading::new(env, Purpose::Start);
     let mut root = Section::root(document.get_ref(), &reading);
     let read = root.tables("kinds").and_then(|tables| read(tables, &root));
     drop(root);

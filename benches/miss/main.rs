@@ -68,8 +68,8 @@ fn measure(store: &str, shared: &str, runtime: &tokio::runtime::Runtime) {
     let provider = runtime.block_on(SimulatedProvider::start(Kind::NtxpayBr)).unwrap();
     let gateway = Gateway::start(&provider, shared);
     let token = provider.credentials().token;
-    let mut calls = Connection::new(provider.addr(), &request("/api/balance", &token, ""));
-    let mut reads = Connection::new(
+    let mut calls = CallLoop::new(provider.addr(), &request("/api/balance", &token, ""));
+    let mut reads = CallLoop::new(
         gateway.api,
         &request("/v1/accounts/account/balance", KEY, "Cache-Control: no-cache\r\n"),
     );
@@ -91,13 +91,13 @@ fn request(path: &str, key: &str, fields: &str) -> Vec<u8> {
 }
 
 /// One connection that repeats one request.
-struct Connection {
+struct CallLoop {
     connection: Http1,
     request: Vec<u8>,
     took: Vec<Duration>,
 }
 
-impl Connection {
+impl CallLoop {
     fn new(address: std::net::SocketAddr, request: &[u8]) -> Self {
         let connection = Http1::connect(address, None).unwrap();
         Self { connection, request: request.to_vec(), took: Vec::new() }

@@ -1,4 +1,5 @@
-//! Reads TOML tables key by key. Messages, effective settings and the contents of sources gather in one `ConfigReading`.
+//! Reads TOML tables key by key. Messages, effective settings and the contents of sources gather in one
+//! `ConfigReading`.
 
 mod effective;
 mod error;

@@ -49,7 +49,7 @@ pub(super) struct Store {
     /// When the connection last broke or was made again; `None` until it breaks. A fail-over meanwhile may have lost calls.
     reconnected_at: Mutex<Option<Instant>>,
     /// The last reading of the store's clock, and when it was received.
-    store_time: Mutex<Option<(StoreTime, Instant)>>,
+    last_time: Mutex<Option<(StoreTime, Instant)>>,
     /// Notified when the connection is broken.
     pub(super) failed: Notify,
     pub(super) metrics: Arc<SharedMetrics>,
@@ -67,7 +67,7 @@ impl Store {
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             reconnected_at: Mutex::default(),
-            store_time: Mutex::default(),
+            last_time: Mutex::default(),
             failed: Notify::new(),
             metrics,
         }
@@ -89,13 +89,13 @@ impl Store {
 
     /// The latest possible reading of the store's clock now.
     pub(super) fn latest(&self) -> Option<StoreTime> {
-        let (store_time, at) = (*self.store_time.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let (store_time, at) = (*self.last_time.lock().unwrap_or_else(PoisonError::into_inner))?;
         let since = (self.clock)().monotonic.saturating_duration_since(at);
         Some(StoreTime::from_micros(store_time.as_micros().saturating_add(micros(since))))
     }
 
     pub(super) fn note_store_time(&self, store_time: StoreTime, received: Instant) {
-        *self.store_time.lock().unwrap_or_else(PoisonError::into_inner) = Some((store_time, received));
+        *self.last_time.lock().unwrap_or_else(PoisonError::into_inner) = Some((store_time, received));
     }
 
     /// Takes a new connection into use. Sharing begins after the catch-up.

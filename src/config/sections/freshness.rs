@@ -67,7 +67,7 @@ impl Freshness {
     }
 }
 
-/// An explicit `fresh_for` require be within `max_age`; an inherited one is reduced to it.
+/// An explicit `fresh_for` must be within `max_age`; an inherited one is reduced to it.
 fn effective(
     section: &mut Section<'_>,
     written: Read<Option<FreshFor>>,

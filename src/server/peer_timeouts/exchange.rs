@@ -120,8 +120,8 @@ impl Exchange {
         (self.taken_by != NONE).then(part)
     }
 
-    /// The [`PartGuard`] for one frame of an open-ended answer, and the moment by which the peer must have made room for the
-    /// frame. Closes the gate until the frame has left.
+    /// The [`PartGuard`] for one frame of an open-ended answer, and the moment by which the peer must have made room
+    /// for the frame. Closes the gate until the frame has left.
     pub(in crate::server) fn frame(
         &self,
         taken_by: Option<StdInstant>,

@@ -63,8 +63,8 @@ fn read_named<T: Setting>(
     }
     let entries = value.section(&expected)?.entries();
     let foreign = entries.iter().filter(|(name, _)| !names.iter().any(|known| known == name));
-    let placeholder = format!("unknown key, expected one of {}", names.join(", "));
-    let foreign: Vec<Reported> = foreign.map(|(_, value)| value.wrong(&placeholder)).collect();
+    let unknown = format!("unknown key, expected one of {}", names.join(", "));
+    let foreign: Vec<Reported> = foreign.map(|(_, value)| value.wrong(&unknown)).collect();
     let read: Vec<Read<(String, T)>> = names
         .iter()
         .map(|name| {

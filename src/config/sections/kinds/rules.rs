@@ -41,7 +41,7 @@ fn check_request(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
             let is_declared =
                 requesting.secrets.iter().chain(&requesting.parameters).any(|declared| declared == name);
             if !is_reserved && !is_declared {
-                result = Err(section.wrong(key, &placeholder(name, requesting)));
+                result = Err(section.wrong(key, &unknown(name, requesting)));
             }
         }
     }
@@ -58,7 +58,7 @@ fn check_path(section: &Section<'_>, key: &str, path: &Template, requesting: &Re
     }
 }
 
-fn placeholder(name: &str, requesting: &Requesting) -> String {
+fn unknown(name: &str, requesting: &Requesting) -> String {
     let declared: Vec<&str> =
         requesting.secrets.iter().chain(&requesting.parameters).map(String::as_str).collect();
     let token = if requesting.token.is_some() { ", token" } else { "" };

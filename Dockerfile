@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # The final image holds the binary, the C library it is linked with, and nothing else: no shell, no package manager,
-# no CA bundle (the public roots are compiled in; a private CA is configured with extra_ca). Probes are Kubernetes'
-# matter, so there is no HEALTHCHECK.
+# no CA bundle (the public roots are compiled in; a private CA is configured with extra_ca). Kubernetes runs the probes,
+# so there is no HEALTHCHECK.
 
 FROM rust:1.95-bookworm AS build
 # The TLS library is built from its own sources, never linked from the system.
@@ -17,7 +17,7 @@ RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
 COPY src src
 ARG REVISION=unknown
 ENV BALANCE_GATEWAY_REVISION=$REVISION
-# The stand-ins may be newer than the sources that replace them.
+# The empty files from above may be newer than the sources that replace them: make the sources newer.
 RUN touch src/main.rs src/lib.rs && cargo build --profile dist --locked
 
 # What the image will hold: the binary, its shared libraries, and how host names are looked up.
@@ -28,7 +28,7 @@ RUN mkdir -p /image/etc \
 
 FROM scratch
 COPY --from=build /image /
-# A number, so that Kubernetes can see that it is not root.
+# A number instead of a name: Kubernetes can check that it is not root.
 USER 65532:65532
 EXPOSE 8080 9090
 ENTRYPOINT ["/balance-gateway"]

@@ -1,11 +1,11 @@
-//! What the other providers notice when one hangs: 200 requests a second to all four, five pairs of runs, with one
-//! provider that accepts and never answers and without.
+//! How much one hanging provider slows the others: 200 requests a second to all four, in five pairs of runs. In one run
+//! of each pair, one provider accepts connections and never answers.
 //!
 //! `cargo bench --bench bulkhead` (two minutes). Everything is on this machine's loopback.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a program for people, with nobody to hand an error to"
+    reason = "a bench prints its figures and stops at the first error"
 )]
 #![expect(clippy::disallowed_methods, reason = "it measures with the real clock")]
 
@@ -26,19 +26,19 @@ const PER_SECOND: u32 = 200;
 const HANGING: Kind = Kind::NtxpayMx;
 const KEY: &str = "bgk_bench";
 
-/// What one run saw.
+/// The results of one run.
 struct Run {
-    /// Of the three that work.
+    /// The 99th percentile of the time of an answer, over the three providers that work.
     p99: Duration,
     failed: usize,
-    /// Of the one that hangs, or would: the longest wait, and how often each answer came.
+    /// The longest wait for the provider that hangs in the other run of the pair. `answers` counts each of its answers.
     longest: Duration,
     answers: BTreeMap<String, usize>,
     calls: usize,
     resident_mib: u64,
 }
 
-/// A gateway of its own process, killed at the end.
+/// A gateway in a separate process, killed on drop.
 struct Gateway {
     child: Child,
     api: String,
@@ -147,7 +147,9 @@ fn resident_mib(process: u32) -> u64 {
 #[tokio::main]
 async fn main() {
     let folder = std::env::temp_dir().join(format!("bulkhead-{}", std::process::id()));
-    println!("| pair | p99 of the others, all well | one hangs | failed | resident, all well | one hangs |");
+    println!(
+        "| pair | p99 of the others, none hangs | one hangs | failed | resident, none hangs | one hangs |"
+    );
     println!("|---|---|---|---|---|---|");
     let mut changes = Vec::new();
     let mut last = None;

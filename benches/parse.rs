@@ -1,5 +1,5 @@
-//! The cost of a declared kind's parsing beside the built-in adapter's, for the same bodies: nanoseconds per body, the
-//! fastest of many rounds, and their ratio. `cargo bench --bench parse`.
+//! The time in which a declared kind and the built-in adapter parse the same bodies: nanoseconds per body in the
+//! fastest of many rounds, and the ratio. `cargo bench --bench parse`.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -29,7 +29,7 @@ fn main() {
             config::parse_kind(declaration, Path::new("twin"), &|_| Some(body.to_owned())).unwrap().kind;
         let selector = Selector::of(Currency::parse(currency).unwrap());
         let built_in = find(kind).unwrap();
-        // In turns, so that a change of the machine's speed meets both.
+        // In turns, so that a change of the machine's speed affects both.
         let (mut one, mut other) = (Duration::MAX, Duration::MAX);
         for _ in 0..ROUNDS {
             one = one.min(round(built_in, body, &selector));

@@ -6,7 +6,7 @@ mod check_live;
 mod error;
 mod files;
 mod kubernetes;
-mod lasting;
+mod process_state;
 mod record;
 mod reload;
 mod run;
@@ -30,7 +30,7 @@ use crate::server::{self, Endpoint, Workers};
 use crate::shutdown::{Hangups, Shutdown};
 use crate::trace::Tracer;
 use build_info::{REVISION, VERSION};
-use lasting::Lasting;
+use process_state::ProcessState;
 use reload::SetLogLevel;
 use shared_store::SharedStore;
 
@@ -50,8 +50,8 @@ pub struct App {
     hooks_addr: Option<SocketAddr>,
     service: Live<Api>,
     service_accounts: Arc<ServiceAccounts>,
-    lasting: Lasting,
-    /// Their first configuration.
+    process_state: ProcessState,
+    /// The settings with which `service_accounts` starts.
     kubernetes: Option<KubernetesSettings>,
     operations: Ops,
     config: Config,
@@ -61,8 +61,8 @@ pub struct App {
 }
 
 impl App {
-    /// Binds the listeners and builds everything behind them. Nothing is served and no call is made yet. `clock` decides
-    /// ages, holds, budgets and arrivals; timers run in real time.
+    /// Binds the listeners and builds everything behind them. Nothing is served and no call is made yet. `clock` is
+    /// used for ages, holds, budgets and arrival times; timers run in real time.
     ///
     /// # Errors
     /// [`BuildError`] when an address is in use, or a certificate is not usable.
@@ -75,9 +75,9 @@ impl App {
         let metrics = Arc::new(Metrics::new(VERSION, REVISION)?);
         let tracer = config.tracing.clone().map(|settings| Tracer::start(settings, clock)).transpose()?;
         let store = SharedStore::of(&config, clock, &metrics)?;
-        let lasting = Lasting::new(clock, tracer, store);
-        let shared = lasting.shared_store.shared();
-        let gateway = assembly::gateway(&config, clock, &metrics, shared, lasting.cache.clone())?;
+        let process_state = ProcessState::new(clock, tracer, store);
+        let shared = process_state.shared_store.shared();
+        let gateway = assembly::gateway(&config, clock, &metrics, shared, process_state.cache.clone())?;
         let kubernetes = kubernetes::settings(&config)?;
         let service_accounts = ServiceAccounts::new(Arc::clone(&metrics));
         let settings = &config.server;
@@ -90,7 +90,7 @@ impl App {
             hooks: config.hooks.clone(),
             server: settings,
             limiter: &Limiter::new(shared.cloned()),
-            tracer: lasting.tracer.clone(),
+            tracer: process_state.tracer.clone(),
         };
         let shutdown = Shutdown::default();
         let api_state =
@@ -132,7 +132,7 @@ impl App {
             }),
             service,
             service_accounts,
-            lasting,
+            process_state,
             kubernetes,
             operations,
             config,

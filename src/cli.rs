@@ -61,16 +61,16 @@ struct ConfigFile {
 impl ConfigFile {
     /// Loads the file, or prints every mistake to standard error.
     fn load(&self) -> Result<Config, ExitCode> {
-        // A thread reads the file, and a copy of its result stays: reading ten thousand accounts leaves gaps in memory
-        // between their settings.
+        // Reading ten thousand accounts leaves gaps in memory between their settings. So a separate thread reads the
+        // file, and only a copy of its result is kept.
         let read = thread::scope(|scope| scope.spawn(|| config::load(&self.path)).join());
         let config = read.unwrap_or_else(|panic| resume_unwind(panic));
-        config.clone().map_err(|errors| usage(&errors))
+        config.clone().map_err(|errors| report_config_errors(&errors))
     }
 
     /// Loads the file without reading the files and variables that it names.
     fn load_without_secrets(&self) -> Result<Config, ExitCode> {
-        config::load_without_secrets(&self.path).map_err(|errors| usage(&errors))
+        config::load_without_secrets(&self.path).map_err(|errors| report_config_errors(&errors))
     }
 }
 
@@ -90,49 +90,49 @@ pub fn run() -> ExitCode {
 }
 
 /// Prints the mistakes of a configuration.
-fn usage(errors: &config::ConfigErrors) -> ExitCode {
-    complain(&errors.to_string());
+fn report_config_errors(errors: &config::ConfigErrors) -> ExitCode {
+    print_error_line(&errors.to_string());
     ExitCode::from(2)
 }
 
 /// Prints which argument cannot be used.
-fn misused(error: &dyn std::error::Error) -> ExitCode {
-    failed(error);
+fn report_usage_error(error: &dyn std::error::Error) -> ExitCode {
+    report_error(error);
     ExitCode::from(2)
 }
 
 /// Prints an error and its causes.
-fn failed(error: &dyn std::error::Error) -> ExitCode {
+fn report_error(error: &dyn std::error::Error) -> ExitCode {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
-        // The text of some errors ends with their cause.
-        let told = source.to_string();
-        if !text.ends_with(&told) {
-            text = format!("{text}: {told}");
+        // The text of some errors already ends with their cause.
+        let cause_text = source.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
         }
         cause = source.source();
     }
-    complain(&format!("balance-gateway: {text}"));
+    print_error_line(&format!("balance-gateway: {text}"));
     ExitCode::FAILURE
 }
 
-/// Prints a command's output, and fails when nothing reads it any more.
+/// Prints a command's output, and fails if standard output is closed.
 fn print(text: &str) -> ExitCode {
     let mut output = std::io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => report_error(&error),
     }
 }
 
-/// Writes to standard error. A failure of that is ignored: there is no other place to report it.
-fn complain(text: &str) {
+/// Writes to standard error. A failure to write is ignored: there is no other place to report it.
+fn print_error_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Runs a command that uses the network. A thread that still blocks when it ends, such as in the look-up of a name,
-/// does not keep the process.
+/// Runs a command that uses the network. A thread that is still blocked at the end, for example in a name look-up, does
+/// not delay the exit.
 fn block_on<T>(command: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let output = runtime.block_on(command);

@@ -4,7 +4,6 @@
 mod admission;
 mod answer;
 mod api;
-mod byes;
 mod caller;
 mod directives;
 mod dispatch;
@@ -12,11 +11,11 @@ mod forced;
 mod forced_log;
 mod header;
 mod hooks;
+mod in_flight_limit;
 mod logged;
 mod observe;
 pub mod ops;
 pub mod pages;
-mod places;
 mod problem;
 mod query;
 mod request_info;
@@ -24,6 +23,7 @@ mod route;
 mod seconds;
 mod settings;
 mod state;
+mod stream_ends;
 mod targets;
 
 use std::sync::Arc;
@@ -107,7 +107,8 @@ mod tests {
         size_of::<F>()
     }
 
-    /// It is copied several times for each request. What waits is boxed, and no future is stored twice.
+    /// This future is copied several times for each request. So its waiting parts are boxed, and no future is stored
+    /// twice.
     #[test]
     fn the_future_of_an_answer_is_small() {
         let size = size_of_answer(<ApiService as Respond>::respond);

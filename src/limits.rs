@@ -1,4 +1,4 @@
-//! A caller's limits on `tower_governor`, alone or shared by several replicas.
+//! A caller's limits, built on `tower_governor`: of one process alone, or shared by several replicas.
 
 mod bucket;
 mod limit;

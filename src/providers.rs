@@ -1,6 +1,6 @@
 //! The providers' adapters: each builds a request and parses a body, and does nothing else.
 //!
-//! A fifth built-in kind is one file beside these, its `mod` line and its line in `registry.rs`. A kind that the
+//! A fifth built-in kind needs one more file here, its `mod` line and its line in `registry.rs`. A kind that the
 //! configuration declares needs no code: see `declared/`.
 
 mod adapter;

@@ -6,11 +6,11 @@
 //! [`Credentials`], answers `GET /api/balance` (also `/balance`), and for the NTX kinds
 //! `POST /api/auth/token` (`/oauth/token` too, for the Brazilian ones).
 //!
-//! A provider of a kind that a configuration declares knows nothing by itself: a [`Script`] says which requests it
+//! A provider of a kind that a configuration declares has no built-in answers: a [`Script`] defines which requests it
 //! answers, and how.
 //!
 //! With [`SimulatedProvider::notify`] it sends notifications: after each change of a balance, and every 15 seconds
-//! while its amounts drift and somebody asks for them.
+//! while its amounts drift and are requested.
 //!
 //! # Control over HTTP
 //!
@@ -39,20 +39,18 @@
 //! `DELETE` of a missing one are 404. The provider's timestamp (`consultedAt`, or `timestamp`
 //! of `pluggo`) is set and removed like a field, but is common to all balances.
 //!
-//! A provider of a declared kind has whole bodies in the place of fields: `GET` shows the first, `PUT` replaces them all.
+//! A provider of a declared kind has whole bodies instead of fields: `GET` shows the first, `PUT` replaces them all.
 //!
-//! **Settings.** `{"token_life_seconds": null, "drift": false, "require_certificate": false,
-//! "timestamp": null}`. `token_life_seconds` null is the documented life (1800, Mexico 600,
-//! `/oauth/token` 3600). `drift` moves the amounts by some minor units at each balance call.
-//! `require_certificate` makes `/api/auth/token` require a percent-encoded PEM certificate in
-//! `X-SSL-Client-Cert`. `timestamp` null is the current time, any other value is sent verbatim;
-//! a removed one is missing here, too.
+//! **Settings.** `{"token_life_seconds": null, "drift": false, "require_certificate": false, "timestamp": null}`.
+//! `token_life_seconds` null is the documented life (1800, Mexico 600, `/oauth/token` 3600). `drift` moves the amounts
+//! by some minor units at each balance call. `require_certificate` makes `/api/auth/token` require a percent-encoded
+//! PEM certificate in `X-SSL-Client-Cert`. `timestamp` null is the current time, any other value is sent verbatim; a
+//! removed timestamp is missing from the settings, too.
 //!
-//! **Calls.** `{"at": "2026-11-21T07:00:00.123Z", "operation": "balance", "method": "GET",
-//! "path_and_query": "/api/balance", "headers": [["host", "…"]], "body": "", "status": 200,
-//! "fault": null}`. `at` is when the head had been received; `operation` is `balance`, `token` or
-//! `other`; `body` is kept for token calls only; `status` is null until one is sent;
-//! `fault` names the fault of the call. The latest 50,000 calls are kept.
+//! **Calls.** `{"at": "2026-11-21T07:00:00.123Z", "operation": "balance", "method": "GET", "path_and_query":
+//! "/api/balance", "headers": [["host", "…"]], "body": "", "status": 200, "fault": null}`. `at` is the time at which
+//! the head was complete; `operation` is `balance`, `token` or `other`; `body` is kept for token calls only; `status`
+//! is null until an answer is sent; `fault` names the fault of the call. The latest 50,000 calls are kept.
 //!
 //! **Faults.** `{"on": "balance", "times": 2, "kind": "status", "status": 503, "retry_after": "20"}`.
 //! `on` is `balance`, `token` or `any` (the default; other paths too), `times` is 1 by default.
@@ -61,7 +59,7 @@
 //! | `kind` | settings | what the caller sees |
 //! |---|---|---|
 //! | `status` | `status` (200–599), optional `retry_after`, `body` | that status; without `body` a small JSON error |
-//! | `delay` | `ms` | the answer at the time of the call, after this delay |
+//! | `delay` | `ms` | the answer as of the time of the call, sent after this delay |
 //! | `stall_head` | | nothing, until the caller leaves |
 //! | `stall_body` | | head and half of the body, then silence until the caller leaves |
 //! | `slow_body` | `ms_per_byte` | a slow body |
@@ -76,9 +74,9 @@
 //! | `content_type` | `value` | the normal answer under this `Content-Type` |
 //! | `headers` | `headers`: `[["Age", "5"], …]` | the normal answer with these headers added |
 //! | `expire_token` | | 401; the token that was sent is dropped |
-//! | `refuse_token` | optional `status` (401) | that status, whatever the token |
+//! | `refuse_token` | optional `status` (401) | that status, even if the token is valid |
 //! | `chunked_invalid` | | a chunked body whose framing is broken |
-//! | `cut_chunk` | | a chunked body that ends within a chunk, with the connection |
+//! | `cut_chunk` | | a chunked body that ends within a chunk, because the connection closes |
 //! | `endless_headers` | | a head that never ends |
 //! | `informational` | `status` (100–199), `count`, optional `ms` | this many informational answers, `ms` apart, then the normal one |
 //! | `compressed_bomb` | | 64 KiB of `Content-Encoding: deflate` that decompress to 10 MB |
@@ -110,5 +108,5 @@ pub use credentials::Credentials;
 pub use fault::{Fault, FaultKind, On};
 pub use kind::Kind;
 pub use provider::SimulatedProvider;
-pub use script::{LIFE, Route, Script, TOKEN, UNTIL};
+pub use script::{LIFE, Script, ScriptedRoute, TOKEN, UNTIL};
 pub use webhook::{WEBHOOK_USER, Webhook};

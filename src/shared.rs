@@ -1,8 +1,8 @@
 //! The optional tier that several replicas share on Redis or Valkey: snapshots, the order of reads, invalidations,
-//! budgets and holds. While the store is unavailable, each replica goes on alone.
+//! budgets and holds. While the store is unavailable, each replica works alone.
 //!
-//! The code of each rule stands in one place: ages and turns in `look.rs`, `enter.rs` and the scripts, names and
-//! encryption in `keyring.rs`, lost messages in `link.rs`.
+//! Where each rule is: ages and turns in `look.rs`, `enter.rs` and the scripts; names and encryption in `keyring.rs`;
+//! lost messages in `link.rs`.
 
 mod account;
 mod balance;
@@ -38,7 +38,7 @@ mod url;
 
 pub use account::SharedAccount;
 pub use breaker::{SharedAdmission, SharedBreaker, SharedBreakerSettings};
-pub use calls::{Allowance, Unit};
+pub use calls::{Allowance, CallGrant};
 pub use connection::{CONNECT_TIMEOUT, Commands};
 pub use error::{StoreError, Unavailable};
 pub use handle::Shared;
@@ -46,7 +46,7 @@ pub use keyring::SharedKey;
 pub use lease::{HoldScope, SharedHold};
 pub use notified::Claim;
 pub use probe::probe;
-pub use read::{Outcome, ReadTask, Reader};
+pub use read::{ReadEnd, ReadTask, Reader};
 pub use settings::SharedSettings;
 pub use store::StoreWait;
 pub use units::{Taken, Units};

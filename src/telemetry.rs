@@ -18,7 +18,7 @@ const LOG_TARGET: &str = "balance_gateway::telemetry";
 /// Lines that may wait for standard output; the default of 128,000 takes 4 MB at start.
 const BUFFERED_LINES: usize = 8_192;
 
-/// Writes log lines while it exists; `main` drops it last.
+/// Writes log lines while it exists; a command drops it last.
 #[must_use]
 #[derive(Debug)]
 pub struct Telemetry {
@@ -28,7 +28,8 @@ pub struct Telemetry {
     _guard: WorkerGuard,
 }
 
-/// Starts logging for this process. Events of its lifecycle are logged from the level `lifecycle` on.
+/// Starts logging for this process. Events of its lifecycle are logged down to the level `lifecycle`, even if `level`
+/// is stricter.
 ///
 /// # Errors
 /// When logging was already started.
@@ -47,7 +48,7 @@ pub fn start(
     Ok(Telemetry { dropped, filter, lifecycle, _guard: guard })
 }
 
-/// The least level that is logged for each target.
+/// The most detailed level that is logged for each target.
 fn targets(level: LevelFilter, lifecycle: LevelFilter) -> Targets {
     Targets::new()
         .with_target("balance_gateway", level)
@@ -58,13 +59,13 @@ fn targets(level: LevelFilter, lifecycle: LevelFilter) -> Targets {
 }
 
 impl Telemetry {
-    /// Counts the dropped lines.
+    /// Returns a function that counts the dropped lines.
     pub fn dropped_lines(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
         let dropped = self.dropped.clone();
         move || dropped.dropped_lines() as u64
     }
 
-    /// Changes the level from the next event on.
+    /// Returns a function that changes the level from the next event on.
     pub fn set_level(&self) -> impl Fn(LevelFilter) + Send + Sync + use<> {
         let (filter, lifecycle) = (self.filter.clone(), self.lifecycle);
         move |level| {

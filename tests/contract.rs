@@ -1,8 +1,8 @@
-//! Every kind of provider × every fixture: what a body is read as, and what the callers' JSON makes of it.
+//! Every kind of provider × every fixture: how a body is parsed, and the JSON that callers get for it.
 //!
-//! `tests/fixtures/<kind>/` holds bodies, and in `expected.json` what each must become: the fields of the
-//! callers' JSON (`like` takes those of another fixture), `invalid` with field and problem, or the `status` that
-//! the body reports. `asked` is the selector. `<<…>>` in a body stands for something long, see [`PLACEHOLDERS`].
+//! `tests/fixtures/<kind>/` holds bodies, and `expected.json` the result for each: the fields of the callers' JSON
+//! (`like` copies those of another fixture), `invalid` with field and problem, or the `status` that the body reports.
+//! `asked` is the selector. `<<…>>` in a body stands for a long text, see [`PLACEHOLDERS`].
 #![expect(clippy::unwrap_used, reason = "test code; helpers are not covered by allow-unwrap-in-tests")]
 
 #[path = "contract/kinds.rs"]
@@ -27,11 +27,11 @@ use balance_gateway::domain::{
 use balance_gateway::providers::{Provider, REGISTRY};
 use serde_json::{Map, Value, json};
 
-/// Kinds that speak the wire format of another kind, whose fixtures they must read, too.
+/// Kinds with the wire format of another kind: they must parse its fixtures, too.
 const SAME_PLATFORM: [(&str, &str); 1] = [("avista", "ntxpay-br")];
-/// Deeper than any stack would bear.
+/// Nesting deep enough to overflow the stack of a recursive parser.
 const DEPTH: usize = 100_000;
-/// What a fixture may hold in place of something too long to commit.
+/// The placeholders in fixtures for texts that are too long to commit.
 const PLACEHOLDERS: [(&str, Maker); 5] = [
     ("<<zeros>>", || "0".repeat(64 * 1024 + 1)),
     ("<<arrays>>", || "[".repeat(DEPTH) + &"]".repeat(DEPTH)),
@@ -39,7 +39,7 @@ const PLACEHOLDERS: [(&str, Maker); 5] = [
     ("<<open-arrays>>", || "[".repeat(DEPTH)),
     ("<<open-objects>>", || r#"{"a":"#.repeat(DEPTH)),
 ];
-/// When the snapshots of this file were asked for.
+/// When the snapshots in this file were requested.
 const FETCHED_AT: &str = "2025-11-19T20:18:29.402Z";
 
 type Object = Map<String, Value>;
@@ -93,7 +93,7 @@ fn a_body_cut_anywhere_is_never_a_balance() {
 }
 
 #[test]
-fn an_error_never_carries_a_piece_of_the_body() {
+fn an_error_never_contains_a_part_of_the_body() {
     for provider in REGISTRY {
         let body = documented(provider.kind());
         for (position, piece) in (0..body.len()).flat_map(|at| ["4711", r#""4711""#].map(|piece| (at, piece)))
@@ -151,7 +151,7 @@ fn expectations(folder: &str) -> Object {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What `asked` says; without a word, a balance asked for as if nothing were configured.
+/// The selector in `asked`. Without one, a balance is requested without a configured currency or type.
 fn selector(provider: &dyn Provider, asked: &Object) -> Selector {
     let text = |name| asked.get(name)?.as_str();
     Selector {
@@ -160,8 +160,8 @@ fn selector(provider: &dyn Provider, asked: &Object) -> Selector {
     }
 }
 
-/// The outcome in the words of `expected.json`. A balance is described by its snapshot's JSON, without what is
-/// the same for every fixture.
+/// The outcome in the form of `expected.json`. A balance is described by its snapshot's JSON, without the fields that
+/// are the same for every fixture.
 fn described(provider: &dyn Provider, asked: &Selector, read: Result<Reading, BodyError>) -> Object {
     let reading = match read {
         Err(BodyError::Invalid(error)) => return object(&json!({"invalid": error.to_string()})),
@@ -209,7 +209,7 @@ fn expanded(bytes: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Short enough for a report.
+/// Shortens a text for the report.
 fn shortened(object: Object) -> String {
     Value::from(object).to_string().chars().take(400).collect()
 }

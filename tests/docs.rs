@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders of tools, which hold no text of ours.
+/// Folders of tools, which hold no documents of this repository.
 const SKIPPED: [&str; 3] = ["target", ".git", "node_modules"];
-/// What a reader takes in at once.
+/// The maximum number of lines of the README.
 const LINES_OF_THE_README: usize = 200;
 
 #[test]
@@ -125,11 +125,11 @@ fn anchors(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// A heading as GitHub makes an anchor of it.
+/// The anchor that GitHub makes of a heading.
 fn slug(heading: &str) -> String {
     let mut visible = String::new();
     let mut rest = heading;
-    // Of a link, only its text counts.
+    // Only the text of a link counts, not its target.
     while let Some((before, behind)) = rest.split_once("](") {
         visible.push_str(before);
         rest = behind.split_once(')').map_or("", |(_, behind)| behind);

@@ -8,21 +8,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// More than any contender sends.
+/// The maximum number of header fields in an answer: more than any contender sends.
 const MAX_FIELDS: usize = 64;
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// When its last byte had been read.
+    /// When its last byte was read.
     pub(crate) at: Instant,
     pub(crate) status: u16,
     pub(crate) body: String,
-    /// Kept open: to take leave of it costs the server time, which those who still wait would pay for.
+    /// Kept open: closing it would cost the server time, which would delay the clients that still wait.
     _connection: TcpStream,
 }
 
-/// Opens the connections, sends the request on each of them, and returns when all have their answers.
+/// Opens the connections, sends the request on each of them, and returns all answers.
 pub(crate) async fn ask(address: SocketAddr, request: &str, clients: usize) -> io::Result<Vec<Answer>> {
     let mut connections = Vec::with_capacity(clients);
     for _ in 0..clients {
@@ -50,7 +50,7 @@ async fn ask_one(mut connection: TcpStream, request: String) -> io::Result<Answe
     }
 }
 
-/// The status and the body, once all of it is there.
+/// The status and the body, once the answer is complete.
 fn parse(received: &[u8]) -> io::Result<Option<(u16, String)>> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut head = httparse::Response::new(&mut fields);

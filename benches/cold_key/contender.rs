@@ -1,25 +1,25 @@
-//! The contenders: which program, how it is configured, and what its clients send. What stands between two `@` is
-//! filled in; each configuration is a file beside this one.
+//! The contenders: each with its program, its configuration and the request of its clients. A word between two `@` is a
+//! placeholder. Each configuration is a file beside this one.
 
 use sha2::{Digest, Sha256};
 
 use super::KEYS;
 
-/// A query of its own makes a key of its own; the proxies let everybody in.
+/// The query is the cache key. The proxies do not authenticate clients.
 const PROXY_REQUEST: &str = "GET /api/balance?key=@KEY@ HTTP/1.1\r\nHost: bench\r\n\r\n";
-/// An account is a key; the gateway wants to know who asks.
+/// The account is the cache key. The gateway requires a caller key.
 const GATEWAY_REQUEST: &str = "GET /v1/accounts/key-@KEY@/balance HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer @CALLER_KEY@\r\n\r\n";
-/// Its digest is in the gateway's configuration.
+/// The caller key; the gateway's configuration has its digest.
 const CALLER_KEY: &str = "bgk_key-of-the-bench-that-opens-nothing-else-at-all";
 
-/// A program that caches, and all that differs between it and the others.
+/// A caching program, with everything in which it differs from the others.
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
-    /// A name to look for, or a path.
+    /// The name of the program in `PATH`, or its path.
     pub(crate) program: &'static str,
     pub(crate) version_argument: &'static str,
-    /// With a blank between them.
+    /// Separated by blanks.
     pub(crate) arguments: &'static str,
     pub(crate) configuration: &'static str,
     request: &'static str,
@@ -61,7 +61,7 @@ pub(crate) const CONTENDERS: [Contender; 4] = [
 ];
 
 impl Contender {
-    /// What a client sends to ask for a key.
+    /// The request of a client for a cache key.
     pub(crate) fn request(&self, key: usize) -> String {
         self.request.replace("@KEY@", &key.to_string()).replace("@CALLER_KEY@", CALLER_KEY)
     }

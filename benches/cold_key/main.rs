@@ -1,8 +1,8 @@
 //! Many clients ask for one cold key at once: how often do caching proxies and the gateway ask an upstream that
 //! takes a second, and how much longer do the clients wait?
 //!
-//! `cargo bench --bench cold_key` takes about a minute and prints a Markdown table. What is not installed (Debian:
-//! nginx, haproxy, varnish) is left out, and said so. Everything runs on loopback and is ended again.
+//! `cargo bench --bench cold_key` takes about a minute and prints a Markdown table. It skips servers that are not
+//! installed (Debian: nginx, haproxy, varnish) and names them. Everything runs on loopback, and is stopped at the end.
 
 mod clients;
 mod contender;
@@ -25,15 +25,15 @@ use table::Row;
 const CLIENTS: [usize; 2] = [50, 1000];
 /// How often each row is measured; the table shows medians.
 const ROUNDS: usize = 5;
-/// Key 0 is asked for until a server is ready; then each measurement has one of its own.
+/// Key 0 is requested until a server is ready; then each measurement uses a new key.
 const KEYS: usize = 1 + ROUNDS * CLIENTS.len() * CONTENDERS.len();
-/// 1,000 clients, each with a connection upstream in the worst case, and some for everything else.
+/// The open files of 1,000 clients, each with a connection upstream in the worst case, and a margin.
 const OPEN_FILES: u64 = 4096;
 
 fn main() -> ExitCode {
     match run() {
         Ok(table) => {
-            // Whoever does not read the table does not need it.
+            // If nobody reads the output, the error does not matter.
             let _ = write!(io::stdout(), "{table}");
             ExitCode::SUCCESS
         }
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 fn run() -> io::Result<String> {
     raise_open_files()?;
-    // A thread of its own: what the upstream does must not hold up the clients' clock.
+    // On a separate thread, so that the upstream's work does not delay the measurement of the clients.
     let upstream = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let provider = upstream.block_on(SimulatedProvider::start(Kind::NtxpayBr))?;
     let clients = Builder::new_current_thread().enable_all().build()?;
@@ -58,7 +58,7 @@ fn run() -> io::Result<String> {
     })
 }
 
-/// Starts the contenders and takes turns, so that what else the machine does meets all of them.
+/// Starts the contenders and measures them in turn, so that other load on the machine affects all of them.
 async fn compare(provider: &SimulatedProvider) -> io::Result<String> {
     provider.set_field("BRL", None, "netBalance", round::AMOUNT);
     let (mut servers, mut missing) = (Vec::new(), Vec::new());
@@ -84,7 +84,7 @@ async fn compare(provider: &SimulatedProvider) -> io::Result<String> {
     Ok(format!("{}\n{}\n", table::render(&rows), notes.join("\n")))
 }
 
-/// For this process and those that it starts.
+/// Raises the limit of open files for this process and its children.
 fn raise_open_files() -> io::Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= OPEN_FILES) {

@@ -1,4 +1,4 @@
-//! One measurement: so many clients, one cold key, one server.
+//! One measurement: many clients, one cold key, one server.
 
 use std::fmt;
 use std::io;
@@ -10,24 +10,24 @@ use tokio::time::timeout;
 use super::clients;
 use super::server::Server;
 
-/// The balance that every answer must bring.
+/// The amount that every answer must contain.
 pub(crate) const AMOUNT: &str = "1234567.89";
-/// What the upstream takes for every answer.
+/// How long the upstream takes for each answer, in milliseconds.
 const UPSTREAM_MS: u64 = 1000;
-/// A measurement takes little more than the upstream; whoever needs longer has failed.
+/// A measurement takes little longer than the upstream; a server that needs more than this has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What one measurement brought.
+/// The result of one measurement.
 #[derive(Debug)]
 pub(crate) struct Round {
-    /// What the upstream was asked for this key.
+    /// The number of calls to the upstream for this key.
     pub(crate) calls: usize,
-    /// From the upstream's first answer to the end of a client's; shortest first.
+    /// The time from the upstream's first answer to the end of each client's answer, shortest first.
     waits: Vec<Duration>,
 }
 
 impl Round {
-    /// The wait that so many percent of the clients do not exceed (nearest rank).
+    /// The wait that this percentage of the clients does not exceed (nearest rank).
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         self.waits[(self.waits.len() * percent).div_ceil(100) - 1]
     }
@@ -41,7 +41,7 @@ impl fmt::Display for Round {
     }
 }
 
-/// Asks for a key that nobody has asked for yet.
+/// Requests a key that no client has requested yet.
 pub(crate) async fn measure(
     server: &Server,
     clients: usize,

@@ -1,4 +1,4 @@
-//! A contender's process: found, configured in a folder of its own, started, waited for, and ended.
+//! A contender's process: found, configured in a separate folder, started, awaited and stopped.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,36 +15,36 @@ use tokio::time::{sleep, timeout};
 use super::clients;
 use super::contender::Contender;
 
-/// Where daemons are, though it is not in everybody's `PATH`.
+/// Folders of daemons, which may be missing in `PATH`.
 const FURTHER_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 /// Varnish compiles its configuration with a C compiler; the others need milliseconds.
 const START_DEADLINE: Duration = Duration::from_secs(20);
-/// Between two looks at something that is about to happen.
+/// The pause between two checks for the same condition.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often to look whether a process has ended by itself: for five seconds.
-const LOOKS: u32 = 250;
+/// How often to check whether a process has ended after SIGTERM: for five seconds.
+const CHECKS: u32 = 250;
 
 /// A running contender.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) contender: &'static Contender,
     pub(crate) address: SocketAddr,
-    /// As the program tells it.
+    /// The version that the program prints.
     pub(crate) version: String,
     process: Process,
     folder: Folder,
 }
 
-/// Asked to end when dropped, and waited for.
+/// Stopped on drop: gets SIGTERM, and is killed if it does not end.
 #[derive(Debug)]
 struct Process(Child);
 
-/// Removed when dropped.
+/// Removed on drop.
 #[derive(Debug)]
 struct Folder(PathBuf);
 
 impl Server {
-    /// Starts the contender in front of the provider and waits until it answers; nothing when it is not installed.
+    /// Starts the contender in front of the provider and waits until it answers; `None` if it is not installed.
     pub(crate) async fn start(
         contender: &'static Contender,
         provider: &SimulatedProvider,
@@ -77,7 +77,7 @@ impl Server {
         Ok(Some(server))
     }
 
-    /// Returns when the server has brought a balance.
+    /// Waits until the server answers with a balance.
     async fn ready(&mut self) -> io::Result<()> {
         let request = self.contender.request(0);
         loop {
@@ -109,10 +109,10 @@ impl Drop for Process {
         if self.has_ended() {
             return;
         }
-        // Not killed at once: nginx and Varnish have children, which they end. The id is still its own, since nobody
-        // has waited for it.
+        // SIGTERM first, because nginx and Varnish must stop their children. The process id is still valid, because the
+        // process has not been waited for.
         let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             if self.has_ended() {
                 return;
             }
@@ -124,7 +124,7 @@ impl Drop for Process {
 }
 
 impl Folder {
-    /// Under the system's folder for temporary files, since a daemon that drops its rights cannot always enter ours.
+    /// In the system's temporary folder, because a daemon that drops its rights cannot always enter the build folder.
     fn create(name: &str) -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("cold-key-{}-{name}", std::process::id()));
         fs::create_dir(&path)?;
@@ -142,26 +142,26 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed is left to the system, as everything there.
+        // The system removes left-over temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// The program's path; a path is found as it is.
+/// The path of the program; a name that is already a path stays as it is.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let further = FURTHER_FOLDERS.map(PathBuf::from);
     std::env::split_paths(&path).chain(further).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-/// The first line of what the program says of itself.
+/// The first line of the program's version output.
 fn version(program: &Path, argument: &str) -> io::Result<String> {
     let output = Command::new(program).arg(argument).stdin(Stdio::null()).output()?;
     let text = [output.stdout, output.stderr].concat();
     Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned())
 }
 
-/// An address that nobody listens on; not every contender can take any free one by itself.
+/// A free address, because not every contender can choose a free port itself.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

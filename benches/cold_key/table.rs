@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::round::Round;
 use super::server::Server;
 
-/// The measurements of one server with so many clients.
+/// The measurements of one server with one number of clients.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) clients: usize,
@@ -14,7 +14,7 @@ pub(crate) struct Row<'a> {
     pub(crate) rounds: Vec<Round>,
 }
 
-/// Lays out what was measured: the medians of the rounds, but the most calls and the longest wait of all.
+/// Renders the medians over the rounds, and over all rounds the highest number of calls and the longest wait.
 pub(crate) fn render(rows: &[Row<'_>]) -> String {
     let head =
         "| clients | server | upstream calls | extra wait p50 | p99 | longest |\n|---|---|---|---|---|---|\n";

@@ -1,4 +1,4 @@
-# Requests for an object that is being fetched wait for it without being told to.
+# By default, requests for an object that is being fetched wait for it.
 vcl 4.1;
 
 backend provider {

@@ -46,7 +46,7 @@ impl Client {
         }
     }
 
-    /// Reads one whole answer.
+    /// Reads one complete answer.
     pub(crate) fn receive(&mut self, status: u16) -> io::Result<()> {
         match self {
             Self::Http1(connection, _) => connection.receive(status),

@@ -1,4 +1,4 @@
-//! The gateway's own process under callgrind.
+//! The gateway in a separate process under callgrind.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
@@ -14,12 +14,12 @@ use super::certificate::Certificate;
 use super::profile::Profile;
 use super::scenario::{Protocol, Scenario};
 
-/// Between two looks for a dump.
+/// The pause between two checks for a dump.
 const PAUSE: Duration = Duration::from_millis(50);
-/// For a minute.
-const LOOKS: u32 = 1200;
+/// How often to check for a dump: for a minute.
+const CHECKS: u32 = 1200;
 
-/// A running gateway; ended and its files removed when dropped.
+/// A running gateway; killed, and its files removed, on drop.
 pub(crate) struct Gateway {
     child: Child,
     /// Kept open, so that a log line does not fail.
@@ -59,17 +59,17 @@ impl Gateway {
         Ok(Self { child, _output: output, api, ops, folder })
     }
 
-    /// Where the scenario's requests go.
+    /// The address for the scenario's requests.
     pub(crate) fn address_of(&self, scenario: &Scenario) -> SocketAddr {
         if scenario.is_operations { self.ops } else { self.api }
     }
 
-    /// Begins the count: a dump sets everything to zero, which `--zero` does not.
+    /// Begins the count with a dump, which resets all counts; `--zero` does not reset all of them.
     pub(crate) fn reset_counts(&self) -> io::Result<()> {
         self.dump(1).map(drop)
     }
 
-    /// Returns what was counted. `keep` is where callgrind's own file goes, for `callgrind_annotate` and the like.
+    /// Returns the counts. `keep` is where callgrind's own file is saved, for tools such as `callgrind_annotate`.
     pub(crate) fn counts(&self, keep: Option<&Path>) -> io::Result<Profile> {
         let text = self.dump(2)?;
         if let Some(keep) = keep {
@@ -78,10 +78,10 @@ impl Gateway {
         Profile::parse(&text)
     }
 
-    /// Asks for the dump of this number and waits until it is complete.
+    /// Requests a dump, which gets this number, and waits until it is complete.
     fn dump(&self, number: u32) -> io::Result<String> {
         self.control("--dump")?;
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             let text = fs::read_to_string(self.folder.join(format!("out.{number}"))).unwrap_or_default();
             if text.contains("\ntotals:") {
                 return Ok(text);
@@ -104,7 +104,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // What cannot be ended or removed is left to the system.
+        // Errors are ignored: the process may have ended, and the system removes temporary files.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);

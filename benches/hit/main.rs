@@ -1,7 +1,8 @@
 //! What one answer costs: instructions, allocations and system calls, counted by valgrind's callgrind.
 //!
 //! `cargo bench --bench hit` counts every scenario; `cargo bench --bench hit -- hit --profile` counts one and prints
-//! where its instructions go; `--keep=FILE` keeps callgrind's own file. The counts are the same on a busy machine. It needs valgrind (Debian: `valgrind`).
+//! where its instructions go; `--keep=FILE` keeps callgrind's own file. Other load on the machine does not change the
+//! counts. The bench needs valgrind (Debian: `valgrind`).
 
 mod certificate;
 mod client;
@@ -104,7 +105,7 @@ fn count(runtime: &Runtime, scenario: &Scenario, keep: Option<&Path>) -> io::Res
     gateway.counts(keep)
 }
 
-/// Runs the rounds of a scenario: first those before the count, each with its number.
+/// Runs the warm-up rounds of a scenario, begins the count, and runs the counted rounds. Each round gets its number.
 fn rounds(
     gateway: &Gateway,
     scenario: &Scenario,

@@ -1,15 +1,15 @@
-//! Reads callgrind's file: what was counted in all, in which source file, and in which function.
+//! Reads callgrind's file: the counts in total, per source file and per function.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 
-/// What was counted.
+/// The counted events.
 #[derive(Debug, Default)]
 pub(crate) struct Profile {
     pub(crate) instructions: u64,
     pub(crate) system_calls: u64,
-    /// Valgrind has no vDSO: to it, a look at a clock is a system call.
+    /// Valgrind has no vDSO, so reading a clock is a system call there.
     pub(crate) clock_readings: u64,
     pub(crate) allocations: u64,
     by_source: HashMap<String, u64>,
@@ -65,7 +65,7 @@ impl Profile {
                     _ => {}
                 }
             } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
-                // The line after `calls` repeats what the callee cost.
+                // The line after `calls` has the cost of the callee, which is counted there already.
                 if !std::mem::take(&mut is_inclusive) {
                     profile.add(line, &columns, &source, &function);
                 }
@@ -115,13 +115,13 @@ impl Profile {
     }
 }
 
-/// What one answer has of a count.
+/// A count divided by the number of answers.
 #[expect(clippy::cast_precision_loss, reason = "counts of one run are small")]
 pub(crate) fn per_answer(count: u64, answers: u64) -> f64 {
     count as f64 / answers as f64
 }
 
-/// The allocator's functions call each other.
+/// Whether a call enters the allocator. Calls between the allocator's own functions do not count.
 fn is_allocation(function: &str, called: &str) -> bool {
     let is_allocator = |name: &str| name.starts_with("mi_") || name.starts_with("_mi_");
     is_allocator(called) && called.contains("alloc") && !is_allocator(function)
@@ -131,7 +131,7 @@ fn is_clock(function: &str) -> bool {
     function.contains("clock_gettime")
 }
 
-/// The crate and the path within it.
+/// Shortens a source file to its crate and the path within it.
 fn short(path: &str) -> String {
     let from = ["/registry/src/", "/rustc/"].iter().find_map(|mark| {
         let (_, rest) = path.split_once(mark)?;

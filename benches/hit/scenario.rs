@@ -1,4 +1,4 @@
-//! What is counted: the configuration, the request, and how often it is sent.
+//! The scenarios: the configuration, the request, and how often it is sent.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http1,
-    /// HTTP/1.1 on TLS.
+    /// HTTP/1.1 over TLS.
     Tls,
     /// Without TLS.
     Http2,
@@ -33,12 +33,12 @@ pub(crate) struct Scenario {
     /// Further lines of the request's head, each with its line end.
     pub(crate) fields: &'static str,
     pub(crate) status: u16,
-    /// Whether the operations port is asked.
+    /// Whether requests go to the operations port.
     pub(crate) is_operations: bool,
     pub(crate) protocol: Protocol,
     pub(crate) work: Work,
     pub(crate) connections: usize,
-    /// How often each connection asks.
+    /// How many requests each connection sends.
     pub(crate) rounds: usize,
 }
 
@@ -57,7 +57,7 @@ pub(crate) const HIT: Scenario = Scenario {
     rounds: 200,
 };
 
-/// Everything that is counted.
+/// All scenarios.
 pub(crate) const SCENARIOS: [Scenario; 9] = [
     HIT,
     Scenario { name: "not-modified", fields: "If-None-Match: *\r\n", status: 304, ..HIT },
@@ -79,7 +79,7 @@ pub(crate) const SCENARIOS: [Scenario; 9] = [
 ];
 
 impl Scenario {
-    /// Answers that are counted.
+    /// The number of counted answers.
     pub(crate) fn answers(&self) -> u64 {
         (self.connections * self.rounds) as u64
     }

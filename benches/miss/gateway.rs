@@ -1,4 +1,4 @@
-//! A gateway of its own process.
+//! A gateway in a separate process.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use balance_gateway::sandbox::SimulatedProvider;
 use sha2::{Digest, Sha256};
 
 pub(crate) const KEY: &str = "bgk_bench";
-/// 32 bytes, as `[shared]` wants them.
+/// 32 bytes in base64, as `[shared]` requires.
 const SHARED_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-/// Killed at the end.
+/// A running gateway, killed on drop.
 pub(crate) struct Gateway {
     child: Child,
     /// Kept open, so that a log line does not fail.

@@ -1,11 +1,11 @@
-//! What a read through the gateway adds to the provider's own time: alone, and with a store on loopback.
+//! How much time a read through the gateway adds to the provider's own time: without a store, and with one on loopback.
 //!
 //! `cargo bench --bench miss` takes about ten seconds. Direct calls and reads take turns on keep-alive connections. The
 //! store needs `redis-server` (Debian: `redis-server`); without it, only the first line is printed.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a program for people, with nobody to hand an error to"
+    reason = "a bench prints its figures and stops at the first error"
 )]
 #![expect(clippy::disallowed_methods, reason = "it measures with the real clock")]
 
@@ -26,7 +26,7 @@ use http1::Http1;
 const READS: usize = 1000;
 const WARM_UP: usize = 100;
 
-/// A store of its own process, killed at the end.
+/// A store in a separate process, killed on drop.
 struct Store {
     child: Child,
     port: u16,
@@ -68,8 +68,8 @@ fn measure(store: &str, shared: &str, runtime: &tokio::runtime::Runtime) {
     let provider = runtime.block_on(SimulatedProvider::start(Kind::NtxpayBr)).unwrap();
     let gateway = Gateway::start(&provider, shared);
     let token = provider.credentials().token;
-    let mut calls = Asking::new(provider.addr(), &request("/api/balance", &token, ""));
-    let mut reads = Asking::new(
+    let mut calls = CallLoop::new(provider.addr(), &request("/api/balance", &token, ""));
+    let mut reads = CallLoop::new(
         gateway.api,
         &request("/v1/accounts/account/balance", KEY, "Cache-Control: no-cache\r\n"),
     );
@@ -91,13 +91,13 @@ fn request(path: &str, key: &str, fields: &str) -> Vec<u8> {
 }
 
 /// One connection that repeats one request.
-struct Asking {
+struct CallLoop {
     connection: Http1,
     request: Vec<u8>,
     took: Vec<Duration>,
 }
 
-impl Asking {
+impl CallLoop {
     fn new(address: std::net::SocketAddr, request: &[u8]) -> Self {
         let connection = Http1::connect(address, None).unwrap();
         Self { connection, request: request.to_vec(), took: Vec::new() }
@@ -110,7 +110,7 @@ impl Asking {
         at.elapsed()
     }
 
-    /// The 50th and the 99th.
+    /// The 50th and the 99th percentile.
     fn percentiles(&mut self) -> (Duration, Duration) {
         self.took.sort_unstable();
         (self.took[self.took.len() / 2], self.took[self.took.len() * 99 / 100])

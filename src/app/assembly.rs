@@ -34,7 +34,8 @@ pub(super) fn gateway(
     Ok(Gateway::new(accounts.collect(), providers, cache, clock))
 }
 
-/// Builds the next gateway from the current one, whose configuration is `before`. A failure changes nothing.
+/// Builds the next gateway from the current one, whose configuration is `before`. An error leaves the current gateway
+/// unchanged.
 pub(super) async fn reconfigured(
     gateway: &Gateway,
     before: &Config,
@@ -91,8 +92,8 @@ fn make_provider(
     made.map(Arc::new).map_err(|error| BuildError::Client(name.clone(), error))
 }
 
-/// A provider with new settings. If certificate and key do not match, they are still being replaced: the current pair
-/// is kept.
+/// A provider with new settings. If its certificates cannot be used, the files are probably still being replaced: the
+/// current ones are kept.
 fn reconfigured_provider(
     old: &Arc<UpstreamProvider>,
     provider: &ProviderConfig,

@@ -1,4 +1,5 @@
-//! The trials of `check --live`: each balance once (without its amount), the issuer's keys, and the shared store.
+//! The checks of `check --live`: one read of each balance (its amount is not shown), the issuer's keys, and the shared
+//! store.
 
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ use super::error::BuildError;
 pub struct LiveResult {
     /// The account.
     pub account: AccountName,
-    /// The returned or configured currency.
+    /// The currency of the answer, or the configured one if the read failed.
     pub currency: Option<Currency>,
     /// The configured type.
     pub r#type: Option<BalanceType>,
     /// Why the read failed; `None` on success.
     pub failure: Option<String>,
-    /// The duration.
+    /// How long it took.
     pub took: Duration,
 }
 
@@ -62,15 +63,15 @@ pub async fn read_once(config: &Config) -> Result<Vec<LiveResult>, BuildError> {
 /// The result of trying the shared store.
 #[derive(Debug)]
 pub struct StoreResult {
-    /// Its address, without user and password.
+    /// The store's address, without user and password.
     pub store: String,
     /// The problems; empty if it is usable.
     pub failures: Vec<String>,
-    /// The duration.
+    /// How long it took.
     pub took: Duration,
 }
 
-/// Tries the shared store and every required right; `None` without a store.
+/// Connects to the shared store and tests every permission that the gateway needs; `None` without a store.
 pub async fn try_store(config: &Config) -> Option<StoreResult> {
     let settings = config.shared.as_ref()?;
     let began = clock::now().monotonic;
@@ -84,11 +85,11 @@ pub async fn try_store(config: &Config) -> Option<StoreResult> {
 pub struct IssuerResult {
     /// Why the fetch failed; `None` on success.
     pub failure: Option<String>,
-    /// The duration.
+    /// How long it took.
     pub took: Duration,
 }
 
-/// Fetches the keys of the issuer of service-account tokens; `None` if they are not fetched.
+/// Fetches the keys of the issuer of service-account tokens; `None` unless the configuration gives a URL for them.
 pub async fn try_issuer(config: &Config) -> Option<IssuerResult> {
     let began = clock::monotonic();
     let tried = super::kubernetes::try_keys(config).await?;

@@ -1,13 +1,14 @@
-//! The files that this process may open, and how many connections they allow.
+//! The limit of open file descriptors, and how many connections it allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 use crate::telemetry::targets;
 
-/// Files that other listeners leave to connections of the ops port.
+/// File descriptors that the other listeners leave free for connections to the operations port.
 pub(super) const FOR_OPS: u64 = 32;
-/// Files beside connections: listeners, runtimes, logs, secrets and the shared store take 64 at most.
+/// File descriptors not available to connections: at most 64 for listeners, runtimes, logs, secrets and the shared
+/// store, and those reserved for the operations port.
 const OTHER_FILES: u64 = 64 + FOR_OPS;
 
 /// Raises the soft limit of open files to the hard one. If the system refuses, the soft limit does not change.
@@ -24,7 +25,8 @@ pub fn raise_open_files() {
     }
 }
 
-/// Cuts `max_connections` to the open files that are left when the ops port and the providers have theirs.
+/// Reduces `max_connections` to the file descriptors that remain after the operations port, the calls to providers and
+/// the other uses.
 pub(super) fn fitted(mut config: Config) -> Config {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return config };
     let calls = config.providers.iter().map(|provider| u64::from(provider.settings.max_concurrency)).sum();
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_get_the_files_that_are_left() {
+    fn connections_get_the_remaining_file_descriptors() {
         for (limit, calls, left) in
             [(1024, 128, 800), (256, 32, 128), (100, 32, 1), (u64::MAX, 0, usize::MAX - 96)]
         {

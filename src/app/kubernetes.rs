@@ -19,7 +19,8 @@ pub(super) fn settings(config: &Config) -> Result<Option<KubernetesSettings>, Bu
     Ok(Some(KubernetesSettings { issuer, audience, keys }))
 }
 
-/// Fetches the issuer's keys once; `None` if they are not fetched. The error says why the fetch failed.
+/// Fetches the issuer's keys once; `None` unless the configuration gives a URL for them. The error says why the fetch
+/// failed.
 pub(super) async fn try_keys(config: &Config) -> Option<Result<(), String>> {
     let Some(KubernetesConfig { jwks: JwksConfig::Url(settings), .. }) = config.kubernetes.clone() else {
         return None;

@@ -1,4 +1,4 @@
-//! The work of `try --save`: one call for the first balance of an account, whose body is kept unchanged.
+//! Records a body for `try --save`: one call for the first balance of an account. The body is returned unchanged.
 
 use super::assembly;
 use super::build_info::{REVISION, VERSION};
@@ -23,7 +23,7 @@ pub enum RecordError {
 /// Requests the account's first balance once.
 ///
 /// # Errors
-/// [`RecordError`] without a body and a success status.
+/// [`RecordError`] unless the provider answers with a success status and a body.
 pub async fn record(config: &Config, account: &AccountName) -> Result<Vec<u8>, RecordError> {
     let metrics = Metrics::new(VERSION, REVISION).map_err(BuildError::from)?;
     let gateway = assembly::gateway(config, clock::now, &metrics, None, BalanceCache::new(clock::now))?;

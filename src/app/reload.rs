@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::error::BuildError;
-use super::lasting::Lasting;
+use super::process_state::ProcessState;
 use super::watches::Watches;
 use super::{assembly, files, kubernetes};
 use crate::auth::ServiceAccounts;
@@ -22,8 +23,8 @@ use crate::shutdown::{Hangups, Shutdown};
 use crate::telemetry::targets;
 use crate::trace::Tracer;
 
-/// Interval of checking the files. A file is read when two checks in a row see the same contents.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Interval between two checks of the files. A change is loaded when two checks in a row see the same contents.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Changes the log level.
 pub(super) type SetLogLevel = Box<dyn Fn(Level) + Send + Sync>;
@@ -38,7 +39,7 @@ pub(super) struct Reloader {
     pub(super) tls: Option<Live<TlsSettings>>,
     pub(super) hooks_tls: Option<Live<TlsSettings>>,
     pub(super) service_accounts: Arc<ServiceAccounts>,
-    pub(super) lasting: Lasting,
+    pub(super) process_state: ProcessState,
     pub(super) server: Live<ServerSettings>,
     /// The settings that the listeners were bound with.
     pub(super) started: ServerSettings,
@@ -48,45 +49,55 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns the state of the last configuration.
-    pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) -> Lasting {
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Reloads on SIGHUP and when a file changes, until the drain begins. Returns the process state, for the end of the
+    /// process.
+    pub(super) async fn run(mut self, mut hangups: Hangups, shutdown: Shutdown) -> ProcessState {
+        let mut checks = interval(CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let is_asked = tokio::select! {
-                () = shutdown.draining() => return self.lasting,
+            let is_signalled = tokio::select! {
+                () = shutdown.draining() => return self.process_state,
                 () = hangups.next() => true,
-                _ = looks.tick() => false,
+                _ = checks.tick() => false,
             };
-            self = self.look(is_asked).await;
+            let read = tokio::select! {
+                () = shutdown.draining() => return self.process_state,
+                read = self.read(is_signalled) => read,
+            };
+            // A panic is logged; the files are read again at the next check.
+            if let Ok((watcher, change)) = read {
+                self.watcher = watcher;
+                self.take(change).await;
+            }
         }
     }
 
-    /// Reads files on a blocking thread.
-    async fn look(self, is_asked: bool) -> Self {
+    /// Reads the files on a blocking thread, if they changed or if a signal asks for it.
+    fn read(&self, is_signalled: bool) -> JoinHandle<(Watcher, Option<Change>)> {
         let mut watcher = self.watcher.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            let change = (is_asked || watcher.has_settled_change()).then(|| watcher.reload()).flatten();
+        tokio::task::spawn_blocking(move || {
+            let change = (is_signalled || watcher.has_settled_change()).then(|| watcher.reload()).flatten();
             (watcher, change)
-        });
-        let Ok((watcher, change)) = looked.await else { return self };
-        let mut next = Self { watcher, ..self };
+        })
+    }
+
+    /// Applies or rejects what was read.
+    async fn take(&mut self, change: Option<Change>) {
         match change {
             None => {}
-            Some(Change::Rejected(errors)) => next.reject(&errors),
+            Some(Change::Rejected(errors)) => self.reject(&errors),
             Some(Change::Postponed) => tracing::warn!(
                 target: targets::RELOAD,
                 event = "config_postponed",
                 "out of file descriptors: the configuration is read again every second"
             ),
             Some(Change::Loaded(config)) => {
-                if let Err(error) = next.apply(*config).await {
-                    next.watcher.note_rejected();
-                    next.reject(&error);
+                if let Err(error) = self.apply(*config).await {
+                    self.watcher.note_rejected();
+                    self.reject(&error);
                 }
             }
         }
-        next
     }
 
     fn reject(&self, error: &(impl std::error::Error + 'static)) {
@@ -102,43 +113,48 @@ impl Reloader {
     async fn apply(&mut self, config: Config) -> Result<(), BuildError> {
         let config = files::fitted(config);
         let api = self.api.current();
-        let tracer = match (&config.tracing, &self.lasting.tracer) {
+        let tracer = match (&config.tracing, &self.process_state.tracer) {
             (Some(settings), Some(tracer)) if tracer.settings() == settings => Some(tracer.clone()),
-            (settings, _) => {
-                settings.clone().map(|settings| Tracer::start(settings, self.lasting.clock)).transpose()?
-            }
+            (settings, _) => settings
+                .clone()
+                .map(|settings| Tracer::start(settings, self.process_state.clock))
+                .transpose()?,
         };
         let trusted = kubernetes::settings(&config)?;
         let changed = config.changes_since(&self.config);
         let has_changed = |section: &str| changed.iter().any(|changed| changed == section);
-        // Another store, or the same store with other keys, does not have the state of the cache.
+        // A store with other settings does not hold what the cache knows, so it gets an empty cache.
         let replicas = |config: &Config| config.shared.as_ref().map(|shared| shared.replicas);
         let store = if has_changed("shared") || replicas(&config) != replicas(&self.config) {
-            Some(self.lasting.shared_store.reconfigured(&config, self.lasting.clock, &self.metrics)?)
+            Some(self.process_state.shared_store.reconfigured(
+                &config,
+                self.process_state.clock,
+                &self.metrics,
+            )?)
         } else {
             None
         };
-        let shared = store.as_ref().unwrap_or(&self.lasting.shared_store).shared();
-        let cache = self.lasting.next_cache(tracer.clone(), store.as_ref());
+        let shared = store.as_ref().unwrap_or(&self.process_state.shared_store).shared();
+        let cache = self.process_state.next_cache(tracer.clone(), store.as_ref());
         let gateway = api.gateway();
         let gateway =
             assembly::reconfigured(gateway, &self.config, &config, &self.metrics, shared, cache.clone())
                 .await?;
         let gateway = Arc::new(gateway);
-        self.lasting.cache = cache;
+        self.process_state.cache = cache;
         if let Some(store) = store {
-            self.lasting.shared_store.retire();
+            self.process_state.shared_store.retire();
             store.start();
-            self.lasting.shared_store = store;
+            self.process_state.shared_store = store;
         }
         self.watches.restart(&gateway);
-        self.lasting.tracer.clone_from(&tracer);
+        self.process_state.tracer.clone_from(&tracer);
         self.api.replace(api.reconfigured(ApiParts {
             gateway,
             callers: config.callers.clone(),
             hooks: config.hooks.clone(),
             server: &config.server,
-            limiter: &Limiter::new(self.lasting.shared_store.shared().cloned()),
+            limiter: &Limiter::new(self.process_state.shared_store.shared().cloned()),
             tracer,
         }));
         api.retire();
@@ -164,7 +180,8 @@ impl Reloader {
         }
     }
 
-    /// Shows in metrics and log that a configuration is in force, and which of its parts are not.
+    /// Records in the metrics and the log that a configuration is in force. Also logs which of its keys were not read,
+    /// and which need a restart.
     fn report(&self, config: &Config, changed: &[String]) {
         self.metrics.reloaded(ReloadResult::Ok);
         note_success(&self.metrics);
@@ -202,7 +219,7 @@ pub(super) fn note_success(metrics: &Metrics) {
     metrics.config_last_reload_success.set(unix_seconds());
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has only floating-point numbers")]
 fn unix_seconds() -> f64 {
     clock::now().wall.as_millisecond() as f64 / Duration::from_secs(1).as_millis() as f64
 }

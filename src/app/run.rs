@@ -9,7 +9,7 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use super::lasting::Lasting;
+use super::process_state::ProcessState;
 use super::reload::Reloader;
 use super::watches::Watches;
 use crate::clock;
@@ -24,7 +24,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for a reload that still runs when the last connection has closed.
 const LAST_RELOAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// The reloading task, or its result if nothing reloads.
-type Reloading = Either<Ready<Result<Lasting, JoinError>>, JoinHandle<Lasting>>;
+type Reloading = Either<Ready<Result<ProcessState, JoinError>>, JoinHandle<ProcessState>>;
 
 impl App {
     /// Serves until a drain ends. The operations port answers to the end.
@@ -41,8 +41,8 @@ impl App {
         tracing::info!(target: targets::LIFECYCLE, event = "ready", api = %self.api_addr, ops = %self.ops_addr, hooks = hooks_addr, "ready");
 
         // Ready without the store: until it is reachable, each replica works alone.
-        self.lasting.shared_store.start();
-        let stop_sharing = self.lasting.shared_store.end();
+        self.process_state.shared_store.start();
+        let stop_sharing = self.process_state.shared_store.end();
         let stop_watching = CancellationToken::new();
         let _stopped = stop_watching.clone().drop_guard();
         let watches = Watches::start(self.service.current().gateway(), stop_watching.clone());
@@ -54,7 +54,7 @@ impl App {
             tokio::spawn(server::serve(hooks, service, limits.clone(), self.shutdown.clone()))
         });
         let reloads = match self.reloading {
-            None => Reloading::Left(std::future::ready(Ok(self.lasting))),
+            None => Reloading::Left(std::future::ready(Ok(self.process_state))),
             Some((file_watcher, hangups, set_log_level)) => {
                 let reloader = Reloader {
                     watcher: file_watcher,
@@ -65,7 +65,7 @@ impl App {
                     tls,
                     hooks_tls,
                     service_accounts: self.service_accounts,
-                    lasting: self.lasting,
+                    process_state: self.process_state,
                     server,
                     watches,
                     metrics: self.metrics,
@@ -80,12 +80,12 @@ impl App {
             None => 0,
         };
 
-        // Reloads end when the drain begins; one that blocks in a file does not keep the process. Each task can fail only
-        // by a panic, which is logged.
+        // Reloading ends when the drain begins. A reload that is blocked while it reads a file does not delay the exit.
+        // A task fails only if it panics, and panics are logged.
         let end = stages.await;
         let reloads = timeout(LAST_RELOAD_TIMEOUT, reloads).await;
-        if let (Ok(end), Ok(Ok(lasting))) = (end, reloads) {
-            leave(lasting, end).await;
+        if let (Ok(end), Ok(Ok(process_state))) = (end, reloads) {
+            leave(process_state, end).await;
         }
         stop_sharing.cancel();
         self.shutdown.begin_cut();
@@ -95,7 +95,7 @@ impl App {
     }
 }
 
-/// Drains when the shutdown begins. Returns the end of the drain.
+/// Runs the stages of the drain once the shutdown begins. Returns the drain's deadline.
 async fn drain_in_stages(
     shutdown: Shutdown,
     settings: Live<ServerSettings>,
@@ -110,8 +110,8 @@ async fn drain_in_stages(
 }
 
 /// Sends the last traces and leaves the shared store.
-async fn leave(lasting: Lasting, end: Instant) {
-    let Lasting { tracer, shared_store, .. } = lasting;
+async fn leave(process_state: ProcessState, end: Instant) {
+    let ProcessState { tracer, shared_store, .. } = process_state;
     if let Some(tracer) = tracer {
         // Traces that the collector does not accept in time are dropped.
         let end = end.min(clock::now().monotonic + FLUSH_TIMEOUT);

@@ -15,9 +15,9 @@ pub(super) struct SharedStore {
     shared: Option<Arc<Shared>>,
     /// Created with the first store; later stores use the same metrics.
     metrics: Option<Arc<SharedMetrics>>,
-    /// Ends everything that is started here.
+    /// Ends the connection to this store and to every later one.
     end: CancellationToken,
-    /// Ends the connection.
+    /// Ends the connection to this store only.
     stop: CancellationToken,
 }
 
@@ -51,14 +51,14 @@ impl SharedStore {
         self.shared.as_ref()
     }
 
-    /// Starts to keep the connection.
+    /// Starts the task that keeps the connection.
     pub(super) fn start(&self) {
         if let Some(shared) = &self.shared {
             tokio::spawn(Arc::clone(shared).run(self.stop.clone()));
         }
     }
 
-    /// Ends the link of this tier, which another one replaces, once the reads that run have ended.
+    /// Ends the connection to a store that was replaced, after its running reads have ended.
     pub(super) fn retire(&self) {
         let (shared, stop) = (self.shared.clone(), self.stop.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move {

@@ -8,7 +8,7 @@ use crate::gateway::Gateway;
 
 /// The running watches.
 pub(super) struct Watches {
-    /// Ends everything that is started here.
+    /// Ends the running watches and all later ones.
     end: CancellationToken,
     /// Stops the running watches.
     stop: CancellationToken,
@@ -22,7 +22,7 @@ impl Watches {
         watches
     }
 
-    /// Replaces them by the watches of another gateway.
+    /// Stops the running watches and starts those of another gateway.
     pub(super) fn restart(&mut self, gateway: &Arc<Gateway>) {
         self.stop.cancel();
         self.stop = self.end.child_token();

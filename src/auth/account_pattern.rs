@@ -1,7 +1,7 @@
 //! Patterns for the accounts of a caller.
 
-/// A pattern for account names; each `*` matches any text. It is split at its stars once, because every request is
-/// matched.
+/// A pattern for account names; each `*` matches any text. Its text is split at the stars once, because every request
+/// is matched with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountPattern {
     /// The beginning of a name; without a star, the whole name.
@@ -36,7 +36,8 @@ impl AccountPattern {
     #[must_use]
     pub fn matches(&self, account: &str) -> bool {
         let Some(rest) = &self.rest else { return account == self.prefix };
-        // An empty text has no address of its own, and comparing there is slow: a tenth of a cached hit.
+        // An empty text points to no memory of its own, and a comparison there is slow: a tenth of the time of a cached
+        // hit.
         let left = if self.prefix.is_empty() { Some(account) } else { account.strip_prefix(&*self.prefix) };
         let Some(mut left) = left else { return false };
         for part in &rest.inner {

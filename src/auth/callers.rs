@@ -97,8 +97,8 @@ impl<C> Callers<C> {
     }
 
     fn with_key(&self, digest: &[u8; 32]) -> Option<&Arc<C>> {
-        // The map compares in varying time, but only digests, whose timing does not help to find a key. The comparison
-        // in constant time decides.
+        // The map's look-up does not take constant time, but it compares only digests: its timing does not help to
+        // guess a key. The final comparison takes constant time.
         let found = self.by_digest.get_key_value(digest);
         let known = found.map_or([0; 32], |(known, _)| *known);
         let is_known = bool::from(words(&known).ct_eq(&words(digest)));
@@ -113,7 +113,7 @@ fn words(digest: &[u8; 32]) -> [u64; 4] {
     })
 }
 
-/// The key of exactly one `Authorization: Bearer`.
+/// The key in `Authorization: Bearer`; `None` unless the header occurs exactly once.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let line = lines.next()?.as_bytes();

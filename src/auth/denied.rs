@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use crate::domain::AccountName;
 use crate::telemetry::targets;
 
-/// Lines in one second.
+/// Most lines in one second.
 const MOST_LINES: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Bounds the lines.
+/// Writes a bounded number of lines about denied access.
 #[derive(Debug, Default)]
 pub struct DeniedLog(Mutex<Lines>);
 
@@ -22,7 +22,7 @@ struct Lines {
 }
 
 impl DeniedLog {
-    /// Logs one denied access. `account` is shown only where it can be a name.
+    /// Logs one denied access. `account` is logged only if it is a valid name.
     pub fn write(&self, caller: Option<&str>, account: Option<&str>, reason: &'static str, now: Instant) {
         let Some(suppressed) = self.take_line(now) else { return };
         let account = account.filter(|account| AccountName::parse(account).is_ok());
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ten_lines_a_second_and_the_rest_in_the_next() {
+    fn ten_lines_a_second_are_written_and_the_next_line_counts_the_rest() {
         let (log, now) = (DeniedLog::default(), crate::clock::now().monotonic);
 
         let written = (0..25).filter(|_| log.take_line(now).is_some()).count();

@@ -1,7 +1,7 @@
 //! Tokens of Kubernetes service accounts: the trusted issuer, replaceable at run time, and its keys.
 //!
 //! Verifying a signature costs 50 to 100 µs, and the same token is sent for an hour. So a valid token is remembered by
-//! its digest, and forgotten with the keys that verified it.
+//! its digest until the keys that verified it are replaced.
 
 mod jwks;
 mod service_account;
@@ -29,7 +29,7 @@ use verified::VerifiedTokens;
 const LOG_TARGET: &str = "balance_gateway::http::kubernetes";
 /// Shortest time between two fetches because of unknown keys.
 const FETCH_INTERVAL: Duration = Duration::from_secs(10);
-/// Requests that may wait for a fetch: few, because any peer can send a token with an unknown key.
+/// Most requests that may wait for a fetch. Bounded, because any peer can send a token with an unknown key.
 const MOST_WAITING: usize = 1_000;
 
 /// Verifies tokens and returns their service accounts.
@@ -37,7 +37,7 @@ pub struct ServiceAccounts {
     /// `None` when no tokens are accepted.
     trust: ArcSwapOption<Trust>,
     /// When keys were last fetched; locked during a fetch.
-    asked: Mutex<Option<Instant>>,
+    fetched_at: Mutex<Option<Instant>>,
     waiting: Semaphore,
     metrics: Arc<Metrics>,
 }
@@ -55,14 +55,14 @@ impl ServiceAccounts {
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             trust: ArcSwapOption::empty(),
-            asked: Mutex::default(),
+            fetched_at: Mutex::default(),
             waiting: Semaphore::new(MOST_WAITING),
             metrics,
         })
     }
 
-    /// Accepts tokens by these settings; `None` accepts none. Keys are fetched in the background; until they arrive, known
-    /// keys of the same issuer stay. Call it within a runtime.
+    /// Replaces the settings; `None` accepts no tokens. Keys are fetched in the background; until they arrive, the
+    /// known keys of the same issuer stay in use. Call it within a runtime.
     pub fn replace(self: &Arc<Self>, settings: Option<KubernetesSettings>) {
         let old = self.trust.load_full();
         let is_of_issuer = |settings: &KubernetesSettings| {
@@ -82,13 +82,14 @@ impl ServiceAccounts {
         self.trust.store(trust);
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            // These keys were not fetched yet.
-            *this.asked.lock().await = None;
+            // The keys of the new settings were never fetched, so no interval applies.
+            *this.fetched_at.lock().await = None;
             this.fetch().await;
         });
     }
 
-    /// The subject of a token, passed with its SHA-256. A text that is not a token is an unknown key.
+    /// Returns the subject of a valid token. `digest` is the token's SHA-256. A text that is not a token counts as an
+    /// unknown key.
     pub(crate) fn subject(
         &self,
         token: &[u8],
@@ -111,19 +112,20 @@ impl ServiceAccounts {
     pub(crate) async fn fetch_again(self: &Arc<Self>) {
         let Ok(_place) = self.waiting.try_acquire() else { return };
         let this = Arc::clone(self);
-        // In its own task: a request that leaves does not end the fetch of others. It always ends, so waiting cannot fail.
+        // In its own task, so that an abandoned request does not end a fetch that others wait for. The task fails only
+        // if it panics, and panics are logged.
         let _ = tokio::spawn(async move { this.fetch().await }).await;
     }
 
     async fn fetch(&self) {
-        let mut asked = self.asked.lock().await;
+        let mut fetched_at = self.fetched_at.lock().await;
         let Some(trust) = self.trust.load_full() else { return };
         let KeySource::Fetched(fetch) = &trust.settings.keys else { return };
         let now = clock::monotonic();
-        if asked.is_some_and(|asked| now.saturating_duration_since(asked) < FETCH_INTERVAL) {
+        if fetched_at.is_some_and(|fetched_at| now.saturating_duration_since(fetched_at) < FETCH_INTERVAL) {
             return;
         }
-        *asked = Some(now);
+        *fetched_at = Some(now);
         let keys = match fetch().await.and_then(|body| Ok(Jwks::parse(&body)?)) {
             Ok(keys) => keys,
             Err(error) => {

@@ -1,5 +1,5 @@
-//! Limits failed authentication per peer. A valid key is never refused because of its peer: only failures are counted,
-//! and refused failures are not.
+//! Limits failed authentication per peer. Only failures are counted, so a valid key is never refused because of its
+//! peer. A failure that the limit refuses is not counted either.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::domain::RetryAfter;
 
-/// Failures that a peer may have…
+/// Most failures of one peer within `SPAN`.
 const FAILURES: usize = 20;
-/// …in any span of this length.
+/// The length of the sliding window for `FAILURES`.
 const SPAN: Duration = Duration::from_secs(10);
 /// Most remembered peers; each takes under 500 bytes.
 const MOST_PEERS: usize = 20_000;
@@ -20,10 +20,10 @@ const MOST_PEERS: usize = 20_000;
 pub struct AuthThrottle(Mutex<HashMap<IpAddr, VecDeque<Instant>>>);
 
 impl AuthThrottle {
-    /// Counts a failure, or says when the peer may fail again.
+    /// Counts a failure of a peer.
     ///
     /// # Errors
-    /// When the peer may fail again, if it failed too often.
+    /// The time until the peer may fail again, if it has failed too often. This failure is not counted.
     pub fn note_failure(&self, peer: IpAddr, now: Instant) -> Result<(), RetryAfter> {
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let peer = network(peer);
@@ -51,7 +51,7 @@ fn is_over(failure: Instant, now: Instant) -> bool {
     now.saturating_duration_since(failure) >= SPAN
 }
 
-/// An IPv4 address, or the /64 network of an IPv6 host.
+/// What counts as one peer: an IPv4 address, or the /64 network of an IPv6 address.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_bounded() {
+    fn the_number_of_remembered_peers_is_bounded() {
         let (throttle, now) = (AuthThrottle::default(), start());
         for n in 0..u32::try_from(MOST_PEERS).unwrap() + 10 {
             throttle.note_failure(std::net::Ipv4Addr::from(n).into(), now).unwrap();

@@ -1,4 +1,5 @@
-//! The cache of balances: what it stores, and everything but its reads. moka's own expiry only bounds memory.
+//! The cache of balances: its state, and every operation except reads. moka's own expiry only bounds memory; each
+//! lookup judges the age of a snapshot itself.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -77,7 +78,7 @@ impl BalanceCache {
         }
     }
 
-    /// Invalidates a balance: later reads need a snapshot from after the returned moment.
+    /// Invalidates balances: from now on, only snapshots requested at or after the returned moment are acceptable.
     #[must_use]
     pub fn invalidate(&self, keys: &[BalanceKey]) -> Moment {
         let now = (self.clock)();
@@ -85,16 +86,18 @@ impl BalanceCache {
         now
     }
 
-    /// Forgets the failure of refused credentials, also of a read that ends at the same time. Other failures stay.
+    /// Forgets a failure caused by refused credentials, even if the failed read ends at the same time. Other failures
+    /// stay.
     pub async fn forget_refusal(&self, key: &BalanceKey) {
-        // The mark first: a read that stores its entry after the look-up below finds it.
+        // Set the mark first: a read that stores its entry after the look-up below sees the mark.
         self.changed_credentials.invalidate(&[*key], (self.clock)().monotonic);
         if let Some(entry) = self.entries.get(key).await {
             entry.forget_refusal();
         }
     }
 
-    /// Drops the entries of these balances. The results of running reads are too old for every caller.
+    /// Drops the entries of these balances. An invalidation makes the results of running reads too old for every
+    /// caller.
     pub async fn remove(&self, keys: &[BalanceKey]) {
         self.marks.invalidate(keys, (self.clock)().monotonic);
         for key in keys {
@@ -103,7 +106,8 @@ impl BalanceCache {
         }
     }
 
-    /// Stores, in the background, snapshots that a read of another balance brought along; never over a younger one.
+    /// Stores snapshots that came in the answer for another balance, in the background. A stored younger snapshot is
+    /// kept.
     pub fn fill(&self, snapshots: Vec<(BalanceKey, Arc<Snapshot>)>, sent_at: Instant) {
         if snapshots.is_empty() {
             return;
@@ -127,7 +131,7 @@ impl BalanceCache {
             }
             let priority = Priority::Background;
             let turn = snapshot.turn();
-            let answer = Answer { priority, sent_at, turn, is_elsewhere: false, result: Ok(snapshot) };
+            let answer = Answer { priority, sent_at, turn, is_from_replica: false, result: Ok(snapshot) };
             let entry = Arc::new(Entry::after(before.as_deref(), answer, None, clock()));
             listeners.stored(&key, &entry);
             latest.set(key, &entry);
@@ -151,7 +155,7 @@ impl BalanceCache {
         self.entries.get(key).await?.failure()
     }
 
-    /// When the credentials of a balance last changed, as far as it is known.
+    /// When the credentials of a balance last changed, if known.
     pub(super) fn credentials_changed_at(&self, key: &BalanceKey) -> Option<Instant> {
         self.changed_credentials.get(key, (self.clock)().monotonic).map(|mark| mark.at)
     }

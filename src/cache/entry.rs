@@ -8,7 +8,7 @@ use super::question::Question;
 use crate::domain::{Answer, Demand, Failure, Moment, ParseError, Priority, Snapshot, Turn, UpstreamError};
 use crate::trace::ReadTrace;
 
-/// The error for waiters whose answer is too old by its own `Age`.
+/// The failure of waiters when the answer's own `Age` makes it too old for them.
 const TOO_OLD: Failure = Failure {
     error: UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" }),
     retry_at: None,
@@ -21,11 +21,11 @@ pub(super) struct Entry {
     /// The youngest snapshot so far; a failed read carries it forward.
     snapshot: Option<Arc<Snapshot>>,
     last: LastRead,
-    /// Whether a background refresh runs; cleared when it ends in any way.
+    /// Whether a background refresh runs; cleared however the refresh ends.
     is_refreshing: AtomicBool,
-    /// Whether the credentials changed after a read failed because of them.
+    /// Whether a failure because of refused credentials no longer counts, because they have changed since.
     is_refusal_forgotten: AtomicBool,
-    /// When the credentials had last changed as the read began.
+    /// The last change of the credentials when the read began.
     credentials_changed_at: Option<Instant>,
     /// The span of the last read, for links from its waiters.
     trace: Option<ReadTrace>,
@@ -36,10 +36,10 @@ struct LastRead {
     priority: Priority,
     sent_at: Instant,
     turn: Option<Turn>,
-    /// Whether another replica made it.
-    is_elsewhere: bool,
+    /// Whether another replica made the read.
+    is_from_replica: bool,
     failure: Option<Failure>,
-    /// Whether its answer carried an `Age`, so that it was older than its request.
+    /// Whether the `Age` of its answer made the snapshot older than the request.
     has_age: bool,
 }
 
@@ -63,41 +63,44 @@ impl Drop for Refreshing {
 impl Entry {
     /// The entry after a read for this demand, which ended now. `before` is the previous entry.
     pub(super) fn after(before: Option<&Self>, answer: Answer, demand: Option<&Demand>, now: Moment) -> Self {
-        let Answer { priority, sent_at, turn, is_elsewhere, result } = answer;
-        let (brought, failure) = match result {
+        let Answer { priority, sent_at, turn, is_from_replica, result } = answer;
+        let (new, failure) = match result {
             Ok(snapshot) => (Some(snapshot), None),
             Err(failure) => (None, Some(failure)),
         };
-        let has_age = brought.as_ref().is_some_and(|brought| brought.requested_at().monotonic < sent_at);
+        let has_age = new.as_ref().is_some_and(|new| new.requested_at().monotonic < sent_at);
         let age = |snapshot: &Arc<Snapshot>| snapshot.requested_at().age_at(now);
-        let snapshot = match (before.and_then(|entry| entry.snapshot.clone()), brought) {
-            // Without an Age it is the youngest, whatever a wall clock did meanwhile; unless another replica read it
-            // before, which the store's order tells.
-            (Some(carried), Some(brought)) if has_age && age(&carried) < age(&brought) => Some(carried),
-            (Some(carried), Some(brought)) if is_behind(&brought, &carried) => Some(carried),
-            // Read later by another replica, but older by the `Age` of its answer: it counts only where it is demanded.
-            (Some(carried), Some(brought))
-                if is_elsewhere
-                    && is_of_earlier_instant(&brought, &carried)
-                    && age(&carried) < age(&brought)
-                    && !demand.is_some_and(|demand| is_accepted(demand, &brought)) =>
+        let snapshot = match (before.and_then(|entry| entry.snapshot.clone()), new) {
+            // The `Age` of the new answer makes it older than the stored snapshot. An answer without an `Age` is the
+            // younger one, even if a wall clock stepped during the read.
+            (Some(stored), Some(new)) if has_age && age(&stored) < age(&new) => Some(stored),
+            // By the store's order, the new one was not read later than the stored one.
+            (Some(stored), Some(new)) if is_not_later(&new, &stored) => Some(stored),
+            // Another replica read the new one later, but the `Age` of its answer makes it older. It replaces the
+            // stored one only if the demand accepts it.
+            (Some(stored), Some(new))
+                if is_from_replica
+                    && is_of_earlier_instant(&new, &stored)
+                    && age(&stored) < age(&new)
+                    && !demand.is_some_and(|demand| is_accepted(demand, &new)) =>
             {
-                Some(carried)
+                Some(stored)
             }
-            // Read alone while the store was unavailable, and younger than another replica's snapshot.
-            (Some(carried), Some(brought))
-                if is_elsewhere
-                    && carried.turn().is_none()
-                    && age(&carried) < age(&brought)
-                    && demand.is_some_and(|demand| is_accepted(demand, &carried)) =>
+            // This replica read the stored one alone while the store was unavailable, and it is younger than the new
+            // one of another replica.
+            (Some(stored), Some(new))
+                if is_from_replica
+                    && stored.turn().is_none()
+                    && age(&stored) < age(&new)
+                    && demand.is_some_and(|demand| is_accepted(demand, &stored)) =>
             {
-                Some(carried)
+                Some(stored)
             }
-            (carried, brought) => brought.or(carried),
+            (stored, new) => new.or(stored),
         };
         Self {
             snapshot,
-            last: LastRead { priority, sent_at, turn, is_elsewhere, failure, has_age },
+            last: LastRead { priority, sent_at, turn, is_from_replica, failure, has_age },
             is_refreshing: AtomicBool::new(false),
             is_refusal_forgotten: AtomicBool::new(false),
             credentials_changed_at: None,
@@ -125,14 +128,14 @@ impl Entry {
         self.is_refusal_forgotten.store(true, Ordering::Release);
     }
 
-    /// The entry of a read that began when the credentials had last changed at this instant.
-    pub(super) fn begun_under(self, credentials_changed_at: Option<Instant>) -> Self {
+    /// The entry with the last change of the credentials when its read began.
+    pub(super) fn with_credentials_changed_at(self, credentials_changed_at: Option<Instant>) -> Self {
         Self { credentials_changed_at, ..self }
     }
 
-    /// Whether the credentials have not changed since the read began. Comparing instants is not enough: a read may
-    /// begin at the instant of the change.
-    pub(super) fn began_under(&self, credentials_changed_at: Option<Instant>) -> bool {
+    /// Whether the credentials are unchanged since the read began: their last change is still the same. Comparing it
+    /// with the start of the read is not enough, because both can have the same instant.
+    pub(super) fn has_same_credentials(&self, credentials_changed_at: Option<Instant>) -> bool {
         self.credentials_changed_at == credentials_changed_at
     }
 
@@ -140,22 +143,22 @@ impl Entry {
         self.snapshot.as_ref()
     }
 
-    /// A snapshot of this replica alone that stayed, though another replica brought an older one.
+    /// The snapshot that this replica read alone, if it was kept when another replica's read brought an older one.
     pub(super) fn kept_alone(&self) -> Option<&Arc<Snapshot>> {
-        let has_brought = self.last.is_elsewhere && self.last.failure.is_none();
-        self.snapshot.as_ref().filter(|snapshot| has_brought && snapshot.turn().is_none())
+        let has_new_snapshot = self.last.is_from_replica && self.last.failure.is_none();
+        self.snapshot.as_ref().filter(|snapshot| has_new_snapshot && snapshot.turn().is_none())
     }
 
-    /// The latest turn of the snapshot and the last read: a look-up after it must find a later one.
+    /// The later turn of the snapshot and of the last read. Another look-up in the store must find a still later one.
     pub(super) fn latest_turn(&self) -> Option<Turn> {
         let of_snapshot = self.snapshot.as_ref().and_then(|snapshot| snapshot.turn());
-        let of_read = self.last.turn.filter(|_| self.last.is_elsewhere && self.last.failure.is_none());
+        let of_read = self.last.turn.filter(|_| self.last.is_from_replica && self.last.failure.is_none());
         of_snapshot.into_iter().chain(of_read).max_by_key(|turn| turn.number)
     }
 
     /// Whether another replica made the last read.
-    pub(super) fn is_elsewhere(&self) -> bool {
-        self.last.is_elsewhere
+    pub(super) fn is_from_replica(&self) -> bool {
+        self.last.is_from_replica
     }
 
     /// How the last read failed, if it did.
@@ -189,16 +192,16 @@ impl Entry {
         if !question.demand.may_join(self.last.sent_at, self.last.turn) {
             return None;
         }
-        // Callers that waited for this read get its refusal, also where later callers no longer do.
+        // Waiters of this read get its failure, even if it is already forgotten for later callers.
         match self.last.failure {
-            // Refused at a smaller share of the budget than this caller may use.
+            // The read was refused at a smaller share of the budget than this caller may use.
             Some(failure)
                 if failure.error == UpstreamError::BudgetExhausted && self.last.priority < priority =>
             {
                 None
             }
             Some(failure) => Some(Err(failure)),
-            // It expired before it could be served, or a wall clock moved meanwhile.
+            // The snapshot expired before it could be served, or a wall clock stepped during the read.
             None if !self.last.has_age => None,
             None => {
                 let snapshot = self.snapshot.as_ref()?;
@@ -217,8 +220,8 @@ impl Entry {
         (is_wanted && !self.is_refreshing.swap(true, Ordering::Relaxed)).then(|| Refreshing(self))
     }
 
-    /// Whether the question needs a read. For a read without a waiting caller, a failure that is not held also defers
-    /// the next try.
+    /// Whether the question needs a read. A background read also waits for the `retry_at` of a failure that is not
+    /// held.
     pub(super) fn needs_read(&self, question: &Question, priority: Priority, now: Moment) -> bool {
         let retry_at = self.failure().and_then(|failure| failure.retry_at);
         let is_worth_it = retry_at.is_none_or(|retry_at| retry_at <= now.monotonic);
@@ -226,9 +229,9 @@ impl Entry {
     }
 }
 
-/// Whether a snapshot is not later than another in the shared store's order. The same snapshot found again does not get
-/// younger when a clock is set back.
-fn is_behind(snapshot: &Snapshot, other: &Snapshot) -> bool {
+/// Whether a snapshot is at or before another in the shared store's order. So the same snapshot, found in the store
+/// again, does not look younger after a clock was set back.
+fn is_not_later(snapshot: &Snapshot, other: &Snapshot) -> bool {
     snapshot.turn().zip(other.turn()).is_some_and(|(turn, other)| turn.number <= other.number)
 }
 

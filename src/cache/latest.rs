@@ -1,4 +1,5 @@
-//! The latest entry of each balance, for hits: moka logs each look-up for its expiry, which costs more than the look-up.
+//! The latest entry of each balance, for hits: moka records each look-up for its expiry, which costs more than the
+//! look-up itself.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, Weak};
@@ -6,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, Weak};
 use super::entry::Entry;
 use crate::domain::{BalanceKey, DigestState};
 
-/// The latest entries; clones share them. moka owns the entries, so what it drops is gone here, too.
+/// The latest entries; clones share them. moka owns the entries: an entry that moka drops disappears here, too.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Latest(Arc<RwLock<HashMap<BalanceKey, Weak<Entry>, DigestState>>>);
 
@@ -15,7 +16,7 @@ impl Latest {
     pub(super) fn set(&self, key: BalanceKey, entry: &Arc<Entry>) {
         let mut entries = self.write();
         if entries.len() == entries.capacity() {
-            // Before the map grows: entries of removed accounts leave.
+            // Before the map grows, remove the entries that moka no longer holds.
             entries.retain(|_, entry| entry.strong_count() > 0);
         }
         entries.insert(key, Arc::downgrade(entry));
@@ -55,12 +56,12 @@ mod tests {
         let now = Moment { monotonic: Instant::now(), wall: Timestamp::UNIX_EPOCH };
         let (priority, sent_at) = (Priority::Plain, now.monotonic);
         let answer =
-            Answer { priority, sent_at, turn: None, is_elsewhere: false, result: Err(Failure::DEFECT) };
+            Answer { priority, sent_at, turn: None, is_from_replica: false, result: Err(Failure::DEFECT) };
         Arc::new(Entry::after(None, answer, None, now))
     }
 
     #[test]
-    fn a_balance_has_its_latest_entry_until_that_is_dropped_or_removed() {
+    fn the_latest_entry_is_found_until_it_is_dropped_or_removed() {
         let (latest, first, second) = (Latest::default(), entry(), entry());
         let is = |entry: &Arc<Entry>| latest.get(&key(1)).is_some_and(|found| Arc::ptr_eq(&found, entry));
 
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_entries_do_not_let_it_grow() {
+    fn dropped_entries_do_not_make_the_map_grow() {
         let latest = Latest::default();
 
         for account in 0..1000 {

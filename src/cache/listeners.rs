@@ -11,7 +11,7 @@ use crate::domain::{BalanceKey, Failure, Snapshot};
 
 /// A listener to one balance.
 pub trait Listener: Send + Sync {
-    /// Called after a read, with the youngest snapshot so far, and with the failure if it failed.
+    /// Called after a read, with the youngest snapshot so far, and with the failure if the read failed.
     fn stored(&self, snapshot: Option<&Arc<Snapshot>>, failure: Option<Failure>);
 
     /// Called after a read of another replica, with its number in the shared store's order.

@@ -17,7 +17,7 @@ impl Marks {
     /// Marks balances now.
     pub(super) fn invalidate(&self, keys: &[BalanceKey], now: Instant) {
         let mut marks = self.write();
-        // Not earlier: a request that arrived before a freeze of the process still needs it.
+        // Marks are not dropped earlier: a request that arrived before a freeze of the process still needs its mark.
         marks.retain(|_, mark| now.saturating_duration_since(mark.at) < IDLE_LIFE);
         for key in keys {
             marks.insert(*key, Mark { at: now, number: None });
@@ -34,7 +34,7 @@ impl Marks {
         }
     }
 
-    /// Stores a mark of another replica; a known mark keeps its moment.
+    /// Stores a mark of another replica. A mark that is already known keeps its instant.
     pub(super) fn note(&self, key: BalanceKey, number: u64, now: Instant) {
         let mut marks = self.write();
         let known = marks.get(&key).and_then(|known| known.number);

@@ -39,7 +39,7 @@ pub enum Absence {
 }
 
 impl BalanceCache {
-    /// Looks into the cache, without a read and without waiting.
+    /// Answers from the cache alone: starts no read and waits for none.
     pub async fn peek(&self, question: &Question) -> Peek {
         let question = &self.by_store_clock(*question);
         let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
@@ -65,8 +65,11 @@ impl BalanceCache {
                 Peek::Stale { snapshot, is_failing: entry.failure().is_some() }
             };
         }
-        let everybodys = Demand::none(demand.arrived(), *limits).after_mark(mark);
-        let would_do = everybodys.accepts(requested_at, turn) && is_within;
-        Peek::Absent { absence: if would_do { Absence::Request } else { Absence::Stale }, held }
+        let without_demand = Demand::none(demand.arrived(), *limits).after_mark(mark);
+        let is_acceptable_without_demand = without_demand.accepts(requested_at, turn) && is_within;
+        Peek::Absent {
+            absence: if is_acceptable_without_demand { Absence::Request } else { Absence::Stale },
+            held,
+        }
     }
 }

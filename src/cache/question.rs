@@ -13,7 +13,7 @@ pub struct Question {
     pub limits: Limits,
 }
 
-/// Whether the shared store's order has been read for a question, which decides who judges its demand.
+/// Whether a lookup has already read the shared store's order, and so chosen the judge of its demand.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum StoreOrder {
     /// Not yet: the first round reads it, if there is a store.

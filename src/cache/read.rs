@@ -37,8 +37,8 @@ struct Round {
 }
 
 impl BalanceCache {
-    /// Joins an acceptable running read, returns a held failure, or starts a read. `read` may be called more than once, and
-    /// continues when the caller leaves.
+    /// Joins an acceptable running read, returns a held failure, or starts a read. `read` may be called more than once.
+    /// A read that it started continues if the caller leaves.
     pub async fn read<F, R>(&self, question: &Question, priority: Priority, read: R) -> Read
     where
         R: Fn(ReadRequest) -> F + Clone + Send + 'static,
@@ -54,17 +54,17 @@ impl BalanceCache {
             waiting.end(entry.trace());
             own_reads += u32::from(is_own);
             if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
-                return Read { result, is_collapsed: !is_own || entry.is_elsewhere() };
+                return Read { result, is_collapsed: !is_own || entry.is_from_replica() };
             }
             if own_reads == 2 {
                 break;
             }
-            // If the answer of another replica was not acceptable by our clock, it is not looked up again.
+            // An answer of another replica that our clock rejects must not be found in the store again.
             if let Some(turn) = entry.latest_turn() {
                 question.demand = question.demand.later_than(turn);
             }
         }
-        // If the own read is not acceptable, it expired before it could be served; it is tried again once.
+        // This caller's own read is unacceptable only if it expired before it could be served. It is retried once.
         let failure =
             Failure { error: UpstreamError::Timeout, retry_at: None, is_held: false, was_called: true };
         Read { result: Err(failure), is_collapsed: false }
@@ -85,7 +85,8 @@ impl BalanceCache {
             let (cache, origin) = (self.clone(), Origin::current());
             tokio::spawn(async move {
                 let mut question = cache.judged_by_store(question).await;
-                // Stale by this replica's clock; it may still be fresh by the store's clock.
+                // The stored snapshot is stale by this replica's clock, but the store could find it fresh: exclude its
+                // turn.
                 if let Some(turn) = refreshing.stale_turn() {
                     question.demand = question.demand.later_than(turn);
                 }
@@ -95,14 +96,14 @@ impl BalanceCache {
         }
     }
 
-    /// The question for a balance that may have been invalidated.
+    /// The question with the last invalidation of its balance, if any.
     fn marked(&self, question: Question) -> Question {
         let mark = self.marks.get(&question.key, question.demand.arrived().monotonic);
         Question { demand: question.demand.after_mark(mark), ..question }
     }
 
-    /// One round: a stored answer, a running read, or a new read. The round has its own task, so that a leaving caller
-    /// stops neither the look-up in the store nor the read.
+    /// One round: a stored answer, a running read, or a new read. The round has its own task, so that a caller that
+    /// leaves stops neither the look-up in the store nor the read.
     async fn round<F, R>(
         &self,
         question: Question,
@@ -128,7 +129,7 @@ impl BalanceCache {
             let init = cache.read_once(question, priority, origin, read);
             let entry = cache.entries.entry_by_ref(&question.key).or_insert_with_if(init, needs_read).await;
             let is_own = entry.is_fresh();
-            if is_own && !entry.value().began_under(cache.credentials_changed_at(&question.key)) {
+            if is_own && !entry.value().has_same_credentials(cache.credentials_changed_at(&question.key)) {
                 entry.value().forget_refusal();
             }
             Round { question, entry: entry.into_value(), is_own }
@@ -177,7 +178,7 @@ impl BalanceCache {
                 shared.publish_alone(&question.key, Arc::clone(snapshot), question.limits.max_age);
             }
             let entry = cache.with_stored(entry, &question).await;
-            let entry = entry.with_trace(trace).begun_under(credentials);
+            let entry = entry.with_trace(trace).with_credentials_changed_at(credentials);
             // Before the entry is visible in the cache, so that listeners receive reads in their order.
             listeners.stored(&question.key, &entry);
             let entry = Arc::new(entry);
@@ -188,5 +189,11 @@ impl BalanceCache {
 }
 
 fn defect(priority: Priority, now: Moment) -> Answer {
-    Answer { priority, sent_at: now.monotonic, turn: None, is_elsewhere: false, result: Err(Failure::DEFECT) }
+    Answer {
+        priority,
+        sent_at: now.monotonic,
+        turn: None,
+        is_from_replica: false,
+        result: Err(Failure::DEFECT),
+    }
 }

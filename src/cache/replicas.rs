@@ -12,11 +12,12 @@ use super::read::MOST_ROUNDS;
 use crate::domain::{Answer, BalanceKey, Limits, MaxAge, Priority, Snapshot, StoreTime};
 use crate::shared::{Claim, Shared};
 
-/// Before a look-up for a stream is repeated: longer than the usual time-out of the store, and hardly seen by a person.
+/// Pauses before the two repetitions of a look-up for an event stream. They are longer than the usual time-out of the
+/// store, but hardly noticed by a person.
 const LOOK_UP_PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
 
 impl BalanceCache {
-    /// An empty cache with a shared store. Invalidations made here stay.
+    /// An empty cache with a shared store. The known invalidations are kept.
     #[must_use]
     pub fn with_shared_store(&self, shared: &Arc<Shared>) -> Self {
         let (clock, marks) = (self.clock, self.marks.without_numbers());
@@ -33,8 +34,8 @@ impl BalanceCache {
         Self { shared: None, ..self.clone() }
     }
 
-    /// Says which replica acts on a notification that came `since` ago: each once in a `pause`, where they share only
-    /// one of them.
+    /// Decides which replica acts on notifications, the last of which arrived `since` ago. Replicas that share a store
+    /// act once per `pause` together; otherwise each replica acts itself.
     pub async fn claim_notification(&self, key: &BalanceKey, since: Duration, pause: Duration) -> Claim {
         match &self.shared {
             Some(shared) => shared.claim(key, since, pause).await,
@@ -48,7 +49,7 @@ impl BalanceCache {
         self.shared.is_some()
     }
 
-    /// Stores the result of the read with this number, or a later one, of another replica, without calling the provider.
+    /// Stores the snapshot of another replica's read with this number, or of a later one. Does not call the provider.
     pub async fn adopt(&self, key: BalanceKey, number: u64, limits: Limits) {
         let Some(shared) = &self.shared else { return };
         let is_newer = |entry: &Arc<Entry>| entry.latest_turn().is_none_or(|turn| turn.number < number);
@@ -59,7 +60,7 @@ impl BalanceCache {
         for _ in 0..MOST_ROUNDS {
             let init = self.adopted(key, Arc::clone(&snapshot));
             let entry = self.entries.entry_by_ref(&key).or_insert_with_if(init, is_newer).await;
-            // It may be the entry of a read of this replica that ran and failed.
+            // Otherwise the entry belongs to a read of this replica that ran at the same time and failed: try again.
             if entry.is_fresh() || !is_newer(entry.value()) {
                 return;
             }
@@ -77,7 +78,7 @@ impl BalanceCache {
             priority: Priority::Background,
             sent_at: snapshot.requested_at().monotonic,
             turn: snapshot.turn(),
-            is_elsewhere: true,
+            is_from_replica: true,
             result: Ok(snapshot),
         };
         async move {
@@ -89,8 +90,9 @@ impl BalanceCache {
         }
     }
 
-    /// Invalidates balances at every replica. Returns the instant of the store's clock that applies to all, or an estimate
-    /// that is not too early. If the store is unreachable, the invalidation applies at this replica.
+    /// Invalidates balances at every replica. Returns the instant of the store's clock that applies to all, or an
+    /// estimate that is not too early. If the store is unreachable, the invalidation applies at this replica at once,
+    /// and is sent to the store later.
     pub async fn invalidate_everywhere(&self, keys: &[BalanceKey]) -> Option<StoreTime> {
         match self.shared.as_ref()?.invalidate(keys).await {
             Ok(marked) => {
@@ -101,8 +103,8 @@ impl BalanceCache {
         }
     }
 
-    /// The entry of a failed read; where it has no snapshot to serve, with the one of the shared store. Callers without a
-    /// demand are served it, as they are served one of this replica.
+    /// The entry of a failed read. If it has no snapshot that may be served, it gets the one of the shared store.
+    /// Callers without a demand may then be served it, like a snapshot of this replica.
     pub(super) async fn with_stored(&self, entry: Entry, question: &Question) -> Entry {
         let max_age = question.limits.max_age;
         let may_be_served = |snapshot: &Arc<Snapshot>| max_age.allows(snapshot.age_at((self.clock)()));
@@ -120,21 +122,21 @@ impl BalanceCache {
         self.shared.as_ref()?.stored(key, 0, max_age).await
     }
 
-    /// The question with the caller's instant read by the store's clock instead of ours.
+    /// The question with `?not_before=` measured by the store's clock instead of ours.
     pub(super) fn by_store_clock(&self, question: Question) -> Question {
         let Some(shared) = &self.shared else { return question };
         let demand = question.demand.by_store_clock(question.limits, shared.is_sharing());
         Question { demand, ..question }
     }
 
-    /// The question by the store's clock, if replicas share and the store answers.
+    /// The question with its demand judged by the shared store's order, if there is a store and it answers.
     pub(super) async fn judged_by_store(&self, question: Question) -> Question {
         let Some(shared) = &self.shared else { return question };
         let demand = if question.demand.accepts_any_turn(question.limits) {
             question.demand.with_any_turn()
         } else {
             match shared.ticket(&question.key, question.limits.max_age).await {
-                Some(standing) => question.demand.judged_by_store(standing),
+                Some(order_state) => question.demand.judged_by_store(order_state),
                 None => question.demand,
             }
         };
@@ -142,8 +144,7 @@ impl BalanceCache {
     }
 }
 
-/// Looks a snapshot up in the store, and again after a while: a look-up that runs out of time must not cost a stream its
-/// event.
+/// Looks a snapshot up in the store, up to three times: a look-up that times out must not cost a stream its event.
 async fn stored_soon(
     shared: &Shared,
     key: &BalanceKey,

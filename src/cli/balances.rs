@@ -30,35 +30,35 @@ pub(super) struct BalancesArguments {
 pub(super) fn run(arguments: &BalancesArguments) -> ExitCode {
     let client = match Client::new(&arguments.gateway) {
         Ok(client) => client,
-        Err(error) => return super::misused(&error),
+        Err(error) => return super::report_usage_error(&error),
     };
     if arguments.watch {
         let watched = super::block_on(watch(&client, arguments.json));
-        return watched.unwrap_or_else(|error| super::failed(&error));
+        return watched.unwrap_or_else(|error| super::report_error(&error));
     }
     match super::block_on(ask(&client)) {
         Ok(Ok(answer)) => {
             let shown = super::print(&text(&answer, arguments.json));
             if answer.is_complete { shown } else { ExitCode::FAILURE }
         }
-        Ok(Err(error)) => super::failed(&error),
-        Err(error) => super::failed(&error),
+        Ok(Err(error)) => super::report_error(&error),
+        Err(error) => super::report_error(&error),
     }
 }
 
-/// Shows each answer in place of the previous one. It keeps asking a gateway that is down or full, but ends when the key
-/// is unknown.
+/// Shows each answer in place of the previous one. Keeps asking while the gateway is down or overloaded, but ends when
+/// the key is unknown.
 async fn watch(client: &Client, is_json: bool) -> ExitCode {
     let clear = if std::io::stdout().is_terminal() && !is_json { CLEAR } else { "" };
     loop {
         let pause = match ask(client).await {
-            // The reader of the output is gone.
+            // Standard output is closed.
             Ok(answer) if show(&answer, is_json, clear) != ExitCode::SUCCESS => return ExitCode::FAILURE,
             Ok(_) => INTERVAL,
-            Err(error @ ClientError::Unauthenticated) => return super::failed(&error),
+            Err(error @ ClientError::Unauthenticated) => return super::report_error(&error),
             Err(error) => {
                 super::print(clear);
-                super::failed(&error);
+                super::report_error(&error);
                 error.retry_after().map_or(INTERVAL, |wait| wait.max(INTERVAL))
             }
         };

@@ -27,9 +27,9 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let printed = super::print(config.masked());
+    let printed = super::print(&config.masked());
     for warning in config.warnings().iter().chain(&config.expiring(clock::now().wall)) {
-        super::complain(&format!("warning: {warning}"));
+        super::print_error_line(&format!("warning: {warning}"));
     }
     if !arguments.live || printed != ExitCode::SUCCESS {
         return printed;
@@ -40,8 +40,8 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     });
     match tried {
         Ok(Ok((results, issuer, store))) => report(&results, issuer.as_ref(), store.as_ref()),
-        Ok(Err(error)) => super::failed(&error),
-        Err(error) => super::failed(&error),
+        Ok(Err(error)) => super::report_error(&error),
+        Err(error) => super::report_error(&error),
     }
 }
 

@@ -78,7 +78,7 @@ impl Client {
         Ok(Self { http, url: url.clone(), authorization })
     }
 
-    /// Asks for a path, in this media type.
+    /// Requests a path in this media type.
     pub(super) async fn get(&self, path: &str, accept: &'static str) -> Result<GatewayAnswer, ClientError> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
@@ -91,16 +91,17 @@ impl Client {
             200 => Ok(GatewayAnswer { headers, body }),
             401 => Err(ClientError::Unauthenticated),
             _ => {
-                let mut problem: Problem = serde_json::from_str(&body).map_err(|_| self.strange(status))?;
+                let mut problem: Problem =
+                    serde_json::from_str(&body).map_err(|_| self.not_a_gateway(status))?;
                 problem.retry_after = problem.retry_after.or(seconds(&headers, &RETRY_AFTER));
                 Err(ClientError::Refused { status, problem })
             }
         }
     }
 
-    /// The error for an answer that is not a gateway's.
-    pub(super) fn strange(&self, status: u16) -> ClientError {
-        ClientError::Strange { address: error::shown(&self.url), status }
+    /// The error for an answer that does not come from a balance gateway.
+    pub(super) fn not_a_gateway(&self, status: u16) -> ClientError {
+        ClientError::NotAGateway { address: error::shown(&self.url), status }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {

@@ -26,7 +26,7 @@ pub(super) fn digest(key: &str) -> String {
 pub(super) fn run() -> ExitCode {
     match fresh() {
         Ok(key) => super::print(&format!("key     {key}\nsha256  {}\n", digest(&key))),
-        Err(error) => super::failed(&error),
+        Err(error) => super::report_error(&error),
     }
 }
 

@@ -48,13 +48,13 @@ impl Format {
 pub(super) fn run(arguments: &ReportArguments) -> ExitCode {
     let client = match Client::new(&arguments.gateway) {
         Ok(client) => client,
-        Err(error) => return super::misused(&error),
+        Err(error) => return super::report_usage_error(&error),
     };
     let report = super::block_on(ask(&client, arguments.format));
     match report {
         Ok(Ok(report)) => deliver(&report, arguments),
-        Ok(Err(error)) => super::failed(&error),
-        Err(error) => super::failed(&error),
+        Ok(Err(error)) => super::report_error(&error),
+        Err(error) => super::report_error(&error),
     }
 }
 
@@ -64,21 +64,21 @@ async fn ask(client: &Client, format: Format) -> Result<Report, ClientError> {
         Format::Json => Report::from_json(answer),
         Format::Csv => Report::from_csv(answer),
     };
-    report.ok_or_else(|| client.strange(200))
+    report.ok_or_else(|| client.not_a_gateway(200))
 }
 
-/// Writes the report, and names on standard error the missing balances.
+/// Writes the report, and names the missing balances on standard error.
 fn deliver(report: &Report, arguments: &ReportArguments) -> ExitCode {
     let written = match &arguments.output {
         None => super::print(&report.body),
         Some(path) => {
             let name = format!("reconciliation_{}.{}", report.day, arguments.format.extension());
             output::write(path, &name, report.body.as_bytes())
-                .map_or_else(|error| super::failed(&error), |()| ExitCode::SUCCESS)
+                .map_or_else(|error| super::report_error(&error), |()| ExitCode::SUCCESS)
         }
     };
     for missing in &report.missing {
-        super::complain(&format!("balance-gateway: missing: {missing}"));
+        super::print_error_line(&format!("balance-gateway: missing: {missing}"));
     }
     if report.is_complete { written } else { ExitCode::FAILURE }
 }

@@ -45,10 +45,10 @@ pub(super) fn run(arguments: &SandboxArguments) -> ExitCode {
     // Standard output is for the printed lines; the log goes to standard error.
     let telemetry = match telemetry::start(LevelFilter::WARN, LevelFilter::WARN, std::io::stderr()) {
         Ok(telemetry) => telemetry,
-        Err(error) => return super::failed(&error),
+        Err(error) => return super::report_error(&error),
     };
     let dropped = telemetry.dropped_lines();
-    super::block_on(serve_sandbox(arguments, dropped)).unwrap_or_else(|error| super::failed(&error))
+    super::block_on(serve_sandbox(arguments, dropped)).unwrap_or_else(|error| super::report_error(&error))
 }
 
 async fn serve_sandbox(
@@ -57,7 +57,7 @@ async fn serve_sandbox(
 ) -> ExitCode {
     let key = match arguments.key.clone().map_or_else(new_key::fresh, Ok) {
         Ok(key) => key,
-        Err(error) => return super::failed(&error),
+        Err(error) => return super::report_error(&error),
     };
     let mut providers = Vec::new();
     for kind in Kind::ALL {
@@ -66,37 +66,37 @@ async fn serve_sandbox(
                 provider.set_drift(true);
                 providers.push(provider);
             }
-            Err(error) => return super::failed(&error),
+            Err(error) => return super::report_error(&error),
         }
     }
     let notifications = match new_key::fresh() {
         Ok(secret) => secret,
-        Err(error) => return super::failed(&error),
+        Err(error) => return super::report_error(&error),
     };
     let declared = match declared::start(arguments.kind.as_deref()).await {
         Ok(declared) => declared,
         Err(error) if error.is_configuration() => {
-            super::complain(&error.to_string());
+            super::print_error_line(&error.to_string());
             return ExitCode::from(2);
         }
-        Err(error) => return super::failed(&error),
+        Err(error) => return super::report_error(&error),
     };
     let config = configuration(arguments, &key, &notifications, &providers, &declared);
     providers.push(declared.provider);
     let config = match config {
         Ok(config) => config,
         Err(errors) => {
-            super::complain(&errors.to_string());
+            super::print_error_line(&errors.to_string());
             return ExitCode::from(2);
         }
     };
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
-        Err(error) => return super::failed(&error),
+        Err(error) => return super::report_error(&error),
     };
     let app = match App::build(config, clock::now, dropped) {
         Ok(app) => app,
-        Err(error) => return super::failed(&error),
+        Err(error) => return super::report_error(&error),
     };
     send_notifications(&app, &notifications, &providers);
     let text = if arguments.json {
@@ -158,8 +158,8 @@ fn configuration(
     config::parse(&text, Path::new("sandbox"), &|variable| secrets.get(variable).cloned())
 }
 
-/// How the notifications of a kind are proven; nothing for a kind without any. The simulated balances show a change
-/// at once.
+/// The hook of a kind, with the proof of its notifications; empty for a kind without notifications. Simulated balances
+/// show a change at once, so `settle` is zero.
 fn hook(kind: Kind, secret: &str) -> String {
     let proof = match kind {
         Kind::Pluggo | Kind::Declared => return String::new(),

@@ -21,7 +21,7 @@ pub(super) fn run(file: &ConfigFile) -> ExitCode {
     };
     let telemetry = match telemetry::start(filter(config.log.level), LevelFilter::INFO, std::io::stdout()) {
         Ok(telemetry) => telemetry,
-        Err(error) => return super::failed(&error),
+        Err(error) => return super::report_error(&error),
     };
     let (dropped, set_level) = (telemetry.dropped_lines(), telemetry.set_level());
     let set_level = move |level| set_level(filter(level));
@@ -29,7 +29,7 @@ pub(super) fn run(file: &ConfigFile) -> ExitCode {
     let served = super::block_on(serve(config, watcher, dropped, set_level)).and_then(|served| served);
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::failed(&error),
+        Err(error) => super::report_error(&error),
     }
 }
 

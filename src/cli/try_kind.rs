@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use rust_decimal::Decimal;
 
-use super::{DEFAULT_CONFIG, complain, print};
+use super::{DEFAULT_CONFIG, print, print_error_line};
 use crate::config;
 use crate::domain::{BalanceType, BodyError, Currency, Reading, Selector};
 use crate::providers;
@@ -43,7 +43,7 @@ pub(super) struct TryArguments {
     config: PathBuf,
 }
 
-/// Something is wrong with the arguments or the configuration.
+/// A mistake in the arguments or the configuration.
 struct Usage(String);
 
 /// One expectation of the command line.
@@ -57,13 +57,13 @@ pub(super) fn run(arguments: &TryArguments) -> ExitCode {
         (Some(kind), Some(body), None, None) => match read(arguments, kind, body) {
             Ok(code) => code,
             Err(Usage(text)) => {
-                complain(&text);
+                print_error_line(&text);
                 ExitCode::from(2)
             }
         },
         (None, None, Some(account), Some(file)) => record::run(&arguments.config, account, file),
         _ => {
-            complain("expected either KIND with --body FILE, or --account NAME with --save FILE");
+            print_error_line("expected either KIND with --body FILE, or --account NAME with --save FILE");
             ExitCode::from(2)
         }
     }

@@ -1,10 +1,11 @@
 //! Reads a configuration from a file or a text.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::reader::{ConfigErrors, Outcome, Purpose, Reading, Section, Sources};
+use super::reader::{ConfigErrors, ConfigReading, LoadResult, Purpose, Section, Sources};
 use super::whole::Config;
 use super::{sections, warnings};
 
@@ -26,7 +27,8 @@ pub fn load_without_secrets(path: &Path) -> Result<Config, ConfigErrors> {
     load_as(path, Purpose::WithoutSecrets).map_err(|(errors, _)| errors)
 }
 
-/// Reads the settings to record a body of one account: no other account, and of its kind neither mapping nor examples.
+/// Reads the settings that are needed to record a body of one account. Other accounts, and the mapping and the examples
+/// of its kind, are not read.
 ///
 /// # Errors
 /// [`ConfigErrors`] with every mistake.
@@ -34,12 +36,12 @@ pub fn load_to_record(path: &Path, account: &str) -> Result<Config, ConfigErrors
     load_as(path, Purpose::Recording(account)).map_err(|(errors, _)| errors)
 }
 
-/// Reads a configuration file for any purpose. An error includes the named sources.
+/// Reads a configuration file for any purpose. An error includes the sources that the text names.
 #[expect(clippy::disallowed_methods, reason = "the configuration is the only reader of the environment")]
-pub(super) fn load_as(path: &Path, purpose: Purpose<'_>) -> Result<Config, (ConfigErrors, Box<Sources>)> {
+pub(super) fn load_as(path: &Path, purpose: Purpose<'_>) -> Result<Config, (ConfigErrors, Arc<Sources>)> {
     let mut sources = Sources::default();
     let text = sources.read_text(path);
-    let text = text.map_err(|error| (ConfigErrors::unreadable(path, &error), Box::new(sources)))?;
+    let text = text.map_err(|error| (ConfigErrors::unreadable(path, &error), Arc::new(sources)))?;
     parse_as(&text, path, &|name| std::env::var(name).ok(), purpose)
 }
 
@@ -56,27 +58,20 @@ pub(super) fn parse_as(
     file: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     purpose: Purpose<'_>,
-) -> Result<Config, (ConfigErrors, Box<Sources>)> {
+) -> Result<Config, (ConfigErrors, Arc<Sources>)> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err((ConfigErrors::syntax(file, text, &errors), Box::default()));
+        return Err((ConfigErrors::syntax(file, text, &errors), Arc::default()));
     }
-    let reading = Reading::new(env, purpose);
+    let reading = ConfigReading::new(env, purpose);
     let config = sections::read(Section::root(document.get_ref(), &reading));
-    let Outcome { mistakes, warnings, effective, sources, unread, expiries } = reading.into_outcome();
+    let LoadResult { mistakes, warnings, effective, sources, unread, expiries } = reading.into_outcome();
+    let sources = Arc::new(sources);
     match config {
         Ok(config) if mistakes.is_empty() => {
             let warnings = warnings.into_iter().chain(warnings::across(&config)).collect();
-            Ok(Config {
-                warnings,
-                masked: effective.to_string(),
-                effective,
-                sources,
-                unread,
-                expiries,
-                ..config
-            })
+            Ok(Config { warnings, effective, sources, unread, expiries, ..config })
         }
-        _ => Err((ConfigErrors::new(file, mistakes), Box::new(sources))),
+        _ => Err((ConfigErrors::new(file, mistakes), sources)),
     }
 }

@@ -1,4 +1,5 @@
-//! Reads TOML tables key by key. Messages, effective settings and the contents of sources gather in one `Reading`.
+//! Reads TOML tables key by key. Messages, effective settings and the contents of sources gather in one
+//! `ConfigReading`.
 
 mod effective;
 mod error;
@@ -15,7 +16,7 @@ pub(super) use effective::{Effective, quoted};
 pub use error::{ConfigErrors, Remark};
 pub(super) use expiry::{Expiries, expiring};
 pub(super) use purpose::Purpose;
-pub(super) use reading::{Outcome, Read, Reading, Reported};
+pub(super) use reading::{ConfigReading, LoadResult, Read, Reported};
 pub(super) use section::Section;
 pub(super) use setting::Setting;
 pub(super) use sources::Sources;

@@ -1,4 +1,4 @@
-//! The sections of a configuration, one file each, into the settings of other modules.
+//! Reads the sections of a configuration, one file each, into the settings of other modules.
 
 mod account;
 mod all;

@@ -8,8 +8,8 @@ mod secret;
 mod source;
 
 pub(super) use address::{BaseUrl, CollectorUrl, DocumentUrl, Proxy, UrlPath};
-pub(super) use duration::{Interval, Pause};
+pub(super) use duration::{DurationOrZero, Interval};
 pub(super) use pem::{Authority, Identity, SentCertificate};
 pub(super) use rate::Replicas;
 pub(super) use secret::{MASK, Secret, visible};
-pub(super) use source::{FilePath, SECRET_FORMS, Source, Unknown, without_newline};
+pub(super) use source::{FilePath, Placeholder, SECRET_FORMS, Source, without_newline};

@@ -49,7 +49,7 @@ fn fingerprint(credential: &Credential) -> [u8; 32] {
 
 fn forced_above_budget(config: &Config) -> impl Iterator<Item = Remark> {
     config.callers.iter().filter_map(|caller| {
-        let forced = Some(caller.forced).filter(|_| caller.has_own_forced)?;
+        let forced = Some(caller.forced).filter(|_| caller.is_forced_configured)?;
         let too_small = config.accounts.iter().find(|account| {
             sees(caller, account) && budget(config, account).is_some_and(|budget| is_above(forced, budget))
         })?;

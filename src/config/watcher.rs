@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -29,9 +30,9 @@ pub enum Change {
 pub struct Watcher {
     path: PathBuf,
     /// The contents of the sources of the last valid configuration.
-    sources: Sources,
+    sources: Arc<Sources>,
     /// The files that the last configuration named, even if it was rejected.
-    named: Sources,
+    named: Arc<Sources>,
     /// The digest of the last reload; `None` if the process was out of file descriptors.
     seen: Option<[u8; 32]>,
     /// The digest at the last check, if it was new.
@@ -45,11 +46,11 @@ impl Watcher {
     /// Watches the file that this configuration was loaded from.
     #[must_use]
     pub fn new(path: &Path, config: &Config) -> Self {
-        let sources = config.sources.clone();
+        let sources = Arc::clone(&config.sources);
         let seen = fingerprint(path, &sources);
         Self {
             path: path.to_owned(),
-            named: sources.clone(),
+            named: Arc::clone(&sources),
             sources,
             seen,
             settling: None,
@@ -94,7 +95,7 @@ impl Watcher {
         self.was_rejected = loaded.is_err();
         Some(match loaded {
             Ok(config) => {
-                self.sources = config.sources.clone();
+                self.sources = Arc::clone(&config.sources);
                 Change::Loaded(Box::new(config))
             }
             Err(errors) => Change::Rejected(errors),
@@ -105,8 +106,8 @@ impl Watcher {
         let loaded = load_as(&self.path, Purpose::Reload(&self.sources));
         self.seen = seen;
         self.named = match &loaded {
-            Ok(config) => config.sources.clone(),
-            Err((_, named)) => Sources::clone(named),
+            Ok(config) => Arc::clone(&config.sources),
+            Err((_, named)) => Arc::clone(named),
         };
         loaded.map_err(|(errors, _)| errors)
     }

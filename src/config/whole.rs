@@ -1,6 +1,7 @@
 //! The checked configuration as a whole.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -13,7 +14,7 @@ use crate::trace::TraceSettings;
 /// The checked and complete configuration of `serve`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The two listeners and the limits of their connections.
+    /// The listeners, and the limits of connections and requests.
     pub server: ServerSettings,
     /// All providers, also those without accounts, in the order of the file.
     pub providers: Vec<ProviderConfig>,
@@ -33,8 +34,7 @@ pub struct Config {
     pub tracing: Option<TraceSettings>,
     pub(super) warnings: Vec<Remark>,
     pub(super) effective: Effective,
-    pub(super) masked: String,
-    pub(super) sources: Sources,
+    pub(super) sources: Arc<Sources>,
     pub(super) unread: Vec<Unread>,
     pub(super) expiries: Expiries,
 }
@@ -48,8 +48,8 @@ impl Config {
 
     /// The effective configuration as TOML, each secret as `***`.
     #[must_use]
-    pub fn masked(&self) -> &str {
-        &self.masked
+    pub fn masked(&self) -> String {
+        self.effective.to_string()
     }
 
     /// Certificates that have expired, or expire within 30 days.
@@ -58,7 +58,7 @@ impl Config {
         expiring(&self.expiries, now)
     }
 
-    /// When each certificate that the gateway itself shows expires, by its key; trusted ones are left out.
+    /// When each certificate that the gateway itself presents expires, by its key. Trusted certificates are left out.
     pub fn own_expiries(&self) -> impl Iterator<Item = (&str, Timestamp)> {
         let own = |key: &str| {
             let name = key.strip_suffix(".certificate")?;

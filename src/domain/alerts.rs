@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_begins_one_cent_beyond_its_threshold() {
+    fn a_level_begins_just_beyond_its_threshold() {
         for (available, active) in [
             ("499.99", &[Level::Critical][..]),
             ("499.999999999999999999999999", &[Level::Critical]),

@@ -74,7 +74,7 @@ impl Amount {
     /// Adds any number of amounts exactly; `None` for no amount at all.
     ///
     /// # Errors
-    /// As [`Amount::checked_add`]. A sum that is too large only on its way is no error.
+    /// As [`Amount::checked_add`]. An intermediate sum that is too large is not an error.
     pub fn checked_sum(amounts: impl IntoIterator<Item = Self>) -> Result<Option<Self>, AmountError> {
         let mut amounts = amounts.into_iter();
         let Some(first) = amounts.next() else { return Ok(None) };

@@ -36,8 +36,8 @@ pub struct Answer {
     pub sent_at: Instant,
     /// Its turn in the shared store's order, if it had one.
     pub turn: Option<Turn>,
-    /// Whether another replica made it.
-    pub is_elsewhere: bool,
+    /// Whether another replica made the read.
+    pub is_from_replica: bool,
     /// The snapshot, or why the read failed.
     pub result: Result<Arc<Snapshot>, Failure>,
 }
@@ -51,7 +51,7 @@ pub struct Failure {
     pub retry_at: Option<Instant>,
     /// Whether no call is made before `retry_at`.
     pub is_held: bool,
-    /// Whether a call left for the read; false when it was refused before.
+    /// Whether the read sent a call; false if it was refused before that.
     pub was_called: bool,
 }
 

@@ -19,8 +19,8 @@ const THREE_DIGITS: &str = "BHD IQD JOD KWD LYD OMR TND";
 /// ISO 4217 codes with four minor digits.
 const FOUR_DIGITS: &str = "CLF UYW";
 
-/// Codes that some providers count with other digits than ISO 4217: Adyen counts CLP in hundredths, another counts HUF
-/// in whole units.
+/// Codes for which some provider uses other minor digits than ISO 4217: Adyen counts CLP in hundredths, another
+/// provider counts HUF in whole units.
 const DISPUTED: [&str; 9] = ["CLP", "COP", "CVE", "HUF", "IDR", "ISK", "MGA", "TWD", "UGX"];
 
 /// The longest allowed code.
@@ -75,8 +75,8 @@ impl Currency {
         self.exponent
     }
 
-    /// Whether the digits of its smallest unit cannot be taken for granted: ISO 4217 gives other than two, or does not
-    /// know it, or some provider counts otherwise.
+    /// Whether a provider's minor digits for this code must be stated: ISO 4217 gives a number other than two, or does
+    /// not list the code, or some provider uses another number.
     #[must_use]
     pub fn has_disputed_digits(self) -> bool {
         self.exponent != Some(2) || DISPUTED.contains(&self.as_str())

@@ -22,7 +22,7 @@ pub struct ParseError {
 pub enum BodyError {
     /// It does not have the documented form.
     Invalid(ParseError),
-    /// It reports a failure of its own under this HTTP status.
+    /// The body itself reports a failure, with this HTTP status.
     Status(u16),
 }
 
@@ -115,7 +115,7 @@ pub enum UpstreamError {
     #[error("the provider asked for time")]
     Unavailable(Duration),
     /// Any other status that is not a success, or a success status with a body that reports a failure.
-    #[error("{}", told_status(*.0))]
+    #[error("{}", describe_status(*.0))]
     Status(u16),
     /// The provider rejected our credentials.
     #[error("the provider refused the credentials")]
@@ -143,7 +143,7 @@ pub enum UpstreamError {
     Defect,
 }
 
-fn told_status(status: u16) -> String {
+fn describe_status(status: u16) -> String {
     let but = if (200..300).contains(&status) { ", but its body reports no success" } else { "" };
     format!("the provider answered with status {status}{but}")
 }
@@ -153,8 +153,8 @@ fn told_status(status: u16) -> String {
 pub enum Hold {
     /// The hold doubles with each failure in a row, from `first` to `most`.
     Doubling {
-        /// The row of failures that it belongs to.
-        row: HoldRow,
+        /// The series of failures that it belongs to.
+        series: FailureSeries,
         /// The hold after the first failure.
         first: Duration,
         /// The longest hold.
@@ -163,14 +163,14 @@ pub enum Hold {
     /// The hold always has this length.
     Fixed(Duration),
     /// The provider's `Retry-After`, for the whole account.
-    AsTold(Duration),
+    RetryAfter(Duration),
     /// No hold: the next read may start at once.
     None,
 }
 
-/// The rows of failures whose holds double; only a success ends a row.
+/// The series of consecutive failures whose holds double. Only a success ends a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HoldRow {
+pub enum FailureSeries {
     /// Connect, time-out, 5xx and other statuses.
     Outage,
     /// Refused credentials.
@@ -201,14 +201,15 @@ impl UpstreamError {
     #[must_use]
     pub fn hold(self) -> Hold {
         const SECOND: Duration = Duration::from_secs(1);
-        let doubling = |row, first, most| Hold::Doubling { row, first: SECOND * first, most: SECOND * most };
+        let doubling =
+            |series, first, most| Hold::Doubling { series, first: SECOND * first, most: SECOND * most };
         match self {
-            Self::Unreachable(_) | Self::Timeout | Self::Status(_) => doubling(HoldRow::Outage, 1, 10),
+            Self::Unreachable(_) | Self::Timeout | Self::Status(_) => doubling(FailureSeries::Outage, 1, 10),
             Self::Invalid(_) | Self::TooLarge => Hold::Fixed(SECOND * 5),
-            Self::Refused => doubling(HoldRow::Credentials, 30, 10 * 60),
-            Self::Throttled(None) => doubling(HoldRow::Throttled, 5, 60),
-            Self::Throttled(Some(told)) | Self::Unavailable(told) => {
-                Hold::AsTold(told.clamp(SECOND, SECOND * 600))
+            Self::Refused => doubling(FailureSeries::Credentials, 30, 10 * 60),
+            Self::Throttled(None) => doubling(FailureSeries::Throttled, 5, 60),
+            Self::Throttled(Some(retry_after)) | Self::Unavailable(retry_after) => {
+                Hold::RetryAfter(retry_after.clamp(SECOND, SECOND * 600))
             }
             Self::Busy | Self::Suspended | Self::BudgetExhausted | Self::OutOfFiles | Self::Defect => {
                 Hold::None
@@ -255,10 +256,10 @@ mod tests {
 
     #[test]
     fn a_providers_retry_after_is_bounded() {
-        let held = |told| UpstreamError::Throttled(Some(told)).hold();
+        let held = |retry_after| UpstreamError::Throttled(Some(retry_after)).hold();
 
-        assert_eq!(held(Duration::ZERO), Hold::AsTold(Duration::from_secs(1)));
-        assert_eq!(held(Duration::from_hours(24)), Hold::AsTold(Duration::from_mins(10)));
+        assert_eq!(held(Duration::ZERO), Hold::RetryAfter(Duration::from_secs(1)));
+        assert_eq!(held(Duration::from_hours(24)), Hold::RetryAfter(Duration::from_mins(10)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An exact sum of decimals. On its way it may be larger than 96 bits hold, and fit again at the end.
+//! An exact sum of decimals. An intermediate sum may need more than 96 bits; only the total must fit.
 
 use rust_decimal::Decimal;
 
@@ -25,7 +25,8 @@ impl ExactSum {
         }
     }
 
-    /// The sum with that many decimals, as far as they fit; `None` if its digits do not fit.
+    /// The sum, padded with zeros to the most decimals of an amount, as far as they fit. `None` if its significant
+    /// digits do not fit.
     pub(super) fn total(self) -> Option<Decimal> {
         let (mut parts, mut scale) = (self.parts, MAX_SCALE);
         while scale > 0 && parts % 10 == 0 {

@@ -5,19 +5,19 @@ use std::time::Duration;
 /// A rate with a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
-    /// Units; above zero.
+    /// New units in each `per`; above zero.
     pub requests: u32,
-    /// In this span.
+    /// The time in which `requests` new units become available.
     pub per: Duration,
-    /// Units at once; above zero.
+    /// Most units at once; above zero.
     pub burst: u32,
 }
 
 impl LimitSettings {
-    /// The part of one replica: rounded down, at least one.
+    /// The local share of one replica: rounded down, at least one.
     #[must_use]
-    pub fn share(self, replicas: u32) -> Self {
-        let part = |whole: u32| (whole / replicas.max(1)).max(1);
-        Self { requests: part(self.requests), burst: part(self.burst), ..self }
+    pub fn local_share(self, replicas: u32) -> Self {
+        let divide = |whole: u32| (whole / replicas.max(1)).max(1);
+        Self { requests: divide(self.requests), burst: divide(self.burst), ..self }
     }
 }

@@ -78,7 +78,7 @@ fn decimal_of(negative: bool, digits: &[u8], scale: i64) -> Option<Decimal> {
     Decimal::try_from_i128_with_scale(mantissa, u32::try_from(scale).ok()?).ok()
 }
 
-/// Parses an exponent. Beyond 64 bits it saturates: only zero is in range there.
+/// Parses an exponent. Beyond 64 bits it saturates: with such an exponent, only zero is in range.
 fn parse_exponent(text: &str) -> Option<i64> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),

@@ -9,7 +9,7 @@ use super::amount::{Amount, write_padded};
 
 /// The number of shown decimals.
 const DECIMALS: u8 = 2;
-/// From a share to a percentage with its decimals: × 10^4.
+/// The decimal places from a share to hundredths of a percent: × 10^4.
 const SHIFT: u32 = 2 + DECIMALS as u32;
 
 /// A percentage with two decimals.

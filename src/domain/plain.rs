@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use super::amount::Amount;
 use super::currency::Currency;
 
-/// This number of digits always fits.
+/// Most digits; every number with so many fits into 96 bits.
 const MOST_DIGITS: usize = 28;
 
 /// A number of zero or more, with at most 28 digits; it gets its currency later.

@@ -50,11 +50,11 @@ pub enum ObservedAt {
     At(Timestamp),
 }
 
-/// In bytes: room for any date, time and offset, and for more fraction digits than a clock has.
+/// The longest timestamp in bytes: room for any date, time and offset, and for more fraction digits than a clock has.
 const LONGEST_TIMESTAMP: usize = 64;
 
 impl ObservedAt {
-    /// Reads the timestamp of a kind that documents one. `text` is `None` where the body has no such text.
+    /// Reads the timestamp of a kind that documents one. `text` is `None` if the body has no such text.
     #[must_use]
     pub fn read(text: Option<&str>) -> Self {
         let text = text.filter(|text| text.len() <= LONGEST_TIMESTAMP);

@@ -78,18 +78,18 @@ impl Snapshot {
     /// The time since it was requested: the largest by all clocks, including the clock of the replica that read it.
     #[must_use]
     pub fn age_at(&self, now: Moment) -> Duration {
-        let by_asker = Duration::try_from(now.wall.duration_since(self.fetched_at)).unwrap_or_default();
-        self.requested_at.age_at(now).max(by_asker)
+        let by_reader = Duration::try_from(now.wall.duration_since(self.fetched_at)).unwrap_or_default();
+        self.requested_at.age_at(now).max(by_reader)
     }
 
-    /// By how much the wall clocks of both replicas and the other clocks disagree on its age.
+    /// The difference between its age by the wall clocks of both replicas and its age by this replica's clocks alone.
     #[must_use]
     pub fn age_difference_at(&self, now: Moment) -> Duration {
         let by_wall = now.wall.duration_since(self.fetched_at);
-        let by_asker = Duration::try_from(by_wall).unwrap_or_default();
-        // A snapshot from the future by the wall clock disagrees by at least that.
+        let by_reader = Duration::try_from(by_wall).unwrap_or_default();
+        // If `fetched_at` is in the future, the clocks disagree by at least that much.
         let ahead = Duration::try_from(-by_wall).unwrap_or_default();
-        by_asker.abs_diff(self.requested_at.age_at(now)).max(ahead)
+        by_reader.abs_diff(self.requested_at.age_at(now)).max(ahead)
     }
 
     /// `fetched_at` of its body: the request time by the clock of the replica that read it.
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_etag_depends_on_the_body() {
+    fn equal_bodies_have_the_same_etag() {
         let (one, same) = (snapshot(), snapshot());
 
         assert_eq!(one.etag(), same.etag());

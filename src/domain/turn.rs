@@ -11,16 +11,16 @@ use jiff::Timestamp;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreTime(u64);
 
-/// The place of a read, and of its snapshot, in the order.
+/// The place of a read, and of its snapshot, in the store's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// Its number; a later read of the balance has a higher one.
     pub number: u64,
-    /// The earliest time at which it may have been sent; for a snapshot, less any `Age` of its answer.
+    /// The earliest instant at which the read may have been sent; for a snapshot, less any `Age` of its answer.
     pub instant: StoreTime,
 }
 
-/// The minimum turn for a caller, by its arrival; `default` accepts any turn.
+/// The lowest turn that a caller accepts, fixed when it arrives. The default accepts any turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticket {
     /// The number must be above this one.
@@ -29,15 +29,15 @@ pub struct Ticket {
     pub since: StoreTime,
 }
 
-/// The state of the order of a balance in the store.
+/// The state of a balance's order in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct OrderState {
     /// The number of the last read.
     pub last: u64,
     /// The store's clock.
     pub now: StoreTime,
     /// Whether instants of that clock are comparable.
-    pub is_believed: bool,
+    pub is_clock_trusted: bool,
 }
 
 impl StoreTime {
@@ -59,8 +59,8 @@ impl StoreTime {
         Self(u64::try_from(instant.as_microsecond()).unwrap_or(0))
     }
 
-    /// The highest number that the store can have given by this instant. After its clock was set back, numbers run ahead of
-    /// it. The scripts have the same bound.
+    /// The highest number that the store can have given by this instant. After its clock was set back, numbers run
+    /// ahead of the clock, by at most an hour. The scripts have the same bound.
     #[must_use]
     pub fn latest_number(self) -> u64 {
         self.0.saturating_add(micros(Duration::from_hours(1)))

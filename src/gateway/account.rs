@@ -22,7 +22,7 @@ pub struct AccountSettings {
     pub provider: ProviderName,
     /// The provider's kind.
     pub kind: Arc<str>,
-    /// Whether the provider's figures may lag, so that they prove nothing right before a payment.
+    /// Whether the provider's figures may lag, so that they are no proof right before a payment.
     pub lags: bool,
     /// False when the account or its provider is disabled.
     pub is_enabled: bool,
@@ -46,7 +46,7 @@ pub struct BalanceSettings {
 }
 
 impl AccountSettings {
-    /// The cache keys of its balances, in their request.
+    /// The cache keys of its balances, in the order of the settings.
     #[must_use]
     pub fn balance_keys(&self) -> Vec<BalanceKey> {
         let identity: Vec<&str> = self.identity.iter().map(String::as_str).collect();
@@ -61,7 +61,8 @@ pub struct Account {
     settings: AccountSettings,
     balances: Vec<BalanceSlot>,
     pub(super) upstream: Arc<Upstream>,
-    /// Its successor after a reload: same name, other identity. Accounts of one identity share it over reloads.
+    /// The account of the same name that a reload put in its place, because the identity changed. Reloads that keep the
+    /// identity share this cell.
     pub(super) successor: Arc<SetOnce<Arc<Account>>>,
 }
 
@@ -81,7 +82,7 @@ pub struct BalanceSlot {
 pub(super) struct UpstreamBalance {
     upstream: Arc<Upstream>,
     index: usize,
-    /// The keys of all balances of the account, in their request.
+    /// The keys of all balances of the account, in the order of the settings.
     keys: Arc<[BalanceKey]>,
 }
 
@@ -105,7 +106,7 @@ pub enum Selection<'a> {
 }
 
 impl Account {
-    /// Makes the account; its balances are counted in the order of the settings, as `upstream` does.
+    /// Makes the account. Its balances are numbered in the order of the settings, as in `upstream`.
     #[must_use]
     pub fn new(settings: AccountSettings, upstream: Arc<Upstream>) -> Self {
         let keys = settings.balance_keys();
@@ -120,8 +121,8 @@ impl Account {
         Self { settings, balances, upstream, successor: Arc::default() }
     }
 
-    /// The same account, where the configuration before has this identity too: a later reload that changes the identity
-    /// then reaches the requests that wait since that configuration.
+    /// The same account, linked to the account before it if both have the same identity. So a later reload that changes
+    /// the identity also reaches requests that already waited before this reload.
     pub(super) fn after(self, before: Option<&Self>) -> Self {
         match before.filter(|before| before.has_identity_of(&self.settings)) {
             Some(before) => Self { successor: Arc::clone(&before.successor), ..self },
@@ -169,7 +170,7 @@ impl Account {
         &self.settings.kind
     }
 
-    /// Whether the provider's figures may lag behind.
+    /// Whether the provider's figures may lag.
     #[must_use]
     pub fn lags(&self) -> bool {
         self.settings.lags

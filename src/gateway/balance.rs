@@ -73,19 +73,20 @@ impl Gateway {
         Ok(Lookup { cache: &self.cache, clock: self.clock, key: *key, limits: account.limits(), source })
     }
 
-    /// Invalidates balances at every replica: later reads need a snapshot from after the returned instant. The shared
-    /// store's clock gives it, or ours while the store is unreachable.
+    /// Invalidates balances at every replica: from now on, only snapshots from after the returned instant are
+    /// acceptable. It is an instant of the shared store's clock, or of ours if that is not known.
     pub async fn invalidate(&self, slots: &[BalanceSlot]) -> Timestamp {
         let keys: Vec<_> = slots.iter().map(|slot| slot.key).collect();
         let here = self.cache.invalidate(&keys);
         let everywhere = self.cache.invalidate_everywhere(&keys).await;
-        // While the store is unreachable, its clock is estimated; a later instant demands more, an earlier one less.
+        // Rounded up, because a later instant only demands more, but an earlier one would demand too little.
         everywhere.map_or(here.wall, |everywhere| everywhere.rounded_up().timestamp())
     }
 }
 
-/// Waits for a lookup, unless a reload replaces the account by one with another identity: then the result belongs to the
-/// old account, and the request looks up again. The owner pins `finding`: passed by value it would be stored twice.
+/// Waits for a lookup. If a reload replaces the account by one with another identity, it returns that account: the
+/// result would belong to the old one, so the request must look up again. The calling function pins `finding`: passed
+/// by value, it would be stored twice.
 async fn unless_replaced<T>(
     account: &Account,
     mut finding: Pin<&mut impl Future<Output = T>>,

@@ -23,7 +23,7 @@ pub enum Via {
         /// Whether the last read failed or was refused.
         is_failing: bool,
     },
-    /// A read brought it.
+    /// It comes from a read.
     Read {
         /// Why the cached snapshot was not used.
         absence: Absence,
@@ -42,7 +42,7 @@ impl Found {
         limits.max_age.allows(age).then_some(age)
     }
 
-    /// When an answer of this age reaches the ceiling: by then the caller must have taken it.
+    /// The instant at which an answer of this age reaches the ceiling. By then the caller must have taken it.
     #[must_use]
     pub fn taken_by(&self, limits: Limits, age: Duration, now: Instant) -> Instant {
         let max_age = limits.max_age.get();

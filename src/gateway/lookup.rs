@@ -19,10 +19,10 @@ use crate::domain::{
 
 /// Reads one balance.
 pub trait BalanceSource: Clone + Send + Sync + 'static {
-    /// One whole read.
+    /// Reads the balance once, all attempts included.
     fn read(&self, request: ReadRequest) -> impl Future<Output = Answer> + Send + 'static + use<Self>;
 
-    /// The other balances that the answer of a read brought along.
+    /// The snapshots of other balances that came in the same answer.
     fn brought_along(&self, _: &Answer) -> Vec<(BalanceKey, Arc<Snapshot>)> {
         Vec::new()
     }
@@ -30,7 +30,7 @@ pub trait BalanceSource: Clone + Send + Sync + 'static {
     /// Counts a caller that gets a held failure.
     fn note_refused_by_hold(&self);
 
-    /// The failure that holds the balance longest: this one, or one that another balance of the account caused.
+    /// The failure that holds the balance longest: `own`, or one that another balance of the account caused.
     fn longest_hold(&self, own: Failure, _: Instant) -> Failure {
         own
     }
@@ -43,7 +43,7 @@ pub struct Lookup<'a, S> {
     pub cache: &'a BalanceCache,
     /// Reads the clock.
     pub clock: Clock,
-    /// Which balance.
+    /// The cache key of the balance.
     pub key: BalanceKey,
     /// The balance's limits.
     pub limits: Limits,

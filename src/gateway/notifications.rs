@@ -17,25 +17,26 @@ use crate::domain::AccountName;
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The action for one account.
-pub(super) trait Action: Send + Sync {
-    /// Decides which replica acts on notifications that arrived at most `since` ago.
+pub(super) trait NotificationAction: Send + Sync {
+    /// Decides which replica acts on notifications, the last of which arrived `since` ago.
     fn claim(&self, since: Duration) -> BoxFuture<'_, Claim>;
 
-    /// Acts now, and once more after each of these times.
+    /// Acts now, and once more after each of these times that is above zero.
     fn act(self: Arc<Self>, settles: BTreeSet<Duration>) -> BoxFuture<'static, ()>;
 
     /// This moment.
     fn now(&self) -> Instant;
 }
 
-/// The notifications that wait, by their account; they outlive a configuration.
+/// The waiting notifications of each account; a reload keeps them. An account has an entry while its task runs; the
+/// entry is `None` when no notification waits.
 #[derive(Clone, Default)]
-pub(super) struct Notifications(Arc<Mutex<HashMap<AccountName, Option<Waiting>>>>);
+pub(super) struct Notifications(Arc<Mutex<HashMap<AccountName, Option<PendingNotifications>>>>);
 
 /// The waiting notifications of one account.
-struct Waiting {
+struct PendingNotifications {
     /// The action of the configuration in force.
-    action: Arc<dyn Action>,
+    action: Arc<dyn NotificationAction>,
     /// When the last one arrived.
     notified_at: Instant,
     settles: BTreeSet<Duration>,
@@ -43,13 +44,13 @@ struct Waiting {
 
 impl Notifications {
     /// Adds a notification of an account, and returns at once.
-    pub(super) fn add(&self, account: &AccountName, settle: Duration, action: Arc<dyn Action>) {
+    pub(super) fn add(&self, account: &AccountName, settle: Duration, action: Arc<dyn NotificationAction>) {
         let mut all = self.lock();
         let is_idle = !all.contains_key(account);
         let waiting = all.entry(account.clone()).or_default();
         let mut settles = waiting.take().map(|waiting| waiting.settles).unwrap_or_default();
         settles.insert(settle);
-        *waiting = Some(Waiting { notified_at: action.now(), action, settles });
+        *waiting = Some(PendingNotifications { notified_at: action.now(), action, settles });
         if is_idle {
             tokio::spawn(self.clone().work(account.clone()));
         }
@@ -64,7 +65,7 @@ impl Notifications {
     }
 
     /// Takes the waiting notifications; without any, the account's task ends.
-    fn take(&self, account: &AccountName) -> Option<Waiting> {
+    fn take(&self, account: &AccountName) -> Option<PendingNotifications> {
         let mut all = self.lock();
         let waiting = all.get_mut(account)?.take();
         if waiting.is_none() {
@@ -73,12 +74,12 @@ impl Notifications {
         waiting
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<AccountName, Option<Waiting>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountName, Option<PendingNotifications>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
+impl PendingNotifications {
     async fn act(self) {
         loop {
             let since = self.action.now().saturating_duration_since(self.notified_at);

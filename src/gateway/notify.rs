@@ -1,4 +1,4 @@
-//! Acts on a provider's notification: invalidates its balances, reads them now, and once more after `settle`.
+//! Acts on a provider's notification: invalidates the account's balances, reads them now, and once more after `settle`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::account::{Account, BalanceSlot};
 use super::lookup::BalanceSource;
-use super::notifications::{Action, PAUSE};
+use super::notifications::{NotificationAction, PAUSE};
 use super::state::Gateway;
 use crate::cache::{Claim, Question};
 use crate::domain::{Directives, Priority};
@@ -32,7 +32,7 @@ impl Gateway {
 
     /// Reads a balance that is stored, watched or streamed, here or perhaps at another replica.
     async fn read_if_used(&self, account: &Account, slot: &BalanceSlot) {
-        // The acting replica may not hold the balance that another replica streams.
+        // Another replica may stream a balance that this one does not hold.
         let is_used = self.cache.is_shared()
             || account.watch().is_some()
             || self.channels.has(slot)
@@ -55,7 +55,7 @@ impl ReadAgain {
     }
 }
 
-impl Action for ReadAgain {
+impl NotificationAction for ReadAgain {
     fn claim(&self, since: Duration) -> BoxFuture<'_, Claim> {
         async move {
             match self.account.balances().first() {
@@ -76,7 +76,7 @@ impl Action for ReadAgain {
                     again.read().await;
                 });
             }
-            // Not waited for: the next second begins now.
+            // Not awaited, so that the pause until the next action begins now.
             tokio::spawn(async move { self.read().await });
         }
         .boxed()

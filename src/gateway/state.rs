@@ -16,7 +16,7 @@ pub struct Gateway {
     pub(super) accounts: BTreeMap<AccountName, Arc<Account>>,
     pub(super) providers: BTreeMap<ProviderName, Arc<UpstreamProvider>>,
     pub(super) cache: BalanceCache,
-    /// The accounts of this configuration.
+    /// The open channels of this configuration's event streams.
     pub(super) channels: Channels,
     pub(super) notifications: Notifications,
     pub(super) clock: Clock,
@@ -91,12 +91,13 @@ impl Gateway {
         }
     }
 
-    /// Drops the stored balances of an account whose identity has changed. It may have had this identity before.
+    /// Drops the stored balances of an account whose identity has changed. The account may have had its new identity
+    /// before: then old snapshots would be found under its keys.
     pub async fn forget_balances(&self, account: &AccountName) {
         let Some(account) = self.accounts.get(account) else { return };
         let keys: Vec<_> = account.balances().iter().map(|slot| slot.key).collect();
         self.cache.remove(&keys).await;
-        // Where the store does not answer, its snapshots are too old by the mark.
+        // If the store does not answer, the mark makes its snapshots too old.
         self.cache.invalidate_everywhere(&keys).await;
     }
 

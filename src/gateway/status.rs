@@ -11,7 +11,7 @@ use super::state::Gateway;
 use crate::domain::{AccountName, BalanceType, Currency, Level, Limits, ProviderName, Snapshot, rounded_up};
 use crate::upstream::BreakerState;
 
-/// The state of everything.
+/// The state of all providers and accounts.
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// Sorted by name.
@@ -53,7 +53,7 @@ pub struct AccountStatus {
     pub enabled: bool,
     /// Outgoing calls allowed in any period.
     pub budget_limit: u32,
-    /// Outgoing calls that may leave now.
+    /// Outgoing calls that may be made now.
     pub budget_remaining: u32,
     /// When its token expires.
     pub token_expires_at: Option<Timestamp>,
@@ -83,7 +83,7 @@ pub struct BalanceStatus {
 }
 
 impl Gateway {
-    /// The state of everything, now.
+    /// The present state of all providers and accounts.
     pub async fn status(&self) -> Status {
         let provider = |provider: &Arc<crate::upstream::UpstreamProvider>| {
             let (last, breaker) = (provider.last(), provider.breaker_state());

@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn every_digit_decides() {
+    fn sufficiency_compares_every_digit() {
         let (most, smallest) = ("9999999999999999999999999999", "0.000000000000000000000000001");
         for (available, amount, shortfall) in [
             ("100.00", "100.00", "0.00"),

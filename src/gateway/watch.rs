@@ -16,8 +16,8 @@ const SPREAD: Duration = Duration::from_secs(10);
 impl Gateway {
     /// Reads the watched balances, until `stop`.
     ///
-    /// Each balance has its own moment within the first seconds. The next read starts one interval after the last one
-    /// ended, so they stay apart.
+    /// The first reads are spread over the first seconds. Each next read starts one interval after the previous one
+    /// ended, so the reads stay apart.
     pub async fn watch(&self, stop: &CancellationToken) {
         let balances: Vec<_> = self
             .accounts()
@@ -56,8 +56,8 @@ impl Gateway {
     }
 }
 
-/// A random moment within the part of this balance of the first seconds. A balance that was read before keeps its
-/// schedule, so that a reload causes no burst either.
+/// The pause before the first read: a random moment within this balance's slice of the first seconds. A balance that
+/// was read before keeps its schedule, so that a reload causes no burst either.
 fn first_pause(place: usize, count: usize, interval: Duration, age: Option<Duration>) -> Duration {
     let part = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let step = SPREAD.min(interval) / part(count).max(1);

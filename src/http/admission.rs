@@ -30,7 +30,7 @@ use crate::metrics::AuthFailure;
 
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// No endpoint uses a body; this many bytes are read and ignored.
+/// No endpoint uses a body. A body up to this size is read and ignored.
 const MOST_BODY: u64 = 4 * 1024;
 const MOST_BODY_BYTES: usize = 4 * 1024;
 /// Time for a handler to write its answer after the request's deadline.
@@ -71,7 +71,7 @@ async fn admitted(
     let headers = reply.response.headers_mut();
     headers.insert(RATE_LIMIT_POLICY, caller.policy());
     headers.insert(RATE_LIMIT, caller.state(now));
-    if api.is_noted() {
+    if api.needs_attributes() {
         reply.response.extensions_mut().get_or_insert_default::<Logged>().caller =
             Some(caller.name().clone());
     }
@@ -80,7 +80,7 @@ async fn admitted(
 
 /// Finds the caller of a request in a configuration.
 fn find_caller(api: &Arc<Api>, headers: &HeaderMap, arrived: Moment) -> Result<Admitted, AuthFailure> {
-    let caller = api.callers.identify(headers, &api.lasting.service_accounts, arrived.wall)?;
+    let caller = api.callers.identify(headers, &api.long_lived.service_accounts, arrived.wall)?;
     Ok(Admitted { api: Arc::clone(api), caller: Arc::clone(caller), account: None })
 }
 
@@ -96,13 +96,13 @@ async fn identify(
         return identified;
     }
     let (deadline, service_accounts) =
-        (arrived.monotonic + api.request_timeout, &api.lasting.service_accounts);
+        (arrived.monotonic + api.request_timeout, &api.long_lived.service_accounts);
     // The token is refused if its key is still unknown at the deadline.
     let _ = Box::pin(tokio::time::timeout_at(deadline.into(), service_accounts.fetch_again())).await;
     find_caller(&live.current(), headers, arrived)
 }
 
-/// Answers a known caller, within the bounds of the gateway and of its own limit.
+/// Answers a known caller, within the limits of the gateway and of the caller.
 async fn answer_caller(
     live: &Live<Api>,
     arrived_under: &Api,
@@ -111,7 +111,7 @@ async fn answer_caller(
     request: &mut Request,
 ) -> Result<Reply, Problem> {
     let arrived = info.moment.monotonic;
-    let Some(_place) = arrived_under.lasting.places.take(arrived_under.max_in_flight) else {
+    let Some(_permit) = arrived_under.long_lived.in_flight_limit.take(arrived_under.max_in_flight) else {
         let problem = Problem::new(Code::Overloaded, "too many requests at once");
         return Err(problem.retry_after(RetryAfter::ONE_SECOND));
     };
@@ -126,7 +126,7 @@ async fn answer_caller(
     let answer = in_time(arrived_under, arrived, answering).await;
     match code_of(&answer) {
         Some(Code::ContentTooLarge) => caller.give_back(cost.saturating_sub(1)),
-        // Another limit of the caller refused it: a refused request costs nothing.
+        // Another limit of the caller refused the request, and a refused request costs nothing.
         Some(Code::RateLimited) => caller.give_back(cost),
         _ => {}
     }
@@ -180,7 +180,7 @@ async fn authorize_and_answer(
     let answer = dispatch::dispatch(router, info, request).await;
     let mut reply = answer.unwrap_or_else(answer::from_router);
     let Admitted { api, account, .. } = info.admitted()?;
-    if let Some(open) = account.as_ref().filter(|_| api.is_noted()) {
+    if let Some(open) = account.as_ref().filter(|_| api.needs_attributes()) {
         let name = Some(open.account.name().clone());
         reply.response.extensions_mut().get_or_insert_default::<Logged>().account = name;
     }
@@ -189,10 +189,10 @@ async fn authorize_and_answer(
 
 fn unauthenticated(api: &Api, info: &RequestInfo, reason: AuthFailure) -> Problem {
     let now = info.moment.monotonic;
-    let throttled = api.lasting.auth_throttle.note_failure(info.peer.0.ip(), now).err();
+    let throttled = api.long_lived.auth_throttle.note_failure(info.peer.0.ip(), now).err();
     let reason = if throttled.is_some() { AuthFailure::Throttled } else { reason };
-    api.lasting.metrics.auth_failed(reason);
-    api.lasting.denied.write(None, None, crate::metrics::Label::as_str(reason), now);
+    api.long_lived.metrics.auth_failed(reason);
+    api.long_lived.denied.write(None, None, crate::metrics::Label::as_str(reason), now);
     match throttled {
         Some(retry_after) => {
             Problem::new(Code::RateLimited, "too many requests without a known key").retry_after(retry_after)
@@ -203,7 +203,8 @@ fn unauthenticated(api: &Api, info: &RequestInfo, reason: AuthFailure) -> Proble
     }
 }
 
-/// Finds the account of a path that names one. This check comes first: a forbidden account looks like an unknown one.
+/// Finds the account that the path names, if it names one. The caller cannot tell a forbidden account from an unknown
+/// one.
 fn permit(info: &mut RequestInfo, request: &Request) -> Result<(), Problem> {
     let Some((encoded, _)) = route::account_path(request.uri().path()) else { return Ok(()) };
     let is_encoded = encoded.contains('%');

@@ -26,15 +26,15 @@ pub(super) struct Caller {
     streams: Streams,
 }
 
-/// The places for event streams of one caller.
+/// The permits for event streams of one caller.
 struct Streams {
     most: usize,
     open: Arc<AtomicUsize>,
     metrics: StreamMetrics,
 }
 
-/// The place of one open event stream. Dropping it frees the place.
-pub(super) struct StreamPlace {
+/// The permit of one open event stream. Dropping it returns the permit.
+pub(super) struct StreamPermit {
     open: Arc<AtomicUsize>,
     metrics: StreamMetrics,
 }
@@ -78,16 +78,16 @@ impl Caller {
         self.accounts.iter().any(|pattern| pattern.matches(account))
     }
 
-    /// Takes a place for an event stream; `None` when all are taken.
-    pub(super) fn open_stream(&self) -> Option<StreamPlace> {
+    /// Takes a permit for an event stream; `None` when all are taken.
+    pub(super) fn open_stream(&self) -> Option<StreamPermit> {
         let Streams { most, open, metrics } = &self.streams;
         let take = |open: usize| (open < *most).then_some(open + 1);
         open.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
         metrics.opened();
-        Some(StreamPlace { open: Arc::clone(open), metrics: metrics.clone() })
+        Some(StreamPermit { open: Arc::clone(open), metrics: metrics.clone() })
     }
 
-    /// The units that a request for this many balances costs.
+    /// The units that a request for this many balances costs; at most the burst of the limit.
     pub(super) fn units(&self, balances: usize) -> u32 {
         u32::try_from(balances).unwrap_or(u32::MAX).min(self.limit.burst())
     }
@@ -121,7 +121,7 @@ impl Caller {
         self.metrics.forced_read();
     }
 
-    /// Whether `Cache-Control` of its requests demands anything.
+    /// Whether `Cache-Control` in the caller's requests counts as a demand.
     pub(super) fn obeys_cache_control(&self) -> bool {
         self.obeys_cache_control
     }
@@ -141,21 +141,21 @@ impl Caller {
     }
 }
 
-impl StreamPlace {
+impl StreamPermit {
     /// The metrics of the caller's streams.
     pub(super) fn metrics(&self) -> &StreamMetrics {
         &self.metrics
     }
 }
 
-impl Drop for StreamPlace {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
         self.metrics.closed();
     }
 }
 
-/// Makes the callers of a configuration. A caller of `before` whose limit did not change keeps its state.
+/// Makes the callers of a configuration. A limit that is unchanged since `before` keeps its state.
 pub(super) fn callers(
     settings: Vec<CallerSettings>,
     before: Option<&Callers<Caller>>,

@@ -69,7 +69,8 @@ pub(super) fn not_before(text: &str) -> Option<Timestamp> {
 /// The shape of a date and a time without fraction and offset.
 const INSTANT: &[u8] = b"0000-00-00T00:00:00";
 
-/// `2026-11-21T07:00:00[.123](Z|+02:00|+0200)`; the parser takes other forms of ISO 8601 as well.
+/// Whether the text has the form `2026-11-21T07:00:00[.123](Z|+02:00|+0200)`. The parser alone would also accept other
+/// forms of ISO 8601.
 fn is_rfc_3339(text: &str) -> bool {
     let is_shaped = |text: &str, shape: &[u8]| {
         let fits = |(byte, wanted): (u8, &u8)| match wanted {
@@ -113,8 +114,8 @@ fn members(list: &str, separator: char) -> impl Iterator<Item = (&str, Option<Co
     })
 }
 
-/// Splits a list; a separator inside quotes separates nothing. Inside quotes, a backslash takes the next character
-/// as it is, so an escaped quote does not end them.
+/// Splits a list at each separator outside quotes. Inside quotes, a backslash escapes the next character, so an escaped
+/// quote does not end the quoted text.
 pub(super) fn split(list: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     list.split(move |character: char| {
@@ -127,7 +128,7 @@ pub(super) fn split(list: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The text inside quotes, or the text itself where it has none.
+/// The text inside the quotes, or the text itself if it is not quoted.
 fn unquoted(argument: &str) -> Cow<'_, str> {
     match argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(quoted) if quoted.contains('\\') => unescaped(quoted).into(),
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn not_before_is_rfc_3339_with_a_forgiven_space() {
+    fn not_before_is_rfc_3339_and_a_space_stands_for_a_plus() {
         let instant: Timestamp = "2026-11-21T07:00:00Z".parse().unwrap();
 
         for text in ["2026-11-21T07:00:00Z", "2026-11-21T09:00:00+02:00", "2026-11-21T09:00:00 02:00"] {

@@ -34,7 +34,10 @@ impl Forced for ForcedUnit<'_> {
         self.is_spent = false;
         self.caller.give_forced_back();
         if error == UpstreamError::BudgetExhausted {
-            self.api.lasting.forced_log.meet_spent_budget(self.open.account.name(), clock::monotonic());
+            self.api
+                .long_lived
+                .forced_log
+                .note_exhausted_budget(self.open.account.name(), clock::monotonic());
         }
     }
 }
@@ -44,7 +47,7 @@ impl Drop for ForcedUnit<'_> {
         if self.is_spent {
             self.caller.note_forced_read();
             let (account, caller) = (self.open.account.name(), self.caller.name());
-            self.api.lasting.forced_log.note(account, caller, clock::monotonic());
+            self.api.long_lived.forced_log.note(account, caller, clock::monotonic());
         }
     }
 }

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use super::targets;
 use crate::domain::{AccountName, CallerName};
 
-/// Shortest time between two log lines about one account. A forced read counts for this long.
+/// Shortest time between two log lines about one account, and the length of one period of counting.
 const MINUTE: Duration = Duration::from_mins(1);
 /// The number of callers in a line.
-const NAMED: usize = 3;
+const CALLERS_IN_A_LINE: usize = 3;
 
-/// The callers that forced reads of each account in the last minute.
+/// The callers that forced reads of each account, in the current and the previous minute.
 #[derive(Debug, Default)]
-pub(super) struct ForcedLog(Mutex<HashMap<AccountName, Spending>>);
+pub(super) struct ForcedLog(Mutex<HashMap<AccountName, ForcedReads>>);
 
 #[derive(Debug, Default)]
-struct Spending {
-    /// The current minute, and the previous one.
+struct ForcedReads {
+    /// Forced reads per caller: in the current minute, and in the previous one.
     counts: [HashMap<CallerName, u64>; 2],
     since: Option<Instant>,
     logged: Option<Instant>,
@@ -28,13 +28,13 @@ impl ForcedLog {
     /// Counts a forced read of an account.
     pub(super) fn note(&self, account: &AccountName, caller: &CallerName, now: Instant) {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let spending = accounts.entry(account.clone()).or_default();
-        spending.begin_minute(now);
-        *spending.counts[0].entry(caller.clone()).or_default() += 1;
+        let forced_reads = accounts.entry(account.clone()).or_default();
+        forced_reads.begin_minute(now);
+        *forced_reads.counts[0].entry(caller.clone()).or_default() += 1;
     }
 
     /// Logs the callers that spent an account's budget, at most once a minute.
-    pub(super) fn meet_spent_budget(&self, account: &AccountName, now: Instant) {
+    pub(super) fn note_exhausted_budget(&self, account: &AccountName, now: Instant) {
         if let Some(callers) = self.callers_to_log(account, now) {
             tracing::warn!(
                 target: targets::FORCED_LOG,
@@ -48,18 +48,18 @@ impl ForcedLog {
 
     fn callers_to_log(&self, account: &AccountName, now: Instant) -> Option<String> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let spending = accounts.entry(account.clone()).or_default();
+        let forced_reads = accounts.entry(account.clone()).or_default();
         let is_early = |logged: Instant| now.saturating_duration_since(logged) < MINUTE;
-        if spending.logged.is_some_and(is_early) {
+        if forced_reads.logged.is_some_and(is_early) {
             return None;
         }
-        spending.begin_minute(now);
-        spending.logged = Some(now);
-        Some(spending.most())
+        forced_reads.begin_minute(now);
+        forced_reads.logged = Some(now);
+        Some(forced_reads.most())
     }
 }
 
-impl Spending {
+impl ForcedReads {
     /// Begins another minute when the current one is over.
     fn begin_minute(&mut self, now: Instant) {
         let passed = self.since.map_or(MINUTE * 2, |since| now.saturating_duration_since(since));
@@ -78,7 +78,7 @@ impl Spending {
         }
         let mut all: Vec<_> = all.into_iter().collect();
         all.sort_by(|(a, first), (b, second)| second.cmp(first).then(a.cmp(b)));
-        let named = all.iter().take(NAMED).map(|(caller, count)| format!("{caller} ({count})"));
+        let named = all.iter().take(CALLERS_IN_A_LINE).map(|(caller, count)| format!("{caller} ({count})"));
         named.collect::<Vec<_>>().join(", ")
     }
 }

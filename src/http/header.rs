@@ -11,9 +11,9 @@ use http::header::HeaderValue;
 const TEXTS_CAPACITY: usize = 4 * 1024;
 /// Longer than any header value written here.
 const LONGEST_TEXT: usize = 256;
-/// Room for the fields of an answer, including those of the layers: growing would hash each again.
+/// Room for the fields of an answer, including those of the layers. A map that grows hashes each field again.
 const FIELDS: usize = 16;
-/// The capacity of a map with this room.
+/// The capacity of a map that has reserved room for [`FIELDS`].
 const CAPACITY: usize = 24;
 
 thread_local! {
@@ -22,16 +22,17 @@ thread_local! {
     static TEXTS: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(TEXTS_CAPACITY));
 }
 
-/// Makes a header value of the text that `write` writes. It may write digits, names and quotes.
+/// Makes a header value of the text that `write` writes. `write` may write digits, names and quotes.
 pub(super) fn written(write: impl FnOnce(&mut BytesMut)) -> HeaderValue {
     TEXTS.with_borrow_mut(|texts| {
         texts.reserve(LONGEST_TEXT);
         write(texts);
-        legal(HeaderValue::from_maybe_shared(texts.split().freeze()))
+        or_empty(HeaderValue::from_maybe_shared(texts.split().freeze()))
     })
 }
 
-/// Makes the map of an answer from the map of its request. hyper uses it for the next request, so no request allocates one.
+/// Empties the map of a request, for its answer. hyper uses the map again for the next request, so no request allocates
+/// one.
 pub(super) fn emptied(mut request: HeaderMap) -> HeaderMap {
     // The memory of a large head would stay with the connection.
     if request.capacity() > CAPACITY {
@@ -44,10 +45,10 @@ pub(super) fn emptied(mut request: HeaderMap) -> HeaderMap {
 
 /// Makes a header value from text of our own.
 pub(super) fn value(text: String) -> HeaderValue {
-    legal(HeaderValue::try_from(text))
+    or_empty(HeaderValue::try_from(text))
 }
 
-fn legal<E>(value: Result<HeaderValue, E>) -> HeaderValue {
+fn or_empty<E>(value: Result<HeaderValue, E>) -> HeaderValue {
     value.unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 

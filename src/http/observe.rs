@@ -1,5 +1,5 @@
-//! The outermost layer: gives each request its id, survives a panic, measures, writes the body of a
-//! problem, and logs the one line of a request.
+//! The outermost layer: gives each request an id, turns a panic into a problem, measures the request, writes the body
+//! of a problem, and logs one line per request.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -31,7 +31,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 /// The longest accepted request id of a caller.
 const LONGEST_ID: usize = 64;
 
-/// The layer.
+/// Runs the layer for one request.
 pub(super) async fn observe(live: &Live<Api>, router: &Router, peer: Peer, request: &mut Request) -> Reply {
     let api = &live.current();
     let mut info = RequestInfo {
@@ -44,7 +44,7 @@ pub(super) async fn observe(live: &Live<Api>, router: &Router, peer: Peer, reque
     };
     let trace = api.tracer.as_ref().and_then(|tracer| traced(tracer, request, &info));
     let is_head = request.method() == http::Method::HEAD;
-    let in_flight = InFlight::enter(&api.lasting.metrics.http_in_flight);
+    let in_flight = InFlight::enter(&api.long_lived.metrics.http_in_flight);
     let Reply { mut response, delivery, made_at } = {
         // A panic must neither break the connection nor show its details. The panic hook has logged it.
         let answering = pin!(admission::admit(live, api, router, &mut info, request));
@@ -53,7 +53,7 @@ pub(super) async fn observe(live: &Live<Api>, router: &Router, peer: Peer, reque
             Some(trace) => trace.during(answer).await,
             None => answer.await,
         };
-        answer.unwrap_or_else(defect)
+        answer.unwrap_or_else(problem_of_panic)
     };
     drop(in_flight);
 
@@ -68,7 +68,7 @@ pub(super) async fn observe(live: &Live<Api>, router: &Router, peer: Peer, reque
     }
     let made_at = made_at.unwrap_or_else(clock::monotonic);
     let took = made_at.saturating_duration_since(info.moment.monotonic);
-    api.lasting.routes[info.route as usize].answered(response.status().as_u16(), took.as_secs_f64());
+    api.long_lived.routes[info.route as usize].answered(response.status().as_u16(), took.as_secs_f64());
     if api.log_requests {
         log(&response, info.route, took);
     }
@@ -85,7 +85,7 @@ fn write_body(response: &mut Response, problem: &Problem, request_id: &HeaderVal
     *response.body_mut() = whole(if is_head { Vec::new() } else { body });
 }
 
-fn defect(_: Box<dyn std::any::Any + Send>) -> Reply {
+fn problem_of_panic(_: Box<dyn std::any::Any + Send>) -> Reply {
     answer::from_router(Problem::new(Code::Internal, "a defect; see the gateway's log"))
 }
 

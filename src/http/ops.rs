@@ -1,4 +1,4 @@
-//! The operations port: probes, metrics and the state for people. The api port never serves these paths.
+//! The operations port: probes, metrics, and the state as JSON and as a page. The api port never serves these paths.
 
 mod gauges;
 mod page;
@@ -18,15 +18,15 @@ use crate::live::Live;
 use crate::metrics::{Family, Metrics};
 use crate::shutdown::Shutdown;
 
-/// The sources of the operations port.
+/// The parts of the gateway that the operations port shows.
 pub struct Ops {
     /// The gateway whose state is shown.
     pub api: Live<Api>,
-    /// The metrics page.
+    /// The metrics for Prometheus.
     pub metrics: Arc<Metrics>,
     /// Whether the gateway is ready.
     pub shutdown: Shutdown,
-    /// Counts log lines that were dropped.
+    /// Returns the number of log lines dropped so far.
     pub dropped_log_lines: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::domain::{AccountName, ProviderName, RetryAfter, UpstreamError};
 use crate::gateway::{Account, Refusal};
 
-/// `Retry-After` of `disabled`: enabling takes a deployment.
+/// `Retry-After` of `disabled`: enabling an account takes a deployment.
 const DISABLED_RETRY: std::time::Duration = std::time::Duration::from_mins(1);
 
 macro_rules! codes {
@@ -108,7 +108,7 @@ impl Problem {
         Self { account: Some(Cow::Owned(account.to_owned())), ..problem }
     }
 
-    /// The problem of an account whose read failed.
+    /// The problem of a balance that is not served.
     pub(super) fn refused(refusal: Refusal, account: &Account) -> Self {
         let problem = match refusal {
             Refusal::Disabled => Self::new(Code::Disabled, "the account or its provider is switched off")
@@ -132,7 +132,7 @@ impl Problem {
         problem.about(account)
     }
 
-    /// Names the account, which the caller may see, and its provider.
+    /// Adds the names of the account, which the caller may see, and of its provider.
     pub(super) fn about(self, account: &Account) -> Self {
         let name: &AccountName = account.name();
         Self {
@@ -142,7 +142,7 @@ impl Problem {
         }
     }
 
-    /// The provider of its account.
+    /// The provider that the problem names, if any.
     pub(super) fn provider(&self) -> Option<&ProviderName> {
         self.provider.as_ref()
     }

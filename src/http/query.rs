@@ -1,4 +1,4 @@
-//! Parses a query string strictly: unknown parameters, and repeated single ones, are errors.
+//! Parses a query string strictly. An unknown parameter is an error, and so is a repeated one that may be given once.
 
 use std::borrow::Cow;
 

@@ -38,7 +38,7 @@ pub(super) struct Admitted {
 impl RequestInfo {
     /// Returns the facts about a handler's request.
     pub(super) fn of(request: &Request) -> Result<&Self, Problem> {
-        request.extensions().get().ok_or_else(|| defect("a request that did not pass the layers"))
+        request.extensions().get().ok_or_else(|| missing_layer("a request that did not pass the layers"))
     }
 
     /// The API of the configuration that the request was admitted under.
@@ -53,17 +53,17 @@ impl RequestInfo {
 
     /// The account that the path names.
     pub(super) fn account(&self) -> Result<&OpenAccount, Problem> {
-        self.admitted()?.account.as_deref().ok_or_else(|| defect("a path without an account"))
+        self.admitted()?.account.as_deref().ok_or_else(|| missing_layer("a path without an account"))
     }
 
     /// The result of admission.
     pub(super) fn admitted(&self) -> Result<&Admitted, Problem> {
-        self.admitted.as_ref().ok_or_else(|| defect("a request that was not admitted"))
+        self.admitted.as_ref().ok_or_else(|| missing_layer("a request that was not admitted"))
     }
 }
 
 /// Reports a state that the order of the layers rules out.
-fn defect(what: &'static str) -> Problem {
+fn missing_layer(what: &'static str) -> Problem {
     tracing::error!(target: targets::REQUEST_INFO, what, "a defect in the order of the layers");
     Problem::new(Code::Internal, "a defect; see the gateway's log")
 }

@@ -1,6 +1,6 @@
 //! The routes of the API: their patterns for the router, and their labels for the metrics.
 
-/// A pattern of the API, or none.
+/// A route of the API. `Unmatched` stands for all other paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Accounts,
@@ -56,7 +56,7 @@ impl Route {
         }
     }
 
-    /// The route of a path, for any method, before any check.
+    /// The route of a path, whatever the method. The caller and the account are not checked yet.
     pub(super) fn of(path: &str) -> Self {
         match (path, account_path(path)) {
             ("/v1/accounts", _) => Self::Accounts,

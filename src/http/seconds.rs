@@ -2,7 +2,7 @@
 
 use http::header::HeaderValue;
 
-/// From zero seconds to the ceiling.
+/// The number of values: 0 to 60 seconds.
 const COUNT: usize = 61;
 
 /// One value for each number of seconds, all with this prefix.
@@ -20,12 +20,12 @@ macro_rules! seconds {
 static AGES: [HeaderValue; COUNT] = seconds!("");
 static FRESH_HITS: [HeaderValue; COUNT] = seconds!("balance-gateway; hit; ttl=");
 
-/// `Age`.
+/// The value of `Age`.
 pub(super) fn age(seconds: u64) -> HeaderValue {
     of(&AGES, seconds).unwrap_or_else(|| HeaderValue::from(seconds))
 }
 
-/// `Cache-Status` of a hit that stays fresh for this many seconds; `None` above the ceiling.
+/// The value of `Cache-Status` for a hit that stays fresh for this many seconds; `None` above the ceiling.
 pub(super) fn fresh_hit(ttl: u64) -> Option<HeaderValue> {
     of(&FRESH_HITS, ttl)
 }

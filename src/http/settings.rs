@@ -11,25 +11,25 @@ use crate::server::{ListenerSettings, TlsSettings};
 /// Settings of the listeners and of requests.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// Where callers connect.
+    /// The address for callers.
     pub api: SocketAddr,
-    /// Where probes and Prometheus connect.
+    /// The address for probes and Prometheus.
     pub ops: SocketAddr,
     /// TLS for callers; `None` for plain text.
     pub tls: Option<TlsSettings>,
-    /// Where providers send notifications, if anywhere.
+    /// The address for notifications of providers; `None` without a listener for them.
     pub hooks: Option<SocketAddr>,
     /// TLS for providers; `None` for plain text.
     pub hooks_tls: Option<TlsSettings>,
-    /// A caller's whole request; also how long a client may take to read an answer.
+    /// Time for a caller's whole request; also the time that a client has to read an answer.
     pub request_timeout: Duration,
-    /// After SIGTERM: not ready, still serving, before the listener closes.
+    /// Time after SIGTERM before the listener closes. The gateway still serves, but is not ready.
     pub drain_delay: Duration,
-    /// After that: time for requests in flight.
+    /// Time for requests in flight after the listener has closed.
     pub drain_timeout: Duration,
-    /// Connections at once; further ones are closed.
+    /// Maximum of open connections; further ones are closed.
     pub max_connections: usize,
-    /// Requests in flight; further ones are shed.
+    /// Maximum of requests in flight; further ones are shed.
     pub max_in_flight: usize,
     /// Time to send a request head.
     pub header_timeout: Duration,
@@ -39,9 +39,9 @@ pub struct ServerSettings {
     pub max_connection_age: Duration,
     /// The number of replicas, shown on the operations page.
     pub replicas: u32,
-    /// One log line per request.
+    /// Whether each request is logged.
     pub log_requests: bool,
-    /// Amounts as gauges.
+    /// Whether the metrics contain amounts.
     pub shows_balances: bool,
 }
 
@@ -58,11 +58,11 @@ pub struct CallerSettings {
     pub limit: LimitSettings,
     /// The limit of forced reads.
     pub forced: LimitSettings,
-    /// Whether the configuration sets it. The default is a tenth of `limit`.
-    pub has_own_forced: bool,
+    /// Whether the configuration sets `forced`. Its default is a tenth of `limit`.
+    pub is_forced_configured: bool,
     /// Whether `Cache-Control` of its requests counts as a demand. Some HTTP libraries add it on their own.
     pub obeys_cache_control: bool,
-    /// Event streams open at once.
+    /// Maximum of open event streams.
     pub streams: usize,
 }
 

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use http::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
-use super::byes::Byes;
 use super::caller::{self, Caller};
 use super::forced_log::ForcedLog;
 use super::header;
 use super::hooks::{HookSettings, Hooks};
-use super::places::Places;
+use super::in_flight_limit::InFlightLimit;
 use super::route::Route;
 use super::settings::{CallerSettings, ServerSettings};
+use super::stream_ends::StreamEnds;
 use crate::auth::{AuthThrottle, Callers, DeniedLog, ServiceAccounts};
 use crate::domain::{AccountName, Limits};
 use crate::gateway::{Account, Gateway};
@@ -25,7 +25,7 @@ use crate::trace::{self, Tracer};
 
 /// Everything needed to answer a caller.
 pub struct Api {
-    pub(super) lasting: Arc<Lasting>,
+    pub(super) long_lived: Arc<LongLived>,
     pub(super) gateway: Arc<Gateway>,
     /// Sorted by name.
     accounts: Vec<Arc<OpenAccount>>,
@@ -45,25 +45,25 @@ pub struct Api {
 }
 
 /// State that outlives configurations.
-pub(super) struct Lasting {
+pub(super) struct LongLived {
     pub(super) service_accounts: Arc<ServiceAccounts>,
     pub(super) metrics: Arc<Metrics>,
     /// In the order of [`Route::ALL`].
     pub(super) routes: Vec<RouteMetrics>,
     pub(super) auth_throttle: AuthThrottle,
     pub(super) denied: DeniedLog,
-    pub(super) places: Places,
+    pub(super) in_flight_limit: InFlightLimit,
     pub(super) forced_log: ForcedLog,
     pub(super) shutdown: Shutdown,
     /// Counts unproven notifications per peer.
     pub(super) notification_throttle: AuthThrottle,
-    /// The ends of event streams in a drain.
-    pub(super) byes: Byes,
+    /// Decides when event streams end in a drain.
+    pub(super) stream_ends: StreamEnds,
 }
 
 /// The parts of an API that the configuration decides.
 pub struct ApiParts<'a> {
-    /// Finds balances.
+    /// Serves the use cases: balance, batch, sufficiency, reconciliation, events.
     pub gateway: Arc<Gateway>,
     /// The known callers.
     pub callers: Vec<CallerSettings>,
@@ -71,7 +71,7 @@ pub struct ApiParts<'a> {
     pub hooks: Vec<HookSettings>,
     /// Settings of the listeners and of requests.
     pub server: &'a ServerSettings,
-    /// Makes callers' limits.
+    /// Makes the limits of callers.
     pub limiter: &'a Limiter,
     /// Traces requests, where tracing is on.
     pub tracer: Option<Tracer>,
@@ -93,30 +93,30 @@ impl Api {
         shutdown: Shutdown,
         parts: ApiParts<'_>,
     ) -> Self {
-        let lasting = Lasting {
+        let long_lived = LongLived {
             service_accounts,
             routes: Route::ALL.iter().map(|route| metrics.route(route.pattern())).collect(),
             metrics,
             auth_throttle: AuthThrottle::default(),
             denied: DeniedLog::default(),
-            places: Places::default(),
+            in_flight_limit: InFlightLimit::default(),
             forced_log: ForcedLog::default(),
             shutdown,
             notification_throttle: AuthThrottle::default(),
-            byes: Byes::default(),
+            stream_ends: StreamEnds::default(),
         };
-        Self::assemble(Arc::new(lasting), None, parts)
+        Self::assemble(Arc::new(long_lived), None, parts)
     }
 
-    /// Makes the API of a later configuration. A caller's limit that did not change keeps its state.
+    /// Makes the API of a later configuration. An unchanged limit of a caller keeps its state.
     #[must_use]
     pub fn reconfigured(&self, parts: ApiParts<'_>) -> Self {
-        Self::assemble(Arc::clone(&self.lasting), Some(self), parts)
+        Self::assemble(Arc::clone(&self.long_lived), Some(self), parts)
     }
 
-    fn assemble(lasting: Arc<Lasting>, before: Option<&Self>, parts: ApiParts<'_>) -> Self {
+    fn assemble(long_lived: Arc<LongLived>, before: Option<&Self>, parts: ApiParts<'_>) -> Self {
         let ApiParts { gateway, callers, hooks, server, limiter, tracer } = parts;
-        let accounts = open(&gateway, &lasting.metrics);
+        let accounts = open(&gateway, &long_lived.metrics);
         let by_name = |open: &Arc<OpenAccount>| (open.account.name().clone(), Arc::clone(open));
         Self {
             by_name: accounts.iter().map(by_name).collect(),
@@ -125,12 +125,12 @@ impl Api {
                 callers,
                 before.map(|before| &before.callers),
                 limiter,
-                &lasting.metrics,
+                &long_lived.metrics,
                 gateway.now().monotonic,
             ),
-            hooks: Hooks::new(hooks, before.map(|before| &before.hooks), &gateway, &lasting.metrics),
+            hooks: Hooks::new(hooks, before.map(|before| &before.hooks), &gateway, &long_lived.metrics),
             gateway,
-            lasting,
+            long_lived,
             request_timeout: server.request_timeout,
             max_in_flight: server.max_in_flight,
             log_requests: server.log_requests,
@@ -154,7 +154,7 @@ impl Api {
     }
 
     /// Whether a log line or a span needs the attributes of the current request.
-    pub(super) fn is_noted(&self) -> bool {
+    pub(super) fn needs_attributes(&self) -> bool {
         self.log_requests || self.tracer.is_some() && trace::is_current_recorded()
     }
 
@@ -164,14 +164,14 @@ impl Api {
         &self.gateway
     }
 
-    /// The account with this name, if the caller may read it and it exists; the permission is checked first.
+    /// The account with this name, if the caller may read it and the account exists. The permission is checked first.
     pub(super) fn visible_account(&self, caller: &Caller, name: &str) -> Option<&Arc<OpenAccount>> {
         if caller.may_see(name) { self.by_name.get(name) } else { None }
     }
 
-    /// Logs that a caller asked for an account that does not exist for it.
+    /// Logs that a caller asked for an account that does not exist, or that it may not see.
     pub(super) fn note_not_found(&self, caller: &Caller, account: &str, now: Instant) {
-        self.lasting.denied.write(Some(caller.name().as_str()), Some(account), "account_not_found", now);
+        self.long_lived.denied.write(Some(caller.name().as_str()), Some(account), "account_not_found", now);
     }
 
     /// Every account that the caller may see, sorted by name.

@@ -1,7 +1,7 @@
-//! One quota of `tower_governor`, one unit is one balance.
+//! One rate limit of a caller on `tower_governor`. One unit pays for one balance.
 //!
-//! Units are taken from `tower_governor`'s limiter and not by its layer: the layer takes one unit whatever is asked,
-//! rounds its `Retry-After` down to seconds and hides the state that `RateLimit` must show.
+//! Units are taken from `tower_governor`'s limiter and not by its layer. The layer takes one unit for any request,
+//! rounds its `Retry-After` down to seconds, and hides the state that `RateLimit` must show.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,19 +16,19 @@ use tower_governor::key_extractor::KeyExtractor;
 
 use crate::domain::LimitSettings;
 
-/// One quota of one caller.
+/// One rate limit of one caller.
 pub(super) struct Bucket {
     governor: GovernorConfig<ThisCaller, StateInformationMiddleware>,
     burst: NonZeroU32,
-    /// The time of one unit.
+    /// The time in which one unit is replenished.
     interval: Duration,
-    /// The rest after the last request for units, and its time; for `RateLimit`.
+    /// The units left after the last request for units, and the time of that request; for `RateLimit`.
     last: Mutex<(u32, Instant)>,
     /// Units that were given back and not taken again.
     returned: AtomicU32,
 }
 
-/// The limiter is the caller's own, so it needs no key.
+/// The limiter's key. It is empty, because each caller has its own limiter.
 #[derive(Clone, Debug)]
 struct ThisCaller;
 
@@ -73,7 +73,7 @@ impl Bucket {
                 self.note(units.get().saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX)), now);
                 wait
             }
-            // No more than the burst is ever asked for.
+            // Cannot happen: no more than the burst is ever requested.
             Err(_) => self.interval,
         };
         self.returned.fetch_add(returned, Ordering::AcqRel);
@@ -84,7 +84,7 @@ impl Bucket {
     pub(super) fn put_back(&self, units: u32) {
         let most = self.burst.get();
         let add = |returned: u32| Some(returned.saturating_add(units).min(most));
-        // It never says no.
+        // The closure always returns a value, so the update cannot fail.
         let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
     }
 
@@ -100,7 +100,7 @@ impl Bucket {
             taken = usable.min(most);
             Some(usable - taken)
         };
-        // It never says no.
+        // The closure always returns a value, so the update cannot fail.
         let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
         taken
     }
@@ -115,25 +115,26 @@ impl Bucket {
         self.left(now).saturating_add(returned).min(self.burst.get())
     }
 
-    /// The units that `governor` has now: the rest of the last request, and units replenished since.
+    /// The units that `governor` has now: those left after the last request, and those replenished since.
     fn left(&self, now: Instant) -> u32 {
         let (left, since) = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let come = nanos(now.saturating_duration_since(since)) / nanos(self.interval);
         left.saturating_add(u32::try_from(come).unwrap_or(u32::MAX)).min(self.burst.get())
     }
 
-    /// The units at once.
+    /// The most units at once.
     pub(super) fn burst(&self) -> u32 {
         self.burst.get()
     }
 
-    /// The time of one unit.
+    /// The time in which one unit is replenished.
     pub(super) fn interval(&self) -> Duration {
         self.interval
     }
 }
 
-/// Its nanoseconds, for at most five centuries: a division of 128 bits is slow, and each hit has two.
+/// The length in nanoseconds, for at most five centuries. 64 bits, because a division of 128 bits is slow and each hit
+/// has two.
 fn nanos(length: Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! One limit of one caller. If replicas share, a request first needs units that this replica took from the store in
-//! advance, then units of the caller's whole quota. While the store does not answer, this replica's part applies.
+//! advance, then units of the caller's whole limit. While the store does not answer, this replica's local share
+//! applies.
 
 #[cfg(test)]
 mod tests;
@@ -23,11 +24,11 @@ pub struct Limit {
     shared: Option<SharedLimit>,
 }
 
-/// The shared part of a limit, checked before the whole quota.
+/// The shared part of a limit, checked before the whole limit.
 struct SharedLimit {
     units: Arc<Units>,
-    /// This replica's part, used while the store does not answer. Other units count here, too, so that an outage does not
-    /// begin with another burst.
+    /// This replica's local share, used while the store does not answer. Units from the store count here, too, so that
+    /// an outage does not begin with another burst.
     alone: Bucket,
 }
 
@@ -53,7 +54,7 @@ impl Limit {
         let shared = match shared {
             Some(shared) => Some(SharedLimit {
                 units: shared.units(caller, policy, settings),
-                alone: Bucket::new(settings.share(shared.replicas()), now)?,
+                alone: Bucket::new(settings.local_share(shared.replicas()), now)?,
             }),
             None => None,
         };
@@ -79,7 +80,7 @@ impl Limit {
         taken.map_err(RetryAfter::from_wait)
     }
 
-    /// The units at once.
+    /// The most units at once.
     pub fn burst(&self) -> u32 {
         self.whole.burst()
     }
@@ -99,18 +100,18 @@ impl Limit {
         match units.take(wanted, now) {
             Taken::Paid => {
                 self.whole.take(cost, now).inspect_err(|_| units.put_back(wanted))?;
-                // Counts in the part, too, as far as units are left there.
+                // The units count in this replica's local share, too, as far as units are left in it.
                 let _ = alone.take(cost, now);
                 Ok(())
             }
             Taken::Refused => Err(units.time_until(wanted, now)),
             Taken::Unknown => {
-                // A reachable store answers within a second.
-                let is_asked = units.is_sharing();
-                alone.take(cost, now).map_err(|wait| if is_asked { Duration::ZERO } else { wait })?;
-                let part = cost.min(alone.burst());
-                self.whole.take(part, now).inspect_err(|_| alone.put_back(part))?;
-                units.owe(part);
+                // A reachable store answers within a second, so the caller may retry then.
+                let is_sharing = units.is_sharing();
+                alone.take(cost, now).map_err(|wait| if is_sharing { Duration::ZERO } else { wait })?;
+                let charged = cost.min(alone.burst());
+                self.whole.take(charged, now).inspect_err(|_| alone.put_back(charged))?;
+                units.owe(charged);
                 Ok(())
             }
         }
@@ -131,7 +132,7 @@ impl Limit {
             Some(SharedLimit { units, alone }) => match units.remaining(now) {
                 Some(of_all) => {
                     let left = left.min(of_all);
-                    // The replicas together may have used more than there was.
+                    // Together, the replicas may have used more units than there were.
                     let wait = units.time_until(left.saturating_add(1), now).max(whole.interval());
                     (left, whole.burst(), wait)
                 }

@@ -1,4 +1,4 @@
-//! Makes callers' limits, with the shared store where there is one.
+//! Makes callers' limits.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Makes limits that replicas share through this store, if there is one.
+    /// Makes a limiter. Replicas share its limits through this store; without a store, each process has its own.
     #[must_use]
     pub fn new(shared: Option<Arc<Shared>>) -> Self {
         Self { shared }

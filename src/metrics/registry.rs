@@ -93,7 +93,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Shows when certificates expire, by the configuration key that names them, in place of those before.
+    /// Sets when certificates expire, each under the configuration key that names it. Earlier values are removed.
     pub fn set_certificate_expiries<'a>(&self, expiries: impl Iterator<Item = (&'a str, Timestamp)>) {
         self.certificate_expiry.reset();
         for (key, not_after) in expiries {

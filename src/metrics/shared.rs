@@ -56,7 +56,7 @@ impl Metrics {
             "1 while this replica shares with the others, 0 while it is alone.",
         )?;
         self.registry.register(Box::new(state.clone()))?;
-        // Registering fails the second time, so the place is empty.
+        // A second registration would have failed, so this cell is still empty.
         let _ = self.shared_state.set(state.clone());
         let errors = make.counters(
             "shared_errors_total",

@@ -16,7 +16,7 @@ pub trait Provider: Send + Sync {
     /// The address of its production API, if it is the same for every client.
     fn default_base_url(&self) -> Option<&str>;
 
-    /// Outgoing calls per minute and account when the configuration says nothing; `None` where it must say.
+    /// The default budget: outgoing calls per minute and account. `None` if the configuration must state it.
     fn default_budget_per_minute(&self) -> Option<u32> {
         Some(300)
     }
@@ -30,7 +30,7 @@ pub trait Provider: Send + Sync {
     /// Whether it reports a total of its own, beside the blocked amount.
     fn reports_total(&self) -> bool;
 
-    /// How old its figures may be at the moment of its answer, if it declares a lag.
+    /// How old its figures may already be when it answers, if it declares a lag.
     fn lag(&self) -> Option<Duration> {
         None
     }
@@ -40,7 +40,7 @@ pub trait Provider: Send + Sync {
         false
     }
 
-    /// Where a built-in kind finds each figure, to show it to people; a declared kind shows its own mapping.
+    /// Where a built-in kind finds each figure, for people; a declared kind shows its own mapping.
     fn figures(&self) -> &'static [Figure] {
         &[]
     }
@@ -81,7 +81,7 @@ pub struct Figure {
     pub units: &'static str,
 }
 
-/// A request's extension: the header of the answer that says how many seconds to wait, where `Retry-After` is missing.
+/// A request extension: the name of the answer's header with the seconds to wait, used if `Retry-After` is missing.
 #[derive(Clone, Debug)]
 pub struct WaitHeader(pub HeaderName);
 

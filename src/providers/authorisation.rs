@@ -22,7 +22,7 @@ pub enum Authorisation {
     Declared {
         /// The account's secrets and parameters.
         values: Arc<AccountValues>,
-        /// The token that they were exchanged for, where the kind has such an exchange.
+        /// The token that they were exchanged for, if the kind exchanges one.
         token: Option<SecretString>,
     },
 }

@@ -1,6 +1,6 @@
 //! Reads the fields of a JSON object as raw text, so that no digit passes through a float.
 //!
-//! Duplicates are kept until a field is asked for: only a field that we read may not come twice.
+//! Duplicate fields are kept until a field is read: only a field that we read must be unique.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 
 use crate::domain::{Amount, AmountError, Currency, MinorUnits, ObservedAt, ParseError};
 
-/// The text of a body, without a byte order mark. Bytes that are no UTF-8 become U+FFFD: no amount, currency or time
-/// holds one, so that only the field in which they stand is invalid.
+/// The text of a body, without a byte order mark. Bytes that are not UTF-8 become U+FFFD. No amount, currency or time
+/// contains that character, so only the field with such bytes is invalid.
 pub(super) fn body_text(body: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body))
 }
 
-/// The fields of one JSON object in the order sent. Unknown ones are of no concern.
+/// The fields of one JSON object in the order sent. Unknown fields are ignored.
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
@@ -30,17 +30,17 @@ impl<'a> Fields<'a> {
         serde_json::from_str(self.required(field)?.get()).map_err(|_| error(field, "not an object"))
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(super) fn text(&self, field: &'static str) -> Result<Cow<'a, str>, ParseError> {
         unquoted(self.required(field)?).ok_or(error(field, "not a string"))
     }
 
-    /// A whole number that must be there and fit 64 bits.
+    /// A required whole number that fits 64 bits.
     pub(super) fn integer(&self, field: &'static str) -> Result<i64, ParseError> {
         self.required(field)?.get().parse().map_err(|_| error(field, "not an integer"))
     }
 
-    /// A decimal that must be there, as a JSON number or a decimal string, with its text verbatim.
+    /// A required decimal: a JSON number or a decimal string, with its text verbatim.
     pub(super) fn decimal(
         &self,
         field: &'static str,
@@ -49,7 +49,7 @@ impl<'a> Fields<'a> {
         self.optional_decimal(field, currency)?.ok_or(error(field, "missing or null"))
     }
 
-    /// A decimal that may be missing or null.
+    /// An optional decimal: `None` if it is missing or null.
     pub(super) fn optional_decimal(
         &self,
         field: &'static str,
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         Ok(Some((amount, text.into_owned())))
     }
 
-    /// Minor units that must be there as a JSON integer, with their text verbatim.
+    /// Required minor units: a JSON integer, with its text verbatim.
     pub(super) fn minor_units(&self, field: &'static str) -> Result<(MinorUnits, String), ParseError> {
         let text = self.required(field)?.get();
         let units = MinorUnits::parse(text).map_err(|problem| amount_error(field, problem))?;
@@ -111,8 +111,8 @@ impl<'a, 'de: 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-/// A field's name, borrowed where it holds no escape; `None` for a name that is no text, as one with half of a surrogate
-/// pair. No field that we read has such a name.
+/// A field's name, borrowed where it holds no escape; `None` for a name that is not valid text, such as one with half
+/// of a surrogate pair. No field that we read has such a name.
 pub(super) struct Name<'a>(pub(super) Option<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
@@ -127,7 +127,7 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The text of a JSON string; `None` for any other value.
 pub(super) fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
-    // Only a text begins with a quote, and a raw value is whole JSON: without an escape, it stands between its quotes.
+    // Only a JSON string begins with a quote. Without an escape, its text is what stands between the quotes.
     let text = raw.get().strip_prefix('"')?;
     match text.strip_suffix('"') {
         Some(plain) if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
@@ -135,7 +135,7 @@ pub(super) fn unquoted(raw: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Why a text is no JSON object: it is cut, it is the page of a proxy, or it is another value.
+/// Why a text is not a JSON object: it is empty or cut, it is the HTML page of a proxy, or it is another value.
 fn no_object(text: &str, problem: &serde_json::Error) -> &'static str {
     match text.trim_start().bytes().next() {
         None => "not a JSON object: it is empty",

@@ -1,4 +1,5 @@
-//! NTX Pay Mexico: money is whole **centavos** of MXN, and there is no total: pending mixes outgoing and incoming.
+//! NTX Pay Mexico: money is whole **centavos** of MXN, and there is no total, because pending mixes outgoing and
+//! incoming money.
 
 use super::fields::{Fields, amount_error, body_text, error};
 use super::{Authorisation, Figure, Provider, RequestError, Scheme, request};

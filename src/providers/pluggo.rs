@@ -1,5 +1,5 @@
-//! Pluggo: several balances per account, chosen by filters; the currency comes back in the body, the type does not.
-//! An error may come as a `code` inside a 200.
+//! Pluggo: several balances per account, chosen by filters; the body names the currency, but not the type. An error may
+//! be reported as a `code` in the body of a 200.
 
 use super::fields::{Fields, body_text, error};
 use super::{Authorisation, Figure, Provider, RequestError, Scheme, request};
@@ -81,7 +81,8 @@ impl Provider for Pluggo {
     }
 }
 
-/// Neither a currency nor a type can hold a character that a query would have to escape.
+/// The URL with the selector as filters. Nothing needs escaping: currencies and types hold only letters, digits and
+/// `_`.
 fn balance_url(endpoint: &str, selector: &Selector) -> String {
     let currency = selector.currency.as_ref().map(|currency| ("currency", currency.as_str()));
     let r#type = selector.r#type.as_ref().map(|r#type| ("type", r#type.as_str()));

@@ -1,5 +1,5 @@
-//! Builds the answer to a request: the provider's normal one, or the one of a fault. Faults of delivery change
-//! nothing here.
+//! Builds the answer to a request: the provider's normal answer, or the answer of a fault. Faults of delivery change
+//! nothing here; `deliver` applies them.
 
 use super::{
     bomb,

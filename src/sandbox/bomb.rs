@@ -1,20 +1,20 @@
 //! A small body that decompresses to a huge one: zeros in zlib format (RFC 1950, RFC 1951).
 
-/// Back references to the zero before, each with the longest length of a match.
+/// Number of matches: back references to the zero before, each of the longest length.
 const MATCHES: usize = 40_000;
 const MATCH_LENGTH: usize = 258;
 /// The modulus of the checksum: the largest prime below 2^16.
 const ADLER_MODULUS: usize = 65_521;
 
-/// Just under 64 KiB that decompress to ten megabytes.
+/// Returns just under 64 KiB that decompress to ten megabytes of zeros.
 pub(super) fn packed_zeros() -> Vec<u8> {
     packed(MATCHES)
 }
 
-/// One zero and this many matches, as one final block with the fixed codes.
+/// Returns one zero and this many matches, as one final block with the fixed Huffman codes.
 fn packed(matches: usize) -> Vec<u8> {
     let (header, zero, end) = ("110", "00110000", "0000000");
-    // 258 bytes from one byte back.
+    // A match of 258 bytes at distance 1.
     let r#match = "1100010100000";
     let bits = [header, zero, &r#match.repeat(matches), end].concat();
     let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte * 2 + (bit - b'0'));

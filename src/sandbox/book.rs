@@ -7,7 +7,7 @@ use super::kind::Kind;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fields(Vec<(String, String)>);
 
-/// One balance. Its currency and type for look-ups are separate from its fields, which a test may falsify.
+/// One balance. Look-ups use `currency` and `type`, not the fields, because a test may falsify the fields.
 #[derive(Debug, Clone)]
 pub(super) struct Balance {
     pub(super) currency: String,
@@ -19,7 +19,7 @@ pub(super) struct Balance {
 #[derive(Debug, Clone)]
 pub(super) struct Book {
     balances: Vec<Balance>,
-    /// Whether filters are ignored: the NTX kinds have no filters and one balance.
+    /// Whether look-ups filter by currency and type. The NTX kinds have one balance and no filters.
     has_filters: bool,
 }
 

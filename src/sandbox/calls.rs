@@ -1,5 +1,5 @@
-//! The log of calls. A call is logged when its head was received, and completed later. So the log has
-//! the order of arrival, and contains calls without an answer.
+//! The log of calls. A call is logged when its head is complete; its answer is added later. So the log is in the order
+//! of arrival, and contains calls without an answer.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{clock, http::Head};
 
-/// Kept calls: about 30 MB, so that a sandbox may run for weeks.
+/// Maximum of kept calls: about 30 MB, so that a sandbox may run for weeks.
 const MAX_CALLS: usize = 50_000;
 
 /// The operation of a call, decided by its path.
@@ -43,9 +43,9 @@ pub struct Call {
     pub headers: Vec<(String, String)>,
     /// The body of a token call; empty for others, and until it is received.
     pub body: String,
-    /// The sent status; `None` until then, or when a fault sends none.
+    /// The sent status; `None` before the answer, or when a fault sends no status.
     pub status: Option<u16>,
-    /// The monotonic moment just before the answer, or the bytes of a fault, were sent; `None` until then.
+    /// The monotonic moment just before the answer, or the bytes of a fault, were sent; `None` before that.
     #[serde(skip)]
     pub answered_at: Option<Instant>,
     /// The sent body of a balance, before any fault of delivery; empty for others.
@@ -119,13 +119,13 @@ impl CallLog {
         CallId(self.dropped + self.calls.len() - 1)
     }
 
-    /// `None` when the call was dropped meanwhile.
+    /// Finds a call; `None` if it is no longer in the log.
     pub(super) fn find_mut(&mut self, id: CallId) -> Option<&mut Call> {
         let index = id.0.checked_sub(self.dropped)?;
         self.calls.get_mut(index)
     }
 
-    /// Whether a balance was requested in this time.
+    /// Whether the last request for a balance is younger than this.
     pub(super) fn has_balance_call_within(&self, time: Duration) -> bool {
         let last = self.calls.iter().rev().find(|call| call.operation == Operation::Balance);
         last.is_some_and(|call| clock::now().saturating_duration_since(call.instant) < time)

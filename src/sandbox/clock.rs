@@ -15,7 +15,7 @@ pub(super) fn timestamp() -> String {
     format!("{:.3}", wall())
 }
 
-/// The wall clock after this time, in the same form.
+/// The wall clock's time after this wait, in the same format.
 pub(super) fn timestamp_after(wait: Duration) -> String {
     format!("{:.3}", wall().saturating_add(wait).unwrap_or(Timestamp::MAX))
 }

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_merged_as_it_is_spelled() {
+    fn a_value_is_merged_verbatim() {
         let state = State::new(Kind::NtxpayBr);
 
         let (status, body) = ask(&state, "PUT", "balance", r#"{"netBalance": 1e2, "x": null}"#);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_paths_methods_and_bodies_are_told_apart() {
+    fn wrong_paths_methods_and_bodies_have_their_own_statuses() {
         let state = State::new(Kind::NtxpayMx);
 
         assert_eq!(ask(&state, "GET", "nothing", "").0, 404);

@@ -1,6 +1,6 @@
-//! The credentials that a simulated provider accepts, and the access tokens that it has issued. Random per
-//! instance, so that no test can pass by a value that is known in advance. Not for real secrets:
-//! the random numbers are not cryptographic, and everything is shown on request.
+//! The credentials that a simulated provider accepts, and the access tokens that it has issued. They are random per
+//! provider, so that no test can pass with a value known in advance. They are not for real use: the random numbers are
+//! not cryptographic, and the control API shows everything.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-/// The longest life of a token; an instant cannot hold every later one.
+/// The longest life of a token, because an `Instant` cannot represent every later moment.
 const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// The credentials that one simulated provider accepts.
@@ -71,7 +71,7 @@ impl Tokens {
     }
 }
 
-/// Three parts as a JWT has them. Opaque to callers, so only the looks are right.
+/// Returns three parts, like a JWT. Callers treat it as opaque, so only its shape is right.
 fn random_jwt() -> String {
     let header = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
     format!("{header}.eyJ{}.{}", random_text(61), random_text(43))

@@ -1,4 +1,4 @@
-//! Puts an answer on the wire, in the way that a fault asks for.
+//! Sends an answer, in the way that its fault demands.
 
 use std::{io, time::Duration};
 
@@ -11,9 +11,9 @@ use super::{
 
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// How the bytes of an answer travel.
+/// How an answer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Delivery {
+pub(super) enum SendMode {
     Whole,
     StallHead,
     StallBody,
@@ -29,7 +29,7 @@ pub(super) enum Delivery {
     Informational { status: u16, count: u64, pause: Duration },
 }
 
-impl Delivery {
+impl SendMode {
     pub(super) fn of(fault: Option<&FaultKind>) -> Self {
         let Some(fault) = fault else {
             return Self::Whole;
@@ -64,7 +64,7 @@ impl Delivery {
         }
     }
 
-    /// The status that goes out, if a head does.
+    /// The status that is sent; `None` if no head is sent.
     pub(super) fn status(self, response: &Response) -> Option<u16> {
         match self {
             Self::StallHead | Self::Reset | Self::Close | Self::Garbage => None,
@@ -81,44 +81,44 @@ impl Delivery {
     }
 }
 
-/// Sends the answer and says whether the connection may serve another request.
+/// Sends the answer; returns whether the connection may serve another request.
 pub(super) async fn deliver(
     connection: &mut Connection,
     response: &Response,
-    delivery: Delivery,
+    mode: SendMode,
     keep_alive: bool,
 ) -> io::Result<bool> {
-    match delivery {
-        Delivery::Whole => {
+    match mode {
+        SendMode::Whole => {
             connection.send(&response.spell(keep_alive)).await?;
             return Ok(keep_alive);
         }
-        Delivery::SlowBody { per_byte } => {
+        SendMode::SlowBody { per_byte } => {
             send_slowly(connection, response, per_byte, keep_alive).await?;
             return Ok(keep_alive);
         }
-        Delivery::HugeBody { padding } => {
+        SendMode::HugeBody { padding } => {
             send_padded(connection, response, padding, keep_alive).await?;
             return Ok(keep_alive);
         }
-        Delivery::Informational { status, count, pause } => {
+        SendMode::Informational { status, count, pause } => {
             send_informational(connection, status, count, pause).await?;
             connection.send(&response.spell(keep_alive)).await?;
             return Ok(keep_alive);
         }
-        Delivery::StallHead => connection.until_caller_leaves().await?,
-        Delivery::StallBody => {
+        SendMode::StallHead => connection.until_caller_leaves().await?,
+        SendMode::StallBody => {
             send_half(connection, response).await?;
             connection.until_caller_leaves().await?;
         }
-        Delivery::CutBody => send_half(connection, response).await?,
-        // Closing a socket that may not linger drops it with a reset.
-        Delivery::Reset => connection.stream.set_zero_linger()?,
-        Delivery::Close => {}
-        Delivery::Garbage => connection.send(b"\x16\x03\x01 no HTTP \xff\xfe\r\n\r\n").await?,
-        Delivery::ChunkedInvalid => send_broken_chunks(connection, response).await?,
-        Delivery::CutChunk => send_half_a_chunk(connection, response).await?,
-        Delivery::EndlessHeaders => send_endless_headers(connection, response).await?,
+        SendMode::CutBody => send_half(connection, response).await?,
+        // A socket with a linger time of zero is reset when it closes.
+        SendMode::Reset => connection.stream.set_zero_linger()?,
+        SendMode::Close => {}
+        SendMode::Garbage => connection.send(b"\x16\x03\x01 no HTTP \xff\xfe\r\n\r\n").await?,
+        SendMode::ChunkedInvalid => send_broken_chunks(connection, response).await?,
+        SendMode::CutChunk => send_half_a_chunk(connection, response).await?,
+        SendMode::EndlessHeaders => send_endless_headers(connection, response).await?,
     }
     Ok(false)
 }
@@ -138,7 +138,7 @@ async fn send_slowly(
     Ok(())
 }
 
-/// White space first, in blocks, so that no size of it needs memory.
+/// Sends the white space in blocks, so that any amount of it needs little memory; then the body.
 async fn send_padded(
     connection: &mut Connection,
     response: &Response,
@@ -158,7 +158,7 @@ async fn send_padded(
     connection.send(&response.body).await
 }
 
-/// The head announces the whole body.
+/// Sends half of the body, after a head that announces the whole body.
 async fn send_half(connection: &mut Connection, response: &Response) -> io::Result<()> {
     let mut bytes = response.spell_head(response.body.len() as u64, true).into_bytes();
     bytes.extend_from_slice(&response.body[..response.body.len() / 2]);
@@ -178,7 +178,7 @@ async fn send_half_a_chunk(connection: &mut Connection, response: &Response) -> 
     connection.send(&bytes).await
 }
 
-/// Informational answers before the final one; a caller may leave between them.
+/// Sends the informational answers. A write fails if the caller leaves between them.
 async fn send_informational(
     connection: &mut Connection,
     status: u16,
@@ -195,7 +195,7 @@ async fn send_informational(
     Ok(())
 }
 
-/// Ends with the error of a write, when the caller has had enough.
+/// Sends header lines until a write fails, because the caller has closed the connection.
 async fn send_endless_headers(connection: &mut Connection, response: &Response) -> io::Result<()> {
     connection.send(response.spell_start().as_bytes()).await?;
     let filler = "x".repeat(1024);
@@ -219,9 +219,9 @@ mod tests {
     use super::super::{Fault, FaultKind, Kind, SimulatedProvider};
 
     /// Long enough for a loaded machine; no test waits for its end.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(10);
 
-    /// Sends one authorised call for a balance, which ends the connection, and returns it unread.
+    /// Sends one authorised balance call with `Connection: close`. Returns the connection before its answer is read.
     async fn call(provider: &SimulatedProvider) -> TcpStream {
         let mut stream = TcpStream::connect(provider.addr()).await.unwrap();
         let token = provider.credentials().token;
@@ -237,7 +237,7 @@ mod tests {
         provider.queue(Fault::on_balance(fault));
         let mut bytes = Vec::new();
         let mut stream = call(&provider).await;
-        let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+        let read = timeout(SOON, stream.read_to_end(&mut bytes)).await;
         read.unwrap()?;
         Ok(bytes)
     }
@@ -249,7 +249,7 @@ mod tests {
     const BODY: &str = r#"{"availableCentavos":4873490,"pendingCentavos":0,"currency":"MXN"}"#;
 
     #[tokio::test]
-    async fn a_status_brings_its_headers_and_body() {
+    async fn a_status_fault_sends_its_retry_after_and_body() {
         let fault = FaultKind::Status {
             status: 503,
             retry_after: Some("20".to_owned()),
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reset_is_no_orderly_end() {
+    async fn a_reset_fault_resets_the_connection() {
         let error = answer_under(FaultKind::Reset).await.unwrap_err();
 
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -366,7 +366,7 @@ mod tests {
 
         let mut received = String::new();
         while !received.ends_with(&BODY[..BODY.len() / 2]) {
-            let byte = timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
+            let byte = timeout(SOON, stream.read_u8()).await.unwrap().unwrap();
             received.push(char::from(byte));
         }
 
@@ -375,13 +375,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_head_ends_with_the_caller() {
+    async fn an_endless_head_has_no_empty_line() {
         let provider = SimulatedProvider::start(Kind::NtxpayMx).await.unwrap();
         provider.queue(Fault::on_balance(FaultKind::EndlessHeaders));
         let mut stream = call(&provider).await;
 
         let mut some = vec![0; 512 * 1024];
-        let read = timeout(PATIENCE, stream.read_exact(&mut some)).await;
+        let read = timeout(SOON, stream.read_exact(&mut some)).await;
 
         read.unwrap().unwrap();
         assert!(!some.windows(4).any(|window| window == b"\r\n\r\n"));

@@ -1,17 +1,17 @@
-//! Moves a balance a little, as payments would. Whole numbers of minor units throughout: a
-//! simulated provider may not round either. A value that was set in another form than the
-//! documented one does not change.
+//! Changes a balance by small amounts, as payments would. The arithmetic is in whole minor units, because a simulated
+//! provider must not round either. A value in another form than the documented one does not change.
 
 use super::{book::Balance, kind::Kind};
 
-/// By how many minor units the amounts move.
+/// The changes of the amounts, in minor units.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Change {
     available: i128,
     blocked: i128,
 }
 
-/// The fields that move: the spendable amount, the blocked one, and their sum where it is given.
+/// The names of the fields that change: the spendable amount, the blocked amount and, if the kind reports it, their
+/// sum.
 struct Moving {
     available: &'static str,
     blocked: &'static str,
@@ -30,7 +30,7 @@ impl Moving {
             Kind::NtxpayBr | Kind::Avista => {
                 Self { available: "netBalance", blocked: "blockedBalance", total: Some("grossBalance") }
             }
-            // It has no balances in the book.
+            // A declared kind has no balances in the book.
             Kind::Pluggo | Kind::Declared => Self { available: "balance", blocked: "blocked", total: None },
             Kind::NtxpayMx => {
                 Self { available: "availableCentavos", blocked: "pendingCentavos", total: None }
@@ -39,7 +39,7 @@ impl Moving {
     }
 }
 
-/// Moves the amounts of the balance, all of them or none.
+/// Changes the amounts of the balance, all of them or none.
 pub(super) fn drift(kind: Kind, balance: &mut Balance, change: Change) {
     let moving = Moving::of(kind);
     let scale = scale(kind, &balance.r#type);
@@ -60,7 +60,7 @@ pub(super) fn drift(kind: Kind, balance: &mut Balance, change: Change) {
     }
 }
 
-/// How many decimals the provider spells: none for centavos, satoshi for crypto, else cents.
+/// The number of decimals that the provider writes: none for centavos, 8 (satoshi) for crypto, otherwise 2 (cents).
 fn scale(kind: Kind, r#type: &str) -> usize {
     match (kind, r#type) {
         (Kind::NtxpayMx, _) => 0,
@@ -69,13 +69,14 @@ fn scale(kind: Kind, r#type: &str) -> usize {
     }
 }
 
-/// A small change may not overdraw an account; one that is overdrawn already may move.
+/// Adds a change to an amount, unless that would overdraw the account. An amount below zero may change in both
+/// directions.
 fn shift(minor: i128, change: i128) -> i128 {
     let shifted = minor + change;
     if shifted < 0 && minor >= 0 { minor } else { shifted }
 }
 
-/// `None` for text other than plain digits, and for more decimals than the scale.
+/// Parses a plain decimal into minor units; `None` for any other text, and for more decimals than the scale.
 fn parse_minor(text: &str, scale: usize) -> Option<i128> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_spelled_in_another_way_stays() {
+    fn a_value_in_another_form_does_not_change() {
         for raw in ["1e2", "\"5.00\"", "null", "", "-", "1.005", "+1", "12 ", "1.2.3"] {
             let mut book = Book::of(Kind::NtxpayBr);
             let balance = book.find_mut(None, None).unwrap();

@@ -1,5 +1,5 @@
-//! Faults: what goes wrong, for which calls, and how often. `answer` and `deliver` carry them out: another answer, or the
-//! answer delivered in another way.
+//! Faults: what goes wrong, for which calls, and how often. `answer` applies faults that change the answer, `deliver`
+//! those that change its delivery.
 
 mod fields;
 mod kind;

@@ -1,5 +1,5 @@
-//! The part of HTTP/1.1 that a provider needs, on a plain socket: with a library, a fault could not
-//! stop in the middle of a head. Request bodies need a `Content-Length`; heads and bodies have a limit.
+//! The part of HTTP/1.1 that a provider needs, on a plain socket: an HTTP library would not let a fault stop in the
+//! middle of a head. Request bodies need a `Content-Length`; heads and bodies have a limit.
 
 use std::io;
 
@@ -51,7 +51,7 @@ pub(super) enum Received<T> {
     Whole(T),
     /// The caller left.
     Nothing,
-    /// Not a request that this server supports; the status says why, and the connection must close.
+    /// This server does not support the request. The status says why, and the connection must close.
     Refused(StatusCode),
 }
 
@@ -59,7 +59,7 @@ pub(super) enum Received<T> {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    /// Received bytes that are not used yet; a caller may send the next request early.
+    /// Received bytes that are not parsed yet. A caller may send its next request early.
     buffer: BytesMut,
 }
 

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind that is known by itself, in the order in which the documentation lists them.
+    /// Every kind with a behaviour of its own, in the order of the documentation.
     pub const ALL: [Self; 4] = [Self::NtxpayBr, Self::Avista, Self::Pluggo, Self::NtxpayMx];
 
     /// Returns the name of the kind in configurations.
@@ -46,7 +46,7 @@ impl Kind {
 
     pub(super) fn operation(self, path: &str) -> Operation {
         match (self, path) {
-            // Its script knows.
+            // `State::enter_call` uses the script instead.
             (Self::Declared, _) => Operation::Other,
             (_, "/api/balance" | "/balance") => Operation::Balance,
             (Self::NtxpayBr | Self::Avista | Self::NtxpayMx, "/api/auth/token")

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn mexico_gives_no_timestamp() {
+    fn a_mexican_balance_has_no_timestamp() {
         let state = State::new(Kind::NtxpayMx);
 
         let response = balance(&state, &state.credentials.token);

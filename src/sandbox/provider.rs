@@ -130,12 +130,12 @@ impl SimulatedProvider {
         self.state.lock().settings.timestamp = raw_json.map_or(Timestamp::Now, Timestamp::Fixed);
     }
 
-    /// Sets the next answers of a declared kind.
+    /// Sets the requests and answers of a declared kind.
     pub fn set_script(&self, script: Script) {
         self.state.lock().script = script;
     }
 
-    /// Returns the name of its kind; for a declared kind, the name in the script.
+    /// Returns the name of the provider's kind; for a declared kind, the name in the script.
     #[must_use]
     pub fn kind_name(&self) -> String {
         match self.state.kind {
@@ -144,14 +144,14 @@ impl SimulatedProvider {
         }
     }
 
-    /// Queues a fault behind the waiting ones.
+    /// Adds a fault to the end of the queue.
     pub fn queue(&self, fault: Fault) {
         self.state.lock().faults.push(fault);
     }
 
     /// Ends the delay of all delayed calls.
     pub fn end_delays(&self) {
-        self.state.impatience.send_replace(());
+        self.state.delays_ended.send_replace(());
     }
 
     /// Drops all waiting faults.
@@ -188,27 +188,27 @@ impl SimulatedProvider {
         self.state.lock().settings.token_life_seconds = Some(seconds);
     }
 
-    /// Whether balances change by some minor units at each call; off at the start.
+    /// Sets whether balances change by some minor units at each call; off at the start.
     pub fn set_drift(&self, on: bool) {
         self.state.lock().settings.drift = on;
     }
 
-    /// Whether `/api/auth/token` requires a certificate header; off at the start.
+    /// Sets whether `/api/auth/token` requires a certificate header; off at the start.
     pub fn require_certificate(&self, on: bool) {
         self.state.lock().settings.require_certificate = on;
     }
 
-    /// Accepts another client secret, too: the start of a rotation.
+    /// Accepts a second client secret, as at the start of a rotation.
     pub fn accept_secret(&self, secret: &str) {
         self.state.lock().secrets.push(secret.to_owned());
     }
 
-    /// Refuses a client secret: the end of a rotation.
+    /// Refuses a client secret from now on, as at the end of a rotation.
     pub fn refuse_secret(&self, secret: &str) {
         self.state.lock().secrets.retain(|accepted| accepted != secret);
     }
 
-    /// Accepts another fixed token, too.
+    /// Accepts this token, too. It does not expire.
     pub fn accept_token(&self, token: &str) {
         self.state.lock().tokens.add_external(token, clock::now());
     }
@@ -241,7 +241,7 @@ mod tests {
     };
 
     /// Long enough for a loaded machine; no test waits for its end.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(10);
 
     async fn connect(provider: &SimulatedProvider) -> TcpStream {
         TcpStream::connect(provider.addr()).await.unwrap()
@@ -260,7 +260,7 @@ mod tests {
     async fn receive(stream: &mut TcpStream) -> (u16, String) {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            let byte = timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
+            let byte = timeout(SOON, stream.read_u8()).await.unwrap().unwrap();
             head.push(char::from(byte));
         }
         let length = head
@@ -268,7 +268,7 @@ mod tests {
             .find_map(|line| line.strip_prefix("Content-Length: "))
             .map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
-        let read = timeout(PATIENCE, stream.read_exact(&mut body)).await;
+        let read = timeout(SOON, stream.read_exact(&mut body)).await;
         read.unwrap().unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, String::from_utf8(body).unwrap())
@@ -408,7 +408,7 @@ mod tests {
         let mut stream = connect(&provider).await;
 
         send(&mut stream, "GET /api/balance", &[], "").await;
-        timeout(PATIENCE, provider.wait_for_calls(1)).await.unwrap();
+        timeout(SOON, provider.wait_for_calls(1)).await.unwrap();
 
         let calls = provider.calls();
         assert_eq!(calls[0].fault, Some("stall_head"));
@@ -422,9 +422,9 @@ mod tests {
         provider.queue(Fault::on_balance(FaultKind::StallHead));
         let mut stream = connect(&provider).await;
         send(&mut stream, "GET /api/balance", &[], "").await;
-        timeout(PATIENCE, provider.wait_for_calls(1)).await.unwrap();
+        timeout(SOON, provider.wait_for_calls(1)).await.unwrap();
 
-        timeout(PATIENCE, provider.stop()).await.unwrap();
+        timeout(SOON, provider.stop()).await.unwrap();
 
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
         assert!(TcpStream::connect(address).await.is_err());

@@ -1,12 +1,12 @@
-//! A provider that is described by its requests and their answers: any kind that a configuration declares.
+//! Describes a provider of a declared kind by its requests and their answers.
 
 use super::calls::Operation;
 
-/// Stands for a live token in a request, and for a new one in an answer.
+/// Placeholder for a valid token in a request, and for a new token in an answer.
 pub const TOKEN: &str = "sandbox-token";
-/// Stands for the seconds that a new token lives, in an answer.
+/// Placeholder for the life of a new token in seconds, in an answer. The quotes are part of it: a number replaces them.
 pub const LIFE: &str = "\"sandbox-life\"";
-/// Stands for the instant at which a new token expires, in an answer.
+/// Placeholder for the instant at which a new token expires, in an answer.
 pub const UNTIL: &str = "sandbox-until";
 /// The requests and answers of a scripted provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,13 +14,13 @@ pub struct Script {
     /// The name of its kind.
     pub name: String,
     /// Its requests with their answers; the first match decides.
-    pub routes: Vec<Route>,
+    pub routes: Vec<ScriptedRoute>,
 }
 
 /// One request and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Whether it brings a balance or a token.
+pub struct ScriptedRoute {
+    /// Whether the answer contains a balance or a token.
     pub operation: Operation,
     /// The method.
     pub method: String,
@@ -41,7 +41,7 @@ impl Script {
         balances.next().map(|route| route.answer.as_str())
     }
 
-    /// Answers every request for a balance with this body.
+    /// Sets the answer to every request for a balance.
     pub(super) fn set_balance(&mut self, body: &str) {
         for route in self.routes.iter_mut().filter(|route| route.operation == Operation::Balance) {
             body.clone_into(&mut route.answer);
@@ -54,7 +54,7 @@ impl Script {
     }
 }
 
-impl Route {
+impl ScriptedRoute {
     pub(super) fn path(&self) -> &str {
         self.target.split_once('?').map_or(&self.target, |(path, _)| path)
     }

@@ -7,15 +7,15 @@ use super::{
     clock,
     http::{Request, Response},
     refusal::{answer_error, answer_wrong_method},
-    script::{LIFE, Route, TOKEN, UNTIL},
+    script::{LIFE, ScriptedRoute, TOKEN, UNTIL},
     state::State,
 };
 
 /// How long a token lives, unless the settings say otherwise.
 const USUAL_LIFE: u64 = 1800;
 
-impl Route {
-    /// Whether headers and body are the expected ones: either may hold a secret.
+impl ScriptedRoute {
+    /// Whether headers and body are as expected. Both may contain a secret.
     fn is_authorised(&self, request: &Request, is_live: &impl Fn(&str) -> bool) -> bool {
         let has_body = String::from_utf8_lossy(&request.body) == self.body;
         has_body
@@ -25,25 +25,25 @@ impl Route {
     }
 }
 
-/// Whether a text is the expected one, with a live token in the place of [`TOKEN`].
+/// Whether a text is the expected one, with a valid token in place of [`TOKEN`].
 fn is_given(expected: &str, given: &str, is_live: &impl Fn(&str) -> bool) -> bool {
     let Some((before, after)) = expected.split_once(TOKEN) else { return expected == given };
     let token = given.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
     token.is_some_and(is_live)
 }
 
-/// The answer of a scripted provider: 404 for an unknown path, 405, 400 for another query, 401 for other
-/// headers or another body.
+/// The answer of a scripted provider: 404 for an unknown path, 405 for another method, 400 for another query, 401 for
+/// other headers or another body.
 pub(super) fn answer(state: &State, request: &Request) -> Response {
     let mut changing = state.lock();
     let now = clock::now();
-    let on_path: Vec<&Route> =
+    let on_path: Vec<&ScriptedRoute> =
         changing.script.routes.iter().filter(|route| route.path() == request.head.path).collect();
     let Some(first) = on_path.first() else { return answer_error(404) };
     if first.method != request.head.method {
         return answer_wrong_method(&first.method);
     }
-    let asked: Vec<&Route> =
+    let asked: Vec<&ScriptedRoute> =
         on_path.into_iter().filter(|route| route.target == request.head.target).collect();
     if asked.is_empty() {
         return answer_error(400);
@@ -69,14 +69,15 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        let route = |operation, method: &str, target: &str, header: (&str, &str), answer: &str| Route {
-            operation,
-            method: method.to_owned(),
-            target: target.to_owned(),
-            headers: vec![(header.0.to_owned(), header.1.to_owned())],
-            body: String::new(),
-            answer: answer.to_owned(),
-        };
+        let route =
+            |operation, method: &str, target: &str, header: (&str, &str), answer: &str| ScriptedRoute {
+                operation,
+                method: method.to_owned(),
+                target: target.to_owned(),
+                headers: vec![(header.0.to_owned(), header.1.to_owned())],
+                body: String::new(),
+                answer: answer.to_owned(),
+            };
         let state = State::new(Kind::Declared);
         state.lock().script = Script {
             name: "example".to_owned(),
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_opens_the_balance() {
+    fn an_issued_token_authorises_a_balance_call() {
         let state = state();
 
         let issued = ask(&state, "POST", "/token", ("x-key", "k"));

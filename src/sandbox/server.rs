@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     answer::answer,
     control,
-    deliver::{Delivery, deliver},
+    deliver::{SendMode, deliver},
     fault::FaultKind,
     http::{Connection, Head, Received, Request, Response},
     refusal::answer_error,
@@ -32,7 +32,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections until it is stopped, which also closes the open ones.
+/// Accepts connections until `stop`, which also closes the open ones.
 pub(super) async fn accept(
     listener: TcpListener,
     state: Arc<State>,
@@ -78,12 +78,12 @@ async fn serve_control(connection: &mut Connection, state: &State, head: Head) -
         Received::Refused(status) => return refuse(connection, status.as_u16()).await,
     };
     let response = control::answer(state, &Request { head, body });
-    deliver(connection, &response, Delivery::Whole, keep_alive).await
+    deliver(connection, &response, SendMode::Whole, keep_alive).await
 }
 
 async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> io::Result<bool> {
-    // Before the call is logged, so that a test that sees it there can end its delay.
-    let mut impatience = state.impatience.subscribe();
+    // Subscribed before the call is logged: a test that sees the call in the log can then end its delay.
+    let mut delays_ended = state.delays_ended.subscribe();
     let (id, fault) = state.enter_call(&head);
     let body = match connection.read_body(&head).await? {
         Received::Whole(body) => body,
@@ -100,17 +100,18 @@ async fn serve_call(connection: &mut Connection, state: &State, head: Head) -> i
         response.body.clear();
     }
     if let Some(FaultKind::Delay { ms }) = fault {
-        // Whichever comes first; the sender exists as long as the state.
-        let _ = timeout(Duration::from_millis(ms), impatience.changed()).await;
+        // Waits for the end of the delay or of all delays. The sender lives as long as the state, so `changed` does not
+        // fail.
+        let _ = timeout(Duration::from_millis(ms), delays_ended.changed()).await;
     }
-    let delivery = Delivery::of(fault.as_ref());
-    // Before the first byte, so that the log is complete when the answer arrives.
-    let status = delivery.status(&response);
+    let mode = SendMode::of(fault.as_ref());
+    // Noted before the first byte, so that the log is complete when the answer arrives.
+    let status = mode.status(&response);
     state.complete_call(id, |call| call.note_answer(status, &response.body));
-    deliver(connection, &response, delivery, request.head.keep_alive).await
+    deliver(connection, &response, mode, request.head.keep_alive).await
 }
 
 async fn refuse(connection: &mut Connection, status: u16) -> io::Result<bool> {
     let response: Response = answer_error(status);
-    deliver(connection, &response, Delivery::Whole, false).await
+    deliver(connection, &response, SendMode::Whole, false).await
 }

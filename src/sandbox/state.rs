@@ -1,5 +1,5 @@
-//! The state of one simulated provider. One lock guards everything that changes, so a call's
-//! place in the log and its fault are decided together.
+//! The state of one simulated provider. One lock guards everything that changes, so the position of a call in the log
+//! and its fault are decided together.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,8 +25,8 @@ pub(super) struct State {
     pub(super) arrivals: Notify,
     /// Notified when a balance is set.
     pub(super) changed: Notify,
-    /// Notified to answer the delayed calls.
-    pub(super) impatience: watch::Sender<()>,
+    /// Notified to end the delays of all delayed calls.
+    pub(super) delays_ended: watch::Sender<()>,
     // A std mutex fits: critical sections are short and never await.
     changing: Mutex<Changing>,
 }
@@ -75,7 +75,7 @@ impl State {
             kind,
             arrivals: Notify::new(),
             changed: Notify::new(),
-            impatience: watch::Sender::new(()),
+            delays_ended: watch::Sender::new(()),
             changing: Mutex::new(Changing {
                 book: Book::of(kind),
                 calls: CallLog::default(),
@@ -95,7 +95,7 @@ impl State {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs a call whose head was received, and takes its fault.
+    /// Logs a call whose head is complete, and takes its fault from the queue.
     pub(super) fn enter_call(&self, head: &Head) -> (CallId, Option<FaultKind>) {
         let mut changing = self.lock();
         let operation = match self.kind {
@@ -110,7 +110,7 @@ impl State {
         (id, fault)
     }
 
-    /// Changes a call in the log, if it is still there.
+    /// Changes a call, if it is still in the log.
     pub(super) fn complete_call(&self, id: CallId, complete: impl FnOnce(&mut Call)) {
         if let Some(call) = self.lock().calls.find_mut(id) {
             complete(call);

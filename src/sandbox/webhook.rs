@@ -1,5 +1,6 @@
-//! Notifications that a balance has changed, as the providers send them: by Basic authentication for the Brazilian
-//! platform, by a signature for Mexico. `pluggo` documents none, and a declared kind has none.
+//! Notifications that a balance has changed, as the providers send them: with Basic authentication for the Brazilian
+//! platform, with a signature for Mexico. Pluggo and declared kinds document no notifications, and use Basic
+//! authentication here.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,13 +20,13 @@ use super::state::State;
 
 /// The user of Basic authentication.
 pub const WEBHOOK_USER: &str = "sandbox";
-/// Between two changes while the amounts drift.
+/// The time between two changes while the amounts drift.
 const DRIFT_INTERVAL: Duration = Duration::from_secs(15);
-/// A balance without a request in this time does not drift.
-const ATTENTION: Duration = Duration::from_mins(1);
-/// The pauses before a notification that was not taken is sent again.
+/// The amounts drift only if a balance was requested within this time.
+const RECENT: Duration = Duration::from_mins(1);
+/// The pause before each further attempt.
 const RETRIES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
-/// The providers' own.
+/// The time-out of one attempt; the providers use the same.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The receiver of notifications, and their secret.
@@ -33,13 +34,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Webhook {
     /// The receiver.
     pub address: SocketAddr,
-    /// The path there.
+    /// The path at the receiver.
     pub path: String,
     /// The password of Basic authentication, or the key of the signature.
     pub secret: String,
 }
 
-/// Sends a notification after each change, and changes the amounts by itself while they drift.
+/// Sends a notification after each change. While the amounts drift, it also changes them itself.
 pub(super) async fn notify(state: Arc<State>, webhook: Webhook) {
     loop {
         let changed = state.changed.notified();
@@ -51,11 +52,11 @@ pub(super) async fn notify(state: Arc<State>, webhook: Webhook) {
     }
 }
 
-/// Moves one balance a little; false without drift, and without recent requests.
+/// Changes the first balance a little; false if drift is off, or if no balance was requested recently.
 fn move_amounts(state: &State) -> bool {
     let mut changing = state.lock();
     let changing = &mut *changing;
-    if !changing.settings.drift || !changing.calls.has_balance_call_within(ATTENTION) {
+    if !changing.settings.drift || !changing.calls.has_balance_call_within(RECENT) {
         return false;
     }
     let change = Change::random(&mut changing.random);
@@ -65,15 +66,15 @@ fn move_amounts(state: &State) -> bool {
     true
 }
 
-/// Sends one notification until it is taken, or given up.
+/// Sends one notification until the receiver accepts it, or all attempts have failed.
 async fn deliver(kind: Kind, webhook: &Webhook) {
     let id = format!("{:032x}", fastrand::u128(..));
     let request = request(kind, webhook, &id);
-    for pause in RETRIES {
+    for pause in std::iter::once(Duration::ZERO).chain(RETRIES) {
+        sleep(pause).await;
         if let Ok(Ok(true)) = timeout(TIMEOUT, send(webhook.address, &request)).await {
             return;
         }
-        sleep(pause).await;
     }
 }
 
@@ -108,7 +109,7 @@ fn request(kind: Kind, webhook: &Webhook, id: &str) -> String {
     )
 }
 
-/// The documented body. The gateway reads none of it.
+/// The documented body. The gateway ignores its content.
 fn body(kind: Kind, id: &str) -> String {
     let body = match kind {
         Kind::NtxpayMx => serde_json::json!({
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_proves_itself_as_documented() {
+    fn each_kind_authenticates_its_notifications_as_documented() {
         let webhook = Webhook {
             address: ([127, 0, 0, 1], 1).into(),
             path: "/hooks/x".to_owned(),

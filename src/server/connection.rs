@@ -1,4 +1,4 @@
-//! One connection: its opening, its service, and what it shares with the other connections of its listener.
+//! One connection: its opening, its service, and the state that it shares with the other connections of its listener.
 
 mod answer_body;
 mod context;

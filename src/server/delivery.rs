@@ -20,7 +20,7 @@ pub struct Reply<B> {
     pub response: Response<B>,
     /// Its delivery.
     pub delivery: Delivery,
-    /// When it was made, if the service has read the clock since its last wait.
+    /// When the response was made; `None` if the service has not read the clock since its last wait.
     pub made_at: Option<Instant>,
 }
 

@@ -9,17 +9,19 @@ use rustix::{
 };
 use tokio::net::TcpListener;
 
-/// One open file. It is closed for a moment when no other is free: a connection can then be accepted and refused.
+/// One open file. When file descriptors run out, it is closed for a moment: its descriptor is used to accept one
+/// connection and close it.
 #[derive(Debug)]
-pub(super) struct Reserve(Option<File>);
+pub(super) struct DescriptorReserve(Option<File>);
 
-impl Reserve {
+impl DescriptorReserve {
     /// Opens the file.
     pub(super) fn new() -> Self {
         Self(File::open("/dev/null").ok())
     }
 
-    /// Accepts the next connection in place of the file, and closes it; false if that is not possible.
+    /// Closes the file, accepts the next connection and closes it, then opens the file again. False if no connection
+    /// was accepted.
     pub(super) fn refuse_next(&mut self, listener: &TcpListener) -> bool {
         let has_file = self.0.take().is_some();
         let accepted = has_file.then(|| listener.accept().now_or_never()).flatten();
@@ -30,7 +32,8 @@ impl Reserve {
     }
 }
 
-/// Whether the connection leaves fewer than `spare` file descriptors. The kernel gives each file the lowest free number.
+/// Whether the connection leaves fewer than `spare` file descriptors. The kernel assigns the lowest free number, so a
+/// high number means that few are left.
 pub(super) fn leaves_fewer_files(stream: &StdTcpStream, spare: u64) -> bool {
     let number = u64::try_from(stream.as_raw_fd()).unwrap_or(0);
     getrlimit(Resource::Nofile).current.is_some_and(|limit| number + spare >= limit)

@@ -1,5 +1,5 @@
-//! The socket under TLS. During the handshake it bounds what the peer may send: TLS keeps up to 64 KiB of an unfinished
-//! message.
+//! The socket under TLS. During the handshake it bounds the bytes of the peer, because TLS keeps up to 64 KiB of an
+//! unfinished message.
 
 use std::{
     io,
@@ -14,10 +14,10 @@ use tokio::{
 
 use super::memory::MemoryShare;
 
-/// A handshake of this size needs no share of the strangers' memory. Hellos and certificates of clients are smaller.
+/// A handshake up to this size needs no share of the strangers' memory. Hellos and certificates of clients are smaller.
 const FREE: usize = 8 * 1024;
 
-/// A socket whose handshake takes memory from all strangers' share.
+/// A socket that takes the memory of a large handshake from the strangers' memory.
 #[derive(Debug)]
 pub(super) struct HandshakeSocket {
     stream: TcpStream,
@@ -32,7 +32,7 @@ struct Handshake {
 }
 
 impl HandshakeSocket {
-    /// The socket of a handshake that begins.
+    /// Begins a handshake on this socket.
     pub(super) fn new(stream: TcpStream, memory: MemoryShare) -> Self {
         Self { stream, handshake: Some(Handshake { received: 0, memory }) }
     }
@@ -42,7 +42,7 @@ impl HandshakeSocket {
         &self.stream
     }
 
-    /// Ends the bound, and gives the memory back.
+    /// Removes the bound of the handshake, and gives its memory back.
     pub(super) fn end_handshake(&mut self) {
         self.handshake = None;
     }

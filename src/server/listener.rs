@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     connection::{self, ListenerContext, Respond},
-    files::{Reserve, is_out_of_files, leaves_fewer_files},
+    files::{DescriptorReserve, is_out_of_files, leaves_fewer_files},
     memory::SharedMemory,
     peer::Peer,
     settings::ListenerSettings,
@@ -49,7 +49,7 @@ pub struct Endpoint {
     pub tls: Option<Live<TlsSettings>>,
     /// Counts refused connections, if configured.
     pub metrics: Option<Arc<Metrics>>,
-    /// Where connections are served.
+    /// The threads that serve the connections.
     pub workers: Workers,
     /// File descriptors that these connections leave to other listeners.
     pub spare_files: u64,
@@ -69,8 +69,9 @@ struct Acceptor<S> {
     workers: Workers,
     connections: JoinSet<()>,
     spare_files: u64,
-    /// For a listener that leaves files to others; the connections of another one wait.
-    reserve: Option<Reserve>,
+    /// Present if the listener leaves file descriptors to others. Without it, new connections wait when file
+    /// descriptors run out.
+    reserve: Option<DescriptorReserve>,
     logged: Option<Instant>,
 }
 
@@ -81,7 +82,7 @@ struct Acceptor<S> {
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let (socket, address) = match address {
         SocketAddr::V4(_) => (TcpSocket::new_v4()?, address),
-        // `[::]` is every address, with IPv4 or without. Where the kernel has no IPv6, IPv4 is all there is.
+        // `[::]` means every address. If the kernel has no IPv6, that is every IPv4 address.
         SocketAddr::V6(_) => match TcpSocket::new_v6() {
             Err(_) if address.ip().is_unspecified() => {
                 (TcpSocket::new_v4()?, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
@@ -106,7 +107,7 @@ pub async fn serve<S: Respond>(
     let memory = SharedMemory::for_connections(settings.current().max_connections);
     let context = ListenerContext { service, settings, tls, metrics, shutdown, memory };
     let connections = JoinSet::new();
-    let reserve = (spare_files > 0).then(Reserve::new);
+    let reserve = (spare_files > 0).then(DescriptorReserve::new);
     let mut acceptor = Acceptor { context, workers, connections, spare_files, reserve, logged: None };
     acceptor.accept_until_stopped(&listener).await;
     for (stream, peer) in close(listener) {
@@ -123,7 +124,8 @@ impl<S: Respond> Acceptor<S> {
             tokio::select! {
                 biased;
                 () = &mut stopped => return,
-                // Before the accept, so that `max_connections` counts open ones only.
+                // Ended connections are removed before the next accept, so that `max_connections` counts open ones
+                // only.
                 Some(ended) = self.connections.join_next() => log_panic(ended),
                 accepted = listener.accept() => match accepted {
                     // A stream that cannot leave the listener's runtime is closed.
@@ -146,15 +148,15 @@ impl<S: Respond> Acceptor<S> {
         if self.connections.len() >= self.context.settings.current().max_connections
             || leaves_fewer_files(&stream, self.spare_files)
         {
-            self.context.refused(ConnectionRefusal::Limit);
+            self.context.count_refusal(ConnectionRefusal::Limit);
             return;
         }
         wire::prepare(&stream);
         let (accepted, peer, context) = (Instant::now(), Peer(peer), self.context.clone());
-        let place = self.workers.place();
-        let runtime = place.runtime().clone();
+        let slot = self.workers.take_slot();
+        let runtime = slot.runtime().clone();
         let serve = async move {
-            let _place = place;
+            let _slot = slot;
             if let Ok(stream) = TcpStream::from_std(stream) {
                 connection::serve(stream, accepted, peer, context).await;
             }
@@ -162,11 +164,11 @@ impl<S: Respond> Acceptor<S> {
         self.connections.spawn_on(serve, &runtime);
     }
 
-    /// Out of files: refuses the next connection at once; false if it has to wait.
+    /// Refuses the next connection when file descriptors have run out; false if the connection has to wait.
     fn turn_away(&mut self, listener: &TcpListener) -> bool {
         let is_refused = self.reserve.as_mut().is_some_and(|reserve| reserve.refuse_next(listener));
         if is_refused {
-            self.context.refused(ConnectionRefusal::Limit);
+            self.context.count_refusal(ConnectionRefusal::Limit);
         }
         is_refused
     }
@@ -224,7 +226,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Logs a panic, our own defect, which would otherwise end one connection silently.
+/// Logs a panic. It is a defect of ours, and would otherwise end the connection silently.
 fn log_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()

@@ -1,14 +1,16 @@
-//! Bounds the memory of requests that strangers have begun and not finished, over all connections of a listener.
+//! The strangers' memory: bounds the memory for unfinished requests of all strangers of a listener together. A stranger
+//! is a peer that has not yet been answered as a known caller.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes for each possible connection, beyond what each may use by itself: a twentieth of the buffer of the largest head.
+/// Shared bytes per possible connection, in addition to what each connection may use by itself. About a twentieth of
+/// the buffer of the largest head, which has 128 KiB.
 const PER_CONNECTION: usize = 6 * 1024;
-/// The least for all of them: 32 of the largest heads.
-const LEAST: usize = 4 * 1024 * 1024;
+/// Minimum of shared bytes: buffers for 32 of the largest heads.
+const MIN_SHARED: usize = 4 * 1024 * 1024;
 
 /// Memory that connections share. Clones share it, too.
 #[derive(Clone, Debug)]
@@ -25,8 +27,8 @@ pub(super) struct MemoryShare {
 
 impl SharedMemory {
     /// Memory for a listener with this maximum of connections.
-    pub(super) fn for_connections(most: usize) -> Self {
-        Self::of(most.saturating_mul(PER_CONNECTION).max(LEAST))
+    pub(super) fn for_connections(max_connections: usize) -> Self {
+        Self::of(max_connections.saturating_mul(PER_CONNECTION).max(MIN_SHARED))
     }
 
     fn of(bytes: usize) -> Self {
@@ -40,7 +42,7 @@ impl SharedMemory {
 }
 
 impl MemoryShare {
-    /// Makes the share this large; false when too little memory is free.
+    /// Sets the size of the share in bytes; false when too little memory is free.
     pub(super) fn resize(&self, bytes: usize) -> bool {
         if bytes < self.taken.load(Ordering::Acquire) {
             self.release();

@@ -14,7 +14,7 @@ pub struct OpenEnded {
 }
 
 impl OpenEnded {
-    /// Sets the instant after which the next frame must not leave.
+    /// Sets the deadline of the next frame: the frame is not sent after it.
     pub fn bound_next(&self, taken_by: Option<Instant>) {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = taken_by;
     }

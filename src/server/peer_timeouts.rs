@@ -3,6 +3,9 @@
 //! The timer is armed only when a read or a write has to wait. A timer that is armed for an earlier moment stays: when
 //! it fires, the real deadline is checked. So a keep-alive connection serves requests without touching the timer. Each
 //! request costs two clock readings.
+//!
+//! The bytes of an answer pass from the stream's task (HTTP/2 only) to the connection (hyper or h2), and from there to
+//! the kernel. `untaken` keeps the earliest deadline of the bytes in the connection, and of those in the kernel.
 
 mod exchange;
 mod gate;
@@ -13,7 +16,7 @@ mod timed_stream;
 mod untaken;
 
 pub(super) use exchange::{Exchange, HandOver};
-pub(super) use gate::Gate;
-pub(super) use part::Part;
+pub(super) use gate::FrameGate;
+pub(super) use part::PartGuard;
 pub(super) use state::{ConnectionState, Protocol};
 pub(super) use timed_stream::TimedStream;

@@ -38,8 +38,8 @@ pub enum TlsError {
 }
 
 impl TlsSettings {
-    /// Checks a certificate chain, its private key and the authority of clients, each in PEM. With an authority there
-    /// is no handshake without a certificate that it signed.
+    /// Checks a certificate chain, its private key and the authority of clients, each in PEM. With an authority, the
+    /// handshake requires a client certificate that it signed.
     ///
     /// # Errors
     /// [`TlsError`] with the rejected part.
@@ -67,7 +67,7 @@ impl TlsSettings {
         Ok(Self(Arc::new(config)))
     }
 
-    /// Does the handshake, which takes its memory from this share.
+    /// Performs the handshake. A large one takes its memory from this share.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,

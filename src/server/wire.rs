@@ -13,7 +13,8 @@ use super::handshake::HandshakeSocket;
 /// The byte stream. TLS is boxed, because it would enlarge every connection.
 pub(super) type Transport = Either<TcpStream, Box<TlsStream<HandshakeSocket>>>;
 
-/// Unsent bytes at which the kernel says that it has no room. One is the least: then "room" means that all is sent.
+/// Number of unsent bytes from which the kernel reports no room for a write. With 1, the smallest value, room means
+/// that the kernel has sent everything.
 const UNSENT: u32 = 1;
 
 /// A connection with a visible kernel buffer.
@@ -25,9 +26,9 @@ pub(super) trait Wire {
     fn reset_on_close(&self);
 }
 
-/// Prepares a socket, so that [`Wire::has_unsent`] can tell.
+/// Prepares a socket for [`Wire::has_unsent`], and turns off the delay of small writes.
 pub(super) fn prepare(stream: &StdTcpStream) {
-    // Matters for small answers; a socket that refuses it still works.
+    // Speeds up small answers; a socket without it still works.
     let _ = stream.set_nodelay(true);
     // Also bounds the memory of answers that their peers do not take.
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);

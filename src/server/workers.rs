@@ -1,6 +1,7 @@
 //! The threads that serve connections. Each has a runtime of its own, so a connection never moves between cores.
 //!
-//! A single acceptor hands each new connection to the thread with the fewest: a few long-lived callers use every core.
+//! A single acceptor gives each new connection to the thread with the fewest connections. So even a few long-lived
+//! connections use every core.
 
 use std::io;
 use std::num::NonZero;
@@ -24,9 +25,9 @@ struct Worker {
     _stop: DropGuard,
 }
 
-/// The place of one connection at its worker. Dropping it frees the place.
+/// The slot of one connection at its worker. Dropping it frees the slot.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     runtime: Handle,
     connections: Arc<AtomicUsize>,
 }
@@ -35,7 +36,7 @@ impl Workers {
     /// Starts one thread for each core that this process may use. The threads end when the workers are dropped.
     ///
     /// # Errors
-    /// When the system refuses a thread, or the files of its runtime.
+    /// When the system refuses a thread, or a file descriptor for its runtime.
     pub fn start() -> io::Result<Self> {
         Self::of(thread::available_parallelism().map_or(1, NonZero::get))
     }
@@ -44,15 +45,16 @@ impl Workers {
         (0..threads).map(Worker::start).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Takes a place at the worker with the fewest connections. Without worker threads, it is the listener's runtime.
-    pub(super) fn place(&self) -> Place {
+    /// Takes a slot at the worker with the fewest connections. Without worker threads, the connection runs on the
+    /// listener's runtime.
+    pub(super) fn take_slot(&self) -> ConnectionSlot {
         let open = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
         let (runtime, connections) = match self.0.iter().min_by_key(open) {
             Some(worker) => (worker.runtime.clone(), Arc::clone(&worker.connections)),
             None => (Handle::current(), Arc::default()),
         };
         connections.fetch_add(1, Ordering::Relaxed);
-        Place { runtime, connections }
+        ConnectionSlot { runtime, connections }
     }
 
     /// No threads: connections are served on the runtime of their listener.
@@ -74,14 +76,14 @@ impl Worker {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// The worker's runtime.
     pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -92,17 +94,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_goes_to_the_worker_with_the_fewest() {
+    fn a_connection_goes_to_the_worker_with_the_fewest_connections() {
         let workers = Workers::of(2).unwrap();
-        let is_same = |a: &Place, b: &Place| Arc::ptr_eq(&a.connections, &b.connections);
+        let is_same = |a: &ConnectionSlot, b: &ConnectionSlot| Arc::ptr_eq(&a.connections, &b.connections);
 
-        let (first, second) = (workers.place(), workers.place());
-        let third = workers.place();
+        let (first, second) = (workers.take_slot(), workers.take_slot());
+        let third = workers.take_slot();
 
         assert!(!is_same(&first, &second));
         assert!(is_same(&first, &third));
         drop((first, third));
-        assert!(!is_same(&workers.place(), &second));
+        assert!(!is_same(&workers.take_slot(), &second));
     }
 
     #[tokio::test]
@@ -110,9 +112,9 @@ mod tests {
         let workers = Workers::of(2).unwrap();
         let mut names = Vec::new();
 
-        let places = [workers.place(), workers.place()];
-        for place in &places {
-            let name = place.runtime().spawn(async { thread::current().name().map(str::to_owned) });
+        let slots = [workers.take_slot(), workers.take_slot()];
+        for slot in &slots {
+            let name = slot.runtime().spawn(async { thread::current().name().map(str::to_owned) });
             names.push(name.await.unwrap());
         }
 

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::balance::SharedBalance;
 use super::error::StoreError;
-use super::known::Known;
+use super::known::KnownState;
 use super::store::{Answered, Store, StoreWait};
 use super::tier::Tier;
 use crate::domain::{BalanceKey, StoreTime};
 use crate::metrics::{SharedError, SharedOperation};
 
-/// An operation is repeated if a new epoch begins.
+/// The most attempts of an operation. It is repeated if a new epoch has begun.
 pub(super) const MOST_TRIES: u32 = 3;
 
 /// One account in the store.
@@ -20,14 +20,14 @@ pub struct SharedAccount {
     pub(super) state_key: String,
     pub(super) calls_key: String,
     pub(super) balances: Vec<Arc<SharedBalance>>,
-    /// The common order of all reads, if one read answers every balance. Replicas with different balances have
-    /// different orders.
+    /// The name of the order that all balances share, if one read answers every balance. It is derived from the list of
+    /// balances, so replicas with other balances use another order.
     common_order: Option<String>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownState>>,
 }
 
 impl SharedAccount {
-    /// `before` is the account of the same name with other balances.
+    /// `before` is the same account before its balances changed: its knowledge and its unchanged balances are kept.
     pub(super) fn new(
         tier: &Arc<Tier>,
         account: &str,
@@ -68,7 +68,7 @@ impl SharedAccount {
         self.common_order.as_deref().unwrap_or(&self.balances[index].name)
     }
 
-    /// The balances whose waiters a read of this balance wakes.
+    /// The names of the balances whose waiters are woken when a read of this balance ends.
     pub(super) fn woken(&self, index: usize) -> Vec<&str> {
         let is_woken = |at: &usize| self.common_order.is_some() || *at == index;
         let woken = self.balances.iter().enumerate().filter(|(at, _)| is_woken(at));
@@ -94,7 +94,7 @@ impl SharedAccount {
         self.store().wait()
     }
 
-    /// The number of replicas, for local shares.
+    /// The number of replicas, by which a shared limit is divided into local shares.
     #[must_use]
     pub fn replicas(&self) -> u32 {
         self.tier.replicas()
@@ -106,7 +106,8 @@ impl SharedAccount {
         self.tier.keyring.name("credential", parts)
     }
 
-    /// Notes the clock's reading in an answer, and deletes keys of a wrong type.
+    /// Checks the outcome of an operation: records the store's clock, and deletes keys that hold a value of a wrong
+    /// type.
     pub(super) fn checked(
         &self,
         answered: Result<Answered, StoreError>,
@@ -117,7 +118,7 @@ impl SharedAccount {
                 let mut known = self.known();
                 if let Some(since) = known.clock.note(answer.now, sent.monotonic, *received) {
                     known.doubted_since = Some(since);
-                    known.untold += 1;
+                    known.pending += 1;
                     drop(known);
                     self.forget_numbers_after(answer.now);
                 }
@@ -127,13 +128,14 @@ impl SharedAccount {
                 keys.extend(balance.map(|balance| self.balances[balance].snapshot_key.clone()));
                 self.tier.forget(keys);
             }
-            // After a failure, another node may be the master.
-            Err(_) => self.known().untold += 1,
+            // Another node may be the master now: this replica's calls are written again before the next one is taken.
+            Err(_) => self.known().pending += 1,
         }
         answered
     }
 
-    /// Forgets numbers that this clock cannot have given: the clock was set back further than numbers run ahead of it.
+    /// Forgets numbers above the bound of the scripts, [`StoreTime::latest_number`]: the store's clock was set back too
+    /// far to give them again.
     pub(super) fn forget_numbers_after(&self, now: StoreTime) {
         for balance in &self.balances {
             balance.forget_numbers_above(now.latest_number());
@@ -153,12 +155,12 @@ impl SharedAccount {
         (self.store().clock)().monotonic
     }
 
-    /// The keys that the budget needs.
+    /// The keys of the account's state and of its calls.
     pub(super) fn keys(&self) -> [&str; 2] {
         [&self.state_key, &self.calls_key]
     }
 
-    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn known(&self) -> MutexGuard<'_, KnownState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,9 +19,10 @@ pub(super) struct SharedBalance {
     pub(super) seal: Seal,
     /// The number of the last read that ended.
     ended: watch::Sender<u64>,
-    /// The highest number of a seen snapshot. A stored snapshot with a lower number was put back by an attacker.
+    /// The highest number of a snapshot that this replica has seen. A stored snapshot with a lower number is rejected,
+    /// because an attacker put it back.
     newest: AtomicU64,
-    /// The highest seen number, in case the store loses it.
+    /// The highest number of a read that this replica has seen, in case the store loses it.
     highest: AtomicU64,
     /// The number of the last read when this replica joined; 0 if it is not known.
     last_at_join: AtomicU64,
@@ -61,7 +62,7 @@ impl SharedBalance {
         });
     }
 
-    /// Notifies about the number of the last ended read.
+    /// Subscribes to the number of the last read that ended.
     pub(super) fn ends(&self) -> watch::Receiver<u64> {
         self.ended.subscribe()
     }
@@ -75,20 +76,20 @@ impl SharedBalance {
     pub(super) fn forget_numbers_above(&self, latest: u64) {
         for number in [&self.newest, &self.highest] {
             let forget = |number| (number > latest).then_some(0);
-            // Usually no number is above it.
+            // It is an error if the number is not above `latest`, which is the usual case.
             let _ = number.fetch_update(Ordering::AcqRel, Ordering::Acquire, forget);
         }
     }
 
-    /// Records a snapshot; false if a newer one was already seen.
+    /// Records the number of a snapshot. Returns false if a newer snapshot was already seen.
     pub(super) fn note_snapshot(&self, number: u64) -> bool {
         self.newest.fetch_max(number, Ordering::AcqRel) <= number
     }
 
-    /// The snapshot whose number, instant and value are at this place of an answer. `None` if it was not encrypted for
-    /// this place and turn, or replaces a newer one. `lost_since` tells how far the store's clock was set back since an
-    /// instant.
-    pub(super) fn opened(
+    /// Decrypts the snapshot whose number, instant and value begin at the field `place` of an answer. Returns `None` if
+    /// it was not encrypted for this key and turn, or if a newer snapshot was already seen. `lost_since` returns how
+    /// far the store's clock was set back after an instant.
+    pub(super) fn decrypt_snapshot(
         &self,
         answered: &Answered,
         place: usize,
@@ -102,7 +103,7 @@ impl SharedBalance {
         if !self.note_snapshot(turn.number) {
             return Ok(None);
         }
-        // Counted from before the request: the answer may have been slow.
+        // The age counts from before the script was sent, because the answer may have been slow.
         let age = answer.now.since(turn.instant) + lost_since(turn.instant);
         let requested_at = sent.earlier_by(age);
         Ok(Snapshot::restored(body, requested_at, turn).ok())
@@ -127,11 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn who_saw_a_newer_snapshot_takes_no_older_one() {
+    fn an_older_snapshot_is_rejected_after_a_newer_one() {
         let balance = balance();
 
         assert!(balance.note_snapshot(7));
-        assert!(balance.note_snapshot(7), "the same once more");
+        assert!(balance.note_snapshot(7), "the same number again");
         assert!(balance.note_snapshot(9));
         assert!(!balance.note_snapshot(8));
     }
@@ -163,7 +164,7 @@ mod tests {
         let (balance, now) = (balance(), clock::now());
         let opens = |number| {
             let found = found(&balance, number, now);
-            balance.opened(&found, 0, |_| Duration::ZERO).unwrap().is_some()
+            balance.decrypt_snapshot(&found, 0, |_| Duration::ZERO).unwrap().is_some()
         };
 
         assert!(opens(9));
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_read_is_known_to_who_asks_for_it_later() {
+    fn a_late_subscriber_sees_the_last_read_that_ended() {
         let balance = balance();
         balance.note_end(7);
         balance.note_end(6);

@@ -1,5 +1,5 @@
-//! The breaker of a provider that all replicas share. It counts answers of the provider. Connect failures and time-outs
-//! count only in the replica's own breaker, so that one broken network does not suspend a provider for all.
+//! The breaker of a provider that all replicas share. It counts only what the provider answered. Connect failures and
+//! time-outs count only in the replica's own breaker, so that one broken network does not suspend a provider for all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::error::StoreError;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
-use super::tier::{LIFE, Tier, random_name};
+use super::tier::{Tier, life_of, random_name};
 use crate::domain::AttemptSignal;
 use crate::domain::turn::micros;
 
@@ -33,11 +33,11 @@ pub struct SharedBreaker {
     pub(super) settings: SharedBreakerSettings,
     pub(super) name: String,
     key: String,
-    seen: Mutex<Seen>,
+    seen: Mutex<LastSeen>,
 }
 
 #[derive(Serialize)]
-struct BreakerAsk<'a> {
+struct BreakerArguments<'a> {
     event: &'a str,
     failures: u32,
     cooldown: u64,
@@ -48,9 +48,9 @@ struct BreakerAsk<'a> {
     life: u64,
 }
 
-/// The state in the store's last answer.
+/// The last known state, from an answer of the store or from a message.
 #[derive(Debug, Default)]
-struct Seen {
+struct LastSeen {
     has_failures: bool,
     /// Open until this instant, then half-open.
     open_until: Option<Instant>,
@@ -98,50 +98,55 @@ impl SharedBreaker {
         // A read without the store is never a probe.
         let Some(wait) = wait else { return Ok(admitted(None)) };
         let probe = random_name();
-        match self.tell("probe", &probe, wait).await {
-            Ok(Told::Granted) => Ok(admitted(Some(probe))),
-            Ok(Told::Open(left)) => Err(left),
-            Ok(Told::HalfOpen) => Err(PROBING),
-            Ok(Told::Closed) | Err(_) => Ok(admitted(None)),
+        match self.report("probe", &probe, wait).await {
+            Ok(ReportAnswer::Granted) => Ok(admitted(Some(probe))),
+            Ok(ReportAnswer::Open(left)) => Err(left),
+            Ok(ReportAnswer::HalfOpen) => Err(PROBING),
+            Ok(ReportAnswer::Closed) | Err(_) => Ok(admitted(None)),
         }
     }
 
-    /// Closes it for every replica: the cause of the failures may be gone.
+    /// Closes the breaker for every replica, because the cause of the failures may be gone.
     pub fn reset(self: &Arc<Self>) {
-        *self.seen() = Seen::default();
+        *self.seen() = LastSeen::default();
         if self.tier.is_sharing() {
-            self.tell_behind("reset", String::new());
+            self.report_in_background("reset", String::new());
         }
     }
 
     /// Reads its state from the store before this replica shares.
     pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
-        self.tell("look", "", &mut self.tier.store.wait()).await.map(|_| ())
+        self.report("look", "", &mut self.tier.store.wait()).await.map(|_| ())
     }
 
     /// Records a state that another replica caused: open for this time, or closed.
     pub(super) fn note_left(&self, left: u64) {
         let left = Duration::from_micros(left).min(self.settings.cooldown);
         let open_until = (!left.is_zero()).then(|| (self.tier.store.clock)().monotonic + left);
-        *self.seen() = Seen { has_failures: false, open_until };
+        *self.seen() = LastSeen { has_failures: false, open_until };
     }
 
-    /// Records the first of several failures in a row.
+    /// Records that the store counts failures in a row, so that the next balance resets the count.
     pub(super) fn note_failing(&self) {
         self.seen().has_failures = true;
     }
 
-    fn tell_behind(self: &Arc<Self>, what: &'static str, probe: String) {
+    fn report_in_background(self: &Arc<Self>, what: &'static str, probe: String) {
         let breaker = Arc::clone(self);
-        self.tier.behind(async move {
+        self.tier.in_background(async move {
             // The next attempt reports again.
-            let _ = breaker.tell(what, &probe, &mut breaker.tier.store.wait()).await;
+            let _ = breaker.report(what, &probe, &mut breaker.tier.store.wait()).await;
         });
     }
 
-    async fn tell(&self, what: &str, probe: &str, wait: &mut StoreWait) -> Result<Told, StoreError> {
+    async fn report(
+        &self,
+        what: &str,
+        probe: &str,
+        wait: &mut StoreWait,
+    ) -> Result<ReportAnswer, StoreError> {
         let store = &self.tier.store;
-        let ask = BreakerAsk {
+        let arguments = BreakerArguments {
             event: what,
             failures: self.settings.failures,
             cooldown: micros(self.settings.cooldown),
@@ -149,34 +154,36 @@ impl SharedBreaker {
             probe,
             channel: &self.tier.channel,
             provider: &self.name,
-            life: LIFE,
+            life: life_of(self.settings.cooldown),
         };
-        let answered = store.run(Action::Breaker, &[&self.key], &ask, wait).await?;
+        let answered = store.run(Action::Breaker, &[&self.key], &arguments, wait).await?;
         let Answered { answer, received, .. } = &answered;
-        let told = match answer.kind() {
-            "granted" => return Ok(Told::Granted),
-            "open" => Told::Open(Duration::from_micros(answer.number(0)?).min(self.settings.cooldown)),
-            "half-open" => Told::HalfOpen,
-            _ => Told::Closed,
+        let report_answer = match answer.kind() {
+            "granted" => return Ok(ReportAnswer::Granted),
+            "open" => {
+                ReportAnswer::Open(Duration::from_micros(answer.number(0)?).min(self.settings.cooldown))
+            }
+            "half-open" => ReportAnswer::HalfOpen,
+            _ => ReportAnswer::Closed,
         };
-        let has_failures = matches!(told, Told::Closed) && answer.number(0)? > 0;
-        let open_until = match told {
-            Told::Open(left) => Some(*received + left),
-            Told::HalfOpen => Some(*received),
-            Told::Granted | Told::Closed => None,
+        let has_failures = matches!(report_answer, ReportAnswer::Closed) && answer.number(0)? > 0;
+        let open_until = match report_answer {
+            ReportAnswer::Open(left) => Some(*received + left),
+            ReportAnswer::HalfOpen => Some(*received),
+            ReportAnswer::Granted | ReportAnswer::Closed => None,
         };
-        *self.seen() = Seen { has_failures, open_until };
-        Ok(told)
+        *self.seen() = LastSeen { has_failures, open_until };
+        Ok(report_answer)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, LastSeen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The store's answer.
 #[derive(Clone, Copy, Debug)]
-enum Told {
+enum ReportAnswer {
     Granted,
     Open(Duration),
     HalfOpen,
@@ -195,7 +202,7 @@ impl SharedAdmission {
             AttemptSignal::Answered | AttemptSignal::Balance | AttemptSignal::Unknown => return,
         };
         if self.breaker.tier.is_sharing() {
-            self.breaker.tell_behind(what, probe.unwrap_or_default());
+            self.breaker.report_in_background(what, probe.unwrap_or_default());
         }
     }
 }
@@ -203,7 +210,7 @@ impl SharedAdmission {
 impl Drop for SharedAdmission {
     fn drop(&mut self) {
         if let Some(probe) = self.probe.take() {
-            self.breaker.tell_behind("unknown", probe);
+            self.breaker.report_in_background("unknown", probe);
         }
     }
 }

@@ -6,29 +6,30 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::account::{MOST_TRIES, SharedAccount};
-use super::epoch::ClockAsk;
+use super::epoch::ClockArguments;
 use super::error::Unavailable;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
-use super::tier::{LIFE, random_name};
+use super::tier::random_name;
 use crate::domain::turn::micros;
 use crate::domain::{Moment, StoreTime};
 use crate::metrics::SharedOperation;
 
 /// A granted call that is not sent within this time is requested again, because its instant would be too early.
 const UNIT_LIFE: Duration = Duration::from_millis(100);
-/// How long a count of calls is shown.
+/// How long the store's last count of calls is used.
 const COUNT_LIFE: Duration = Duration::from_secs(10);
 
-/// The calls that are permitted, in all and for this replica.
+/// The calls that are permitted to all replicas together, and to this one.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
-    /// Calls of all replicas that may count at any time.
+    /// The most calls of all replicas that may count at once.
     pub requests: u32,
-    /// The part of them that calls of this priority may use.
+    /// How many of them calls of this priority may use.
     pub share: u32,
-    /// The same part of this replica's local share, used while the store does not know all calls.
-    pub own_share: u32,
+    /// How many calls of this priority this replica's local share permits. It applies while the store does not know all
+    /// calls.
+    pub local_share: u32,
     /// How long a call counts after its end.
     pub per: Duration,
     /// How long an attempt may take.
@@ -37,7 +38,7 @@ pub struct Allowance {
 
 /// The right to make one call.
 #[derive(Debug)]
-pub struct Unit {
+pub struct CallGrant {
     call: String,
     /// The store's clock at the grant, if the store granted it: the call was sent after this.
     pub instant: Option<StoreTime>,
@@ -45,7 +46,7 @@ pub struct Unit {
 }
 
 impl SharedAccount {
-    /// Takes one more call: for a retry or a token. The inner error is the time until the next may be granted.
+    /// Takes one more call, for a retry or a token. The inner error is the time until the next call may be granted.
     ///
     /// # Errors
     /// [`Unavailable`] when the store cannot be used now.
@@ -53,22 +54,22 @@ impl SharedAccount {
         self: &Arc<Self>,
         allowance: Allowance,
         wait: &mut StoreWait,
-    ) -> Result<Result<Unit, Duration>, Unavailable> {
+    ) -> Result<Result<CallGrant, Duration>, Unavailable> {
         for _ in 0..MOST_TRIES {
             self.catch_up(wait).await?;
-            let asking = self.asking();
-            let (ask, call) = self.take_ask(&asking, allowance);
-            let answered = self.store().run(Action::Take, &self.keys(), &ask, wait).await;
+            let requesting = self.requesting();
+            let (arguments, call) = self.take_arguments(&requesting, allowance);
+            let answered = self.store().run(Action::Take, &self.keys(), &arguments, wait).await;
             let answered = self.checked(answered, None);
             let answered = answered.inspect_err(|_| self.abandon_call(&call))?;
             let Answered { answer, sent, .. } = answered;
             match answer.kind() {
                 "taken" => {
                     self.note_counted(answer.number(1)?);
-                    return Ok(Ok(self.unit(call, sent, answer.now, answer.text(2)?, allowance)));
+                    return Ok(Ok(self.grant(call, sent, answer.now, answer.text(2)?, allowance)));
                 }
                 "spent" => return Ok(Err(Duration::from_micros(answer.number(1)?))),
-                "epoch" => self.known().untold += 1,
+                "epoch" => self.known().pending += 1,
                 _ => return Err(self.protocol_error(SharedOperation::Budget).into()),
             }
         }
@@ -76,41 +77,50 @@ impl SharedAccount {
     }
 
     /// The scripts' arguments to take a call, and the call's name.
-    pub(super) fn take_ask(&self, asking: &Asking<'_>, allowance: Allowance) -> (TakeAsk, String) {
-        let (call, epoch) = (random_name(), self.known().epoch.clone());
-        let ask = TakeAsk {
+    pub(super) fn take_arguments(
+        &self,
+        requesting: &CallRequest<'_>,
+        allowance: Allowance,
+    ) -> (TakeArguments, String) {
+        let call = random_name();
+        let epoch = {
+            let mut known = self.known();
+            known.longest_per = known.longest_per.max(allowance.per);
+            known.epoch.clone()
+        };
+        let arguments = TakeArguments {
             epoch,
-            clock: self.clock_ask(StoreTime::default()),
+            clock: self.clock_arguments(StoreTime::default()),
             requests: allowance.requests,
             share: allowance.share,
-            own_share: allowance.own_share,
+            own_share: allowance.local_share,
             span: micros(allowance.span()),
             per: micros(allowance.per),
-            own: asking.own,
+            own: requesting.own,
             cautious_for: micros(self.store().left_since_reconnect(allowance.per, self.now())),
             call: call.clone(),
         };
-        (ask, call)
+        (arguments, call)
     }
 
-    /// Gives up a call that the store may have granted without an answer.
+    /// Gives up a call: the answer did not arrive, but the store may have granted it.
     fn abandon_call(self: &Arc<Self>, call: &str) {
         let (account, call) = (Arc::clone(self), call.to_owned());
-        self.tier.behind(async move { account.tell_end(&call, Duration::ZERO).await });
+        self.tier.in_background(async move { account.report_end(&call, Duration::ZERO).await });
     }
 
     /// Notes a call that the store has granted.
-    pub(super) fn unit(
+    pub(super) fn grant(
         self: &Arc<Self>,
         call: String,
         sent: Moment,
         instant: StoreTime,
         epoch: &str,
         allowance: Allowance,
-    ) -> Unit {
+    ) -> CallGrant {
         self.note_epoch(epoch);
         self.known().own.push_back((call.clone(), sent.monotonic + allowance.span()));
-        Unit { call, instant: Some(instant), sent: sent.monotonic }
+        CallGrant { call, instant: Some(instant), sent: sent.monotonic }
     }
 
     /// Records the number of counted calls of all replicas.
@@ -126,86 +136,89 @@ impl SharedAccount {
         (self.is_sharing() && now.saturating_duration_since(at) < COUNT_LIFE).then_some(count)
     }
 
-    /// Begins to request a call. Calls that are requested at the same time must not take the same place.
-    pub(super) fn asking(&self) -> Asking<'_> {
+    /// Begins to request a call. The request counts as a call of this replica until the result is dropped, so that
+    /// concurrent requests do not take the same place.
+    pub(super) fn requesting(&self) -> CallRequest<'_> {
         let now = self.now();
         let mut known = self.known();
         known.own.retain(|(_, until)| *until > now);
-        let own = u32::try_from(known.own.len()).unwrap_or(u32::MAX).saturating_add(known.asked_for);
-        known.asked_for += 1;
-        Asking { account: self, own }
+        let own = u32::try_from(known.own.len()).unwrap_or(u32::MAX).saturating_add(known.requesting);
+        known.requesting += 1;
+        CallRequest { account: self, own }
     }
 
-    /// Records a call that is sent while the store is unavailable. It is reported later.
+    /// Records a call that is sent while the store is unavailable. It is written to the store later.
     #[must_use]
-    pub fn alone(&self, allowance: Allowance) -> Unit {
+    pub fn alone(&self, allowance: Allowance) -> CallGrant {
         let (call, now) = (random_name(), self.now());
         let mut known = self.known();
         known.own.retain(|(_, until)| *until > now);
         known.own.push_back((call.clone(), now + allowance.span()));
-        known.untold += 1;
-        Unit { call, instant: None, sent: now }
+        known.pending += 1;
+        CallGrant { call, instant: None, sent: now }
     }
 
-    /// A call has ended: it counts for `per` from now on.
-    pub fn ended(self: &Arc<Self>, unit: Unit, per: Duration) {
+    /// Records the end of a call, which counts for `per` from now on. `per` is zero for a call that was not sent.
+    pub fn ended(self: &Arc<Self>, grant: CallGrant, per: Duration) {
         let now = self.now();
         {
             let mut known = self.known();
             known.own.retain(|(_, until)| *until > now);
-            if let Some(own) = known.own.iter_mut().find(|(call, _)| *call == unit.call) {
+            if let Some(own) = known.own.iter_mut().find(|(call, _)| *call == grant.call) {
                 own.1 = now + per;
             }
         }
-        if unit.instant.is_none() {
+        if grant.instant.is_none() {
             return;
         }
         let account = Arc::clone(self);
-        self.tier.behind(async move { account.tell_end(&unit.call, per).await });
+        self.tier.in_background(async move { account.report_end(&grant.call, per).await });
     }
 
-    /// Writes the end of a call to the store. Without it the call counts as long as the longest attempt.
-    pub(super) async fn tell_end(&self, call: &str, per: Duration) {
-        let (store, ask) = (self.store(), EndedAsk { call, per: micros(per), life: LIFE });
-        let _ = store.run(Action::Ended, &self.keys(), &ask, &mut store.wait()).await;
+    /// Writes the end of a call to the store. If this fails, the call counts as if its attempt took the longest time.
+    pub(super) async fn report_end(&self, call: &str, per: Duration) {
+        let (store, arguments) =
+            (self.store(), EndedArguments { call, per: micros(per), life: self.known().life() });
+        let _ = store.run(Action::Ended, &self.keys(), &arguments, &mut store.wait()).await;
     }
 }
 
 /// The scripts' arguments to take a call.
 #[derive(Serialize)]
-pub(super) struct TakeAsk {
+pub(super) struct TakeArguments {
     epoch: String,
     #[serde(flatten)]
-    clock: ClockAsk,
+    clock: ClockArguments,
     requests: u32,
     share: u32,
     own_share: u32,
     span: u64,
     per: u64,
     own: u32,
-    /// How much longer this replica takes no more than its share: the store may have lost calls of others.
+    /// How much longer this replica takes no more calls than its local share permits, in microseconds: after a
+    /// fail-over, the store may have lost calls of other replicas.
     cautious_for: u64,
     call: String,
 }
 
 #[derive(Serialize)]
-struct EndedAsk<'a> {
+struct EndedArguments<'a> {
     call: &'a str,
     per: u64,
     life: u64,
 }
 
 /// A call that is being requested.
-pub(super) struct Asking<'a> {
+pub(super) struct CallRequest<'a> {
     account: &'a SharedAccount,
     /// Counted calls of this replica, those being requested included.
     pub(super) own: u32,
 }
 
-impl Drop for Asking<'_> {
+impl Drop for CallRequest<'_> {
     fn drop(&mut self) {
         let mut known = self.account.known();
-        known.asked_for = known.asked_for.saturating_sub(1);
+        known.requesting = known.requesting.saturating_sub(1);
     }
 }
 
@@ -216,8 +229,8 @@ impl Allowance {
     }
 }
 
-impl Unit {
-    /// Whether a call that leaves now may still be of this instant.
+impl CallGrant {
+    /// Whether a call that is sent now may still carry the instant of the grant.
     #[must_use]
     pub fn is_good(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.sent) < UNIT_LIFE
@@ -230,11 +243,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_that_waits_too_long_is_asked_for_again() {
+    fn a_grant_that_is_not_used_in_time_is_no_longer_good() {
         let sent = Instant::now();
-        let unit = Unit { call: "c".to_owned(), instant: Some(StoreTime::default()), sent };
+        let grant = CallGrant { call: "c".to_owned(), instant: Some(StoreTime::default()), sent };
 
-        assert!(unit.is_good(sent + UNIT_LIFE - Duration::from_millis(1)));
-        assert!(!unit.is_good(sent + UNIT_LIFE));
+        assert!(grant.is_good(sent + UNIT_LIFE - Duration::from_millis(1)));
+        assert!(!grant.is_good(sent + UNIT_LIFE));
     }
 }

@@ -16,8 +16,8 @@ const AT_ONCE: usize = 128;
 const TRIES: usize = 5;
 
 impl Shared {
-    /// Reads the marks that this replica missed and the state of the breakers, and writes again its own invalidations,
-    /// which the store may have lost. Returns the last read of each balance.
+    /// Reads the marks that this replica missed and the state of the breakers. Writes this replica's invalidations and
+    /// calls again, which the store may have lost. Returns the number of the last read of each balance.
     pub(super) async fn catch_up(&self) -> Result<Vec<(BalanceKey, u64)>, StoreError> {
         let last_reads = at_once(self.places.names(), |name| self.catch_up_with(name)).await?;
         for breaker in self.breakers() {
@@ -31,14 +31,14 @@ impl Shared {
             keys
         };
         // A removed balance needs no mark.
-        let configured = own.into_iter().filter_map(|key| self.places.find(&key)).collect();
+        let configured = own.into_iter().filter_map(|key| self.places.get(&key)).collect();
         at_once(configured, |(account, index)| async move {
             let mark = patiently(|| account.mark(std::slice::from_ref(&index))).await?;
-            self.tier.tell_mark(account.balances[index].key, mark.as_micros());
+            self.tier.notify_mark(account.balances[index].key, mark.as_micros());
             Ok(())
         })
         .await?;
-        // Behind the marks, which a store that takes no writes may still tell.
+        // Last, because a store that accepts no writes can still return marks.
         at_once(self.accounts(), |account| async move {
             account.restore_calls().await;
             Ok(())
@@ -47,7 +47,7 @@ impl Shared {
         Ok(last_reads.into_iter().flatten().collect())
     }
 
-    /// Every account that is in use, in an order that is the same every time.
+    /// Every account that is in use, in a stable order.
     fn accounts(&self) -> Vec<Arc<SharedAccount>> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut accounts: Vec<_> = accounts.values().filter_map(Weak::upgrade).collect();
@@ -55,8 +55,8 @@ impl Shared {
         accounts
     }
 
-    /// Reads the mark of one balance. Where the store does not answer in time, the balance counts as invalidated: one
-    /// slow look-up costs one balance, not the whole link. Returns its last read.
+    /// Reads the mark of one balance, and returns the number of its last read. If the store does not answer in time,
+    /// the balance counts as invalidated, so that one slow look-up does not end the whole link.
     async fn catch_up_with(&self, name: String) -> Result<Option<(BalanceKey, u64)>, StoreError> {
         let Some((account, index)) = self.places.find_by_name(&name) else { return Ok(None) };
         let balance = &account.balances[index];
@@ -66,14 +66,15 @@ impl Shared {
                 let since = looked.now.since(StoreTime::from_micros(looked.mark));
                 if looked.mark > 0 && since < MaxAge::CEILING.get() {
                     let highest = balance.note_number(0);
-                    // A store that lost its numbers knows no mark above them.
+                    // If the store lost its numbers, its mark may be too low: it is raised to the highest number seen
+                    // here.
                     let mark = if looked.last < highest { looked.mark.max(highest) } else { looked.mark };
-                    self.tier.tell_mark(balance.key, mark);
+                    self.tier.notify_mark(balance.key, mark);
                 }
                 Ok(Some((balance.key, looked.last)))
             }
             Err(StoreError(SharedError::Timeout)) => {
-                self.tier.tell_mark(balance.key, balance.note_number(0));
+                self.tier.notify_mark(balance.key, balance.note_number(0));
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -81,7 +82,7 @@ impl Shared {
     }
 }
 
-/// Runs the operation on each, many at once.
+/// Runs the operation for each item, up to [`AT_ONCE`] concurrently.
 async fn at_once<T, R, F: Future<Output = Result<R, StoreError>>>(
     all: Vec<T>,
     operation: impl Fn(T) -> F,
@@ -89,7 +90,7 @@ async fn at_once<T, R, F: Future<Output = Result<R, StoreError>>>(
     futures_util::stream::iter(all).map(operation).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-/// Runs the operation again while the store does not answer in time.
+/// Repeats the operation while the store does not answer in time, up to [`TRIES`] attempts in all.
 async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
     operation: impl Fn() -> F,
 ) -> Result<T, StoreError> {

@@ -16,7 +16,7 @@ use super::settings::SharedSettings;
 use super::url::{StoreUrl, Topology};
 use crate::domain::StoreTime;
 
-/// Connecting may take longer than an operation: no request waits for it.
+/// The time-out to connect. It may be longer than the time-out of an operation, because no request waits for it.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Both connections.
@@ -169,15 +169,15 @@ fn cluster(settings: &SharedSettings) -> RedisResult<redis::cluster::ClusterClie
     }
 }
 
-/// Asks the sentinels where the master is. The login is for the servers and for the sentinels; sentinels that have no
-/// password refuse one, and are then asked without it.
+/// Asks the sentinels for the address of the master, with the login of the URL. Sentinels without a password refuse a
+/// login; they are asked again without it.
 async fn find_master(settings: &SharedSettings, master: &str) -> RedisResult<Client> {
     let found = ask_sentinels(settings, master, true).await;
     if found.is_ok() || !settings.url.has_password() {
         return found;
     }
     match ask_sentinels(settings, master, false).await {
-        // They require a password, and the first answer explains why this one is refused.
+        // The sentinels require a password: the first error says why they refuse ours.
         Err(error) if error.code() == Some("NOAUTH") => found,
         asked => asked,
     }

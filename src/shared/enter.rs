@@ -1,5 +1,5 @@
-//! Entering a read: one script looks for a snapshot, a running read, a hold and the budget. If none prevents it, it
-//! grants a read.
+//! Enters a read: one script looks for a snapshot, a running read and a hold, and takes a call from the budget. If
+//! nothing prevents the read, the script grants it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::account::{MOST_TRIES, SharedAccount};
-use super::calls::{Allowance, TakeAsk};
+use super::calls::{Allowance, TakeArguments};
 use super::error::{StoreError, Unavailable};
 use super::failure;
-use super::lease::{Grant, Lease};
+use super::lease::{Lease, LeaseGrant};
 use super::running::Running;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
@@ -27,17 +27,17 @@ const NEVER: StoreTime = StoreTime::from_micros(1 << 53);
 /// The parameters of a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EnterParameters<'a> {
-    /// Which balance of the account.
+    /// The index of the balance in the account.
     pub(super) balance: usize,
-    /// What the read requires of another replica's snapshot.
+    /// The lowest acceptable turn of another replica's snapshot.
     pub(super) ticket: Ticket,
-    /// The ceiling on its age.
+    /// The ceiling on the age of the snapshot.
     pub(super) max_age: MaxAge,
-    /// The read that this one waited for: its failure is accepted.
+    /// The number of the read that this one waited for, whose failure it shares.
     pub(super) joined: Option<u64>,
-    /// A lease that expired without an end.
+    /// The token of a lease that expired: it no longer prevents a read.
     pub(super) expired: Option<&'a str>,
-    /// Whether this replica may read; if not, it only looks for a snapshot.
+    /// Whether this replica may call the provider; if not, it only uses reads of other replicas.
     pub(super) may_read: bool,
     /// The name of the credential in the store.
     pub(super) credential: &'a str,
@@ -47,9 +47,9 @@ pub(super) struct EnterParameters<'a> {
 
 /// The script's arguments.
 #[derive(Serialize)]
-struct EnterAsk<'a> {
+struct EnterArguments<'a> {
     #[serde(flatten)]
-    take: TakeAsk,
+    take: TakeArguments,
     balance: &'a str,
     order: &'a str,
     above: u64,
@@ -68,30 +68,30 @@ struct EnterAsk<'a> {
 pub(super) enum Entered {
     /// A snapshot of another replica.
     Found(Arc<Snapshot>),
-    /// The failure of the awaited read, or a held one.
+    /// The failure of the read that this one waited for, or a held failure.
     Failed(Failure),
-    /// Another replica reads.
+    /// Another replica reads the balance.
     Running(Running),
     /// The budget is spent; the time until the next call may be granted.
     Spent(Duration),
-    /// No replica reads, and this one may not.
+    /// No replica reads the balance, and this one may not call the provider.
     Closed,
-    /// This replica reads.
+    /// This replica reads the balance.
     Granted(Lease),
 }
 
 impl SharedAccount {
-    /// Enters a read: finds another replica's answer, joins a running read, or begins one. A read-only or full store is
-    /// still searched.
+    /// Enters a read: finds another replica's answer, joins a running read, or begins one. If the store is read-only or
+    /// full, it only looks for a snapshot.
     pub(super) async fn enter(
         self: &Arc<Self>,
         entry: &EnterParameters<'_>,
         wait: &mut StoreWait,
     ) -> Result<Entered, Unavailable> {
         match self.try_enter(entry, wait).await {
-            Err(StoreError(SharedError::Refused)) => {
-                Ok(Entered::Found(self.find(entry.balance, entry.ticket, entry.max_age, wait).await?))
-            }
+            Err(StoreError(SharedError::Refused)) => Ok(Entered::Found(
+                self.find_snapshot(entry.balance, entry.ticket, entry.max_age, wait).await?,
+            )),
             entered => Ok(entered?),
         }
     }
@@ -109,21 +109,23 @@ impl SharedAccount {
             if !self.is_clock_trusted(entry.max_age) {
                 ticket.since = NEVER;
             }
-            let (lease, ends, asking) = (random_name(), balance.ends(), self.asking());
-            let (take, call) = self.take_ask(&asking, entry.allowance);
-            let ask = self.enter_ask(entry, ticket, take, &lease);
+            let (lease, ends, requesting) = (random_name(), balance.ends(), self.requesting());
+            let (take, call) = self.take_arguments(&requesting, entry.allowance);
+            let arguments = self.enter_arguments(entry, ticket, take, &lease);
             let keys = [self.state_key.as_str(), &self.calls_key, &balance.snapshot_key];
-            let answered = self.store().run(Action::Enter, &keys, &ask, wait).await;
+            let answered = self.store().run(Action::Enter, &keys, &arguments, wait).await;
             let answered = self.checked(answered, Some(entry.balance));
             let answered = answered.inspect_err(|_| self.abandon(entry.balance, &lease, &call))?;
-            drop(asking);
-            self.note_oddity(entry.balance, answered.answer.text(0)?);
+            drop(requesting);
+            self.note_anomaly(entry.balance, answered.answer.text(0)?);
             let Answered { answer, sent, received } = &answered;
             match answer.kind() {
                 // The answer may have revealed that the clock was set.
                 "found" if !self.is_clock_trusted(entry.max_age) => {}
                 "found" => {
-                    if let Some(snapshot) = self.opened((entry.balance, entry.max_age), &answered, 1)? {
+                    if let Some(snapshot) =
+                        self.decrypt_snapshot((entry.balance, entry.max_age), &answered, 1)?
+                    {
                         return Ok(Entered::Found(snapshot));
                     }
                     ticket.since = NEVER;
@@ -154,20 +156,20 @@ impl SharedAccount {
                 "spent" => return Ok(Entered::Spent(Duration::from_micros(answer.number(1)?))),
                 "granted" => {
                     self.note_counted(answer.number(2)?);
-                    let unit = self.unit(call, *sent, answer.now, answer.text(3)?, entry.allowance);
+                    let grant = self.grant(call, *sent, answer.now, answer.text(3)?, entry.allowance);
                     let number = answer.number(1)?;
                     balance.note_number(number);
-                    return Ok(Entered::Granted(Lease::new(Grant {
+                    return Ok(Entered::Granted(Lease::new(LeaseGrant {
                         account: Arc::clone(self),
                         balance: entry.balance,
                         token: lease,
                         number,
                         epoch: answer.text(3)?.to_owned(),
                         credential: entry.credential.to_owned(),
-                        first: unit,
+                        first: grant,
                     })));
                 }
-                "epoch" => self.known().untold += 1,
+                "epoch" => self.known().pending += 1,
                 _ => return Err(self.protocol_error(SharedOperation::Lease)),
             }
         }
@@ -178,20 +180,20 @@ impl SharedAccount {
     fn abandon(self: &Arc<Self>, balance: usize, token: &str, call: &str) {
         let lease = self.live_lease(balance, 0);
         let (account, token, call) = (Arc::clone(self), token.to_owned(), call.to_owned());
-        self.tier.behind(async move {
+        self.tier.in_background(async move {
             lease.give_up(account.store(), &account.tier.channel, &token).await;
-            account.tell_end(&call, Duration::ZERO).await;
+            account.report_end(&call, Duration::ZERO).await;
         });
     }
 
-    fn enter_ask<'a>(
+    fn enter_arguments<'a>(
         &'a self,
         entry: &'a EnterParameters<'_>,
         ticket: Ticket,
-        take: TakeAsk,
+        take: TakeArguments,
         lease: &'a str,
-    ) -> EnterAsk<'a> {
-        EnterAsk {
+    ) -> EnterArguments<'a> {
+        EnterArguments {
             take,
             balance: &self.balances[entry.balance].name,
             order: self.order(entry.balance),
@@ -208,8 +210,8 @@ impl SharedAccount {
         }
     }
 
-    fn note_oddity(&self, balance: usize, oddity: &str) {
-        let kind = match oddity {
+    fn note_anomaly(&self, balance: usize, anomaly: &str) {
+        let kind = match anomaly {
             "skew" => SharedError::Skew,
             "old" => {
                 self.tier.forget(vec![self.balances[balance].snapshot_key.clone()]);

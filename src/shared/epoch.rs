@@ -1,4 +1,4 @@
-//! The epoch of an account's log of calls: a new one begins where the store lost calls or its clock was set.
+//! The epoch of an account's log of calls: a new one begins when the store has lost calls, or when its clock was set.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +10,13 @@ use super::clock::Expected;
 use super::error::StoreError;
 use super::script::Action;
 use super::store::StoreWait;
-use super::tier::{LIFE, random_name};
+use super::tier::random_name;
 use crate::domain::StoreTime;
 use crate::domain::turn::micros;
 
 /// The arguments with which scripts judge the store's clock and begin an epoch.
 #[derive(Serialize)]
-pub(super) struct ClockAsk {
+pub(super) struct ClockArguments {
     new_epoch: String,
     doubted_since: u64,
     expected_from: u64,
@@ -26,28 +26,30 @@ pub(super) struct ClockAsk {
 }
 
 #[derive(Serialize)]
-struct RestoreAsk {
+struct RestoreArguments {
     #[serde(flatten)]
-    clock: ClockAsk,
+    clock: ClockArguments,
     calls: Vec<String>,
     left: Vec<u64>,
 }
 
 impl SharedAccount {
     /// The arguments with which scripts judge the store's clock and begin an epoch.
-    pub(super) fn clock_ask(&self, doubted_since: StoreTime) -> ClockAsk {
-        let Expected { from, to, elapsed } = self.known().clock.expected(self.now(), self.store().timeout);
-        ClockAsk {
+    pub(super) fn clock_arguments(&self, doubted_since: StoreTime) -> ClockArguments {
+        let (now, timeout) = (self.now(), self.store().timeout);
+        let known = self.known();
+        let Expected { from, to, elapsed } = known.clock.expected(now, timeout);
+        ClockArguments {
             new_epoch: random_name(),
             doubted_since: doubted_since.as_micros(),
             expected_from: from,
             expected_to: to,
             elapsed,
-            life: LIFE,
+            life: known.life(),
         }
     }
 
-    /// Records the epoch. If a new one began, the store lost data, and our invalidations are written again.
+    /// Records the epoch. A new one means that the store lost data: this replica's invalidations are written again.
     pub(super) fn note_epoch(self: &Arc<Self>, epoch: &str) {
         let before = std::mem::replace(&mut self.known().epoch, epoch.to_owned());
         if !before.is_empty() && before != epoch {
@@ -55,22 +57,23 @@ impl SharedAccount {
         }
     }
 
-    /// Writes this replica's counted calls, if there are any, to a store that may have lost them. If that fails, they are
-    /// written before a call is taken from it.
+    /// Writes this replica's calls that still count to a store that may have lost them. If this fails, they are written
+    /// before the next call is taken.
     pub(super) async fn restore_calls(self: &Arc<Self>) {
         if self.known().own.iter().any(|(_, until)| *until > self.now()) {
             let _ = self.catch_up(&mut self.store().wait()).await;
         }
     }
 
-    /// Writes this replica's counted calls to a store that may have lost them, before a call is taken from it.
+    /// Writes this replica's calls that still count to a store that may have lost them; does nothing if the store has
+    /// them. It runs before each call is taken.
     pub(super) async fn catch_up(self: &Arc<Self>, wait: &mut StoreWait) -> Result<(), StoreError> {
         let (generation, now) = (self.store().generation(), self.now());
-        let (told, doubted_since);
+        let (synced, doubted_since);
         let (calls, left): (Vec<String>, Vec<u64>) = {
             let mut known = self.known();
-            told = (generation, known.untold);
-            if known.told == told {
+            synced = (generation, known.pending);
+            if known.synced == synced {
                 return Ok(());
             }
             doubted_since = known.doubted_since;
@@ -78,13 +81,13 @@ impl SharedAccount {
             let left = |until: &Instant| micros(until.saturating_duration_since(now));
             known.own.iter().map(|(call, until)| (call.clone(), left(until))).unzip()
         };
-        let clock = self.clock_ask(doubted_since.unwrap_or_default());
-        let ask = RestoreAsk { clock, calls, left };
-        let answered = self.store().run(Action::Restore, &self.keys(), &ask, wait).await;
+        let clock = self.clock_arguments(doubted_since.unwrap_or_default());
+        let arguments = RestoreArguments { clock, calls, left };
+        let answered = self.store().run(Action::Restore, &self.keys(), &arguments, wait).await;
         let answered = self.checked(answered, None)?;
         self.note_epoch(answered.answer.text(0)?);
         let mut known = self.known();
-        known.told = told;
+        known.synced = synced;
         known.doubted_since.take_if(|since| Some(*since) == doubted_since);
         Ok(())
     }

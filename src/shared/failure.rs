@@ -27,7 +27,7 @@ pub(super) fn to_text(error: UpstreamError) -> String {
     }
 }
 
-/// The failure that a text stands for; `None` for any other text.
+/// Parses the text of a failure; `None` for any other text.
 pub(super) fn from_text(text: &str) -> Option<UpstreamError> {
     let (kind, detail) = text.split_once(' ').map_or((text, None), |(kind, detail)| (kind, Some(detail)));
     let wait = || detail.and_then(|micros| micros.parse().ok()).map(Duration::from_micros);
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_comes_back_as_what_it_was() {
+    fn every_failure_is_the_same_after_a_round_trip() {
         let wait = Duration::from_millis(1500);
         for error in [
             UpstreamError::Unreachable(Cause::Elsewhere),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_text_is_none() {
+    fn any_other_text_is_no_failure() {
         for text in ["", "x", "status", "status x", "status 99999", "unavailable", "unavailable -1"] {
             assert_eq!(from_text(text), None, "{text:?}");
         }

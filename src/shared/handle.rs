@@ -1,4 +1,4 @@
-//! The shared tier of one replica: finds accounts, breakers and units, and passes questions on to them.
+//! The shared tier of one replica: finds accounts, breakers and units, and passes calls on to them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::account::SharedAccount;
 use super::breaker::{SharedBreaker, SharedBreakerSettings};
 use super::notified::Claim;
-use super::places::Places;
+use super::places::BalancePlaces;
 use super::settings::SharedSettings;
 use super::tier::{OnEnd, OnMark, Tier};
 use super::units::Units;
 use super::units_in_use::UnitsInUse;
 use crate::domain::{
-    AccountName, BalanceKey, CallerName, Clock, LimitSettings, MaxAge, ProviderName, Snapshot, Standing,
+    AccountName, BalanceKey, CallerName, Clock, LimitSettings, MaxAge, OrderState, ProviderName, Snapshot,
     StoreTime, Ticket,
 };
 use crate::metrics::{LimitPolicy, SharedMetrics};
@@ -21,7 +21,7 @@ use crate::metrics::{LimitPolicy, SharedMetrics};
 /// The shared tier of one replica.
 pub struct Shared {
     pub(super) tier: Arc<Tier>,
-    pub(super) places: Places,
+    pub(super) places: BalancePlaces,
     /// Each account by its name.
     pub(super) accounts: Mutex<HashMap<AccountName, Weak<SharedAccount>>>,
     /// Each provider's breaker by its name. The breakers of a refused reload stay until they are dropped.
@@ -36,14 +36,14 @@ impl Shared {
     pub fn new(settings: SharedSettings, clock: Clock, metrics: Arc<SharedMetrics>) -> Option<Arc<Self>> {
         Some(Arc::new(Self {
             tier: Arc::new(Tier::new(settings, clock, metrics)?),
-            places: Places::default(),
+            places: BalancePlaces::default(),
             accounts: Mutex::default(),
             breakers: Mutex::default(),
             units: UnitsInUse::default(),
         }))
     }
 
-    /// The number of replicas, for local shares.
+    /// The number of replicas, by which a shared limit is divided into local shares.
     #[must_use]
     pub fn replicas(&self) -> u32 {
         self.tier.replicas()
@@ -61,14 +61,15 @@ impl Shared {
         units.are_of(&self.tier)
     }
 
-    /// An account in the store, with its balances in the order in which reads count them. Counted calls stay with its
-    /// name, whatever balances it has.
+    /// An account in the store. Reads name a balance by its index in `balances`. The counted calls belong to the
+    /// account's name: they stay when its balances change.
     #[must_use]
     pub fn account(&self, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
         self.account_in(name, balances, false)
     }
 
-    /// As [`Self::account`], where one read brings every balance: the store orders the reads of all as one.
+    /// As [`Self::account`], for an account whose every answer holds all balances: the store counts the reads of all
+    /// balances in one order.
     #[must_use]
     pub fn account_read_together(&self, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
         self.account_in(name, balances, true)
@@ -122,7 +123,7 @@ impl Shared {
         breakers.iter().filter_map(|(_, breaker)| breaker.upgrade()).collect()
     }
 
-    /// One limit of a caller in the store. A limit with other numbers is another limit.
+    /// One limit of a caller in the store. A limit with other settings is another limit.
     #[must_use]
     pub fn units(
         self: &Arc<Self>,
@@ -134,7 +135,7 @@ impl Shared {
         self.units.add(units)
     }
 
-    /// Keeps the units of callers until it is dropped.
+    /// Holds units for active callers; runs until its future is dropped.
     pub async fn keep_units(&self) {
         self.units.keep().await;
     }
@@ -149,24 +150,24 @@ impl Shared {
         self.tier.on_end(listener);
     }
 
-    /// The stored snapshot of this number or a later one, if it may still be served. It causes no read.
+    /// The stored snapshot with this number or a higher one, if it may still be served. Causes no read.
     pub async fn stored(&self, key: &BalanceKey, number: u64, max_age: MaxAge) -> Option<Arc<Snapshot>> {
         let (account, index) = self.find_if_sharing(key)?;
         account.stored(index, Ticket { above: number.saturating_sub(1), ..Ticket::default() }, max_age).await
     }
 
-    /// The state of the order of a balance after this call began; `None` when the store is unavailable.
-    pub async fn ticket(&self, key: &BalanceKey, max_age: MaxAge) -> Option<Standing> {
+    /// The state of a balance's order, read after this call began; `None` when the store is unavailable.
+    pub async fn ticket(&self, key: &BalanceKey, max_age: MaxAge) -> Option<OrderState> {
         let (account, index) = self.find_if_sharing(key)?;
         account.ticket(index, max_age).await
     }
 
-    /// Invalidates balances of one account for every replica. Returns the store's instant from which reads must be,
-    /// after one operation at most.
+    /// Invalidates balances of one account for every replica, with at most one operation. Returns the instant of the
+    /// invalidation by the store's clock: only later reads are acceptable.
     ///
     /// # Errors
-    /// The latest instant of the store's clock, if it is known, when the store is unavailable. The invalidation is
-    /// repeated until the store knows it, or until no older snapshot could be served any more.
+    /// When the store is unavailable: the latest possible instant of its clock, if known. The invalidation is repeated
+    /// in the background until the store has it, or until no older snapshot may be served.
     pub async fn invalidate(&self, keys: &[BalanceKey]) -> Result<StoreTime, Option<StoreTime>> {
         let (places, now) = (self.places_of(keys), (self.tier.store.clock)().monotonic);
         self.tier.own_marks(now).extend(keys.iter().map(|key| (*key, now)));
@@ -176,13 +177,13 @@ impl Shared {
 
     /// Publishes a snapshot that this replica read without the store, because the store has an older one.
     pub fn publish_alone(&self, key: &BalanceKey, snapshot: Arc<Snapshot>, max_age: MaxAge) {
-        if let Some((account, index)) = self.places.find(key) {
+        if let Some((account, index)) = self.places.get(key) {
             account.publish_alone(index, snapshot, max_age);
         }
     }
 
-    /// Claims a notification that came `since` ago for the account of a balance. Replicas act once in a `pause`;
-    /// without the store, each acts for itself.
+    /// Claims a notification that came `since` ago for the account of a balance. All replicas together act once per
+    /// `pause`; without the store, each acts for itself.
     pub async fn claim(&self, key: &BalanceKey, since: Duration, pause: Duration) -> Claim {
         match self.find_if_sharing(key) {
             Some((account, _)) => account.claim(since, pause).await,
@@ -190,29 +191,29 @@ impl Shared {
         }
     }
 
-    /// Waits until the reads that run have ended, for a tier that is replaced: each keeps its lease.
+    /// Waits until the running reads of a replaced tier have ended; each keeps its lease.
     pub async fn finish_reads(&self) {
         self.tier.finish_reads().await;
     }
 
-    /// Returns every lease and all units of this replica to the store, and tells it which calls have ended.
+    /// Returns every lease and all units of this replica, and waits for pending writes, such as the ends of calls.
     pub async fn leave(&self) {
         futures_util::join!(self.tier.give_up_leases(), self.units.give_back());
         self.tier.finish_tasks().await;
     }
 
-    /// A balance's place among its account's, by its name in the store.
+    /// The index of a balance in its account, by the balance's name in the store.
     #[must_use]
     pub fn place_of(&self, name: &str) -> Option<usize> {
         self.places.find_by_name(name).map(|(_, index)| index)
     }
 
     fn find_if_sharing(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
-        if self.is_sharing() { self.places.find(key) } else { None }
+        if self.is_sharing() { self.places.get(key) } else { None }
     }
 
     fn places_of(&self, keys: &[BalanceKey]) -> Vec<(Arc<SharedAccount>, usize)> {
-        keys.iter().filter_map(|key| self.places.find(key)).collect()
+        keys.iter().filter_map(|key| self.places.get(key)).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::{BalanceKey, Turn};
 
 /// Part of every derivation, so that another version of the format shares no key with this one.
 const FORMAT: &[u8] = b"balance-gateway shared 1";
-/// A digest is cut to this many bytes: still too many to find two names of one digest.
+/// A digest is cut to this many bytes: still long enough that two names with the same digest cannot be found.
 const NAME_LENGTH: usize = 16;
 
 /// One key of the shared store: 32 random bytes.
@@ -34,7 +34,7 @@ pub(super) struct Seal {
     place: String,
 }
 
-/// No configured key decrypts it for this place and turn.
+/// No configured key decrypts the value for this place and turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unsealable;
 
@@ -56,7 +56,7 @@ impl Keyring {
         Some(Self { names: hmac::Key::new(hmac::HMAC_SHA256, &names), seals })
     }
 
-    /// A name in the store: hexadecimal digits.
+    /// A name in the store: a keyed digest of what it names and its parts, in hexadecimal digits.
     pub(super) fn name(&self, what: &str, parts: &[&[u8]]) -> String {
         let mut digest = hmac::Context::with_key(&self.names);
         for part in [what.as_bytes()].iter().chain(parts) {
@@ -136,7 +136,7 @@ mod tests {
     const TURN: Turn = Turn { number: 7, instant: StoreTime::from_micros(9) };
 
     #[test]
-    fn what_is_sealed_opens_in_its_place_and_turn_alone() {
+    fn a_sealed_value_opens_only_in_its_place_and_turn() {
         let own = seal(&[key(1)], "a");
         let sealed = own.close(b"48734.90", TURN).unwrap();
 
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn while_keys_rotate_everybody_opens_and_names_alike() {
+    fn during_a_key_rotation_all_replicas_decrypt_and_name_alike() {
         let before = seal(&[key(1)], "a").close(b"x", TURN).unwrap();
         let stages = [vec![key(1), key(2), key(1)], vec![key(2), key(1)]];
         for keys in stages {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_what_they_are_of() {
+    fn names_of_different_parts_differ() {
         let keyring = Keyring::new(&[key(1)]).unwrap();
         let names =
             [keyring.name("a", &[b"bc"]), keyring.name("ab", &[b"c"]), keyring.name("a", &[b"b", b"c"])];

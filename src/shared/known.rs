@@ -1,27 +1,38 @@
 //! One replica's knowledge of an account, in case the store loses it.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clock::ClockWatch;
+use super::tier::life_of;
 use crate::domain::StoreTime;
 
 /// This replica's knowledge of the account, in case the store loses it.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownState {
     /// The last seen epoch.
     pub(super) epoch: String,
     /// (Connection generation, number of pending updates) at the last sync with the store.
-    pub(super) told: (u64, u64),
+    pub(super) synced: (u64, u64),
     /// The number of updates that the store may not know.
-    pub(super) untold: u64,
+    pub(super) pending: u64,
     pub(super) clock: ClockWatch,
-    /// The store's instant from which its clock may have been set. It is cleared when a later epoch is known.
+    /// The instant, by the store's clock, since which that clock may have been set. Cleared once a script has received
+    /// it.
     pub(super) doubted_since: Option<StoreTime>,
-    /// Calls of this replica, and the end of the time in which each counts.
+    /// Calls of this replica, each with the instant until which it counts.
     pub(super) own: VecDeque<(String, Instant)>,
-    /// Calls that are being requested from the store.
-    pub(super) asked_for: u32,
+    /// The longest time for which a call of this replica counts after its end, the budget's `per`.
+    pub(super) longest_per: Duration,
+    /// The number of calls that are being requested from the store.
+    pub(super) requesting: u32,
     /// The number of counted calls of all replicas, and the time of that answer.
     pub(super) counted: Option<(u32, Instant)>,
+}
+
+impl KnownState {
+    /// The time after which the account's keys expire if nothing is written, in milliseconds.
+    pub(super) fn life(&self) -> u64 {
+        life_of(self.longest_per)
+    }
 }

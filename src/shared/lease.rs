@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::account::SharedAccount;
-use super::calls::Unit;
+use super::calls::CallGrant;
 use super::failure;
-use super::live_lease::{FailAsk, LiveLease};
+use super::live_lease::{FailArguments, LiveLease};
 use super::script::Action;
 use crate::domain::turn::micros;
 use crate::domain::{Failure, MaxAge, Snapshot, Turn};
@@ -18,18 +18,18 @@ pub(super) struct Lease {
     account: Arc<SharedAccount>,
     balance: usize,
     token: String,
-    /// Its number.
+    /// The read's number in the store's order.
     pub(super) number: u64,
-    /// The epoch of the grant, whose clock gave its instant.
+    /// The epoch of the grant. After another epoch has begun, the snapshot is not stored.
     epoch: String,
     credential: String,
     /// The first call, granted with the lease.
-    pub(super) unit: Option<Unit>,
+    pub(super) grant: Option<CallGrant>,
     has_ended: bool,
 }
 
 #[derive(Serialize)]
-struct PublishAsk<'a> {
+struct PublishArguments<'a> {
     balances: Vec<&'a str>,
     order: &'a str,
     waiting: Vec<&'a str>,
@@ -42,7 +42,7 @@ struct PublishAsk<'a> {
     credential: &'a str,
 }
 
-/// How a failed read is held for every replica.
+/// How long a failed read is held, for every replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedHold {
     /// The scope: which reads it prevents.
@@ -75,32 +75,33 @@ impl HoldScope {
 }
 
 /// The store's grant.
-pub(super) struct Grant {
+pub(super) struct LeaseGrant {
     pub(super) account: Arc<SharedAccount>,
     pub(super) balance: usize,
     pub(super) token: String,
     pub(super) number: u64,
     pub(super) epoch: String,
     pub(super) credential: String,
-    pub(super) first: Unit,
+    pub(super) first: CallGrant,
 }
 
 impl Lease {
-    pub(super) fn new(grant: Grant) -> Self {
-        let Grant { account, balance, token, number, epoch, credential, first } = grant;
+    pub(super) fn new(grant: LeaseGrant) -> Self {
+        let LeaseGrant { account, balance, token, number, epoch, credential, first } = grant;
         let live = account.live_lease(balance, number);
         account.tier.leases().insert(token.clone(), live);
-        Self { account, balance, token, number, epoch, credential, unit: Some(first), has_ended: false }
+        Self { account, balance, token, number, epoch, credential, grant: Some(first), has_ended: false }
     }
 
     /// The turn of the read, before it has an answer.
     pub(super) fn turn(&self) -> Turn {
-        let instant = self.unit.as_ref().and_then(|unit| unit.instant).unwrap_or_default();
+        let instant = self.grant.as_ref().and_then(|grant| grant.instant).unwrap_or_default();
         Turn { number: self.number, instant }
     }
 
-    /// Ends the lease in the background with the snapshots of its answer, its own first. A snapshot without a turn was
-    /// read while the store was unavailable, so its age is unknown: it is not published.
+    /// Publishes the snapshots of the read's answer and ends the lease, in the background. `others` are the other
+    /// balances that the answer held. A snapshot without a turn is not published, because its age by the store's clock
+    /// is unknown.
     pub(super) fn publish(mut self, snapshot: &Snapshot, others: &[(usize, Arc<Snapshot>)], max_age: MaxAge) {
         let Some(turn) = snapshot.turn() else { return };
         let seal = |index: usize, snapshot: &Snapshot| {
@@ -120,9 +121,9 @@ impl Lease {
             (Arc::clone(&self.account), self.token.clone(), self.credential.clone());
         let epoch = self.epoch.clone();
         let tier = Arc::clone(&account.tier);
-        tier.behind(async move {
+        tier.in_background(async move {
             let balances: Vec<_> = indexes.iter().map(|index| &account.balances[*index]).collect();
-            let ask = PublishAsk {
+            let arguments = PublishArguments {
                 balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
                 order: account.order(index),
                 waiting: account.woken(index),
@@ -137,8 +138,9 @@ impl Lease {
             let mut keys = account.keys().to_vec();
             keys.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
             let store = account.store();
-            let answered = store.run_with(Action::Publish, &keys, &ask, sealed, &mut store.wait()).await;
-            // A waiter that no message reaches waits until the lease's deadline.
+            let answered =
+                store.run_with(Action::Publish, &keys, &arguments, sealed, &mut store.wait()).await;
+            // If this fails, waiters wait until the lease expires.
             let _ = account.checked(answered, None);
         });
     }
@@ -159,10 +161,10 @@ impl Lease {
         let (token, credential) = (self.token.clone(), self.credential.clone());
         let (index, failure) = (self.balance, failure.to_owned());
         let tier = Arc::clone(&account.tier);
-        tier.behind(async move {
+        tier.in_background(async move {
             let scope = hold.map_or("", |hold| hold.scope.as_str());
             let [first, most] = hold.map_or([0, 0], |hold| [micros(hold.first), micros(hold.most)]);
-            let ask = FailAsk {
+            let arguments = FailArguments {
                 balance: &account.balances[index].name,
                 order: account.order(index),
                 waiting: account.woken(index),
@@ -177,7 +179,7 @@ impl Lease {
                 credential: &credential,
             };
             let store = account.store();
-            let answered = store.run(Action::Fail, &account.keys(), &ask, &mut store.wait()).await;
+            let answered = store.run(Action::Fail, &account.keys(), &arguments, &mut store.wait()).await;
             let _ = account.checked(answered, None);
         });
     }
@@ -190,7 +192,7 @@ impl SharedAccount {
     /// The instant is also its number, so that every later mark has a higher one.
     pub(super) fn publish_alone(self: &Arc<Self>, index: usize, snapshot: Arc<Snapshot>, max_age: MaxAge) {
         let account = Arc::clone(self);
-        self.tier.behind(async move {
+        self.tier.in_background(async move {
             let Ok(looked) = account.look(index).await else { return };
             if !account.is_clock_trusted(max_age) {
                 return;
@@ -200,7 +202,7 @@ impl SharedAccount {
             let balance = &account.balances[index];
             let Some(sealed) = balance.seal.close(snapshot.body(), turn) else { return };
             let epoch = account.known().epoch.clone();
-            let ask = PublishAsk {
+            let arguments = PublishArguments {
                 balances: vec![&balance.name],
                 order: account.order(index),
                 waiting: Vec::new(),
@@ -215,12 +217,12 @@ impl SharedAccount {
             let keys = [account.state_key.as_str(), &account.calls_key, &balance.snapshot_key];
             let store = account.store();
             let answered =
-                store.run_with(Action::Publish, &keys, &ask, vec![sealed], &mut store.wait()).await;
+                store.run_with(Action::Publish, &keys, &arguments, vec![sealed], &mut store.wait()).await;
             let _ = account.checked(answered, None);
         });
     }
 
-    /// A lease of this account that has not ended.
+    /// The part of a lease that is needed to give it up.
     pub(super) fn live_lease(&self, balance: usize, number: u64) -> LiveLease {
         LiveLease {
             keys: self.keys().map(str::to_owned),

@@ -28,7 +28,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 const SPREAD: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// Keeps the link, and the units of callers over it, until it is stopped.
+    /// Keeps the link to the store, and the units of callers, until `stop` is cancelled.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         stop.run_until_cancelled(async { tokio::join!(self.keep_link(), self.keep_units()) }).await;
         self.end_sharing();
@@ -63,10 +63,10 @@ impl Shared {
         self.follow(commands, &mut messages, ping_events).await
     }
 
-    /// Shares over a link whose messages come from now on, until something breaks.
+    /// Shares over a connection that is already subscribed, until something breaks.
     ///
     /// # Errors
-    /// The broken part.
+    /// Why the link broke.
     pub async fn follow<F: Future<Output = RedisResult<Value>>>(
         &self,
         commands: Commands,
@@ -74,12 +74,12 @@ impl Shared {
         ping_events: impl Fn() -> F,
     ) -> Result<(), StoreError> {
         self.tier.store.connected(commands.clone());
-        let said = timeout(connection::CONNECT_TIMEOUT, commands.time()).await;
-        let said =
-            said.map_err(|_| StoreError(SharedError::Timeout))?.map_err(|error| store_error(&error))?;
-        self.note_time(said);
+        let store_time = timeout(connection::CONNECT_TIMEOUT, commands.time()).await;
+        let store_time =
+            store_time.map_err(|_| StoreError(SharedError::Timeout))?.map_err(|error| store_error(&error))?;
+        self.note_time(store_time);
         let (catching_up, listening) = (self.catch_up(), self.listen(messages));
-        let broken = watch_over(ping_events, commands);
+        let broken = ping_until_broken(ping_events, commands);
         let (mut catching_up, mut listening, mut broken) = (pin!(catching_up), pin!(listening), pin!(broken));
         let missed = tokio::select! {
             biased;
@@ -89,7 +89,7 @@ impl Shared {
         };
         self.tier.store.begin_sharing();
         for (key, number) in missed {
-            self.tier.tell_end(key, number);
+            self.tier.notify_end(key, number);
         }
         tracing::info!(target: LOG_TARGET, event = "shared_joined", store = %self.tier.settings.url, "sharing with the other replicas");
         let ended = tokio::select! {
@@ -107,29 +107,29 @@ impl Shared {
         self.tier.end_sharing();
     }
 
-    /// Records the store's clock. Numbers above what that clock can have given are from another store.
-    fn note_time(&self, said: StoreTime) {
-        self.tier.store.note_said(said, (self.tier.store.clock)().monotonic);
+    /// Records the store's clock. Forgets numbers that this clock cannot have given: they are from another store.
+    fn note_time(&self, store_time: StoreTime) {
+        self.tier.store.note_store_time(store_time, (self.tier.store.clock)().monotonic);
         for name in self.places.names() {
             if let Some((account, index)) = self.places.find_by_name(&name) {
-                account.balances[index].forget_numbers_above(said.latest_number());
+                account.balances[index].forget_numbers_above(store_time.latest_number());
             }
         }
     }
 
     async fn listen(&self, messages: &mut (impl Stream<Item = Vec<u8>> + Unpin)) -> Result<(), StoreError> {
         while let Some(message) = messages.next().await {
-            self.hear(std::str::from_utf8(&message).unwrap_or_default());
+            self.apply_message(std::str::from_utf8(&message).unwrap_or_default());
         }
         Err(StoreError(SharedError::Connect))
     }
 
-    /// Handles a message: a read ended, or a balance was invalidated.
-    fn hear(&self, message: &str) {
+    /// Handles a message: a read ended, a balance was invalidated, or a breaker changed.
+    fn apply_message(&self, message: &str) {
         let words: Vec<&str> = message.split(' ').collect();
         let [what, name, number] = words.as_slice() else { return };
         let Ok(number) = number.parse() else { return };
-        // The store never gives a higher number.
+        // The store gives no number above this bound.
         let Some(now) = self.tier.store.latest() else { return };
         if number > now.latest_number() {
             return;
@@ -137,14 +137,14 @@ impl Shared {
         match *what {
             "ended" => self.with_balance(name, |balance| {
                 balance.note_end(number);
-                self.tier.tell_end(balance.key, number);
+                self.tier.notify_end(balance.key, number);
             }),
             "marked" => self.with_balance(name, |balance| {
                 let highest = balance.note_number(0);
-                // The number is further ahead than a message can be late: the clock was set back, and the mark is later
-                // than all of it.
+                // A mark this far below the highest number is not just a late message: the store's clock was set back,
+                // so the mark is newer than every number seen.
                 let is_set_back = highest.saturating_sub(number) > micros(SILENCE);
-                self.tier.tell_mark(balance.key, if is_set_back { highest } else { number });
+                self.tier.notify_mark(balance.key, if is_set_back { highest } else { number });
             }),
             "breaker" => self.with_breaker(name, |breaker| breaker.note_left(number)),
             "failing" => self.with_breaker(name, SharedBreaker::note_failing),
@@ -166,7 +166,7 @@ impl Shared {
 }
 
 /// Pings both connections until one does not answer.
-async fn watch_over<F: Future<Output = RedisResult<Value>>>(
+async fn ping_until_broken<F: Future<Output = RedisResult<Value>>>(
     ping_events: impl Fn() -> F,
     commands: Commands,
 ) -> Result<(), StoreError> {

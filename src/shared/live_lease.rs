@@ -11,17 +11,17 @@ pub(super) struct LiveLease {
     pub(super) keys: [String; 2],
     /// The balance's name in the store.
     pub(super) balance: String,
-    /// The order in which the store counts its reads.
+    /// The name of the order in which the store counts the balance's reads.
     pub(super) order: String,
     /// The balances whose waiters are woken at the end.
     pub(super) waiting: Vec<String>,
-    /// 0 if the store's answer is unknown.
+    /// The read's number; 0 if the store's answer did not arrive.
     pub(super) number: u64,
 }
 
-/// How a read without a snapshot ends.
+/// The script's arguments: how a read without a snapshot ends.
 #[derive(Serialize)]
-pub(super) struct FailAsk<'a> {
+pub(super) struct FailArguments<'a> {
     pub(super) balance: &'a str,
     pub(super) order: &'a str,
     pub(super) waiting: Vec<&'a str>,
@@ -37,10 +37,10 @@ pub(super) struct FailAsk<'a> {
 }
 
 impl LiveLease {
-    /// Gives it up.
+    /// Gives the lease up, so that another replica may read at once.
     pub(super) async fn give_up(&self, store: &Store, channel: &str, token: &str) {
         let Self { keys: [state, calls], balance, order, waiting, number } = self;
-        let ask = FailAsk {
+        let arguments = FailArguments {
             balance,
             order,
             waiting: waiting.iter().map(String::as_str).collect(),
@@ -54,7 +54,7 @@ impl LiveLease {
             channel,
             credential: "",
         };
-        // A waiter that no message reaches waits until the lease's deadline.
-        let _ = store.run(Action::Fail, &[state, calls], &ask, &mut store.wait()).await;
+        // If this fails, waiters wait until the lease expires.
+        let _ = store.run(Action::Fail, &[state, calls], &arguments, &mut store.wait()).await;
     }
 }

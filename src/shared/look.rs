@@ -10,14 +10,14 @@ use super::balance::SharedBalance;
 use super::error::StoreError;
 use super::script::Action;
 use super::store::{Answered, StoreWait};
-use crate::domain::{MaxAge, Moment, Snapshot, Standing, StoreTime, Ticket, Turn};
+use crate::domain::{MaxAge, Moment, OrderState, Snapshot, StoreTime, Ticket, Turn};
 use crate::metrics::{SharedError, SharedOperation};
 
 /// The largest accepted difference between the store's clock and the wall clock of a replica that did not watch it.
 const MOST_DIFFERENCE: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
-struct LookAsk<'a> {
+struct LookArguments<'a> {
     balance: &'a str,
     order: &'a str,
     wants_snapshot: bool,
@@ -25,30 +25,33 @@ struct LookAsk<'a> {
 
 /// The state of a balance in the store.
 pub(super) struct Looked {
+    /// The number of the last read.
     pub(super) last: u64,
+    /// The number of the last mark; 0 if there is none.
     pub(super) mark: u64,
+    /// The store's clock.
     pub(super) now: StoreTime,
 }
 
 impl SharedAccount {
     /// The state of a balance's order, read after this call began.
-    pub(super) async fn ticket(&self, index: usize, max_age: MaxAge) -> Option<Standing> {
+    pub(super) async fn ticket(&self, index: usize, max_age: MaxAge) -> Option<OrderState> {
         let looked = self.look(index).await.ok()?;
         // A store that lost data does not know the highest number.
         self.balances[index].note_number(looked.last);
         let last = self.highest(index);
-        let is_believed = self.is_clock_trusted(max_age);
-        Some(Standing { last, now: looked.now, is_believed })
+        let is_clock_trusted = self.is_clock_trusted(max_age);
+        Some(OrderState { last, now: looked.now, is_clock_trusted })
     }
 
     pub(super) async fn look(&self, index: usize) -> Result<Looked, StoreError> {
         let balance = &self.balances[index];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let (store, ask) = (
+        let (store, arguments) = (
             self.store(),
-            LookAsk { balance: &balance.name, order: self.order(index), wants_snapshot: false },
+            LookArguments { balance: &balance.name, order: self.order(index), wants_snapshot: false },
         );
-        let answered = store.run(Action::Look, &keys, &ask, &mut store.wait()).await;
+        let answered = store.run(Action::Look, &keys, &arguments, &mut store.wait()).await;
         let answer = self.checked(answered, None)?.answer;
         Ok(Looked { last: answer.number(0)?, mark: answer.number(1)?, now: answer.now })
     }
@@ -60,11 +63,11 @@ impl SharedAccount {
         ticket: Ticket,
         max_age: MaxAge,
     ) -> Option<Arc<Snapshot>> {
-        self.find(balance, ticket, max_age, &mut self.store().wait()).await.ok()
+        self.find_snapshot(balance, ticket, max_age, &mut self.store().wait()).await.ok()
     }
 
     /// The snapshot of another replica, if it is acceptable.
-    pub(super) async fn find(
+    pub(super) async fn find_snapshot(
         &self,
         place: usize,
         ticket: Ticket,
@@ -73,28 +76,30 @@ impl SharedAccount {
     ) -> Result<Arc<Snapshot>, StoreError> {
         let balance = &self.balances[place];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
-        let ask = LookAsk { balance: &balance.name, order: self.order(place), wants_snapshot: true };
-        let answered = self.store().run(Action::Look, &keys, &ask, wait).await;
+        let arguments =
+            LookArguments { balance: &balance.name, order: self.order(place), wants_snapshot: true };
+        let answered = self.store().run(Action::Look, &keys, &arguments, wait).await;
         let answered = self.checked(answered, Some(place))?;
         let answer = &answered.answer;
         let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));
-        let will_do = ticket.accepts(Turn { number, instant })
+        let is_acceptable = ticket.accepts(Turn { number, instant })
             && number > answer.number(1)?
             && instant <= answer.now
             && max_age.allows(answer.now.since(instant))
             && self.is_clock_trusted(max_age);
-        let found = if will_do { self.opened((place, max_age), &answered, 2)? } else { None };
+        let found = if is_acceptable { self.decrypt_snapshot((place, max_age), &answered, 2)? } else { None };
         found.ok_or(StoreError(SharedError::Refused))
     }
 
-    /// Whether the store's clock can show the ages of stored snapshots.
+    /// Whether the store's clock shows the true ages of stored snapshots.
     pub(super) fn is_clock_trusted(&self, max_age: MaxAge) -> bool {
         self.known().clock.is_trusted(self.now(), max_age)
     }
 
-    /// The snapshot whose number, instant and value are at this place of an answer, unless it exceeds the ceiling by a
-    /// clock of either replica. One that cannot be decrypted is counted and deleted.
-    pub(super) fn opened(
+    /// Decrypts the snapshot whose number, instant and value begin at the field `place` of an answer. Returns `None` if
+    /// it is older than `max_age` by any clock, or if its age is unknown. A snapshot that cannot be decrypted is
+    /// counted and deleted.
+    pub(super) fn decrypt_snapshot(
         &self,
         (balance, max_age): (usize, MaxAge),
         answered: &Answered,
@@ -102,7 +107,7 @@ impl SharedAccount {
     ) -> Result<Option<Arc<Snapshot>>, StoreError> {
         let balance = &self.balances[balance];
         let lost_since = |instant| self.known().clock.lost_since(instant);
-        let Some(snapshot) = balance.opened(answered, place, lost_since)? else {
+        let Some(snapshot) = balance.decrypt_snapshot(answered, place, lost_since)? else {
             self.store().metrics.failed(SharedOperation::Lookup, SharedError::Invalid);
             self.tier.forget(vec![balance.snapshot_key.clone()]);
             return Ok(None);

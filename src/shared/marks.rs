@@ -15,7 +15,7 @@ use crate::domain::{MaxAge, StoreTime};
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
-struct InvalidateAsk<'a> {
+struct InvalidateArguments<'a> {
     channel: &'a str,
     life: u64,
     balances: Vec<&'a str>,
@@ -27,7 +27,7 @@ impl SharedAccount {
     /// Invalidates balances for every replica.
     ///
     /// # Errors
-    /// The latest instant of the store's clock, if it is known, when the store is unavailable.
+    /// When the store is unavailable: the latest possible instant of its clock, if known.
     pub(super) async fn invalidate(
         self: &Arc<Self>,
         indexes: Vec<usize>,
@@ -37,7 +37,7 @@ impl SharedAccount {
             return Ok(marked);
         }
         let account = Arc::clone(self);
-        self.tier.behind(async move { account.mark_again(&indexes, at).await });
+        self.tier.in_background(async move { account.mark_again(&indexes, at).await });
         Err(self.known().clock.latest(self.now()))
     }
 
@@ -47,17 +47,18 @@ impl SharedAccount {
         for (index, balance) in self.balances.iter().enumerate() {
             if let Some(at) = own.get(&balance.key).copied() {
                 let account = Arc::clone(self);
-                self.tier.behind(async move { account.mark_again(&[index], at).await });
+                self.tier.in_background(async move { account.mark_again(&[index], at).await });
             }
         }
     }
 
-    /// Writes invalidations of this moment to the store until one succeeds.
+    /// Writes invalidations of the moment `at` to the store. Repeats this until it succeeds, or until no older snapshot
+    /// may be served.
     async fn mark_again(&self, indexes: &[usize], at: Instant) {
         while self.now().saturating_duration_since(at) < MaxAge::CEILING.get() {
             if let Ok(marked) = self.mark(indexes).await {
                 for index in indexes {
-                    self.tier.tell_mark(self.balances[*index].key, marked.as_micros());
+                    self.tier.notify_mark(self.balances[*index].key, marked.as_micros());
                 }
                 return;
             }
@@ -67,7 +68,7 @@ impl SharedAccount {
 
     pub(super) async fn mark(&self, indexes: &[usize]) -> Result<StoreTime, StoreError> {
         let balances: Vec<_> = indexes.iter().map(|index| &self.balances[*index]).collect();
-        let ask = InvalidateAsk {
+        let arguments = InvalidateArguments {
             channel: &self.tier.channel,
             life: LIFE,
             balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
@@ -77,7 +78,7 @@ impl SharedAccount {
         let mut keys = vec![self.state_key.as_str()];
         keys.extend(balances.iter().map(|balance| balance.snapshot_key.as_str()));
         let store = self.store();
-        let answered = store.run(Action::Invalidate, &keys, &ask, &mut store.wait()).await;
+        let answered = store.run(Action::Invalidate, &keys, &arguments, &mut store.wait()).await;
         let answered = self.checked(answered, None)?;
         Ok(StoreTime::from_micros(answered.answer.number(0)?))
     }

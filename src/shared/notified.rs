@@ -13,19 +13,20 @@ use crate::domain::turn::micros;
 /// Whether this replica acts on a notification of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// This replica.
+    /// This replica acts.
     Ours,
-    /// Another replica has acted since it came.
+    /// A replica has already acted since the notification came.
     Done,
-    /// A replica acted shortly before it arrived; claim it again after this time.
+    /// A replica acted shortly before the notification came; claim it again after this time.
     After(Duration),
 }
 
 /// The script's arguments.
 #[derive(Serialize)]
-struct Ask {
-    /// How long ago the notification came.
+struct NotifiedArguments {
+    /// How long ago the notification came, in microseconds.
     since: u64,
+    /// The shortest time between two acts, in microseconds.
     pause: u64,
     /// In milliseconds.
     life: u64,
@@ -39,8 +40,8 @@ impl SharedAccount {
 
     async fn ask_for_claim(&self, since: Duration, pause: Duration) -> Result<Claim, StoreError> {
         let (keys, store) = ([self.state_key.as_str()], self.store());
-        let ask = Ask { since: micros(since), pause: micros(pause), life: LIFE };
-        let answered = store.run(Action::Notified, &keys, &ask, &mut store.wait()).await;
+        let arguments = NotifiedArguments { since: micros(since), pause: micros(pause), life: LIFE };
+        let answered = store.run(Action::Notified, &keys, &arguments, &mut store.wait()).await;
         let answer = self.checked(answered, None)?.answer;
         match answer.kind() {
             "ours" => Ok(Claim::Ours),

@@ -8,27 +8,27 @@ use crate::domain::BalanceKey;
 
 /// The place of every balance.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct BalancePlaces {
     /// Each balance by its name in the store, in a fixed order.
-    by_name: RwLock<BTreeMap<String, Place>>,
+    by_name: RwLock<BTreeMap<String, BalancePlace>>,
     /// Each balance's place by its key.
-    by_key: RwLock<HashMap<BalanceKey, Place>>,
+    by_key: RwLock<HashMap<BalanceKey, BalancePlace>>,
 }
 
 /// A balance as a part of its account.
 #[derive(Clone)]
-struct Place {
+struct BalancePlace {
     account: Weak<SharedAccount>,
     index: usize,
 }
 
-impl Place {
-    fn find(&self) -> Option<(Arc<SharedAccount>, usize)> {
+impl BalancePlace {
+    fn get(&self) -> Option<(Arc<SharedAccount>, usize)> {
         Some((self.account.upgrade()?, self.index))
     }
 }
 
-impl Places {
+impl BalancePlaces {
     /// Adds the balances of an account, and removes those of dropped accounts.
     pub(super) fn add(&self, account: &Arc<SharedAccount>) {
         let mut names = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +36,7 @@ impl Places {
         names.retain(|_, place| place.account.strong_count() > 0);
         keys.retain(|_, place| place.account.strong_count() > 0);
         for (index, balance) in account.balances.iter().enumerate() {
-            let place = Place { account: Arc::downgrade(account), index };
+            let place = BalancePlace { account: Arc::downgrade(account), index };
             names.insert(balance.name.clone(), place.clone());
             keys.insert(balance.key, place);
         }
@@ -48,10 +48,10 @@ impl Places {
     }
 
     pub(super) fn find_by_name(&self, name: &str) -> Option<(Arc<SharedAccount>, usize)> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name)?.find()
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name)?.get()
     }
 
-    pub(super) fn find(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
-        self.by_key.read().unwrap_or_else(PoisonError::into_inner).get(key)?.find()
+    pub(super) fn get(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
+        self.by_key.read().unwrap_or_else(PoisonError::into_inner).get(key)?.get()
     }
 }

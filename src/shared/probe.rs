@@ -33,36 +33,36 @@ const TRIALS: [&str; 16] = [
 ];
 /// Begins like our scripts: flags need Redis 7.
 const LUA: &str = "#!lua flags=no-writes\nreturn 1";
-/// The longest check in all.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time-out of the whole check.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Checks the store. Returns its problems, one line each; none when it can be used.
 pub async fn probe(settings: &SharedSettings) -> Vec<String> {
     let connecting = timeout(3 * CONNECT_TIMEOUT, connection::connect(settings)).await;
-    let mut findings = Findings { prefix: &settings.prefix, lines: BTreeSet::new() };
+    let mut problems = Problems { prefix: &settings.prefix, lines: BTreeSet::new() };
     match connecting {
         Ok(Ok(connected)) => {
-            if timeout(PATIENCE, try_all(settings, connected, &mut findings)).await.is_err() {
-                findings.note("no answer in time");
+            if timeout(TIMEOUT, try_all(settings, connected, &mut problems)).await.is_err() {
+                problems.note("no answer in time");
             }
         }
-        Ok(Err(error)) => findings.judge("connecting", Err(error)),
-        Err(_) => findings.note("connecting takes too long"),
+        Ok(Err(error)) => problems.record("connecting", Err(error)),
+        Err(_) => problems.note("connecting takes too long"),
     }
-    findings.lines.into_iter().collect()
+    problems.lines.into_iter().collect()
 }
 
-async fn try_all(settings: &SharedSettings, mut connected: Connected, findings: &mut Findings<'_>) {
+async fn try_all(settings: &SharedSettings, mut connected: Connected, problems: &mut Problems<'_>) {
     let (name, channel) = (format!("{}:1:{{{}}}", settings.prefix, random_name()), settings.channel());
     for trial in TRIALS {
         let command = command(trial, &name, &channel);
         let tried = connected.commands.query(&command).await;
         let what = trial.split(' ').next().unwrap_or(trial);
-        findings.judge(what, tried.map(drop));
+        problems.record(what, tried.map(drop));
     }
     let key = format!("{name}:hash");
-    findings.judge("EVALSHA", connected.commands.run(&Script::new(LUA), &[&key], &[]).await.map(drop));
-    findings.judge("SUBSCRIBE", connected.events.subscribe(&channel).await);
+    problems.record("EVALSHA", connected.commands.run(&Script::new(LUA), &[&key], &[]).await.map(drop));
+    problems.record("SUBSCRIBE", connected.events.subscribe(&channel).await);
 }
 
 fn command(trial: &str, name: &str, channel: &str) -> Cmd {
@@ -80,17 +80,17 @@ fn command(trial: &str, name: &str, channel: &str) -> Cmd {
 }
 
 /// The problems without repetitions.
-struct Findings<'a> {
+struct Problems<'a> {
     prefix: &'a str,
     lines: BTreeSet<String>,
 }
 
-impl Findings<'_> {
+impl Problems<'_> {
     fn note(&mut self, line: &str) {
         self.lines.insert(line.to_owned());
     }
 
-    fn judge(&mut self, what: &str, tried: RedisResult<()>) {
+    fn record(&mut self, what: &str, tried: RedisResult<()>) {
         let Err(error) = tried else { return };
         let line = match missing_right(&error, self.prefix) {
             Some(right) => format!("the user lacks {right}"),
@@ -100,8 +100,8 @@ impl Findings<'_> {
     }
 }
 
-/// The right that a refusal names, in the form of `ACL SETUSER`. It is found by the text, because a failed connection
-/// loses the error's kind. The text quotes the command, but no key or channel.
+/// The missing right that an error of the server names, in the form of `ACL SETUSER`. It is found in the error's text,
+/// because a failed connection loses the error's kind. The text quotes the command, but no key or channel.
 fn missing_right(error: &RedisError, prefix: &str) -> Option<String> {
     let error = error.to_string();
     let (_, refused) = error.split_once("this user has no permissions to ")?;

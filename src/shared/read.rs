@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::account::SharedAccount;
-use super::calls::{Allowance, Unit};
+use super::calls::{Allowance, CallGrant};
 use super::enter::{EnterParameters, Entered};
 use super::lease::{Lease, SharedHold};
 use super::store::StoreWait;
 use crate::domain::{Answer, Failure, MaxAge, Priority, Snapshot, Ticket, Turn, UpstreamError};
 
-/// The running read, the one that is joined or begun after it, and one more whose replica died.
+/// The most rounds of one read: for the running read, for the one that is joined or begun after it, and for one more
+/// whose replica died.
 const MOST_ROUNDS: u32 = 4;
 
 /// Reads a balance from its provider.
 pub trait Reader: Sync {
-    /// Why this replica may not read now, whatever other replicas know.
+    /// Why this replica may not call the provider now; `None` if it may.
     fn closed(&self) -> Option<Failure>;
 
     /// The name of its credential in the store.
@@ -32,14 +33,14 @@ pub trait Reader: Sync {
 
     /// Reads for every replica: with the number of the read, the first call, and how long it may still wait for the
     /// store.
-    fn read(&self, number: u64, first: Unit, wait: StoreWait) -> impl Future<Output = Outcome> + Send;
+    fn read(&self, number: u64, first: CallGrant, wait: StoreWait) -> impl Future<Output = ReadEnd> + Send;
 
     /// Reads for this replica alone.
     fn read_alone(&self) -> impl Future<Output = Answer> + Send;
 }
 
 /// How a read for every replica ended.
-pub struct Outcome {
+pub struct ReadEnd {
     /// For this replica.
     pub answer: Answer,
     /// The other balances that the answer held, by their place in the account.
@@ -47,21 +48,21 @@ pub struct Outcome {
     /// The hold for every replica, if the provider's answer causes one.
     pub hold: Option<SharedHold>,
     /// The first call, if it was not sent.
-    pub unused: Option<Unit>,
+    pub unused: Option<CallGrant>,
 }
 
 /// One read: its balance, priority and demand.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadTask {
-    /// Which balance of the account.
+    /// The index of the balance in the account.
     pub balance: usize,
-    /// Why it is read.
+    /// The priority of the read.
     pub priority: Priority,
-    /// The least order that another replica's read must have.
+    /// The lowest acceptable turn of another replica's read.
     pub ticket: Ticket,
-    /// The ceiling on its age.
+    /// The ceiling on the age of the snapshot.
     pub max_age: MaxAge,
-    /// The longest read: an older lease has expired.
+    /// The longest time of a read. A lease that is older has expired.
     pub deadline: Duration,
 }
 
@@ -109,7 +110,7 @@ impl SharedAccount {
                     reader.note_spent();
                     let (error, retry_at) = (UpstreamError::BudgetExhausted, Some(self.now() + wait));
                     return Answer {
-                        is_elsewhere: false,
+                        is_from_replica: false,
                         ..failed(Failure { error, retry_at, is_held: false, was_called: false })
                     };
                 }
@@ -130,7 +131,7 @@ impl SharedAccount {
     }
 
     /// The answer of this replica's own read. If the store's clock was set after the demand was compared with it, the
-    /// snapshot goes without its turn, so that this process's clock judges it.
+    /// snapshot loses its turn, so that this process's clock judges it.
     fn judged_by_process(&self, answer: Answer, began: Instant, max_age: MaxAge) -> Answer {
         if self.known().clock.is_trusted(began, max_age) {
             return answer;
@@ -147,8 +148,8 @@ impl SharedAccount {
         reader: &impl Reader,
     ) -> Answer {
         let turn = lease.turn();
-        let Some(first) = lease.unit.take() else { return reader.read_alone().await };
-        let Outcome { answer, others, hold, unused } = reader.read(lease.number, first, wait).await;
+        let Some(first) = lease.grant.take() else { return reader.read_alone().await };
+        let ReadEnd { answer, others, hold, unused } = reader.read(lease.number, first, wait).await;
         if let Some(unused) = unused {
             self.ended(unused, Duration::ZERO);
         }
@@ -159,7 +160,7 @@ impl SharedAccount {
             }
             Err(failure) => {
                 match failure.error {
-                    // This reason is this replica's own: another may be able to read.
+                    // The reason concerns only this replica: another may be able to read.
                     UpstreamError::BudgetExhausted
                     | UpstreamError::Busy
                     | UpstreamError::Suspended
@@ -167,7 +168,7 @@ impl SharedAccount {
                     | UpstreamError::Defect => drop(lease),
                     _ => lease.fail(&failure, hold),
                 }
-                // A failure that is not shared is looked up again: another replica may read the balance.
+                // A failure that is not shared does not stop later lookups: another replica may read the balance.
                 Err(Failure { is_held: failure.is_held && hold.is_some(), ..failure })
             }
         };
@@ -181,5 +182,5 @@ fn elsewhere(
     turn: Option<Turn>,
     result: Result<Arc<Snapshot>, Failure>,
 ) -> Answer {
-    Answer { priority, sent_at, turn, is_elsewhere: true, result }
+    Answer { priority, sent_at, turn, is_from_replica: true, result }
 }

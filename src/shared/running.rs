@@ -13,7 +13,7 @@ use crate::domain::Turn;
 pub(super) struct Running {
     /// Its turn.
     pub(super) turn: Turn,
-    /// Its lease, which another replica takes over when it expires.
+    /// The token of its lease. Another replica may take the lease over when it expires.
     pub(super) token: String,
     ends: watch::Receiver<u64>,
     tier: Arc<Tier>,
@@ -24,14 +24,14 @@ impl Running {
         Self { turn, token, ends, tier }
     }
 
-    /// Waits for the end of the read, for at most `longest`; false if it has not ended. It is an error if no message
-    /// would arrive.
+    /// Waits until the read ends, for at most `longest`. Returns false if it has not ended by then. Fails when this
+    /// replica stops sharing, because no message would arrive.
     pub(super) async fn ended(&mut self, longest: Duration) -> Result<bool, Unavailable> {
         let number = self.turn.number;
         tokio::select! {
             biased;
             ended = self.ends.wait_for(|ended| *ended >= number) => ended.map(|_| true).map_err(|_| Unavailable),
-            () = self.tier.silence() => Err(Unavailable),
+            () = self.tier.wait_until_alone() => Err(Unavailable),
             () = tokio::time::sleep(longest) => Ok(false),
         }
     }

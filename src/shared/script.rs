@@ -140,7 +140,7 @@ impl ScriptAnswer {
         Ok(Self { now, kind, fields })
     }
 
-    /// Its kind.
+    /// The kind of the answer, such as `granted`.
     pub(super) fn kind(&self) -> &str {
         &self.kind
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_ours_is_read_whole() {
+    fn an_answer_in_our_format_is_parsed() {
         let answer =
             ScriptAnswer::read(bulk(&["balance-gateway/1", "1700000000000001", "running", "", "7", "ab"]))
                 .unwrap();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_comes_is_refused() {
+    fn any_other_answer_is_a_protocol_error() {
         for value in [
             Value::Int(1),
             Value::Okay,

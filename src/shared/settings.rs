@@ -20,7 +20,7 @@ pub struct SharedSettings {
     pub prefix: String,
     /// The time-out of one operation.
     pub timeout: Duration,
-    /// The number of replicas, for local shares.
+    /// The number of replicas, by which a shared limit is divided into local shares.
     pub replicas: NonZeroU32,
 }
 

@@ -1,5 +1,5 @@
-//! Runs scripts in the store: each within its time-out, a few at once, none while the store is unavailable. Measures
-//! them.
+//! Runs scripts in the store and measures them: each within its time-out, a bounded number at once, and none while the
+//! store is unavailable.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use crate::domain::turn::micros;
 use crate::domain::{Clock, Moment, StoreTime};
 use crate::metrics::{SharedError, SharedMetrics};
 
-/// Concurrent operations; above this number, the store counts as slow.
+/// The most concurrent operations. A further one fails at once, as if it had timed out.
 const MOST_AT_ONCE: usize = 1024;
 /// After this many time-outs or broken connections in a row the replica stops sharing until it has reconnected.
 const MOST_FAILURES: u32 = 3;
@@ -27,7 +27,7 @@ const MOST_FAILURES: u32 = 3;
 #[derive(Clone, Copy, Debug)]
 pub struct StoreWait(pub(super) Duration);
 
-/// An answer, with our moments before and after it.
+/// An answer, with the moments when the script was sent and when the answer was received.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) answer: ScriptAnswer,
@@ -48,8 +48,8 @@ pub(super) struct Store {
     generation: AtomicU64,
     /// When the connection last broke or was made again; `None` until it breaks. A fail-over meanwhile may have lost calls.
     reconnected_at: Mutex<Option<Instant>>,
-    /// The last reading of its clock, with our time.
-    said: Mutex<Option<(StoreTime, Instant)>>,
+    /// The last reading of the store's clock, and when it was received.
+    last_time: Mutex<Option<(StoreTime, Instant)>>,
     /// Notified when the connection is broken.
     pub(super) failed: Notify,
     pub(super) metrics: Arc<SharedMetrics>,
@@ -67,7 +67,7 @@ impl Store {
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             reconnected_at: Mutex::default(),
-            said: Mutex::default(),
+            last_time: Mutex::default(),
             failed: Notify::new(),
             metrics,
         }
@@ -82,20 +82,20 @@ impl Store {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The time that one request may wait after its first look-up, or one operation.
+    /// The time that one operation may wait for the store, or all operations of one read together.
     pub(super) fn wait(&self) -> StoreWait {
         StoreWait(self.timeout)
     }
 
     /// The latest possible reading of the store's clock now.
     pub(super) fn latest(&self) -> Option<StoreTime> {
-        let (said, at) = (*self.said.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let (store_time, at) = (*self.last_time.lock().unwrap_or_else(PoisonError::into_inner))?;
         let since = (self.clock)().monotonic.saturating_duration_since(at);
-        Some(StoreTime::from_micros(said.as_micros().saturating_add(micros(since))))
+        Some(StoreTime::from_micros(store_time.as_micros().saturating_add(micros(since))))
     }
 
-    pub(super) fn note_said(&self, said: StoreTime, received: Instant) {
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((said, received));
+    pub(super) fn note_store_time(&self, store_time: StoreTime, received: Instant) {
+        *self.last_time.lock().unwrap_or_else(PoisonError::into_inner) = Some((store_time, received));
     }
 
     /// Takes a new connection into use. Sharing begins after the catch-up.
@@ -110,7 +110,7 @@ impl Store {
         self.failures_in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// How much of this span is left since the connection last broke or was made again.
+    /// How much of `span` is left, counted from when the connection last broke or was made again.
     pub(super) fn left_since_reconnect(&self, span: Duration, now: Instant) -> Duration {
         let left = |at| span.saturating_sub(now.saturating_duration_since(at));
         self.reconnected_at().map_or(Duration::ZERO, left)
@@ -134,23 +134,24 @@ impl Store {
         self.commands.store(None);
     }
 
-    /// Runs a script on one packed argument, within `wait`, which it uses up.
+    /// Runs a script with one packed argument. It may take at most `wait`, which is then reduced by the time that it
+    /// took.
     pub(super) async fn run(
         &self,
         action: Action,
         keys: &[&str],
-        ask: &impl Serialize,
+        arguments: &impl Serialize,
         wait: &mut StoreWait,
     ) -> Result<Answered, StoreError> {
-        self.run_with(action, keys, ask, Vec::new(), wait).await
+        self.run_with(action, keys, arguments, Vec::new(), wait).await
     }
 
-    /// The same, with bytes that the packed argument cannot hold.
+    /// As [`Self::run`], with further arguments in bytes, which JSON cannot hold.
     pub(super) async fn run_with(
         &self,
         action: Action,
         keys: &[&str],
-        ask: &impl Serialize,
+        arguments: &impl Serialize,
         bytes: Vec<Vec<u8>>,
         wait: &mut StoreWait,
     ) -> Result<Answered, StoreError> {
@@ -167,13 +168,13 @@ impl Store {
             StoreError(SharedError::Timeout)
         })?;
         // Texts and numbers serialise without failing.
-        let mut arguments = vec![serde_json::to_vec(ask).unwrap_or_default()];
-        arguments.extend(bytes);
-        let running = commands.run(self.scripts.of(action), keys, &arguments);
+        let mut packed = vec![serde_json::to_vec(arguments).unwrap_or_default()];
+        packed.extend(bytes);
+        let running = commands.run(self.scripts.of(action), keys, &packed);
         let sent = (self.clock)();
-        let (result, is_away) = match tokio::time::timeout(longest, running).await {
+        let (result, is_unavailable) = match tokio::time::timeout(longest, running).await {
             Ok(Ok(value)) => (ScriptAnswer::read(value), false),
-            Ok(Err(error)) => (Err(store_error(&error)), is_away(&error)),
+            Ok(Err(error)) => (Err(store_error(&error)), is_unavailable(&error)),
             Err(_) => (Err(StoreError(SharedError::Timeout)), longest == self.timeout),
         };
         let received = (self.clock)().monotonic;
@@ -182,18 +183,18 @@ impl Store {
         self.metrics.operated(action.operation(), took);
         match result {
             Ok(answer) => {
-                self.note_said(answer.now, received);
+                self.note_store_time(answer.now, received);
                 self.failures_in_a_row.store(0, Ordering::Relaxed);
                 Ok(Answered { answer, sent, received })
             }
             Err(error) => {
                 self.metrics.failed(action.operation(), error.0);
-                // Behind this connection, the cluster's client reconnects to a node by itself.
-                if is_away && error.0 != SharedError::Timeout && self.is_sharing() {
+                // The cluster's client reconnects to a node by itself, and a fail-over may have lost calls.
+                if is_unavailable && error.0 != SharedError::Timeout && self.is_sharing() {
                     *self.reconnected_at() = Some(received);
                 }
-                // The catch-up repeats its operations itself.
-                if is_away && self.is_sharing() {
+                // Failures count only while this replica shares: the catch-up repeats its operations itself.
+                if is_unavailable && self.is_sharing() {
                     self.note_failure(generation);
                 }
                 Err(error)
@@ -225,7 +226,7 @@ pub(super) fn store_error(error: &RedisError) -> StoreError {
 }
 
 /// Whether the connection is broken, or another node is the master now.
-fn is_away(error: &RedisError) -> bool {
+fn is_unavailable(error: &RedisError) -> bool {
     let is_another = matches!(
         error.kind(),
         ErrorKind::Server(

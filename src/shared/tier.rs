@@ -17,8 +17,15 @@ use super::store::Store;
 use crate::domain::{BalanceKey, Clock, MaxAge};
 use crate::metrics::SharedMetrics;
 
-/// Keys that are not written for this long expire. It is longer than any entry counts. In milliseconds.
+/// A key that is not written for this long expires, in milliseconds. No hold, mark or snapshot counts for longer.
 pub(super) const LIFE: u64 = 60 * 60 * 1000;
+
+/// The life of keys with calls or failures that count for `span`, in milliseconds. The state of the account or breaker
+/// outlives them, so that their loss is noticed.
+pub(super) fn life_of(span: Duration) -> u64 {
+    LIFE.max(u64::try_from(2 * span.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// How often a replaced tier checks for running reads.
 const FINISH_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -35,10 +42,10 @@ pub(super) struct Tier {
     pub(super) store: Store,
     on_mark: OnceLock<OnMark>,
     on_end: OnceLock<OnEnd>,
-    /// Invalidations of this replica, for a store that lost them.
+    /// Invalidations by this replica, to be written again to a store that lost them.
     own_marks: Mutex<HashMap<BalanceKey, Instant>>,
     /// Notified when this replica stops sharing.
-    silenced: Notify,
+    stopped_sharing: Notify,
     /// Leases of this replica that have not ended, by their token.
     leases: Mutex<HashMap<String, LiveLease>>,
     /// Background tasks that write to the store.
@@ -46,7 +53,7 @@ pub(super) struct Tier {
 }
 
 #[derive(Serialize)]
-struct ForgetAsk {}
+struct ForgetArguments {}
 
 impl Tier {
     /// `None` without a key.
@@ -58,14 +65,14 @@ impl Tier {
             on_mark: OnceLock::new(),
             on_end: OnceLock::new(),
             own_marks: Mutex::default(),
-            silenced: Notify::new(),
+            stopped_sharing: Notify::new(),
             leases: Mutex::default(),
             tasks: TaskTracker::new(),
             settings,
         })
     }
 
-    /// The number of replicas, for local shares.
+    /// The number of replicas, by which a shared limit is divided into local shares.
     pub(super) fn replicas(&self) -> u32 {
         self.settings.replicas.get()
     }
@@ -78,26 +85,26 @@ impl Tier {
     /// This replica works alone from now on.
     pub(super) fn end_sharing(&self) {
         self.store.end_sharing();
-        self.silenced.notify_waiters();
+        self.stopped_sharing.notify_waiters();
     }
 
-    /// Waits until this replica is alone.
-    pub(super) async fn silence(&self) {
-        let mut silenced = pin!(self.silenced.notified());
+    /// Waits until this replica stops sharing.
+    pub(super) async fn wait_until_alone(&self) {
+        let mut stopped_sharing = pin!(self.stopped_sharing.notified());
         // Registered before the check, so that no notification is missed.
-        silenced.as_mut().enable();
+        stopped_sharing.as_mut().enable();
         if self.is_sharing() {
-            silenced.await;
+            stopped_sharing.await;
         }
     }
 
-    /// A key of the store. Keys with one tag are in one slot of a cluster.
+    /// A key of the store. Keys with the same tag are in one slot of a cluster.
     pub(super) fn key(&self, tag: &str, what: &str) -> String {
         format!("{}:1:{{{tag}}}:{what}", self.settings.prefix)
     }
 
     /// Runs a task in the background; it ends with the process.
-    pub(super) fn behind(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             self.tasks.spawn_on(task, &runtime);
         }
@@ -106,10 +113,10 @@ impl Tier {
     /// Deletes unreadable keys in the background.
     pub(super) fn forget(self: &Arc<Self>, keys: Vec<String>) {
         let tier = Arc::clone(self);
-        self.behind(async move {
+        self.in_background(async move {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            // A key that is not deleted is found again.
-            let _ = tier.store.run(Action::Forget, &keys, &ForgetAsk {}, &mut tier.store.wait()).await;
+            // If this fails, the key is found and deleted again later.
+            let _ = tier.store.run(Action::Forget, &keys, &ForgetArguments {}, &mut tier.store.wait()).await;
         });
     }
 
@@ -123,13 +130,13 @@ impl Tier {
         let _ = self.on_end.set(listener);
     }
 
-    pub(super) fn tell_mark(&self, key: BalanceKey, mark: u64) {
+    pub(super) fn notify_mark(&self, key: BalanceKey, mark: u64) {
         if let Some(listener) = self.on_mark.get() {
             listener(key, mark);
         }
     }
 
-    pub(super) fn tell_end(&self, key: BalanceKey, number: u64) {
+    pub(super) fn notify_end(&self, key: BalanceKey, number: u64) {
         if let Some(listener) = self.on_end.get() {
             listener(key, number);
         }
@@ -153,7 +160,7 @@ impl Tier {
                 tokio::time::sleep(FINISH_INTERVAL).await;
             }
         };
-        // No read takes longer: the configuration does not allow it.
+        // A longer wait has no use: the snapshot of such a read could not be served.
         let _ = tokio::time::timeout(MaxAge::CEILING.get(), finished).await;
         self.finish_tasks().await;
     }
@@ -168,12 +175,12 @@ impl Tier {
     /// Waits for the background tasks, for at most one `timeout`.
     pub(super) async fn finish_tasks(&self) {
         self.tasks.close();
-        // A lease whose end is not written by then is over after a deadline.
+        // A lease whose end is not written by then expires at its deadline.
         let _ = tokio::time::timeout(self.settings.timeout, self.tasks.wait()).await;
     }
 }
 
-/// A random name.
+/// A random name for a call, a lease or a probe.
 pub(super) fn random_name() -> String {
     format!("{:016x}", fastrand::u64(..))
 }

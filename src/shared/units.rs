@@ -27,7 +27,7 @@ pub enum Taken {
     Paid,
     /// Too few units are left.
     Refused,
-    /// No valid answer of the store: the local share decides.
+    /// The store has given no valid answer: this replica's local share decides.
     Unknown,
 }
 
@@ -39,12 +39,12 @@ pub struct Units {
     start: Instant,
     /// Taken from the store and not yet used.
     held: AtomicU64,
-    /// This replica's part of the units in the store: usable before it asks again.
+    /// This replica's share of the units that are left in the store. It may use them before it calls the store again.
     credit: AtomicU64,
     /// Used and not yet reported to the store.
     owed: AtomicU64,
     /// Units requested since the last call to the store, refused ones included.
-    asked: AtomicU64,
+    requested: AtomicU64,
     /// If fewer units are held, the store is called at once.
     low: AtomicU64,
     /// When the store last answered, and when its bucket will be full.
@@ -84,7 +84,7 @@ impl Units {
             held: AtomicU64::new(0),
             credit: AtomicU64::new(0),
             owed: AtomicU64::new(0),
-            asked: AtomicU64::new(0),
+            requested: AtomicU64::new(0),
             low: AtomicU64::new(1),
             answered_at: AtomicU64::new(0),
             full_at: AtomicU64::new(0),
@@ -108,7 +108,7 @@ impl Units {
     /// Takes units that are held, or on credit.
     pub fn take(&self, units: u32, now: Instant) -> Taken {
         let units = u64::from(units);
-        self.asked.fetch_add(units, SeqCst);
+        self.requested.fetch_add(units, SeqCst);
         let held = take_from(&self.held, units);
         // Judged before the store is called: its answer is for the next request.
         let taken = if held.is_some() { Taken::Paid } else { self.take_on_credit(units, now) };
@@ -134,7 +134,7 @@ impl Units {
         self.held.fetch_add(units.into(), SeqCst);
     }
 
-    /// Records units that the local share permitted. They are reported once the store is available.
+    /// Records units that this replica's local share permitted. They are reported once the store is available.
     pub fn owe(&self, units: u32) {
         self.add_owed(units.into());
     }
@@ -146,7 +146,7 @@ impl Units {
         if missing == 0 {
             return Duration::ZERO;
         }
-        // A bucket that is not full lacks the time of one unit for each that is missing.
+        // The bucket has the missing units once only the rest of the burst still has to refill.
         let beyond =
             u32::try_from(u64::from(self.settings.burst).saturating_sub(missing)).unwrap_or(u32::MAX);
         self.full_in(now).saturating_sub(self.interval().saturating_mul(beyond))
@@ -172,33 +172,33 @@ impl Units {
         self.tier.is_sharing() && self.micros_at(now) < self.known_until.load(SeqCst)
     }
 
-    /// A replica never owes more than its part of a burst: units used long ago no longer count.
+    /// A replica never owes more than its local share of a burst: units used long ago no longer count.
     fn add_owed(&self, units: u64) {
-        let part = self.part();
-        let add = |owed: u64| Some((owed + units).min(part));
+        let local_share = self.local_share();
+        let add = |owed: u64| Some((owed + units).min(local_share));
         // It always succeeds.
         let _ = self.owed.fetch_update(SeqCst, SeqCst, add);
     }
 
-    /// This replica's part of a burst.
-    fn part(&self) -> u64 {
+    /// This replica's local share of a burst.
+    fn local_share(&self) -> u64 {
         u64::from((self.settings.burst / self.tier.replicas()).max(1))
     }
 
-    /// The units in the store's bucket, without any use since its last answer.
+    /// The units in the store's bucket, if no replica has used any since the store's last answer.
     fn in_store(&self, now: Instant) -> u64 {
         let missing = self.full_in(now).as_nanos().div_ceil(self.interval().as_nanos());
         u64::from(self.settings.burst).saturating_sub(u64::try_from(missing).unwrap_or(u64::MAX))
     }
 
-    /// The time until the store's bucket is full. A request from before the store's answer gets the time by that
-    /// answer, too.
+    /// The time until the store's bucket is full. A `now` before the store's answer counts as the moment of that
+    /// answer.
     fn full_in(&self, now: Instant) -> Duration {
         let now = self.micros_at(now).max(self.answered_at.load(SeqCst));
         Duration::from_micros(self.full_at.load(SeqCst).saturating_sub(now))
     }
 
-    /// The time of one unit.
+    /// The time in which one unit refills.
     fn interval(&self) -> Duration {
         (self.settings.per / self.settings.requests.max(1)).max(Duration::from_nanos(1))
     }

@@ -29,7 +29,7 @@ impl UnitsInUse {
         units
     }
 
-    /// Keeps the units that are used, until it is dropped.
+    /// Keeps the units of active callers; runs until its future is dropped.
     pub(super) async fn keep(&self) {
         let mut keepers = JoinSet::new();
         loop {

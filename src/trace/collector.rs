@@ -13,7 +13,7 @@ use super::wire::{self, Span};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// For one batch, from connecting to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A usual answer has a few bytes; a longer one is not read.
+/// The longest answer that is read, in bytes; a usual one has a few. An answer without `Content-Length` is not read.
 const MOST_ANSWER: u64 = 64 * 1024;
 
 /// Why the exporter cannot start.

@@ -12,8 +12,8 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 /// The only flag with a meaning.
 const SAMPLED: u8 = 1;
-/// The length of `tracestate` that must be propagated. Longer ones are dropped: callers choose the text, and spans
-/// wait in memory.
+/// The longest `tracestate` in characters that the W3C standard asks to propagate. Longer ones are dropped: callers
+/// choose the text, and spans wait in memory.
 const LONGEST_STATE: usize = 512;
 
 /// The ids of a span.

@@ -19,10 +19,10 @@ tokio::task_local! {
 
 /// The trace of one read. Clones refer to the same read.
 #[derive(Clone, Debug)]
-pub struct ReadTrace(Arc<Recording>);
+pub struct ReadTrace(Arc<ReadRecording>);
 
 #[derive(Debug)]
-struct Recording {
+struct ReadRecording {
     tracer: Tracer,
     context: SpanContext,
     started: Moment,
@@ -33,7 +33,7 @@ struct Recording {
 #[derive(Debug, Default)]
 struct State {
     /// Provider, account, currency and type.
-    of: Option<(ProviderName, AccountName, Selector)>,
+    balance: Option<(ProviderName, AccountName, Selector)>,
     attempts: Vec<Attempt>,
     /// Whether a sampled request started it or waits for it, or its own sample chose it.
     is_wanted: bool,
@@ -57,7 +57,7 @@ pub struct Attempt {
 /// Records the balance that the current read is for.
 pub fn note_read(provider: &ProviderName, account: &AccountName, selector: &Selector) {
     let note = |read: &ReadTrace| {
-        read.state().of = Some((provider.clone(), account.clone(), selector.clone()));
+        read.state().balance = Some((provider.clone(), account.clone(), selector.clone()));
     };
     // Fails for reads that are not traced.
     let _ = CURRENT.try_with(note);
@@ -72,7 +72,7 @@ impl ReadTrace {
     /// Begins the span; with `is_wanted` it is exported in any case.
     pub(super) fn begin(tracer: Tracer, context: SpanContext, is_wanted: bool, started: Moment) -> Self {
         let state = Mutex::new(State { is_wanted, ..State::default() });
-        Self(Arc::new(Recording { tracer, context, started, state }))
+        Self(Arc::new(ReadRecording { tracer, context, started, state }))
     }
 
     /// Its ids.
@@ -111,17 +111,17 @@ impl ReadTrace {
     }
 
     fn span(&self, state: &State, ended: Timestamp, failed: Option<UpstreamError>) -> Span {
-        let of = state.of.as_ref();
+        let balance = state.balance.as_ref();
         let attributes = [
-            wire::text("balance_gateway.provider", of.map(|(provider, ..)| provider.as_str())),
-            wire::text("balance_gateway.account", of.map(|(_, account, _)| account.as_str())),
+            wire::text("balance_gateway.provider", balance.map(|(provider, ..)| provider.as_str())),
+            wire::text("balance_gateway.account", balance.map(|(_, account, _)| account.as_str())),
             wire::text(
                 "balance_gateway.currency",
-                of.and_then(|(.., selector)| selector.currency.as_ref().map(Currency::as_str)),
+                balance.and_then(|(.., selector)| selector.currency.as_ref().map(Currency::as_str)),
             ),
             wire::text(
                 "balance_gateway.type",
-                of.and_then(|(.., selector)| selector.r#type.as_ref().map(BalanceType::as_str)),
+                balance.and_then(|(.., selector)| selector.r#type.as_ref().map(BalanceType::as_str)),
             ),
             wire::text("error.type", failed.map(kind)),
         ];
@@ -136,7 +136,10 @@ impl ReadTrace {
         let Attempt { operation, sent_at, took, failed } = attempt;
         let context = SpanContext::within(self.0.context.trace_id);
         let attributes = [
-            wire::text("balance_gateway.provider", state.of.as_ref().map(|(provider, ..)| provider.as_str())),
+            wire::text(
+                "balance_gateway.provider",
+                state.balance.as_ref().map(|(provider, ..)| provider.as_str()),
+            ),
             wire::text("balance_gateway.operation", operation),
             wire::text("error.type", failed.map(kind)),
         ];

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::context::SpanContext;
 use super::read::ReadTrace;
-use super::request::{self, Recording};
+use super::request::{self, RequestRecording};
 use super::tracer::Tracer;
 use crate::domain::{Answer, BalanceKey, Moment};
 
@@ -28,13 +28,13 @@ pub struct Reads {
     running: Arc<Mutex<HashMap<BalanceKey, ReadTrace>>>,
 }
 
-/// The current request waits for a read. Dropping it before [`Waiting::end`] means that the request stopped waiting.
+/// A request that waits for a read. Dropping it before [`Waiting::end`] means that the request stopped waiting.
 #[derive(Debug)]
 pub struct Waiting<'a> {
     reads: &'a Reads,
     key: BalanceKey,
     /// The waiting request, if it is sampled; `None` once the wait is over.
-    request: Option<Arc<Recording>>,
+    request: Option<Arc<RequestRecording>>,
 }
 
 impl Origin {
@@ -102,7 +102,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn link(request: &Recording, read: &ReadTrace) {
+fn link(request: &RequestRecording, read: &ReadTrace) {
     request.link(read.context());
     read.want();
 }

@@ -15,16 +15,16 @@ const MOST_LINKS: usize = 128;
 
 tokio::task_local! {
     /// The request that this task answers; `None` if it is not sampled.
-    static CURRENT: Option<Arc<Recording>>;
+    static CURRENT: Option<Arc<RequestRecording>>;
 }
 
 /// The trace of one request, sampled or not. Dropping it before [`RequestTrace::end`] means that the request was
 /// abandoned: its caller hung up or was cut off.
 #[derive(Debug)]
-pub struct RequestTrace(Option<Arc<Recording>>);
+pub struct RequestTrace(Option<Arc<RequestRecording>>);
 
 #[derive(Debug)]
-pub(super) struct Recording {
+pub(super) struct RequestRecording {
     tracer: Tracer,
     context: SpanContext,
     parent: Option<Parent>,
@@ -33,7 +33,7 @@ pub(super) struct Recording {
     links: Mutex<Vec<SpanContext>>,
 }
 
-/// A request as it arrived; these attributes are in every span.
+/// A request as it arrived; these attributes are in the span of every request.
 #[derive(Debug)]
 pub struct RequestStart {
     /// When it arrived.
@@ -74,7 +74,7 @@ impl Tracer {
         };
         RequestTrace(is_sampled.then(|| {
             let links = Mutex::default();
-            Arc::new(Recording { tracer: self.clone(), context, parent, start, links })
+            Arc::new(RequestRecording { tracer: self.clone(), context, parent, start, links })
         }))
     }
 }
@@ -110,7 +110,7 @@ impl Drop for RequestTrace {
     }
 }
 
-impl Recording {
+impl RequestRecording {
     fn send(&self, further: impl IntoIterator<Item = Option<KeyValue>>, is_error: bool, took: Duration) {
         let RequestStart { at, method, route, request_id } = &self.start;
         let method = known(method);
@@ -154,7 +154,7 @@ pub(super) fn is_current_sampled() -> Option<bool> {
 }
 
 /// The current request, if there is one and it is sampled.
-pub(super) fn current() -> Option<Arc<Recording>> {
+pub(super) fn current() -> Option<Arc<RequestRecording>> {
     CURRENT.try_with(Clone::clone).ok().flatten()
 }
 

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_samples_that_part_of_the_ids() {
+    fn a_share_samples_that_share_of_the_ids() {
         let takes = |text, id: u64| Sample::parse(text).unwrap().takes(u128::from(id) + (1 << 100));
 
         assert_eq!(Sample::parse("0.01"), Some(Sample::default()));

@@ -1,4 +1,4 @@
-//! The upstream of one account: its credential, tokens, budget and holds, and what stays of them in a reload.
+//! The upstream of one account: its credential, tokens, budget and holds, and what a reload keeps of them.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -22,13 +22,13 @@ pub struct UpstreamSettings {
     pub provider: Arc<UpstreamProvider>,
     /// The credential of its calls.
     pub credential: Credential,
-    /// Its balances, in the order in which [`Upstream::read`] counts them.
+    /// Its balances. [`Upstream::read`] takes an index into this list.
     pub selectors: Vec<Selector>,
     /// The oldest `Age` that an answer may carry.
     pub max_age: MaxAge,
     /// The account in the shared store, if there is one.
     pub shared: Option<Arc<SharedAccount>>,
-    /// False when no call may be made for it.
+    /// False when no call may be made for the account.
     pub is_enabled: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct Upstream {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) snapshot: Snapshot,
-    /// When its request was sent, for any `Age` of its answer.
+    /// When its request was sent, whatever `Age` its answer has.
     pub(super) sent_at: Instant,
 }
 
@@ -95,9 +95,9 @@ impl Upstream {
         }
     }
 
-    /// The same account under other settings. Budget and holds belong to its name and stay; tokens and the credential
-    /// before a rotation stay while its identity does; that credential only where secrets go to the same place as before.
-    /// Running reads end undisturbed.
+    /// The same account with other settings. Its budget and holds always stay, because they belong to its name. Its
+    /// tokens stay if its identity does. Its credentials stay, the one before a rotation included, if secrets also go
+    /// to the same place as before. Running reads are not disturbed.
     #[must_use]
     pub fn reconfigured(self: &Arc<Self>, settings: UpstreamSettings, keeps_identity: bool) -> Arc<Self> {
         let now = self.provider.now().monotonic;
@@ -145,7 +145,7 @@ impl Upstream {
             next.credentials = Arc::clone(&self.credentials);
         }
         let next = Arc::new(next);
-        // The new upstream also renews tokens that running reads still bring.
+        // The new upstream also renews tokens that running reads of the old one still request.
         next.tokens.renew_by(&next);
         if let Some(token) = next.tokens.live(now).filter(|_| next.is_enabled && !self.is_enabled) {
             next.renew_ahead(token);
@@ -159,19 +159,19 @@ impl Upstream {
         self.credentials.is_rejected(self.provider.now().monotonic)
     }
 
-    /// Outgoing calls allowed in any period.
+    /// The most outgoing calls in any span of the budget.
     #[must_use]
     pub fn budget_limit(&self) -> u32 {
         self.gate.limit()
     }
 
-    /// Outgoing calls that may leave now.
+    /// The outgoing calls that the budget still permits now.
     #[must_use]
     pub fn budget_remaining(&self) -> u32 {
         self.gate.remaining(self.provider.now().monotonic)
     }
 
-    /// When the account's token expires; `None` without one of ours.
+    /// When the account's token expires; `None` if the gateway has requested none.
     #[must_use]
     pub fn token_expiry(&self) -> Option<Timestamp> {
         self.tokens.expiry()

@@ -13,7 +13,7 @@ use crate::domain::{AttemptSignal, Moment, StoreTime, UpstreamError};
 use crate::metrics::{Label, Operation, ReadRefusal};
 use crate::trace::{self, Attempt};
 
-/// Files may be closed by then.
+/// Retry hint when the process is out of file descriptors: some may be closed by then.
 const SHORTAGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// One call, with the limits that apply to it.
@@ -29,7 +29,7 @@ pub(super) struct Call<'a> {
 pub(super) struct SentAt {
     /// By this process's clocks.
     pub(super) moment: Moment,
-    /// By the store's clock: not earlier than this.
+    /// By the store's clock, if the store granted the call: it was sent at or after this instant.
     pub(super) store_time: Option<StoreTime>,
 }
 
@@ -60,7 +60,7 @@ impl UpstreamProvider {
         });
         drop((permit, in_flight));
         if let Err(error @ UpstreamError::OutOfFiles) = result {
-            // No call was made: breakers, metrics and logs say nothing of the provider.
+            // No call was made, so breakers, metrics and logs record nothing about the provider.
             return Err(FailedRead::unsent(error, SHORTAGE_PAUSE));
         }
         call.context.was_called.store(true, Ordering::Relaxed);
@@ -99,7 +99,7 @@ impl UpstreamProvider {
     }
 }
 
-/// Counts a call for as long as it lives, however it ends.
+/// Counts a call as in flight until this is dropped.
 struct InFlight<'a>(&'a AtomicU64);
 
 impl<'a> InFlight<'a> {

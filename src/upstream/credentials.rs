@@ -1,4 +1,5 @@
-//! What an account authenticates with: its credential, rotations of it, and the tokens that it is exchanged for.
+//! How an account authenticates: its credential, the rotations of the credential, and the tokens that it is exchanged
+//! for.
 
 pub(super) mod credential;
 mod rotation;

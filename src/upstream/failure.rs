@@ -1,4 +1,5 @@
-//! Why a read brought no balance: the classification of each failure, its log lines, and the last one for people.
+//! Why a read brought no balance: the classification of each failure, the log lines about failures, and the last one
+//! for `/status`.
 
 pub(super) mod cause;
 pub(super) mod classify;

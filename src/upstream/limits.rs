@@ -11,4 +11,4 @@ pub use breaker::{BreakerSettings, BreakerState};
 pub use budget::BudgetSettings;
 pub(super) use gate::Gate;
 pub(super) use hold::Holds;
-pub(super) use retry::Reserve;
+pub(super) use retry::RetryReserve;

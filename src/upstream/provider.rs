@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::failure::{FailedRead, FailureLog, Last};
-use super::limits::{Breaker, BreakerSettings, BreakerState, BudgetSettings, Reserve};
+use super::limits::{Breaker, BreakerSettings, BreakerState, BudgetSettings, RetryReserve};
 use super::network::{Client, ClientError, ClientSettings, Transport};
 use crate::domain::{Clock, Moment, ProviderName, UpstreamError};
 use crate::metrics::ProviderMetrics;
@@ -25,7 +25,7 @@ pub struct ProviderSettings {
     pub balance_endpoint: String,
     /// Base URL and token path.
     pub token_endpoint: String,
-    /// Connecting and TLS.
+    /// The settings of its connections and of TLS.
     pub client: ClientSettings,
     /// Time for one attempt, body included.
     pub attempt_timeout: Duration,
@@ -46,7 +46,7 @@ pub struct ProviderSettings {
 pub struct UpstreamProvider {
     pub(super) settings: ProviderSettings,
     pub(super) slots: Arc<Semaphore>,
-    pub(super) reserve: Arc<Reserve>,
+    pub(super) reserve: Arc<RetryReserve>,
     pub(super) metrics: Arc<ProviderMetrics>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Clock,
@@ -71,7 +71,7 @@ impl UpstreamProvider {
         Ok(Self::over(Arc::new(client), clock, settings, shared, metrics))
     }
 
-    /// A provider over this transport, by this clock.
+    /// A provider with this transport and this clock.
     #[must_use]
     pub fn over(
         transport: Arc<dyn Transport>,
@@ -82,7 +82,7 @@ impl UpstreamProvider {
     ) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(settings.max_concurrency as usize)),
-            reserve: Arc::new(Reserve::full(clock().monotonic)),
+            reserve: Arc::new(RetryReserve::full(clock().monotonic)),
             metrics,
             transport,
             clock,
@@ -152,7 +152,7 @@ impl UpstreamProvider {
         self.settings == other.settings
     }
 
-    /// Closes the breaker: the cause of its failures may be gone.
+    /// Closes the breaker, because the cause of the failures may be gone.
     pub fn reset_breaker(&self) {
         self.breaker.reset();
     }
@@ -187,8 +187,8 @@ impl UpstreamProvider {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The refusal of an attempt by the breaker now, if it refuses.
-    pub(super) fn is_suspended(&self, now: Instant) -> Option<FailedRead> {
+    /// The failure of an attempt that the breaker does not admit now; `None` if it admits one.
+    pub(super) fn suspension(&self, now: Instant) -> Option<FailedRead> {
         self.breaker.wait(now).map(|wait| FailedRead::unsent(UpstreamError::Suspended, wait))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::Priority;
-use crate::shared::{SharedAccount, StoreWait, Unit};
+use crate::shared::{CallGrant, SharedAccount, StoreWait};
 
 /// What the calls of one read have in common.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(super) struct ReadContext {
     /// The time that the read may still wait for the store; `None` for a read without the store.
     pub(super) store_wait: tokio::sync::Mutex<Option<StoreWait>>,
     /// The call that the store granted together with the number.
-    pub(super) first: Mutex<Option<Unit>>,
-    /// Whether a call left.
+    pub(super) first: Mutex<Option<CallGrant>>,
+    /// Whether a call was sent.
     pub(super) was_called: AtomicBool,
 }
 
@@ -43,12 +43,12 @@ impl ReadContext {
     }
 
     /// The call that the store granted with the number, unless it is too old.
-    pub(super) fn take_first(&self, account: &Arc<SharedAccount>, now: Instant) -> Option<Unit> {
-        let unit = self.first.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        if unit.is_good(now) {
-            return Some(unit);
+    pub(super) fn take_first(&self, account: &Arc<SharedAccount>, now: Instant) -> Option<CallGrant> {
+        let grant = self.first.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        if grant.is_good(now) {
+            return Some(grant);
         }
-        account.ended(unit, Duration::ZERO);
+        account.ended(grant, Duration::ZERO);
         None
     }
 }

@@ -33,16 +33,16 @@ use crate::providers::{Adapter, Authorisation};
 use crate::sandbox::{Fault, FaultKind, Kind, SimulatedProvider};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// No test waits for it to pass.
+/// A time-out that no test waits for.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// A time-out that a test waits for.
 const SHORT: Duration = Duration::from_millis(150);
 
-/// What a test may choose.
+/// The setup of one test.
 struct Setup {
     settings: ProviderSettings,
     selectors: Vec<Selector>,
-    /// Exchanges client credentials instead of sending a token from outside.
+    /// Whether it exchanges client credentials for tokens, instead of sending a configured token.
     has_client: bool,
 }
 
@@ -70,12 +70,12 @@ impl Setup {
         setup
     }
 
-    /// With tokens that the gateway gets itself.
+    /// With tokens that the gateway requests itself.
     fn with_client(self) -> Self {
         Self { has_client: true, ..self }
     }
 
-    /// With this many balances that are held apart.
+    /// With this many balances, each with its own holds.
     fn with_balances(mut self, count: usize) -> Self {
         self.selectors = vec![self.selectors[0].clone(); count];
         self
@@ -167,7 +167,7 @@ impl Account {
         tokio::spawn(async move { upstream.read(index, ReadRequest::alone(Priority::Demanded)).await })
     }
 
-    /// What each call was answered with, oldest first: operation and status.
+    /// The operation and the answered status of each call, oldest first.
     fn calls(&self) -> Vec<(&'static str, Option<u16>)> {
         let operation = |operation| match operation {
             crate::sandbox::Operation::Balance => "balance",
@@ -234,7 +234,7 @@ async fn answer_call(mut stream: TcpStream, answer: impl Fn(&str) -> (Duration, 
     }
     let (pause, bytes) = answer(&String::from_utf8(head).unwrap());
     tokio::time::sleep(pause).await;
-    // A caller that left early is what some tests are about.
+    // In some tests the client closes the connection early.
     let _ = stream.write_all(&bytes).await;
     let _ = stream.shutdown().await;
 }

@@ -24,7 +24,7 @@ const SECRETS: &str = "/etc/alertmanager/secrets/";
 const PACE: [(&str, &str); 2] =
     [("group_wait: 10s", "group_wait: 5s"), ("group_interval: 1m", "group_interval: 1s")];
 /// Longer than any configured wait.
-const PATIENCE: Duration = Duration::from_mins(3);
+const TEST_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// One notification as it arrived.
 #[derive(Clone, Debug)]
@@ -60,9 +60,9 @@ impl Receiver {
         self.received().into_iter().filter(|notification| notification.path == path).collect()
     }
 
-    /// Waits for the first notification on a path that is as wanted.
+    /// Waits for the first notification on a path that meets a condition.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Notification {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         loop {
             if let Some(found) = self.on(path).into_iter().find(|notification| wanted(&notification.body)) {
                 return found;
@@ -92,7 +92,7 @@ pub(crate) struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one that notifies this receiver, and waits until it answers.
+    /// Starts an Alertmanager that notifies this receiver, and waits until it answers.
     pub(crate) async fn notifying(receiver: &Receiver) -> Self {
         let folder = Folder::new();
         let log = folder.0.join("log");
@@ -128,7 +128,7 @@ impl Alertmanager {
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
 
-    /// The alerts that it knows, each with its status.
+    /// The alerts that the Alertmanager knows, each with its status.
     pub(crate) async fn alerts(&self) -> Vec<Value> {
         let answer = self.client.get(format!("http://{}/api/v2/alerts", self.addr)).send().await.unwrap();
         serde_json::from_str(&answer.text().await.unwrap()).unwrap()
@@ -137,7 +137,7 @@ impl Alertmanager {
 
 impl Drop for Alertmanager {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -211,7 +211,7 @@ async fn amounts_are_gauges_only_when_configured() {
 }
 
 #[tokio::test]
-async fn an_expired_amount_is_no_gauge_and_its_levels_stay() {
+async fn the_gauge_of_an_expired_amount_is_absent_and_its_levels_stay() {
     let setup = Setup {
         further: format!("{LEVELS}[metrics]\nbalances = true\n"),
         freshness: "fresh_for = \"1s\"\nmax_age = \"1s\"\n".to_owned(),

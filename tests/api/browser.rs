@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::process::Folder;
 
 /// A browser starts slowly while other tests keep the machine busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A page in a separate browser.
 pub(crate) struct Browser {
@@ -85,7 +85,7 @@ impl Browser {
             message["sessionId"] = self.session.as_str().into();
         }
         self.input.lock().unwrap().write_all(format!("{message}\0").as_bytes()).unwrap();
-        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("the browser answers in time");
+        let answer = tokio::time::timeout(TEST_TIMEOUT, answer).await.expect("the browser answers in time");
         answer.expect("the browser runs; install the Debian package chromium")
     }
 
@@ -93,7 +93,7 @@ impl Browser {
     pub(crate) async fn value(&self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let mut answer = self.answer("Runtime.evaluate", params.clone()).await;
-        // A page that refreshes itself gives way to the next one in the middle of a question.
+        // A page that refreshes itself may be replaced while it evaluates the expression.
         while answer.get("error").is_some_and(|error| error.to_string().contains("context")) {
             tokio::time::sleep(Duration::from_millis(20)).await;
             answer = self.answer("Runtime.evaluate", params.clone()).await;
@@ -110,7 +110,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub(crate) async fn until(&self, condition: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         while self.value(condition).await != true {
             let page = self.text("document.body ? document.body.innerText : ''").await;
             assert!(Instant::now() < end, "timed out: {condition}, on the page {page}");
@@ -118,7 +118,7 @@ impl Browser {
         }
     }
 
-    /// Types a text where the focus is.
+    /// Types a text into the focused element.
     pub(crate) async fn r#type(&self, text: &str) {
         self.call("Input.insertText", json!({"text": text})).await;
     }
@@ -160,7 +160,7 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
     }
 
-    /// Errors and warnings of the page, and of the browser about it.
+    /// Errors and warnings that the page or the browser logged.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let events = self.shared.events.lock().unwrap();
         let is_complaint = |event: &&Value| match event["method"].as_str().unwrap() {
@@ -181,7 +181,7 @@ impl Browser {
     }
 }
 
-/// A key that types no character.
+/// A key that types no character, such as Tab.
 #[derive(Clone, Copy)]
 pub(crate) enum Key {
     Tab,

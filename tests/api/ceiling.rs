@@ -18,7 +18,7 @@ async fn store_an_old_balance(gateway: &Harness) -> Instant {
     stored
 }
 
-/// Asks over HTTP/2 with windows of this size; returns the answer, and the client so that the connection stays open.
+/// Asks over HTTP/2 with windows of this size. Returns the answer, and the client to keep the connection open.
 async fn ask(
     gateway: &Harness,
     path: &str,
@@ -40,7 +40,7 @@ async fn ask(
     (answer, client)
 }
 
-/// Reads a body to its reset, without making room for more; returns how many bytes came before it.
+/// Reads a body until it is reset, without enlarging the window. Returns the number of bytes before the reset.
 async fn reset(body: &mut h2::RecvStream) -> usize {
     let mut length = 0;
     loop {
@@ -56,7 +56,7 @@ async fn reset(body: &mut h2::RecvStream) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_balance_of_57_seconds_behind_a_closed_window_never_leaves() {
+async fn a_balance_57_seconds_old_is_never_sent_after_its_ceiling_when_the_window_is_closed() {
     let gateway = Harness::usual().await;
 
     for path in ["/v1/accounts/ntxpay-br-demo/balance", "/v1/balances?account=ntxpay-br-demo"] {
@@ -95,7 +95,7 @@ async fn an_event_that_is_not_taken_is_cut_when_its_balance_reaches_the_ceiling(
         })
         .await;
         let stored = store_an_old_balance(&gateway).await;
-        // The refresh behind brings nothing newer.
+        // The background refresh brings nothing newer.
         gateway.provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 600_000 }));
 
         let (answer, _client) = ask(&gateway, "/v1/events?account=ntxpay-br-demo&refresh=60", window).await;

@@ -23,7 +23,7 @@ async fn balance(gateway: &Gateway) -> Reply {
     gateway.get(&gateway.api, PATH).await.unwrap()
 }
 
-/// Stops the process for that long.
+/// Stops the process for this duration.
 async fn freeze(gateway: &Gateway, length: Duration) {
     gateway.signal("STOP");
     let end = Instant::now() + length;
@@ -67,7 +67,7 @@ async fn an_answer_received_during_a_freeze_is_read_again() {
     let reply = asking.await.unwrap();
 
     assert_eq!((reply.status, reply.header("age")), (200, "1"), "{reply:?}");
-    assert_eq!(site.provider.calls().len(), 3, "a token, the read that expired, and the next one");
+    assert_eq!(site.provider.calls().len(), 3, "a token call, the read that expired, and the next read");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +134,7 @@ async fn a_wall_clock_set_forward_ages_cached_balances() {
     assert_eq!(older.body, before.body);
     let age: u64 = older.header("age").parse().unwrap();
     assert!((31..=33).contains(&age), "{older:?}");
-    // Its background refresh was sent at +30 s, and is 31 s older now.
+    // The balance from the background refresh was requested at +30 s; it is 31 s older now.
     assert!(after.header("age").parse::<u64>().unwrap() <= 33, "{after:?}");
     assert_ne!(after.body, before.body);
 }

@@ -24,22 +24,22 @@ async fn with_slow_provider() -> Harness {
     gateway
 }
 
-type Asking = tokio::task::JoinHandle<Reply>;
+type PendingReply = tokio::task::JoinHandle<Reply>;
 
 /// Begins `count` requests, each on its own connection, and returns when they and the `before` earlier ones are in
 /// flight.
-async fn begin(gateway: &Harness, before: usize, count: usize) -> Vec<Asking> {
+async fn begin(gateway: &Harness, before: usize, count: usize) -> Vec<PendingReply> {
     let ask = || {
         let request = gateway.request("GET", BRAZIL, Some(KEY));
         tokio::spawn(async move { Reply::read(request.send().await.unwrap()).await })
     };
-    let asking = (0..count).map(|_| ask()).collect();
+    let pending = (0..count).map(|_| ask()).collect();
     in_flight(gateway, before + count).await;
-    asking
+    pending
 }
 
 /// Begins one request that demands a read sent after its arrival.
-fn force(gateway: &Harness) -> Asking {
+fn force(gateway: &Harness) -> PendingReply {
     let request = gateway.request("GET", BRAZIL, Some(KEY)).header("cache-control", "no-cache");
     tokio::spawn(async move { Reply::read(request.send().await.unwrap()).await })
 }
@@ -51,9 +51,9 @@ async fn in_flight(gateway: &Harness, count: usize) {
     .await;
 }
 
-async fn answers(asking: Vec<Asking>) -> Vec<Reply> {
-    let mut replies = Vec::with_capacity(asking.len());
-    for task in asking {
+async fn answers(pending: Vec<PendingReply>) -> Vec<Reply> {
+    let mut replies = Vec::with_capacity(pending.len());
+    for task in pending {
         replies.push(task.await.unwrap());
     }
     replies
@@ -67,9 +67,9 @@ async fn lookups(gateway: &Harness, outcome: &str) -> u64 {
 async fn a_thousand_first_requests_are_one_read() {
     let gateway = with_slow_provider().await;
 
-    let asking = begin(&gateway, 0, CALLERS).await;
+    let pending = begin(&gateway, 0, CALLERS).await;
     gateway.provider(Kind::NtxpayBr).end_delays();
-    let replies = answers(asking).await;
+    let replies = answers(pending).await;
 
     assert!(
         replies.iter().all(|reply| reply.status == 200),
@@ -93,7 +93,7 @@ async fn when_half_of_the_callers_leave_the_same_read_answers_the_rest() {
     let mut staying = begin(&gateway, 1, CALLERS - 1).await;
     leaving.extend(staying.drain(..CALLERS / 2 - 1));
 
-    leaving.iter().for_each(Asking::abort);
+    leaving.iter().for_each(PendingReply::abort);
     in_flight(&gateway, CALLERS / 2).await;
     gateway.provider(Kind::NtxpayBr).end_delays();
     let replies = answers(staying).await;
@@ -113,7 +113,7 @@ async fn when_every_caller_leaves_the_read_is_still_cached() {
     let leaving = begin(&gateway, 0, 3).await;
     gateway.provider(Kind::NtxpayBr).wait_for_calls(2).await;
 
-    leaving.iter().for_each(Asking::abort);
+    leaving.iter().for_each(PendingReply::abort);
     in_flight(&gateway, 0).await;
     eventually("the read is stored", || async {
         let only_if_cached = [("cache-control", "only-if-cached")];
@@ -179,9 +179,9 @@ async fn after_a_hold_all_callers_share_one_read() {
     let failed = gateway.balance(Kind::NtxpayBr).await;
     assert_eq!((failed.status, failed.header("retry-after")), (502, "1"), "{failed:?}");
 
-    // They ask without a pause, from during the hold until they are served.
+    // The callers ask without a pause, from the time of the hold until they are served.
     let gateway = std::sync::Arc::new(gateway);
-    let asking: Vec<_> = (0..50)
+    let pending: Vec<_> = (0..50)
         .map(|_| {
             let gateway = std::sync::Arc::clone(&gateway);
             tokio::spawn(async move {
@@ -189,7 +189,7 @@ async fn after_a_hold_all_callers_share_one_read() {
             })
         })
         .collect();
-    let replies = answers(asking).await;
+    let replies = answers(pending).await;
 
     assert_eq!(replies.iter().map(|reply| reply.body.as_str()).collect::<HashSet<_>>().len(), 1);
     assert_eq!(gateway.calls(Kind::NtxpayBr, Operation::Balance).len(), 2);

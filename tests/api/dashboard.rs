@@ -121,7 +121,7 @@ async fn ages_count_up_every_second() {
 
     let later = ages(&page).await;
     assert!(first.iter().all(|age| *age <= 5), "{first:?}");
-    // More than a second has passed: at a boundary an age may show either second.
+    // A second boundary may lie between the two readings, so an age may show either second.
     assert!(first.iter().zip(&later).all(|(first, later)| later > first), "{first:?} {later:?}");
     assert_eq!(reports(&gateway).await, 0, "a live page does not poll");
     assert_silent(&page);
@@ -149,7 +149,7 @@ async fn a_wrong_key_is_refused_and_a_right_one_stays_in_memory_only() {
     let complaints = page.complaints();
     assert!(
         complaints.len() == 1 && complaints[0].contains("401"),
-        "the browser notes the refusal: {complaints:?}"
+        "the browser logs the refusal: {complaints:?}"
     );
 }
 

@@ -58,8 +58,8 @@ const TOO_LATE: Gets = Problem(504, "deadline_exceeded");
 const NOT_CACHED: Gets = Problem(504, "not_cached");
 const INVALID: Gets = Problem(400, "invalid_request");
 
-/// The cached balance, the provider's answer, the request (headers one per line, `?` is the query; `<5s`
-/// and `>5s` are instants that far back and ahead), the caller's answer, and the calls that it causes.
+/// The cached balance, the provider's answer, the request, the caller's answer, and the number of calls that it causes.
+/// A request has one header per line; `?` begins the query. `<5s` is an instant 5 s ago, `>5s` one 5 s ahead.
 type Row = (Stored, Provider, &'static str, Gets, usize);
 
 /// With `fresh_for` of 10 s and `max_age` of 60 s.
@@ -202,7 +202,7 @@ async fn with_accounts(count: usize) -> Harness {
     Harness::start(Setup { further, provider, has_static_tokens: true, ..Setup::default() }).await
 }
 
-/// Puts the row's state into the cache, and returns the answer from then.
+/// Brings the cache into the row's state, and returns the answer that stored the balance.
 async fn store(gateway: &Harness, path: &str, stored: Stored) -> Option<Reply> {
     let (Aged(age) | Invalidated(age)) = stored else { return None };
     let headers = vec![("Age".to_owned(), age.to_string())];
@@ -239,7 +239,7 @@ fn assert_gets(reply: &Reply, before: Option<&Reply>, gets: Gets, row: &Row) {
             let wanted = format!("balance-gateway; {status}");
             assert_eq!(reply.status, 200, "{row:?}: {reply:?}");
             assert!(reply.header("cache-status").starts_with(&wanted), "{row:?}: {reply:?}");
-            // A balance over `fresh_for` has a minus and a detail, and a cache of the caller's must not keep it.
+            // Over `fresh_for`, `ttl` is negative, `detail` is set, and the caller's cache must not keep the balance.
             let status = reply.header("cache-status");
             let is_labelled = status.contains("detail=");
             let is_fresh = gets == FRESH || matches!(gets, New(_));
@@ -257,8 +257,8 @@ fn assert_gets(reply: &Reply, before: Option<&Reply>, gets: Gets, row: &Row) {
 /// Waits until the calls were sent and no call is in flight.
 async fn settled(gateway: &Harness, calls: usize) {
     eventually("every call was sent and has ended", || async {
-        let under_way = gateway.count(&format!("upstream_in_flight{{provider=\"{KIND}\"}}")).await;
-        under_way == 0 && gateway.calls(KIND, Operation::Balance).len() >= calls
+        let in_flight = gateway.count(&format!("upstream_in_flight{{provider=\"{KIND}\"}}")).await;
+        in_flight == 0 && gateway.calls(KIND, Operation::Balance).len() >= calls
     })
     .await;
 }

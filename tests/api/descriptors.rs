@@ -8,12 +8,12 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{KEY, PATIENCE, Reply, eventually, value_of};
+use crate::harness::{KEY, Reply, TEST_TIMEOUT, eventually, value_of};
 use crate::process::{Gateway, Site, command_with_files, exchange};
 
-/// The most open files.
+/// The limit of open files.
 const FILES: usize = 256;
-/// What `max_connections` is cut to then.
+/// `max_connections` after the gateway has lowered it to fit this limit.
 const CONNECTIONS: usize = 152;
 const PROVIDER: &str = "max_concurrency = 8";
 
@@ -30,12 +30,12 @@ async fn open(address: &str, count: usize) -> Vec<TcpStream> {
     streams
 }
 
-/// Opens connections to both ports until the gateway can open no file. Callers hold `others` connections already.
+/// Opens connections to both ports until the gateway cannot open another file. Callers already hold `others`.
 async fn take_all_files(gateway: &Gateway, others: usize) -> Vec<TcpStream> {
     let mut streams = open(&gateway.api, FILES).await;
-    // Until then it closes connections beyond its limit, and has a free file at times.
+    // Until then the gateway closes connections above its limit, so sometimes a file is free.
     let refused = f64::from(u32::try_from(others + FILES - CONNECTIONS).unwrap());
-    eventually("it refuses all beyond its limit", || async {
+    eventually("the gateway refuses connections above its limit", || async {
         metric(gateway, "connections_refused_total{reason=\"limit\"}").await == Some(refused)
     })
     .await;
@@ -43,7 +43,7 @@ async fn take_all_files(gateway: &Gateway, others: usize) -> Vec<TcpStream> {
     streams
 }
 
-/// Opens connections to the operations port until the gateway can open no file.
+/// Opens connections to the operations port until the gateway cannot open another file.
 async fn take_rest(gateway: &Gateway, streams: &mut Vec<TcpStream>) {
     let end = Instant::now() + Duration::from_secs(15);
     while gateway.open_files() < FILES {
@@ -76,13 +76,13 @@ async fn the_ops_port_answers_while_callers_hold_every_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_without_a_file_is_closed_at_once() {
+async fn a_connection_is_closed_at_once_when_no_file_descriptor_is_free() {
     let site = Site::with_provider("", PROVIDER).await;
     let gateway = serve(&site).await;
     let held = take_all_files(&gateway, 0).await;
 
     let mut late = TcpStream::connect(&gateway.api).await.unwrap();
-    let ended = timeout(PATIENCE, late.read(&mut [0])).await;
+    let ended = timeout(TEST_TIMEOUT, late.read(&mut [0])).await;
 
     // Closed, or reset.
     assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");

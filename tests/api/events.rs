@@ -26,7 +26,7 @@ async fn open_streams(gateway: &Harness) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn a_stream_begins_with_the_current_state_and_tells_each_change() {
+async fn a_stream_begins_with_the_current_state_and_sends_each_change() {
     let gateway = Harness::usual().await;
     let stored = gateway.balance(KIND).await.json();
 
@@ -130,11 +130,11 @@ async fn streams_keep_a_balance_young_with_no_more_calls_than_one() {
     while seen.len() < 5 {
         let fetched_at = streams[0].balance().await["fetched_at"].as_str().unwrap().to_owned();
         let fetched: jiff::Timestamp = fetched_at.parse().unwrap();
-        assert!(fetched > last, "newer each time");
+        assert!(fetched > last, "each balance is newer than the last");
         (last, _) = (fetched, seen.insert(fetched_at));
     }
 
-    assert!(began.elapsed() >= Duration::from_secs(3), "not sooner than asked");
+    assert!(began.elapsed() >= Duration::from_secs(3), "reads are not more frequent than `refresh`");
     let calls = gateway.calls(KIND, Operation::Balance).len();
     assert!((5..=7).contains(&calls), "{calls}");
     // The other streams saw the same.
@@ -146,7 +146,7 @@ async fn streams_keep_a_balance_young_with_no_more_calls_than_one() {
 }
 
 #[tokio::test]
-async fn a_head_takes_no_place_and_calls_no_provider() {
+async fn a_head_request_opens_no_stream_and_calls_no_provider() {
     let gateway = Harness::start(Setup { caller: "streams = 1".to_owned(), ..Setup::default() }).await;
     let _open = Events::open(&gateway, ONE).await;
 
@@ -160,7 +160,7 @@ async fn a_head_takes_no_place_and_calls_no_provider() {
 }
 
 #[tokio::test]
-async fn streams_beyond_the_callers_are_refused_and_a_batch_is_charged() {
+async fn streams_beyond_the_callers_limit_are_refused_and_a_stream_is_charged_as_a_batch() {
     let lines = "streams = 2\nlimit = { requests = 1, per = \"1h\", burst = 20 }".to_owned();
     let gateway = Harness::start(Setup { caller: lines, ..Setup::default() }).await;
     let (first, _second) = (Events::open(&gateway, "").await, Events::open(&gateway, ONE).await);
@@ -253,7 +253,7 @@ async fn in_a_drain_goodbyes_are_spread_over_its_delay() {
 }
 
 #[tokio::test]
-async fn a_caller_hears_only_of_what_it_may_see() {
+async fn a_stream_has_only_the_balances_that_its_caller_may_read() {
     let narrow =
         format!("[callers.narrow]\nkeys_sha256 = [\"{}\"]\naccounts = [\"pluggo-*\"]\n", digest(OTHER_KEY));
     let gateway = Harness::start(Setup { further: narrow, ..Setup::default() }).await;
@@ -266,8 +266,8 @@ async fn a_caller_hears_only_of_what_it_may_see() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_takes_nothing_is_cut_at_the_request_timeout_and_a_silent_stream_is_not() {
-    // Two reads must fit into it.
+async fn a_client_that_does_not_read_is_cut_at_the_request_timeout_and_a_silent_stream_is_not() {
+    // Two reads must fit into `request_timeout`.
     let gateway = Harness::start(Setup {
         server: "request_timeout = \"2s\"".to_owned(),
         provider: "connect_timeout = \"200ms\"\nattempt_timeout = \"500ms\"\ndeadline = \"700ms\"".to_owned(),

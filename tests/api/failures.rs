@@ -16,7 +16,7 @@ use crate::harness::{Harness, Reply, SWITCHED_OFF, Setup};
 const KIND: Kind = Kind::NtxpayBr;
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const PLUGGO: &str = "/v1/accounts/pluggo-demo/balance";
-/// One short attempt, so that what times out does so soon.
+/// One short attempt, so that a time-out comes soon.
 const IMPATIENT: &str =
     "retries = 0\nconnect_timeout = \"200ms\"\nattempt_timeout = \"300ms\"\ndeadline = \"1s\"\n";
 
@@ -60,7 +60,7 @@ fn body(text: &str) -> FaultKind {
     FaultKind::Body { text: text.to_owned() }
 }
 
-/// So many further accounts at one provider, named `hostile-0` and so on.
+/// This many further accounts at one provider, named `hostile-0` and so on.
 async fn with_accounts(kind: Kind, count: usize) -> Harness {
     let variable = kind.as_str().replace('-', "_").to_uppercase();
     let credentials = if kind == Kind::Pluggo { ["api_key", "session_token"].as_slice() } else { &["token"] };
@@ -89,7 +89,7 @@ async fn while_refreshes_fail_the_last_snapshot_is_served_and_labelled() {
         move |reply: &Reply| reply.header("cache-status").ends_with(&format!("; detail={detail}"))
     };
 
-    let stale = gateway.until(BRAZIL, "a refresh behind", says("stale")).await;
+    let stale = gateway.until(BRAZIL, "a background refresh", says("stale")).await;
     let failing = gateway.until(BRAZIL, "a failed refresh", says("stale-if-error")).await;
     let forced = gateway.new_balance(KIND).await;
     let excused = gateway.get_with(BRAZIL, &[("cache-control", "no-cache, stale-if-error")]).await;
@@ -120,7 +120,7 @@ async fn a_failure_of_one_provider_does_not_touch_the_others() {
 }
 
 #[tokio::test]
-async fn a_batch_that_does_not_wait_says_what_is_not_there_and_the_reads_go_on() {
+async fn a_batch_that_does_not_wait_names_the_missing_balances_and_their_reads_continue() {
     let gateway = with_static_tokens("").await;
 
     let impatient = gateway.get_with("/v1/balances", &[("prefer", "wait=0")]).await.json();

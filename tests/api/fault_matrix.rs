@@ -1,8 +1,8 @@
 //! The fault matrix: each kind of provider × each fault of the simulated providers × what is cached, and for each
 //! the answers to callers, the counters, and the calls that the provider sees. Real sockets, real gateway.
 //!
-//! The tables are kept beside this file in `fault_matrix/*.snap`; a difference fails the test and is printed. To take
-//! a wanted one over: `INSTA_UPDATE=always cargo test --test api fault_matrix`, and read what changed.
+//! The tables are kept beside this file in `fault_matrix/*.snap`; a difference fails the test and is printed. To accept
+//! an intended difference, run `INSTA_UPDATE=always cargo test --test api fault_matrix`, and read what changed.
 
 mod cell;
 mod counters;
@@ -18,7 +18,7 @@ use cell::{Cached, Cell};
 use faults::FaultCase;
 use table::Table;
 
-/// Gateways that run at once. Together they stay below the usual number of open files, of which each has some thirty.
+/// Gateways that run at once. Each has about thirty open files; together they stay below the usual limit.
 const BALANCES_AT_ONCE: usize = 10;
 const TOKENS_AT_ONCE: usize = 8;
 const CONNECTIONS_AT_ONCE: usize = 4;
@@ -63,7 +63,7 @@ async fn table(cases: Vec<FaultCase>, at_once: usize) -> Table {
     Table(rows)
 }
 
-/// Runs these at the same time, each in a task of its own.
+/// Runs these at the same time, each in a separate task.
 async fn all<F: Future<Output: Send + 'static> + Send + 'static>(
     tasks: impl Iterator<Item = F>,
 ) -> Vec<F::Output> {

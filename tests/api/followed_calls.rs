@@ -23,7 +23,7 @@ struct Course {
 }
 
 impl Course {
-    /// Five minutes, or the same in a few seconds.
+    /// Five minutes in a long run, a few seconds otherwise.
     fn new(refresh: u64, notified_every: Option<u64>) -> Self {
         let (balances, length, divisor) = if is_long() { (60, 300, 1) } else { (6, 8, 10) };
         let seconds = |seconds: u64| Duration::from_secs((seconds / divisor).max(1));
@@ -94,8 +94,8 @@ impl Course {
         );
         let rounds = usize::try_from(seconds / self.refresh.as_secs()).unwrap();
         assert!(one >= balances * rounds / 2, "{what}: {one} calls do not keep {balances} balances fresh");
-        // The reads that one stream may cause on any machine: a read at the start, one a little before each interval is over, and
-        // two for each notification, which may come while a read runs.
+        // The reads that one stream may cause on any machine: a read at the start, one shortly before the end of each
+        // interval, and two for each notification, which may come while a read runs.
         let notified =
             self.notified_every.map_or(0, |pause| usize::try_from(seconds / pause.as_secs()).unwrap());
         let most = balances * (1 + (rounds * 5).div_ceil(4) + 2 * notified);

@@ -94,12 +94,16 @@ async fn a_notification_invalidates_what_is_stored_and_reads_only_that() {
 
     eventually("it is read again", || async { reads(&gateway) == 2 }).await;
     assert_eq!(gateway.balance(KIND).await.json()["available"], "42.00");
-    assert_eq!(gateway.calls(Kind::Avista, Operation::Balance).len(), 1, "not of the hook's accounts");
-    // No caller has asked for this one yet.
+    assert_eq!(
+        gateway.calls(Kind::Avista, Operation::Balance).len(),
+        1,
+        "the hook does not name this account"
+    );
+    // No caller has asked for this balance yet.
     let other = Harness::start(setup()).await;
     notify(&other).await;
     assert_eq!(other.balance(KIND).await.status, 200);
-    assert_eq!(reads(&other), 1, "read for its caller alone");
+    assert_eq!(reads(&other), 1, "only its caller's request caused a read");
 }
 
 #[tokio::test]
@@ -151,7 +155,7 @@ async fn a_duplicate_is_answered_the_same_and_does_nothing() {
     for id in ["e-1", "e-1", "e-2"] {
         assert_eq!(send(id).await.unwrap().status(), 202);
     }
-    // Forged, it is not remembered.
+    // The id of a forged notification is not remembered.
     let forged = request(&gateway, "POST", "/hooks/brazil").header("x-event-id", "e-3").send().await.unwrap();
     assert_eq!(forged.status(), 401);
     send("e-3").await.unwrap();
@@ -205,7 +209,7 @@ async fn a_body_over_64_kib_is_refused_before_its_proof() {
 }
 
 #[tokio::test]
-async fn the_twenty_first_refusal_is_throttled_and_a_proof_never() {
+async fn the_twenty_first_refusal_is_throttled_and_a_valid_proof_never_is() {
     let gateway = Harness::start(setup()).await;
     let mut statuses = BTreeMap::<u16, u32>::new();
     for _ in 0..25 {

@@ -123,9 +123,9 @@ pub(crate) fn jwks(keys: &[&Key]) -> String {
 pub(crate) enum Behaviour {
     /// Answers with this status and body.
     Answer(u16, String),
-    /// Sends its readers elsewhere.
+    /// Redirects to another address.
     Redirect(String),
-    /// Says nothing.
+    /// Sends nothing.
     Hang,
     /// Begins an answer that never ends.
     Endless,
@@ -176,7 +176,7 @@ impl Server {
         server
     }
 
-    /// Does this from now on.
+    /// Answers in this way from now on.
     pub(crate) fn set(&self, behaviour: Behaviour) {
         *self.behaviour.lock().unwrap() = behaviour;
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use balance_gateway::sandbox::{
-    Call, Fault, FaultKind, Kind, LIFE, Operation, Route, Script, SimulatedProvider, TOKEN, UNTIL,
+    Call, Fault, FaultKind, Kind, LIFE, Operation, Script, ScriptedRoute, SimulatedProvider, TOKEN, UNTIL,
 };
 
 use forms::{Form, ONE_SECRET, base64, forms};
@@ -37,7 +37,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// `kind` are the lines of `[kinds.k]` before its examples, `example` those of its one example but the body.
+    /// `kind` has the lines of `[kinds.k]` before its examples; `example` those of its one example, without `body`.
     async fn new(kind: &str, body: &str, example: &str, account: &str) -> Self {
         let (folder, provider) = (Folder::new(), SimulatedProvider::start(Kind::Declared).await.unwrap());
         let body = folder.write("body.json", body);
@@ -87,9 +87,9 @@ fn route(
     headers: &[(&str, &str)],
     body: &str,
     answer: &str,
-) -> Route {
+) -> ScriptedRoute {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Route {
+    ScriptedRoute {
         operation,
         method: method.to_owned(),
         target: target.to_owned(),
@@ -99,7 +99,7 @@ fn route(
     }
 }
 
-fn script(routes: Vec<Route>) -> Script {
+fn script(routes: Vec<ScriptedRoute>) -> Script {
     Script { name: "k".to_owned(), routes }
 }
 
@@ -112,17 +112,17 @@ async fn reloads(gateway: &Gateway) -> u64 {
     results.iter().sum()
 }
 
-async fn hang_up(gateway: &Gateway) {
+async fn reload(gateway: &Gateway) {
     let before = reloads(gateway).await;
     gateway.signal("HUP");
     eventually("the reload is counted", || async { reloads(gateway).await != before }).await;
 }
 
-async fn read_anew(gateway: &Gateway) -> crate::harness::Reply {
+async fn new_balance(gateway: &Gateway) -> crate::harness::Reply {
     gateway.get_with(ACCOUNT, &[("cache-control", "no-cache")]).await
 }
 
-/// A provider that counts in centavos, and a mapping that says something else of the very same digits.
+/// A provider that reports centavos, and a mapping with the wrong unit for the same digits.
 pub(crate) async fn centavos_site() -> Site {
     const BOTH: &str = r#"{"a":4873491,"b":99}"#;
     let kind = "path = \"/b\"\nsecrets = [\"key\"]\nheaders = { x-key = \"{key}\" }\ncurrency = \"BRL\"\n\
@@ -148,7 +148,7 @@ impl Site {
     }
 }
 
-/// A kind whose one answer holds every currency.
+/// A kind whose single answer holds every currency.
 const WHOLE_KIND: &str = "path = \"/b\"\nsecrets = [\"key\"]\nheaders = { x-key = \"{key}\" }\n\
      rows = \"/rows\"\ncurrency = { at = \"/currency\" }\nunits = \"major\"\navailable = \"/amount\"\n";
 const WHOLE_BODY: &str = r#"{"rows":[{"currency":"USD","amount":1.01},{"currency":"BRL","amount":48734.91},{"currency":"EUR","amount":2.02}]}"#;

@@ -10,11 +10,11 @@ use crate::events::reader::Events;
 use crate::harness::{Harness, Setup, is_long};
 
 const SECRET: &str = "secret-of-the-hooks-whose-latency-is-measured";
-/// The gateway acts on the notifications of an account once per second; a late action delays the next one.
+/// The gateway processes the notifications of an account once per second; a late one delays the next.
 const PACE: Duration = Duration::from_millis(1300);
 /// The goal for 99 of 100 changes, when the provider shows the change at once.
 const GOAL: Duration = Duration::from_millis(150);
-/// A machine that runs other tests is this slow at most.
+/// The bound on a machine that runs other tests at the same time.
 const LOADED: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long a late provider still shows the old balance after its notification.
@@ -49,7 +49,7 @@ pub(crate) fn setup(settle: Duration) -> Setup {
     }
 }
 
-/// The times of many changes, least first.
+/// The times of many changes, shortest first.
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
@@ -74,7 +74,7 @@ impl Latencies {
     }
 }
 
-/// Changes balances at the providers, each at its own pace. The time of a change ends with its event.
+/// Changes balances at the providers, each at its own intervals. The measured time of a change ends with its event.
 async fn measure<F: Future<Output = ()>>(
     providers: &Harness,
     listener: &Harness,

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{self, KEY, Reply, digest, eventually, value_of};
 use crate::process::{Folder, Gateway, Site, command, exchange, free_address, run, run_on_record};
+use crate::tracing::trace_to;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serve_logs_its_addresses_and_serves() {
@@ -59,7 +60,7 @@ async fn the_log_line_of_a_request_names_caller_and_account() {
         Reply::read(request.send().await.unwrap()).await;
     }
 
-    eventually("each has its line", || async { gateway.lines_of("request").len() == 4 }).await;
+    eventually("each request has a log line", || async { gateway.lines_of("request").len() == 4 }).await;
     let lines = gateway.lines_of("request");
     let said = |field: &str| lines.iter().map(|line| line[field].clone()).collect::<Vec<_>>();
     assert_eq!(said("status"), [200, 400, 200, 400]);
@@ -103,11 +104,15 @@ async fn requests_continue_when_the_log_is_not_read() {
     }
 }
 
-/// A blocked thread does not keep the process alive. A pipe without a writer blocks like a silent name server.
+/// A blocked thread does not keep the process alive, and the end is as usual: the last traces are sent, or their loss is
+/// logged. Opening a pipe without a writer blocks, as a look-up at a silent name server does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_blocks_does_not_keep_the_process() {
+async fn a_file_that_blocks_does_not_delay_the_exit_of_the_process() {
     let site = Site::new("drain_delay = \"0s\"").await;
+    // No collector listens there.
+    trace_to(&site, "http://127.0.0.1:1");
     let mut gateway = site.serve().await;
+    gateway.get(&gateway.api, "/v1/accounts").await.unwrap();
     let secret = site.folder.0.join("client_secret");
     fs::remove_file(&secret).unwrap();
     assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
@@ -118,12 +123,13 @@ async fn a_file_that_blocks_does_not_keep_the_process() {
     gateway.signal("TERM");
 
     assert_eq!(gateway.ended().await.code(), Some(0));
+    assert_eq!(gateway.lines_of("spans_dropped").len(), 1, "{}", gateway.output());
 }
 
 /// `O_NONBLOCK` on Linux.
 const NON_BLOCKING: i32 = 0o4000;
 
-/// Keeps a file open to the end of the tests.
+/// Keeps a file open until the tests end.
 fn kept(file: fs::File) -> bool {
     std::mem::forget(file);
     true

@@ -26,7 +26,7 @@ const VARIABLES: [(&str, &str); 5] = [
 /// 32 bytes, as `[shared]` requires.
 const SHARED_KEY: &str = "c2hhcmVkLWtleS1vZi10aGUtdGVzdHMtMzItYnl0ZXM=";
 /// Some queries need several scrapes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One query of the dashboard.
 struct Query {
@@ -141,7 +141,7 @@ async fn every_query_of_the_dashboard_returns_data() {
     let gateway = gateway_with_a_failing_provider().await;
     let prometheus = Prometheus::scraping(gateway.ops).await;
     let dashboard = dashboard();
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TEST_TIMEOUT;
 
     for Query { panel, expression, shown } in
         panel_queries(&dashboard).into_iter().chain(variable_queries(&dashboard))

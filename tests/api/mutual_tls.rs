@@ -60,10 +60,10 @@ pub(crate) fn der(certificate: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()
 }
 
-/// The certificates that clients came with, oldest first.
+/// The certificates that clients presented, oldest first.
 pub(crate) type Presented = Arc<Mutex<Vec<CertificateDer<'static>>>>;
 
-/// Takes TLS off in front of the provider; returns the port.
+/// Starts a server that terminates TLS and forwards to the provider; returns its port.
 pub(crate) async fn terminate(acceptor: TlsAcceptor, provider: String, presented: Presented) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -122,10 +122,16 @@ async fn a_client_certificate_whose_files_are_replaced_one_by_one_is_rotated_wit
     assert!(presented.lock().unwrap().iter().all(|seen| *seen == der(&first[0])));
 
     site.folder.write("client.pem", &second[0]);
-    eventually("the half is noticed", || async { reloads(&gateway).await[0] == Some(1.0) }).await;
-    assert_eq!(new_balance(&gateway).await, 200, "with the pair of before");
+    eventually("the reload with only one new file is counted", || async {
+        reloads(&gateway).await[0] == Some(1.0)
+    })
+    .await;
+    assert_eq!(new_balance(&gateway).await, 200, "the previous pair is still used");
     site.folder.write("client.key", &second[1]);
-    eventually("the pair is noticed", || async { reloads(&gateway).await[0] == Some(2.0) }).await;
+    eventually("the reload with both new files is counted", || async {
+        reloads(&gateway).await[0] == Some(2.0)
+    })
+    .await;
     assert_eq!(new_balance(&gateway).await, 200);
 
     assert_eq!(presented.lock().unwrap().last(), Some(&der(&second[0])));

@@ -13,8 +13,8 @@ use crate::harness::{Harness, Setup, eventually, eventually_within};
 use crate::prometheus::Prometheus;
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/prometheus/alertmanager.yml");
-/// Longer than Prometheus takes to its first scrape.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longer than Prometheus takes until its first scrape.
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 const PROVIDERS: [Kind; 2] = [Kind::NtxpayBr, Kind::Avista];
 const LEVELS: &str = r#"
 [accounts.low-ntxpay-br]
@@ -63,7 +63,7 @@ async fn a_critically_low_balance_reaches_the_treasury_as_one_notification_and_s
     let gateway = watched().await;
     let prometheus = Prometheus::alerting(gateway.ops, alertmanager.addr).await;
     let scrapes = || async { !prometheus.query("up == 1").await.is_empty() };
-    eventually_within(PATIENCE, "Prometheus scrapes", scrapes).await;
+    eventually_within(TEST_TIMEOUT, "Prometheus scrapes", scrapes).await;
 
     let fell = set_available(&gateway, "499.99");
     let firing = receiver.until("/treasury", |body| body["status"] == "firing").await;
@@ -75,7 +75,7 @@ async fn a_critically_low_balance_reaches_the_treasury_as_one_notification_and_s
     eprintln!("from the provider to the receiver: {:.1?} firing, {:.1?} resolved", took[0], took[1]);
     let both = BTreeSet::from(["low-avista", "low-ntxpay-br"]);
     assert_eq!(accounts(&firing.body, "firing"), both, "one notification for both accounts: {firing:?}");
-    // Reads of two accounts may lie on two sides of an evaluation: then their ends come one after the other.
+    // An evaluation may come between the reads of two accounts: then the alerts are resolved one after the other.
     let on_call = receiver.on("/treasury");
     let ended: BTreeSet<_> =
         on_call.iter().flat_map(|notification| accounts(&notification.body, "resolved")).collect();

@@ -1,40 +1,28 @@
 //! The OpenAPI document against the gateway: every example is a real answer, and every part of a real answer is
 //! described.
 
+mod described;
+mod problems;
+
 use std::collections::BTreeSet;
 
-use balance_gateway::sandbox::{Fault, FaultKind, Kind};
+use balance_gateway::sandbox::{Fault, Kind};
 use serde_json::Value;
 
-use crate::harness::{Harness, KEY, Reply, SWITCHED_OFF, Setup};
+use crate::harness::{Harness, KEY, Reply};
 use crate::process::run;
+use described::{assert_fields, described_headers, masked, masked_table};
+use problems::{problems, status};
 
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const OF_AN_ACCOUNT: &str = "/v1/accounts/{account}/balance";
 /// The pattern of a path that the document does not have.
 const NO_OPERATION: &str = "";
-/// Headers of HTTP itself.
-const NOT_OURS: [&str; 3] = ["content-type", "content-length", "date"];
-/// A further account of a provider.
-const SECOND: &str = "[accounts.second]\nprovider = \"ntxpay-br\"\ntoken = { env = \"NTXPAY_BR_TOKEN\" }\n";
-const SLOW: &str = "slow-caller-with-a-single-unit";
-
-/// A request that is answered with a problem, and the faults that cause it.
-struct Case {
-    code: &'static str,
-    setup: Setup,
-    faults: Vec<FaultKind>,
-    request: Request,
-    /// Answered before.
-    first: Option<Request>,
-    /// Sent before, and not yet answered.
-    meanwhile: Option<Request>,
-}
 
 #[derive(Clone, Copy)]
 struct Request {
     method: &'static str,
-    /// As in the document.
+    /// The path as in the document.
     pattern: &'static str,
     path: &'static str,
     key: Option<&'static str>,
@@ -60,178 +48,8 @@ impl Request {
     }
 }
 
-impl Case {
-    fn new(code: &'static str, request: Request) -> Self {
-        Self { code, setup: Setup::default(), faults: Vec::new(), request, first: None, meanwhile: None }
-    }
-
-    fn after(code: &'static str, faults: Vec<FaultKind>) -> Self {
-        let setup = Setup {
-            provider: "retries = 0\nconnect_timeout = \"200ms\"\nattempt_timeout = \"300ms\"\n".into(),
-            has_static_tokens: true,
-            ..Setup::default()
-        };
-        Self { setup, faults, ..Self::new(code, Request::balance(BRAZIL)) }
-    }
-
-    fn with_provider(self, provider: &str, further: &str) -> Self {
-        let setup = Setup { provider: provider.into(), further: further.into(), ..self.setup };
-        Self { setup, ..self }
-    }
-
-    async fn answer(&self) -> Reply {
-        let gateway = Harness::start(self.setup.clone()).await;
-        for fault in &self.faults {
-            gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(fault.clone()));
-        }
-        if let Some(first) = self.first {
-            first.send(&gateway).await;
-        }
-        let Some(meanwhile) = self.meanwhile else { return self.request.send(&gateway).await };
-        let (_, reply) = tokio::join!(meanwhile.send(&gateway), async {
-            gateway.provider(Kind::NtxpayBr).wait_for_calls(1).await;
-            self.request.send(&gateway).await
-        });
-        reply
-    }
-}
-
-fn status(status: u16) -> FaultKind {
-    FaultKind::Status { status, retry_after: None, body: None }
-}
-
-/// One request for each code that a request can cause: all but `internal`.
-fn problems() -> Vec<Case> {
-    let of_slow = Request { key: Some(SLOW), ..Request::balance(BRAZIL) };
-    let slow_caller = format!(
-        "[callers.slow]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n\
-         limit = {{ requests = 60, per = \"1m\", burst = 1 }}\n",
-        crate::harness::digest(SLOW)
-    );
-    let with = |further: &str| Setup { further: further.into(), ..Setup::default() };
-    let headers = |headers| Request { headers, ..Request::balance(BRAZIL) };
-    vec![
-        Case::new("invalid_request", Request::balance("/v1/accounts/ntxpay-br-demo/balance?amount=1")),
-        Case::new("unsupported_currency", Request::balance("/v1/accounts/pluggo-demo/balance?currency=JPY")),
-        Case::new("unsupported_type", Request::balance("/v1/accounts/pluggo-demo/balance?type=SAVINGS")),
-        Case::new("unauthenticated", Request { key: None, ..Request::balance(BRAZIL) }),
-        Case::new("account_not_found", Request::balance("/v1/accounts/unknown/balance")),
-        Case::new("not_found", Request::get(NO_OPERATION, "/v1/unknown")),
-        Case::new("method_not_allowed", Request { method: "PUT", ..Request::balance(BRAZIL) }),
-        Case {
-            request: Request {
-                headers: &[("accept", "application/pdf")],
-                ..Request::get("/v1/reconciliation", "/v1/reconciliation")
-            },
-            ..Case::new("not_acceptable", Request::balance(BRAZIL))
-        },
-        Case::new("content_too_large", Request { body: LARGE, ..Request::balance(BRAZIL) }),
-        Case { setup: with(&slow_caller), first: Some(of_slow), ..Case::new("rate_limited", of_slow) },
-        Case::after("provider_unreachable", vec![FaultKind::Reset]),
-        Case::after("provider_error", vec![status(500)]),
-        Case::after("provider_invalid_response", vec![FaultKind::Body { text: "{}".into() }]),
-        Case::after("provider_refused_credentials", vec![status(401)]),
-        Case::after("provider_busy", vec![status(429)]),
-        Case {
-            first: Some(Request::balance(BRAZIL)),
-            request: Request::balance("/v1/accounts/second/balance"),
-            ..Case::after("provider_suspended", vec![status(500)])
-                .with_provider("retries = 0\nbreaker = { failures = 1, cooldown = \"10s\" }\n", SECOND)
-        },
-        Case::new("budget_exhausted", Request::balance(BRAZIL))
-            .with_provider("budget = { requests = 1, per = \"1m\" }\n", ""),
-        Case {
-            setup: with(SWITCHED_OFF),
-            ..Case::new("disabled", Request::balance("/v1/accounts/off-itself/balance"))
-        },
-        Case {
-            setup: Setup { secrets: vec![("PAYPAL", "s3cret".to_owned())], ..with(LAGGING) },
-            ..Case::new(
-                "provider_lags",
-                Request::get(
-                    "/v1/accounts/{account}/sufficiency",
-                    "/v1/accounts/paypal-br/sufficiency?amount=1",
-                ),
-            )
-        },
-        Case {
-            setup: Setup { server: "max_in_flight = 1\n".into(), ..Setup::default() },
-            meanwhile: Some(Request::balance(BRAZIL)),
-            faults: vec![FaultKind::Delay { ms: 300 }],
-            ..Case::new("overloaded", Request::balance(BRAZIL))
-        },
-        Case::after("provider_timeout", vec![FaultKind::StallHead]),
-        Case::new("deadline_exceeded", headers(&[("prefer", "wait=0")])),
-        Case::new("not_cached", headers(&[("cache-control", "only-if-cached")])),
-    ]
-}
-
-/// An account whose provider says that its figures lag.
-const LAGGING: &str = concat!(
-    include_str!("../../config/kinds/paypal.toml"),
-    r#"
-[providers.paypal]
-kind = "paypal"
-base_url = "http://127.0.0.1:1"
-budget = { requests = 30, per = "1m" }
-[accounts.paypal-br]
-provider = "paypal"
-secrets = { client_id = { env = "PAYPAL" }, client_secret = { env = "PAYPAL" } }
-balances = [{ currency = "BRL" }]
-"#
-);
-
-/// Longer than the limit of a request body.
-const LARGE: &str = match std::str::from_utf8(&[b'x'; 4097]) {
-    Ok(text) => text,
-    Err(_) => unreachable!(),
-};
-
 async fn document(gateway: &Harness) -> Value {
     gateway.send("GET", "/openapi.json", None, &[]).await.json()
-}
-
-/// Masks values that differ between two answers: times, ids, waits.
-fn masked(value: &Value) -> Value {
-    const CHANGING: [&str; 6] =
-        ["observed_at", "fetched_at", "not_before", "report_date", "request_id", "retry_after"];
-    match value {
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| {
-                let is_changing = CHANGING.contains(&name.as_str()) && !value.is_null();
-                (name.clone(), if is_changing { Value::from("…") } else { masked(value) })
-            })
-            .collect(),
-        Value::Array(items) => items.iter().map(masked).collect(),
-        other => other.clone(),
-    }
-}
-
-/// Masks the times of a CSV table.
-fn masked_table(table: &str) -> String {
-    let is_moment = |field: &&str| field.starts_with("20") && field.ends_with('Z');
-    let mask = |field| if is_moment(&field) { "…" } else { field };
-    table.split(',').map(mask).collect::<Vec<_>>().join(",")
-}
-
-/// Asserts that the document describes every part of an answer; returns the names of its headers.
-#[track_caller]
-fn described_headers(document: &Value, request: &Request, reply: &Reply) -> BTreeSet<String> {
-    if request.pattern == NO_OPERATION {
-        return BTreeSet::new();
-    }
-    // An unsupported method is described with any operation of the path.
-    let method = if request.method == "POST" { "post" } else { "get" };
-    let answer = &document["paths"][request.pattern][method]["responses"][reply.status.to_string()];
-    assert!(answer.is_object(), "{} {} has no {}", request.method, request.pattern, reply.status);
-    let described: BTreeSet<_> =
-        answer["headers"].as_object().unwrap().keys().map(|name| name.to_ascii_lowercase()).collect();
-    let sent: BTreeSet<_> = reply.headers.keys().map(|name| name.as_str().to_owned()).collect();
-    let ours: BTreeSet<_> = sent.into_iter().filter(|name| !NOT_OURS.contains(&&**name)).collect();
-    let silent: Vec<_> = ours.difference(&described).collect();
-    assert!(silent.is_empty(), "{silent:?} of {} {}: {reply:?}", request.pattern, reply.status);
-    ours
 }
 
 #[tokio::test]
@@ -271,7 +89,7 @@ fn successes() -> Vec<Request> {
             headers: &[("accept", "text/csv")],
             ..Request::get("/v1/reconciliation", "/v1/reconciliation")
         },
-        // The head is the same, and its answer ends.
+        // HEAD, because a stream does not end; the headers are the same.
         Request { method: "HEAD", ..Request::get("/v1/events", "/v1/events") },
         Request::get("/v1/accounts", "/v1/accounts"),
         Request {
@@ -331,60 +149,6 @@ async fn every_operation_is_compared_with_a_real_answer() {
         .map(|(method, pattern)| format!("{} {pattern}", method.to_ascii_lowercase()))
         .collect();
     assert_eq!(documented, compared);
-}
-
-/// Asserts that an object, and every object inside it, has all required fields of its schema and no others.
-#[track_caller]
-fn assert_fields(document: &Value, schema: &Value, value: &Value, place: &str) {
-    match value {
-        Value::Object(fields) => {
-            let described = properties(document, schema);
-            if described.is_empty() {
-                assert!(schema["additionalProperties"].is_object(), "{place} is not described");
-                return;
-            }
-            let names: BTreeSet<_> = described.iter().map(|(name, ..)| name.as_str()).collect();
-            let missing: Vec<_> = described
-                .iter()
-                .filter(|(name, is_required, _)| *is_required && !fields.contains_key(name))
-                .collect();
-            assert!(missing.is_empty(), "{place} has not {missing:?}");
-            for (name, value) in fields {
-                assert!(names.contains(name.as_str()), "{place}.{name} is not described");
-                let (.., schema) = described.iter().find(|(described, ..)| described == name).unwrap();
-                assert_fields(document, schema, value, &format!("{place}.{name}"));
-            }
-        }
-        Value::Array(items) => {
-            for item in items {
-                assert_fields(document, &resolved(document, schema)["items"], item, place);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Name, whether it is required, and schema of each field.
-fn properties(document: &Value, schema: &Value) -> Vec<(String, bool, Value)> {
-    let schema = resolved(document, schema);
-    let mut found: Vec<_> = schema["allOf"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|part| properties(document, part))
-        .collect();
-    let required = schema["required"].as_array().cloned().unwrap_or_default();
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        found.push((name.clone(), required.contains(&Value::from(name.as_str())), property.clone()));
-    }
-    found
-}
-
-fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str() {
-        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
-        None => schema,
-    }
 }
 
 #[tokio::test]

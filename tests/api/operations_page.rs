@@ -1,4 +1,4 @@
-//! The page on the operations port, as a person with a port-forward sees it, and where `/` leads on the api port.
+//! The page on the operations port, as a person with a port-forward sees it, and the redirect from `/` on the api port.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ fn row<'a>(snapshot: &'a Value, title: &str, name: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn the_api_port_leads_to_the_dashboard() {
+async fn the_api_port_redirects_to_the_dashboard() {
     let gateway = Harness::usual().await;
 
     let root = gateway.send("GET", "/", None, &[]).await;
@@ -83,7 +83,7 @@ async fn the_page_loads_nothing_runs_nothing_and_refreshes_itself() {
 }
 
 #[tokio::test]
-async fn a_well_gateway_shows_every_provider_account_and_age_and_no_amount() {
+async fn a_working_gateway_shows_every_provider_account_and_age_and_no_amount() {
     let gateway = Harness::usual().await;
     gateway.get("/v1/balances").await;
 

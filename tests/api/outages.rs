@@ -77,13 +77,13 @@ async fn a_throttled_provider_is_covered_by_the_snapshot_and_then_by_retry_after
         } else if since(seen) > max_age && since(seen) < wait - 0.5 {
             seen.reply.assert_problem(503, "provider_busy");
             let told: f64 = seen.reply.header("retry-after").parse().unwrap();
-            // Told at some instant between the request and its answer.
+            // The gateway computed it between the request and its answer.
             let left = wait - since(seen);
             let left_at_end = left - seen.took.as_secs_f64();
             assert!((left_at_end..left + 1.5).contains(&told), "{told} told, {left_at_end} to {left} left");
         }
     }
-    assert!(seen.iter().any(|seen| seen.reply.status == 503), "the snapshot ended");
+    assert!(seen.iter().any(|seen| seen.reply.status == 503), "after the snapshot expires, callers get 503");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,7 +137,8 @@ async fn a_budget_holds_in_every_span_of_the_providers_log() {
     for seen in &refused {
         assert!(seen.is_forced, "{:?}", seen.reply);
         assert_eq!(code(&seen.reply), "budget_exhausted");
-        // Exact: by then the oldest counted call has left the span. It was judged between the request and the answer.
+        // `Retry-After` is exact: by then the oldest counted call is outside the span. The gateway computed it between
+        // the request and the answer.
         let told: u64 = seen.reply.header("retry-after").parse().unwrap();
         let answered = seen.at + seen.took;
         let in_the_way = calls.iter().filter(|call| **call <= answered && **call + seconds(per) > seen.at);

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{self, KEY, PATIENCE, Reply, digest, eventually, record};
+use crate::harness::{self, KEY, Reply, TEST_TIMEOUT, digest, eventually, record};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
 
@@ -56,12 +56,12 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// With these lines of `[server]`.
+    /// A gateway with these lines of `[server]`.
     pub(crate) async fn new(server: &str) -> Self {
         Self::with_provider(server, "").await
     }
 
-    /// With these lines of `[server]` and `[providers.ntxpay-br]`.
+    /// A gateway with these lines of `[server]` and `[providers.ntxpay-br]`.
     pub(crate) async fn with_provider(server: &str, provider_lines: &str) -> Self {
         let (folder, provider) = (Folder::new(), SimulatedProvider::start(Kind::NtxpayBr).await.unwrap());
         let Credentials { client_id, client_secret, .. } = provider.credentials();
@@ -85,7 +85,7 @@ impl Site {
         Self { folder, provider, config, secrets }
     }
 
-    /// Serves it.
+    /// Starts the gateway.
     pub(crate) async fn serve(&self) -> Gateway {
         Gateway::start(&["serve", "--config", &self.config]).await
     }
@@ -99,7 +99,7 @@ pub(crate) struct Gateway {
     collectors: [JoinHandle<()>; 2],
     pub(crate) api: String,
     pub(crate) ops: String,
-    /// Sent with every request.
+    /// The caller key of every request.
     pub(crate) key: &'static str,
     pub(crate) client: reqwest::Client,
 }
@@ -161,7 +161,7 @@ impl Gateway {
         Ok(Reply::read(request.send().await?).await)
     }
 
-    /// The same for callers, with further headers.
+    /// Sends a GET with further headers to the API port.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
         let request = self.client.get(format!("http://{}{path}", self.api)).bearer_auth(self.key);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
@@ -187,12 +187,12 @@ impl Gateway {
     /// The processor time so far, of all threads.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The fields behind the name, which is in parentheses: the 12th and 13th, in hundredths of a second.
+        // `utime` and `stime`: the 12th and 13th field after the name in parentheses, in hundredths of a second.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
         Duration::from_millis(fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum())
     }
 
-    /// Lets [`Self::most_memory`] count from now on.
+    /// Resets [`Self::most_memory`], which then counts from now on.
     pub(crate) fn forget_most_memory(&self) {
         fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
@@ -210,7 +210,7 @@ impl Gateway {
 
     /// Waits for its exit and its last lines.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
@@ -232,7 +232,7 @@ impl Drop for Gateway {
     }
 }
 
-/// The program with these arguments, not yet started: `BALANCE_GATEWAY_PROGRAM` where figures need another build.
+/// The program with these arguments, not yet started. `BALANCE_GATEWAY_PROGRAM` names another build to measure.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let program = std::env::var_os("BALANCE_GATEWAY_PROGRAM").unwrap_or_else(|| BINARY.into());
     let mut command = Command::new(program);

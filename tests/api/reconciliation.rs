@@ -115,7 +115,7 @@ async fn each_balance_has_a_status_and_a_blocked_percentage() {
         ("-1", "5", "4", "ALERT", Some("125.00")),
         ("2", "1", "3", "OK", Some("33.33")),
         ("1", "2", "3", "OK", Some("66.67")),
-        // Half to even.
+        // Halves are rounded to even.
         ("99.875", "0.125", "100", "OK", Some("0.12")),
         ("99.865", "0.135", "100", "OK", Some("0.14")),
         ("1", "1", "0", "OK", None),

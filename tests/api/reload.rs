@@ -1,4 +1,4 @@
-//! Configurations that change while the gateway serves: on a signal or by themselves, whole or not at all.
+//! Configurations that change while the gateway serves: noticed by a signal or without one, taken whole or not at all.
 
 mod credentials;
 mod identities;
@@ -50,7 +50,7 @@ async fn balance(gateway: &Gateway) -> Reply {
 }
 
 impl Site {
-    /// Writes the configuration with this in place of that, in one step.
+    /// Replaces a text in the configuration file, in one step.
     pub(crate) fn rewrite(&self, from: &str, to: &str) {
         let text = fs::read_to_string(&self.config).unwrap();
         assert!(text.contains(from), "{from}");
@@ -70,8 +70,8 @@ impl Site {
     }
 }
 
-/// Asks for a reload, and waits until one is counted.
-async fn hang_up(gateway: &Gateway, site: &Site, from: &str, to: &str) {
+/// Replaces a text in the configuration, sends SIGHUP, and waits until a reload is counted.
+async fn change_and_reload(gateway: &Gateway, site: &Site, from: &str, to: &str) {
     let before = reloads(gateway).await;
     site.rewrite(from, to);
     gateway.signal("HUP");
@@ -85,14 +85,14 @@ async fn on_a_signal_accounts_come_and_go_and_the_others_keep_their_state() {
     let before = balance(&gateway).await;
     site.folder.write("token", &site.provider.credentials().token);
 
-    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "token")).await;
+    change_and_reload(&gateway, &site, "[callers.all]", &site.account("second", "token")).await;
     let second = gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap();
     let kept = balance(&gateway).await;
-    hang_up(&gateway, &site, &site.account("second", "token"), "[callers.all]").await;
+    change_and_reload(&gateway, &site, &site.account("second", "token"), "[callers.all]").await;
     let gone = gateway.get(&gateway.api, "/v1/accounts/second/balance").await.unwrap();
 
     assert_eq!((before.status, second.status), (200, 200), "{second:?}");
-    assert_eq!(kept.body, before.body, "what was stored is served on");
+    assert_eq!(kept.body, before.body, "the cached balance is still served");
     gone.assert_problem(404, "account_not_found");
     assert_eq!(reloads(&gateway).await, [2, 0]);
     eventually("both are in the log", || async { gateway.lines_of("config_reloaded").len() == 2 }).await;
@@ -107,20 +107,20 @@ async fn a_bad_configuration_is_refused_as_a_whole_and_counted_once() {
 
     let (good, bad) =
         ("[callers.all]", "[callers.new]\nkeys_sha256 = []\naccounts = []\n[callers.all]\nx = 1");
-    hang_up(&gateway, &site, good, bad).await;
+    change_and_reload(&gateway, &site, good, bad).await;
     assert_eq!(reloads(&gateway).await, [0, 1]);
     let line = &gateway.logged("config_rejected").await[0];
     assert!(line["error"].as_str().unwrap().contains("callers.all.x: unknown key"), "{line}");
-    // Noticed by the signal and by the look at the files alike, and counted by neither again.
+    // Both the signal and the comparison of the files notice the bad configuration again; neither counts it again.
     gateway.signal("HUP");
-    hang_up(&gateway, &site, bad, good).await;
-    hang_up(&gateway, &site, good, bad).await;
+    change_and_reload(&gateway, &site, bad, good).await;
+    change_and_reload(&gateway, &site, good, bad).await;
 
     assert_eq!(reloads(&gateway).await, [1, 2]);
     assert_eq!(balance(&gateway).await.status, 200);
 }
 
-/// A refusal that comes late: the text is right, and the certificate and key of a new provider do not match.
+/// A refusal late in the reload: the text is valid, but the certificate and key of a new provider do not match.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_reload_leaves_an_open_breaker_as_it_is() {
     let site = Site::with_provider("", "breaker = { failures = 1, cooldown = \"1m\" }\nretries = 0").await;
@@ -137,14 +137,14 @@ async fn a_refused_reload_leaves_an_open_breaker_as_it_is() {
     let second =
         format!("[providers.second]\nkind = \"ntxpay-br\"\nbase_url = \"https://localhost:1\"\n{identity}\n");
 
-    hang_up(&gateway, &site, "retries = 0", &format!("retries = 1\n{second}")).await;
+    change_and_reload(&gateway, &site, "retries = 0", &format!("retries = 1\n{second}")).await;
 
     assert_eq!(reloads(&gateway).await, [0, 1]);
     assert_eq!(metric(&gateway, "breaker_state{provider=\"ntxpay-br\"}").await, Some(2.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_changes_under_load_of_which_some_are_broken_fail_no_request() {
+async fn many_valid_and_broken_changes_under_load_fail_no_request() {
     let changes: u32 = if is_long() { 200 } else { 60 };
     let site = site().await;
     let gateway = Arc::new(site.serve().await);
@@ -158,7 +158,7 @@ async fn many_changes_under_load_of_which_some_are_broken_fail_no_request() {
             "[callers.other]\nkeys_sha256 = [\"{}\"]\naccounts = [\"*\"]\n",
             digest(&change.to_string())
         ) + &format!("limit = {{ requests = 1, per = \"{}\" }}\n[callers.all]", of(change));
-        hang_up(&gateway, &site, &last, &next).await;
+        change_and_reload(&gateway, &site, &last, &next).await;
         last = next;
     }
 
@@ -172,7 +172,7 @@ async fn many_changes_under_load_of_which_some_are_broken_fail_no_request() {
     assert_eq!(reply.unwrap().status(), 200);
 }
 
-/// Requests without a pause until it is ended, every tenth of which forces a read.
+/// Callers that send requests until [`Load::end`]; every tenth request forces a read.
 struct Load {
     is_over: Arc<AtomicBool>,
     callers: Vec<tokio::task::JoinHandle<Loaded>>,
@@ -186,7 +186,7 @@ struct Loaded {
 }
 
 impl Load {
-    /// Begins with a served balance: a token that was never accepted is renewed by other rules.
+    /// Reads a balance first, because other renewal rules apply to a token that was never accepted.
     async fn begin(gateway: &Arc<Gateway>) -> Self {
         assert_eq!(balance(gateway).await.status, 200);
         let is_over = Arc::new(AtomicBool::new(false));
@@ -201,7 +201,7 @@ impl Load {
                     let reply = Reply::read(request.send().await.unwrap()).await;
                     loaded.answered += 1;
                     loaded.failed += u64::from(reply.status != 200);
-                    // As often as a service asks, and not as often as a machine can.
+                    // A realistic rate: without the pause, the load would use the whole machine.
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 loaded

@@ -20,7 +20,7 @@ async fn not_before_shows_a_payment_at_every_replica() {
     let path = format!("/v1/accounts/{KIND}-demo/balance");
     let demanding = format!("{path}?not_before={not_before}");
 
-    // Without not_before the other replica does not know of the payment; with it, it never serves an older balance.
+    // Without `not_before`, the other replica does not know of the payment. With it, it serves no older balance.
     assert_eq!(other.balance(KIND).await.json()["available"], "48734.90");
     one.provider(KIND).queue(Fault::on_balance(FaultKind::status(400)));
     let failed = other.get_with(&demanding, &[("cache-control", "stale-if-error")]).await;

@@ -1,5 +1,5 @@
-//! The command `report` against a running gateway: its files and its exit code; and how `report` and `balances` reach a
-//! gateway with a private CA or mutual TLS.
+//! The command `report` against a running gateway: its files and its exit code. Also how `report` and `balances`
+//! connect to a gateway with a private CA or mutual TLS.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn names(folder: &Folder) -> Vec<String> {
     names
 }
 
-/// The body without what differs from one report to the next.
+/// The body without the values that differ between two reports.
 fn without_times(body: &str) -> String {
     let mut report: serde_json::Value = serde_json::from_str(body).unwrap();
     report["report_date"].take();
@@ -88,7 +88,7 @@ async fn without_output_the_report_is_printed() {
 
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
     assert_eq!(without_times(&printed), without_times(&gateway.get("/v1/reconciliation").await.body));
-    assert!(printed.ends_with('}'), "not a byte more than came");
+    assert!(printed.ends_with('}'), "no byte is added to the body");
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_failed_command_leaves_the_old_report_unchanged() {
 }
 
 #[tokio::test]
-async fn a_private_ca_and_a_client_certificate_lead_to_the_gateway() {
+async fn a_private_ca_and_a_client_certificate_reach_the_gateway() {
     let (folder, authority, clients) = (Folder::new(), Authority::new(), Authority::new());
     let server = tls::lines(&folder, &authority, Some(&clients));
     let gateway = Harness::start(Setup { server, ..Setup::default() }).await;

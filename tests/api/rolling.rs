@@ -51,7 +51,7 @@ impl Drop for Balancer {
     }
 }
 
-/// Starts an instance that comes back at the same addresses.
+/// Starts an instance that listens at the same addresses after each restart.
 async fn instance(drain_delay: &str, provider: &str) -> (Site, Gateway) {
     let site = Site::with_provider(&format!("drain_delay = \"{drain_delay}\""), provider).await;
     let gateway = site.serve().await;
@@ -158,7 +158,7 @@ async fn follow(api: String, seen: Arc<Seen>) {
                 }
             }
         }
-        // As `retry: 1000` asks, though sooner.
+        // `retry: 1000` asks for one second; the test waits less.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -179,7 +179,8 @@ async fn streams_move_to_the_other_instance_and_see_the_newest_state() {
             site.provider.set_field("BRL", None, "netBalance", amount);
         }
         let seen = || clients.iter().all(|seen| *seen.newest.lock().unwrap() == amount);
-        eventually_within(Duration::from_secs(30), "all see the newest amount", async || seen()).await;
+        eventually_within(Duration::from_secs(30), "every stream has the newest amount", async || seen())
+            .await;
     };
     all_see("1.00").await;
 
@@ -206,5 +207,5 @@ async fn streams_move_to_the_other_instance_and_see_the_newest_state() {
     let (goodbyes, cuts) = (sum(|seen| &seen.goodbyes), sum(|seen| &seen.cuts));
     println!("{goodbyes} goodbyes, {cuts} cuts");
     assert!(goodbyes >= 6, "{goodbyes}");
-    assert_eq!(cuts, 0, "each stream ended whole");
+    assert_eq!(cuts, 0, "each stream ended completely");
 }

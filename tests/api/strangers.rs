@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::harness::{self, Harness, KEY, Setup, is_long, value_of};
 use crate::process::{Gateway, Site};
 
-/// The modes of slowhttptest, by their options.
+/// The modes of slowhttptest, each as its options.
 const MODES: [(&str, &str); 4] =
     [("slow heads", "-H"), ("slow bodies", "-B"), ("ranges", "-R"), ("slow readers", "-X")];
 const PATH: &str = "/v1/accounts/treasury/balance";
@@ -28,7 +28,7 @@ struct Extent {
     seconds: u32,
     /// Good requests per second.
     good: u32,
-    /// Lines of `[server]`, so that the time-out is reached within the test.
+    /// Lines of `[server]`, with time-outs that end within the test.
     lines: &'static str,
 }
 
@@ -93,7 +93,7 @@ async fn count(gateway: &Gateway, series: &str) -> f64 {
     value_of(&page, &format!("balance_gateway_{series}")).unwrap_or_default()
 }
 
-/// An HTTP/2 connection with requests whose bodies are begun and never ended.
+/// An HTTP/2 connection with requests whose bodies never end.
 async fn open_streams(api: SocketAddr, path: &str, count: usize) -> Vec<h2::SendStream<Bytes>> {
     let stream = TcpStream::connect(api).await.unwrap();
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
@@ -108,7 +108,7 @@ async fn open_streams(api: SocketAddr, path: &str, count: usize) -> Vec<h2::Send
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_with_open_streams_hold_no_place_in_flight() {
+async fn strangers_with_open_streams_do_not_count_in_max_in_flight() {
     let server = "max_in_flight = 1\n".to_owned();
     let gateway = Harness::start(Setup { server, ..Setup::default() }).await;
     gateway.balance(Kind::NtxpayBr).await;
@@ -151,5 +151,5 @@ async fn good_requests_are_answered_while_slow_peers_attack() {
         "{closed} connections were closed for their heads"
     );
     let refused = count(&gateway, "connections_refused_total{reason=\"limit\"}").await;
-    assert!(refused < 1.0, "{refused} connections were too many");
+    assert!(refused < 1.0, "{refused} connections were refused above the limit");
 }

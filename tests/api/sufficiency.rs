@@ -148,7 +148,10 @@ async fn a_failed_read_is_a_problem_even_with_a_cached_balance() {
     held.assert_problem(502, "provider_error");
     assert_eq!((held.header("retry-after"), reads(&gateway)), ("1", 2));
     let without_demand = gateway.balance(KIND).await;
-    assert_eq!(without_demand.status, 200, "which still gets the last one: {without_demand:?}");
+    assert_eq!(
+        without_demand.status, 200,
+        "a request without a demand still gets the last balance: {without_demand:?}"
+    );
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ impl Authority {
         reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
     }
 
-    /// The TLS of such a client.
+    /// The TLS configuration of such a client.
     pub(crate) fn client_tls(&self, identity: Option<(String, String)>, protocols: &[&str]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
@@ -80,7 +80,7 @@ fn read((certificate, key): &(String, String)) -> (Vec<CertificateDer<'static>>,
     (chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
 }
 
-/// The lines of `[server]` for a certificate of this authority, and the authority of clients.
+/// The lines of `[server]` for a certificate of this authority and, optionally, the authority of client certificates.
 pub(crate) fn lines(folder: &Folder, authority: &Authority, client_ca: Option<&Authority>) -> String {
     let (certificate, key) = authority.sign();
     let (certificate, key) = (folder.write("tls.crt", &certificate), folder.write("tls.key", &key));

@@ -131,7 +131,7 @@ async fn a_token_from_outside_or_a_key_that_is_refused_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_refuses_or_fails_is_a_problem_and_no_balance_is_asked() {
+async fn a_token_endpoint_that_refuses_or_fails_is_a_problem_without_a_balance_call() {
     for (status, code, kind, wait) in [
         (400, "provider_refused_credentials", "refused", 30),
         (401, "provider_refused_credentials", "refused", 30),
@@ -172,7 +172,7 @@ async fn an_answer_of_the_token_endpoint_is_read_strictly() {
         ("", false),
     ] {
         let gateway = Harness::usual().await;
-        // The static token is as good as one that was issued.
+        // The static token is valid at the provider, like an issued one.
         let answer = text.replace("TOKEN", &gateway.provider(KIND).credentials().token);
         gateway.provider(KIND).queue(Fault::on_token(FaultKind::Body { text: answer }));
 

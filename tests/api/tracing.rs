@@ -113,7 +113,7 @@ fn setup(url: &str, sample: &str) -> Setup {
 }
 
 /// Configures a collector that receives every trace.
-fn trace_to(site: &Site, url: &str) {
+pub(crate) fn trace_to(site: &Site, url: &str) {
     let text = fs::read_to_string(&site.config).unwrap();
     fs::write(&site.config, format!("{text}\n[tracing]\notlp = \"{url}\"\nsample = \"1\"\n")).unwrap();
 }

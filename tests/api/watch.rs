@@ -36,7 +36,7 @@ async fn a_watched_balance_is_read_and_evaluated_without_a_caller() {
 
     reads_come(&gateway, 3).await;
 
-    assert!(began.elapsed() >= Duration::from_secs(2), "an interval lies between two of them");
+    assert!(began.elapsed() >= Duration::from_secs(2), "there is an interval between two reads");
     let level = "alert_active{account=\"watched\",currency=\"BRL\",type=\"\",level=\"critical\"}";
     eventually("the level is evaluated", || async { gateway.metric(level).await == Some(1.0) }).await;
     let lookups = "cache_lookups_total{provider=\"ntxpay-br\",outcome=\"miss\"}";
@@ -153,7 +153,7 @@ async fn first_reads_are_spread_in_time() {
     let gateway = start(Setup { further: accounts, ..Setup::default() }).await;
     let began = Instant::now();
 
-    // A fifth of a second apart.
+    // Fifty reads over 10 s are a fifth of a second apart.
     reads_come(&gateway, 20).await;
 
     let took = began.elapsed();

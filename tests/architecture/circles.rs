@@ -41,13 +41,13 @@ fn definition<'a>(
     path: &[String],
     hops: usize,
 ) -> Option<&'a [String]> {
-    // The longest part of the path that is a file.
+    // The longest prefix of the path that is a file.
     let length = (0..=path.len()).rev().find(|length| modules.contains_key(&path[..*length]))?;
     let source = modules[&path[..length]];
     let Some(name) = path.get(length) else { return Some(&source.module) };
     let import = source.imports.iter().find(|(imported, _)| imported == name);
     match import {
-        // Re-exports lead on; the bound ends names that are defined by each other.
+        // Follows re-exports. The bound stops at names that re-export each other.
         Some((_, target)) if hops < 8 && target != path => {
             let target = [target, &path[length + 1..]].concat();
             definition(modules, &target, hops + 1)
@@ -56,7 +56,7 @@ fn definition<'a>(
     }
 }
 
-/// The shortest way from a file back to it, written from its smallest name on.
+/// The shortest circle through a file, written from its smallest name on.
 fn shortest_circle(graph: &Graph, start: &str) -> Option<Vec<String>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut layer = vec![start];

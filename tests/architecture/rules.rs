@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::source::SourceFile;
 
-/// Every module of ours, in the second column.
+/// In the second column: every module of this crate may be imported.
 const EVERYTHING: &[&str] = &["*"];
 
-/// Module, modules of ours that it may import, crates that it must never name.
+/// A module, the modules of this crate that it may import, and the crates that it must never name.
 #[rustfmt::skip]
 const TABLE: [(&str, &[&str], &[&str]); 22] = [
     ("domain",    &[],                                           &["reqwest", "axum", "moka", "prometheus"]),
@@ -37,7 +37,7 @@ const TABLE: [(&str, &[&str], &[&str]); 22] = [
 ];
 /// Modules that handle money: they contain no float.
 const WITHOUT_FLOATS: [&str; 2] = ["domain", "providers"];
-/// Modules with time as an argument: they read no clock.
+/// Modules that get the time as an argument: they read no clock.
 const WITHOUT_CLOCKS: [&str; 1] = ["domain"];
 
 /// The rows as `docs/architecture.md` shows them.

@@ -12,7 +12,7 @@ pub(crate) struct SourceFile {
     /// Relative to `src`.
     pub(crate) path: PathBuf,
     pub(crate) text: String,
-    /// Its place in the tree of modules: `["http", "problem"]` for `http/problem.rs`, nothing for the roots.
+    /// Its path in the tree of modules: `["http", "problem"]` for `http/problem.rs`, empty for the roots.
     pub(crate) module: Vec<String>,
     /// Every path that it names, from the root of the crate; `*` means everything that a module declares.
     pub(crate) paths: Vec<Vec<String>>,
@@ -20,11 +20,11 @@ pub(crate) struct SourceFile {
     pub(crate) visibilities: Vec<Vec<String>>,
     /// The names that its `use` items bring into its scope, with the path of each.
     pub(crate) imports: Vec<(String, Vec<String>)>,
-    /// Every word of its code: names and numbers. A clock that is read is the word `::now`.
+    /// Every identifier and number in its code. Reading a clock is the word `::now`.
     pub(crate) words: Vec<String>,
-    /// Every macro of its production code that is in no other macro, as its tokens.
+    /// Every macro call of its production code that is not inside another macro call, as tokens.
     pub(crate) macros: Vec<TokenStream>,
-    /// The child modules in files of their own that exist for tests alone.
+    /// The child modules in separate files that exist only for tests.
     test_modules: Vec<String>,
 }
 

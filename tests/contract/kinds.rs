@@ -1,5 +1,5 @@
-//! The kinds in `config/kinds`: each is proven by its own examples, and each mistake that would be wrong by a factor of
-//! one hundred is refused when it is loaded.
+//! The kinds in `config/kinds`: each is proven by its own examples, and a mistake such as a unit that is wrong by a
+//! factor of one hundred is refused at load.
 
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ fn every_shipped_kind_is_proven_by_its_examples() {
     }
 }
 
-/// Replaces a piece of a kind that must be there.
+/// Replaces a text in a kind; the text must exist.
 #[track_caller]
 fn spoilt(kind: &str, changes: &[(&str, &str)]) -> String {
     changes.iter().fold(text_of(kind), |text, (from, to)| {
@@ -63,7 +63,7 @@ fn spoilt(kind: &str, changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// Replaces a piece of the kind itself; what the examples expect stays.
+/// Replaces a text in the kind itself, not in its examples.
 fn replaced(text: &str, from: &str, to: &str) -> String {
     let (kind, examples) = text.split_at(text.find("[[kinds.").unwrap());
     kind.replace(from, to) + examples
@@ -105,7 +105,7 @@ fn two_swapped_fields_are_refused() {
         ("wise", "/amount/", "/reservedAmount/"),
         ("woovi", "available = \"/account/balance/available\"", "blocked = \"/account/balance/blocked\""),
     ] {
-        // Only what follows the sign of equality changes places.
+        // Only the values after the equals signs are exchanged.
         let value = |text: &str| text.split_once(" = ").map_or(text, |(_, value)| value).to_owned();
         let (first, second) = (value(one), value(other));
 
@@ -146,7 +146,7 @@ fn the_first_row_in_place_of_the_matching_one_is_refused() {
     ] {
         assert_refused(kind, &[(from, to)]);
     }
-    // Without its condition, two rows of one currency match.
+    // Without `where`, two rows of one currency match.
     assert_refused("wise", &[("where = { \"/type\" = \"STANDARD\" }", "")]);
 }
 
@@ -159,7 +159,7 @@ fn a_wrong_currency_is_refused() {
             (line.to_owned(), "currency = \"USD\"".to_owned())
         } else {
             let line = text.lines().find(|line| line.starts_with("currency = {")).unwrap();
-            // Another member that every body or row has, or the other case.
+            // Another member that every body or row has, or the other `case`.
             let other = match kind {
                 "stripe" => line.replace(", case = \"lower\"", ""),
                 "fintoc" => line.replace("/currency", "/id"),

@@ -1,5 +1,5 @@
-//! Mutated bodies: each case is a fixture after a few mutations. A body that
-//! is read all the same must show the numbers that stand in it. Whatever fails here becomes a fixture.
+//! Mutated bodies: each case is a fixture after a few mutations. If a mutated body is still accepted, the answer must
+//! show exactly the numbers in it. A mutant that fails here is added to the fixtures.
 
 pub(super) mod mutation;
 
@@ -16,13 +16,13 @@ use serde_json::value::RawValue;
 use super::{Fixture, fixtures, object, read, root, selector, snapshot_body};
 use mutation::mutation;
 
-/// Mutants of each kind's corpus; `PROPTEST_CASES` may ask for more.
+/// The number of mutants of each kind's corpus; `PROPTEST_CASES` sets a higher one.
 const CASES: u32 = 1000;
-/// No body takes long; a busy machine may.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Far longer than parsing a body takes, because the machine may be busy.
+const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[test]
-fn no_mutant_is_a_panic_or_another_amount() {
+fn no_mutant_causes_a_panic_or_another_amount() {
     for provider in REGISTRY {
         let corpus = corpus(provider.kind());
         let was_read = Cell::new(0);
@@ -51,25 +51,25 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases: usual.cases.max(CASES), failure_persistence: None, ..usual }
 }
 
-/// The bodies of a kind as they are committed: a mutation makes its own long stretches.
+/// The bodies of a kind as committed, without expanded placeholders: mutations make long texts themselves.
 pub(super) fn corpus(kind: &str) -> Vec<Rc<Fixture>> {
     let as_committed =
         |fixture: Fixture| Rc::new(Fixture { body: read(&root().join(&fixture.name)), ..fixture });
     fixtures(kind).into_iter().map(as_committed).collect()
 }
 
-/// Whether the body is read as a balance; and if so, that it says what the balance says.
+/// Whether the body is parsed as a balance. If so, asserts that the body contains the figures of the balance.
 #[expect(clippy::disallowed_methods, reason = "a test measures with the real clock")]
 fn assert_faithful(provider: &dyn Provider, asked: &Selector, body: &[u8]) -> bool {
     let started = Instant::now();
     let reading = provider.parse(body, asked);
-    assert!(started.elapsed() < PATIENCE, "took {:?}", started.elapsed());
+    assert!(started.elapsed() < TEST_TIMEOUT, "took {:?}", started.elapsed());
     let Ok(reading) = reading else { return false };
     let text = String::from_utf8_lossy(body);
     let shown = snapshot_body(provider, asked, reading);
     for (field, reported) in &object(&shown["reported"]) {
         let reported = reported.as_str().unwrap();
-        // Escapes are the subject of fixtures.
+        // Bodies with escapes are not searched; fixtures test escapes.
         assert!(text.contains('\\') || stands_in(&text, field, reported), "{field} is not {reported}");
         let (name, decimals) = served_as(field);
         assert!(
@@ -82,7 +82,7 @@ fn assert_faithful(provider: &dyn Provider, asked: &Selector, body: &[u8]) -> bo
     true
 }
 
-/// The name under which callers get a field, and how many decimals its unit is smaller.
+/// The name under which callers get a field, and the decimals by which its unit is smaller.
 fn served_as(field: &str) -> (&'static str, i64) {
     match field {
         "netBalance" | "balance" => ("available", 0),
@@ -92,11 +92,11 @@ fn served_as(field: &str) -> (&'static str, i64) {
         "grossBalance" => ("total", 0),
         "reserve" => ("reserved", 0),
         "processing" => ("processing", 0),
-        _ => panic!("{field} is no field of money"),
+        _ => panic!("{field} is not a money field"),
     }
 }
 
-/// Whether the field has this very text as its value somewhere.
+/// Whether the field has exactly this text as its value somewhere in the body.
 fn stands_in(body: &str, field: &str, value: &str) -> bool {
     let is_white = |byte: char| " \t\r\n".contains(byte);
     body.match_indices(&format!("\"{field}\"")).any(|(at, name)| {
@@ -107,13 +107,14 @@ fn stands_in(body: &str, field: &str, value: &str) -> bool {
     })
 }
 
-/// Compares digits and the place of the point, with nothing that the gateway compares by.
+/// Compares digits and the place of the decimal point, with none of the gateway's own code.
 fn is_same_number(reported: &str, shown: &str, decimals: i64) -> bool {
     let (sign, digits, exponent) = normalised(reported);
     (sign, digits, exponent - if exponent == i64::MAX { 0 } else { decimals }) == normalised(shown)
 }
 
-/// Sign, digits without zeros around them, and the exponent of the last; of zero, no digits and no exponent.
+/// The sign, the digits without leading and trailing zeros, and the exponent of the last digit. Zero has no digits and
+/// the exponent `i64::MAX`.
 fn normalised(number: &str) -> (bool, String, i64) {
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

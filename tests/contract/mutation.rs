@@ -1,4 +1,4 @@
-//! The ways in which chance changes a body of the corpus.
+//! Random changes of a body of the corpus.
 
 use std::rc::Rc;
 
@@ -34,25 +34,25 @@ const PIECES: [&str; 16] = [
 pub(crate) enum Mutation {
     /// Flips one bit.
     Flip(Index, u32),
-    /// Cuts the rest off.
+    /// Cuts off the rest of the body.
     Cut(Index),
-    /// Leaves a stretch out.
+    /// Removes a range of bytes.
     Drop(Index, usize),
-    /// Repeats a stretch.
+    /// Repeats a range of bytes.
     Double(Index, usize),
-    /// Goes on with the rest of another body.
+    /// Continues with the rest of another body.
     Splice(Index, Index, Index),
-    /// Pushes a piece in.
+    /// Inserts a fragment.
     Piece(Index, usize),
-    /// Pushes a piece in beside a digit.
+    /// Inserts a fragment beside a digit.
     PieceAtDigit(Index, usize),
-    /// Makes a number long, beside a digit.
+    /// Inserts a digit many times beside a digit.
     Digits(Index, char, usize),
-    /// Pushes nested arrays or objects in, closed or not.
+    /// Inserts nested arrays or objects, closed or not.
     Nest(Index, &'static str, &'static str, usize),
 }
 
-/// Any one of them; most often where the numbers are.
+/// A random mutation; most of them change numbers.
 pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let piece = || 0..PIECES.len();
     let nesting =

@@ -1,6 +1,6 @@
-//! The built-in kinds written as declared ones: the same verdict and byte-identical snapshots on every fixture and on
-//! every mutated body. Only what contract and configuration say is different may differ: the names and the order inside
-//! `reported`, and a whole number in quotes, which a declared kind reads.
+//! The built-in kinds written as declared ones (twins): both accept the same bodies, with byte-identical snapshots, for
+//! every fixture and every mutated body. Two documented differences are allowed: the names and the order inside
+//! `reported`, and a whole number in quotes, which only a declared kind accepts.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -17,7 +17,7 @@ use super::mutated::{corpus, mutation::mutation};
 use super::twin_kinds::{TWIN_KINDS, TwinKind};
 use super::{Fixture, fixtures, selector, snapshot_body};
 
-/// Mutants of each twin's corpus.
+/// The number of mutants of each twin's corpus.
 const CASES: u32 = 10_000;
 
 #[test]
@@ -62,7 +62,7 @@ fn asked_of(built_in: &dyn Provider, fixture: &Fixture) -> Selector {
     Selector { currency: asked.currency.or(shown).or(Some(Currency::BRL)), ..asked }
 }
 
-/// Whether both read the body; either way they agree.
+/// Whether both kinds accept the body; asserts that they agree.
 #[track_caller]
 fn assert_alike(built_in: &dyn Provider, twin: &Adapter, asked: &Selector, body: &[u8], name: &str) -> bool {
     let (one, other) = (built_in.parse(body, asked), twin.parse(body, asked));
@@ -101,7 +101,7 @@ fn verdict(error: BodyError) -> Option<u16> {
     }
 }
 
-/// Takes the texts of `reported` out of a body, sorted: names and order may differ.
+/// The texts in `reported`, sorted and removed from a body, because names and order may differ.
 fn texts(body: &mut Map<String, Value>) -> Vec<String> {
     let reported = body.remove("reported").unwrap();
     let mut texts: Vec<String> =

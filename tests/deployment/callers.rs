@@ -1,8 +1,8 @@
-//! Callers with service accounts: the gateway's way to the issuer's keys, and the caller's token.
+//! Callers with service accounts: the gateway's access to the issuer's keys, and the caller's token.
 
 use serde_json::json;
 
-use crate::files::{BASE, CALLER, EXAMPLE, SERVICE_ACCOUNTS, items, word};
+use crate::files::{BASE, CALLER, EXAMPLE, SERVICE_ACCOUNTS, items, text_of};
 
 #[test]
 fn the_gateway_may_read_the_issuers_keys_and_nothing_else() {
@@ -12,13 +12,13 @@ fn the_gateway_may_read_the_issuers_keys_and_nothing_else() {
     assert_eq!(binding["roleRef"]["kind"], "ClusterRole");
     assert_eq!(binding["roleRef"]["name"], "system:service-account-issuer-discovery");
     let subject = json!({
-        "kind": "ServiceAccount", "name": account["metadata"]["name"], "namespace": EXAMPLE.itself()["namespace"],
+        "kind": "ServiceAccount", "name": account["metadata"]["name"], "namespace": EXAMPLE.content()["namespace"],
     });
     assert_eq!(binding["subjects"], json!([subject]));
 }
 
 #[test]
-fn the_gateway_reaches_the_api_server_before_and_behind_its_service() {
+fn the_gateway_reaches_the_api_server_at_the_port_of_its_service_and_at_its_own() {
     let policy = SERVICE_ACCOUNTS.manifest("network-policy.yaml");
     let labels = BASE.manifest("deployment.yaml")["spec"]["template"]["metadata"]["labels"].clone();
 
@@ -29,12 +29,12 @@ fn the_gateway_reaches_the_api_server_before_and_behind_its_service() {
     let base = BASE.manifest("network-policy.yaml");
     assert_eq!(
         policy["spec"]["egress"][0]["to"], base["spec"]["egress"][1]["to"],
-        "not the metadata service"
+        "the metadata service stays excluded"
     );
 }
 
 #[test]
-fn the_patch_is_of_the_deployment_and_its_container() {
+fn the_patch_names_the_deployment_and_its_container() {
     let (patch, deployment) =
         (SERVICE_ACCOUNTS.manifest("deployment.yaml"), BASE.manifest("deployment.yaml"));
     let container = "/spec/template/spec/containers/0/name";
@@ -43,7 +43,7 @@ fn the_patch_is_of_the_deployment_and_its_container() {
     assert_eq!(patch.pointer(container), deployment.pointer(container));
     let volume = &patch["spec"]["template"]["spec"]["volumes"][0]["projected"];
     assert_eq!(volume["defaultMode"], 0o440);
-    // With an audience the API server would refuse it.
+    // The API server would refuse a token with an audience.
     assert!(volume["sources"][0]["serviceAccountToken"].get("audience").is_none());
 }
 
@@ -52,12 +52,12 @@ fn the_caller_is_the_one_that_the_configuration_names() {
     let configuration: toml::Table = EXAMPLE.toml().parse().unwrap();
     let job = CALLER.manifest("job.yaml")["spec"]["template"]["spec"].clone();
     let token = &job["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"];
-    let (namespace, account) = (CALLER.itself()["namespace"].clone(), job["serviceAccountName"].clone());
+    let (namespace, account) = (CALLER.content()["namespace"].clone(), job["serviceAccountName"].clone());
 
     let service_account = configuration["callers"]["checkout"]["service_account"].as_str().unwrap();
     let audience = configuration["auth"]["kubernetes"]["audience"].as_str().unwrap();
 
-    assert_eq!(service_account, format!("{}/{}", word(&namespace), word(&account)));
+    assert_eq!(service_account, format!("{}/{}", text_of(&namespace), text_of(&account)));
     assert_eq!(token["audience"], audience);
     assert_eq!(CALLER.manifest("service-account.yaml")["metadata"]["name"], account);
     assert_eq!(CALLER.manifest("namespace.yaml")["metadata"]["name"], namespace);
@@ -71,13 +71,16 @@ fn the_caller_reads_the_mounted_token_and_is_admitted_at_the_service() {
     let path = &job["volumes"][0]["projected"]["sources"][0]["serviceAccountToken"]["path"];
     let service = BASE.manifest("service.yaml");
 
-    let command = word(&container["command"][2]);
+    let command = text_of(&container["command"][2]);
 
-    assert!(command.contains(&format!("$(cat {}/{})", word(&mount["mountPath"]), word(path))), "{command}");
+    assert!(
+        command.contains(&format!("$(cat {}/{})", text_of(&mount["mountPath"]), text_of(path))),
+        "{command}"
+    );
     let address = format!(
         "http://{}.{}:{}/v1/",
-        word(&service["metadata"]["name"]),
-        word(&EXAMPLE.itself()["namespace"]),
+        text_of(&service["metadata"]["name"]),
+        text_of(&EXAMPLE.content()["namespace"]),
         service["spec"]["ports"][0]["port"]
     );
     assert!(command.contains(&address), "{command}");

@@ -15,17 +15,17 @@ pub(crate) const KUBERNETES: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 /// Its files are readable by the owner and the gateway's group.
 pub(crate) const SECRETS_MODE: u32 = 0o440;
 
-/// A folder of the configuration as one Kustomization sees it.
+/// A folder with a `kustomization.yaml`.
 pub(crate) struct Kustomization {
-    /// Below `config/kubernetes`.
+    /// Its path below `config/kubernetes`.
     pub(crate) folder: &'static str,
 }
 
-/// Everything that is needed, without a Secret.
+/// The base: all objects but the Secret.
 pub(crate) const BASE: Kustomization = Kustomization { folder: "base" };
 /// The overlay to copy.
 pub(crate) const EXAMPLE: Kustomization = Kustomization { folder: "overlays/example" };
-/// Likewise, with a store that the replicas share.
+/// The overlay to copy for replicas that share a store.
 pub(crate) const SHARED: Kustomization = Kustomization { folder: "overlays/shared" };
 /// The component for callers with service accounts.
 pub(crate) const SERVICE_ACCOUNTS: Kustomization = Kustomization { folder: "service-accounts" };
@@ -44,24 +44,24 @@ impl Kustomization {
         yaml(&self.path().join(name))
     }
 
-    /// The kustomization itself.
-    pub(crate) fn itself(&self) -> Value {
+    /// The content of `kustomization.yaml`.
+    pub(crate) fn content(&self) -> Value {
         self.manifest("kustomization.yaml")
     }
 
-    /// The gateway's configuration as the cluster gets it.
+    /// The text of `gateway.toml` in this folder.
     pub(crate) fn toml(&self) -> String {
         text(&self.path().join("gateway.toml"))
     }
 
-    /// The names of the secrets' files that the configuration reads.
+    /// The names of the secret files that the configuration names.
     pub(crate) fn secret_files(&self) -> Vec<String> {
         let toml = self.toml();
         let files = toml.split(SECRETS).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
         files.collect()
     }
 
-    /// The value in the Secret under this name; the base has no Secret, so any value will do.
+    /// The value in the Secret under this name. The base has no Secret, so its values are made up.
     pub(crate) fn secret(&self, name: &str) -> String {
         if !self.path().join("secret.yaml").exists() {
             return name.to_owned();
@@ -70,10 +70,10 @@ impl Kustomization {
         if name == "shared-key" {
             return STAND_IN_KEY.to_owned();
         }
-        word(&written).replace(PLACEHOLDER, &format!("stand-in-for-{name}"))
+        text_of(&written).replace(PLACEHOLDER, &format!("stand-in-for-{name}"))
     }
 
-    /// The configuration as the gateway reads it, its secrets in place.
+    /// The configuration as the gateway reads it, with its secrets in files.
     pub(crate) fn config(&self) -> Config {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let folder = format!("secrets-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -94,7 +94,7 @@ impl Kustomization {
         config.unwrap_or_else(|mistakes| panic!("{mistakes}"))
     }
 
-    /// How many instances the configuration says there are.
+    /// The value of `server.replicas`.
     pub(crate) fn replicas_in_toml(&self) -> Option<i64> {
         let config: toml::Table = self.toml().parse().unwrap();
         config["server"].get("replicas")?.as_integer()
@@ -103,7 +103,7 @@ impl Kustomization {
 
 /// The placeholder of each secret in the examples; the gateway refuses it.
 pub(crate) const PLACEHOLDER: &str = "<replace me>";
-/// 32 bytes.
+/// 32 bytes in base64, as `shared.key` requires.
 const STAND_IN_KEY: &str = "c3RhbmQtaW4tZm9yLTMyLXJhbmRvbS1ieXRlcy0tLS0=";
 
 /// A file as text.
@@ -126,6 +126,6 @@ pub(crate) fn items(list: &Value) -> &[Value] {
 
 /// A text.
 #[track_caller]
-pub(crate) fn word(value: &Value) -> &str {
+pub(crate) fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::files::{
     BASE, CALLER, EXAMPLE, Kustomization, MONITORING, PLACEHOLDER, SECRETS, SECRETS_MODE, SERVICE_ACCOUNTS,
-    SHARED, items, word,
+    SHARED, items, text_of,
 };
 
 /// Time after the drain, for the last log lines and the exit.
@@ -34,11 +34,11 @@ fn names_beside(kustomization: &Kustomization) -> BTreeSet<String> {
 #[test]
 fn a_kustomization_uses_every_file_beside_it_and_no_other() {
     for kustomization in [BASE, EXAMPLE, SHARED, MONITORING, SERVICE_ACCOUNTS, CALLER] {
-        let itself = kustomization.itself();
+        let content = kustomization.content();
         let listed =
             ["/resources", "/components", "/configMapGenerator/0/files", "/configMapGenerator/1/files"];
-        let listed = listed.iter().filter_map(|list| itself.pointer(list)).flat_map(items);
-        let listed = listed.chain(itself.pointer("/patches/0/path")).map(word);
+        let listed = listed.iter().filter_map(|list| content.pointer(list)).flat_map(items);
+        let listed = listed.chain(content.pointer("/patches/0/path")).map(text_of);
         let (folders, files): (Vec<_>, Vec<_>) = listed.partition(|name| name.contains('/'));
 
         let files: BTreeSet<_> = files.into_iter().map(str::to_owned).collect();
@@ -94,7 +94,7 @@ fn configuration_and_secrets_are_mounted_where_they_are_read() {
     for kustomization in [BASE, EXAMPLE, SHARED] {
         assert_eq!(
             configuration["configMap"]["name"],
-            kustomization.itself()["configMapGenerator"][0]["name"]
+            kustomization.content()["configMapGenerator"][0]["name"]
         );
     }
     for kustomization in [EXAMPLE, SHARED] {
@@ -111,7 +111,7 @@ fn configuration_and_secrets_are_mounted_where_they_are_read() {
 #[test]
 fn a_changed_file_arrives_without_a_restart() {
     for kustomization in [BASE, EXAMPLE, SHARED] {
-        assert_eq!(kustomization.itself()["generatorOptions"]["disableNameSuffixHash"], true);
+        assert_eq!(kustomization.content()["generatorOptions"]["disableNameSuffixHash"], true);
     }
     for mount in items(at(&deployment(), CONTAINER, "/volumeMounts")) {
         assert!(mount.get("subPath").is_none(), "{mount}");
@@ -130,7 +130,7 @@ fn a_pod_may_live_as_long_as_its_drain_takes() {
 
 #[test]
 fn the_number_of_instances_is_the_configured_number_of_replicas() {
-    let replicas = &EXAMPLE.itself()["replicas"][0];
+    let replicas = &EXAMPLE.content()["replicas"][0];
 
     assert_eq!(deployment()["spec"]["replicas"].as_i64(), BASE.replicas_in_toml());
     assert_eq!(replicas["name"], deployment()["metadata"]["name"]);
@@ -168,9 +168,9 @@ fn the_pod_runs_as_the_user_of_the_image() {
     assert!(dockerfile.contains(&format!("\nUSER {}:{}\n", security["runAsUser"], security["runAsGroup"])));
 }
 
-/// Issue 14, item 31: a secret that was never replaced is refused and never sent.
+/// The gateway refuses a secret that was never replaced, so it is never sent.
 #[test]
-fn a_placeholder_is_no_secret_that_the_gateway_takes() {
+fn a_placeholder_is_refused_as_a_secret() {
     for (overlay, path) in
         [(&EXAMPLE, "secret.yaml"), (&EXAMPLE, "report-secret.yaml"), (&SHARED, "secret.yaml")]
     {
@@ -179,16 +179,15 @@ fn a_placeholder_is_no_secret_that_the_gateway_takes() {
 
         assert!(!placeholders.is_empty(), "{path}");
         for (name, placeholder) in placeholders {
-            assert!(word(placeholder).contains(PLACEHOLDER), "{path}: {name}");
+            assert!(text_of(placeholder).contains(PLACEHOLDER), "{path}: {name}");
         }
     }
 }
 
-/// Issue 14, item 31.
 #[test]
 fn names_are_resolved_without_a_suffix_and_listeners_accept_ipv4_and_ipv6() {
     let options = items(&deployment()["spec"]["template"]["spec"]["dnsConfig"]["options"]).to_vec();
-    assert_eq!((word(&options[0]["name"]), word(&options[0]["value"])), ("ndots", "2"));
+    assert_eq!((text_of(&options[0]["name"]), text_of(&options[0]["value"])), ("ndots", "2"));
 
     for path in ["base", "overlays/example", "overlays/shared"] {
         let text = std::fs::read_to_string(format!("config/kubernetes/{path}/gateway.toml")).unwrap();

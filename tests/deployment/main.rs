@@ -1,5 +1,5 @@
-//! Holds what is deployed beside the program, in `config/kubernetes` and `config/prometheus`, to the program's own
-//! configuration and to itself: mistakes that a cluster reports late or never.
+//! Compares the files in `config/kubernetes` and `config/prometheus` with the program's configuration and with each
+//! other, to find mistakes that a cluster reports late or never.
 #![expect(clippy::unwrap_used, reason = "test code; helpers are not covered by allow-unwrap-in-tests")]
 
 mod callers;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::files::{BASE, EXAMPLE, MONITORING, SHARED, items, word};
+use crate::files::{BASE, EXAMPLE, MONITORING, SHARED, items, text_of};
 
 fn pod_labels() -> Value {
     BASE.manifest("deployment.yaml")["spec"]["template"]["metadata"]["labels"].clone()
@@ -26,7 +26,7 @@ fn the_ports_are_the_gateways_own_on_every_interface() {
 }
 
 #[test]
-fn everything_selects_the_pods() {
+fn every_selector_matches_the_labels_of_the_pods() {
     let (base, monitoring) = (|name| BASE.manifest(name), |name| MONITORING.manifest(name));
     let deployment = base("deployment.yaml");
 
@@ -45,7 +45,7 @@ fn everything_selects_the_pods() {
 }
 
 #[test]
-fn the_service_account_is_the_deployments() {
+fn the_deployment_uses_the_service_account() {
     let account = BASE.manifest("service-account.yaml");
     let deployment = BASE.manifest("deployment.yaml");
 
@@ -79,7 +79,7 @@ fn callers_reach_the_api_port_and_prometheus_alone_the_ops_port() {
 }
 
 #[test]
-fn only_names_and_https_go_out() {
+fn only_dns_and_https_are_allowed_out() {
     let policy = BASE.manifest("network-policy.yaml");
 
     let rules = items(&policy["spec"]["egress"]);
@@ -93,8 +93,8 @@ fn only_names_and_https_go_out() {
 #[test]
 fn prometheus_scrapes_the_ops_port_under_the_job_that_the_rules_name() {
     let monitor = MONITORING.manifest("pod-monitor.yaml");
-    let job_label = word(&monitor["spec"]["jobLabel"]).to_owned();
-    let job = word(&pod_labels()[&job_label]).to_owned();
+    let job_label = text_of(&monitor["spec"]["jobLabel"]).to_owned();
+    let job = text_of(&pod_labels()[&job_label]).to_owned();
 
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], "ops");
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["path"], "/metrics");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::files::{BASE, EXAMPLE, Kustomization, SHARED, items, word, yaml};
+use crate::files::{BASE, EXAMPLE, Kustomization, SHARED, items, text_of, yaml};
 
 /// The keys whose texts are paths of files.
 const PATHS: [&str; 6] = ["file", "ca", "certificate", "private_key", "client_ca", "extra_ca"];
@@ -25,29 +25,30 @@ fn named(value: &toml::Value) -> BTreeSet<String> {
     }
 }
 
-/// The Deployment of the base and the patches of it that an overlay's components bring.
+/// The Deployment of the base, and the patches of it in the components of an overlay.
 fn deployments(overlay: &Kustomization) -> Vec<Value> {
     let mut found = vec![BASE.manifest("deployment.yaml")];
-    let itself = overlay.itself();
-    for component in itself.get("components").map(items).unwrap_or_default() {
-        let folder = overlay.path().join(word(component));
+    let content = overlay.content();
+    for component in content.get("components").map(items).unwrap_or_default() {
+        let folder = overlay.path().join(text_of(component));
         let component = yaml(&folder.join("kustomization.yaml"));
         let patches = component.get("patches").map(items).unwrap_or_default();
-        found.extend(patches.iter().map(|patch| yaml(&folder.join(word(&patch["path"])))));
+        found.extend(patches.iter().map(|patch| yaml(&folder.join(text_of(&patch["path"])))));
     }
     found
 }
 
 /// The files of a volume; `None` where the overlay does not know them.
 fn files(volume: &Value, overlay: &Kustomization) -> Option<BTreeSet<String>> {
-    let itself = overlay.itself();
+    let content = overlay.content();
     if let Some(map) = volume.get("configMap") {
         let generator =
-            items(&itself["configMapGenerator"]).iter().find(|generator| generator["name"] == map["name"]);
-        return Some(items(&generator?["files"]).iter().map(|file| word(file).to_owned()).collect());
+            items(&content["configMapGenerator"]).iter().find(|generator| generator["name"] == map["name"]);
+        return Some(items(&generator?["files"]).iter().map(|file| text_of(file).to_owned()).collect());
     }
     if let Some(secret) = volume.get("secret") {
-        let manifests = itself["resources"].as_array()?.iter().map(word).filter(|name| !name.contains('/'));
+        let manifests =
+            content["resources"].as_array()?.iter().map(text_of).filter(|name| !name.contains('/'));
         let mut manifests = manifests.map(|name| overlay.manifest(name));
         let manifest = manifests.find(|manifest| {
             manifest["kind"] == "Secret" && manifest["metadata"]["name"] == secret["secretName"]
@@ -56,10 +57,11 @@ fn files(volume: &Value, overlay: &Kustomization) -> Option<BTreeSet<String>> {
     }
     let sources = items(&volume["projected"]["sources"]).iter();
     let files = sources.flat_map(|source| match source.get("serviceAccountToken") {
-        Some(token) => vec![word(&token["path"]).to_owned()],
-        None => {
-            items(&source["configMap"]["items"]).iter().map(|item| word(&item["path"]).to_owned()).collect()
-        }
+        Some(token) => vec![text_of(&token["path"]).to_owned()],
+        None => items(&source["configMap"]["items"])
+            .iter()
+            .map(|item| text_of(&item["path"]).to_owned())
+            .collect(),
     });
     Some(files.collect())
 }
@@ -71,7 +73,7 @@ fn mounted(overlay: &Kustomization) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
         let pod = &deployment["spec"]["template"]["spec"];
         for mount in items(&pod["containers"][0]["volumeMounts"]) {
             let volume = items(&pod["volumes"]).iter().find(|volume| volume["name"] == mount["name"]);
-            let folder = PathBuf::from(word(&mount["mountPath"]));
+            let folder = PathBuf::from(text_of(&mount["mountPath"]));
             match files(volume.unwrap(), overlay) {
                 Some(files) => paths.extend(files.into_iter().map(|file| folder.join(file))),
                 None => {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::files::{BASE, EXAMPLE, items, word};
+use crate::files::{BASE, EXAMPLE, items, text_of};
 
 const JOB: &str = "/spec/jobTemplate/spec";
 const POD: &str = "/spec/jobTemplate/spec/template/spec";
@@ -14,11 +14,11 @@ fn report(pointer: &str) -> Value {
 }
 
 #[test]
-fn the_report_asks_the_service_and_writes_into_its_volume() {
+fn the_report_calls_the_service_and_writes_into_its_volume() {
     let service = BASE.manifest("service.yaml");
     let container = report(&format!("{POD}/containers/0"));
 
-    let arguments: Vec<_> = items(&container["args"]).iter().map(word).collect();
+    let arguments: Vec<_> = items(&container["args"]).iter().map(text_of).collect();
 
     let [command, "--url", url, "--output", path] = arguments[..] else { panic!("{arguments:?}") };
     let url = Url::parse(url).unwrap();
@@ -33,7 +33,7 @@ fn the_report_asks_the_service_and_writes_into_its_volume() {
 }
 
 #[test]
-fn the_report_has_a_key_of_a_caller_that_sees_every_account() {
+fn the_key_of_the_report_belongs_to_a_caller_that_may_read_every_account() {
     let key = report(&format!("{POD}/containers/0/env/0"));
     let secret = EXAMPLE.manifest("report-secret.yaml");
     let configuration: toml::Table = EXAMPLE.toml().parse().unwrap();
@@ -42,7 +42,7 @@ fn the_report_has_a_key_of_a_caller_that_sees_every_account() {
 
     assert_eq!(key["name"], "BALANCE_GATEWAY_KEY");
     assert_eq!(reference["name"], secret["metadata"]["name"]);
-    assert!(secret["stringData"].get(word(&reference["key"])).is_some());
+    assert!(secret["stringData"].get(text_of(&reference["key"])).is_some());
     assert_eq!(configuration["callers"]["report"]["accounts"], toml::Value::from(vec!["*"]));
 }
 
@@ -64,7 +64,7 @@ fn the_gateway_admits_the_report() {
 #[test]
 fn the_report_ends_before_its_day_does() {
     let schedule = report("/spec/schedule");
-    let mut words = word(&schedule).split(' ');
+    let mut words = text_of(&schedule).split(' ');
     let minute: u64 = words.next().unwrap().parse().unwrap();
     let deadline = report(&format!("{JOB}/activeDeadlineSeconds")).as_u64().unwrap();
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::files::{MONITORING, items, word, yaml};
+use crate::files::{MONITORING, items, text_of, yaml};
 
 const RUNBOOK: &str = include_str!("../../config/prometheus/runbook.md");
 const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
@@ -30,20 +30,20 @@ fn kubernetes_gets_the_same_rules() {
 #[test]
 fn every_alert_says_what_it_means_and_how_bad_it_is() {
     for alert in alerts() {
-        let name = word(&alert["alert"]);
+        let name = text_of(&alert["alert"]);
 
-        assert!(SEVERITIES.contains(&word(&alert["labels"]["severity"])), "{name}");
+        assert!(SEVERITIES.contains(&text_of(&alert["labels"]["severity"])), "{name}");
         for text in ["summary", "description"] {
-            assert!(word(&alert["annotations"][text]).ends_with('.'), "{name}: {text}");
+            assert!(text_of(&alert["annotations"][text]).ends_with('.'), "{name}: {text}");
         }
-        assert_eq!(word(&alert["annotations"]["runbook"]), format!("runbook.md#{}", name.to_lowercase()));
+        assert_eq!(text_of(&alert["annotations"]["runbook"]), format!("runbook.md#{}", name.to_lowercase()));
     }
 }
 
 #[test]
 fn alerts_about_money_belong_to_the_treasury_and_no_others() {
     for alert in alerts() {
-        let name = word(&alert["alert"]);
+        let name = text_of(&alert["alert"]);
         let is_about_money = !name.starts_with("BalanceGateway");
 
         assert_eq!(alert["labels"].get("team").is_some(), is_about_money, "{name}");
@@ -52,9 +52,9 @@ fn alerts_about_money_belong_to_the_treasury_and_no_others() {
 }
 
 #[test]
-fn the_runbook_is_about_the_alerts_in_their_order() {
+fn the_runbook_has_a_section_for_each_alert_in_order() {
     let alerts = alerts();
-    let alerts: Vec<_> = alerts.iter().map(|alert| word(&alert["alert"])).collect();
+    let alerts: Vec<_> = alerts.iter().map(|alert| text_of(&alert["alert"])).collect();
 
     let sections: Vec<_> = RUNBOOK.lines().filter_map(|line| line.strip_prefix("### ")).collect();
 
@@ -62,11 +62,11 @@ fn the_runbook_is_about_the_alerts_in_their_order() {
 }
 
 #[test]
-fn every_alert_is_shown_to_fire() {
+fn every_alert_has_a_test_in_which_it_fires() {
     let cases = include_str!("../../config/prometheus/alerts.test.yml");
 
     for alert in alerts() {
-        let name = word(&alert["alert"]);
+        let name = text_of(&alert["alert"]);
         assert!(cases.contains(&format!("ALERTS{{alertname=\"{name}\", alertstate=\"firing\"")), "{name}");
     }
 }

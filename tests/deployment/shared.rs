@@ -1,9 +1,9 @@
-//! The overlay whose replicas share a store: the store, who reaches it, and how many replicas there may be.
+//! The overlay whose replicas share a store: the store, the access to it, and the number of replicas.
 
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::files::{BASE, PLACEHOLDER, SHARED, items, text, word};
+use crate::files::{BASE, PLACEHOLDER, SHARED, items, text, text_of};
 
 const DOCS: &str = include_str!("../../docs/replicas.md");
 const POD: &str = "/spec/template/spec";
@@ -21,7 +21,7 @@ fn labels() -> Value {
 /// The words of the line in `users.acl` that begins with this.
 fn user(name: &str) -> Vec<String> {
     let secret = SHARED.manifest("valkey-secret.yaml");
-    let users = word(&secret["stringData"]["users.acl"]).replace(PLACEHOLDER, "stand-in-for-shared-url");
+    let users = text_of(&secret["stringData"]["users.acl"]).replace(PLACEHOLDER, "stand-in-for-shared-url");
     let line = users.lines().find_map(|line| line.strip_prefix(&format!("user {name} ")));
     line.unwrap().split(' ').map(str::to_owned).collect()
 }
@@ -34,19 +34,19 @@ fn setting(name: &str) -> String {
 }
 
 #[test]
-fn the_configured_number_of_replicas_is_the_most_that_the_autoscaler_starts() {
+fn the_configured_number_of_replicas_is_the_maximum_of_the_autoscaler() {
     let autoscaler = SHARED.manifest("autoscaler.yaml");
-    let patches = SHARED.itself()["patches"].clone();
+    let patches = SHARED.content()["patches"].clone();
 
     assert_eq!(autoscaler["spec"]["maxReplicas"].as_i64(), SHARED.replicas_in_toml());
     assert!(autoscaler["spec"]["minReplicas"].as_i64() > Some(1));
     let target = &autoscaler["spec"]["scaleTargetRef"];
     let deployment = BASE.manifest("deployment.yaml");
     assert_eq!((&target["kind"], &target["name"]), (&deployment["kind"], &deployment["metadata"]["name"]));
-    // A number in the manifest would undo the autoscaler's with every roll-out.
-    assert!(SHARED.itself().get("replicas").is_none());
+    // A number in the manifest would replace the autoscaler's number with every roll-out.
+    assert!(SHARED.content().get("replicas").is_none());
     assert_eq!(patches[0]["target"], json!({ "kind": "Deployment", "name": deployment["metadata"]["name"] }));
-    assert_eq!(word(&patches[0]["patch"]), "- op: remove\n  path: /spec/replicas");
+    assert_eq!(text_of(&patches[0]["patch"]), "- op: remove\n  path: /spec/replicas");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn only_the_gateways_user_has_rights_and_exactly_the_documented_ones() {
 }
 
 #[test]
-fn everything_about_the_store_selects_its_pods() {
+fn every_selector_of_the_store_matches_its_pods() {
     let service = SHARED.manifest("valkey-service.yaml");
     let policy = SHARED.manifest("valkey-network-policy.yaml");
     let from_gateway = SHARED.manifest("network-policy.yaml");
@@ -128,7 +128,7 @@ fn the_store_finds_its_settings_and_users() {
         (mounted_from("/etc/valkey").unwrap(), mounted_from("/run/secrets/valkey").unwrap());
 
     assert_eq!(command, &json!(["valkey-server", "/etc/valkey/valkey.conf"]));
-    assert_eq!(settings["configMap"]["name"], SHARED.itself()["configMapGenerator"][1]["name"]);
+    assert_eq!(settings["configMap"]["name"], SHARED.content()["configMapGenerator"][1]["name"]);
     assert_eq!(users["secret"]["secretName"], SHARED.manifest("valkey-secret.yaml")["metadata"]["name"]);
     assert_eq!(setting("aclfile"), "/run/secrets/valkey/users.acl");
 }
@@ -147,6 +147,6 @@ fn the_store_keeps_to_its_rules() {
     assert_eq!((setting("save"), setting("appendonly")), ("\"\"".to_owned(), "no".to_owned()));
     assert_eq!(setting("maxmemory-policy"), "noeviction");
     let megabytes = |text: &str, unit: &str| text.strip_suffix(unit).unwrap().parse::<u32>().unwrap();
-    let limit = word(store.pointer(&format!("{CONTAINER}/resources/limits/memory")).unwrap()).to_owned();
+    let limit = text_of(store.pointer(&format!("{CONTAINER}/resources/limits/memory")).unwrap()).to_owned();
     assert!(megabytes(&limit, "Mi") >= 2 * megabytes(&setting("maxmemory"), "mb"));
 }

@@ -2,41 +2,42 @@
 //!
 //! A schedule is callers with demands, reads that are slow, fail, hang or carry an age, invalidations, disconnects,
 //! other configurations, clocks that step and a process that freezes, at two gateways. All of it follows from one seed;
-//! `BALANCE_GATEWAY_SEED=N` plays that one alone. The oracle computes with its own log, in milliseconds, and uses none
+//! `BALANCE_GATEWAY_SEED=N` plays only that one. The oracle computes from its own log, in milliseconds, and uses none
 //! of the code that it judges.
 //!
-//! Each of these changes to the code was made once, and caught; in brackets the first seed that caught it:
+//! Each of these changes was made to the code once, to see that a schedule catches it. The number in brackets is the
+//! first seed that caught it; the second column names the rule.
 //!
-//! | change | caught as |
+//! | change | broken rule |
 //! |---|---|
-//! | the age counts from the receipt (0) | fetched at another time than its read was sent |
+//! | the age counts from the receipt of the answer (0) | `fetched_at` is not when the read was sent |
 //! | `<=` for `<` at the ceiling (10) | promise 2 |
-//! | `>` for `>=` where a snapshot is accepted (1) | a read that what was stored would have saved |
-//! | `>` for `>=` where a read is joined (8) | another answer than is due |
+//! | `>` for `>=` where a snapshot is accepted (1) | an unnecessary read: the stored snapshot was good enough |
+//! | `>` for `>=` where a read is joined (8) | another answer than the expected one |
 //! | `<=` for `<` at `fresh_for` (3) | a stale answer without a refresh |
-//! | whoever waits takes whatever comes (0) | the join rule |
-//! | whoever waits takes whatever failure comes (44) | an error without a cause |
-//! | an invalidation is forgotten in memory (1), or by reads (9) | a charge for nothing; another answer than is due |
-//! | a hold is ignored by reads (2), by memory (0), by both (0) | a read while a failure is held |
+//! | a waiter takes any answer (0) | the join rule |
+//! | a waiter takes any failure (44) | an error without a cause |
+//! | an invalidation is forgotten in memory (1), or by reads (9) | a charge without a reason; another answer than the expected one |
+//! | a hold is ignored by reads (2), by cached answers (0), by both (0) | a read while a failure is held |
 //! | the ceiling is not judged again when the answer is handed over (3) | promise 2 |
-//! | it is judged by the arrival of who waited (4) | another answer than is due |
-//! | a failed read erases the snapshot (0) | another reason to forward than is true |
-//! | an older answer replaces a younger one (6), or is compared by one clock alone (7) | another answer than is due |
+//! | it is judged at the arrival of the waiter (4) | another answer than the expected one |
+//! | a failed read erases the snapshot (0) | a wrong reason in `fwd=` |
+//! | an older answer replaces a younger one (6), or is compared by one clock alone (7) | another answer than the expected one |
 //! | the wall clock is ignored (6), or the monotonic one (0) | an age that is not the larger of both |
 //! | the last snapshot without `stale-if-error` (0), with `not_before` (0), for a demand after an invalidation (1) | the join rule |
-//! | the last snapshot over what was allowed (1), or over the ceiling (10) | the join rule; a refusal without a hold |
-//! | two refreshes behind one entry (618), or none (0) | a refresh twice; a stale answer without one |
-//! | a refresh without its back-off (25), or past one that began meanwhile (25) | a read that is not worth trying yet |
-//! | a read ends with the caller that began it (0) | a read that was dropped |
-//! | a forced read counts as one behind an answer (0) | a refresh that is not due |
-//! | a refused share of the budget refuses everybody (270) | an error without a cause |
-//! | `only-if-cached` asks (1), or refreshes (6) | a read that it caused |
-//! | no tolerance for the clocks of others (0), or a demand after the arrival (42) | a charge that is not due |
-//! | forced reads are never charged (0), or all reads are (0) | a charge that is due or is not |
-//! | the label of a shared read (0), or of a failing provider (5), is false | another answer than is due |
-//! | a third read of one's own (12) | a caller's third read |
-//! | a panic is passed on to those who wait (23) | a read whose caller does not wait |
-//! | a moved clock is taken for an old `Age` (255) | another answer than is due |
+//! | the last snapshot when it is older than allowed (1), or over the ceiling (10) | the join rule; a refusal without a hold |
+//! | two background refreshes for one entry (618), or none (0) | a second refresh; a stale answer without one |
+//! | a refresh without its backoff (25), or during one that began meanwhile (25) | a read before the backoff has ended |
+//! | a read ends when the caller that began it leaves (0) | a read that was dropped |
+//! | a forced read counts as a background refresh (0) | a refresh that is not due |
+//! | a caller that is refused by a small share of the budget refuses callers with a larger one (270) | an error without a cause |
+//! | `only-if-cached` causes a read (1), or a refresh (6) | a read that it must not cause |
+//! | no tolerance for other replicas' clocks (0), or a demand later than the arrival (42) | a charge that is not due |
+//! | forced reads are never charged (0), or all reads are (0) | a missing charge; a charge that is not due |
+//! | the label of a shared read (0), or of a failing provider (5), is wrong | another answer than the expected one |
+//! | a caller begins a third read (12) | a caller's third read |
+//! | a panic is passed on to waiters (23) | a read whose caller does not wait |
+//! | a clock step is taken for an old `Age` (255) | another answer than the expected one |
 //! | two identities share one balance (3) | a charge that is not due |
 
 mod chance;
@@ -98,7 +99,7 @@ fn the_schedules_reach_every_rule() {
     assert_eq!(tally.missing(), []);
 }
 
-/// Plays one schedule; where it breaks a rule, tells all of it.
+/// Plays one schedule. If it breaks a rule, prints the whole schedule.
 fn judge(seed: u64) -> Result<Tally, String> {
     let schedule = Schedule::of(seed);
     let events = run::play(&schedule);

@@ -33,7 +33,7 @@ fn settings() -> SharedSettings {
     }
 }
 
-/// Joins with many balances over a way that takes up to a millisecond, of which some in a hundred messages get lost.
+/// Joins with many balances over a network with up to a millisecond of delay and this loss in percent.
 fn join(lost_in_hundred: u32) -> Duration {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -53,7 +53,7 @@ fn join(lost_in_hundred: u32) -> Duration {
         let link = server.link(0, Arc::clone(&shared), |_: Told| {}, stop.clone());
         tokio::spawn(link);
         while !shared.is_sharing() {
-            assert!(begun.elapsed() < Duration::from_mins(1), "it never joins");
+            assert!(begun.elapsed() < Duration::from_mins(1), "the replica does not join");
             sleep(MILLISECOND).await;
         }
         stop.cancel();
@@ -70,7 +70,7 @@ fn a_replica_with_five_thousand_balances_joins_within_a_second() {
 }
 
 #[test]
-fn a_lost_look_up_costs_one_balance_and_not_the_whole() {
+fn a_replica_that_loses_one_message_in_a_hundred_joins_within_five_seconds() {
     let took = join(1);
 
     println!("it joined after {took:?}");

@@ -1,14 +1,14 @@
 //! The model test of three replicas that share a store: random schedules in simulated time, judged by an oracle with
-//! its own log. It stands beside the model of one process, whose schedules it has no need to know.
+//! its own log. It is independent of the model of one process.
 //!
 //! The replicas' wall clocks are up to half a minute apart and step; the store runs the shipping scripts behind a
-//! network that delays, loses and reorders; it stops, fills up, takes no writes, fails over to what it held before,
-//! loses everything, and its clock steps. One schedule in four is calm: then the replicas must be as one.
+//! network that delays, loses and reorders messages. The store stops, fills up, refuses writes, fails over to older
+//! data, loses everything, and its clock steps. One schedule in four is calm: then the replicas must act as one.
 //! `BALANCE_GATEWAY_SEED=N` plays one schedule alone.
 //!
-//! Every replica reads through the upstream that ships, over a transport without sockets. Besides what a caller may get,
-//! the oracle judges holds (no replica asks during one, and a refusal because of one does not outlast it), budgets (never
-//! more than they allow, and not fewer) and liveness (an asked balance is refreshed within one deadline).
+//! Every replica reads through the shipped upstream, over a transport without sockets. Besides the answers of callers,
+//! the oracle judges holds (no replica calls during one, and no refusal outlasts it), budgets (no more calls than
+//! allowed, and no refusal below that) and liveness (a requested balance is refreshed within one deadline).
 
 mod chance;
 mod changes;
@@ -32,7 +32,7 @@ use world::Change;
 /// Schedules of a normal run, and of a long one.
 const NORMAL: u64 = 1_000;
 const LONG: u64 = 100_000;
-/// Schedules beyond a normal run that once broke a rule.
+/// Seeds outside a normal run that once broke a rule.
 const REMEMBERED: [u64; 12] = [1250, 2633, 3032, 3730, 5670, 6255, 6679, 7209, 7478, 9003, 55_714, 59_969];
 
 #[test]
@@ -86,7 +86,7 @@ fn the_schedules_of_several_replicas_reach_every_rule() {
     assert_eq!(tally.missing(), []);
 }
 
-/// Plays one schedule; where it breaks a rule, tells all of it.
+/// Plays one schedule. If it breaks a rule, prints the whole schedule.
 fn judge(seed: u64, changes: &'static [Change]) -> Result<Tally, String> {
     let schedule = Schedule::of(seed);
     let events = run::play(&schedule, changes);

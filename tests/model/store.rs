@@ -1,5 +1,5 @@
-//! A store in memory for tests: it runs the shipping scripts on data of its own, and stands behind a network that
-//! delays, loses and reorders. It may stop, fill up, fail over and lose everything, and its clock may step.
+//! A store in memory for tests. It runs the shipped scripts on its own data, behind a network that delays, loses and
+//! reorders messages. It may stop, fill up, fail over and lose everything, and its clock may step.
 
 mod engine;
 mod keyspace;

@@ -1,4 +1,4 @@
-//! Ten thousand callers in one process on a cold key: one read, whatever becomes of the caller that began it.
+//! Ten thousand callers of one uncached balance in one process: one read, even if the caller that began it leaves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,13 +16,13 @@ use balance_gateway::domain::{
 use balance_gateway::gateway::{BalanceSource, Lookup, Refusal, RequestContext};
 
 const WAITERS: usize = 10_000;
-const PATIENCE: Duration = Duration::from_mins(1);
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 fn now() -> Moment {
     Moment { monotonic: Instant::now(), wall: Timestamp::now() }
 }
 
-/// A provider that answers when it is told to, and notes when.
+/// A provider that answers when the test tells it to, and records when.
 #[derive(Clone)]
 struct Slow {
     reads: Arc<AtomicUsize>,
@@ -41,7 +41,7 @@ impl BalanceSource for Slow {
                 priority: request.priority,
                 sent_at,
                 turn: None,
-                is_elsewhere: false,
+                is_from_replica: false,
                 result: Ok(snapshot),
             }
         }
@@ -78,7 +78,7 @@ fn wait(cache: &BalanceCache, source: &Slow, arrived: &Arc<AtomicUsize>) -> Wait
         let context = RequestContext {
             arrived: now(),
             directives: Directives::default(),
-            deadline: now().monotonic + PATIENCE,
+            deadline: now().monotonic + TEST_TIMEOUT,
         };
         arrived.fetch_add(1, Ordering::SeqCst);
         let found = lookup.find(&context, |_| Ok(())).await;
@@ -87,7 +87,7 @@ fn wait(cache: &BalanceCache, source: &Slow, arrived: &Arc<AtomicUsize>) -> Wait
 }
 
 async fn until(condition: impl Fn() -> bool) {
-    let end = now().monotonic + PATIENCE;
+    let end = now().monotonic + TEST_TIMEOUT;
     while !condition() {
         assert!(now().monotonic < end, "in vain");
         tokio::task::yield_now().await;

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// A gateway under valgrind is some fifty times slower.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// More than the gateway sends.
+/// The maximum number of header fields: more than the gateway sends.
 const MAX_FIELDS: usize = 32;
 
 /// A socket, or a TLS session on one.
@@ -35,7 +35,7 @@ impl Http1 {
                 let name = ServerName::IpAddress(address.ip().into());
                 let mut session =
                     ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-                // At once: the gateway does not wait long for a handshake.
+                // Completes the handshake at once, because the gateway does not wait long for it.
                 let mut stream = stream;
                 session.complete_io(&mut stream)?;
                 Box::new(StreamOwned::new(session, stream))
@@ -49,7 +49,7 @@ impl Http1 {
         self.stream.flush()
     }
 
-    /// Reads one whole answer.
+    /// Reads one complete answer.
     pub(crate) fn receive(&mut self, status: u16) -> io::Result<()> {
         let mut length = 0;
         loop {
@@ -71,7 +71,7 @@ impl Http1 {
         }
     }
 
-    /// Reads until this text has arrived: an event has no length.
+    /// Reads until this text has arrived, because an event has no length.
     pub(crate) fn receive_text(&mut self, text: &str) -> io::Result<()> {
         let mut length = 0;
         while !String::from_utf8_lossy(&self.received[..length]).contains(text) {

@@ -33,7 +33,7 @@ impl Http2 {
         Ok(())
     }
 
-    /// Reads one whole answer.
+    /// Reads one complete answer.
     pub(crate) fn receive(&mut self, status: u16) -> io::Result<()> {
         let answer = self.answer.take().ok_or(io::ErrorKind::NotConnected)?;
         self.runtime.block_on(async {

@@ -38,7 +38,7 @@ impl Jwks {
     /// Parses a key set; keys for other purposes and unreadable keys are skipped.
     ///
     /// # Errors
-    /// [`JwksError`] without a usable key.
+    /// [`JwksError`] when the set has no usable key.
     pub fn parse(text: &[u8]) -> Result<Self, JwksError> {
         let set: Set = serde_json::from_slice(text).map_err(|_| JwksError::Unreadable)?;
         let mut keys = HashMap::new();
@@ -62,8 +62,8 @@ fn key(jwk: serde_json::Value) -> Option<(String, Key)> {
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
         _ => return None,
     };
-    let is_meant = |told: &KeyAlgorithm| *told == KeyAlgorithm::from(algorithm);
-    let is_for_signatures = |told: &PublicKeyUse| *told == PublicKeyUse::Signature;
+    let is_meant = |stated: &KeyAlgorithm| *stated == KeyAlgorithm::from(algorithm);
+    let is_for_signatures = |stated: &PublicKeyUse| *stated == PublicKeyUse::Signature;
     let is_usable = jwk.common.key_algorithm.as_ref().is_none_or(is_meant)
         && jwk.common.public_key_use.as_ref().is_none_or(is_for_signatures);
     let name = jwk.common.key_id.as_ref().filter(|name| is_usable && !name.is_empty())?;

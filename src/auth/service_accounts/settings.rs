@@ -25,9 +25,9 @@ pub struct KubernetesSettings {
 /// The source of the issuer's keys.
 #[derive(Clone)]
 pub enum KeySource {
-    /// Known keys.
+    /// Keys from the configuration.
     Known(Jwks),
-    /// Keys to fetch.
+    /// Keys that this function fetches.
     Fetched(FetchKeys),
 }
 

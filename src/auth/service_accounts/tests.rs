@@ -37,15 +37,16 @@ fn verified(not_before: f64, expires: f64) -> token::Verified {
 /// A source of keys that counts its fetches and releases each answer on request.
 struct Issuer {
     accounts: Arc<ServiceAccounts>,
-    asked: Arc<AtomicUsize>,
+    fetches: Arc<AtomicUsize>,
     answer: Arc<Notify>,
 }
 
 impl Issuer {
-    /// Returns the answers in turn, then the last one for ever; the first fetch has started.
+    /// Makes an issuer whose fetches return these answers in order, then the last one for ever; `None` is a failed
+    /// fetch. The first fetch has already started.
     async fn new(answers: &'static [Option<&'static str>]) -> Self {
-        let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-        let (count, go) = (Arc::clone(&asked), Arc::clone(&answer));
+        let (fetches, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let (count, go) = (Arc::clone(&fetches), Arc::clone(&answer));
         let fetch: FetchKeys = Arc::new(move || {
             let turn = count.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
             let go = Arc::clone(&go);
@@ -56,22 +57,22 @@ impl Issuer {
         });
         let accounts = ServiceAccounts::new(Arc::new(Metrics::new("0", "0").unwrap()));
         accounts.replace(Some(settings(KeySource::Fetched(fetch))));
-        let issuer = Self { accounts, asked, answer };
-        issuer.is_asked(1).await;
+        let issuer = Self { accounts, fetches, answer };
+        issuer.wait_for_fetches(1).await;
         issuer
     }
 
-    async fn is_asked(&self, times: usize) {
-        let asked = async {
-            while self.asked() < times {
+    async fn wait_for_fetches(&self, times: usize) {
+        let fetched = async {
+            while self.fetches() < times {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the keys are asked for");
+        tokio::time::timeout(Duration::from_secs(20), fetched).await.expect("the keys are fetched");
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
     }
 
     /// Releases the next answer, and waits until a waiting request has it.
@@ -80,19 +81,19 @@ impl Issuer {
         self.waited().await;
     }
 
-    /// Waits as a request does.
+    /// Waits for a fetch as a request does.
     async fn waited(&self) {
         let waiting = tokio::time::timeout(Duration::from_secs(20), self.accounts.fetch_again());
-        waiting.await.expect("nobody waits for an answer that nobody gives");
+        waiting.await.expect("the wait for a fetch ends");
     }
 
     /// Advances the time since the last fetch.
     async fn some_time_later(&self) {
-        let mut asked = self.accounts.asked.lock().await;
-        *asked = asked.map(|asked| asked.checked_sub(FETCH_INTERVAL).unwrap());
+        let mut fetched_at = self.accounts.fetched_at.lock().await;
+        *fetched_at = fetched_at.map(|at| at.checked_sub(FETCH_INTERVAL).unwrap());
     }
 
-    /// The reason for refusing a token of this key: unknown key, or wrong signature.
+    /// Why a token that names the key `ec` is refused: unknown key, or wrong signature.
     fn refusal(&self) -> AuthFailure {
         let token = token(r#"{"alg": "ES256", "kid": "ec"}"#, "{}");
         self.accounts.subject(token.as_bytes(), &[0; 32], now()).unwrap_err()
@@ -150,7 +151,7 @@ fn a_token_is_valid_from_nbf_to_exp_with_30_seconds_of_tolerance() {
 }
 
 #[test]
-fn the_memory_of_tokens_is_bounded_and_keeps_those_that_are_valid() {
+fn remembered_tokens_are_bounded_and_expired_ones_are_dropped_first() {
     let seconds = now().as_duration().as_secs_f64();
     let (tokens, most) = (VerifiedTokens::default(), 10_000_u64);
     let digest = |n: u64| {
@@ -209,7 +210,7 @@ async fn keys_are_fetched_at_once_and_tokens_refused_until_they_arrive() {
 
     issuer.answered().await;
 
-    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::Signature, 1));
+    assert_eq!((issuer.refusal(), issuer.fetches()), (AuthFailure::Signature, 1));
 }
 
 #[tokio::test]
@@ -219,19 +220,19 @@ async fn an_unknown_key_causes_a_fetch_at_most_once_in_ten_seconds() {
     for _ in 0..5 {
         issuer.waited().await;
     }
-    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::UnknownKey, 1));
+    assert_eq!((issuer.refusal(), issuer.fetches()), (AuthFailure::UnknownKey, 1));
 
     issuer.some_time_later().await;
     issuer.answered().await;
-    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::UnknownKey, 2));
+    assert_eq!((issuer.refusal(), issuer.fetches()), (AuthFailure::UnknownKey, 2));
 
     issuer.some_time_later().await;
     issuer.answered().await;
-    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::Signature, 3));
+    assert_eq!((issuer.refusal(), issuer.fetches()), (AuthFailure::Signature, 3));
 }
 
 #[tokio::test]
-async fn all_requests_wait_for_one_fetch_and_a_leaving_one_does_not_end_it() {
+async fn all_requests_wait_for_one_fetch_and_an_abandoned_one_does_not_end_it() {
     let issuer = Issuer::new(&[None, Some(KEYS)]).await;
     issuer.answered().await;
     issuer.some_time_later().await;
@@ -240,7 +241,7 @@ async fn all_requests_wait_for_one_fetch_and_a_leaving_one_does_not_end_it() {
         tokio::spawn(async move { accounts.fetch_again().await })
     };
     let first = wait();
-    issuer.is_asked(2).await;
+    issuer.wait_for_fetches(2).await;
     let others = [wait(), wait()];
 
     first.abort();
@@ -249,7 +250,7 @@ async fn all_requests_wait_for_one_fetch_and_a_leaving_one_does_not_end_it() {
         other.await.unwrap();
     }
 
-    assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::Signature, 2));
+    assert_eq!((issuer.refusal(), issuer.fetches()), (AuthFailure::Signature, 2));
 }
 
 #[tokio::test]
@@ -272,7 +273,7 @@ async fn keys_stay_when_a_fetch_fails_or_is_empty() {
 
         issuer.answered().await;
 
-        assert_eq!((issuer.refusal(), issuer.asked()), (AuthFailure::Signature, 2), "{bad:?}");
+        assert_eq!((issuer.refusal(), issuer.fetches()), (AuthFailure::Signature, 2), "{bad:?}");
     }
 }
 

@@ -50,14 +50,14 @@ impl<'a> Token<'a> {
         let (header, claims) = signed.split_once('.')?;
         URL_SAFE_NO_PAD.decode(signature).ok()?;
         let (header, claims) = (object(header)?, object(claims)?);
-        // Critical extensions; we support none.
+        // A token with critical extensions is refused: we support none.
         (!header.contains_key("crit")).then_some(Self { signed, signature, header, claims })
     }
 
-    /// Checks that the issuer signed it, for our audience.
+    /// Checks that the issuer signed the token for our audience.
     pub(super) fn verify(&self, keys: &Jwks, expected: &KubernetesSettings) -> Result<Verified, AuthFailure> {
-        let told = text(&self.header, "alg");
-        let allowed = ALGORITHMS.into_iter().find(|(name, _)| *name == told);
+        let stated = text(&self.header, "alg");
+        let allowed = ALGORITHMS.into_iter().find(|(name, _)| *name == stated);
         let (_, algorithm) = allowed.ok_or(AuthFailure::Algorithm)?;
         let key = keys.find(text(&self.header, "kid")).ok_or(AuthFailure::UnknownKey)?;
         if key.algorithm != algorithm {
@@ -77,13 +77,13 @@ impl<'a> Token<'a> {
         let moment = |name| self.claims.get(name).and_then(Value::as_f64);
         Ok(Verified {
             subject: text(&self.claims, "sub").into(),
-            // Without it, the token is never valid.
+            // A token without this claim, or without `exp`, is never valid.
             not_before: moment("nbf").unwrap_or(f64::INFINITY),
             expires: moment("exp").unwrap_or(f64::NEG_INFINITY),
         })
     }
 
-    /// Whether the audience is ours, or ours is one of several.
+    /// Whether the token's audience is this one, or a list that contains it.
     fn is_for(&self, audience: &str) -> bool {
         match self.claims.get("aud") {
             Some(Value::String(one)) => one == audience,
@@ -111,7 +111,7 @@ fn object(part: &str) -> Option<Map<String, Value>> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-/// A text member, or an empty text, which matches no name.
+/// The text of a member. It is empty, and so matches no name, if the member is missing or not a text.
 fn text<'a>(object: &'a Map<String, Value>, name: &str) -> &'a str {
     object.get(name).and_then(Value::as_str).unwrap_or_default()
 }

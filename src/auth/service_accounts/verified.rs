@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::token::Verified;
 
-/// Most remembered tokens; each takes about 200 bytes. A pod has one token, and a new one about once an hour.
+/// Most remembered tokens; each takes about 200 bytes. A pod uses one token at a time, and gets a new one about once an
+/// hour.
 const MOST_TOKENS: usize = 10_000;
 
-/// Tokens with verified signature, issuer and audience; their time is checked with every request.
+/// Tokens with verified signature, issuer and audience. Their validity period is checked at every request.
 #[derive(Debug, Default)]
 pub(super) struct VerifiedTokens(Mutex<HashMap<[u8; 32], Verified>>);
 
@@ -19,7 +20,7 @@ impl VerifiedTokens {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    /// Remembers a token. If there are too many, expired ones are forgotten, or else all.
+    /// Remembers a token. If there are too many, it first drops the expired ones, and all if that is not enough.
     pub(super) fn keep(&self, digest: [u8; 32], verified: Verified, now: Timestamp) {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= MOST_TOKENS && !tokens.contains_key(&digest) {

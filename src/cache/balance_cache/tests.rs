@@ -1,7 +1,7 @@
 //! Coalescing, demands, holds and expiry, with a provider that answers when the test says so.
 //!
-//! The clock stands still until a test moves it. It belongs to the thread, as every task of a test runs on the
-//! test's own.
+//! The clock stands still until a test moves it. It is thread-local, because every task of a test runs on the test's
+//! own thread.
 
 mod ages;
 mod coalescing;
@@ -28,7 +28,7 @@ use crate::domain::{
 
 const FRESH_FOR: Duration = Duration::from_secs(10);
 const MAX_AGE: Duration = Duration::from_mins(1);
-/// The age from which on no answer begins.
+/// The age from which no answer is started any more.
 const LATEST_START: Duration = Duration::from_millis(59_950);
 const SECOND: Duration = Duration::from_secs(1);
 /// The smallest step of the clock.
@@ -51,7 +51,7 @@ thread_local! {
 #[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
 fn now() -> Moment {
     NOW.get().unwrap_or_else(|| {
-        // An hour ahead, so that ages can be taken off on a machine that has just started.
+        // An hour ahead, so that ages can be subtracted even on a machine that has just started.
         let start = Moment { monotonic: Instant::now(), wall: Timestamp::now() };
         let start = start.later_by(Duration::from_hours(1));
         NOW.set(Some(start));
@@ -110,7 +110,8 @@ fn refused(error: UpstreamError) -> Failure {
     Failure { error, retry_at: Some(now().monotonic + SECOND), is_held: false, was_called: false }
 }
 
-/// A read that was sent and waits for its answer. Dropped without one, it panics inside the cache's task.
+/// A read that was sent and waits for its answer. If it is dropped without an answer, the read panics inside the
+/// cache's task.
 struct Pending {
     priority: Priority,
     sent_at: Moment,
@@ -122,7 +123,7 @@ impl Pending {
         self.succeed_with_age(Duration::ZERO);
     }
 
-    /// Answers with a snapshot that was that old when the read was sent.
+    /// Answers with a snapshot that already had this age when the read was sent.
     fn succeed_with_age(self, age: Duration) {
         let requested_at = self.sent_at.earlier_by(age);
         self.reply.send(Ok(snapshot(requested_at))).unwrap();
@@ -158,7 +159,7 @@ impl Balance {
         }
     }
 
-    /// With a snapshot that was read just now.
+    /// A balance with a snapshot that was read just now.
     async fn known() -> Self {
         let mut balance = Self::new();
         let caller = balance.ask(NONE);
@@ -167,7 +168,7 @@ impl Balance {
         balance
     }
 
-    /// With a read that failed just now.
+    /// A balance whose read failed just now.
     async fn failed(failure: Failure) -> Self {
         let mut balance = Self::new();
         let caller = balance.ask(NONE);
@@ -190,7 +191,7 @@ impl Balance {
             Box::pin(async move {
                 let result = answer.await.expect("the read panics");
                 let sent_at = sent_at.monotonic;
-                Answer { priority, sent_at, turn: None, is_elsewhere: false, result }
+                Answer { priority, sent_at, turn: None, is_from_replica: false, result }
             })
         }
     }
@@ -233,7 +234,7 @@ impl Balance {
         self.cache.invalidate(&[self.key])
     }
 
-    /// How many reads were sent so far, when nothing is left to do.
+    /// The number of reads sent so far, after all tasks have settled.
     async fn sent(&self) -> usize {
         settle().await;
         self.sent.load(Ordering::Relaxed)

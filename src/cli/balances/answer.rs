@@ -44,6 +44,6 @@ pub(super) struct Missing {
 /// Asks for every balance.
 pub(super) async fn ask(client: &Client) -> Result<BalancesBody, ClientError> {
     let client::GatewayAnswer { headers, body } = client.get("/v1/balances", "application/json").await?;
-    let answer: BalancesBody = serde_json::from_str(&body).map_err(|_| client.strange(200))?;
+    let answer: BalancesBody = serde_json::from_str(&body).map_err(|_| client.not_a_gateway(200))?;
     Ok(BalancesBody { age: client::seconds(&headers, &AGE).unwrap_or(0), body, ..answer })
 }

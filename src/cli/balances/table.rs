@@ -117,7 +117,7 @@ fn align_points(rows: &mut [Row], column: usize) {
     }
 }
 
-/// The position of the point, or the end where there is none.
+/// The position of the decimal point, or of the end if there is none.
 fn point(digits: &str) -> usize {
     digits.find('.').unwrap_or(digits.len())
 }

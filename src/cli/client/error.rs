@@ -39,14 +39,14 @@ pub(in crate::cli) enum ClientError {
     Refused { status: u16, problem: Problem },
     /// The answer is not one of a balance gateway.
     #[error("{address} answered {status}, but not as a balance gateway")]
-    Strange { address: String, status: u16 },
+    NotAGateway { address: String, status: u16 },
 }
 
 fn again(problem: &Problem) -> String {
     problem.retry_after.map(|seconds| format!("; retry in {seconds} s")).unwrap_or_default()
 }
 
-/// An address as a person writes it.
+/// An address without a slash at the end, as people write it.
 pub(super) fn shown(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
@@ -65,7 +65,7 @@ impl ClientError {
         Self::Unreachable { address: shown(url), cause }
     }
 
-    /// How long to wait before the next question.
+    /// How long to wait before the next request.
     pub(in crate::cli) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { problem, .. } => problem.retry_after.map(Duration::from_secs),
@@ -74,7 +74,7 @@ impl ClientError {
             | Self::Tls(_)
             | Self::Unreachable { .. }
             | Self::Unauthenticated
-            | Self::Strange { .. } => None,
+            | Self::NotAGateway { .. } => None,
         }
     }
 }

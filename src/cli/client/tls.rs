@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::ClientError;
 
-/// Trusts the public roots and those of `ca`, and presents `identity` (certificate, private key) where there is one.
+/// Trusts the public roots and those of `ca`, and presents `identity` (certificate, private key) if it is given.
 pub(super) fn config(
     ca: Option<&Path>,
     identity: Option<(&Path, &Path)>,
@@ -29,7 +29,7 @@ pub(super) fn config(
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, ClientError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca {
-        // A bundle of the system may hold certificates that the TLS library does not take as roots.
+        // The system's CA bundle may hold certificates that the TLS library does not accept as roots.
         let (added, _) = roots.add_parsable_certificates(certificates(path)?);
         if added == 0 {
             return Err(unusable(path, "holds no CA certificate"));

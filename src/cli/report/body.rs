@@ -66,7 +66,7 @@ impl Report {
         let day = day_in_name(&answer.headers).or_else(|| day_of_answer(&answer.headers))?;
         let mut reader = csv::Reader::from_reader(answer.body.as_bytes());
         let rows: Vec<Row> = reader.deserialize().collect::<Result<_, _>>().ok()?;
-        // Without rows the header must still be the header of a report.
+        // A report without rows must still have the header of a report.
         reader.headers().ok()?.iter().find(|column| *column == "error")?;
         let missing: Vec<_> = rows.iter().filter(|row| !row.error.is_empty()).collect();
         let missing: Vec<_> =
@@ -92,7 +92,7 @@ fn day_in_name(headers: &HeaderMap) -> Option<String> {
     day.bytes().all(|byte| byte.is_ascii_digit()).then(|| day.to_owned())
 }
 
-/// The day on which the gateway answered, for one that proposes no name.
+/// The day of the answer, for a gateway that proposes no file name.
 fn day_of_answer(headers: &HeaderMap) -> Option<String> {
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     Timestamp::try_from(date).ok().map(day)
@@ -115,7 +115,7 @@ mod tests {
     const HEADER: &str = "account,currency,type,error\r\n";
 
     #[test]
-    fn a_report_in_csv_is_of_the_proposed_day_and_else_of_the_day_of_the_answer() {
+    fn a_csv_report_has_the_proposed_day_or_else_the_day_of_the_answer() {
         for (disposition, expected) in [
             (Some("attachment; filename=\"reconciliation_20261121.csv\""), "20261121"),
             (Some("attachment; filename=\"reconciliation_../../etc.csv\""), "20261122"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_with_an_error_makes_a_report_in_csv_incomplete() {
+    fn a_row_with_an_error_makes_a_csv_report_incomplete() {
         let body = format!("{HEADER}a,BRL,,\r\nb,BTC,CRYPTO,provider_timeout\r\nc,,,account_not_found\r\n");
 
         let report = Report::from_csv(csv(None, &body)).unwrap();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_in_json_is_of_the_utc_day_of_its_date() {
+    fn a_json_report_has_the_utc_day_of_its_date() {
         let body = r#"{"report_date": "2026-11-21T23:30:00-05:00", "complete": false, "balances": [],
             "errors": [{"account": "a", "currency": "MXN", "type": null, "problem": {"code": "disabled"}}]}"#;
 

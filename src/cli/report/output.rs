@@ -1,4 +1,4 @@
-//! Writes a file whole or not at all: beside its place, then renamed.
+//! Writes a file completely or not at all: a temporary file beside it is renamed.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -17,10 +17,10 @@ pub(super) struct OutputError {
 /// Writes to this path, or under `name` when it is a directory.
 pub(super) fn write(path: &Path, name: &str, contents: &[u8]) -> Result<(), OutputError> {
     let path = if path.is_dir() { path.join(name) } else { path.to_owned() };
-    // A link stays one: the file behind it is replaced.
+    // A symbolic link is kept: the file that it points to is replaced.
     let target = path.canonicalize().unwrap_or_else(|_| path.clone());
     let written = match fs::metadata(&target) {
-        // A pipe or a device is no file that can be replaced.
+        // A pipe or a device cannot be replaced, so it is written directly.
         Ok(metadata) if !metadata.is_file() => {
             OpenOptions::new().write(true).open(&target).and_then(|mut file| file.write_all(contents))
         }
@@ -37,7 +37,7 @@ fn replace(target: &Path, contents: &[u8]) -> io::Result<()> {
     let beside = target.with_file_name(beside);
     let result = write_durably(&beside, contents).and_then(|()| fs::rename(&beside, target));
     if result.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to report.
         let _ = fs::remove_file(&beside);
     }
     result
@@ -53,7 +53,7 @@ fn write_durably(path: &Path, contents: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// An empty folder of its own below the build's.
+    /// An empty temporary folder for one test.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_gets_the_name_and_a_file_its_own() {
+    fn a_directory_gets_a_file_of_the_given_name_and_a_file_keeps_its_own() {
         let folder = Folder::new("names");
 
         write(&folder.0, "report.json", b"1").unwrap();

@@ -9,17 +9,17 @@ use crate::config::{self, KindFile};
 use crate::domain::{BalanceType, Currency, Selector};
 use crate::providers::declared::{AccountValues, Declared, TokenLife};
 use crate::providers::{Authorisation, Provider as _, RequestError};
-use crate::sandbox::{Kind, LIFE, Operation, Route, Script, SimulatedProvider, TOKEN, UNTIL};
+use crate::sandbox::{Kind, LIFE, Operation, Script, ScriptedRoute, SimulatedProvider, TOKEN, UNTIL};
 
 /// A sample kind that uses most keys of a declaration.
 const SAMPLE: &str = include_str!("sample.toml");
-/// A body of it.
+/// A recorded body of the sample kind.
 const SAMPLE_BODY: &str = include_str!("sample.json");
 /// The variable under which the sample names its body.
 const SAMPLE_VARIABLE: &str = "SAMPLE_BODY";
 /// The value of every parameter.
 const PARAMETER: &str = "demo";
-/// The type of every balance, where the kind's path needs one.
+/// The type of every balance, if the kind's path needs one.
 const TYPE: &str = "DEMO";
 
 /// A running provider of a declared kind, and the gateway's configuration for it.
@@ -93,7 +93,7 @@ fn variable(kind: &Declared, name: &str) -> String {
     format!("{}_{name}", kind.kind()).replace('-', "_").to_uppercase()
 }
 
-/// The provider's answers: each body for its balance's request, and a token where the kind exchanges one.
+/// The provider's answers: each body for its balance's request, and a token if the kind exchanges one.
 fn script(
     kind: &Declared,
     values: &Arc<AccountValues>,
@@ -110,17 +110,18 @@ fn script(
     Ok(Script { name: kind.kind().to_owned(), routes })
 }
 
-/// The bodies that one provider can answer with: of two that the same request asks for, the first.
+/// The bodies that one provider can answer with. If two bodies belong to the same request, only the first is kept.
 fn answerable(
     kind: &Declared,
     values: &Arc<AccountValues>,
     bodies: Vec<(Currency, String)>,
 ) -> Result<Vec<(Currency, String)>, RequestError> {
-    let mut kept: Vec<(Route, Currency)> = Vec::new();
+    let mut kept: Vec<(ScriptedRoute, Currency)> = Vec::new();
     for (currency, body) in bodies {
         let route = balance_route(kind, values, currency, body)?;
-        let is_other = |(known, _): &(Route, Currency)| {
-            known.answer == route.answer || Route { answer: route.answer.clone(), ..known.clone() } != route
+        let is_other = |(known, _): &(ScriptedRoute, Currency)| {
+            known.answer == route.answer
+                || ScriptedRoute { answer: route.answer.clone(), ..known.clone() } != route
         };
         if kept.iter().all(is_other) {
             kept.push((route, currency));
@@ -135,7 +136,7 @@ fn balance_route(
     values: &Arc<AccountValues>,
     currency: Currency,
     body: String,
-) -> Result<Route, RequestError> {
+) -> Result<ScriptedRoute, RequestError> {
     let token = kind.has_token().then(|| TOKEN.into());
     let authorisation = Authorisation::Declared { values: Arc::clone(values), token };
     let request = kind.request("http://sandbox", &selector(kind, currency), &authorisation)?;
@@ -147,10 +148,10 @@ fn selector(kind: &Declared, currency: Currency) -> Selector {
     Selector { currency: Some(currency), r#type }
 }
 
-fn route(operation: Operation, request: &http::Request<Vec<u8>>, answer: String) -> Route {
+fn route(operation: Operation, request: &http::Request<Vec<u8>>, answer: String) -> ScriptedRoute {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers = request.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
-    Route {
+    ScriptedRoute {
         operation,
         method: request.method().to_string(),
         target: request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
@@ -160,7 +161,7 @@ fn route(operation: Operation, request: &http::Request<Vec<u8>>, answer: String)
     }
 }
 
-/// A token where the kind looks for it.
+/// The answer of the token endpoint, with the token where the kind looks for it.
 fn token_answer(kind: &Declared) -> String {
     let mut answer = serde_json::Value::Null;
     if let Some(token) = &kind.declaration().token {
@@ -184,7 +185,7 @@ fn put(value: &mut serde_json::Value, path: &[String], text: &str) {
     }
 }
 
-/// The provider and the account, in the configuration's words.
+/// The configuration's sections for the provider and the account.
 fn sections(kind: &Declared, bodies: &[(Currency, String)], url: &str) -> String {
     let name = kind.kind();
     let secrets = kind.declaration().secrets.iter();
@@ -209,7 +210,7 @@ fn sections(kind: &Declared, bodies: &[(Currency, String)], url: &str) -> String
     text
 }
 
-/// Each currency that some example has, once.
+/// The balances of the account: each currency of the examples once.
 fn balances(kind: &Declared, bodies: &[(Currency, String)]) -> Vec<String> {
     let r#type = if kind.needs_type() { format!(", type = \"{TYPE}\"") } else { String::new() };
     let mut balances = Vec::new();
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_sample_is_proven_by_its_example() {
+    async fn the_built_in_sample_can_be_simulated() {
         let declared = start(None).await.unwrap();
 
         assert_eq!(declared.provider.kind_name(), "sample");

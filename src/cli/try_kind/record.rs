@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::app;
-use crate::cli::{block_on, complain, failed, print};
+use crate::cli::{block_on, print, print_error_line, report_error};
 use crate::config;
 
 /// Only the owner reads and writes.
@@ -16,7 +16,7 @@ pub(super) fn run(path: &Path, account: &str, file: &Path) -> ExitCode {
     let config = match config::load_to_record(path, account) {
         Ok(config) => config,
         Err(errors) => {
-            complain(&errors.to_string());
+            print_error_line(&errors.to_string());
             return ExitCode::from(2);
         }
     };
@@ -28,7 +28,7 @@ pub(super) fn run(path: &Path, account: &str, file: &Path) -> ExitCode {
     match recorded {
         Ok(Ok(body)) => save(file, &body),
         Ok(Err(error)) => refused(&error.to_string()),
-        Err(error) => failed(&error),
+        Err(error) => report_error(&error),
     }
 }
 
@@ -42,6 +42,6 @@ fn save(file: &Path, body: &[u8]) -> ExitCode {
 }
 
 fn refused(text: &str) -> ExitCode {
-    complain(&format!("balance-gateway: {text}"));
+    print_error_line(&format!("balance-gateway: {text}"));
     ExitCode::FAILURE
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::figures;
 use crate::clock;
 use crate::domain::{AccountName, ProviderName, Reading, Selector, Snapshot};
-use crate::providers::declared::{Condition, Expected, MappingReader, Taken, Understood, Units};
+use crate::providers::declared::{AmountUnit, Condition, Expected, LocatedAmount, MappingReader, Understood};
 use crate::providers::{Figure, Provider};
 
 /// The column in which values begin.
@@ -32,12 +32,12 @@ pub(super) fn success(mapping: &MappingReader, body: &[u8]) -> String {
         conditions.iter().zip(mapping.judge_success(body)).enumerate()
     {
         let name = if at == 0 { "success" } else { "" };
-        let told = match holds {
+        let result = match holds {
             Some(true) => "holds",
             Some(false) => "does not hold",
             None => "cannot be read",
         };
-        text += &line(name, &format!("{:40} {told}", format!("{pointer} = {}", shown(expected))));
+        text += &line(name, &format!("{:40} {result}", format!("{pointer} = {}", shown(expected))));
     }
     text
 }
@@ -87,7 +87,7 @@ pub(super) fn built_in(kind: &dyn Provider, reading: &Reading) -> String {
     aligned(&kind.figures().iter().filter_map(row).collect::<Vec<_>>())
 }
 
-/// The rows below their heads, in columns.
+/// The rows below their headings, in columns.
 fn aligned(rows: &[[String; 5]]) -> String {
     let head = ["role", "from", "text", "units", "amount"].map(str::to_owned);
     let all: Vec<&[String; 5]> = std::iter::once(&head).chain(rows).collect();
@@ -105,7 +105,7 @@ fn aligned(rows: &[[String; 5]]) -> String {
     text
 }
 
-/// A sum in the place of its parts.
+/// One line for each figure that is the sum of several amounts.
 fn sums(understood: &Understood) -> String {
     let mut text = String::new();
     for (role, figure) in figures(&understood.reading) {
@@ -120,7 +120,7 @@ fn sums(understood: &Understood) -> String {
 }
 
 /// The pointer with the number of its row.
-fn place(taken: &Taken) -> String {
+fn place(taken: &LocatedAmount) -> String {
     match &taken.row {
         Some(row) => {
             let member = taken.name.strip_prefix(&row.array).unwrap_or(&taken.name);
@@ -135,7 +135,7 @@ pub(super) fn unused(members: &[String]) -> String {
     if members.is_empty() { String::new() } else { line("unused", &members.join(", ")) }
 }
 
-/// Legal but odd findings.
+/// Values that are legal but look wrong.
 pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> String {
     let reading = &understood.reading;
     let currency = reading.available.currency();
@@ -157,8 +157,8 @@ pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> Stri
     if blocks && reading.total.is_some_and(|total| total.value() == reading.available.value()) {
         odd.push("available equals total although something is blocked".to_owned());
     }
-    let is_major = matches!(mapping.mapping().units, Units::Major | Units::MajorWith(_));
-    let is_whole = |taken: &&Taken| {
+    let is_major = matches!(mapping.mapping().units, AmountUnit::Major | AmountUnit::MajorWith(_));
+    let is_whole = |taken: &&LocatedAmount| {
         taken.amount.is_some_and(|amount| !amount.value().is_zero()) && !taken.text.contains('.')
     };
     let whole = understood.taken.iter().filter(is_whole);

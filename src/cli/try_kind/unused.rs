@@ -5,10 +5,11 @@ use serde_json::Value;
 use crate::domain::{Amount, Currency};
 use crate::providers::declared::MappingReader;
 
-/// The pointers of all such members, `[*]` for the rows of an array; of members inside each other the outermost.
+/// The pointers of all such members, with `[*]` for the rows of an array. Of nested members, only the outermost is
+/// listed.
 pub(super) fn members(body: &[u8], mapping: &MappingReader) -> Vec<String> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    // Numbers that no float holds have no place here: nothing is listed then.
+    // A body with a number that no float can hold is not parsed here: then nothing is listed.
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
     let read: Vec<String> = mapping.mapping().pointers();
     let mut unused = Vec::new();

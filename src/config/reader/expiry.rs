@@ -9,7 +9,7 @@ use super::error::Remark;
 /// When the first certificate at each key expires.
 pub(in crate::config) type Expiries = BTreeMap<String, Timestamp>;
 
-/// How long before its end a certificate is warned of.
+/// A certificate is reported when it expires within this time.
 const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Certificates that have expired, or will soon.

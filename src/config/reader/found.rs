@@ -1,4 +1,4 @@
-//! Names found values in messages, without repeating a secret.
+//! How messages show the values that they found, without repeating a secret.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use toml::de::DeValue;
 
 use super::effective::quoted;
 
-/// Longest text that a message repeats.
+/// The longest text that a message repeats, in bytes.
 const LONGEST: usize = 80;
-/// Shortest run of letters and digits that counts as a generated secret.
+/// The shortest run of letters and digits that counts as a generated secret.
 const SECRET_RUN: usize = 16;
 
-/// The value as written; for a list or a table only its form.
+/// The value as written; for a list or a table only its type.
 pub(in crate::config) fn shown(value: &DeValue<'_>) -> Cow<'static, str> {
     match value {
         DeValue::String(text) if may_be_secret(text) => {
@@ -27,7 +27,7 @@ pub(in crate::config) fn shown(value: &DeValue<'_>) -> Cow<'static, str> {
     }
 }
 
-/// The form of the value.
+/// The type of the value, such as `a list`.
 pub(in crate::config) fn form(value: &DeValue<'_>) -> Cow<'static, str> {
     match value {
         DeValue::String(_) => "a text",

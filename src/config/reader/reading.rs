@@ -22,7 +22,7 @@ pub(in crate::config) struct Reported;
 pub(in crate::config) type Read<T> = Result<T, Reported>;
 
 /// The state that all parts of one reading share.
-pub(in crate::config) struct Reading<'a> {
+pub(in crate::config) struct ConfigReading<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     mistakes: RefCell<Vec<(usize, Remark)>>,
     warnings: RefCell<Vec<(usize, Remark)>>,
@@ -41,7 +41,7 @@ pub(in crate::config) struct Reading<'a> {
 }
 
 /// The result of a reading.
-pub(in crate::config) struct Outcome {
+pub(in crate::config) struct LoadResult {
     /// Mistakes in order of appearance.
     pub(in crate::config) mistakes: Vec<Remark>,
     /// Warnings in order of appearance.
@@ -52,7 +52,7 @@ pub(in crate::config) struct Outcome {
     pub(in crate::config) expiries: Expiries,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ConfigReading<'a> {
     /// Begins a reading; a reload passes the former contents of the sources.
     pub(in crate::config) fn new(env: &'a dyn Fn(&str) -> Option<String>, purpose: Purpose<'a>) -> Self {
         let (before, reads_sources) = match purpose {
@@ -78,7 +78,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The account whose first body is recorded, if this reading is for that.
+    /// The account whose first body is recorded; `None` if the reading has another purpose.
     pub(in crate::config) fn recorded_account(&self) -> Option<&'a str> {
         self.recorded_account
     }
@@ -94,7 +94,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Records the destination of the secrets below a place. If it changed since the last load, no old secret is kept.
-    pub(in crate::config) fn note_destination(&self, place: &Place, part: &str, destination: String) {
+    pub(in crate::config) fn note_destination(&self, place: &KeyPlace, part: &str, destination: String) {
         let key = format!("{}#{part}", place.path);
         let before = self.before.and_then(|before| before.destination(&key));
         if before.is_some_and(|before| *before != destination) {
@@ -110,13 +110,13 @@ impl<'a> Reading<'a> {
     }
 
     /// Ends the reading.
-    pub(in crate::config) fn into_outcome(self) -> Outcome {
+    pub(in crate::config) fn into_outcome(self) -> LoadResult {
         let in_order = |remarks: RefCell<Vec<(usize, Remark)>>| {
             let mut remarks = remarks.into_inner();
             remarks.sort_by_key(|(at, _)| *at);
             remarks.into_iter().map(|(_, remark)| remark).collect()
         };
-        Outcome {
+        LoadResult {
             mistakes: in_order(self.mistakes),
             warnings: in_order(self.warnings),
             effective: self.effective.into_inner(),
@@ -134,7 +134,7 @@ impl<'a> Reading<'a> {
     /// Handles an invalid source: a mistake at start. In a reload it keeps its old contents, and a new account waits.
     pub(in crate::config) fn unread(
         &self,
-        place: &Place,
+        place: &KeyPlace,
         file: Option<&Path>,
         problem: &str,
     ) -> Read<Vec<u8>> {
@@ -164,18 +164,18 @@ impl<'a> Reading<'a> {
         self.before.filter(|_| !has_moved)?.credential(account)
     }
 
-    /// Whether this is not a reload.
+    /// Whether this is the first load, not a reload.
     pub(in crate::config) fn is_first(&self) -> bool {
         self.before.is_none()
     }
 
     /// The contents of a source before this reload.
-    pub(in crate::config) fn before(&self, place: &Place) -> Option<&'a SecretSlice<u8>> {
+    pub(in crate::config) fn before(&self, place: &KeyPlace) -> Option<&'a SecretSlice<u8>> {
         self.kept(&place.path)
     }
 
     /// Whether a source below this place is not readable yet.
-    pub(super) fn is_awaited(&self, place: &Place) -> bool {
+    pub(super) fn is_awaited(&self, place: &KeyPlace) -> bool {
         let inside = format!("{}.", place.path);
         let unread = self.unread.borrow();
         unread.iter().any(|unread| unread.key.starts_with(&inside) && self.kept(&unread.key).is_none())
@@ -187,30 +187,30 @@ impl<'a> Reading<'a> {
     }
 
     /// Reports a mistake.
-    pub(in crate::config) fn report(&self, place: &Place, text: &str) -> Reported {
+    pub(in crate::config) fn report(&self, place: &KeyPlace, text: &str) -> Reported {
         self.mistakes.borrow_mut().push((place.at, Remark::new(place.path.clone(), text.to_owned())));
         Reported
     }
 
     /// Reports a warning.
-    pub(in crate::config) fn warn(&self, place: &Place, text: &str) {
+    pub(in crate::config) fn warn(&self, place: &KeyPlace, text: &str) {
         self.warnings.borrow_mut().push((place.at, Remark::new(place.path.clone(), text.to_owned())));
     }
 
     /// Records the effective settings of a section.
-    pub(in crate::config) fn record(&self, place: &Place, settings: Settings) {
+    pub(in crate::config) fn record(&self, place: &KeyPlace, settings: Settings) {
         self.effective.borrow_mut().record(&place.path, settings);
     }
 }
 
 /// A key path and its position in the text.
 #[derive(Clone)]
-pub(in crate::config) struct Place {
+pub(in crate::config) struct KeyPlace {
     pub(in crate::config) path: String,
     pub(in crate::config) at: usize,
 }
 
-impl Place {
+impl KeyPlace {
     /// The account of this path, if it has one.
     fn account(&self) -> Option<&str> {
         self.path.strip_prefix("accounts.")?.split('.').next()

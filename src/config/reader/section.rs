@@ -10,27 +10,27 @@ use toml::de::{DeTable, DeValue};
 
 use super::effective::Settings;
 use super::found;
-use super::reading::{Place, Read, Reading, Reported};
+use super::reading::{ConfigReading, KeyPlace, Read, Reported};
 use super::setting::Setting;
 use super::value::Value;
 use crate::upstream::Credential;
 
 /// One table. Every known key must be read before it is closed.
 pub(in crate::config) struct Section<'a> {
-    place: Place,
+    place: KeyPlace,
     /// `None` for a missing table: every key has its default then.
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
     effective: Settings,
-    reading: &'a Reading<'a>,
+    reading: &'a ConfigReading<'a>,
 }
 
 impl<'a> Section<'a> {
-    pub(in crate::config) fn root(table: &'a DeTable<'a>, reading: &'a Reading<'a>) -> Self {
-        Self::new(Place { path: String::new(), at: 0 }, Some(table), reading)
+    pub(in crate::config) fn root(table: &'a DeTable<'a>, reading: &'a ConfigReading<'a>) -> Self {
+        Self::new(KeyPlace { path: String::new(), at: 0 }, Some(table), reading)
     }
 
-    fn new(place: Place, table: Option<&'a DeTable<'a>>, reading: &'a Reading<'a>) -> Self {
+    fn new(place: KeyPlace, table: Option<&'a DeTable<'a>>, reading: &'a ConfigReading<'a>) -> Self {
         Self { place, table, known: Vec::new(), effective: Settings(Vec::new()), reading }
     }
 
@@ -118,7 +118,7 @@ impl<'a> Section<'a> {
         entries.into_iter().map(entry).collect()
     }
 
-    /// The account whose first body is recorded, if this reading is for that.
+    /// The account whose first body is recorded; `None` if the reading has another purpose.
     pub(in crate::config) fn recorded_account(&self) -> Option<&'a str> {
         self.reading.recorded_account()
     }
@@ -171,7 +171,7 @@ impl<'a> Section<'a> {
         self.reading.report(&self.place_of(key), text)
     }
 
-    /// Reports an unexpected value of a key, and names it.
+    /// Reports an unexpected value of a key, and shows the value.
     pub(in crate::config) fn expected(&self, key: &str, expected: &str) -> Reported {
         let found = self.table.and_then(|table| table.get(key)).map(|value| found::shown(value.get_ref()));
         let found = found.map(|found| format!(", not {found}")).unwrap_or_default();
@@ -209,9 +209,12 @@ impl<'a> Section<'a> {
         self.close();
     }
 
-    fn place_of(&self, key: &str) -> Place {
+    fn place_of(&self, key: &str) -> KeyPlace {
         let written = self.table.and_then(|table| table.get_key_value(key));
-        Place { path: self.place.join(key), at: written.map_or(self.place.at, |(key, _)| key.span().start) }
+        KeyPlace {
+            path: self.place.join(key),
+            at: written.map_or(self.place.at, |(key, _)| key.span().start),
+        }
     }
 }
 
@@ -227,7 +230,7 @@ impl<'a> Value<'a> {
         let DeValue::Array(items) = self.toml else { return Err(self.expected_hiding(expected)) };
         let item = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| {
             let path = format!("{}[{index}]", self.place.path);
-            let place = Place { path, at: item.span().start };
+            let place = KeyPlace { path, at: item.span().start };
             Value { place, toml: item.get_ref(), reading: self.reading }
         };
         Ok(items.iter().enumerate().map(item).collect())

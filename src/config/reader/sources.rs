@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretSlice};
@@ -14,7 +15,7 @@ use crate::domain::is_out_of_files;
 use crate::upstream::Credential;
 
 /// The last valid contents of every source by its key, the credential of each account, and every named file.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(in crate::config) struct Sources {
     contents: BTreeMap<String, SecretSlice<u8>>,
     credentials: BTreeMap<String, Credential>,
@@ -28,7 +29,7 @@ pub(in crate::config) struct Sources {
 /// A source that was invalid in a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
-    /// The key that names it.
+    /// The key that names the source.
     pub key: String,
     /// The file, unless it is a variable.
     pub file: Option<PathBuf>,
@@ -50,7 +51,10 @@ impl Sources {
         let inside = move |key: &str| {
             key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        let contents = self.contents.iter().filter(move |(key, _)| inside(key));
+        let from_section = self.contents.range::<str, _>((Bound::Included(section), Bound::Unbounded));
+        let contents = from_section
+            .take_while(move |(key, _)| key.starts_with(section))
+            .filter(move |(key, _)| inside(key));
         contents.map(|(key, contents)| (key.as_str(), contents.expose_secret()))
     }
 
@@ -63,7 +67,7 @@ impl Sources {
         fs::read(file).inspect_err(|error| self.is_incomplete |= is_out_of_files(error))
     }
 
-    /// Likewise, as text.
+    /// Reads a file as text, like [`Self::read`].
     pub(in crate::config) fn read_text(&mut self, file: &Path) -> io::Result<String> {
         fs::read_to_string(file).inspect_err(|error| self.is_incomplete |= is_out_of_files(error))
     }
@@ -97,5 +101,28 @@ impl Sources {
 
     pub(in crate::config) fn keep(&mut self, key: &str, contents: Vec<u8>) {
         self.contents.insert(key.to_owned(), contents.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_has_only_its_own_contents() {
+        let mut sources = Sources::default();
+        let keys = [
+            "accounts.a",
+            "accounts.a-b.token",
+            "accounts.a.token",
+            "accounts.a1.token",
+            "accounts.a[0]",
+            "hooks.a",
+        ];
+        for key in keys {
+            sources.keep(key, key.into());
+        }
+        let keys: Vec<_> = sources.of_section("accounts.a").map(|(key, _)| key).collect();
+        assert_eq!(keys, ["accounts.a", "accounts.a.token", "accounts.a[0]"]);
     }
 }

@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use toml::de::DeValue;
 
 use super::found;
-use super::reading::{Place, Read, Reading, Reported};
+use super::reading::{ConfigReading, KeyPlace, Read, Reported};
 use super::sources::Sources;
 
 /// One value and its place.
 #[derive(Clone)]
 pub(in crate::config) struct Value<'a> {
-    pub(in crate::config) place: Place,
+    pub(in crate::config) place: KeyPlace,
     pub(in crate::config) toml: &'a DeValue<'a>,
-    pub(in crate::config) reading: &'a Reading<'a>,
+    pub(in crate::config) reading: &'a ConfigReading<'a>,
 }
 
 impl<'a> Value<'a> {
@@ -34,7 +34,7 @@ impl<'a> Value<'a> {
         self.reading.env(name)
     }
 
-    /// Notes when the first certificate here expires.
+    /// Records when the first certificate here expires.
     pub(in crate::config) fn note_expiry(&self, not_after: Timestamp) {
         self.reading.note_expiry(&self.place.path, not_after);
     }
@@ -64,17 +64,17 @@ impl<'a> Value<'a> {
         self.toml
     }
 
-    /// Reports an unexpected value, and names it.
+    /// Reports an unexpected value, and shows it.
     pub(in crate::config) fn expected(&self, expected: &str) -> Reported {
         self.wrong(&format!("expected {expected}, not {}", found::shown(self.toml)))
     }
 
-    /// Reports an unexpected value that may be a secret, and names only its form.
+    /// Reports an unexpected value that may be a secret, and shows only its type.
     pub(in crate::config) fn expected_hiding(&self, expected: &str) -> Reported {
         self.wrong(&format!("expected {expected}, not {}", found::form(self.toml)))
     }
 
-    /// Reports a list without an item.
+    /// Reports an empty list.
     pub(in crate::config) fn empty(&self, expected: &str) -> Reported {
         self.wrong(&format!("expected at least one, {expected}, not an empty list"))
     }

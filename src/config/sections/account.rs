@@ -5,7 +5,7 @@ mod balances;
 mod credential;
 mod identity;
 
-use super::provider::Known;
+use super::provider::PartlyReadProvider;
 use crate::config::reader::{Read, Reported, Section, Setting, Value, quoted};
 use crate::config::values::Interval;
 use crate::domain::AccountName;
@@ -41,7 +41,7 @@ impl Setting for ProviderReference {
 
 pub(super) fn read_all(
     tables: Vec<(&str, Section<'_>)>,
-    providers: Result<&[Known<'_>], &Reported>,
+    providers: Result<&[PartlyReadProvider<'_>], &Reported>,
 ) -> Read<Vec<AccountConfig>> {
     let read = |(name, mut section): (&str, Section<'_>)| {
         let account = read(name, &mut section, providers);
@@ -56,13 +56,13 @@ pub(super) fn read_all(
 fn read(
     written_name: &str,
     section: &mut Section<'_>,
-    providers: Result<&[Known<'_>], &Reported>,
+    providers: Result<&[PartlyReadProvider<'_>], &Reported>,
 ) -> Read<AccountConfig> {
     let name = AccountName::parse(written_name).map_err(|error| section.wrong("", &error.to_string()));
     let provider = read_provider(section, providers);
     let known = provider.and_then(|provider| provider.adapter.as_ref().map_err(|reported| *reported));
     let adapter: Read<&dyn Provider> = known.map(|adapter| &**adapter);
-    if let Ok(Known { config: Ok(config), .. }) = provider {
+    if let Ok(PartlyReadProvider { config: Ok(config), .. }) = provider {
         let ProviderSettings { adapter, token_endpoint, .. } = &config.settings;
         let place = [adapter.kind(), &config.base_url, token_endpoint, &paths_of(adapter)];
         section.note_destination("place", place.join(" "));
@@ -93,7 +93,7 @@ fn read(
         lags: provider.settings.adapter.lag().is_some(),
         is_enabled: is_enabled? && provider.is_enabled && credential.is_some(),
         limits: provider.limits,
-        // The first credential replaces no other.
+        // Without a credential yet, the account has an empty identity.
         identity: credential.as_ref().map(|credential| identity(provider, credential)).unwrap_or_default(),
         balances: balances?,
         watch: watch?.map(|interval| interval.0),
@@ -103,8 +103,8 @@ fn read(
 
 fn read_provider<'a>(
     section: &mut Section<'_>,
-    providers: Result<&'a [Known<'a>], &Reported>,
-) -> Read<&'a Known<'a>> {
+    providers: Result<&'a [PartlyReadProvider<'a>], &Reported>,
+) -> Read<&'a PartlyReadProvider<'a>> {
     let written: Option<ProviderReference> = section.optional("provider")?;
     let providers = providers.map_err(|reported| *reported)?;
     let names: Vec<&str> = providers.iter().map(|provider| provider.name).collect();

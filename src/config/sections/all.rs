@@ -1,8 +1,10 @@
 //! Reads every section of a configuration.
 
+use std::sync::Arc;
+
 use super::kinds::Kinds;
 use super::{account, auth, caller, freshness, hooks, log, provider, server, shared, tracing};
-use crate::config::reader::{Effective, Expiries, Read, Section, Sources};
+use crate::config::reader::{Effective, Expiries, Read, Section};
 use crate::config::whole::Config;
 use crate::http::{HookSettings, ServerSettings};
 
@@ -57,17 +59,16 @@ pub(in crate::config) fn read(mut root: Section<'_>) -> Read<Config> {
         tracing: tracing?,
         warnings: Vec::new(),
         effective: Effective::default(),
-        masked: String::new(),
-        sources: Sources::default(),
+        sources: Arc::default(),
         unread: Vec::new(),
         expiries: Expiries::default(),
     })
 }
 
-/// Without a listener, hooks would hear of nothing.
+/// Reads the hooks. Without a listener they are a mistake, because no notification would arrive.
 fn read_hooks(root: &mut Section<'_>, server: &server::Server) -> Read<Vec<HookSettings>> {
     if !root.has("hooks") {
-        // Named among the keys that there are.
+        // Read, so that a message about an unknown key lists `hooks`.
         root.section("hooks");
         return Ok(Vec::new());
     }
@@ -77,7 +78,7 @@ fn read_hooks(root: &mut Section<'_>, server: &server::Server) -> Read<Vec<HookS
     root.tables("hooks").and_then(hooks::read_all)
 }
 
-/// The one account of this name.
+/// Keeps only the account with this name.
 fn only<'a>(
     root: &Section<'_>,
     tables: Vec<(&'a str, Section<'a>)>,

@@ -2,7 +2,7 @@
 
 use crate::auth::Jwks;
 use crate::config::reader::{Read, Section, Setting, Value, quoted};
-use crate::config::values::{Authority, DocumentUrl, FilePath, Secret, Source, Unknown};
+use crate::config::values::{Authority, DocumentUrl, FilePath, Placeholder, Secret, Source};
 use crate::upstream::JwksSettings;
 
 /// The accepted issuer and audience.
@@ -77,13 +77,13 @@ impl Setting for Keys {
 }
 
 fn read_keys(value: &Value<'_>, FilePath(file): FilePath) -> Read<Jwks> {
-    Source::File(file).understood(value, |contents, source| {
+    Source::File(file).read_as(value, |contents, source| {
         Jwks::parse(contents).map_err(|error| format!("{error} in {source}"))
     })
 }
 
-impl Unknown for Jwks {
-    fn unknown(_: &Source) -> Self {
+impl Placeholder for Jwks {
+    fn placeholder(_: &Source) -> Self {
         Self::default()
     }
 }

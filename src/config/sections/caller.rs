@@ -46,7 +46,7 @@ impl Setting for CacheControl {
     }
 }
 
-/// The forced limit of a caller that has none of its own.
+/// The forced limit of a caller that configures none: a tenth of its limit.
 fn tenth(limit: LimitSettings) -> LimitSettings {
     let tenth = |whole: u32| (whole / 10).max(1);
     LimitSettings { requests: tenth(limit.requests), burst: tenth(limit.burst), ..limit }
@@ -54,7 +54,7 @@ fn tenth(limit: LimitSettings) -> LimitSettings {
 
 /// The identities of the callers so far, each with the key path of its first occurrence.
 #[derive(Default)]
-struct Seen {
+struct SeenIdentities {
     digests: HashMap<[u8; 32], String>,
     service_accounts: HashMap<ServiceAccount, String>,
     /// Whether `[auth.kubernetes]` is configured.
@@ -69,7 +69,7 @@ impl Setting for KeyDigest {
     const EXPECTED: &'static str = "the SHA-256 of a key, 64 hex digits (see `balance-gateway new-key`)";
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        // A key may have been written instead of its digest.
+        // The value is not shown: it may be a key instead of its digest.
         let DeValue::String(text) = value.toml() else { return Err(value.expected_hiding(Self::EXPECTED)) };
         parse_hex(text).map(Self).ok_or_else(|| {
             value.wrong(&format!("expected {}, not a text of {} characters", Self::EXPECTED, text.len()))
@@ -132,7 +132,7 @@ pub(super) fn read_all(
     replicas: Read<Replicas>,
     accepts_tokens: bool,
 ) -> Read<Vec<CallerSettings>> {
-    let mut seen = Seen { accepts_tokens, ..Seen::default() };
+    let mut seen = SeenIdentities { accepts_tokens, ..SeenIdentities::default() };
     let mut read = |(name, mut section): (&str, Section<'_>)| {
         let caller = read(name, &mut section, replicas, &mut seen);
         section.close_and_record();
@@ -146,7 +146,7 @@ fn read(
     name: &str,
     section: &mut Section<'_>,
     replicas: Read<Replicas>,
-    seen: &mut Seen,
+    seen: &mut SeenIdentities,
 ) -> Read<CallerSettings> {
     let name = CallerName::parse(name).map_err(|error| section.wrong("", &error.to_string()));
     let identity = read_identity(section, seen);
@@ -154,7 +154,7 @@ fn read(
     let limit = section.or("limit", LIMIT);
     let limit = limit.and_then(|whole| Ok(section.share("limit", whole, replicas?)));
     let given: Read<Option<LimitSettings>> = section.optional("forced");
-    let has_own_forced = matches!(given, Ok(Some(_)));
+    let is_forced_configured = matches!(given, Ok(Some(_)));
     let cache_control = section.or("cache_control", CacheControl::Obeyed);
     let streams = section.or("streams", NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN));
     let forced = given.and_then(|given| match given {
@@ -168,13 +168,13 @@ fn read(
         accounts: accounts?.into_iter().map(|pattern| pattern.0).collect(),
         limit: limit?,
         forced: forced?,
-        has_own_forced,
+        is_forced_configured,
         obeys_cache_control: cache_control? == CacheControl::Obeyed,
         streams: usize::try_from(streams?.get()).unwrap_or(usize::MAX),
     })
 }
 
-fn read_identity(section: &mut Section<'_>, seen: &mut Seen) -> Read<Identity> {
+fn read_identity(section: &mut Section<'_>, seen: &mut SeenIdentities) -> Read<Identity> {
     let keys = section.value("keys_sha256");
     let service_account = section.value("service_account");
     match (keys, service_account) {
@@ -197,7 +197,7 @@ fn read_identity(section: &mut Section<'_>, seen: &mut Seen) -> Read<Identity> {
     }
 }
 
-fn read_keys(value: &Value<'_>, seen: &mut Seen) -> Read<Vec<KeyDigest>> {
+fn read_keys(value: &Value<'_>, seen: &mut SeenIdentities) -> Read<Vec<KeyDigest>> {
     let items = value.items(&format!("a list of {}", KeyDigest::EXPECTED))?;
     if items.is_empty() {
         return Err(value.empty(KeyDigest::EXPECTED));
@@ -215,7 +215,7 @@ fn read_keys(value: &Value<'_>, seen: &mut Seen) -> Read<Vec<KeyDigest>> {
     read.into_iter().collect()
 }
 
-fn read_service_account(value: &Value<'_>, seen: &mut Seen) -> Read<ServiceAccount> {
+fn read_service_account(value: &Value<'_>, seen: &mut SeenIdentities) -> Read<ServiceAccount> {
     let account = ServiceAccount::read(value)?;
     if !seen.accepts_tokens {
         return Err(value

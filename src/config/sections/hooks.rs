@@ -1,4 +1,4 @@
-//! `[hooks.NAME]`: what proves a provider's notifications, and whose balances they are about.
+//! `[hooks.NAME]`: how a provider's notifications are proven, and which accounts they concern.
 
 mod hmac;
 mod proofs;
@@ -11,14 +11,14 @@ use http::StatusCode;
 
 use super::caller::Pattern;
 use crate::config::reader::{Read, Reported, Section, Setting};
-use crate::config::values::Pause;
+use crate::config::values::DurationOrZero;
 use crate::domain::HookName;
 use crate::http::{HookSettings, ProofSettings};
 use hmac::HmacValue;
 use proofs::{Basic, Headers};
 use values::{Delivered, Header};
 
-/// A balance is not served longer, so nothing is gained by reading it again later.
+/// A balance is not served for longer than this, so a later read would bring nothing.
 const LONGEST_SETTLE: Duration = Duration::from_mins(1);
 
 /// Reads every hook. Without a listener for them, `[hooks]` is a mistake.
@@ -46,9 +46,10 @@ fn read(name: &str, section: &mut Section<'_>) -> Read<HookSettings> {
     });
     let proof = read_proof(section);
     let event_id: Read<Option<Header>> = section.optional("event_id");
-    let settle = section.or("settle", Pause(Duration::from_secs(2))).and_then(|Pause(settle)| {
-        if settle <= LONGEST_SETTLE { Ok(settle) } else { Err(section.expected("settle", "at most 1m")) }
-    });
+    let settle =
+        section.or("settle", DurationOrZero(Duration::from_secs(2))).and_then(|DurationOrZero(settle)| {
+            if settle <= LONGEST_SETTLE { Ok(settle) } else { Err(section.expected("settle", "at most 1m")) }
+        });
     let answer = section.or("answer", Delivered(StatusCode::OK));
     Ok(HookSettings {
         name: name?,
@@ -75,7 +76,7 @@ fn read_proof(section: &mut Section<'_>) -> Read<ProofSettings> {
         (Some(Headers { headers, .. }), ..) => Ok(ProofSettings::Headers(headers)),
         (_, Some(Basic { user, passwords, .. }), _) => Ok(ProofSettings::Basic { user, passwords }),
         (.., Some(hmac)) => Ok(ProofSettings::Hmac(hmac.settings)),
-        // One of them is written.
+        // Unreachable: exactly one of them is present.
         (None, None, None) => Err(Reported),
     }
 }

@@ -29,12 +29,12 @@ pub struct ProviderConfig {
     pub is_enabled: bool,
     /// The base URL without a slash at the end; part of its accounts' identity.
     pub base_url: String,
-    /// The URL of its balances; part of its accounts' identity.
+    /// The path of its balances below the base URL; part of its accounts' identity.
     pub balance_path: String,
 }
 
 /// A partly read provider, so that its accounts can be checked even if it has mistakes.
-pub(super) struct Known<'a> {
+pub(super) struct PartlyReadProvider<'a> {
     pub(in crate::config) name: &'a str,
     pub(super) adapter: Read<Adapter>,
     pub(in crate::config) config: Read<ProviderConfig>,
@@ -73,12 +73,12 @@ pub(super) fn read_all<'a>(
     server: &Server,
     freshness: Freshness,
     kinds: &Kinds<'_>,
-) -> Vec<Known<'a>> {
+) -> Vec<PartlyReadProvider<'a>> {
     let read = |(name, mut section): (&'a str, Section<'_>)| {
         let adapter = read_kind(&mut section, kinds);
         let config = read(name, adapter.as_ref(), &mut section, server, freshness);
         section.close_and_record();
-        Known { name, adapter, config }
+        PartlyReadProvider { name, adapter, config }
     };
     tables.into_iter().map(read).collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::tls::ListenerTls;
 use crate::config::reader::{Read, Section, Setting, Value, quoted};
-use crate::config::values::{Pause, Replicas, duration};
+use crate::config::values::{DurationOrZero, Replicas, duration};
 use crate::http::ServerSettings;
 
 const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -36,7 +36,7 @@ pub(in crate::config) fn read(mut section: Section<'_>, has_store: bool) -> Serv
     let api = section.or("api", API);
     let ops = section.or("ops", OPS);
     let request_timeout = section.or("request_timeout", Duration::from_secs(10));
-    let drain_delay = section.or("drain_delay", Pause(Duration::from_secs(5)));
+    let drain_delay = section.or("drain_delay", DurationOrZero(Duration::from_secs(5)));
     let drain_timeout = section.or("drain_timeout", Duration::from_secs(20));
     let max_connections = section.count("max_connections", 10_000);
     let max_in_flight = section.count("max_in_flight", 20_000);

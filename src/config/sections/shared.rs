@@ -11,7 +11,7 @@ use secrecy::SecretBox;
 use toml::de::DeValue;
 
 use crate::config::reader::{Read, Section, Setting, Value, quoted};
-use crate::config::values::{Authority, MASK, Replicas, Source, Unknown, visible, without_newline};
+use crate::config::values::{Authority, MASK, Placeholder, Replicas, Source, visible, without_newline};
 use crate::shared::{SharedKey, SharedSettings, StoreUrl};
 
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(1);
@@ -39,7 +39,7 @@ impl Setting for Url {
             };
         }
         let source = Source::read(value)?;
-        let url = source.understood(value, |contents, source| {
+        let url = source.read_as(value, |contents, source| {
             StoreUrl::parse(visible(contents, source)?).ok_or_else(|| format!("{expected} in {source}"))
         })?;
         source.warn_if_open(value);
@@ -79,7 +79,7 @@ impl Setting for Keys {
 
 fn read_key(value: &Value<'_>) -> Read<Arc<SharedKey>> {
     let source = Source::read(value)?;
-    let Key(key) = source.understood(value, |contents, source| {
+    let Key(key) = source.read_as(value, |contents, source| {
         let bytes = ALPHABETS.iter().find_map(|alphabet| alphabet.decode(without_newline(contents)).ok());
         let bytes =
             bytes.ok_or_else(|| format!("expected 32 bytes in base64, but {source} holds no base64"))?;
@@ -95,14 +95,14 @@ fn read_key(value: &Value<'_>) -> Read<Arc<SharedKey>> {
 /// One key of the store.
 struct Key(Arc<SharedKey>);
 
-impl Unknown for Key {
-    fn unknown(_: &Source) -> Self {
+impl Placeholder for Key {
+    fn placeholder(_: &Source) -> Self {
         Self(Arc::new(SecretBox::new(Box::new([0; 32]))))
     }
 }
 
-impl Unknown for StoreUrl {
-    fn unknown(_: &Source) -> Self {
+impl Placeholder for StoreUrl {
+    fn placeholder(_: &Source) -> Self {
         Self::local()
     }
 }

@@ -1,5 +1,5 @@
-//! `server.tls`: the certificate for callers, its key and, optionally, the authority of client certificates. The keys
-//! hold file names directly.
+//! `server.tls`: the certificate for callers, its key and, optionally, the authority of client certificates. These
+//! settings are file names, not `{ file = … }`.
 
 use secrecy::{ExposeSecret, SecretSlice};
 
@@ -27,7 +27,7 @@ impl Setting for KeyFile {
     fn read(value: &Value<'_>) -> Read<Self> {
         let file = FilePath::read(value)?;
         let source = Source::File(file.0.clone());
-        let pem = source.understood(value, |contents, _| Ok(contents.to_vec().into()))?;
+        let pem = source.read_as(value, |contents, _| Ok(contents.to_vec().into()))?;
         source.warn_if_open(value);
         Ok(Self { file, pem })
     }
@@ -48,7 +48,9 @@ impl Setting for ListenerTls {
         let client_ca: Read<Option<Authority>> = section.optional("client_ca");
         let settings = match (&certificate, &private_key, &client_ca) {
             _ if !section.reads_sources() => Ok(None),
-            (Ok(certificate), Ok(key), Ok(ca)) => together(&section, certificate, key, ca.as_ref()).map(Some),
+            (Ok(certificate), Ok(key), Ok(ca)) => {
+                check_match(&section, certificate, key, ca.as_ref()).map(Some)
+            }
             _ => Err(Reported),
         };
         let shown = section.inline();
@@ -63,7 +65,7 @@ impl Setting for ListenerTls {
 
 /// Checks that the files match. In a reload, files that do not match are still being replaced: all keep their old
 /// contents.
-fn together(
+fn check_match(
     section: &Section<'_>,
     certificate: &Authority,
     key: &KeyFile,

@@ -60,7 +60,7 @@ fn budgets_and_limits_are_divided_among_replicas() {
 }
 
 #[test]
-fn a_forced_limit_that_is_left_out_is_a_tenth_of_the_limit() {
+fn a_missing_forced_limit_is_a_tenth_of_the_limit() {
     for (limit, replicas, requests, burst) in [
         ("", 1, 60, 10),
         ("limit = { requests = 45, per = \"10s\", burst = 9 }", 1, 4, 1),
@@ -74,7 +74,7 @@ fn a_forced_limit_that_is_left_out_is_a_tenth_of_the_limit() {
 
         let forced = config.callers[0].forced;
         assert_eq!((forced.requests, forced.burst), (requests, burst), "{limit} {replicas}");
-        assert!(!config.callers[0].has_own_forced);
+        assert!(!config.callers[0].is_forced_configured);
     }
 }
 
@@ -108,7 +108,7 @@ fn an_account_is_disabled_with_its_provider() {
 }
 
 #[test]
-fn balances_are_the_ones_listed_or_the_only_one() {
+fn an_account_has_the_listed_balances_or_its_only_one() {
     let of = |currency| Selector::of(Currency::parse(currency).unwrap());
     let bitcoin = Selector { r#type: BalanceType::parse("CRYPTO"), ..of("BTC") };
     for (text, selectors) in [
@@ -243,7 +243,7 @@ fn tracing_is_off_by_default() {
 }
 
 #[test]
-fn with_a_shared_store_shares_apply_only_while_it_is_unreachable() {
+fn with_a_shared_store_shares_apply_only_while_it_is_unavailable() {
     let shared = "[shared]\nurl = { env = \"STORE\" }\nkey = { env = \"SHARED_KEY\" }";
     let text = with("[server]", "replicas = 7").replace("[log]", shared);
 

@@ -85,7 +85,7 @@ fn the_commented_examples_are_valid() {
 
     assert_eq!(config.providers.len(), 3);
     assert_eq!(config.accounts.len(), 4);
-    assert!(config.callers[0].has_own_forced);
+    assert!(config.callers[0].is_forced_configured);
     assert_eq!(config.hooks.len(), 3);
     assert!(config.server.tls.is_some() && config.kubernetes.is_some() && config.shared.is_some());
 }

@@ -45,7 +45,7 @@ fn has_client(config: &Config) -> bool {
     config.accounts[0].settings.is_enabled && matches!(config.accounts[0].credential, Credential::Client(_))
 }
 
-/// Issue 14, item 26: the account moves while its new secret is not there yet.
+/// The account moves while its new secret is not readable yet.
 #[test]
 fn an_old_secret_is_not_sent_to_another_provider_address_or_client() {
     let folder = Folder::new();
@@ -88,7 +88,7 @@ fn an_old_secret_is_not_sent_to_another_provider_address_or_client() {
         let again = reload(&moved, Some(&config)).unwrap();
         assert!(!again.accounts[0].settings.is_enabled, "{what}: also after the next reload");
         let arrived = reload(&moved.replace("/not-there-yet\"", "/secret\""), Some(&again)).unwrap();
-        assert!(has_client(&arrived), "{what}: its secret is there");
+        assert!(has_client(&arrived), "{what}: its secret is readable now");
     }
 }
 
@@ -115,7 +115,7 @@ fn an_old_token_is_not_sent_to_another_issuer() {
     assert!(moved.unwrap_err().contains("auth.kubernetes.jwks.token: expected a readable file"));
 }
 
-/// Issue 14, item 29: a leaked caller key can be revoked even if other files are malformed.
+/// A leaked caller key can be revoked even if other files are malformed.
 #[test]
 fn a_malformed_source_keeps_its_old_contents_and_blocks_nothing() {
     let folder = Folder::new();

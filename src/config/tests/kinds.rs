@@ -102,7 +102,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
     config::parse(text, Path::new("g.toml"), &env)
 }
 
-/// A configuration, a text in it and what replaces that, and the start and a part of the message.
+/// A configuration, a text in it and its replacement, and the start and a part of the expected message.
 type Mistake = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 #[test]

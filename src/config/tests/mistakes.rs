@@ -160,7 +160,7 @@ fn an_invalid_value_is_named_with_its_key() {
 }
 
 #[test]
-fn the_three_sections_without_defaults_must_be_there() {
+fn the_three_sections_without_defaults_are_required() {
     let missing = |key| format!("{key}: missing, expected tables of the form [{key}.NAME]");
 
     assert_mistakes("", &[&missing("providers"), &missing("accounts"), &missing("callers")]);
@@ -224,7 +224,7 @@ fn every_mistake_is_listed_at_once_in_order_of_appearance() {
 }
 
 #[test]
-fn malformed_toml_is_named_by_its_line_only() {
+fn malformed_toml_is_reported_only_with_its_line() {
     for (text, expected) in [
         (
             "[server]\napi = s3cr3t\n",

@@ -9,7 +9,7 @@ use super::super::reader::Purpose;
 use super::{Folder, SHARED_KEY, certificate, parse, with};
 use crate::upstream::Credential;
 
-/// 32 bytes, as well.
+/// 32 other bytes.
 const ANOTHER_KEY: &str = "YW5vdGhlci1zaGFyZWQta2V5LW9mLTMyLWJ5dGVzIDo=";
 
 /// A configuration with every kind of secret, and the secrets.
@@ -73,7 +73,7 @@ fn a_configuration_shows_no_secret() {
     let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
     assert!(secrets.len() > 5);
     assert_hidden(&format!("{config:?} {config:#?}"), &secrets);
-    assert_hidden(config.masked(), &secrets);
+    assert_hidden(&config.masked(), &secrets);
     assert_hidden(&warnings.join("\n"), &secrets);
     for key in ["token", "client_id", "client_secret", "certificate", "api_key", "session_token", "url"] {
         assert!(config.masked().contains(&format!("\n{key} = \"***\"\n")), "{key} in {}", config.masked());
@@ -110,7 +110,6 @@ fn mistakes_show_no_secret() {
 
 const TOKEN: &str = "token = { env = \"TOKEN\" }";
 
-/// Issue 14, item 19.
 #[test]
 fn a_secret_with_an_invisible_character_is_refused_with_its_name_and_place() {
     let folder = Folder::new();
@@ -173,7 +172,7 @@ fn sent_certificate(file: &str) -> Result<String, String> {
     Ok(client.certificate.as_ref().unwrap().expose_secret().to_owned())
 }
 
-/// Issue 14, item 9: `openssl pkcs12 -nodes` writes the key first, between bag attributes.
+/// `openssl pkcs12 -nodes` writes the key first, between bag attributes.
 #[test]
 fn a_certificate_file_with_a_private_key_is_refused() {
     let folder = Folder::new();
@@ -198,7 +197,7 @@ fn a_certificate_file_with_a_private_key_is_refused() {
     }
 }
 
-/// Issue 14, item 9: only the CERTIFICATE blocks are sent.
+/// Only the CERTIFICATE blocks are sent.
 #[test]
 fn only_the_certificates_of_a_certificate_file_are_sent() {
     let folder = Folder::new();
@@ -216,7 +215,6 @@ fn only_the_certificates_of_a_certificate_file_are_sent() {
     assert!(sent_certificate(&file).unwrap_err().contains("number 2"), "each must parse");
 }
 
-/// Issue 14, item 23.
 #[test]
 fn pem_on_one_line_is_refused_with_a_hint() {
     let text = "client_id = { env = \"TOKEN\" }\nclient_secret = { env = \"TOKEN\" }\ncertificate = { env = \"ONE_LINE_PEM\" }";
@@ -226,7 +224,7 @@ fn pem_on_one_line_is_refused_with_a_hint() {
     assert!(errors.contains("its line breaks are written as \\n; they must be real line breaks"), "{errors}");
 }
 
-/// Issue 14, item 23: for CI, which has neither the files nor the variables.
+/// For CI, which has neither the files nor the variables.
 #[test]
 fn a_configuration_is_checked_without_its_secrets() {
     let folder = Folder::new();

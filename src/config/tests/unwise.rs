@@ -99,7 +99,6 @@ fn a_secret_readable_by_others_is_named() {
     }
 }
 
-/// Issue 14, item 21.
 #[test]
 fn certificates_that_expire_soon_are_named() {
     let folder = Folder::new();

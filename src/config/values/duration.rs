@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use crate::config::reader::{Read, Setting, Value, quoted};
 
-/// Longer than any sensible duration, and short enough that adding it to a clock cannot overflow.
+/// The longest duration, in milliseconds: longer than any sensible one, and short enough that adding it to a clock
+/// cannot overflow.
 const LONGEST_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 /// The units and their milliseconds, largest first.
 const UNITS: [(&str, u64); 4] = [("h", 60 * 60 * 1000), ("m", 60 * 1000), ("s", 1000), ("ms", 1)];
 
 /// A duration that may be zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) struct Pause(pub(in crate::config) Duration);
+pub(in crate::config) struct DurationOrZero(pub(in crate::config) Duration);
 
-impl Setting for Pause {
+impl Setting for DurationOrZero {
     const EXPECTED: &'static str = "a duration with its unit, such as \"250ms\", \"10s\" or \"1m30s\"";
 
     fn read(value: &Value<'_>) -> Read<Self> {

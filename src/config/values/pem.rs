@@ -23,7 +23,7 @@ impl Setting for SentCertificate {
     const EXPECTED: &'static str = Secret::EXPECTED;
 
     fn read(value: &Value<'_>) -> Read<Self> {
-        let pem = Source::read(value)?.understood(value, |contents, source| {
+        let pem = Source::read(value)?.read_as(value, |contents, source| {
             if holds_private_key(contents) {
                 return Err(format!(
                     "expected certificates alone, but {source} holds a private key, and its contents are sent"
@@ -48,7 +48,7 @@ impl Setting for Certificate {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let pem = Source::read(value)?
-            .understood(value, |contents, source| Ok(pem(&certificates(value, contents, source)?).into()))?;
+            .read_as(value, |contents, source| Ok(pem(&certificates(value, contents, source)?).into()))?;
         Ok(Self(pem))
     }
 
@@ -66,7 +66,7 @@ impl Setting for PrivateKey {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let source = Source::read(value)?;
-        let pem = source.understood(value, |contents, source| {
+        let pem = source.read_as(value, |contents, source| {
             if PrivateKeyDer::from_pem_slice(contents).is_ok() {
                 return Ok(text(contents, source)?.into());
             }
@@ -123,7 +123,7 @@ impl Setting for Authority {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let file = FilePath::read(value)?;
-        let pem = Source::File(file.0.clone()).understood(value, |contents, source| {
+        let pem = Source::File(file.0.clone()).read_as(value, |contents, source| {
             certificates(value, contents, source)?;
             Ok(contents.to_vec())
         })?;
@@ -172,7 +172,8 @@ fn holds_private_key(pem: &[u8]) -> bool {
     })
 }
 
-/// Certificates as text. It is rebuilt from the parsed certificates, so nothing else of the file can be in it.
+/// Certificates as text. The text is rebuilt from the parsed certificates, so that it cannot contain anything else of
+/// the file.
 fn pem(certificates: &[CertificateDer<'_>]) -> String {
     let block = |certificate: &CertificateDer<'_>| {
         let base64 = STANDARD.encode(certificate);

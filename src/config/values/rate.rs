@@ -7,26 +7,27 @@ use crate::config::reader::{Read, Section, Setting, Value};
 use crate::domain::LimitSettings;
 use crate::upstream::{BreakerSettings, BudgetSettings};
 
-/// The default `burst` is what this span allows.
+/// The default `burst` is the number of requests that the rate allows in this span.
 const BURST_SPAN: Duration = Duration::from_secs(10);
 
-/// In nanoseconds this is far below the overflow of `governor`, also for the share of a replica.
+/// The longest time in which a burst may refill. In nanoseconds it is far below the overflow of `governor`, also for
+/// the share of a replica.
 const LONGEST_REFILL: Duration = Duration::from_hours(365 * 24);
 
 /// The number of replicas, and whether each must keep to its share.
 #[derive(Clone, Copy)]
 pub(in crate::config) struct Replicas {
     pub(in crate::config) count: NonZeroU32,
-    /// A shared store counts the total: shares apply only while it is unreachable.
+    /// A shared store counts the total: shares apply only while it is unavailable.
     pub(in crate::config) has_store: bool,
 }
 
 /// A rate that is divided among replicas.
 pub(in crate::config) trait DividedRate: Setting {
-    /// The share of one of `count` replicas.
+    /// The share of one of this many replicas.
     fn divided(self, replicas: NonZeroU32) -> Self;
 
-    /// Whether a replica would have less than one.
+    /// Whether the share of a replica would be less than one.
     fn is_below(&self, replicas: NonZeroU32) -> bool;
 }
 
@@ -52,7 +53,7 @@ impl Section<'_> {
     }
 }
 
-fn part(whole: u32, replicas: NonZeroU32) -> u32 {
+fn divide(whole: u32, replicas: NonZeroU32) -> u32 {
     (whole / replicas).max(1)
 }
 
@@ -84,7 +85,7 @@ impl Setting for BudgetSettings {
 
 impl DividedRate for BudgetSettings {
     fn divided(self, replicas: NonZeroU32) -> Self {
-        Self { requests: part(self.requests, replicas), ..self }
+        Self { requests: divide(self.requests, replicas), ..self }
     }
 
     fn is_below(&self, replicas: NonZeroU32) -> bool {
@@ -122,7 +123,7 @@ fn default_burst(requests: u32, per: Duration) -> u32 {
 
 impl DividedRate for LimitSettings {
     fn divided(self, replicas: NonZeroU32) -> Self {
-        self.share(replicas.get())
+        self.local_share(replicas.get())
     }
 
     fn is_below(&self, replicas: NonZeroU32) -> bool {

@@ -20,7 +20,7 @@ impl Setting for Secret {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let source = Source::read(value)?;
-        let secret = source.understood(value, |contents, source| Ok(visible(contents, source)?.into()))?;
+        let secret = source.read_as(value, |contents, source| Ok(visible(contents, source)?.into()))?;
         source.warn_if_open(value);
         Ok(Self(secret))
     }

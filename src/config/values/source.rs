@@ -41,29 +41,28 @@ impl Source {
 
     /// Reads and parses the contents; the error names the expected form. In a reload, invalid contents are replaced by
     /// the old ones.
-    pub(in crate::config) fn understood<T: Unknown>(
+    pub(in crate::config) fn read_as<T: Placeholder>(
         &self,
         value: &Value<'_>,
-        understand: impl Fn(&[u8], &Self) -> Result<T, String>,
+        parse: impl Fn(&[u8], &Self) -> Result<T, String>,
     ) -> Read<T> {
         if !value.reads_sources() {
-            return Ok(T::unknown(self));
+            return Ok(T::placeholder(self));
         }
         if let Self::File(file) = self {
             value.sources().name(file);
         }
-        let understood =
-            self.contents(value).and_then(|contents| Ok((understand(&contents, self)?, contents)));
-        match understood {
-            Ok((understood, contents)) => {
+        let parsed = self.contents(value).and_then(|contents| Ok((parse(&contents, self)?, contents)));
+        match parsed {
+            Ok((parsed, contents)) => {
                 value.sources().keep(value.path(), contents);
-                Ok(understood)
+                Ok(parsed)
             }
             Err(problem) => {
                 let kept = value.unread(self.file(), &problem)?;
-                let understood = understand(&kept, self).map_err(|problem| value.wrong(&problem))?;
+                let parsed = parse(&kept, self).map_err(|problem| value.wrong(&problem))?;
                 value.sources().keep(value.path(), kept);
-                Ok(understood)
+                Ok(parsed)
             }
         }
     }
@@ -115,25 +114,25 @@ impl std::fmt::Display for Source {
 }
 
 /// A placeholder for contents, for a check without them.
-pub(in crate::config) trait Unknown {
-    /// It is the same for the same source.
-    fn unknown(source: &Source) -> Self;
+pub(in crate::config) trait Placeholder {
+    /// Makes the placeholder, which is always the same for one source.
+    fn placeholder(source: &Source) -> Self;
 }
 
-impl Unknown for SecretString {
-    fn unknown(source: &Source) -> Self {
+impl Placeholder for SecretString {
+    fn placeholder(source: &Source) -> Self {
         format!("{source:?}").into()
     }
 }
 
-impl Unknown for SecretSlice<u8> {
-    fn unknown(_: &Source) -> Self {
+impl Placeholder for SecretSlice<u8> {
+    fn placeholder(_: &Source) -> Self {
         Self::default()
     }
 }
 
-impl Unknown for Vec<u8> {
-    fn unknown(_: &Source) -> Self {
+impl Placeholder for Vec<u8> {
+    fn placeholder(_: &Source) -> Self {
         Self::new()
     }
 }
@@ -168,7 +167,7 @@ impl Setting for Variable {
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        // A secret may have been written instead of a name.
+        // The value is not shown: it may be the secret instead of a variable's name.
         match value.toml() {
             DeValue::String(text) if !text.is_empty() && text.bytes().all(legal) => {
                 Ok(Self(text.to_string()))

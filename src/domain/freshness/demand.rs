@@ -9,7 +9,7 @@ use super::age::{AgeLimit, Since};
 use super::limits::{Limits, MaxAge};
 use super::mark::Mark;
 use crate::domain::moment::Moment;
-use crate::domain::turn::{Standing, StoreTime, Ticket, Turn};
+use crate::domain::turn::{OrderState, StoreTime, Ticket, Turn};
 
 /// The freshness demand of one caller for one balance.
 #[derive(Clone, Copy, Debug)]
@@ -67,11 +67,11 @@ impl Demand {
 
     /// The same demand, judged by the shared store's order as read after the arrival.
     #[must_use]
-    pub fn judged_by_store(self, standing: Standing) -> Self {
-        let Standing { last, now, is_believed } = standing;
+    pub fn judged_by_store(self, order_state: OrderState) -> Self {
+        let OrderState { last, now, is_clock_trusted } = order_state;
         let since = self.age.since.map_or(StoreTime::default(), |since| StoreTime::of(since.instant));
         let is_after_arrival =
-            self.age.oldest.is_zero() || since >= now || self.has_unnumbered_mark() || !is_believed;
+            self.age.oldest.is_zero() || since >= now || self.has_unnumbered_mark() || !is_clock_trusted;
         let ticket = if is_after_arrival {
             Ticket { above: last, since: now }
         } else {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_demand_of_headers_leaves_room_in_the_budget() {
+    fn the_priority_of_a_demand_depends_on_its_origin() {
         let none = Directives::default();
         let now = start();
         for (directives, priority) in [
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn not_before_leaves_no_fallback() {
+    fn not_before_allows_no_fallback() {
         let now = start();
         let directives = Directives { stale_if_error: Some(seconds(600)), ..Directives::default() };
 

@@ -25,12 +25,12 @@ pub struct Directives {
     pub only_if_cached: bool,
     /// When the read fails, the last snapshot up to this age is acceptable.
     pub stale_if_error: Option<Duration>,
-    /// The endpoint itself demands a new read, for any headers.
+    /// Whether the demand for a new read comes from the endpoint (see [`Directives::or_new`]) and not from the request.
     pub is_certain: bool,
 }
 
 impl Directives {
-    /// The same directives, or a read after the arrival if the request allows no age.
+    /// The same directives; if the request has no freshness demand, they demand a read after its arrival.
     #[must_use]
     pub fn or_new(self) -> Self {
         let says_something = self.max_age.is_some()

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Time that an answer gets to leave. Without it, a thread that is interrupted between the judgement and the write would
-/// have to cut its connection.
+/// Time reserved for writing an answer. Without it, a thread that is interrupted between the age check and the write
+/// would have to cut the connection.
 const TIME_TO_LEAVE: Duration = Duration::from_millis(50);
 
 /// The oldest age that may ever be served: above zero and at most 60 s.
@@ -27,7 +27,7 @@ impl MaxAge {
         whole_seconds(age).filter(|age| *age <= Self::CEILING.0).map(Self).ok_or(AgeError)
     }
 
-    /// The length itself: when a snapshot reaches it, an answer with it must have left.
+    /// The length itself. Before a snapshot reaches this age, every answer with it must have left.
     #[must_use]
     pub fn get(self) -> Duration {
         self.0
@@ -39,7 +39,7 @@ impl MaxAge {
         age < self.latest_start()
     }
 
-    /// The age from which on no answer begins, shortly before the length itself.
+    /// The age from which no answer is started any more, shortly before the length itself.
     #[must_use]
     pub fn latest_start(self) -> Duration {
         self.0.saturating_sub(TIME_TO_LEAVE)

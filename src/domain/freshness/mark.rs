@@ -27,7 +27,7 @@ impl Mark {
         turn.number > number && (!is_instant_older || started_at >= self.at)
     }
 
-    /// Whether the store did not number it, so that the store's order cannot decide.
+    /// Whether it has no number from the store, so that the store's order cannot decide.
     pub(super) fn is_unnumbered(self) -> bool {
         self.number.is_none()
     }

@@ -21,7 +21,7 @@ use crate::domain::reading::{ObservedAt, Reading};
 pub(super) struct Body {
     /// For JSON that embeds it.
     pub(super) json: Arc<RawValue>,
-    /// For an answer that consists of it.
+    /// For an answer with only this body.
     pub(super) bytes: Bytes,
 }
 

@@ -1,4 +1,5 @@
-//! One followed balance: hears of its reads, passes them on to every subscription, and keeps the balance young.
+//! One followed balance: receives the result of each read, passes it on to every subscription, and keeps the balance
+//! young.
 //!
 //! One task reads for all subscriptions, so twenty of them cost the provider no more calls than one.
 
@@ -19,7 +20,7 @@ use crate::gateway::account::{BalanceSlot, UpstreamBalance};
 use crate::gateway::lookup::BalanceSource;
 use crate::gateway::refusal::Refusal;
 
-/// Between two reads, and before the first one.
+/// Shortest time between two reads, and before the first one.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// One followed balance.
@@ -29,7 +30,8 @@ pub(in crate::gateway) struct Channel {
     levels: AlertLevels,
     clock: Clock,
     state: Mutex<State>,
-    /// Wakes the task when something has changed; the task keeps it while it sleeps, but not the channel.
+    /// Wakes the task when something has changed. The sleeping task holds only this and not the channel, so that the
+    /// channel can be dropped.
     changed: Arc<Notify>,
     /// The number of the last read that ended at another replica.
     elsewhere: AtomicU64,
@@ -41,7 +43,7 @@ pub(in crate::gateway) struct Channel {
 struct State {
     followers: BTreeMap<u64, (Weak<Inbox>, usize)>,
     next_follower: u64,
-    /// How many subscriptions ask for each longest age.
+    /// The number of subscriptions that require each longest age.
     refreshes: BTreeMap<Duration, usize>,
     last: Option<Arc<Report>>,
 }
@@ -78,12 +80,13 @@ impl Channel {
         channel
     }
 
-    /// Passes everything from now on to an inbox.
-    pub(super) fn follow(self: &Arc<Self>, inbox: &Arc<Inbox>, place: usize, refresh: Duration) -> Follower {
+    /// Passes every later event to an inbox, until the follower is dropped. `index` is the balance's index in the
+    /// inbox, `refresh` the longest age that the subscription allows.
+    pub(super) fn follow(self: &Arc<Self>, inbox: &Arc<Inbox>, index: usize, refresh: Duration) -> Follower {
         let mut state = self.state();
         let number = state.next_follower;
         state.next_follower += 1;
-        state.followers.insert(number, (Arc::downgrade(inbox), place));
+        state.followers.insert(number, (Arc::downgrade(inbox), index));
         *state.refreshes.entry(refresh).or_default() += 1;
         drop(state);
         self.changed.notify_one();
@@ -102,8 +105,8 @@ impl Channel {
         }
     }
 
-    /// When the balance is to be read next, and how old it may be: when it gets too old for a subscription, and not
-    /// before a failure is worth a retry.
+    /// The instant of the next read, and the longest age that all subscriptions allow; `None` without subscriptions.
+    /// The read is due when the snapshot reaches that age, but not before the `retry_at` of a failure.
     async fn next_read(&self, cache: &BalanceCache) -> Option<(Instant, FreshFor)> {
         let refresh = *self.state().refreshes.first_key_value()?.0;
         let refresh = FreshFor::new(refresh).ok()?;
@@ -128,7 +131,7 @@ impl Channel {
 async fn keep_young(channel: Weak<Channel>, cache: BalanceCache, source: UpstreamBalance) {
     let Some((changed, mut not_before)) = channel
         .upgrade()
-        // The lookup of the first subscription reads a balance that is not stored.
+        // A subscription itself looks up each of its balances, so the first read here can wait.
         .map(|channel| (Arc::clone(&channel.changed), (channel.clock)().monotonic + PAUSE))
     else {
         return;
@@ -149,7 +152,8 @@ async fn keep_young(channel: Weak<Channel>, cache: BalanceCache, source: Upstrea
                 let (question, source) = (Question { key: channel.key, demand, limits }, source.clone());
                 // Its snapshot is stored, so the channel receives it as an event.
                 cache.read(&question, Priority::Background, move |request| source.read(request)).await;
-                // A snapshot of another replica may be fresh by the store's clock and old by ours.
+                // The pause also prevents a busy loop: a snapshot of another replica may be fresh by the store's clock
+                // and old by ours.
                 not_before = (channel.clock)().monotonic + PAUSE;
             }
             Some((due, _)) => {
@@ -170,14 +174,14 @@ impl Listener for Channel {
         let mut state = self.state();
         let brought = snapshot.filter(|_| failure.is_none());
         let report = brought.map(|snapshot| self.report_of(&mut state, Arc::clone(snapshot)));
-        for (inbox, place) in state.followers.values() {
+        for (inbox, index) in state.followers.values() {
             let Some(inbox) = inbox.upgrade() else { continue };
             match failure {
-                // The snapshot is of before.
+                // After a failed read, the snapshot is an older one.
                 Some(failure) => {
-                    inbox.add_problem(*place, Refusal::Failed(failure.error, failure.retry_after(now)));
+                    inbox.add_problem(*index, Refusal::Failed(failure.error, failure.retry_after(now)));
                 }
-                None => report.iter().for_each(|report| inbox.add_balance(*place, report)),
+                None => report.iter().for_each(|report| inbox.add_balance(*index, report)),
             }
         }
         drop(state);

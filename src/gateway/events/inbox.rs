@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::report::Report;
 use crate::gateway::refusal::Refusal;
 
-/// Something that a subscription hears of a balance.
+/// An event about one balance, for one subscription.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A newer snapshot is stored.
@@ -26,8 +26,8 @@ pub struct Inbox {
 
 #[derive(Debug)]
 struct State {
-    places: Vec<Place>,
-    /// The places with an event, the longest waiting first.
+    unsent: Vec<Unsent>,
+    /// The indices of the balances with an event, the longest waiting first.
     waiting: VecDeque<usize>,
     /// Snapshots that a newer one replaced before they were taken.
     superseded: u64,
@@ -35,11 +35,11 @@ struct State {
 
 /// The unsent events of one balance.
 #[derive(Debug, Default)]
-struct Place {
+struct Unsent {
     /// The last snapshot that arrived, taken or not.
     newest: Option<Arc<Report>>,
-    /// Whether a read has brought one since the subscription began.
-    has_heard: bool,
+    /// Whether a read has brought a snapshot since the subscription began.
+    has_read: bool,
     has_balance: bool,
     problem: Option<Refusal>,
     is_waiting: bool,
@@ -48,35 +48,35 @@ struct Place {
 impl Inbox {
     /// An empty inbox for this many balances.
     pub(super) fn of(balances: usize) -> Self {
-        let places = (0..balances).map(|_| Place::default()).collect();
-        let state = State { places, waiting: VecDeque::with_capacity(balances), superseded: 0 };
+        let unsent = (0..balances).map(|_| Unsent::default()).collect();
+        let state = State { unsent, waiting: VecDeque::with_capacity(balances), superseded: 0 };
         Self { state: Mutex::new(state), arrived: Notify::new() }
     }
 
-    /// Adds the snapshot of a read that succeeded; one that arrived already is no event.
-    pub(super) fn add_balance(&self, place: usize, report: &Arc<Report>) {
-        self.add(place, report, true);
+    /// Adds the snapshot of a read that succeeded. A snapshot that has already arrived causes no event.
+    pub(super) fn add_balance(&self, index: usize, report: &Arc<Report>) {
+        self.add(index, report, true);
     }
 
-    /// Adds a snapshot that was looked up, unless a read has brought another since the subscription began.
-    pub(super) fn add_current(&self, place: usize, report: &Arc<Report>) {
-        if !self.state().places.get(place).is_some_and(|place| place.has_heard) {
-            self.add(place, report, false);
+    /// Adds a snapshot that was looked up, unless a read has brought one since the subscription began.
+    pub(super) fn add_current(&self, index: usize, report: &Arc<Report>) {
+        if !self.state().unsent.get(index).is_some_and(|unsent| unsent.has_read) {
+            self.add(index, report, false);
         }
     }
 
     /// Notes a snapshot that the subscriber knows already.
-    pub(super) fn note_known(&self, place: usize, report: &Arc<Report>) {
-        if let Some(place) = self.state().places.get_mut(place).filter(|place| place.newest.is_none()) {
-            place.newest = Some(Arc::clone(report));
+    pub(super) fn note_known(&self, index: usize, report: &Arc<Report>) {
+        if let Some(unsent) = self.state().unsent.get_mut(index).filter(|unsent| unsent.newest.is_none()) {
+            unsent.newest = Some(Arc::clone(report));
         }
     }
 
-    fn add(&self, place: usize, report: &Arc<Report>, is_heard: bool) {
+    fn add(&self, index: usize, report: &Arc<Report>, is_from_read: bool) {
         let mut state = self.state();
-        let Some(of_balance) = state.places.get_mut(place) else { return };
-        of_balance.has_heard |= is_heard;
-        if is_heard {
+        let Some(of_balance) = state.unsent.get_mut(index) else { return };
+        of_balance.has_read |= is_from_read;
+        if is_from_read {
             of_balance.problem = None;
         }
         if of_balance.newest.as_ref().is_some_and(|newest| newest.is_of_same(report)) {
@@ -85,22 +85,22 @@ impl Inbox {
         of_balance.newest = Some(Arc::clone(report));
         let is_superseding = std::mem::replace(&mut of_balance.has_balance, true);
         state.superseded += u64::from(is_superseding);
-        state.queue(place);
+        state.queue(index);
         drop(state);
         self.arrived.notify_one();
     }
 
     /// Adds a failure.
-    pub(super) fn add_problem(&self, place: usize, refusal: Refusal) {
+    pub(super) fn add_problem(&self, index: usize, refusal: Refusal) {
         let mut state = self.state();
-        let Some(of_balance) = state.places.get_mut(place) else { return };
+        let Some(of_balance) = state.unsent.get_mut(index) else { return };
         of_balance.problem = Some(refusal);
-        state.queue(place);
+        state.queue(index);
         drop(state);
         self.arrived.notify_one();
     }
 
-    /// Waits for the next event and takes it, with the balance's place.
+    /// Waits for the next event and takes it, with the index of its balance.
     pub async fn next(&self) -> (usize, Event) {
         loop {
             if let Some(event) = self.take() {
@@ -114,20 +114,20 @@ impl Inbox {
     #[must_use]
     pub fn take(&self) -> Option<(usize, Event)> {
         let mut state = self.state();
-        while let Some(place) = state.waiting.pop_front() {
-            let of_balance = &mut state.places[place];
+        while let Some(index) = state.waiting.pop_front() {
+            let of_balance = &mut state.unsent[index];
             of_balance.is_waiting = false;
             if std::mem::take(&mut of_balance.has_balance)
                 && let Some(report) = of_balance.newest.clone()
             {
                 if of_balance.problem.is_some() {
                     of_balance.is_waiting = true;
-                    state.waiting.push_front(place);
+                    state.waiting.push_front(index);
                 }
-                return Some((place, Event::Balance(report)));
+                return Some((index, Event::Balance(report)));
             }
             if let Some(refusal) = of_balance.problem.take() {
-                return Some((place, Event::Problem(refusal)));
+                return Some((index, Event::Problem(refusal)));
             }
         }
         None
@@ -145,9 +145,9 @@ impl Inbox {
 }
 
 impl State {
-    fn queue(&mut self, place: usize) {
-        if !std::mem::replace(&mut self.places[place].is_waiting, true) {
-            self.waiting.push_back(place);
+    fn queue(&mut self, index: usize) {
+        if !std::mem::replace(&mut self.unsent[index].is_waiting, true) {
+            self.waiting.push_back(index);
         }
     }
 }
@@ -159,7 +159,7 @@ mod tests {
 
     fn balance(event: Option<(usize, Event)>) -> (usize, Arc<Report>) {
         match event {
-            Some((place, Event::Balance(report))) => (place, report),
+            Some((index, Event::Balance(report))) => (index, report),
             other => panic!("no balance: {other:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! A snapshot with its alert levels, and the text that is made of them once for all subscriptions.
+//! A snapshot with the alert levels of its balance, and its text, which is made once for all subscriptions.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::domain::{AlertLevels, Limits, Moment, Snapshot};
 use crate::gateway::reconciliation::Finding;
 
-/// A snapshot with its alert levels, and the text that is made of them once for all subscriptions.
+/// A snapshot with the alert levels of its balance, and its text, which is made once for all subscriptions.
 #[derive(Debug)]
 pub struct Report {
     /// The snapshot.
@@ -22,7 +22,8 @@ impl Report {
         Self { snapshot, levels, text: OnceLock::new() }
     }
 
-    /// Returns the report's text; `write` makes it of the balance as in the reconciliation report, the first time.
+    /// Returns the report's text. The first call makes it: `write` gets the JSON of the balance as in the
+    /// reconciliation report.
     pub fn text(&self, write: impl FnOnce(&[u8]) -> Bytes) -> Bytes {
         let made = || {
             let finding = Finding::of(self.snapshot.reading(), &self.levels);
@@ -32,7 +33,7 @@ impl Report {
         self.text.get_or_init(made).clone()
     }
 
-    /// How long an event of it may still be written; `None` when its snapshot has reached the ceiling.
+    /// How long an event with this report may still be written; `None` when its snapshot has reached the ceiling.
     #[must_use]
     pub fn left(&self, limits: Limits, now: Moment) -> Option<Duration> {
         let age = self.snapshot.age_at(now);
@@ -51,7 +52,7 @@ pub(super) mod tests {
     use super::*;
     use crate::domain::{AccountName, Amount, Currency, Moment, ObservedAt, ProviderName, Reading};
 
-    /// A report of this many bytes.
+    /// A report of a balance with this available amount.
     pub(in crate::gateway::events) fn report(available: &str) -> Arc<Report> {
         let reading = Reading {
             available: Amount::parse(available, Currency::BRL).unwrap(),

@@ -13,7 +13,7 @@ use crate::gateway::refusal::Refusal;
 #[derive(Debug)]
 pub struct Subscription {
     inbox: Arc<Inbox>,
-    /// `None` for a balance of an account that is switched off: there is nothing to hear of it.
+    /// `None` for a balance of a disabled account: it has no events.
     followed: Vec<Option<Follower>>,
 }
 
@@ -21,27 +21,27 @@ impl Subscription {
     /// Follows these channels, and keeps each balance at most this old.
     pub(in crate::gateway) fn new(channels: Vec<Option<(Arc<Channel>, Duration)>>) -> Self {
         let inbox = Arc::new(Inbox::of(channels.len()));
-        let follow = |(place, channel): (usize, Option<(Arc<Channel>, Duration)>)| {
-            channel.map(|(channel, refresh)| channel.follow(&inbox, place, refresh))
+        let follow = |(index, channel): (usize, Option<(Arc<Channel>, Duration)>)| {
+            channel.map(|(channel, refresh)| channel.follow(&inbox, index, refresh))
         };
         let followed = channels.into_iter().enumerate().map(follow).collect();
         Self { inbox, followed }
     }
 
     /// Adds the state of a balance that was looked up. An event since the look-up takes precedence.
-    pub fn add_current(&self, place: usize, current: Result<Arc<Snapshot>, Refusal>) {
-        match (current, self.followed.get(place)) {
+    pub fn add_current(&self, index: usize, current: Result<Arc<Snapshot>, Refusal>) {
+        match (current, self.followed.get(index)) {
             (Ok(snapshot), Some(Some(follower))) => {
-                self.inbox.add_current(place, &follower.report_of(snapshot));
+                self.inbox.add_current(index, &follower.report_of(snapshot));
             }
             (Ok(_), _) => {}
-            (Err(refusal), _) => self.inbox.add_problem(place, refusal),
+            (Err(refusal), _) => self.inbox.add_problem(index, refusal),
         }
     }
 
-    /// Records the snapshot that the subscriber already has: the same snapshot is no event.
-    pub fn note_known(&self, place: usize, report: &Arc<Report>) {
-        self.inbox.note_known(place, report);
+    /// Records the snapshot that the subscriber already has, so that it causes no event.
+    pub fn note_known(&self, index: usize, report: &Arc<Report>) {
+        self.inbox.note_known(index, report);
     }
 
     /// Where events arrive.

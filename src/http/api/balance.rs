@@ -17,7 +17,8 @@ pub(crate) async fn show(mut request: Request) -> Result<Reply, Problem> {
     answer(RequestInfo::of(&request)?, request.uri(), &mut headers).await
 }
 
-/// Answers with one balance of the account that the request was admitted for. Takes the map of `headers` for the answer.
+/// Answers with one balance of the account that the request was admitted for. Reuses the map of `headers` for the
+/// answer.
 pub(crate) async fn answer(info: &RequestInfo, uri: &Uri, headers: &mut HeaderMap) -> Result<Reply, Problem> {
     let (api, caller, open) = (info.api()?, info.caller()?, info.account()?);
     let query = Query::parse(uri.query(), &["currency", "type", "not_before"])?;

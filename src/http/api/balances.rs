@@ -26,7 +26,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Problem> {
     Ok(write(&batch, info))
 }
 
-/// The body. The balances are the bodies that the snapshots carry.
+/// The JSON body. Each balance is the serialised body of its snapshot.
 #[derive(Serialize)]
 struct List<'a> {
     balances: Vec<&'a RawValue>,

@@ -26,7 +26,7 @@ use crate::server::Delivery;
 /// A batch stops waiting this long before the request's deadline, so that it has time to write its answer.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// How long a batch waits at most.
+/// The longest time that a batch waits for its balances.
 pub(crate) fn longest_wait(api: &Api) -> Duration {
     api.request_timeout.saturating_sub(MARGIN)
 }
@@ -98,7 +98,8 @@ impl<'a> Batch<'a> {
         missing
     }
 
-    /// Marks a batch: `no-store`, the age of its oldest balance, and when that reaches the ceiling.
+    /// Adds what every batch has: `no-store`, the age of the oldest balance, and as deadline the earliest moment at
+    /// which a balance reaches the ceiling.
     pub(crate) fn mark<B>(&self, response: &mut http::Response<B>) {
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -117,7 +118,7 @@ impl Missing<'_> {
         self.item(info.request_id.to_str().unwrap_or_default())
     }
 
-    /// Its JSON form, in the answer to the request with this id.
+    /// The JSON form, for the answer to the request with this id.
     pub(crate) fn item<'a>(&'a self, request_id: &'a str) -> ErrorItem<'a> {
         ErrorItem {
             account: self.account,
@@ -168,7 +169,7 @@ impl<'a> Choice<'a> {
         self
     }
 
-    /// All requested balances and accounts, existing or not.
+    /// The number of chosen balances, plus the named accounts that do not exist for this caller.
     pub(crate) fn len(&self) -> usize {
         self.items.len() + self.not_found.len()
     }

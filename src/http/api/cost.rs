@@ -11,8 +11,8 @@ use crate::http::query::Query;
 use crate::http::route::Route;
 use crate::http::state::Api;
 
-/// One unit for each requested balance, and at least one. A request that is
-/// refused before any look-up costs one unit.
+/// Returns the units: one for each requested balance, and at least one. A request that is refused before any look-up
+/// costs one unit.
 pub(crate) fn of(api: &Api, caller: &Caller, route: Route, request: &Request) -> usize {
     let parameters = match route {
         Route::Balances => balances::PARAMETERS,

@@ -22,7 +22,7 @@ use crate::server::OpenEnded;
 pub(crate) use query::{PARAMETERS, refresh};
 use stream::EventStream;
 
-/// Tells nginx to pass events on at once.
+/// Tells nginx not to buffer the stream.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// `GET /v1/events`.
@@ -41,8 +41,8 @@ pub(crate) async fn open(State(live): State<Live<Api>>, request: Request) -> Res
         Problem::new(Code::RateLimited, "limit of open event streams reached for this caller")
             .retry_after(RetryAfter::ONE_SECOND)
     };
-    let place = caller.open_stream().ok_or_else(too_many)?;
-    let stream = EventStream::open(&live, api, &request, refresh, place)?;
+    let permit = caller.open_stream().ok_or_else(too_many)?;
+    let stream = EventStream::open(&live, api, &request, refresh, permit)?;
     let frames = OpenEnded::default();
     Ok(answer(Body::from_stream(stream.into_stream(frames.clone())), frames))
 }

@@ -60,7 +60,7 @@ pub(crate) struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// Looks up the balance. The caller checks its age again when the whole batch is ready.
+    /// Looks up the balance. Its age must be checked again before it is served.
     pub(crate) async fn look_up(
         &self,
         api: &Api,
@@ -90,7 +90,7 @@ impl Item<'_> {
             }
             Err(refusal) => answer::from_router(self.problem(*refusal)),
         };
-        if api.is_noted() {
+        if api.needs_attributes() {
             reply.response.extensions_mut().insert(Logged {
                 outcome: Some(outcome.as_str()),
                 age_seconds: result.ok().map(|(_, age)| rounded_up(age)),
@@ -110,7 +110,7 @@ impl Item<'_> {
         found.age(self.open.account.limits(), now)
     }
 
-    /// When the answer reaches the ceiling: the caller must have read it by then.
+    /// When the balance reaches the ceiling. The caller must have read the answer by then.
     pub(crate) fn taken_by(&self, found: &Found, age: Duration, now: Instant) -> Instant {
         found.taken_by(self.open.account.limits(), age, now)
     }

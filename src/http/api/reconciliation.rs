@@ -17,7 +17,7 @@ use crate::gateway::{Finding, Found, RequestContext};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::Query;
 use crate::http::request_info::RequestInfo;
-use content_negotiation::Form;
+use content_negotiation::ReportFormat;
 
 /// The body in JSON.
 #[derive(Serialize)]
@@ -50,20 +50,20 @@ pub(crate) async fn report(request: Request) -> Response {
 async fn answer(request: Request) -> Result<Response, Problem> {
     let info = RequestInfo::of(&request)?;
     let api = info.api()?;
-    let form = content_negotiation::negotiate(request.headers())
+    let format = content_negotiation::negotiate(request.headers())
         .ok_or_else(|| Problem::new(Code::NotAcceptable, "supported: application/json, text/csv"))?;
     let query = Query::parse(request.uri().query(), PARAMETERS)?;
     let context = item::context(info, request.headers(), &query, batch::longest_wait(api))?;
     let context = RequestContext { directives: context.directives.or_new(), ..context };
     let batch = Batch::read(api, info, &query, &context).await?;
-    let (body, content_type) = match form {
-        Form::Json => (json(&batch, info), "application/json"),
-        Form::Csv => (csv::write(&batch)?, "text/csv; charset=utf-8; header=present"),
+    let (body, content_type) = match format {
+        ReportFormat::Json => (json(&batch, info), "application/json"),
+        ReportFormat::Csv => (csv::write(&batch)?, "text/csv; charset=utf-8; header=present"),
     };
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if matches!(form, Form::Csv)
+    if matches!(format, ReportFormat::Csv)
         && let Ok(file_name) = HeaderValue::try_from(csv::file_name(info.moment.wall))
     {
         headers.insert(CONTENT_DISPOSITION, file_name);

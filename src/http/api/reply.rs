@@ -16,13 +16,14 @@ use crate::metrics::Outcome;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// `Cache-Control` of an answer that a cache must revalidate each time.
+/// `Cache-Control` of an answer that the caller's cache must revalidate each time.
 const NOT_KEPT: &str = "private, max-age=0, must-revalidate";
 
-/// A served balance with its age, or a problem.
+/// A served balance with its age, or the reason why none is served.
 pub(crate) type Served = Result<(Found, Duration), Refusal>;
 
-/// Answers with the balance, or with 304 if the caller already has this body. `request` are the fields of the request.
+/// Answers with the balance, or with 304 if the caller already has this body. `request` is the header map of the
+/// request; the answer reuses it.
 pub(crate) fn balance(
     found: &Found,
     limits: Limits,
@@ -88,7 +89,7 @@ fn cache_status(via: Via, limits: Limits, age: Duration) -> HeaderValue {
     header::value(text)
 }
 
-/// Writes `hit` with the rest of `fresh_for`, negative once stale.
+/// Writes `hit` with the remaining seconds of `fresh_for`; they are negative once the balance is stale.
 fn write_hit(text: &mut String, limits: Limits, age: Duration) {
     let fresh_for = limits.fresh_for.get();
     // Writing to a string cannot fail.

@@ -16,7 +16,7 @@ use crate::http::query::Query;
 use crate::http::request_info::RequestInfo;
 use crate::http::state::OpenAccount;
 
-/// The body. The balance is the body that the snapshot carries.
+/// The JSON body. `balance` is the serialised body of the snapshot.
 #[derive(Serialize)]
 struct Checked<'a> {
     sufficient: bool,
@@ -56,12 +56,12 @@ fn amount(query: &Query<'_>) -> Result<PlainDecimal, Problem> {
 
 fn write(snapshot: &Snapshot, amount: PlainDecimal, age: Duration) -> Response {
     let available = snapshot.reading().available;
-    let held = Sufficiency::of(available, amount);
+    let comparison = Sufficiency::of(available, amount);
     let checked = Checked {
-        sufficient: held.is_sufficient,
-        amount: held.amount,
+        sufficient: comparison.is_sufficient,
+        amount: comparison.amount,
         available,
-        shortfall: held.shortfall,
+        shortfall: comparison.shortfall,
         balance: snapshot.json(),
     };
     // Amounts serialise without failing.

@@ -19,7 +19,8 @@ struct Stored {
 }
 
 fn stored() -> impl Strategy<Value = Stored> {
-    // At the very instant of arrival both sides of a demand are equal; HTTP has no such case.
+    // `since` begins at 1 ms: at the very instant of arrival both sides of a comparison are equal, a case that HTTP
+    // does not have.
     (0_u64..60, 1_u64..120_000, 1_u64..=60, 1_u64..=60).prop_map(|(age, since, one, other)| {
         let [fresh_for, max_age] = [one.min(other), one.max(other)].map(Duration::from_secs);
         let limits =
@@ -37,7 +38,7 @@ fn request(directives: &str) -> Request<()> {
     Request::get("/").header(CACHE_CONTROL, directives).body(()).unwrap()
 }
 
-/// Our result, and the age behind it.
+/// Whether we would serve the answer, and its age.
 fn ours(stored: Stored, directives: &str) -> (bool, Duration) {
     let received = some_moment();
     let requested_at = received.earlier_by(Duration::from_secs(stored.age));
@@ -47,7 +48,7 @@ fn ours(stored: Stored, directives: &str) -> (bool, Duration) {
     (demand.accepts(requested_at, None) && age < stored.limits.max_age.get(), age)
 }
 
-/// The other implementation's result, for an answer that is fresh for `lifetime`.
+/// Whether the other implementation would serve an answer that is fresh for `lifetime`, and its age.
 fn theirs(stored: Stored, lifetime: Duration, directives: &str) -> (bool, Duration) {
     let response = Response::builder()
         .header(CACHE_CONTROL, format!("max-age={}", lifetime.as_secs()))
@@ -64,28 +65,29 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn of_the_age(stored in stored()) {
+    fn the_age_is_equal(stored in stored()) {
         let ceiling = stored.limits.max_age.get();
         prop_assert_eq!(ours(stored, ""), theirs(stored, ceiling, ""));
     }
 
     #[test]
-    fn of_max_age_and_no_cache(stored in stored(), allowed in 0_u64..130, is_forced: bool) {
+    fn max_age_and_no_cache_decide_equally(stored in stored(), allowed in 0_u64..130, is_forced: bool) {
         let ceiling = stored.limits.max_age.get();
         let directives = format!("max-age={allowed}{}", if is_forced { ", no-cache" } else { "" });
         prop_assert_eq!(ours(stored, &directives), theirs(stored, ceiling, &directives));
     }
 
-    /// `min-fresh` counts from `fresh_for`. With zero left, the other implementation's lifetime ends an instant earlier.
+    /// `min-fresh` counts from `fresh_for`. `left` begins at 1: with `min-fresh=0`, the other implementation's lifetime
+    /// ends an instant earlier.
     #[test]
-    fn of_min_fresh(stored in stored(), left in 1_u64..130) {
+    fn min_fresh_decides_equally(stored in stored(), left in 1_u64..130) {
         let directives = format!("min-fresh={left}");
         let fresh_for = stored.limits.fresh_for.get();
         prop_assert_eq!(ours(stored, &directives), theirs(stored, fresh_for, &directives));
     }
 
     #[test]
-    fn of_both(stored in stored(), allowed in 0_u64..70, left in 1_u64..70) {
+    fn max_age_with_min_fresh_decides_equally(stored in stored(), allowed in 0_u64..70, left in 1_u64..70) {
         let (max_age, min_fresh) = (format!("max-age={allowed}"), format!("min-fresh={left}"));
         let (by_age, _) = theirs(stored, stored.limits.max_age.get(), &max_age);
         let (by_rest, _) = theirs(stored, stored.limits.fresh_for.get(), &min_fresh);

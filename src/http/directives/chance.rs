@@ -33,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn any_header_is_read(value in "[ -~\\t]{0,80}") {
+    fn a_header_without_a_directive_demands_nothing(value in "[ -~\\t]{0,80}") {
         let waits = prefer_wait(&header(PREFER, &value));
         let directives = parse(&header(CACHE_CONTROL, &value), None);
 

@@ -8,15 +8,15 @@ use sha2::{Digest, Sha256};
 
 /// How long an id is remembered.
 const LIFE: Duration = Duration::from_hours(24);
-/// Most remembered ids; the oldest is dropped first. Each takes about 100 bytes.
+/// Maximum of remembered ids; the oldest is dropped first. Each takes about 100 bytes.
 const MOST: usize = 10_000;
 
 /// The ids of one hook, as SHA-256, because an id may be as long as a request head.
 #[derive(Debug, Default)]
-pub(super) struct EventIds(Mutex<Known>);
+pub(super) struct EventIds(Mutex<KnownIds>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownIds {
     ids: HashSet<[u8; 32]>,
     /// The same ids, oldest first.
     by_age: VecDeque<([u8; 32], Instant)>,
@@ -36,7 +36,7 @@ impl EventIds {
     }
 }
 
-impl Known {
+impl KnownIds {
     fn forget_old(&mut self, now: Instant) {
         while let Some((id, since)) = self.by_age.front()
             && (self.by_age.len() >= MOST || now.saturating_duration_since(*since) >= LIFE)
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_id_makes_room() {
+    fn the_oldest_id_is_dropped_at_the_maximum() {
         let (ids, now) = (EventIds::default(), crate::clock::monotonic());
         for id in 0..=MOST {
             assert!(ids.remember(&id.to_be_bytes(), now));

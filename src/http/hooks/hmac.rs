@@ -9,10 +9,10 @@ use subtle::{Choice, ConstantTimeEq};
 use super::settings::{Digest, HmacSettings};
 use super::signature::Signatures;
 
-/// A signing time from this number on is in milliseconds.
+/// A signing time of this number or more is in milliseconds, a smaller one in seconds.
 const MILLISECONDS: i64 = 100_000_000_000;
 
-/// A provider's signatures and the keys that make them.
+/// Checks a provider's signatures with the configured keys.
 #[derive(Debug)]
 pub(super) struct Hmac {
     settings: HmacSettings,
@@ -20,8 +20,8 @@ pub(super) struct Hmac {
 }
 
 /// One notification whose body is arriving.
-pub(super) struct Signing {
-    /// One for each key.
+pub(super) struct Verification {
+    /// One context for each key.
     contexts: Vec<hmac::Context>,
     /// The signed text after the body; `None` if the body is not signed.
     after: Option<Vec<u8>>,
@@ -39,8 +39,8 @@ impl Hmac {
         Self { settings, keys }
     }
 
-    /// Begins to check a notification; `None` if its head alone is reason to refuse it.
-    pub(super) fn begin(&self, request: &Parts, now: Timestamp) -> Option<Signing> {
+    /// Begins to check a notification; `None` if the head alone is enough to refuse it.
+    pub(super) fn begin(&self, request: &Parts, now: Timestamp) -> Option<Verification> {
         let Signatures { given, timestamp } = Signatures::of(request, &self.settings)?;
         if given.is_empty() || timestamp.is_some_and(|timestamp| !self.is_in_time(timestamp, now)) {
             return None;
@@ -51,7 +51,7 @@ impl Hmac {
             context.update(&around.before);
             context
         };
-        Some(Signing { contexts: self.keys.iter().map(begun).collect(), after: around.after, given })
+        Some(Verification { contexts: self.keys.iter().map(begun).collect(), after: around.after, given })
     }
 
     /// Whether the signing time is within the tolerance.
@@ -71,7 +71,7 @@ fn parse_time(text: &[u8]) -> Option<Timestamp> {
     }
 }
 
-impl Signing {
+impl Verification {
     /// Adds a part of the body.
     pub(super) fn add(&mut self, part: &[u8]) {
         if self.after.is_some() {
@@ -79,7 +79,7 @@ impl Signing {
         }
     }
 
-    /// Whether a signature matches one of the keys. The duration does not depend on which one.
+    /// Whether a signature matches one of the keys. The time that this takes does not depend on which one matches.
     pub(super) fn holds(self) -> bool {
         let Self { contexts, after, given } = self;
         let mut holds = Choice::from(0);

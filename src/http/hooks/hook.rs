@@ -59,7 +59,7 @@ impl Hooks {
         Self(settings.into_iter().map(make).collect())
     }
 
-    /// The hook of a path, if there is one. The name may be percent-encoded, as those of accounts.
+    /// The hook that a path names, if it exists. The name may be percent-encoded, like the name of an account.
     pub(super) fn find(&self, path: &str) -> Option<Arc<Hook>> {
         let name = percent_decode_str(path.strip_prefix("/hooks/")?).decode_utf8().ok()?;
         self.0.get(&*name).cloned()
@@ -67,7 +67,7 @@ impl Hooks {
 }
 
 impl Hook {
-    /// Whether this notification is a duplicate of a proven one.
+    /// Whether this notification is a duplicate of a proven one. Remembers its id.
     pub(super) fn is_duplicate(&self, request: &Parts, now: Instant) -> bool {
         let id = self.event_id.as_ref().and_then(|name| request.headers.get(name));
         id.is_some_and(|id| !self.known.remember(id.as_bytes(), now))

@@ -1,4 +1,4 @@
-//! The proof that a notification is the provider's: secret headers, Basic authentication, or a signature.
+//! The proof that a notification comes from the provider: secret headers, Basic authentication, or a signature.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::hmac::{Hmac, Signing};
+use super::hmac::{Hmac, Verification};
 use super::settings::{ProofSettings, SecretHeader};
 
 /// The proof that a hook requires.
@@ -26,7 +26,7 @@ pub(super) enum Proof {
 pub(super) enum Proving {
     /// The head alone decides.
     Decided(bool),
-    Signed(Signing),
+    Signed(Verification),
 }
 
 impl Proof {
@@ -68,8 +68,8 @@ impl Proof {
 impl Proving {
     /// Adds a part of the body.
     pub(super) fn add(&mut self, part: &[u8]) {
-        if let Self::Signed(signing) = self {
-            signing.add(part);
+        if let Self::Signed(verification) = self {
+            verification.add(part);
         }
     }
 
@@ -77,7 +77,7 @@ impl Proving {
     pub(super) fn holds(self) -> bool {
         match self {
             Self::Decided(holds) => holds,
-            Self::Signed(signing) => signing.holds(),
+            Self::Signed(verification) => verification.holds(),
         }
     }
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn every_secret_header_holds_one_of_its_secrets_once() {
+    fn each_header_must_be_sent_once_with_one_of_its_secrets() {
         let header = |name: &'static str, secrets: &[&str]| SecretHeader {
             name: http::HeaderName::from_static(name),
             secrets: secrets.iter().map(|secret| (*secret).into()).collect(),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_takes_any_of_the_passwords() {
+    fn basic_authentication_accepts_any_of_the_passwords() {
         let proof =
             || ProofSettings::Basic { user: "ntx".to_owned(), passwords: vec!["old".into(), "a:b".into()] };
         let line = |scheme: &str, pair: &str| format!("{scheme} {}", STANDARD.encode(pair));

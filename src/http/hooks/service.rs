@@ -104,7 +104,7 @@ fn acknowledge(api: &Api, hook: &Arc<Hook>, head: &Parts, now: Moment) -> Reply 
 fn refuse(api: &Api, hook: &Hook, head: &Parts, now: Moment) -> Reply {
     let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let throttled =
-        peer.and_then(|peer| api.lasting.notification_throttle.note_failure(peer, now.monotonic).err());
+        peer.and_then(|peer| api.long_lived.notification_throttle.note_failure(peer, now.monotonic).err());
     tracing::debug!(target: targets::HOOKS, hook = hook.name.as_str(), ?peer, "a notification is not proven");
     if let Some(retry_after) = throttled {
         hook.metrics.notified(HookResult::Throttled);

@@ -67,7 +67,7 @@ pub struct HmacSettings {
     pub encoding: Encoding,
     /// The signed text.
     pub signed: Template,
-    /// The header with the time of signing, or its name within the signature header.
+    /// The header with the time of signing, or the name of the time within the signature header.
     pub timestamp: Option<String>,
     /// The largest accepted difference between the signing time and our clock.
     pub tolerance: Duration,
@@ -87,14 +87,14 @@ pub enum Digest {
 /// The encoding of bytes as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Two digits a byte, in either case.
+    /// Two hexadecimal digits per byte, in upper or lower case.
     Hex,
-    /// Base64 in either alphabet, with or without padding.
+    /// Base64 in the standard or the URL-safe alphabet, with or without padding.
     Base64,
 }
 
 impl Encoding {
-    /// Reads a text; `None` when it is not of this form.
+    /// Decodes a text; `None` if it is not valid in this encoding.
     #[must_use]
     pub fn decode(self, text: &[u8]) -> Option<Vec<u8>> {
         match self {
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_read_in_either_form() {
+    fn bytes_are_decoded_from_hex_and_base64() {
         for (encoding, text, bytes) in [
             (Encoding::Hex, "", Some(vec![])),
             (Encoding::Hex, "00fF", Some(vec![0, 255])),

@@ -43,12 +43,13 @@ fn only<'a>(request: &'a Parts, name: &str) -> Option<&'a [u8]> {
     lines.next().is_none().then(|| line.as_bytes())
 }
 
-/// Each element is a signature behind the prefix.
+/// Decodes the elements that begin with the prefix. The signature follows the prefix.
 fn signatures(elements: &[&[u8]], settings: &HmacSettings) -> Vec<Vec<u8>> {
     decoded(elements.iter().filter_map(|element| element.strip_prefix(settings.prefix.as_bytes())), settings)
 }
 
-/// Elements that begin with the prefix are signatures; without one, every `NAME=value` but the time.
+/// Decodes the signatures of a list that also contains the time. Without a configured prefix, every other `NAME=value`
+/// is a signature.
 fn listed(elements: &[&[u8]], settings: &HmacSettings, time: &str) -> Vec<Vec<u8>> {
     if !settings.prefix.is_empty() {
         return signatures(elements, settings);

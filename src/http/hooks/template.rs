@@ -1,4 +1,4 @@
-//! The template of a signed text, with places for the body, the time, headers and query parameters.
+//! The template of a signed text, with placeholders for the body, the time, headers and query parameters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,15 +7,15 @@ use http::header::HeaderName;
 use http::request::Parts;
 use url::form_urlencoded;
 
-/// A text with places.
+/// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    parts: Vec<Part>,
+    pieces: Vec<Piece>,
     text: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum Piece {
     Text(String),
     Body,
     Timestamp,
@@ -44,36 +44,37 @@ impl Template {
     /// The body alone.
     #[must_use]
     pub fn body() -> Self {
-        Self { parts: vec![Part::Body], text: "{body}".to_owned() }
+        Self { pieces: vec![Piece::Body], text: "{body}".to_owned() }
     }
 
     /// Whether the time of signing is part of it.
     #[must_use]
     pub fn has_timestamp(&self) -> bool {
-        self.parts.contains(&Part::Timestamp)
+        self.pieces.contains(&Piece::Timestamp)
     }
 
     /// Whether the header of this name is part of it.
     #[must_use]
     pub fn has_header(&self, name: &str) -> bool {
-        self.parts
+        self.pieces
             .iter()
-            .any(|part| matches!(part, Part::Header(known) if name.eq_ignore_ascii_case(known.as_str())))
+            .any(|piece| matches!(piece, Piece::Header(known) if name.eq_ignore_ascii_case(known.as_str())))
     }
 
-    /// Fills every place but the body; `None` when the request lacks a value, or a part of its query is ambiguous.
+    /// Fills every placeholder except the body; `None` if a value is missing from the request, or a query parameter is
+    /// given twice.
     pub(super) fn fill(&self, request: &Parts, timestamp: Option<&[u8]>) -> Option<Around> {
         let mut around = Around::default();
-        for part in &self.parts {
-            let text = match part {
-                Part::Text(text) => text.as_bytes().to_vec(),
-                Part::Body => {
+        for piece in &self.pieces {
+            let text = match piece {
+                Piece::Text(text) => text.as_bytes().to_vec(),
+                Piece::Body => {
                     around.after = Some(Vec::new());
                     continue;
                 }
-                Part::Timestamp => timestamp?.to_vec(),
-                Part::Header(name) => header(request, name)?,
-                Part::Query(name) => query(request, name)?.into_bytes(),
+                Piece::Timestamp => timestamp?.to_vec(),
+                Piece::Header(name) => header(request, name)?,
+                Piece::Query(name) => query(request, name)?.into_bytes(),
             };
             around.after.as_mut().unwrap_or(&mut around.before).extend(text);
         }
@@ -98,29 +99,29 @@ impl FromStr for Template {
     type Err = TemplateError;
 
     fn from_str(text: &str) -> Result<Self, TemplateError> {
-        let (mut parts, mut rest) = (Vec::new(), text);
+        let (mut pieces, mut rest) = (Vec::new(), text);
         while let Some((before, opened)) = rest.split_once('{') {
             let (name, after) = opened.split_once('}').ok_or(TemplateError)?;
             if !before.is_empty() {
-                parts.push(Part::Text(before.to_owned()));
+                pieces.push(Piece::Text(before.to_owned()));
             }
-            parts.push(Part::parse(name)?);
+            pieces.push(Piece::parse(name)?);
             rest = after;
         }
         if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
+            pieces.push(Piece::Text(rest.to_owned()));
         }
-        let bodies = parts.iter().filter(|part| **part == Part::Body).count();
-        let is_legal = bodies <= 1 && !text.is_empty() && !texts(&parts).any(|text| text.contains('}'));
-        if is_legal { Ok(Self { parts, text: text.to_owned() }) } else { Err(TemplateError) }
+        let bodies = pieces.iter().filter(|piece| **piece == Piece::Body).count();
+        let is_legal = bodies <= 1 && !text.is_empty() && !texts(&pieces).any(|text| text.contains('}'));
+        if is_legal { Ok(Self { pieces, text: text.to_owned() }) } else { Err(TemplateError) }
     }
 }
 
-fn texts(parts: &[Part]) -> impl Iterator<Item = &String> {
-    parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None })
+fn texts(pieces: &[Piece]) -> impl Iterator<Item = &String> {
+    pieces.iter().filter_map(|piece| if let Piece::Text(text) = piece { Some(text) } else { None })
 }
 
-impl Part {
+impl Piece {
     fn parse(name: &str) -> Result<Self, TemplateError> {
         match name.split_once('.') {
             None if name == "body" => Ok(Self::Body),
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled_around_the_body() {
+    fn placeholders_are_filled_around_the_body() {
         let some = |before: &str, after: Option<&str>| Some((before.to_owned(), after.map(str::to_owned)));
 
         assert_eq!(filled("{body}", "/", &[]), some("", Some("")));
@@ -169,7 +170,7 @@ mod tests {
             some("id:12 a;request-id:r-1;ts:17;", None)
         );
         assert_eq!(filled(mercado, "/?data.id=1", &[]), None, "without the header");
-        assert_eq!(filled(mercado, "/?id=1", &headers), None, "without the part of the query");
+        assert_eq!(filled(mercado, "/?id=1", &headers), None, "without the query parameter");
         assert_eq!(filled(mercado, "/?data.id=1&data.id=2", &headers), None, "given twice");
     }
 

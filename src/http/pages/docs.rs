@@ -13,7 +13,7 @@ use super::openapi;
 use super::page;
 use crate::http::problem::{Code, Problem};
 
-/// The page's policy also allows inline pictures.
+/// The policy of a page, which here also allows inline pictures.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

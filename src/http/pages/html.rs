@@ -1,8 +1,8 @@
-//! Writes HTML; every text is escaped.
+//! Writes HTML. It escapes every text except literal markup.
 
 use serde_json::Value;
 
-/// A page that grows.
+/// The text of a page, which the methods extend.
 #[derive(Default)]
 pub(crate) struct Html(String);
 

@@ -24,7 +24,7 @@ use utoipa::openapi::{
 use super::page;
 use operations::{Operation, Tag};
 
-/// The one way to authenticate.
+/// The name of the only security scheme.
 const BEARER: &str = "callerKey";
 /// A real answer for each code.
 const PROBLEMS: &str = include_str!("openapi/examples/problems.json");

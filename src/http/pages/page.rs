@@ -54,11 +54,11 @@ pub(crate) fn file_name(uri: &Uri) -> &str {
     uri.path().rsplit('/').next().unwrap_or_default()
 }
 
-/// The entity tag of a page. It is computed once: strangers may ask for pages as often as they like.
+/// The entity tag of a page. It is computed once per page, because anybody may request pages without limit.
 fn etag_of(body: &'static str) -> HeaderValue {
     static ETAGS: Mutex<BTreeMap<usize, HeaderValue>> = Mutex::new(BTreeMap::new());
     let mut etags = ETAGS.lock().unwrap_or_else(PoisonError::into_inner);
-    // A page stays at its address for as long as the process lives.
+    // The text of a page is static, so its address identifies it.
     etags.entry(body.as_ptr().addr()).or_insert_with(|| etag(body.as_bytes())).clone()
 }
 

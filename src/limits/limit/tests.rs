@@ -1,4 +1,4 @@
-//! The answers to a caller, with a store that is never asked.
+//! Limits of one process, and shared limits with a store that is never called.
 
 use super::*;
 use crate::metrics::Metrics;
@@ -22,7 +22,7 @@ fn limit(requests: u32, seconds: u64, burst: u32) -> Arc<Limit> {
     Limit::new(&caller(), POLICY, settings(requests, seconds, burst), None, None, start()).unwrap()
 }
 
-/// A store that was never asked.
+/// A store that is never called.
 fn shared(replicas: u32) -> Arc<Shared> {
     let metrics = Metrics::new("0", "0").unwrap().shared().unwrap();
     let settings = SharedSettings {
@@ -92,7 +92,7 @@ fn units_that_are_given_back_can_be_taken_again_and_overfill_nothing() {
 }
 
 #[test]
-fn the_shown_rest_is_the_rest_now() {
+fn the_shown_units_are_those_left_now() {
     let (limit, now) = (limit(1, 20, 3), start());
     let after = |seconds| state(&limit, "x", now + Duration::from_secs(seconds));
     limit.take(2, now).unwrap();
@@ -120,7 +120,7 @@ fn the_fields_can_be_read_by_a_parser_of_structured_fields() {
 }
 
 #[test]
-fn without_an_answer_of_the_store_the_part_of_one_replica_applies() {
+fn without_an_answer_of_the_store_this_replicas_part_applies() {
     let (shared, now) = (shared(5), start());
     let limit = Limit::new(&caller(), POLICY, settings(1, 20, 17), None, Some(&shared), now).unwrap();
 
@@ -128,7 +128,7 @@ fn without_an_answer_of_the_store_the_part_of_one_replica_applies() {
         (limit.policy("x"), state(&limit, "x", now)),
         (r#""x";q=17;w=340"#.into(), r#""x";r=3;t=0"#.into())
     );
-    assert_eq!(limit.take(100, now), Ok(()), "a batch costs the share");
+    assert_eq!(limit.take(100, now), Ok(()), "a batch costs at most the part");
     assert_eq!(limit.take(1, now).unwrap_err().as_secs(), 20);
     assert_eq!(state(&limit, "x", now), r#""x";r=0;t=20"#);
 }
@@ -169,7 +169,7 @@ fn holding(units: u64, now: Instant) -> Arc<Limit> {
 }
 
 #[test]
-fn units_that_are_held_are_used_without_the_store() {
+fn held_units_are_used_without_the_store() {
     let now = start();
     let limit = holding(7, now);
 
@@ -181,23 +181,23 @@ fn units_that_are_held_are_used_without_the_store() {
 }
 
 #[test]
-fn the_whole_limit_applies_to_one_replica_with_any_grant_of_the_store() {
+fn the_whole_limit_applies_to_one_replica_whatever_the_store_grants() {
     let now = start();
     let limit = holding(30, now);
 
     assert_eq!(limit.take(17, now), Ok(()));
     assert_eq!(limit.take(2, now).unwrap_err().as_secs(), 40);
     let units = &limit.shared.as_ref().unwrap().units;
-    assert_eq!(units.remaining(now), Some(13), "what is refused is put back");
+    assert_eq!(units.remaining(now), Some(13), "refused units are put back");
 }
 
 #[test]
-fn units_of_the_store_count_in_the_part_too() {
+fn units_from_the_store_also_count_in_the_part() {
     let now = start();
     let limit = holding(3, now);
     assert_eq!(limit.take(3, now), Ok(()));
 
     let when_nothing_is_known = now + Duration::from_secs(1);
 
-    assert_eq!(limit.take(1, when_nothing_is_known).unwrap_err().as_secs(), 1, "it is asked now");
+    assert_eq!(limit.take(1, when_nothing_is_known).unwrap_err().as_secs(), 1, "the store is asked now");
 }

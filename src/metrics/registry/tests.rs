@@ -61,7 +61,7 @@ fn described<'a>(page: &'a str, word: &str) -> Vec<(&'a str, &'a str)> {
 }
 
 #[test]
-fn series_without_a_configured_name_exist_with_zero() {
+fn series_without_a_configured_name_start_at_zero() {
     let metrics = Metrics::new("1.2.3", "abc").unwrap();
 
     let page = page(&metrics);

@@ -3,14 +3,14 @@
 use serde_json::value::RawValue;
 
 use super::mapping::{Condition, Expected};
-use super::shape::{Found, Shape, Slot};
+use super::shape::{MemberValue, Shape, ValueIndex};
 use crate::domain::ParseError;
 use crate::providers::fields::{error, unquoted};
 
 /// A member and the value that it must hold.
 #[derive(Debug)]
 pub(super) struct Check {
-    pub(super) slot: Slot,
+    pub(super) slot: ValueIndex,
     expected: Expected,
 }
 
@@ -30,15 +30,15 @@ impl Check {
     }
 }
 
-/// A value that may be missing.
+/// An optional value: `None` if it is missing or null.
 pub(super) fn optional<'a>(
     field: &'static str,
-    found: Found<'a>,
+    found: MemberValue<'a>,
 ) -> Result<Option<&'a RawValue>, ParseError> {
     found.map_err(|unreadable| unreadable.in_field(field))
 }
 
-/// A value that must be there.
-pub(super) fn required<'a>(field: &'static str, found: Found<'a>) -> Result<&'a RawValue, ParseError> {
+/// A required value.
+pub(super) fn required<'a>(field: &'static str, found: MemberValue<'a>) -> Result<&'a RawValue, ParseError> {
     optional(field, found)?.ok_or(error(field, "missing or null"))
 }

@@ -10,7 +10,7 @@ use super::reader::MappingReader;
 use super::request::RequestTemplate;
 use super::template::Filling;
 use super::token::{IssuedToken, TokenTemplate};
-use super::units::Units;
+use super::units::AmountUnit;
 use super::values::AccountValues;
 use crate::domain::{BodyError, Currency, ParseError, Reading, Selector};
 use crate::providers::{Authorisation, Provider, RequestError, Scheme, WaitHeader};
@@ -24,9 +24,9 @@ pub struct Declaration {
     pub digest: String,
     /// The default base URL of its providers.
     pub base_url: Option<String>,
-    /// The names of the secrets that each account gives.
+    /// The names of the secrets that each account must provide.
     pub secrets: Vec<String>,
-    /// The names of the parameters that each account gives.
+    /// The names of the parameters that each account must provide.
     pub parameters: Vec<String>,
     /// How a balance is requested.
     pub request: RequestTemplate,
@@ -34,9 +34,9 @@ pub struct Declaration {
     pub token: Option<TokenTemplate>,
     /// How a body is read.
     pub mapping: Mapping,
-    /// How old its figures may be at the moment of its answer.
+    /// How old its figures may already be when it answers.
     pub lag: Option<Duration>,
-    /// The header with the seconds to wait.
+    /// The answer's header with the seconds to wait, used if `Retry-After` is missing.
     pub wait: Option<HeaderName>,
 }
 
@@ -48,7 +48,7 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// Makes the kind ready to be used.
+    /// Prepares the kind for use.
     #[must_use]
     pub fn new(declaration: Declaration) -> Self {
         Self { reader: MappingReader::new(&declaration.mapping), declaration }
@@ -79,7 +79,7 @@ impl Declared {
         self.declaration.token.is_some()
     }
 
-    /// Whether any text of a balance's request holds this name.
+    /// Whether a template of the balance request contains this name.
     #[must_use]
     pub fn names(&self, name: &str) -> bool {
         self.declaration.request.templates().any(|template| template.names().any(|named| named == name))
@@ -93,7 +93,7 @@ impl Declared {
 
     /// The unit of its amounts.
     #[must_use]
-    pub fn units(&self) -> &Units {
+    pub fn units(&self) -> &AmountUnit {
         self.reader.units()
     }
 

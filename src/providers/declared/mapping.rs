@@ -1,7 +1,7 @@
 //! The mapping of a declared kind: the place of each amount in a body.
 
 use super::pointer::Pointer;
-use super::units::Units;
+use super::units::AmountUnit;
 use crate::domain::Currency;
 
 /// How a body becomes a balance.
@@ -16,17 +16,17 @@ pub struct Mapping {
     /// The currency of the amounts.
     pub currency: CurrencyRule,
     /// The unit of the amounts.
-    pub units: Units,
+    pub units: AmountUnit,
     /// The rows that every role without rows of its own reads.
     pub rows: Option<Rows>,
     /// Spendable now.
     pub available: Role,
     /// Held by operations in progress.
-    pub blocked: Option<Part>,
+    pub blocked: Option<AmountOrSum>,
     /// Set aside.
-    pub reserved: Option<Part>,
+    pub reserved: Option<AmountOrSum>,
     /// Being processed.
-    pub processing: Option<Part>,
+    pub processing: Option<AmountOrSum>,
     /// The provider's own total.
     pub total: Option<Role>,
     /// Further money fields, shown verbatim.
@@ -42,17 +42,17 @@ pub enum CurrencyRule {
     Stated(Currency),
     /// The one that the body names.
     At {
-        /// Where.
+        /// Where the body names it.
         at: Pointer,
         /// How it is spelled.
         case: Case,
-        /// The only one that there can be.
+        /// The only possible currency, if the kind has only one.
         only: Option<Currency>,
     },
 }
 
 impl CurrencyRule {
-    /// The currency that the kind itself knows.
+    /// The only currency of the kind, if it has only one.
     #[must_use]
     pub fn only(&self) -> Option<Currency> {
         match self {
@@ -88,7 +88,7 @@ impl Case {
     }
 }
 
-/// Rows of one array, of which one is read.
+/// An array of rows, of which one is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rows {
     /// The array.
@@ -122,7 +122,7 @@ pub enum Expected {
 pub struct Role {
     /// The amount.
     pub at: Pointer,
-    /// The rows that it stands in; `None` where it counts from the body.
+    /// The rows that contain it; `None` if the pointer starts at the body.
     pub rows: Option<Rows>,
     /// The place of the amount's own currency, if it has one.
     pub currency: Option<Pointer>,
@@ -132,14 +132,14 @@ pub struct Role {
 
 /// One amount, or the exact sum of several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum AmountOrSum {
     /// One amount.
     One(Role),
     /// The sum of all of these.
     Sum(Vec<Role>),
 }
 
-impl Part {
+impl AmountOrSum {
     /// Every role in it.
     #[must_use]
     pub fn roles(&self) -> &[Role] {
@@ -151,7 +151,7 @@ impl Part {
 }
 
 impl Mapping {
-    /// Every pointer that is read, from the body, with `[*]` for the rows of an array.
+    /// Every pointer that is read, starting at the body, with `[*]` for the rows of an array.
     #[must_use]
     pub fn pointers(&self) -> Vec<String> {
         let below = |rows: Option<&Rows>, at: &Pointer| match rows {
@@ -178,9 +178,9 @@ impl Mapping {
 
     /// Every part with its name, in the order of the answer.
     #[must_use]
-    pub fn parts(&self) -> Vec<(&'static str, Part)> {
-        let available = Some(Part::One(self.available.clone()));
-        let total = self.total.clone().map(Part::One);
+    pub fn parts(&self) -> Vec<(&'static str, AmountOrSum)> {
+        let available = Some(AmountOrSum::One(self.available.clone()));
+        let total = self.total.clone().map(AmountOrSum::One);
         let parts = [
             ("available", available),
             ("blocked", self.blocked.clone()),

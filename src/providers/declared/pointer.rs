@@ -1,4 +1,4 @@
-//! JSON pointers (RFC 6901) through objects only: an array's order says nothing, so no index can be written down.
+//! JSON pointers (RFC 6901) through objects only: the order of an array has no meaning, so no pointer may use an index.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl Pointer {
         &self.written
     }
 
-    /// The names of the members on the way.
+    /// The names of the members on the path.
     #[must_use]
     pub fn tokens(&self) -> &[String] {
         &self.tokens
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_into_rows_is_seen() {
+    fn an_index_into_rows_is_detected() {
         let pointer = |text| Pointer::parse(text).unwrap();
 
         assert!(pointer("/balances/0/amount").indexes_into(&pointer("/balances")));

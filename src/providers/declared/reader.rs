@@ -5,18 +5,18 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::check::{optional, required};
-use super::findings::{Finding, Findings};
-use super::mapping::{CurrencyRule, Mapping, Part, Role};
-use super::rows::{Array, Chosen};
-use super::shape::{Shape, Slot, Values};
-use super::spot::{OneBody, Place, Spot};
+use super::found_amounts::{FoundAmount, FoundAmounts};
+use super::mapping::{AmountOrSum, CurrencyRule, Mapping, Role};
+use super::place::{AmountPlace, OneBody, RowPlace};
+use super::rows::{Array, MatchingRows};
+use super::shape::{Shape, ValueIndex, Values};
 use super::success::SuccessRule;
-use super::understood::{Row, Taken, Understood};
-use super::units::Units;
+use super::understood::{LocatedAmount, Row, Understood};
+use super::units::AmountUnit;
 use crate::domain::{Amount, BodyError, Currency, ObservedAt, ParseError, Reading, Selector};
 use crate::providers::fields::{amount_error, body_text, error, unquoted};
 
-/// A mapping, made ready.
+/// A mapping, prepared for reading bodies.
 #[derive(Debug)]
 pub struct MappingReader {
     mapping: Mapping,
@@ -24,29 +24,30 @@ pub struct MappingReader {
     success: SuccessRule,
     rule: CurrencyRule,
     /// The place of the currency in the body, unless each row names its own.
-    currency: Option<Slot>,
-    units: Units,
+    currency: Option<ValueIndex>,
+    units: AmountUnit,
     arrays: Vec<Array>,
-    parts: Vec<(&'static str, Vec<Spot>)>,
-    report: Vec<Spot>,
-    observed_at: Option<Slot>,
+    parts: Vec<(&'static str, Vec<AmountPlace>)>,
+    report: Vec<AmountPlace>,
+    observed_at: Option<ValueIndex>,
 }
 
 impl MappingReader {
-    /// Makes a mapping ready.
+    /// Prepares a mapping.
     #[must_use]
     pub fn new(mapping: &Mapping) -> Self {
         let mut shape = Shape::default();
         let mut arrays = Vec::new();
         let mut names = Vec::new();
-        let mut spot = |role: &Role| Spot::new(role, &mapping.currency, &mut shape, &mut arrays, &mut names);
+        let mut place =
+            |role: &Role| AmountPlace::new(role, &mapping.currency, &mut shape, &mut arrays, &mut names);
         let parts = mapping
             .parts()
             .into_iter()
-            .map(|(name, part): (_, Part)| (name, part.roles().iter().map(&mut spot).collect()))
+            .map(|(name, part): (_, AmountOrSum)| (name, part.roles().iter().map(&mut place).collect()))
             .collect();
         let report = mapping.report.iter().map(|at| {
-            spot(&Role { at: at.clone(), rows: mapping.rows.clone(), currency: None, is_optional: true })
+            place(&Role { at: at.clone(), rows: mapping.rows.clone(), currency: None, is_optional: true })
         });
         let report = report.collect();
         let currency = match &mapping.currency {
@@ -77,7 +78,7 @@ impl MappingReader {
         &self.rule
     }
 
-    pub(super) fn units(&self) -> &Units {
+    pub(super) fn units(&self) -> &AmountUnit {
         &self.units
     }
 
@@ -87,32 +88,32 @@ impl MappingReader {
     /// [`BodyError::Status`] when the body reports a failure or no success, [`BodyError::Invalid`] when it does
     /// not fit the mapping.
     pub fn read(&self, body: &[u8], selector: &Selector) -> Result<Reading, BodyError> {
-        self.find(body, selector).map(Findings::into_reading)
+        self.find(body, selector).map(FoundAmounts::into_reading)
     }
 
-    /// The same, with the place of every amount, for people.
+    /// Reads one balance like [`MappingReader::read`], with the place of every amount, for people.
     ///
     /// # Errors
     /// As [`MappingReader::read`].
     pub fn understand(&self, body: &[u8], selector: &Selector) -> Result<Understood, BodyError> {
-        let findings = self.find(body, selector)?;
-        let taken = findings.taken.iter().map(|finding| self.taken(finding)).collect();
-        Ok(Understood { taken, reading: findings.into_reading() })
+        let found_amounts = self.find(body, selector)?;
+        let taken = found_amounts.taken.iter().map(|found_amount| self.taken(found_amount)).collect();
+        Ok(Understood { taken, reading: found_amounts.into_reading() })
     }
 
-    fn find(&self, body: &[u8], selector: &Selector) -> Result<Findings<'_>, BodyError> {
+    fn find(&self, body: &[u8], selector: &Selector) -> Result<FoundAmounts<'_>, BodyError> {
         let text = body_text(body);
         let values = self.shape.read(&text).ok_or(error("body", "not one JSON value"))?;
         self.success.judge(&values)?;
         let currency = self.rule.only().or(selector.currency);
         let currency = currency.ok_or(error("currency", "not asked for"))?;
         self.judge_currency(&values, currency)?;
-        let chosen: Vec<Chosen<'_>> = self
+        let chosen: Vec<MatchingRows<'_>> = self
             .arrays
             .iter()
             .map(|array| array.choose(&values, self.rule.case(), currency))
             .collect::<Result<_, _>>()?;
-        Ok(self.findings(&OneBody { values: &values, chosen: &chosen, currency })?)
+        Ok(self.found_amounts(&OneBody { values: &values, chosen: &chosen, currency })?)
     }
 
     /// For people: whether each condition of `success` holds; `None` for one that cannot be read.
@@ -137,35 +138,35 @@ impl MappingReader {
         }
     }
 
-    fn findings(&self, body: &OneBody<'_, '_>) -> Result<Findings<'_>, ParseError> {
+    fn found_amounts(&self, body: &OneBody<'_, '_>) -> Result<FoundAmounts<'_>, ParseError> {
         let mut taken = Vec::with_capacity(self.parts.len() + self.report.len());
         let mut figure = |name: &str| {
-            let (role, spots) = self.parts.iter().find(|(role, _)| *role == name)?;
-            self.figure(role, spots, body, &mut taken).transpose()
+            let (role, places) = self.parts.iter().find(|(role, _)| *role == name)?;
+            self.figure(role, places, body, &mut taken).transpose()
         };
         let available = figure("available").transpose()?;
         let [blocked, reserved, processing, total] =
             ["blocked", "reserved", "processing", "total"].map(|name| figure(name).transpose());
         let available = available.ok_or(error("available", "missing or null"))?;
         let (blocked, reserved, processing, total) = (blocked?, reserved?, processing?, total?);
-        for spot in &self.report {
-            taken.extend(shown(spot, body)?);
+        for place in &self.report {
+            taken.extend(shown(place, body)?);
         }
         let observed_at = self.observed_at(body.values);
-        Ok(Findings { taken, available, blocked, reserved, processing, total, observed_at })
+        Ok(FoundAmounts { taken, available, blocked, reserved, processing, total, observed_at })
     }
 
-    /// One figure: an amount, or the exact sum of several; `None` where it may be missing, and is.
+    /// One figure: an amount, or the exact sum of several; `None` if it is optional and missing.
     fn figure<'m>(
         &self,
         role: &'static str,
-        spots: &'m [Spot],
+        places: &'m [AmountPlace],
         body: &OneBody<'_, '_>,
-        taken: &mut Vec<Finding<'m>>,
+        taken: &mut Vec<FoundAmount<'m>>,
     ) -> Result<Option<Amount>, ParseError> {
         let first = taken.len();
-        for spot in spots {
-            let Some(one) = self.amount(role, spot, body)? else { return Ok(None) };
+        for place in places {
+            let Some(one) = self.amount(role, place, body)? else { return Ok(None) };
             taken.push(one);
         }
         let amounts = taken[first..].iter().filter_map(|one| one.amount);
@@ -175,29 +176,29 @@ impl MappingReader {
     fn amount<'m>(
         &self,
         role: &'static str,
-        spot: &'m Spot,
+        place: &'m AmountPlace,
         body: &OneBody<'_, '_>,
-    ) -> Result<Option<Finding<'m>>, ParseError> {
-        let Some((values, place)) = spot.values(body) else {
-            return spot.missing(role, "no row of this currency");
+    ) -> Result<Option<FoundAmount<'m>>, ParseError> {
+        let Some((values, row)) = place.values(body) else {
+            return place.missing(role, "no row of this currency");
         };
-        let Some(raw) = optional(role, values.get(spot.slot))? else {
-            return spot.missing(role, "missing or null");
+        let Some(raw) = optional(role, values.get(place.slot))? else {
+            return place.missing(role, "missing or null");
         };
-        if let Some(slot) = spot.currency {
+        if let Some(slot) = place.currency {
             self.is_in(body.currency, required("currency", values.get(slot))?)?;
         }
         let (amount, text) = self.units.read(role, raw, body.currency)?;
-        Ok(Some(Finding { role: Some(role), name: &spot.name, place, text, amount: Some(amount) }))
+        Ok(Some(FoundAmount { role: Some(role), name: &place.name, row, text, amount: Some(amount) }))
     }
 
-    fn taken(&self, finding: &Finding<'_>) -> Taken {
-        let Finding { role, name, place, text, amount } = finding;
-        let row = place.map(|Place { array, number, count }| {
+    fn taken(&self, found_amount: &FoundAmount<'_>) -> LocatedAmount {
+        let FoundAmount { role, name, row, text, amount } = found_amount;
+        let row = row.map(|RowPlace { array, number, count }| {
             let array = self.arrays.get(array).map_or("", |array| array.pointer().as_str());
             Row { array: array.to_owned(), number, count }
         });
-        Taken { role: *role, name: (*name).to_owned(), row, text: text.clone(), amount: *amount }
+        LocatedAmount { role: *role, name: (*name).to_owned(), row, text: text.clone(), amount: *amount }
     }
 
     fn observed_at(&self, values: &Values<'_>) -> ObservedAt {
@@ -207,12 +208,12 @@ impl MappingReader {
     }
 }
 
-/// A money field that is only shown: a number, or a text that is one.
-fn shown<'m>(spot: &'m Spot, body: &OneBody<'_, '_>) -> Result<Option<Finding<'m>>, ParseError> {
+/// A money field that is only shown: a number, or a text with a number.
+fn shown<'m>(place: &'m AmountPlace, body: &OneBody<'_, '_>) -> Result<Option<FoundAmount<'m>>, ParseError> {
     const ROLE: &str = "report";
-    let Some((values, place)) = spot.values(body) else { return Ok(None) };
-    let Some(raw) = optional(ROLE, values.get(spot.slot))? else { return Ok(None) };
+    let Some((values, row)) = place.values(body) else { return Ok(None) };
+    let Some(raw) = optional(ROLE, values.get(place.slot))? else { return Ok(None) };
     let text = unquoted(raw).unwrap_or(Cow::Borrowed(raw.get()));
     Amount::parse(&text, body.currency).map_err(|problem| amount_error(ROLE, problem))?;
-    Ok(Some(Finding { role: None, name: &spot.name, place, text: text.into_owned(), amount: None }))
+    Ok(Some(FoundAmount { role: None, name: &place.name, row, text: text.into_owned(), amount: None }))
 }

@@ -72,7 +72,7 @@ impl RequestTemplate {
     }
 }
 
-/// A path with its values; one that names the type has none for a balance without a type.
+/// Fills a path with its values. Fails if the path names the type and the balance has none.
 pub(super) fn path(template: &Template, filling: &Filling<'_>) -> Result<String, RequestError> {
     let filled = filling.fill(template, Escaping::Percent)?;
     let filled = filled.ok_or_else(|| RequestError::NoValue("type".to_owned()))?;
@@ -140,7 +140,7 @@ pub(super) fn add_body(
 ) -> Result<(), RequestError> {
     let (media_type, bytes) = match body {
         BodyTemplate::Empty => {
-            // The HTTP client leaves it out, and some servers insist on it (411).
+            // The HTTP client omits `Content-Length: 0`, but some servers require it (411).
             if request.method() == Method::POST {
                 request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
@@ -152,7 +152,7 @@ pub(super) fn add_body(
         BodyTemplate::Json(members) => ("application/json", json(&filled(members, filling)?)),
     };
     *request.body_mut() = bytes;
-    // A header of the kind's own says it more exactly.
+    // A `Content-Type` that the kind declares takes precedence.
     request.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(media_type));
     Ok(())
 }

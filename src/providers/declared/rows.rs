@@ -5,37 +5,37 @@ use serde_json::value::RawValue;
 use super::check::{Check, required};
 use super::mapping::{Case, Condition};
 use super::pointer::Pointer;
-use super::shape::{Shape, Slot, Unreadable, Values};
+use super::shape::{Shape, Unreadable, ValueIndex, Values};
 use crate::domain::{Currency, ParseError};
 use crate::providers::fields::{error, unquoted};
 
-/// An array, and the members that are read of its rows.
+/// An array, and the members that are read from its rows.
 #[derive(Debug)]
 pub(super) struct Array {
     pointer: Pointer,
-    slot: Slot,
+    slot: ValueIndex,
     row: Shape,
-    currency: Slot,
-    selections: Vec<Selection>,
+    currency: ValueIndex,
+    filters: Vec<RowFilter>,
 }
 
 #[derive(Debug)]
-struct Selection {
+struct RowFilter {
     conditions: Vec<Condition>,
     checks: Vec<Check>,
 }
 
-/// The row that each selection chose, with its number.
+/// The rows of one array, and for each filter the number of the row that matches.
 #[derive(Debug)]
-pub(super) struct Chosen<'a> {
+pub(super) struct MatchingRows<'a> {
     rows: Vec<Values<'a>>,
-    by_selection: Vec<Option<usize>>,
+    by_filter: Vec<Option<usize>>,
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> MatchingRows<'a> {
     /// The chosen row: its number, the number of rows, and its values.
-    pub(super) fn row(&self, selection: usize) -> Option<(usize, usize, &Values<'a>)> {
-        let row = (*self.by_selection.get(selection)?)?;
+    pub(super) fn row(&self, filter: usize) -> Option<(usize, usize, &Values<'a>)> {
+        let row = (*self.by_filter.get(filter)?)?;
         Some((row, self.rows.len(), self.rows.get(row)?))
     }
 }
@@ -44,36 +44,37 @@ impl Array {
     pub(super) fn new(pointer: &Pointer, currency: &Pointer, body: &mut Shape) -> Self {
         let mut row = Shape::default();
         let (slot, currency) = (body.slot(pointer), row.slot(currency));
-        Self { pointer: pointer.clone(), slot, row, currency, selections: Vec::new() }
+        Self { pointer: pointer.clone(), slot, row, currency, filters: Vec::new() }
     }
 
     pub(super) fn pointer(&self) -> &Pointer {
         &self.pointer
     }
 
-    /// The members that are read of each row.
+    /// The members that are read from each row.
     pub(super) fn shape(&mut self) -> &mut Shape {
         &mut self.row
     }
 
-    /// The place of a selection; the same conditions are one.
-    pub(super) fn selection(&mut self, conditions: &[Condition]) -> usize {
-        let known = self.selections.iter().position(|selection| selection.conditions == conditions);
+    /// The index of the filter with these conditions. Equal conditions share one filter.
+    pub(super) fn filter(&mut self, conditions: &[Condition]) -> usize {
+        let known = self.filters.iter().position(|filter| filter.conditions == conditions);
         known.unwrap_or_else(|| {
             let checks = conditions.iter().map(|condition| Check::new(&mut self.row, condition)).collect();
-            self.selections.push(Selection { conditions: conditions.to_vec(), checks });
-            self.selections.len() - 1
+            self.filters.push(RowFilter { conditions: conditions.to_vec(), checks });
+            self.filters.len() - 1
         })
     }
 
-    /// Finds the row of each selection. Currency and conditions are read of every row, the rest of one.
+    /// Finds the row of each filter. Currency and conditions are checked in every row; amounts are read only from
+    /// the chosen row.
     pub(super) fn choose<'a>(
         &self,
         body: &Values<'a>,
         case: Case,
         currency: Currency,
-    ) -> Result<Chosen<'a>, ParseError> {
-        let mut chosen = Chosen { rows: Vec::new(), by_selection: vec![None; self.selections.len()] };
+    ) -> Result<MatchingRows<'a>, ParseError> {
+        let mut chosen = MatchingRows { rows: Vec::new(), by_filter: vec![None; self.filters.len()] };
         let Some(raw) = body.get(self.slot).map_err(|unreadable| unreadable.in_field("rows"))? else {
             return Ok(chosen);
         };
@@ -87,8 +88,8 @@ impl Array {
             let named = required("currency", values.get(self.currency))?;
             let named = unquoted(named).ok_or(error("currency", "not a string"))?;
             let is_asked = case.matches(&named, currency);
-            for (selection, choice) in self.selections.iter().zip(&mut chosen.by_selection) {
-                if selection.holds(&values)? && is_asked && choice.replace(number).is_some() {
+            for (filter, choice) in self.filters.iter().zip(&mut chosen.by_filter) {
+                if filter.holds(&values)? && is_asked && choice.replace(number).is_some() {
                     return Err(error("rows", "two rows match"));
                 }
             }
@@ -98,7 +99,7 @@ impl Array {
     }
 }
 
-impl Selection {
+impl RowFilter {
     fn holds(&self, row: &Values<'_>) -> Result<bool, ParseError> {
         let mut holds = true;
         for check in &self.checks {

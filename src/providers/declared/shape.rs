@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::pointer::Pointer;
 use crate::providers::fields::Name;
 
-/// The members that are read of one value, by their pointers.
+/// The members that are read from one value, by their pointers.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     root: Node,
@@ -19,12 +19,12 @@ struct Node {
     members: Vec<(String, Node)>,
 }
 
-/// The place of a pointer in what [`Shape::read`] returns.
+/// The index of a pointer's value in the [`Values`] of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot(usize);
+pub(super) struct ValueIndex(usize);
 
 /// The value at a pointer; `None` if a member on the way is missing or null.
-pub(super) type Found<'a> = Result<Option<&'a RawValue>, Unreadable>;
+pub(super) type MemberValue<'a> = Result<Option<&'a RawValue>, Unreadable>;
 
 /// Why the value at a pointer is unreadable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,24 +39,24 @@ pub(super) enum Unreadable {
 
 /// The values, by slot.
 #[derive(Debug)]
-pub(super) struct Values<'a>(Vec<Found<'a>>);
+pub(super) struct Values<'a>(Vec<MemberValue<'a>>);
 
 impl<'a> Values<'a> {
-    pub(super) fn get(&self, slot: Slot) -> Found<'a> {
+    pub(super) fn get(&self, slot: ValueIndex) -> MemberValue<'a> {
         self.0.get(slot.0).copied().unwrap_or(Ok(None))
     }
 }
 
 impl Shape {
-    /// Adds a pointer, once.
-    pub(super) fn slot(&mut self, pointer: &Pointer) -> Slot {
+    /// Adds a pointer, unless it was added before.
+    pub(super) fn slot(&mut self, pointer: &Pointer) -> ValueIndex {
         let node = pointer.tokens().iter().fold(&mut self.root, Node::member);
         let slot = *node.slot.get_or_insert(self.slots);
         self.slots = self.slots.max(slot + 1);
-        Slot(slot)
+        ValueIndex(slot)
     }
 
-    /// Finds every pointer in a JSON value, which must be whole. `None` where it is no JSON.
+    /// Reads the value at every pointer. `None` if the text is not one complete JSON value.
     pub(super) fn read<'a>(&self, text: &'a str) -> Option<Values<'a>> {
         let mut values = Values(vec![Ok(None); self.slots]);
         if self.root.slot.is_some() || !text.trim_start().starts_with('{') {
@@ -166,10 +166,10 @@ mod tests {
 
     fn found<'a>(pointers: &[&str], text: &'a str) -> Option<Vec<Result<Option<&'a str>, Unreadable>>> {
         let mut shape = Shape::default();
-        let slots: Vec<Slot> =
+        let slots: Vec<ValueIndex> =
             pointers.iter().map(|pointer| shape.slot(&Pointer::parse(pointer).unwrap())).collect();
         let values = shape.read(text)?;
-        let raw = |slot: &Slot| values.get(*slot).map(|found| found.map(RawValue::get));
+        let raw = |slot: &ValueIndex| values.get(*slot).map(|found| found.map(RawValue::get));
         Some(slots.iter().map(raw).collect())
     }
 

@@ -2,19 +2,19 @@
 
 use super::check::{Check, optional, required};
 use super::mapping::Mapping;
-use super::shape::{Shape, Slot, Values};
+use super::shape::{Shape, ValueIndex, Values};
 use crate::domain::BodyError;
 use crate::providers::fields::error;
 
-/// A status that is a success, reported for a body that says otherwise.
+/// The status that is reported when the conditions of `success` do not hold: HTTP itself succeeded.
 const SUCCESS: u16 = 200;
 
 /// What a body must report before its amounts are read.
 #[derive(Debug)]
 pub(super) struct SuccessRule {
-    status: Option<Slot>,
+    status: Option<ValueIndex>,
     success: Vec<Check>,
-    absent: Vec<Slot>,
+    absent: Vec<ValueIndex>,
 }
 
 impl SuccessRule {

@@ -11,8 +11,8 @@ use crate::providers::RequestError;
 
 /// Names that no secret and no parameter may have.
 pub const RESERVED: [&str; 3] = ["currency", "type", "token"];
-/// Characters that need no encoding in a path segment or a query (RFC 3986, unreserved).
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The characters to percent-encode in a path segment or a query: all but the unreserved ones of RFC 3986.
+const MUST_BE_ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A text in which each `{name}` stands for a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Template {
         })
     }
 
-    /// Whether it is exactly `Bearer {token}`.
+    /// Whether it is `Bearer {token}` and nothing else; the case of `Bearer` is ignored.
     #[must_use]
     pub fn is_bearer_token(&self) -> bool {
         let [Piece::Text(text), Piece::Name { name, .. }] = self.pieces.as_slice() else { return false };
@@ -197,7 +197,7 @@ fn written(text: &str, is_lower: bool, escaping: Escaping) -> String {
 
 /// A text as a part of a URL.
 pub(super) fn escaped(text: &str) -> String {
-    utf8_percent_encode(text, ESCAPED).to_string()
+    utf8_percent_encode(text, MUST_BE_ENCODED).to_string()
 }
 
 #[cfg(test)]

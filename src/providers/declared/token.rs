@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 
 use super::pointer::Pointer;
 use super::request::{self, BodyTemplate};
-use super::shape::{Shape, Slot};
+use super::shape::{Shape, ValueIndex};
 use super::template::{Filling, Template};
 use super::values::AccountValues;
 use crate::domain::ParseError;
 use crate::providers::RequestError;
 use crate::providers::fields::{body_text, error, unquoted};
 
-/// How a token is asked for, and where the answer holds it.
+/// How a token is requested, and where the answer holds it.
 #[derive(Clone, Debug)]
 pub struct TokenTemplate {
     /// The endpoint of the exchange.
@@ -30,9 +30,9 @@ pub struct TokenTemplate {
     pub body: BodyTemplate,
     /// The place of the token in the answer.
     pub at: Pointer,
-    /// How long it lives.
+    /// The lifetime of the token.
     pub life: TokenLife,
-    /// Whether it is sent as `Bearer {token}`: then its `token_type`, if there is one, must say so.
+    /// Whether it is sent as `Bearer {token}`: then the answer's `token_type`, if present, must be `Bearer`.
     pub is_bearer: bool,
 }
 
@@ -56,14 +56,14 @@ impl TokenEndpoint {
     }
 }
 
-/// How long a token lives.
+/// The lifetime of a token.
 #[derive(Clone, Debug)]
 pub enum TokenLife {
     /// The number of seconds at this place of the answer.
     Seconds(Pointer),
-    /// Until an instant, says the answer here.
+    /// Until the instant at this place of the answer.
     Until(Pointer),
-    /// The answer does not say.
+    /// Always this long: the answer does not state it.
     Fixed(Duration),
 }
 
@@ -105,7 +105,7 @@ impl TokenTemplate {
         };
         let text = body_text(body);
         let values = shape.read(&text).ok_or(error("token", "not one JSON value"))?;
-        let value = |field: &'static str, slot: Slot| {
+        let value = |field: &'static str, slot: ValueIndex| {
             values.get(slot).map_err(|unreadable| unreadable.in_field(field))
         };
         let must = |field, slot| value(field, slot)?.ok_or(error(field, "missing or null"));
@@ -134,7 +134,7 @@ impl TokenTemplate {
 pub struct IssuedToken {
     /// The token.
     pub token: SecretString,
-    /// Its life, counted from when it was asked for.
+    /// Its lifetime, counted from when it was requested.
     pub life: Duration,
 }
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_is_a_post_with_what_the_account_gives() {
+    fn the_request_is_a_post_with_the_values_of_the_account() {
         let mut values = AccountValues::default();
         values.set_secret("id", "me".into());
         values.set_secret("secret", "s3cret".into());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_life_is_told_in_seconds() {
+    fn the_life_is_read_from_a_number_of_seconds() {
         let seconds = || TokenLife::Seconds(pointer("/expires_in"));
         for (body, life) in [
             (r#"{"access_token":"a.b","token_type":"Bearer","expires_in":1800}"#, Ok(1800)),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_life_is_told_by_an_instant() {
+    fn the_life_is_read_from_an_instant() {
         let until = || TokenLife::Until(pointer("/expires_at"));
         for (text, life) in [
             ("2026-05-12T00:30:00Z", Ok(1800)),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life_may_be_known_without_the_answer() {
+    fn a_fixed_life_needs_no_member_of_the_answer() {
         let fixed = TokenLife::Fixed(Duration::from_hours(2));
 
         assert_eq!(life_of(fixed, r#"{"access_token":"a"}"#), Ok(7200));

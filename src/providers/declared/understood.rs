@@ -4,10 +4,10 @@ use crate::domain::{Amount, Reading};
 
 /// One amount and where it was found.
 #[derive(Clone, Debug)]
-pub struct Taken {
-    /// The figure that it is, or is part of; `None` if it is only shown in `reported`.
+pub struct LocatedAmount {
+    /// The figure that it is or belongs to; `None` if it is only shown in `reported`.
     pub role: Option<&'static str>,
-    /// The rows and the pointer.
+    /// Its name in `reported`: the array of its row, if any, and the pointer.
     pub name: String,
     /// Its row, for people: nothing depends on the order of an array.
     pub row: Option<Row>,
@@ -32,7 +32,7 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Understood {
     /// Every amount, in the order of the answer.
-    pub taken: Vec<Taken>,
+    pub taken: Vec<LocatedAmount>,
     /// The figures.
     pub reading: Reading,
 }

@@ -9,23 +9,23 @@ use crate::providers::fields::{amount_error, error, unquoted};
 
 /// The unit of every amount of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Units {
+pub enum AmountUnit {
     /// Decimals with at most as many digits as the currency has.
     Major,
     /// Decimals with at most this many digits.
     MajorWith(u8),
-    /// Whole numbers of the currency's smallest unit, in ISO 4217's digits where the list says nothing else.
+    /// Whole numbers of the currency's smallest unit, with ISO 4217's digits unless the list states others.
     Minor(Digits),
     /// Whole numbers with this many digits, for every currency.
     MinorWith(u8),
 }
 
-/// The digits of single currencies.
+/// The stated digits of some currencies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Digits(pub Vec<(Currency, u8)>);
 
 impl Digits {
-    /// The digits that a whole number in this currency has; `None` where they must be stated and are not.
+    /// The minor digits of a whole number in this currency; `None` if they must be stated but are not.
     #[must_use]
     pub fn of(&self, currency: Currency) -> Option<u8> {
         let stated = self.0.iter().find(|(stated, _)| *stated == currency).map(|(_, digits)| *digits);
@@ -33,10 +33,10 @@ impl Digits {
     }
 }
 
-impl Units {
+impl AmountUnit {
     /// Whether the amounts of a currency have a known unit.
     #[must_use]
-    pub fn know(&self, currency: Currency) -> bool {
+    pub fn knows(&self, currency: Currency) -> bool {
         match self {
             Self::Major | Self::MajorWith(_) | Self::MinorWith(_) => true,
             Self::Minor(digits) => digits.of(currency).is_some(),
@@ -100,7 +100,7 @@ fn whole(
 mod tests {
     use super::*;
 
-    fn read(units: &Units, json: &str, code: &str) -> Option<String> {
+    fn read(units: &AmountUnit, json: &str, code: &str) -> Option<String> {
         let raw: &RawValue = serde_json::from_str(json).unwrap();
         let amount = units.read("available", raw, Currency::parse(code).unwrap());
         amount.ok().map(|(amount, _)| amount.to_string())
@@ -123,9 +123,9 @@ mod tests {
             (r#""R$ 1.00""#, "BRL", None),
             ("[1]", "BRL", None),
         ] {
-            assert_eq!(read(&Units::Major, json, code).as_deref(), expected, "{json} {code}");
+            assert_eq!(read(&AmountUnit::Major, json, code).as_deref(), expected, "{json} {code}");
         }
-        let four = Units::MajorWith(4);
+        let four = AmountUnit::MajorWith(4);
         assert_eq!(read(&four, "1.2345", "BRL").as_deref(), Some("1.2345"));
         assert_eq!(read(&four, "1.23450", "BRL").as_deref(), Some("1.23450"));
         assert_eq!(read(&four, "1.23456", "BRL"), None);
@@ -134,8 +134,8 @@ mod tests {
     #[test]
     fn minor_units_are_whole_and_have_known_digits() {
         let clp = Currency::parse("CLP").unwrap();
-        let stated = Units::Minor(Digits(vec![(clp, 2)]));
-        let none = Units::Minor(Digits::default());
+        let stated = AmountUnit::Minor(Digits(vec![(clp, 2)]));
+        let none = AmountUnit::Minor(Digits::default());
         for (units, json, code, expected) in [
             (&none, "4873491", "BRL", Some("48734.91")),
             (&none, r#""4873491""#, "BRL", Some("48734.91")),
@@ -146,7 +146,7 @@ mod tests {
             (&none, "4873491", "JPY", None),
             (&none, "4873491", "BTC", None),
             (&stated, "4873491", "CLP", Some("48734.91")),
-            (&Units::MinorWith(4), "4873491", "USD", Some("487.3491")),
+            (&AmountUnit::MinorWith(4), "4873491", "USD", Some("487.3491")),
         ] {
             assert_eq!(read(units, json, code).as_deref(), expected, "{json} {code}");
         }

@@ -4,11 +4,11 @@ use serde::Deserialize;
 
 use super::fields;
 
-/// The effect.
+/// The effect of a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// Another status.
+    /// An answer with this status.
     Status {
         /// From 200 to 599.
         #[serde(deserialize_with = "fields::parse_status")]
@@ -16,7 +16,7 @@ pub enum FaultKind {
         /// The value of `Retry-After`, verbatim.
         #[serde(default)]
         retry_after: Option<String>,
-        /// The body; a small JSON error when left out.
+        /// The body; a small JSON error if left out.
         #[serde(default)]
         body: Option<String>,
     },
@@ -29,7 +29,7 @@ pub enum FaultKind {
     StallHead,
     /// The head and half of the body, then silence until the caller leaves.
     StallBody,
-    /// A body that trickles.
+    /// A body that is sent byte by byte, with pauses.
     SlowBody {
         /// Milliseconds before each byte of the body.
         ms_per_byte: u64,
@@ -45,7 +45,7 @@ pub enum FaultKind {
         /// The value of `Location`.
         location: String,
     },
-    /// Bytes that are no HTTP.
+    /// Bytes that are not HTTP.
     Garbage,
     /// Status 200 with this body.
     Body {
@@ -58,9 +58,9 @@ pub enum FaultKind {
         #[serde(rename = "hex", deserialize_with = "fields::parse_hex")]
         bytes: Vec<u8>,
     },
-    /// The normal answer after white space, so the body is valid JSON however large it is.
+    /// The normal answer after white space. The body is valid JSON, whatever its size.
     HugeBody {
-        /// How many bytes of white space.
+        /// The number of bytes of white space.
         bytes: u64,
     },
     /// The normal answer under another `Content-Type`.
@@ -73,9 +73,9 @@ pub enum FaultKind {
         /// Names and values, verbatim.
         headers: Vec<(String, String)>,
     },
-    /// The token that was sent is dropped, and answered with 401.
+    /// The token of the request is revoked, and the answer is 401.
     ExpireToken,
-    /// Every token is refused, and stays valid.
+    /// The request is refused whatever its token. The token stays valid.
     RefuseToken {
         /// 401, 403 or another status.
         #[serde(default = "fields::unauthorized", deserialize_with = "fields::parse_status")]
@@ -83,7 +83,7 @@ pub enum FaultKind {
     },
     /// A chunked body with broken framing.
     ChunkedInvalid,
-    /// A chunked body that ends within a chunk, with the connection.
+    /// A chunked body that ends within a chunk, because the connection closes.
     CutChunk,
     /// A head that never ends.
     EndlessHeaders,
@@ -92,18 +92,18 @@ pub enum FaultKind {
         /// From 100 to 199.
         #[serde(deserialize_with = "fields::parse_informational")]
         status: u16,
-        /// The number of calls.
+        /// The number of informational answers.
         count: u64,
-        /// Milliseconds before each; none when left out.
+        /// Milliseconds before each; 0 if left out.
         #[serde(default)]
         ms: u64,
     },
-    /// A small body in a content-encoding that unfolds into ten megabytes.
+    /// A small body with a `Content-Encoding` that decompresses to ten megabytes.
     CompressedBomb,
 }
 
 impl FaultKind {
-    /// Returns a fault that answers with this status and nothing special.
+    /// Returns a fault that answers with this status, without `Retry-After`, and with a small JSON error.
     #[must_use]
     pub const fn status(status: u16) -> Self {
         Self::Status { status, retry_after: None, body: None }

@@ -1,4 +1,4 @@
-//! Faults as JSON. A misspelt setting is an error, not a fault without it.
+//! Faults as JSON. A misspelt setting is an error. It is never ignored.
 
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};

@@ -12,9 +12,9 @@ use crate::sandbox::calls::Operation;
 pub struct Fault {
     /// The calls that it applies to.
     pub on: On,
-    /// The number of calls.
+    /// The number of calls that it applies to.
     pub times: u32,
-    /// The effect.
+    /// The effect on each of these calls.
     pub kind: FaultKind,
 }
 
@@ -82,7 +82,7 @@ impl FaultQueue {
         }
     }
 
-    /// Takes one use of the first fault that applies to the operation.
+    /// Uses the first fault that applies to the operation once, and returns its effect.
     pub(in crate::sandbox) fn take(&mut self, operation: Operation) -> Option<FaultKind> {
         let index = self.0.iter().position(|fault| fault.on.includes(operation))?;
         let fault = self.0.get_mut(index)?;

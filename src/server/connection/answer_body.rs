@@ -16,7 +16,7 @@ use super::stream_task;
 use crate::server::{
     delivery::Reply,
     open_ended::OpenEnded,
-    peer_timeouts::{Exchange, Gate, HandOver, Part, Protocol},
+    peer_timeouts::{Exchange, FrameGate, HandOver, PartGuard, Protocol},
 };
 
 /// An answer's body. The exchange ends when its last bytes are written or dropped.
@@ -35,7 +35,7 @@ pub(super) struct AnswerBody<B> {
 struct Frames {
     deadlines: OpenEnded,
     /// Open when the last frame has left.
-    gate: Gate,
+    gate: FrameGate,
 }
 
 /// Bytes of an answer that hyper or h2 has not written yet.
@@ -43,8 +43,8 @@ pub(super) struct AnswerData {
     data: Bytes,
     /// Present with the answer's last bytes.
     exchange: Option<Exchange>,
-    /// Present with bytes that more bytes follow, where the answer or the frame has a deadline.
-    part: Option<Part>,
+    /// Present with bytes that are not the answer's last, if the answer has a deadline or is open-ended.
+    part: Option<PartGuard>,
 }
 
 impl AnswerData {
@@ -79,7 +79,7 @@ impl Buf for AnswerData {
 }
 
 impl<B: Body<Data = Bytes>> AnswerBody<B> {
-    /// The body of an exchange's answer; `frames` where it is open-ended.
+    /// Wraps the body of an exchange's answer. `frames` is set if the answer is open-ended.
     pub(super) fn new(
         body: Option<B>,
         exchange: Exchange,
@@ -93,7 +93,7 @@ impl<B: Body<Data = Bytes>> AnswerBody<B> {
             protocol,
             exchange: Some(exchange),
             last: None,
-            frames: frames.map(|deadlines| Frames { deadlines, gate: Gate::default() }),
+            frames: frames.map(|deadlines| Frames { deadlines, gate: FrameGate::default() }),
             // A head without a body does not wait for the peer's window: the connection holds it from now on.
             _hand_over: hand_over.filter(|_| !is_empty),
         }

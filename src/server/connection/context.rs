@@ -17,13 +17,13 @@ pub(in crate::server) struct ListenerContext<S> {
     pub(in crate::server) tls: Option<Live<TlsSettings>>,
     pub(in crate::server) metrics: Option<Arc<Metrics>>,
     pub(in crate::server) shutdown: Shutdown,
-    /// Memory for requests that strangers have begun and not finished.
+    /// Memory for the unfinished requests of strangers.
     pub(in crate::server) memory: SharedMemory,
 }
 
 impl<S> ListenerContext<S> {
     /// Counts a connection that was refused.
-    pub(in crate::server) fn refused(&self, reason: ConnectionRefusal) {
+    pub(in crate::server) fn count_refusal(&self, reason: ConnectionRefusal) {
         if let Some(metrics) = &self.metrics {
             metrics.connection_refused(reason);
         }

@@ -60,7 +60,7 @@ async fn shake_hands<S>(
         Ok(Err(error)) => error,
         Err(late) => late.into(),
     };
-    context.refused(ConnectionRefusal::Tls);
+    context.count_refusal(ConnectionRefusal::Tls);
     tracing::debug!(target: targets::CONNECTION, peer = %peer.0, error = &error as &dyn std::error::Error, "a TLS handshake failed");
     None
 }

@@ -1,6 +1,7 @@
 //! Serves one connection from its first byte to its end: answers and shutdown.
 //!
-//! hyper's own header timeout would also cut idle connections and costs a timer per request; `state` has both bounds.
+//! hyper's own header timeout is off: it would also cut idle connections, and it costs a timer per request.
+//! `peer_timeouts` bounds both instead.
 
 use std::{error::Error, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
@@ -34,25 +35,27 @@ use crate::server::{
     wire::Transport,
 };
 
-/// The size of a head, request line included; in HTTP/2 the size that HPACK unpacks to.
+/// Maximum size of a head, request line included. For HTTP/2, the size after HPACK decompression.
 const MAX_HEAD_BYTES: u32 = 64 * 1024;
-/// A head's fields; for HTTP/1 it is hyper's default, which keeps them on the stack.
+/// Maximum number of fields of a head. For HTTP/1 this is hyper's default, with which hyper keeps them on the stack.
 const MAX_FIELDS: usize = 100;
-/// HTTP/2 only: requests at once on one connection.
+/// HTTP/2 only: maximum of concurrent requests on one connection.
 const MAX_STREAMS: u32 = 100;
 /// HTTP/2 only: bytes of one request's body that a peer may send ahead. Bodies over 4 KiB are refused.
 const STREAM_WINDOW: u32 = 16 * 1024;
-/// HTTP/2 only: the same for all requests of a connection. 64 KiB less one is the protocol's least.
+/// HTTP/2 only: the same for all requests of a connection. The protocol's minimum is one byte less.
 const CONNECTION_WINDOW: u32 = 64 * 1024;
-/// HTTP/2 only: a dead peer is detected after two of these, long before `idle_timeout`.
+/// HTTP/2 only: the interval of pings, and the time for their answer. A dead peer is detected after both, long before
+/// `idle_timeout`.
 const PING: Duration = Duration::from_secs(20);
-/// After accepting has stopped, for a connection without a byte: more than a first request needs to follow its
-/// handshake, little of `drain_timeout`.
+/// Time that a connection has for its handshake and its first bytes after accepting has stopped. A first request
+/// follows its handshake much sooner, and this is only a small part of `drain_timeout`.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
-/// How long a refused peer is read from: closing with unread bytes would reset the connection and lose the refusal.
+/// How long the server discards further bytes of the peer after its last answer. A close with unread bytes would reset
+/// the connection and lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// One connection of a context.
+/// One connection of a listener.
 struct Connection<S> {
     context: ListenerContext<S>,
     peer: Peer,
@@ -96,7 +99,7 @@ impl<S: Respond> Connection<S> {
             .header_read_timeout(None)
             .max_header_size(MAX_HEAD_BYTES as usize)
             .serve_connection(TokioIo::new(io), service_fn(|request| self.answer(request)));
-        // A head that has begun is awaited; its answer closes the connection.
+        // The server waits for the rest of a head that has begun. The connection closes after the answer.
         let may_close = || !self.state.reads_head();
         let ended =
             self.drive(Pin::new(&mut connection), http1::Connection::graceful_shutdown, may_close).await;
@@ -143,7 +146,7 @@ impl<S: Respond> Connection<S> {
                     return Poll::Ready(ended);
                 }
                 let stopped = stop.poll_stopped(cx);
-                if is_closing || !(self.state.is_leaving() || stopped && may_close()) {
+                if is_closing || !(self.state.must_close() || stopped && may_close()) {
                     return Poll::Pending;
                 }
                 is_closing = true;
@@ -159,7 +162,7 @@ impl<S: Respond> Connection<S> {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<AnswerBody<S::Body>>, h2::Error>> + use<S> {
         let mut exchange = Exchange::begin(&self.state, !request.body().is_end_stream());
-        // hyper closes an HTTP/1 connection before this point. HTTP/2 does the same here.
+        // On HTTP/1, hyper has already refused such a head. On HTTP/2, it is refused here.
         let is_refused = request.headers().len() > MAX_FIELDS;
         if is_refused {
             self.refuse_head();
@@ -174,7 +177,7 @@ impl<S: Respond> Connection<S> {
             if frames.is_some() {
                 exchange.open_end();
             }
-            if exchange.is_too_much(delivery) {
+            if exchange.has_too_many_unread(delivery) {
                 return Err(h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM));
             }
             stream_task::bound(delivery.taken_by.map(Instant::from_std));
@@ -194,10 +197,10 @@ impl<S: Respond> Connection<S> {
         }
     }
 
-    /// Counts the connection once.
+    /// Counts a refused head, once per connection.
     fn refuse_head(&self) {
         if self.state.refuse_head() {
-            self.context.refused(ConnectionRefusal::Head);
+            self.context.count_refusal(ConnectionRefusal::Head);
         }
     }
 }

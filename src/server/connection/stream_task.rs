@@ -13,7 +13,7 @@ use std::{
 use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::server::peer_timeouts::Gate;
+use crate::server::peer_timeouts::FrameGate;
 
 tokio::task_local! {
     /// The deadline of the answer of this task's stream.
@@ -28,7 +28,7 @@ pub(super) struct StreamTasks;
 struct Bound {
     at: Instant,
     /// The gate of a frame: open once the frame has left.
-    gate: Option<Gate>,
+    gate: Option<FrameGate>,
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamTasks {
@@ -42,13 +42,13 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamTasks {
     }
 }
 
-/// Sets the deadline of the current stream's answer. On HTTP/1 there is no such task.
+/// Sets the deadline of the current stream's answer. Does nothing on HTTP/1, which has no stream tasks.
 pub(super) fn bound(taken_by: Option<Instant>) {
     set(taken_by.map(|at| Bound { at, gate: None }));
 }
 
 /// Sets the deadline of a frame of the current stream.
-pub(super) fn bound_frame(taken_by: Instant, gate: &Gate) {
+pub(super) fn bound_frame(taken_by: Instant, gate: &FrameGate) {
     set(Some(Bound { at: taken_by, gate: Some(gate.clone()) }));
 }
 
@@ -61,7 +61,7 @@ fn set(to: Option<Bound>) {
 fn deadline() -> Option<Instant> {
     BOUND.with(|bound| {
         let bound = bound.borrow();
-        let pending = bound.as_ref().filter(|bound| !bound.gate.as_ref().is_some_and(Gate::is_open));
+        let pending = bound.as_ref().filter(|bound| !bound.gate.as_ref().is_some_and(FrameGate::is_open));
         pending.map(|bound| bound.at)
     })
 }

@@ -39,7 +39,8 @@ struct Server {
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
     task: JoinHandle<Drained>,
-    /// Says that a request reached `/forever`, or that hyper let go of the answer of `/large`.
+    /// Receives "begun" when a request reaches `/forever`, "frame" for each frame, "dropped" when hyper drops the
+    /// answer of `/large`.
     events: mpsc::UnboundedReceiver<&'static str>,
 }
 
@@ -173,7 +174,8 @@ fn router(events: mpsc::UnboundedSender<&'static str>) -> Router {
         .with_state(events)
 }
 
-/// An endless answer: 16 KiB every few milliseconds, each to be taken within this time. Says when a frame is made.
+/// An endless answer: one frame of 16 KiB every few milliseconds, each with a deadline `time` later. Sends "frame" for
+/// each.
 fn frames(events: mpsc::UnboundedSender<&'static str>, time: Option<Duration>) -> axum::response::Response {
     let open_ended = OpenEnded::default();
     let deadlines = open_ended.clone();
@@ -191,7 +193,7 @@ fn frames(events: mpsc::UnboundedSender<&'static str>, time: Option<Duration>) -
     response
 }
 
-/// An answer that must have left after this time.
+/// An answer that must have left within this time.
 fn taken_within(time: Duration, body: Bytes) -> axum::response::Response {
     let mut response = axum::response::Response::new(Body::from(body));
     let taken_by = Some((Instant::now() + time).into_std());
@@ -199,7 +201,7 @@ fn taken_within(time: Duration, body: Bytes) -> axum::response::Response {
     response
 }
 
-/// More than the buffers of two sockets hold; says when it is dropped.
+/// A body larger than the buffers of two sockets. Sends "dropped" when it is dropped.
 struct Large(Vec<u8>, mpsc::UnboundedSender<&'static str>);
 
 impl Large {
@@ -220,7 +222,7 @@ impl Drop for Large {
     }
 }
 
-/// Whether the peer's system was told that the connection is reset.
+/// Whether the connection ends with a reset.
 async fn is_reset(client: &mut Client) -> bool {
     let mut rest = Vec::new();
     soon(client.0.read_to_end(&mut rest))

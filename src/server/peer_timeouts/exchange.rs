@@ -7,25 +7,26 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::gate::Gate;
-use super::part::Part;
+use super::gate::FrameGate;
+use super::part::PartGuard;
 use super::state::{ConnectionState, Protocol};
 use super::untaken::{NONE, UntakenAnswer};
 use crate::server::delivery::Delivery;
 
-/// Answers to strangers on one connection that it has not taken; a browser that loads a page has fewer.
+/// Maximum of unread answers to strangers on one connection. A browser that loads a page has fewer.
 const MOST_TO_STRANGERS: usize = 8;
 
-/// This many of them need no share of the strangers' memory.
+/// This many unread answers need no share of the strangers' memory.
 const FREE_TO_STRANGERS: usize = 2;
-/// Memory of one unread answer, mostly for its task.
+/// Bytes of memory for one unread answer, mostly for its task.
 const UNTAKEN_ANSWER: usize = 8 * 1024;
 
 /// One request from its head to the end of its answer.
 #[derive(Debug)]
 pub(in crate::server) struct Exchange {
     state: Arc<ConnectionState>,
-    answered: Option<u64>,
+    /// The answer's number among the untaken ones; `None` before the answer begins, and if it is open-ended.
+    untaken_id: Option<u64>,
     /// HTTP/1: when the answer began, in microseconds since the accept; else [`NONE`].
     began: u64,
     /// When the answer must have left, in microseconds since the accept, or [`NONE`].
@@ -36,7 +37,7 @@ pub(in crate::server) struct Exchange {
     is_written: bool,
 }
 
-/// Notifies the connection when a stream's task drops an answer that h2 has not sent yet.
+/// Marks an answer as handed over when the stream's task drops its body: h2 then holds the remaining bytes.
 #[derive(Debug)]
 pub(in crate::server) struct HandOver(Arc<ConnectionState>, u64);
 
@@ -53,7 +54,7 @@ impl Exchange {
         state.has_body.store(has_body, Ordering::Release);
         Self {
             state: Arc::clone(state),
-            answered: None,
+            untaken_id: None,
             began: NONE,
             taken_by: NONE,
             is_open_ended: false,
@@ -70,12 +71,12 @@ impl Exchange {
     /// perhaps to another replica.
     pub(in crate::server) fn end(&self) {
         if self.is_open_ended {
-            self.state.is_leaving.store(true, Ordering::Release);
+            self.state.must_close.store(true, Ordering::Release);
         }
     }
 
-    /// Notes the answer's head: the peer has `request_timeout` to read the answer. Returns whether the connection closes
-    /// after it, as after a refused head.
+    /// Notes that the answer begins: from now on, the peer has `request_timeout` to read it. Returns whether the
+    /// connection must close after the answer, for example because the head was refused.
     pub(in crate::server) fn answer(
         &mut self,
         now: Instant,
@@ -95,7 +96,7 @@ impl Exchange {
             if protocol == Protocol::Http1 {
                 self.began = began;
             }
-            self.answered = Some(state.untaken.begin(UntakenAnswer {
+            self.untaken_id = Some(state.untaken.begin(UntakenAnswer {
                 id: 0,
                 began,
                 taken_by,
@@ -108,31 +109,31 @@ impl Exchange {
         let is_large = !delivery.is_known && protocol == Protocol::Http1 && state.memory.is_used();
         let is_last = is_refused || is_old || is_large || state.shutdown.is_draining();
         if is_last {
-            state.is_leaving.store(true, Ordering::Release);
+            state.must_close.store(true, Ordering::Release);
         }
         is_last
     }
 
-    /// Bytes of an answer with a deadline that more bytes follow.
-    pub(in crate::server) fn part(&self) -> Option<Part> {
-        let part = || Part { state: Arc::clone(&self.state), taken_by: self.taken_by, gate: None };
+    /// The [`PartGuard`] for bytes that are not the answer's last; `None` if the answer has no deadline.
+    pub(in crate::server) fn part(&self) -> Option<PartGuard> {
+        let part = || PartGuard { state: Arc::clone(&self.state), taken_by: self.taken_by, gate: None };
         (self.taken_by != NONE).then(part)
     }
 
-    /// A frame of an open-ended answer, with the moment by which the peer must have made room for it. The gate is closed
-    /// until the frame has left.
+    /// The [`PartGuard`] for one frame of an open-ended answer, and the moment by which the peer must have made room
+    /// for the frame. Closes the gate until the frame has left.
     pub(in crate::server) fn frame(
         &self,
         taken_by: Option<StdInstant>,
         protocol: Protocol,
-        gate: &Gate,
-    ) -> (Part, Instant) {
+        gate: &FrameGate,
+    ) -> (PartGuard, Instant) {
         let state = &self.state;
         gate.close();
         let latest = Instant::now() + state.limits.request_timeout;
         let deadline = taken_by.map_or(latest, |taken_by| latest.min(taken_by.into()));
         let taken_by = taken_by.map_or(NONE, |taken_by| state.micros(taken_by.into()));
-        let part = Part { state: Arc::clone(state), taken_by, gate: Some(gate.clone()) };
+        let part = PartGuard { state: Arc::clone(state), taken_by, gate: Some(gate.clone()) };
         if protocol == Protocol::Http1 {
             // The connection holds the frame from now on; on HTTP/2 the stream's task does.
             part.note_written();
@@ -140,13 +141,14 @@ impl Exchange {
         (part, deadline)
     }
 
-    /// The answer's last bytes are on their way to the kernel.
+    /// Notes that the answer's last bytes are on their way to the kernel.
     pub(in crate::server) fn note_written(&mut self) {
         self.is_written = true;
     }
 
-    /// Whether the peer has left too many answers to strangers unread to get another one.
-    pub(in crate::server) fn is_too_much(&self, delivery: Delivery) -> bool {
+    /// Whether the answer must be refused because the peer has left too many earlier ones unread. Only strangers are
+    /// bounded.
+    pub(in crate::server) fn has_too_many_unread(&self, delivery: Delivery) -> bool {
         if delivery.is_known {
             return false;
         }
@@ -155,8 +157,8 @@ impl Exchange {
         untaken >= MOST_TO_STRANGERS || !self.state.answers_memory.grow_to(beyond * UNTAKEN_ANSWER)
     }
 
-    /// When the exchange ends, in microseconds since the accept. On HTTP/1 it ends with its last write, so the reading of
-    /// the clock before that write will do.
+    /// When the exchange ends, in microseconds since the accept. On HTTP/1 the exchange ends with its last write, so
+    /// the clock reading before that write is used.
     fn ended_at(&self) -> u64 {
         let wrote = self.state.wrote.load(Ordering::Acquire);
         if wrote >= self.began { wrote } else { self.state.micros(Instant::now()) }
@@ -164,7 +166,7 @@ impl Exchange {
 
     /// On HTTP/2: the guard that the stream's task holds until it drops the answer.
     pub(in crate::server) fn hand_over(&self) -> Option<HandOver> {
-        self.answered.map(|id| HandOver(Arc::clone(&self.state), id))
+        self.untaken_id.map(|id| HandOver(Arc::clone(&self.state), id))
     }
 }
 
@@ -172,8 +174,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let state = &self.state;
         state.idle.store(self.ended_at(), Ordering::Release);
-        if let Some(answered) = self.answered {
-            state.untaken.end(answered, self.is_written);
+        if let Some(untaken_id) = self.untaken_id {
+            state.untaken.end(untaken_id, self.is_written);
         }
         state.ended.fetch_add(1, Ordering::AcqRel);
         state.in_flight.fetch_sub(1, Ordering::AcqRel);

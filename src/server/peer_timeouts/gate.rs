@@ -1,4 +1,4 @@
-//! Sends the frames of an open-ended answer one at a time.
+//! Holds back each frame of an open-ended answer until the previous one has left.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use futures_util::task::AtomicWaker;
 
 /// Closed while a frame is on its way to the kernel. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct Gate(Arc<GateState>);
+pub(in crate::server) struct FrameGate(Arc<GateState>);
 
 #[derive(Debug, Default)]
 struct GateState {
@@ -20,7 +20,7 @@ struct GateState {
     waker: AtomicWaker,
 }
 
-impl Gate {
+impl FrameGate {
     /// Whether the last frame has left.
     pub(in crate::server) fn is_open(&self) -> bool {
         !self.0.is_closed.load(Ordering::Acquire)

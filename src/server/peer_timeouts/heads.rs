@@ -1,8 +1,8 @@
 //! Detects whether the received bytes end inside a head. It parses them, because hyper does not show its buffer.
 
-/// The bytes that every HTTP/2 connection begins with.
+/// Length of the preface, with which every HTTP/2 connection begins.
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
-/// A frame's length, kind, flags and stream.
+/// Length of a frame's head: its payload length, type, flags and stream.
 const FRAME_HEAD: usize = 9;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
@@ -24,9 +24,9 @@ pub(super) struct Frames {
     len: usize,
     /// Missing bytes of the frame's payload.
     missing: usize,
-    /// Header fields have begun and have not ended.
+    /// A header block has begun and has not ended.
     has_open_fields: bool,
-    /// Header fields that have begun: those of a request each, or trailers.
+    /// Number of header blocks that have begun: one per request, and one per trailers.
     begun: u32,
 }
 
@@ -35,7 +35,7 @@ impl Heads {
         Self::Http1([0; 3])
     }
 
-    /// After this many bytes of the preface.
+    /// Starts after this many bytes of the preface have been read.
     pub(super) fn http2(read: usize) -> Self {
         let missing = PREFACE.saturating_sub(read);
         Self::Http2(Frames { head: [0; FRAME_HEAD], len: 0, missing, has_open_fields: false, begun: 0 })
@@ -54,7 +54,8 @@ impl Heads {
         }
     }
 
-    /// Whether a head has begun and not ended. After a request with a body this is unknown.
+    /// Whether a head, or on HTTP/2 any frame, has begun and not ended. After an HTTP/1 request with a body this is
+    /// unknown, and the result is false.
     pub(super) fn is_inside(&self, had_body: bool) -> bool {
         match self {
             Self::Http1(last) => !had_body && !matches!(last, [_, b'\n', b'\n'] | b"\n\r\n"),
@@ -64,12 +65,12 @@ impl Heads {
 }
 
 impl Frames {
-    /// Header fields have begun and have not ended.
+    /// Whether a header block has begun and has not ended.
     pub(super) fn has_open_fields(&self) -> bool {
         self.has_open_fields
     }
 
-    /// How many header fields have begun.
+    /// The number of header blocks that have begun.
     pub(super) fn begun(&self) -> u32 {
         self.begun
     }
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn in_http2_frames_are_followed_however_they_are_cut() {
+    fn in_http2_frames_are_parsed_in_chunks_of_any_size() {
         let preface = vec![0; PREFACE - 3];
         let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[7; 8]].concat();
         let headers = |flags| [&[0, 0, 2, HEADERS, flags, 0, 0, 0, 1][..], &[7; 2]].concat();

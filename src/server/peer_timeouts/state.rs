@@ -17,9 +17,9 @@ use crate::server::{
 };
 use crate::shutdown::Shutdown;
 
-/// This many concurrent streams need no share of the strangers' memory.
+/// This many concurrent streams of a connection need no share of the strangers' memory.
 const FREE_STREAMS: usize = 4;
-/// Memory that h2 keeps for each concurrent stream, even after it has ended.
+/// Bytes of memory that h2 keeps for each concurrent stream, even after the stream has ended.
 const STREAM: usize = 2 * 1024;
 
 /// The protocol of a peer.
@@ -33,26 +33,27 @@ pub(in crate::server) enum Protocol {
 
 /// The state of one connection, shared by its stream and its requests.
 ///
-/// On HTTP/2 requests end in tasks of their own. Each moment is written before the count that makes it matter, so
-/// no reader meets an old moment with a new count.
+/// On HTTP/2, requests may end in tasks of their own. A task writes a moment, such as `idle`, before it changes the
+/// counter that depends on it, such as `in_flight`. So a reader that sees the new counter sees the new moment, too.
 #[derive(Debug)]
 pub(in crate::server) struct ConnectionState {
     pub(super) accepted: Instant,
     pub(super) limits: ListenerSettings,
     pub(super) shutdown: Shutdown,
-    /// Memory for requests that a stranger has begun and not finished.
+    /// Memory for the unfinished head of a stranger.
     pub(super) memory: MemoryShare,
-    /// Memory for the streams that a stranger has had open at once: h2 keeps their places.
+    /// Memory for the largest number of streams that a stranger has had open at once. h2 keeps it after they have
+    /// ended.
     pub(super) streams_memory: MemoryShare,
     /// Requests that have ended.
     pub(super) ended: AtomicU32,
     /// Memory for answers that a stranger has not read.
     pub(super) answers_memory: MemoryShare,
-    /// The last answer was to a known caller, which needs no share of the strangers' memory.
+    /// An earlier answer was to a known caller. The connection no longer needs a share of the strangers' memory.
     pub(super) is_known: AtomicBool,
-    /// A head is awaited (the first one) or has begun (later ones). HTTP/2 has only the first.
+    /// The first head is awaited, or a later one has begun. On HTTP/2 it is true only until the first request begins.
     pub(super) reads_head: AtomicBool,
-    /// Requests whose answer hyper does not yet have in full.
+    /// Requests whose exchange has not ended.
     pub(super) in_flight: AtomicU32,
     /// The request that began last has a body.
     pub(super) has_body: AtomicBool,
@@ -62,16 +63,16 @@ pub(in crate::server) struct ConnectionState {
     pub(super) idle: AtomicU64,
     /// When the clock was last read before a write, in microseconds since `accepted`.
     pub(super) wrote: AtomicU64,
-    /// A begun head was not finished in time, or was too large for the memory that is left.
+    /// A head has begun and has not ended in time, or there was too little memory for the request.
     pub(super) is_late: AtomicBool,
     /// A head was refused and counted.
     has_refused_head: AtomicBool,
-    /// The last answer that began was to be the connection's last.
-    pub(super) is_leaving: AtomicBool,
+    /// The connection must close after the answers in flight.
+    pub(super) must_close: AtomicBool,
 }
 
 impl ConnectionState {
-    /// Notes that the caller is known. The connection gives its share of the strangers' memory back.
+    /// Notes that the caller is known, and gives the connection's share of the strangers' memory back.
     pub(super) fn note_known(&self) {
         if !self.is_known.load(Ordering::Acquire) && !self.is_known.swap(true, Ordering::AcqRel) {
             self.memory.release();
@@ -80,7 +81,8 @@ impl ConnectionState {
         }
     }
 
-    /// Takes memory for a stranger on HTTP/2: unfinished header fields, and open streams.
+    /// Takes memory for a stranger on HTTP/2: `open_fields` bytes for an unfinished header block, and more for each
+    /// open stream. False when too little memory is free.
     pub(super) fn take_memory(&self, open_fields: usize, begun: u32) -> bool {
         let open = begun.wrapping_sub(self.ended.load(Ordering::Acquire));
         let beyond = usize::try_from(open).unwrap_or_default().saturating_sub(FREE_STREAMS);
@@ -109,7 +111,7 @@ impl ConnectionState {
             wrote: AtomicU64::new(0),
             is_late: AtomicBool::new(false),
             has_refused_head: AtomicBool::new(false),
-            is_leaving: AtomicBool::new(false),
+            must_close: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
         })
     }
@@ -118,9 +120,9 @@ impl ConnectionState {
         self.limits.header_timeout
     }
 
-    /// Whether an answer has begun that is to be the connection's last.
-    pub(in crate::server) fn is_leaving(&self) -> bool {
-        self.is_leaving.load(Ordering::Acquire)
+    /// Whether the connection must close after the answers in flight.
+    pub(in crate::server) fn must_close(&self) -> bool {
+        self.must_close.load(Ordering::Acquire)
     }
 
     pub(in crate::server) fn reads_head(&self) -> bool {
@@ -131,7 +133,7 @@ impl ConnectionState {
         self.is_late.load(Ordering::Acquire)
     }
 
-    /// Notes that a head was refused; says whether it is the connection's first.
+    /// Notes that a head was refused; returns whether it is the first refused head of the connection.
     pub(in crate::server) fn refuse_head(&self) -> bool {
         !self.has_refused_head.swap(true, Ordering::AcqRel)
     }
@@ -144,12 +146,12 @@ impl ConnectionState {
         self.has_body.load(Ordering::Acquire)
     }
 
-    /// When the oldest answer began that is not taken in full.
+    /// The start of the oldest answer that the peer has not taken in full.
     pub(super) fn unread_since(&self) -> Option<Instant> {
         self.moment(self.untaken.oldest())
     }
 
-    /// The deadline for all bytes that the connection or the kernel may hold.
+    /// The earliest deadline of the bytes that the connection or the kernel may hold.
     pub(super) fn due(&self) -> Option<Instant> {
         self.moment(self.untaken.due())
     }

@@ -16,15 +16,16 @@ use super::{
 };
 use crate::server::wire::Wire;
 
-/// Bytes of one read on HTTP/1: half of hyper's first buffer.
+/// Maximum bytes of one read on HTTP/1: half of hyper's first buffer.
 const READ_STEP: usize = 4 * 1024;
 
-/// A head of this size needs no share of the strangers' memory. Heads of browsers and clients are smaller.
+/// A head up to this size needs no share of the strangers' memory. Heads of browsers and clients are smaller.
 const SMALL_HEAD: usize = 8 * 1024;
-/// HTTP/2: header fields whose end is missing, at their worst: two thousand small fields, unpacked. Few clients send such.
+/// HTTP/2: bytes of memory for a header block whose end is missing. The worst case is two thousand small fields,
+/// unpacked. Few clients split a header block.
 const OPEN_FIELDS: usize = 256 * 1024;
 
-/// How HTTP/2's preface begins; no method of HTTP/1.1 does.
+/// The start of HTTP/2's preface. No method of HTTP/1.1 begins with it.
 const HTTP2_BEGINS: [u8; 3] = *b"PRI";
 
 /// A stream that fails with `TimedOut` when its peer is too slow.
@@ -38,12 +39,13 @@ pub(in crate::server) struct TimedStream<T: Wire> {
     has_read: bool,
     /// HTTP/1: the bytes of the head that is being read.
     head_length: usize,
-    /// Since when a head is awaited, the first one or one that has begun; set once a read has to wait for more of it.
+    /// The start of the header time-out: the accept for the first head, for a later one the first read that has to wait
+    /// for more of it.
     head_since: Option<Instant>,
-    /// The first write since the last completed flush that had to wait.
+    /// The moment of the first write that had to wait since the last completed flush.
     blocked_since: Option<Instant>,
     /// When to check next whether the kernel has sent all due bytes.
-    look_at: Option<Instant>,
+    check_at: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -66,7 +68,7 @@ impl<T: Wire> TimedStream<T> {
             head_length: 0,
             head_since,
             blocked_since: None,
-            look_at: None,
+            check_at: None,
             timer: None,
         }
     }
@@ -111,7 +113,7 @@ impl<T: Wire> TimedStream<T> {
         self.head_since = None;
     }
 
-    /// Whether a head is awaited or has begun; one that was sent behind the last request begins when that is over.
+    /// Whether a head is awaited or has begun. A pipelined head begins when the request before it has ended.
     fn awaits_head(&mut self) -> bool {
         if self.state.reads_head() {
             return true;
@@ -125,7 +127,8 @@ impl<T: Wire> TimedStream<T> {
 }
 
 impl<T: Wire> Drop for TimedStream<T> {
-    /// A connection that ends without a shutdown leaves no due bytes in the kernel.
+    /// Resets a connection that ends without a shutdown while the kernel holds due bytes: the kernel would still send
+    /// them.
     fn drop(&mut self) {
         if self.state.due().is_some() && self.io.has_unsent() {
             self.io.reset_on_close();
@@ -158,7 +161,7 @@ impl Opening {
     }
 }
 
-/// The size of hyper's buffer for a head of this length. hyper doubles it before it is full.
+/// The size of hyper's buffer for a head of this length. hyper doubles the buffer before it is full.
 fn head_memory(length: usize) -> usize {
     (length + 2 * READ_STEP).next_power_of_two()
 }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-/// The value for no moment.
+/// Stands for "no moment".
 pub(super) const NONE: u64 = u64::MAX;
 
 /// One answer; moments are in microseconds since the connection was accepted.
@@ -20,7 +20,7 @@ pub(super) struct UntakenAnswer {
     pub(super) began: u64,
     /// Its deadline, or [`NONE`].
     pub(super) taken_by: u64,
-    /// The connection holds its bytes, and no longer the task that made them.
+    /// The connection holds the answer's bytes, and the stream's task no longer does. Always true on HTTP/1.
     pub(super) is_handed_over: bool,
     /// The answer is to a known caller.
     pub(super) is_known: bool,
@@ -29,23 +29,23 @@ pub(super) struct UntakenAnswer {
 /// The answers that have begun, oldest first.
 #[derive(Debug)]
 pub(super) struct UntakenAnswers {
-    unread: Mutex<VecDeque<UntakenAnswer>>,
-    /// The start of the oldest answer that must end, or [`NONE`].
+    untaken: Mutex<VecDeque<UntakenAnswer>>,
+    /// The start of the oldest answer, or [`NONE`]. Open-ended answers do not count.
     oldest: AtomicU64,
-    /// The deadline for all bytes that the connection may hold, or [`NONE`].
-    held: AtomicU64,
-    /// The deadline for all bytes that the kernel may hold, or [`NONE`].
-    sent: AtomicU64,
+    /// The earliest deadline of the bytes that the connection may hold, or [`NONE`].
+    due_in_connection: AtomicU64,
+    /// The earliest deadline of the bytes that the kernel may hold, or [`NONE`].
+    due_in_kernel: AtomicU64,
     next_id: AtomicU64,
 }
 
 impl UntakenAnswers {
     pub(super) fn new() -> Self {
         Self {
-            unread: Mutex::default(),
+            untaken: Mutex::default(),
             oldest: AtomicU64::new(NONE),
-            held: AtomicU64::new(NONE),
-            sent: AtomicU64::new(NONE),
+            due_in_connection: AtomicU64::new(NONE),
+            due_in_kernel: AtomicU64::new(NONE),
             next_id: AtomicU64::new(0),
         }
     }
@@ -53,17 +53,17 @@ impl UntakenAnswers {
     /// Notes an answer that begins, and returns its number.
     pub(super) fn begin(&self, answer: UntakenAnswer) -> u64 {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.change(|unread| unread.push_back(UntakenAnswer { id, ..answer }));
+        self.change(|untaken| untaken.push_back(UntakenAnswer { id, ..answer }));
         if answer.is_handed_over {
             self.note_due(answer.taken_by);
         }
         id
     }
 
-    /// The connection holds the answer's bytes from now on.
+    /// Notes that the connection holds the answer's bytes from now on.
     pub(super) fn hand_over(&self, id: u64) {
-        self.change(|unread| {
-            if let Some(answer) = unread.iter_mut().find(|answer| answer.id == id) {
+        self.change(|untaken| {
+            if let Some(answer) = untaken.iter_mut().find(|answer| answer.id == id) {
                 answer.is_handed_over = true;
                 self.note_due(answer.taken_by);
             }
@@ -72,9 +72,9 @@ impl UntakenAnswers {
 
     /// Removes an answer. Its deadline still applies to bytes that the connection or the kernel holds.
     pub(super) fn end(&self, id: u64, is_written: bool) {
-        self.change(|unread| {
-            let index = unread.iter().position(|answer| answer.id == id);
-            let Some(answer) = index.and_then(|index| unread.remove(index)) else { return };
+        self.change(|untaken| {
+            let index = untaken.iter().position(|answer| answer.id == id);
+            let Some(answer) = index.and_then(|index| untaken.remove(index)) else { return };
             if is_written || answer.is_handed_over {
                 self.note_due(answer.taken_by);
             }
@@ -91,39 +91,40 @@ impl UntakenAnswers {
     }
 
     pub(super) fn due(&self) -> u64 {
-        self.held.load(Ordering::Acquire).min(self.sent.load(Ordering::Acquire))
+        self.due_in_connection.load(Ordering::Acquire).min(self.due_in_kernel.load(Ordering::Acquire))
     }
 
-    /// The kernel has everything that the connection had, except for answers that have not ended.
+    /// Notes that the connection has passed all its bytes to the kernel. Answers that have not ended may still bring
+    /// more.
     pub(super) fn note_flushed(&self) {
-        if self.held.load(Ordering::Acquire) == NONE {
+        if self.due_in_connection.load(Ordering::Acquire) == NONE {
             return;
         }
-        let unread = self.lock();
-        let handed = unread.iter().filter(|answer| answer.is_handed_over).map(|answer| answer.taken_by);
-        let flushed = self.held.swap(handed.min().unwrap_or(NONE), Ordering::AcqRel);
-        self.sent.fetch_min(flushed, Ordering::AcqRel);
+        let untaken = self.lock();
+        let handed = untaken.iter().filter(|answer| answer.is_handed_over).map(|answer| answer.taken_by);
+        let flushed = self.due_in_connection.swap(handed.min().unwrap_or(NONE), Ordering::AcqRel);
+        self.due_in_kernel.fetch_min(flushed, Ordering::AcqRel);
     }
 
-    /// The kernel has sent everything that it had.
+    /// Notes that the kernel has sent all bytes that it held.
     pub(super) fn note_all_sent(&self) {
-        self.sent.store(NONE, Ordering::Release);
+        self.due_in_kernel.store(NONE, Ordering::Release);
     }
 
-    /// The connection holds bytes with this deadline.
+    /// Notes that the connection holds bytes with this deadline.
     pub(super) fn note_due(&self, taken_by: u64) {
-        self.held.fetch_min(taken_by, Ordering::AcqRel);
+        self.due_in_connection.fetch_min(taken_by, Ordering::AcqRel);
     }
 
     fn change(&self, change: impl FnOnce(&mut VecDeque<UntakenAnswer>)) {
-        let mut unread = self.lock();
-        change(&mut unread);
-        let oldest = unread.front().map_or(NONE, |answer| answer.began);
+        let mut untaken = self.lock();
+        change(&mut untaken);
+        let oldest = untaken.front().map_or(NONE, |answer| answer.began);
         self.oldest.store(oldest, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<UntakenAnswer>> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,8 @@
 -- Shared by the scripts of an account. KEYS: 1 its state, 2 its calls.
 local state, calls = KEYS[1], KEYS[2]
 
--- The epoch and when it began; nil when the store has lost something since. The log of the calls holds the epoch, too.
+-- The epoch and when it began; nil if the store has lost data since. The log of calls holds the epoch, too, so that the
+-- loss of either key is noticed.
 local function epoch()
   local known = redis.call('HGET', state, 'epoch')
   local logged = redis.call('ZRANGE', calls, -1, -1)[1]
@@ -23,9 +24,11 @@ local function begin_epoch()
   return known, now
 end
 
--- The epoch to take calls from. A clock that was set makes the log worthless: an epoch from before that ends here, and
--- each replica writes its own calls back. `ask`: doubted_since (0 without a doubt), expected_from and expected_to (what
--- the clock should say, 0 where unknown), elapsed (since the replica's last answer), new_epoch.
+-- The epoch in force, from which calls may be taken. If the clock was set after the epoch began, the logged instants
+-- are wrong: the epoch ends, a new one begins, and each replica writes its own calls back.
+-- `ask`: doubted_since (since when the replica doubts the clock; 0 without a doubt), expected_from and expected_to (the
+-- expected reading of the clock; 0 if unknown), elapsed (the time since the store last answered this replica),
+-- new_epoch.
 local function trusted_epoch()
   local known, began = epoch()
   local since = ask.doubted_since
@@ -42,21 +45,23 @@ local function trusted_epoch()
   return known, began
 end
 
+-- Both keys expire when no replica writes them for this long.
 local function keep()
   redis.call('PEXPIRE', state, ask.life)
   redis.call('PEXPIRE', calls, ask.life)
 end
 
--- Takes a call out of the budget. `ask`: requests, share (of this priority), span (how long the call counts at most),
--- per, own (calls of the replica that asks), own_share (while a new epoch settles), cautious_for (how much longer the
--- own share limits this replica besides: it has reconnected, and a fail-over may have lost calls that others made),
--- call (its name).
--- Returns nil, or after how long it is worth asking again; and how many calls count.
+-- Takes one call from the budget.
+-- `ask`: requests and per (the budget), share (how much of it this priority may use), span (how long the call counts at
+-- most), own (the asking replica's calls that count), own_share (the replica's local share, which is the only limit
+-- until the epoch is `per` old), cautious_for (how much longer this share is a further limit: the replica has
+-- reconnected, and a fail-over may have lost calls of other replicas), call (its name).
+-- Returns nil if the call is taken, else the time until it is worth asking again; and the number of calls that count.
 local function take(began)
   redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now))
   redis.call('ZREMRANGEBYSCORE', calls, text(now + 2 * ask.span), '(+inf')
   local count = redis.call('ZCARD', calls) - 1
-  -- Far more calls than the replicas can make, even with local shares: another program writes here.
+  -- Far more calls than all replicas can make, even with their local shares: another program writes to this log.
   if count > 100 * ask.requests + 1000 then
     redis.call('DEL', calls)
     local _
@@ -85,13 +90,13 @@ local function take(began)
   return wait, count
 end
 
--- The failures that a provider can cause. Another program wrote any other text.
+-- The failures that a provider can cause. Any other text is from another program.
 local failures = {
   unreachable = true, timeout = true, throttled = true, unavailable = true, status = true, refused = true,
   invalid = true, too_large = true,
 }
 
--- Whether a stored failure is one of ours; any other is deleted.
+-- Whether a stored failure has our format; any other text is deleted.
 local function is_failure(field, failure)
   if failures[string.match(failure or '', '^[a-z_]+')] then
     return true

@@ -1,6 +1,7 @@
 -- The breaker of a provider, for what the provider answered to any replica. KEYS: 1 the breaker.
--- Asked: event (failed, answered, balance, unknown: how an attempt ended; probe: one would leave; look; reset),
--- failures (that open it), cooldown, attempt (how long one may take), probe, channel, provider, life in milliseconds.
+-- Asked: event (failed, answered, balance, unknown: how an attempt ended; probe: an attempt asks to be the probe; look:
+-- only reads the state; reset: closes the breaker), failures (in a row, which open it), cooldown, attempt (the longest
+-- attempt), probe (the name of the attempt as a probe, or empty), channel, provider, life in milliseconds.
 local breaker, event, cooldown, probe = KEYS[1], ask.event, ask.cooldown, ask.probe
 local fields = redis.call('HMGET', breaker, 'failures', 'until', 'probe', 'probed')
 local failures = number(fields[1], 1000000)

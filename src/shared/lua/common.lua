@@ -3,7 +3,7 @@ local ask = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
--- A number as text with all its digits; Lua's own way keeps fourteen.
+-- A number as text with all its digits; Lua's own conversion keeps only fourteen.
 local function text(number)
   return string.format('%.0f', number)
 end
@@ -17,7 +17,7 @@ local function number(stored, most)
   return math.floor(value)
 end
 
--- The bound of turns and marks: where the clock was set back, they run ahead of it.
+-- The highest valid turn or mark: after the clock was set back, turns and marks may be up to an hour ahead of it.
 local latest = now + 3600 * 1000000
 
 -- An answer that a replica of this version understands.

@@ -1,7 +1,7 @@
 -- A call has ended. KEYS: 1 the account's state, 2 its calls.
--- Asked: call, per (how long it still counts; 0 for a call that never left), life in milliseconds.
+-- Asked: call, per (how long it still counts; 0 for a call that was not sent), life in milliseconds.
 if ask.per > 0 then
-  -- A log that began again while the call ran does not hold it.
+  -- Added if it is missing, because a new log may have begun while the call ran.
   redis.call('ZADD', calls, text(now + ask.per), ask.call)
   redis.call('PEXPIRE', calls, ask.life)
 else

@@ -1,9 +1,10 @@
--- Enters a read: finds a snapshot, the read that runs or a failure that is held, or grants the right to read.
+-- Enters a read: finds a snapshot, a running read or a held failure, or else grants the right to read.
 -- KEYS: 1 the account's state, 2 its calls, 3 the balance's snapshot.
--- Asked, besides what `take` and `trusted_epoch` need: balance, above, since, max_age, joined (the read that was waited
--- for), expired (the lease that is over), lease (to take), may_read, epoch (as known), credential, longest_hold,
--- highest (the highest turn that the replica knows), order (the balance, or another name where
--- one read brings every balance).
+-- Asked, besides what `take` and `trusted_epoch` need: balance, above and since (a snapshot's turn must be above the
+-- one, its instant not before the other), max_age, joined (the turn of the read that was waited for, or 0), expired
+-- (the token of an expired lease, or empty), lease (the token of the new lease), may_read, epoch (that the replica
+-- knows), credential, longest_hold, highest (the highest turn that the replica knows), order (the name under which
+-- reads are counted: the balance, or a common name if one read answers every balance).
 local balance, order = ask.balance, ask.order
 local oddity = ''
 
@@ -65,10 +66,11 @@ keep()
 if wait then
   return answer('spent', oddity, text(wait), text(count))
 end
--- Above every turn that anybody knows, also where the store has lost it or its clock was set back.
+-- Above every turn that the store or the replica knows, even if the store lost turns or its clock was set back.
 local turn = math.max(last, above, number(ask.highest, latest)) + 1
 turn = math.max(turn, now)
--- Balances of a common order may have had another one: a mark must be above the turns of both.
+-- With other balances, the common order has another name. The highest turn of all these orders is kept here, because
+-- a mark must be above it.
 if order ~= balance then
   local highest = number(redis.call('HGET', state, 'common'), latest)
   redis.call('HSET', state, 'common', text(math.max(highest, turn)))

@@ -1,19 +1,19 @@
--- A read has failed, or was given up: its waiters get the failure, a hold begins, and the lease ends.
+-- Ends a read that failed or was given up: its waiters get the failure, a hold begins, and the lease ends.
 -- KEYS: 1 the account's state, 2 its calls.
 -- Asked: balance, lease, turn, failure, scope of the hold (a account, b balance, c credential, or none), first (its first
 -- length), most (its longest), doubles (each failure in a row doubles it), channel, credential, order (as in `enter`),
--- waiting (the balances whose waiters are told).
+-- waiting (the balances whose waiters are woken).
 local balance, turn = ask.balance, text(ask.turn)
 local held = 0
 if ask.scope ~= '' then
   local whose = ({ a = '', b = balance, c = ask.credential })[ask.scope]
   held = ask.first
-  -- When a read of this scope failed last: those of other scopes have rows of their own.
+  -- The field with the time of the last failure in this scope. Each scope counts its own failures in a row.
   local last = 'd' .. ask.scope .. whose
   if ask.doubles then
     local row = 'r' .. ask.scope .. whose
     local times = number(redis.call('HGET', state, row), 20)
-    -- Reads that failed together are one in the row.
+    -- Reads that ran at the same time count as one failure.
     if times == 0 or number(redis.call('HGET', state, last), now) <= ask.turn then
       times = math.min(times + 1, 20)
       redis.call('HSET', state, row, text(times))
@@ -32,7 +32,7 @@ if ask.failure ~= '' then
 end
 local lease = redis.call('HGET', state, 'l' .. ask.order)
 if lease and string.match(lease, ' (%x+)$') == ask.lease then
-  -- A replica that never heard of its lease does not know the turn.
+  -- A replica that did not receive the grant of its lease does not know the turn.
   turn = string.match(lease, '^%d+')
   redis.call('HDEL', state, 'l' .. ask.order)
 end

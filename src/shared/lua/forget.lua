@@ -1,3 +1,3 @@
--- Deletes what cannot be understood. KEYS: whatever it is.
+-- Deletes keys whose values cannot be read. KEYS: these keys.
 redis.call('DEL', unpack(KEYS))
 return answer('forgotten')

@@ -7,7 +7,7 @@ for place, balance in ipairs(ask.balances) do
     mark = math.max(mark, number(redis.call('HGET', KEYS[1], 'common'), latest))
   end
   local fields = redis.call('HMGET', KEYS[1], 'm' .. balance, 'n' .. ask.orders[place])
-  -- Above the mark before it, also where the clock was set back: a replica takes the same number for the same mark.
+  -- Above the previous mark, even if the clock was set back: replicas take two marks with one number for the same.
   mark = math.max(mark, number(fields[1], latest) + 1, number(fields[2], latest), number(ask.highest[place], latest))
 end
 mark = math.ceil(mark / 1000) * 1000

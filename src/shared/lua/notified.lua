@@ -1,4 +1,4 @@
--- Takes the right to act on notifications of an account, once in a pause. KEYS: 1 the account's state.
+-- Takes the right to act on notifications of an account, once per pause. KEYS: 1 the account's state.
 -- Asked: since (how long ago the notification came), pause, life in milliseconds.
 local last = number(redis.call('HGET', KEYS[1], 'notified'), now)
 if last > 0 and last >= now - ask.since then

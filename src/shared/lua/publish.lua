@@ -1,7 +1,8 @@
--- A read has brought snapshots: stores each unless a younger one is stored, and ends the lease.
--- KEYS: 1 the account's state, 2 its calls, then the snapshot of each balance. ARGV: 2 and on, the sealed snapshots.
+-- Publishes the snapshots of a read: stores each unless a younger one is stored, and ends the lease.
+-- KEYS: 1 the account's state, 2 its calls, then the snapshot of each balance.
+-- ARGV: from 2 on, the encrypted snapshots.
 -- Asked: balances, lease, turn, instant, epoch (of the grant), max_age, channel, credential, order (as in `enter`),
--- waiting (the balances whose waiters are told).
+-- waiting (the balances whose waiters are woken).
 local epoch_in_force = redis.call('HGET', state, 'epoch')
 local life = math.floor((ask.instant + ask.max_age - now) / 1000)
 
@@ -10,7 +11,7 @@ local function store(balance, key, sealed)
   local stored = redis.call('HMGET', key, 'n', 't', 'e')
   local stored_turn, stored_instant = number(stored[1], latest), number(stored[2], now)
   local is_usable = stored[3] and stored[3] == epoch_in_force and stored_turn > mark and stored_instant > 0
-  -- The instant decides together with the turn: an answer that carries an `Age` is older than its turn.
+  -- Turn and instant are both compared, because an answer with an `Age` is older than its turn.
   local is_behind = is_usable and (stored_turn >= ask.turn or stored_instant > ask.instant)
   if ask.turn > mark and ask.epoch == epoch_in_force and not is_behind and life > 0 then
     redis.call('DEL', key)
@@ -19,7 +20,7 @@ local function store(balance, key, sealed)
   end
 end
 
--- A failure of a read that was sent later is not over.
+-- A success ends only failures that were known before its read began.
 local ends_failures = number(redis.call('HGET', state, 'failed'), now) <= ask.turn
 if ends_failures then
   redis.call('HDEL', state, 'ha', 'hc' .. ask.credential, 'ra', 'rc' .. ask.credential)

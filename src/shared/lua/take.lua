@@ -1,5 +1,5 @@
--- Takes one more call for a read that runs: a retry, or a token. KEYS: 1 the account's state, 2 its calls.
--- Asked: what `take` and `trusted_epoch` need, and epoch (as known).
+-- Takes one more call for a running read: for a retry or a token. KEYS: 1 the account's state, 2 its calls.
+-- Asked: what `take` and `trusted_epoch` need, and epoch (that the replica knows).
 local known, began = trusted_epoch()
 keep()
 if known ~= ask.epoch and ask.own > 0 then

@@ -1,10 +1,11 @@
--- A caller's bucket: a replica gives units back, tells those that it let through unpaid, and takes what it needs.
--- KEYS: 1 the bucket, which knows when it will be full.
--- Asked: requests, per in nanoseconds, burst, back (units given back), owed, missing.
+-- A caller's bucket: a replica returns units, reports the units that it owes, and takes the units that it needs.
+-- KEYS: 1 the bucket; its only field is the instant when it will be full.
+-- Asked: requests, per in nanoseconds, burst, back (returned units), owed (units that were used but not taken from the
+-- bucket), missing (units to take).
 local interval = ask.per / 1000 / ask.requests
 local span = ask.burst * interval
 local stored = redis.call('HGET', KEYS[1], 'full')
--- At most a whole burst is owed, and a microsecond for rounding.
+-- An empty bucket is full after one span; one that owes a whole burst, after two. One microsecond is for rounding.
 local full_at = number(stored, now + 2 * span + 1)
 local oddity = ''
 if stored and full_at == 0 then
@@ -18,7 +19,7 @@ local there = math.max(math.floor((now + span - full_at) / interval + 0.001), 0)
 local taken = math.min(ask.missing, there)
 full_at = full_at + taken * interval
 
--- A full bucket is forgotten: one that is not there is full.
+-- A full bucket is deleted: a bucket that does not exist counts as full.
 if full_at > now then
   redis.call('HSET', KEYS[1], 'full', text(full_at))
   redis.call('PEXPIRE', KEYS[1], text(math.ceil((full_at - now) / 1000)))

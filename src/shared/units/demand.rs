@@ -24,12 +24,12 @@ impl UnitDemand {
     }
 
     /// Records requested units.
-    pub(super) fn note(&mut self, asked: u64, now: Instant) {
+    pub(super) fn note(&mut self, requested: u64, now: Instant) {
         if now.saturating_duration_since(self.span_began) >= SPAN {
             (self.span_began, self.in_span) = (now, 0);
         }
-        self.in_span += asked;
-        if asked > 0 {
+        self.in_span += requested;
+        if requested > 0 {
             self.last_asked = now;
         }
         if self.in_span >= self.most || now.saturating_duration_since(self.most_at) >= MEMORY {
@@ -43,7 +43,7 @@ impl UnitDemand {
     }
 
     /// Whether the caller is idle.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last_asked) >= MEMORY
     }
 }
@@ -60,7 +60,7 @@ mod tests {
         let start = Instant::now();
         let mut demand = UnitDemand::new(start);
 
-        for (after, asked, forecast) in [
+        for (after, requested, forecast) in [
             (0, 3, 3),
             (200, 4, 7),
             (250, 2, 7),
@@ -70,19 +70,19 @@ mod tests {
             (2500, 1, 2),
             (2510, 2, 3),
         ] {
-            demand.note(asked, start + after * MILLISECOND);
+            demand.note(requested, start + after * MILLISECOND);
             assert_eq!(demand.forecast(), forecast, "{after}");
         }
     }
 
     #[test]
-    fn it_is_over_when_nobody_asked_for_a_while() {
+    fn a_caller_without_requests_becomes_idle() {
         let start = Instant::now();
         let mut demand = UnitDemand::new(start);
         demand.note(1, start + 500 * MILLISECOND);
         demand.note(0, start + 1000 * MILLISECOND);
 
-        assert!(!demand.is_over(start + 2499 * MILLISECOND));
-        assert!(demand.is_over(start + 2500 * MILLISECOND));
+        assert!(!demand.is_idle(start + 2499 * MILLISECOND));
+        assert!(demand.is_idle(start + 2500 * MILLISECOND));
     }
 }

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 
 #[derive(Serialize)]
-struct UnitsAsk {
+struct UnitsArguments {
     requests: u32,
     per: u64,
     burst: u32,
@@ -45,41 +45,43 @@ impl Units {
         let mut demand = UnitDemand::new(self.now());
         loop {
             let now = self.now();
-            let asked = self.asked.swap(0, SeqCst);
-            demand.note(asked, now);
-            if demand.is_over(now) {
+            let requested = self.requested.swap(0, SeqCst);
+            demand.note(requested, now);
+            if demand.is_idle(now) {
                 // Units that cannot be returned expire in the store.
                 let _ = self.exchange(0).await;
-                if self.has_slept_in() {
+                if self.has_ended() {
                     return;
                 }
                 continue;
             }
-            // After a pause, the caller's next request is judged by the store, not by the local share.
-            let pause = if asked > 0 || !self.is_known(now + 2 * SPAN) {
+            // The store's answer is renewed before it expires, so that this replica's local share does not decide
+            // about the caller's next request.
+            let pause = if requested > 0 || !self.is_known(now + 2 * SPAN) {
                 self.exchange(demand.forecast()).await.unwrap_or(SPAN)
             } else {
                 Duration::ZERO
             };
             sleep(pause).await;
-            // Whichever comes first.
+            // For one span, or until units are needed.
             let _ = timeout(SPAN, self.needed()).await;
         }
     }
 
-    /// Whether the caller stayed idle.
-    fn has_slept_in(&self) -> bool {
+    /// Lets the keeper end. Returns false if a request has arrived meanwhile, so that the keeper must go on.
+    fn has_ended(&self) -> bool {
         self.owed.store(0, SeqCst);
         self.keeper.store(ASLEEP, SeqCst);
         // A request may have arrived while a wake-up had no effect.
-        self.asked.load(SeqCst) == 0 || self.keeper.compare_exchange(ASLEEP, KEPT, SeqCst, SeqCst).is_err()
+        self.requested.load(SeqCst) == 0
+            || self.keeper.compare_exchange(ASLEEP, KEPT, SeqCst, SeqCst).is_err()
     }
 
     /// Waits until more units are requested than will be available soon.
     async fn needed(&self) {
         loop {
             self.is_low.notified().await;
-            if self.asked.load(SeqCst) > 0 && self.held.load(SeqCst) < self.low.load(SeqCst) {
+            if self.requested.load(SeqCst) > 0 && self.held.load(SeqCst) < self.low.load(SeqCst) {
                 return;
             }
         }
@@ -97,7 +99,7 @@ impl Units {
         let excess = held.saturating_sub(wanted);
         let back = super::take_from(&self.held, excess).map_or(0, |_| excess);
         let (missing, owed) = (wanted.saturating_sub(held), self.owed.swap(0, SeqCst));
-        match self.ask(back, owed, missing).await {
+        match self.call_store(back, owed, missing).await {
             Ok(taken) => Ok(if taken < missing { self.pause() } else { Duration::ZERO }),
             Err(unavailable) => {
                 self.add_owed(owed);
@@ -106,12 +108,13 @@ impl Units {
         }
     }
 
-    async fn ask(&self, back: u64, owed: u64, missing: u64) -> Result<u64, Unavailable> {
+    async fn call_store(&self, back: u64, owed: u64, missing: u64) -> Result<u64, Unavailable> {
         let store = &self.tier.store;
         let settings = &self.settings;
         let per = u64::try_from(settings.per.as_nanos()).unwrap_or(u64::MAX);
-        let ask = UnitsAsk { requests: settings.requests, per, burst: settings.burst, back, owed, missing };
-        let answered = store.run(Action::Units, &[&self.key], &ask, &mut store.wait()).await;
+        let arguments =
+            UnitsArguments { requests: settings.requests, per, burst: settings.burst, back, owed, missing };
+        let answered = store.run(Action::Units, &[&self.key], &arguments, &mut store.wait()).await;
         if answered.as_ref().is_err_and(|error| *error == StoreError(SharedError::Invalid)) {
             self.tier.forget(vec![self.key.clone()]);
         }

@@ -1,4 +1,4 @@
-//! What a replica knows of units: with `now` passed in, and the store's answers as if they had come.
+//! The units as one replica sees them: the tests pass in `now` and the store's answers.
 
 #![expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
 
@@ -40,7 +40,7 @@ fn of(tier: &Arc<Tier>, caller: &str, policy: LimitPolicy, settings: LimitSettin
 }
 
 impl Units {
-    /// As if the store had given them just now, and had nothing more for so long.
+    /// As if the store had just granted these units, and had its next unit after `empty_for`.
     pub(crate) fn give(&self, given: u64, empty_for: Duration, now: Instant) {
         self.tier.store.begin_sharing();
         let full_in = self.interval() * (self.settings.burst - 1) + empty_for;
@@ -49,15 +49,15 @@ impl Units {
 }
 
 #[test]
-fn before_the_store_has_answered_nothing_is_known() {
+fn units_are_unknown_before_the_first_answer() {
     let (units, start) = units();
 
     assert_eq!((units.take(1, start), units.remaining(start)), (Taken::Unknown, None));
-    assert_eq!((units.asked.load(SeqCst), units.keeper.load(SeqCst)), (1, WOKEN));
+    assert_eq!((units.requested.load(SeqCst), units.keeper.load(SeqCst)), (1, WOKEN));
 }
 
 #[test]
-fn what_is_held_is_used_first_then_this_replicas_part_of_what_is_left() {
+fn held_units_are_used_before_this_replicas_part_of_the_rest() {
     let (units, start) = units();
     // 10 less the 4 that are still to come: 6 are left in the store, one for each of the five replicas.
     units.note_answer(2, 4 * SECOND, start, start);
@@ -66,15 +66,15 @@ fn what_is_held_is_used_first_then_this_replicas_part_of_what_is_left() {
     assert_eq!((units.take(2, start), units.take(1, start)), (Taken::Refused, Taken::Paid));
     assert_eq!((units.take(1, start), units.time_until(1, start)), (Taken::Refused, Duration::ZERO));
     assert_eq!((units.owed.load(SeqCst), units.remaining(start)), (1, Some(5)));
-    assert_eq!((units.asked.load(SeqCst), units.remaining(start + SECOND / 2)), (6, Some(5)));
+    assert_eq!((units.requested.load(SeqCst), units.remaining(start + SECOND / 2)), (6, Some(5)));
     units.put_back(1);
     assert_eq!((units.remaining(start), units.take(1, start)), (Some(6), Taken::Paid));
 }
 
 #[test]
-fn who_is_refused_learns_when_the_units_will_be_there() {
+fn a_refusal_has_the_time_until_the_units_are_available() {
     let (units, start) = units();
-    // Half a unit is owed.
+    // The bucket is half a unit below empty.
     units.note_answer(1, 10 * SECOND + SECOND / 2, start, start);
 
     for (wanted, after, wait) in [(1, 0, 0), (2, 0, 1500), (2, 300, 1200), (5, 0, 4500), (5, 5000, 0)] {
@@ -88,7 +88,7 @@ fn who_is_refused_learns_when_the_units_will_be_there() {
 }
 
 #[test]
-fn nothing_that_the_store_says_binds_for_long_or_while_it_is_away() {
+fn an_answer_expires_and_does_not_count_while_the_store_is_unavailable() {
     let (units, start) = units();
     let empty = 10 * SECOND;
     units.note_answer(0, empty, start, start);
@@ -99,7 +99,7 @@ fn nothing_that_the_store_says_binds_for_long_or_while_it_is_away() {
     units.tier.store.end_sharing();
     assert_eq!((units.take(1, last), units.remaining(last)), (Taken::Unknown, None));
     units.put_back(1);
-    assert_eq!(units.take(1, last), Taken::Paid, "what is paid for stays");
+    assert_eq!(units.take(1, last), Taken::Paid, "a held unit stays usable");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn no_more_than_a_part_of_the_burst_is_owed() {
 }
 
 #[test]
-fn each_limit_has_a_name_of_its_own_that_tells_nothing() {
+fn each_limit_has_its_own_name_which_reveals_nothing() {
     let (units, _) = units();
     let key = |caller, policy, settings| of(&units.tier, caller, policy, settings).key.clone();
     let (caller, forced) = (LimitPolicy::Caller, LimitPolicy::Forced);

@@ -20,7 +20,7 @@ use crate::providers::{Adapter, Authorisation, RequestError};
 const CERTIFICATE_HEADER: HeaderName = HeaderName::from_static("x-ssl-client-cert");
 /// Characters of PEM that are not encoded, as in the providers' documentation.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// No provider documents a life over an hour; a day bounds a mistake.
+/// No provider documents a life over an hour; a day limits the effect of a mistake.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// The credential of one account.
@@ -100,7 +100,7 @@ impl Exchangeable {
     }
 }
 
-/// A credential through its rotations.
+/// The credential of an account, with its rotations.
 #[derive(Debug)]
 pub(in crate::upstream) enum Credentials {
     Static(Rotation<Authorisation>),
@@ -162,7 +162,7 @@ pub struct ClientCredentials {
 }
 
 impl PartialEq for ClientCredentials {
-    /// Compares two secrets of ours; no attacker can measure the time of this.
+    /// Not in constant time: both secrets are ours, and no attacker can measure the comparison.
     fn eq(&self, other: &Self) -> bool {
         let texts = |credentials: &Self| {
             let certificate = credentials.certificate.as_ref().map(|pem| pem.expose_secret().to_owned());
@@ -177,7 +177,7 @@ impl PartialEq for ClientCredentials {
 /// Exactly the two fields that the providers allow.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Exchange<'a> {
+struct ExchangeBody<'a> {
     client_id: &'a str,
     client_secret: &'a str,
 }
@@ -186,7 +186,7 @@ impl ClientCredentials {
     /// Builds the call of the token endpoint.
     pub(in crate::upstream) fn exchange(&self, url: &str) -> Result<http::Request<Vec<u8>>, http::Error> {
         let body =
-            Exchange { client_id: self.id.expose_secret(), client_secret: self.secret.expose_secret() };
+            ExchangeBody { client_id: self.id.expose_secret(), client_secret: self.secret.expose_secret() };
         // Two strings serialise without failing.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut request = http::Request::post(url).header(CONTENT_TYPE, "application/json").body(body)?;

@@ -34,7 +34,8 @@ impl<C: PartialEq> Rotation<C> {
         Self(Mutex::new(State { newest: Arc::new(credential), has_worked: false, before: None }))
     }
 
-    /// Takes a newer credential of the same identity. Returns false if it is the same one, which changes nothing.
+    /// Takes a newer credential of the same identity into use. Returns false, and changes nothing, if it is equal to
+    /// the newest.
     pub(in crate::upstream) fn replace(&self, credential: C, now: Instant) -> bool {
         let mut state = self.current(now);
         if *state.newest == credential {
@@ -110,7 +111,7 @@ impl<C: PartialEq> Rotation<C> {
         self.current(now).refused_at().is_some()
     }
 
-    /// The state, without a credential whose time is over.
+    /// The state, without a previous credential that has expired.
     fn current(&self, now: Instant) -> MutexGuard<'_, State<C>> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.before.take_if(|before| before.until <= now);
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_credential_is_used_at_once_and_alone_once_accepted() {
+    fn a_newer_credential_is_used_at_once_and_drops_the_old_one_once_accepted() {
         let (rotation, now) = start();
 
         assert!(rotation.replace("new", now));
@@ -206,15 +207,15 @@ mod tests {
         assert_eq!(
             rotation.replacement_of(&old, now + seconds(20)).as_ref(),
             Some(&new),
-            "nothing else is left"
+            "no other credential is left"
         );
-        assert!(!rotation.is_trial_due(now + seconds(79)), "that was its trial");
+        assert!(!rotation.is_trial_due(now + seconds(79)), "it has just been tried");
         rotation.worked(&new, now);
         assert_eq!(rotation.replacement_of(&old, now), Some(new));
     }
 
     #[test]
-    fn a_look_at_the_next_credential_uses_up_no_trial() {
+    fn looking_at_the_next_credential_uses_up_no_trial() {
         let (rotation, now) = start();
         rotation.replace("new", now);
         let new = rotation.choose(now);
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_credentials_the_last_accepted_one_stays() {
+    fn the_last_accepted_credential_stays_the_fallback() {
         let (rotation, now) = start();
         for text in ["new", "newer", "newest"] {
             rotation.replace(text, now);
@@ -254,7 +255,7 @@ mod tests {
 
         rotation.replace("old", now);
 
-        assert!(!rotation.is_rejected(now), "put back");
+        assert!(!rotation.is_rejected(now), "the old one is the newest again");
         assert!(rotation.refused(&rotation.choose(now), now).is_none());
     }
 

@@ -14,13 +14,14 @@ use crate::providers::Authorisation;
 
 /// Shortest time between two renewals that a 401 causes.
 const REFUSED_RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
-/// A life shorter than this is renewed at half of it.
+/// A token with a shorter life than this is renewed after half of its life.
 const SHORT_LIFE: Duration = Duration::from_mins(1);
-/// How long before the end a longer life is renewed at the latest.
+/// A token with a longer life is renewed at least this long before it expires.
 const MARGIN: Duration = Duration::from_secs(30);
-/// Renewals never follow each other faster.
+/// The shortest time between two renewals.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// Some providers accept a new token only after a moment. Until then, a refusal proves nothing about the credentials.
+/// Some providers accept a new token only after a moment. For this long, a refusal proves nothing about the
+/// credentials.
 const SETTLING: Duration = Duration::from_secs(10);
 /// Time until a refused new token is tried again, while the previous token is still valid.
 const NEXT_TRIAL: Duration = Duration::from_secs(1);
@@ -32,7 +33,7 @@ pub(in crate::upstream) struct Token {
     pub(in crate::upstream) renew_at: Instant,
     pub(in crate::upstream) expires_at: Moment,
     minted_at: Instant,
-    /// Whether the provider has answered a call with it.
+    /// Whether a balance call with it has succeeded.
     was_accepted: AtomicBool,
     was_used: AtomicBool,
     first_use: Notify,
@@ -133,7 +134,7 @@ impl<U> Tokens<U> {
         self.state().live(now).cloned()
     }
 
-    /// Notes that the provider accepted this token.
+    /// Records that the provider accepted this token.
     pub(in crate::upstream) fn accepted(&self, token: &Arc<Token>) {
         if token.was_accepted.swap(true, Ordering::AcqRel) {
             return;
@@ -145,8 +146,9 @@ impl<U> Tokens<U> {
         state.refused_since = None;
     }
 
-    /// Notes that the provider refused this token. True when that says nothing of the credentials yet: it is new and was
-    /// never accepted, and the provider has not refused every new token for [`SETTLING`].
+    /// Records that the provider refused this token. Returns true while this proves nothing about the credentials. The
+    /// token must be new and never accepted; in addition, the previous token is still valid, or the provider has
+    /// refused every new token for less than [`SETTLING`].
     pub(in crate::upstream) fn is_settling(&self, token: &Arc<Token>, now: Instant) -> bool {
         if token.was_accepted() {
             return false;
@@ -175,7 +177,7 @@ impl<U> Tokens<U> {
         Some(token)
     }
 
-    /// Whether this is still the one in use.
+    /// Whether this token is still the current one.
     pub(in crate::upstream) fn is_current(&self, token: &Arc<Token>) -> bool {
         self.state().current.as_ref().is_some_and(|current| Arc::ptr_eq(current, token))
     }
@@ -288,7 +290,6 @@ mod tests {
         assert_eq!(tokens.take_refused_renewal(now + second * 10), Ok(()));
     }
 
-    /// Issue 14, item 15.
     #[test]
     fn a_refused_new_token_falls_back_to_the_previous_one() {
         let (tokens, now) = (Tokens::<()>::default(), clock::now());
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn new_tokens_that_are_refused_for_ten_seconds_are_refused_credentials() {
+    fn new_tokens_that_are_refused_for_ten_seconds_mean_refused_credentials() {
         let (tokens, now) = (Tokens::<()>::default(), clock::now());
         let first = tokens.store(issued(60), now);
         assert!(tokens.is_settling(&first, now.monotonic));

@@ -39,8 +39,8 @@ pub(in crate::upstream) fn age(headers: &HeaderMap) -> Duration {
     if is_number { Duration::from_secs(text.parse().unwrap_or(u64::MAX)) } else { Duration::ZERO }
 }
 
-/// The compression of an answer. We ask for none, so that a small answer cannot unfold into a huge one; a coding that
-/// changes nothing, or is none, is of no concern.
+/// The compression of an answer, if it has one. The gateway requests none, so that a small answer cannot expand into a
+/// huge one. Other codings, such as `identity` or `UTF-8`, do not compress and are ignored.
 pub(in crate::upstream) fn compression(headers: &HeaderMap) -> Option<&'static str> {
     const COMPRESSIONS: [&str; 6] = ["gzip", "x-gzip", "deflate", "br", "zstd", "compress"];
     let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
@@ -71,7 +71,7 @@ fn is_not_http(source: &(dyn Error + 'static)) -> bool {
         return error.is_parse();
     }
     if let Some(error) = source.downcast_ref::<h2::Error>() {
-        // Found by our side. An error that the peer reports, such as a refused stream, is a reset.
+        // Our side found the error. An error that the peer reports, such as a refused stream, is a reset.
         return error.is_library();
     }
     let is_tls =
@@ -88,7 +88,7 @@ pub(in crate::upstream) fn signal(error: UpstreamError, was_given_time: bool) ->
     match error {
         UpstreamError::Unreachable(_) | UpstreamError::Status(500..) => AttemptSignal::Failed,
         UpstreamError::Timeout if was_given_time => AttemptSignal::Failed,
-        // 503 with Retry-After is no failure, and no answer below 500 either.
+        // 503 with `Retry-After` is neither a failure nor an answer below 500.
         UpstreamError::Timeout | UpstreamError::Unavailable(_) => AttemptSignal::Unknown,
         UpstreamError::Throttled(_)
         | UpstreamError::Status(_)
@@ -165,7 +165,6 @@ mod tests {
         assert_eq!(age(&headers(&[(AGE, "7"), (AGE, "8")])).as_secs(), 7);
     }
 
-    /// Issue 14, item 10.
     #[test]
     fn only_a_compressing_coding_is_reported() {
         for (values, expected) in [
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_actions_of_the_provider_count_for_the_breaker() {
+    fn only_failures_of_the_provider_count_for_the_breaker() {
         for (error, given_time, expected) in [
             (UpstreamError::Unreachable(Cause::Closed), false, AttemptSignal::Failed),
             (UpstreamError::Timeout, true, AttemptSignal::Failed),

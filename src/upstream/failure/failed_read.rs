@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::domain::{Hold, HoldRow, UpstreamError};
+use crate::domain::{FailureSeries, Hold, UpstreamError};
 use crate::metrics::Operation;
 use crate::upstream::targets;
 
@@ -15,7 +15,7 @@ pub(in crate::upstream) struct FailedRead {
     /// When the failed attempt was sent.
     pub(in crate::upstream) sent_at: Option<Instant>,
     pub(in crate::upstream) hold: Hold,
-    /// For a refusal: the time until the next read may be useful.
+    /// For a read that was refused before a call: the time until the next read may be useful.
     pub(in crate::upstream) retry_in: Option<Duration>,
 }
 
@@ -36,18 +36,18 @@ impl FailedRead {
 
     /// A read whose credentials were refused again before a renewal was due.
     pub(in crate::upstream) fn refused_again(left: Duration) -> Self {
-        Self { hold: Hold::AsTold(left), ..Self::unsent(UpstreamError::Refused, left) }
+        Self { hold: Hold::RetryAfter(left), ..Self::unsent(UpstreamError::Refused, left) }
     }
 
     /// The same read, with the hold of a new token that the provider does not accept yet.
     pub(in crate::upstream) fn with_unsettled_token(self) -> Self {
         let [first, most] = [1, 5].map(Duration::from_secs);
-        Self { hold: Hold::Doubling { row: HoldRow::NewToken, first, most }, ..self }
+        Self { hold: Hold::Doubling { series: FailureSeries::NewToken, first, most }, ..self }
     }
 
     /// Whether a new token was refused, which proves nothing about the credentials.
     pub(in crate::upstream) fn has_unsettled_token(&self) -> bool {
-        matches!(self.hold, Hold::Doubling { row: HoldRow::NewToken, .. })
+        matches!(self.hold, Hold::Doubling { series: FailureSeries::NewToken, .. })
     }
 
     /// A request that cannot be built: a defect of ours.
@@ -65,11 +65,12 @@ impl FailedRead {
     /// Whether the hold applies to the whole account: refused credentials, the token endpoint, 429, 503 with `Retry-After`.
     pub(in crate::upstream) fn concerns_account(&self) -> bool {
         let by_kind = match self.hold {
-            Hold::AsTold(_)
-            | Hold::Doubling { row: HoldRow::Credentials | HoldRow::NewToken | HoldRow::Throttled, .. } => {
-                true
-            }
-            Hold::Doubling { row: HoldRow::Outage, .. } | Hold::Fixed(_) | Hold::None => false,
+            Hold::RetryAfter(_)
+            | Hold::Doubling {
+                series: FailureSeries::Credentials | FailureSeries::NewToken | FailureSeries::Throttled,
+                ..
+            } => true,
+            Hold::Doubling { series: FailureSeries::Outage, .. } | Hold::Fixed(_) | Hold::None => false,
         };
         by_kind || self.operation == Some(Operation::Token)
     }

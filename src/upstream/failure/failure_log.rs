@@ -7,7 +7,7 @@ use crate::domain::{ProviderName, UpstreamError};
 use crate::metrics::{Label, Operation};
 use crate::upstream::targets;
 
-/// Between two lines about the failures of one provider.
+/// The shortest time between two lines about the failures of one provider.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The failures of one provider since it last worked, as far as the log knows.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::providers::WaitHeader;
 
-/// The throttler of `NestJS` has one such header for each of its limits.
+/// The prefix of the headers that the throttler of `NestJS` sends, one for each of its limits.
 const NAMED: &str = "retry-after-";
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
@@ -66,7 +66,6 @@ mod tests {
         read(&lines.collect(), now).map(|wait| wait.as_secs())
     }
 
-    /// Issue 14, item 11.
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         for (text, expected) in [
@@ -93,9 +92,8 @@ mod tests {
         }
     }
 
-    /// Issue 14, item 11.
     #[test]
-    fn a_header_of_the_providers_own_stands_in_first() {
+    fn the_providers_own_header_replaces_a_missing_retry_after_first() {
         let wait = WaitHeader(HeaderName::from_static("x-wait-seconds"));
         for (lines, expected) in [
             (&[("x-wait-seconds", "7"), ("ratelimit-reset", "30")][..], Some(7)),
@@ -109,13 +107,13 @@ mod tests {
             }
             take_own(&mut headers, Some(&wait));
 
-            let told = read(&headers, "2026-11-21T07:00:00Z".parse().unwrap());
-            assert_eq!(told, expected.map(Duration::from_secs), "{lines:?}");
+            let stated = read(&headers, "2026-11-21T07:00:00Z".parse().unwrap());
+            assert_eq!(stated, expected.map(Duration::from_secs), "{lines:?}");
         }
     }
 
     #[test]
-    fn other_headers_stand_in_where_it_is_missing() {
+    fn other_headers_replace_a_missing_retry_after() {
         for (lines, expected) in [
             (&[("retry-after-short", "1"), ("retry-after-long", "60")][..], Some(60)),
             (&[("retry-after-long", "60"), ("retry-after-short", "1"), ("ratelimit-reset", "90")], Some(60)),

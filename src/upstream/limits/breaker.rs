@@ -1,7 +1,7 @@
 //! The circuit breaker of one provider. Each replica has its own; replicas that share have one more for all of them.
 //!
-//! The own breaker counts every failed attempt. The shared one counts only what the provider answered: one replica with a
-//! broken network must not close a provider to the others.
+//! A replica's own breaker counts every failed attempt. The shared one counts only what the provider answered: one
+//! replica with a broken network must not suspend a provider for the others.
 
 mod local;
 
@@ -22,7 +22,7 @@ pub(in crate::upstream) struct Breaker {
     shared: Option<Arc<SharedBreaker>>,
 }
 
-/// The right to make one attempt. Dropped without a signal, it passes a probe's place to the next attempt.
+/// The right to make one attempt. If a probe is dropped without a signal, the next attempt probes.
 pub(in crate::upstream) struct Admission {
     local: LocalAdmission,
     shared: Option<SharedAdmission>,
@@ -37,12 +37,13 @@ impl Breaker {
         Self { local: LocalBreaker::new(settings, clock), shared }
     }
 
-    /// Whether it shares with other replicas by this breaker, or both with none.
+    /// Whether this is the breaker that it shares with other replicas, or neither has one.
     pub(in crate::upstream) fn is_shared_by(&self, shared: Option<&Arc<SharedBreaker>>) -> bool {
         self.shared.as_ref().map(Arc::as_ptr) == shared.map(Arc::as_ptr)
     }
 
-    /// Closes it here and at every replica, open or not: a row of failures that the store counts ends, too.
+    /// Closes the breaker here and at every replica. If it is closed already, this still resets the count of failures,
+    /// also in the store.
     pub(in crate::upstream) fn reset(&self) {
         self.local.reset();
         if let Some(shared) = &self.shared {
@@ -71,7 +72,7 @@ impl Breaker {
         self.local.wait(now).or_else(|| self.shared.as_ref()?.wait(now))
     }
 
-    /// The state, the more open of both.
+    /// The more open state of the two breakers.
     pub(in crate::upstream) fn state(&self, now: Instant) -> BreakerState {
         let shared = match &self.shared {
             Some(shared) if shared.wait(now).is_some() => BreakerState::Open,

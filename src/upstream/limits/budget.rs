@@ -35,12 +35,12 @@ struct Log {
 
 /// The right to make one call; the attempt ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Grant {
+pub(super) struct BudgetGrant {
     log: Arc<Mutex<Log>>,
     clock: Clock,
 }
 
-impl Drop for Grant {
+impl Drop for BudgetGrant {
     fn drop(&mut self) {
         let mut log = lock(&self.log);
         log.in_flight = log.in_flight.saturating_sub(1);
@@ -53,26 +53,26 @@ impl Budget {
         Self { settings, log: Arc::default(), clock }
     }
 
-    /// The part of one replica, over the same calls.
-    pub(super) fn divided(&self, replicas: u32) -> Self {
+    /// The local share of one replica; it counts the same calls.
+    pub(super) fn local_share(&self, replicas: u32) -> Self {
         let requests = (self.settings.requests / replicas.max(1)).max(1);
         self.resized(BudgetSettings { requests, ..self.settings })
     }
 
     /// Counts a call that the store granted.
-    pub(in crate::upstream) fn note(&self, now: Instant) -> Grant {
+    pub(in crate::upstream) fn note(&self, now: Instant) -> BudgetGrant {
         let mut log = self.current(now);
         log.in_flight = log.in_flight.saturating_add(1);
         self.granted()
     }
 
-    /// A budget with other settings over the same calls.
+    /// A budget with other settings that counts the same calls.
     pub(in crate::upstream) fn resized(&self, settings: BudgetSettings) -> Self {
         Self { settings, log: Arc::clone(&self.log), clock: self.clock }
     }
 
     /// Grants one call, or returns the time until the next may be granted.
-    pub(super) fn grant(&self, priority: Priority, now: Instant) -> Result<Grant, Duration> {
+    pub(super) fn grant(&self, priority: Priority, now: Instant) -> Result<BudgetGrant, Duration> {
         let mut log = self.current(now);
         let share = self.share(priority);
         let counted = log.counted();
@@ -86,8 +86,8 @@ impl Budget {
         Err(last_to_leave.map_or(self.settings.per, |free| free.saturating_duration_since(now)))
     }
 
-    fn granted(&self) -> Grant {
-        Grant { log: Arc::clone(&self.log), clock: self.clock }
+    fn granted(&self) -> BudgetGrant {
+        BudgetGrant { log: Arc::clone(&self.log), clock: self.clock }
     }
 
     /// Whether a call of this priority would be granted.
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_counts_until_the_span_after_its_end() {
+    fn a_call_counts_for_one_span_after_its_end() {
         let budget = budget(1);
         drop(budget.grant(Priority::Certain, clock::now().monotonic).unwrap());
         let ended = clock::now().monotonic;

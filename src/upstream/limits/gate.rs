@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::budget::{Budget, BudgetSettings, Grant};
+use super::budget::{Budget, BudgetGrant, BudgetSettings};
 use crate::domain::{Clock, Priority, StoreTime};
-use crate::shared::{Allowance, SharedAccount, StoreWait, Unit};
+use crate::shared::{Allowance, CallGrant, SharedAccount, StoreWait};
 use crate::upstream::read_context::ReadContext;
 
 /// The budget of one account: alone, or shared by replicas.
@@ -20,22 +20,22 @@ pub(in crate::upstream) struct Gate {
 #[derive(Debug)]
 struct SharedBudget {
     account: Arc<SharedAccount>,
-    /// This replica's part, over the same calls. It applies while the store does not know all calls.
-    part: Budget,
+    /// This replica's local share, which counts the same calls. It applies while the store does not know all calls.
+    local_share: Budget,
 }
 
 /// The right to make one call; the attempt ends when it is dropped.
 #[derive(Debug)]
 pub(in crate::upstream) struct Permit {
-    _grant: Grant,
-    shared: Option<SharedUnit>,
+    _grant: BudgetGrant,
+    shared: Option<SharedCallGrant>,
 }
 
 #[derive(Debug)]
-struct SharedUnit {
+struct SharedCallGrant {
     account: Arc<SharedAccount>,
-    /// Until it is dropped.
-    unit: Option<Unit>,
+    /// `None` only while this is dropped.
+    call_grant: Option<CallGrant>,
     per: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Gate {
         Self::over(Budget::new(settings, clock), shared, clock)
     }
 
-    /// A gate with other settings over the same calls.
+    /// A gate with other settings that counts the same calls.
     pub(in crate::upstream) fn resized(
         &self,
         settings: BudgetSettings,
@@ -58,14 +58,15 @@ impl Gate {
     }
 
     fn over(budget: Budget, shared: Option<Arc<SharedAccount>>, clock: Clock) -> Self {
-        let shared = shared.map(|account| SharedBudget { part: budget.divided(account.replicas()), account });
+        let shared = shared
+            .map(|account| SharedBudget { local_share: budget.local_share(account.replicas()), account });
         Self { budget, shared, clock }
     }
 
     /// The budget that applies now.
     fn current(&self) -> &Budget {
         match &self.shared {
-            Some(shared) if !shared.account.is_sharing() => &shared.part,
+            Some(shared) if !shared.account.is_sharing() => &shared.local_share,
             Some(_) | None => &self.budget,
         }
     }
@@ -92,11 +93,11 @@ impl Gate {
 
     /// The calls that this priority may make: of all replicas, and of this one.
     pub(in crate::upstream) fn allowance(&self, priority: Priority, attempt: Duration) -> Allowance {
-        let part = self.shared.as_ref().map_or(&self.budget, |shared| &shared.part);
+        let local_share = self.shared.as_ref().map_or(&self.budget, |shared| &shared.local_share);
         Allowance {
             requests: self.budget.settings.requests,
             share: self.budget.share(priority),
-            own_share: part.share(priority),
+            local_share: local_share.share(priority),
             per: self.budget.settings.per,
             attempt,
         }
@@ -109,14 +110,14 @@ impl Gate {
         attempt: Duration,
     ) -> Result<Permit, Duration> {
         let now = (self.clock)().monotonic;
-        let Some(SharedBudget { account, part }) = &self.shared else {
+        let Some(SharedBudget { account, local_share }) = &self.shared else {
             return Ok(Permit { _grant: self.budget.grant(context.priority, now)?, shared: None });
         };
         let per = self.budget.settings.per;
-        let unit = match context.take_first(account, now) {
-            Some(unit) => Some(unit),
+        let call_grant = match context.take_first(account, now) {
+            Some(call_grant) => Some(call_grant),
             None if account.is_sharing() => match &mut *context.store_wait.lock().await {
-                // Boxed: nearly no read takes a second call.
+                // Boxed, because few reads take a second call.
                 Some(wait) => {
                     let taken = Box::pin(account.take(self.allowance(context.priority, attempt), wait)).await;
                     taken.ok().transpose()?
@@ -126,13 +127,13 @@ impl Gate {
             None => None,
         };
         let now = (self.clock)().monotonic;
-        let (grant, unit) = if let Some(unit) = unit {
-            (self.budget.note(now), unit)
+        let (grant, call_grant) = if let Some(call_grant) = call_grant {
+            (self.budget.note(now), call_grant)
         } else {
-            let grant = part.grant(context.priority, now)?;
+            let grant = local_share.grant(context.priority, now)?;
             (grant, account.alone(self.allowance(context.priority, attempt)))
         };
-        let shared = SharedUnit { account: Arc::clone(account), unit: Some(unit), per };
+        let shared = SharedCallGrant { account: Arc::clone(account), call_grant: Some(call_grant), per };
         Ok(Permit { _grant: grant, shared: Some(shared) })
     }
 }
@@ -140,14 +141,14 @@ impl Gate {
 impl Permit {
     /// The store's clock when it was granted, if the store granted it.
     pub(in crate::upstream) fn instant(&self) -> Option<StoreTime> {
-        self.shared.as_ref()?.unit.as_ref()?.instant
+        self.shared.as_ref()?.call_grant.as_ref()?.instant
     }
 }
 
-impl Drop for SharedUnit {
+impl Drop for SharedCallGrant {
     fn drop(&mut self) {
-        if let Some(unit) = self.unit.take() {
-            self.account.ended(unit, self.per);
+        if let Some(call_grant) = self.call_grant.take() {
+            self.account.ended(call_grant, self.per);
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Hold, HoldRow, UpstreamError};
+use crate::domain::{FailureSeries, Hold, UpstreamError};
 
-/// The hold of one scope, and its rows of failures that double it.
+/// The hold of one scope, and the counts of failures in a row that double it.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Holds(Mutex<State>);
 
@@ -38,9 +38,9 @@ impl Holds {
         let is_next = state.failed_at.is_none_or(|failed_at| failed_at <= sent_at);
         let length = match hold {
             Hold::None => return None,
-            Hold::Fixed(length) | Hold::AsTold(length) => length,
-            Hold::Doubling { row, first, most } => {
-                let in_a_row = state.row(row);
+            Hold::Fixed(length) | Hold::RetryAfter(length) => length,
+            Hold::Doubling { series, first, most } => {
+                let in_a_row = state.series(series);
                 if is_next || *in_a_row == 0 {
                     *in_a_row = in_a_row.saturating_add(1);
                 }
@@ -54,14 +54,14 @@ impl Holds {
         Some(until)
     }
 
-    /// Ends the hold of refused credentials, and its row: a secret changed.
+    /// Ends the hold of refused credentials and resets its doubling, because a secret changed.
     pub(in crate::upstream) fn end_refusals(&self) {
         let mut state = self.lock();
         (state.refusals, state.new_tokens) = (0, 0);
         state.held.take_if(|(error, _)| *error == UpstreamError::Refused);
     }
 
-    /// Ends the hold and every row, if this successful request was sent after the last failure.
+    /// Ends the hold and resets all doubling, if this successful request was sent after the last failure.
     pub(in crate::upstream) fn end(&self, sent_at: Instant) {
         let mut state = self.lock();
         if state.failed_at.is_none_or(|failed_at| failed_at <= sent_at) {
@@ -75,12 +75,12 @@ impl Holds {
 }
 
 impl State {
-    fn row(&mut self, row: HoldRow) -> &mut u32 {
-        match row {
-            HoldRow::Outage => &mut self.outages,
-            HoldRow::Credentials => &mut self.refusals,
-            HoldRow::NewToken => &mut self.new_tokens,
-            HoldRow::Throttled => &mut self.throttles,
+    fn series(&mut self, series: FailureSeries) -> &mut u32 {
+        match series {
+            FailureSeries::Outage => &mut self.outages,
+            FailureSeries::Credentials => &mut self.refusals,
+            FailureSeries::NewToken => &mut self.new_tokens,
+            FailureSeries::Throttled => &mut self.throttles,
         }
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_ends_the_hold_and_the_row() {
+    fn a_success_ends_the_hold_and_resets_the_doubling() {
         let (holds, now) = (Holds::default(), clock::now().monotonic);
         let fail = || holds.begin(UpstreamError::Timeout, UpstreamError::Timeout.hold(), now, now).unwrap();
         fail();

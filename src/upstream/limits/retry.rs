@@ -14,7 +14,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The retry reserve of one provider.
 #[derive(Debug)]
-pub(in crate::upstream) struct Reserve(Mutex<Level>);
+pub(in crate::upstream) struct RetryReserve(Mutex<Level>);
 
 #[derive(Debug)]
 struct Level {
@@ -22,12 +22,12 @@ struct Level {
     filled_at: Instant,
 }
 
-impl Reserve {
+impl RetryReserve {
     pub(in crate::upstream) fn full(now: Instant) -> Self {
         Self(Mutex::new(Level { tenths: FULL, filled_at: now }))
     }
 
-    /// Gives back what one read is worth.
+    /// Refills a tenth of a retry, for one read.
     pub(in crate::upstream) fn note_read(&self) {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         level.tenths = (level.tenths + TENTH).min(FULL);
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn after_ten_retries_only_time_or_reads_refill_the_reserve() {
         let now = clock::now().monotonic;
-        let reserve = Reserve::full(now);
+        let reserve = RetryReserve::full(now);
 
         assert_eq!((0..20).filter(|_| reserve.take(now)).count(), 10);
         assert!(!reserve.take(now + Duration::from_secs(9)));

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use super::client_settings::ClientSettings;
-use super::connect::{Connector, Progress, Seen};
+use super::connect::{Connector, FirstBytes, Progress};
 use super::tls::{self, ClientError, Trust};
 use super::transport::{Response, Sending, Transport};
 use crate::clock;
@@ -25,11 +25,12 @@ use crate::providers::WaitHeader;
 use crate::upstream::failure::{classify, retry_after};
 use crate::upstream::targets;
 
-/// A balance has about 300 bytes and a token a few kilobytes; a larger answer is none of theirs.
+/// A balance has about 300 bytes and a token a few kilobytes; a larger answer is neither.
 const MAX_BODY: usize = 64 * 1024;
-/// Common load balancers keep idle connections for 60 s or 75 s: half of it leaves no race.
+/// Common load balancers close idle connections after 60 s or 75 s. Half of that avoids using a connection that is just
+/// being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection follows changes of DNS and of routes after this.
+/// Connections are replaced after this time, so that they follow changes of DNS and of routes.
 const MAX_LIFETIME: Duration = Duration::from_mins(5);
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("balance-gateway/", env!("CARGO_PKG_VERSION")));
@@ -52,9 +53,9 @@ struct Connections {
 
 /// How one exchange failed.
 enum Failure {
-    /// Below HTTP, or in its rules.
+    /// The connection failed, or the peer broke the rules of HTTP.
     Transport(Box<dyn std::error::Error + Send + Sync>),
-    /// In what was answered.
+    /// The answer itself is a failure.
     Answer(UpstreamError),
 }
 
@@ -101,7 +102,7 @@ impl Client {
     ) -> Result<Response, UpstreamError> {
         let wait = request.extensions_mut().remove::<WaitHeader>();
         let headers = request.headers_mut();
-        // A declared kind may choose a version by its own.
+        // A declared kind may set its own `Accept`, for example to choose a version.
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.entry(USER_AGENT).or_insert(AGENT);
@@ -117,7 +118,7 @@ impl Client {
             Err(_) => None,
         };
         // Bytes that are not HTTP decide, even if another failure was noticed first.
-        if seen(&connection, &progress).is_some_and(|seen| seen.is_foreign()) {
+        if first_bytes(&connection, &progress).is_some_and(|first_bytes| first_bytes.is_foreign()) {
             return Err(NOT_HTTP);
         }
         let Some(error) = failure else { return Err(self.timed_out(&connection, &progress, limit)) };
@@ -187,12 +188,12 @@ fn connections(connector: &Connector, connect_timeout: Duration, ping_timeout: D
 }
 
 /// The first bytes of the connection that carried the request, or else of the one that was made for it.
-fn seen(connection: &CaptureConnection, progress: &Progress) -> Option<Seen> {
+fn first_bytes(connection: &CaptureConnection, progress: &Progress) -> Option<FirstBytes> {
     let mut extras = http::Extensions::new();
     if let Some(connected) = &*connection.connection_metadata() {
         connected.get_extras(&mut extras);
     }
-    extras.remove().or_else(|| progress.seen().cloned())
+    extras.remove().or_else(|| progress.first_bytes().cloned())
 }
 
 async fn read_body(mut body: Incoming) -> Result<BytesMut, Failure> {

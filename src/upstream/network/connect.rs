@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::domain::Cause;
 use crate::upstream::failure::{ConnectError, cause};
-pub(in crate::upstream) use wire::{Seen, Wire};
+pub(in crate::upstream) use wire::{FirstBytes, Wire};
 
 tokio::task_local! {
     /// The progress of the attempt that is polled.
@@ -35,7 +35,7 @@ tokio::task_local! {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     is_connecting: AtomicBool,
-    seen: std::sync::OnceLock<Seen>,
+    first_bytes: std::sync::OnceLock<FirstBytes>,
 }
 
 impl Progress {
@@ -44,14 +44,14 @@ impl Progress {
         ATTEMPT.scope(self, attempt).await
     }
 
-    /// Whether a connection was begun and is not established.
+    /// Whether a connection was begun and is not established yet.
     pub(super) fn is_connecting(&self) -> bool {
         self.is_connecting.load(Ordering::Relaxed)
     }
 
     /// The first bytes of the established connection.
-    pub(in crate::upstream) fn seen(&self) -> Option<&Seen> {
-        self.seen.get()
+    pub(in crate::upstream) fn first_bytes(&self) -> Option<&FirstBytes> {
+        self.first_bytes.get()
     }
 }
 
@@ -82,7 +82,7 @@ impl Connector {
             return Ok(Wire::plain(self.reach(host, port).await?));
         }
         let stream = match &self.proxy {
-            // For https alone: a request for http would be handed over with its secrets.
+            // Only for https: with http, the proxy would see the request and its secrets.
             Some(proxy) => {
                 let proxy_host = proxy.host_str().unwrap_or_default();
                 let proxy_host = proxy_host.trim_start_matches('[').trim_end_matches(']');
@@ -129,13 +129,14 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let connector = self.clone();
-        // Here, where the attempt polls: the connection may be finished by another task.
+        // Read here, in the attempt's task, because another task may finish the connection.
         let progress = ATTEMPT.try_with(Arc::clone).unwrap_or_default();
         progress.is_connecting.store(true, Ordering::Relaxed);
         Box::pin(async move {
             let wire = connector.connect(&target).await?;
-            // A second connection of one attempt replaces an idle one that had ended: the first seen counts.
-            let _ = progress.seen.set(wire.seen().clone());
+            // If an attempt connects twice, because an idle connection had ended, the bytes of the first connection
+            // count.
+            let _ = progress.first_bytes.set(wire.first_bytes().clone());
             progress.is_connecting.store(false, Ordering::Relaxed);
             Ok(TokioIo::new(wire))
         })

@@ -1,4 +1,5 @@
-//! Fetches the keys of a token issuer. It is no provider: no budget, no retry, no metrics. The caller decides how often.
+//! Fetches the keys of a token issuer. The issuer is no provider: no budget, no retry, no metrics. The code that calls
+//! this decides how often.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::client::Client;
 use super::tls::{self, ClientError, Trust};
 use crate::domain::UpstreamError;
 
-/// To connect, and for everything together; a request may wait for it.
+/// The time-outs to connect and for the whole fetch. They are short, because a caller's request may wait for the keys.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_millis(2500);
 
@@ -34,14 +35,14 @@ pub struct JwksClient {
 
 /// Why the keys could not be fetched.
 #[derive(Debug)]
-pub enum JwksError {
+pub enum JwksFetchError {
     /// The request cannot be built.
     Request(http::Error),
     /// The call failed.
     Call(UpstreamError),
 }
 
-impl fmt::Display for JwksError {
+impl fmt::Display for JwksFetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(_) => f.write_str("the request cannot be built"),
@@ -55,7 +56,7 @@ impl fmt::Display for JwksError {
     }
 }
 
-impl std::error::Error for JwksError {
+impl std::error::Error for JwksFetchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Request(error) => Some(error),
@@ -78,14 +79,14 @@ impl JwksClient {
     /// Fetches the keys once. A redirect is not followed.
     ///
     /// # Errors
-    /// [`JwksError`] without a complete answer.
-    pub async fn fetch(&self) -> Result<Vec<u8>, JwksError> {
-        let request = self.request().map_err(JwksError::Request)?;
+    /// [`JwksFetchError`] without a complete answer.
+    pub async fn fetch(&self) -> Result<Vec<u8>, JwksFetchError> {
+        let request = self.request().map_err(JwksFetchError::Request)?;
         let judge = |status, _: &_| match status {
             200..=299 => Ok(()),
             _ => Err(UpstreamError::Status(status)),
         };
-        let answer = self.client.ask(request, TIMEOUT, judge).await.map_err(JwksError::Call)?;
+        let answer = self.client.ask(request, TIMEOUT, judge).await.map_err(JwksFetchError::Call)?;
         Ok(answer.body.to_vec())
     }
 

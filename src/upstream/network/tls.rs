@@ -70,8 +70,8 @@ pub(in crate::upstream) fn config(
     Ok(Arc::new(config))
 }
 
-/// The usual verification. A certificate that stands in `extra_ca` itself is trusted too, although it is no authority's:
-/// for the host that it names, while it is valid.
+/// The usual verification. In addition, a server's certificate that is itself in the configured file (`extra_ca`) is
+/// trusted, for the host that it names and while it is valid, even if it is self-signed.
 #[derive(Debug)]
 struct Verifier {
     usual: Arc<WebPkiServerVerifier>,
@@ -140,7 +140,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Trusts exactly this certificate: its name and its time still count.
+/// Accepts a certificate from the configured file, if its host name and its validity are right.
 fn verify_pinned(
     certificate: &CertificateDer<'_>,
     server_name: &ServerName<'_>,

@@ -15,8 +15,8 @@ use crate::metrics::Operation;
 pub struct Response {
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its whole body, without a byte order mark. Bytes that are no UTF-8 are U+FFFD, which no field that is read may
-    /// hold.
+    /// Its whole body, without a byte order mark. Bytes that are not UTF-8 become U+FFFD, which makes a field that is
+    /// read invalid.
     pub body: BytesMut,
 }
 

@@ -92,7 +92,7 @@ impl Upstream {
         let Ok(_minting) = lock else { return attempt.map_err(FailedRead::with_unsettled_token) };
         let refused_at = self.provider.now().monotonic;
         for after in FURTHER_ATTEMPTS {
-            self.not_held()?;
+            self.check_hold()?;
             if token.was_accepted() {
                 return self.noted_attempt(balance, token, context).await;
             }
@@ -152,7 +152,7 @@ impl Upstream {
         context: &ReadContext,
     ) -> Result<Received, FailedRead> {
         // A hold may have begun while this attempt waited for a slot or a retry.
-        self.not_held().inspect_err(|_| self.note_refused_by_hold())?;
+        self.check_hold().inspect_err(|_| self.note_refused_by_hold())?;
         let settings = &self.provider.settings;
         let request = settings.adapter.request(&settings.balance_endpoint, &balance.selector, authorisation);
         let request = request.map_err(|error| FailedRead::defect(&error))?;

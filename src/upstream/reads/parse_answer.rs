@@ -1,4 +1,4 @@
-//! Turns an answer to a balance call into a snapshot, or into the reason why it is none.
+//! Turns an answer to a balance call into a snapshot, or into the reason why there is none.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Upstream {
         Ok(Received { snapshot: snapshot.with_turn(turn), sent_at: sent.moment.monotonic })
     }
 
-    /// If one answer holds every balance, keeps all of them for the other reads. A balance that is missing fails alone.
+    /// If one answer holds every balance, keeps all of them for the other reads. A missing balance fails alone.
     fn note_whole(&self, body: &[u8], sent_at: Moment, age: Duration, turn: Option<Turn>) {
         let Some(whole) = &self.whole else { return };
         let (settings, now) = (&self.provider.settings, self.provider.now().monotonic);

@@ -16,8 +16,8 @@ use crate::upstream::read_context::ReadContext;
 use crate::upstream::{Balance, Received, Upstream};
 
 impl Upstream {
-    /// Reads the balance with this index: one whole read, token and retries included. If replicas share, another one may
-    /// make it.
+    /// Reads the balance with this index: one whole read, token and retries included. If replicas share, another
+    /// replica may make the read.
     pub async fn read(self: &Arc<Self>, index: usize, request: ReadRequest) -> Answer {
         trace::note_read(self.provider.name(), &self.account, &self.balances[index].selector);
         match (&self.shared, request.ticket) {
@@ -54,7 +54,7 @@ impl Upstream {
         Some(Failure { error, retry_at: Some(until), is_held: true, was_called: false })
     }
 
-    /// Makes one read. A failure comes with its details.
+    /// Makes one read. The second value has the details of a failure.
     pub(super) async fn read_on(
         self: &Arc<Self>,
         balance: &Balance,
@@ -86,7 +86,7 @@ impl Upstream {
     fn hold(&self, balance: &Balance, failed: &FailedRead, context: &ReadContext, now: Instant) -> Failure {
         let holds = match &self.whole {
             _ if failed.concerns_account() => &self.holds,
-            // No answer arrived, so the hold is for all balances.
+            // Only an invalid answer may still hold the other balances. Any other failure concerns all of them.
             Some(whole) if !matches!(failed.error, UpstreamError::Invalid(_)) => &whole.holds,
             _ => &balance.holds,
         };
@@ -100,14 +100,14 @@ impl Upstream {
     }
 
     async fn admitted(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, FailedRead> {
-        if let Some(failed) = self.provider.is_suspended(self.provider.now().monotonic) {
+        if let Some(failed) = self.provider.suspension(self.provider.now().monotonic) {
             self.provider.metrics.refused(ReadRefusal::Breaker);
             return Err(failed);
         }
         self.slot(deadline).await
     }
 
-    /// The first attempt, and the retries.
+    /// Makes the first attempt, and the retries.
     async fn attempts(
         self: &Arc<Self>,
         balance: &Balance,
@@ -121,20 +121,20 @@ impl Upstream {
                 Ok(received) => return Ok(received),
                 Err(failed) => failed,
             };
-            // If a retry is refused, the failure of the attempt before it counts.
+            // If a retry was not sent, the failure of the attempt before it counts.
             let failed = failed_before.filter(|_| failed.sent_at.is_none()).unwrap_or(failed);
             let now = self.provider.now().monotonic;
             let pause = retry::pause(attempt);
             let is_over = attempt > self.provider.settings.retries || !failed.error.is_retryable();
             if is_over
                 || now + pause >= deadline
-                || !self.may_leave(priority)
+                || !self.may_retry(priority)
                 || !self.provider.reserve.take(now)
             {
                 return Err(failed);
             }
             tokio::time::sleep(pause).await;
-            if !self.may_leave(priority) {
+            if !self.may_retry(priority) {
                 return Err(failed);
             }
             self.provider.metrics.retried();
@@ -165,14 +165,14 @@ impl Upstream {
     }
 
     /// Whether hold, breaker and budget permit an attempt now.
-    fn may_leave(&self, priority: Priority) -> bool {
+    fn may_retry(&self, priority: Priority) -> bool {
         let now = self.provider.now().monotonic;
-        self.not_held().is_ok()
-            && self.provider.is_suspended(now).is_none()
+        self.check_hold().is_ok()
+            && self.provider.suspension(now).is_none()
             && self.gate.has_room(priority, now)
     }
 }
 
 fn ended(priority: Priority, sent_at: Instant, result: Result<Arc<Snapshot>, Failure>) -> Answer {
-    Answer { priority, sent_at, turn: None, is_elsewhere: false, result }
+    Answer { priority, sent_at, turn: None, is_from_replica: false, result }
 }

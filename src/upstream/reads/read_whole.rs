@@ -1,4 +1,5 @@
-//! Reads of an account whose every answer holds all balances: one at a time, and the others share its answer.
+//! Reads of an account whose every answer holds all balances: one read runs at a time, and the waiting reads share its
+//! answer.
 
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use crate::domain::{Answer, ReadRequest, Snapshot};
 use crate::upstream::Upstream;
 
 impl Upstream {
-    /// One read of all balances for one of them, or the answer of the read that runs or ran.
+    /// Reads one balance, and with it all the others. If a read was running or has just ended, its answer may be shared
+    /// instead.
     pub(in crate::upstream) async fn read_whole(
         self: &Arc<Self>,
         whole: &WholeAnswers,

@@ -15,7 +15,7 @@ impl Upstream {
     /// Requests the first balance once, without a retry, and returns the body of a success as it came.
     ///
     /// # Errors
-    /// Why there is no such body.
+    /// [`UpstreamError`] when no such body arrived.
     pub async fn record(self: &Arc<Self>) -> Result<Vec<u8>, UpstreamError> {
         self.try_record().await.map_err(|failed| failed.error)
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use crate::domain::{Hold, HoldRow, Priority, UpstreamError};
+use crate::domain::{FailureSeries, Hold, Priority, UpstreamError};
 use crate::metrics::Operation;
 use crate::upstream::Upstream;
 use crate::upstream::call::Call;
@@ -34,7 +34,7 @@ impl Upstream {
         let lock = timeout_at(context.deadline.into(), self.tokens.minting.lock()).await;
         let Ok(_minting) = lock else { return Err(self.busy()) };
         if self.tokens.use_live(self.provider.now().monotonic).is_none() {
-            self.not_held()?;
+            self.check_hold()?;
             self.mint(rotation, context).await?;
         }
         self.token_in_time(context.deadline)
@@ -51,7 +51,7 @@ impl Upstream {
         let lock = timeout_at(context.deadline.into(), self.tokens.minting.lock()).await;
         let Ok(_minting) = lock else { return Err(self.busy()) };
         if self.tokens.use_live(self.provider.now().monotonic).is_none() {
-            self.not_held()?;
+            self.check_hold()?;
             self.tokens
                 .take_refused_renewal(self.provider.now().monotonic)
                 .map_err(FailedRead::refused_again)?;
@@ -61,7 +61,7 @@ impl Upstream {
     }
 
     /// Fails if the account is held now: a hold may have begun while this read waited.
-    pub(super) fn not_held(&self) -> Result<(), FailedRead> {
+    pub(super) fn check_hold(&self) -> Result<(), FailedRead> {
         let now = self.provider.now().monotonic;
         let held = self
             .holds
@@ -99,7 +99,7 @@ impl Upstream {
             let Credentials::Client(rotation) = &*account.credentials else { return };
             let Ok(_minting) = account.tokens.minting.try_lock() else { return };
             let now = account.provider.now().monotonic;
-            if rotation.is_trial_due(now) && account.not_held().is_ok() {
+            if rotation.is_trial_due(now) && account.check_hold().is_ok() {
                 let deadline = now + account.provider.settings.deadline;
                 let newest = rotation.choose(now);
                 let context = ReadContext::counted(Priority::Background, deadline, account.gate.store_wait());
@@ -199,7 +199,10 @@ impl Upstream {
 
     /// Holds the account if the provider asked us to slow down. No other failure of a background call does.
     fn hold_if_throttled(&self, failed: &FailedRead) {
-        if matches!(failed.hold, Hold::AsTold(_) | Hold::Doubling { row: HoldRow::Throttled, .. }) {
+        if matches!(
+            failed.hold,
+            Hold::RetryAfter(_) | Hold::Doubling { series: FailureSeries::Throttled, .. }
+        ) {
             let now = self.provider.now().monotonic;
             self.holds.begin(failed.error, failed.hold, failed.sent_at.unwrap_or(now), now);
         }

@@ -1,14 +1,15 @@
-//! Reads of an account that replicas share: its permission to call, its credential, and the holds that others learn of.
+//! Reads of an account that replicas share: whether this replica may call, with which credential, and which holds apply
+//! to every replica.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::domain::{Answer, Failure, Hold, HoldRow, Priority, Ticket, UpstreamError};
+use crate::domain::{Answer, Failure, FailureSeries, Hold, Priority, Ticket, UpstreamError};
 use crate::metrics::ReadRefusal;
 use crate::shared::{
-    Allowance, HoldScope, Outcome, ReadTask, Reader, SharedAccount, SharedHold, StoreWait, Unit,
+    Allowance, CallGrant, HoldScope, ReadEnd, ReadTask, Reader, SharedAccount, SharedHold, StoreWait,
 };
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
@@ -16,7 +17,7 @@ use crate::upstream::failure::FailedRead;
 use crate::upstream::read_context::ReadContext;
 
 /// One read of a balance of the account.
-struct Asking<'a> {
+struct ReplicaReader<'a> {
     upstream: &'a Arc<Upstream>,
     shared: &'a SharedAccount,
     index: usize,
@@ -34,15 +35,15 @@ impl Upstream {
     ) -> Answer {
         let deadline = self.provider.settings.deadline;
         let task = ReadTask { balance: index, priority, ticket, max_age: self.max_age, deadline };
-        shared.read(task, &Asking { upstream: self, shared, index, priority }).await
+        shared.read(task, &ReplicaReader { upstream: self, shared, index, priority }).await
     }
 }
 
-impl Reader for Asking<'_> {
+impl Reader for ReplicaReader<'_> {
     fn closed(&self) -> Option<Failure> {
         let now = self.upstream.provider.now().monotonic;
         self.upstream.held(&self.upstream.balances[self.index], now).or_else(|| {
-            let failed = self.upstream.provider.is_suspended(now)?;
+            let failed = self.upstream.provider.suspension(now)?;
             Some(Failure {
                 error: failed.error,
                 retry_at: failed.retry_in.map(|wait| now + wait),
@@ -78,7 +79,7 @@ impl Reader for Asking<'_> {
         self.upstream.provider.metrics.refused(ReadRefusal::Budget);
     }
 
-    async fn read(&self, number: u64, first: Unit, wait: StoreWait) -> Outcome {
+    async fn read(&self, number: u64, first: CallGrant, wait: StoreWait) -> ReadEnd {
         let context = ReadContext {
             priority: self.priority,
             deadline: self.upstream.provider.now().monotonic + self.upstream.provider.settings.deadline,
@@ -91,7 +92,7 @@ impl Reader for Asking<'_> {
         let unused = context.first.into_inner().ok().flatten();
         let others = self.upstream.whole.as_ref().map(|whole| whole.others(self.index, &answer));
         let hold = failed.and_then(|failed| shared_hold(&failed, self.upstream.whole.is_some()));
-        Outcome { answer, others: others.unwrap_or_default(), hold, unused }
+        ReadEnd { answer, others: others.unwrap_or_default(), hold, unused }
     }
 
     async fn read_alone(&self) -> Answer {
@@ -126,9 +127,9 @@ fn shared_hold(failed: &FailedRead, reads_together: bool) -> Option<SharedHold> 
         }
     };
     let (first, most) = match failed.hold {
-        // Each replica has its own tokens.
-        Hold::None | Hold::Doubling { row: HoldRow::NewToken, .. } => return None,
-        Hold::Fixed(length) | Hold::AsTold(length) => (length, length),
+        // Each replica has its own tokens, so it holds their failures alone.
+        Hold::None | Hold::Doubling { series: FailureSeries::NewToken, .. } => return None,
+        Hold::Fixed(length) | Hold::RetryAfter(length) => (length, length),
         Hold::Doubling { first, most, .. } => (first, most),
     };
     Some(SharedHold { scope, first, most })

@@ -1,4 +1,4 @@
-//! Answers that hold every balance of an account: one call fills all of them, and their reads join it.
+//! Answers that hold every balance of an account: one call brings all of them, and their reads share its answer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ pub(in crate::upstream) struct WholeAnswers {
 pub(super) struct WholeAnswer {
     pub(super) sent_at: Instant,
     pub(super) known_at: Instant,
-    /// By the balances' request.
+    /// In the order of the account's balances.
     pub(super) balances: Vec<Result<Arc<Snapshot>, Failure>>,
     was_passed_on: AtomicBool,
 }
@@ -57,14 +57,15 @@ impl WholeAnswers {
         *locked(&self.last) = Some(Arc::new(answer));
     }
 
-    /// The answer that a read may share: one that meets its demand, or one that it waited for since `began`.
+    /// The answer that a read may share: one that meets its demand, or one that arrived after the read `began` and that
+    /// it may join.
     pub(super) fn known(&self, index: usize, request: &ReadRequest, began: Instant) -> Option<Answer> {
         let demand = request.demand?;
         let answered = |sent_at, result| Answer {
             priority: request.priority,
             sent_at,
             turn: None,
-            is_elsewhere: false,
+            is_from_replica: false,
             result,
         };
         let waited_for = |sent_at, known_at| began <= known_at && demand.may_join(sent_at, None);
@@ -88,7 +89,7 @@ impl WholeAnswers {
         is_shared.then(|| answered(failed.sent_at, Err(failed.failure)))
     }
 
-    /// The other balances that an answer brought, once.
+    /// The other balances that an answer brought. The first call returns them; later calls return none.
     pub(super) fn pass_on(&self, index: usize, answer: &Answer) -> Vec<(usize, Arc<Snapshot>)> {
         match self.of(answer) {
             Some(last) if !last.was_passed_on.swap(true, Ordering::Relaxed) => last.others(index),
@@ -101,7 +102,7 @@ impl WholeAnswers {
         self.of(answer).map(|last| last.others(index)).unwrap_or_default()
     }
 
-    /// The noted answer, if it is this one.
+    /// The last whole answer, if `answer` is from it.
     fn of(&self, answer: &Answer) -> Option<Arc<WholeAnswer>> {
         locked(&self.last).clone().filter(|last| last.sent_at == answer.sent_at)
     }

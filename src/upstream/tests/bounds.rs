@@ -83,7 +83,7 @@ async fn a_slot_is_free_again_after_its_read() {
 }
 
 #[tokio::test]
-async fn nothing_is_in_flight_after_reads_that_failed_or_were_given_up() {
+async fn failed_and_cancelled_reads_leave_nothing_in_flight() {
     let account = Account::new(Kind::Pluggo).await;
     account.queue([Fault::on_balance(FaultKind::Reset), Fault::on_balance(FaultKind::StallHead)]);
     account.error(0).await;
@@ -97,7 +97,7 @@ async fn nothing_is_in_flight_after_reads_that_failed_or_were_given_up() {
 
     assert_eq!(account.in_flight(), 0);
     assert_eq!(account.upstream.provider.slots.available_permits(), 32);
-    assert_eq!(account.upstream.budget_remaining(), 298, "what was given up may have arrived");
+    assert_eq!(account.upstream.budget_remaining(), 298, "a cancelled call may have arrived");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn attempts_are_measured_by_operation_and_kind() {
 }
 
 #[tokio::test]
-async fn a_flood_of_answers_before_the_answer_ends_with_the_attempt() {
+async fn a_flood_of_informational_answers_ends_at_the_attempts_time_out() {
     let mut setup = Setup::new(Kind::NtxpayBr);
     setup.settings.attempt_timeout = SHORT;
     let account = setup.start(Kind::NtxpayBr).await;

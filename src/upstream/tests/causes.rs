@@ -1,4 +1,4 @@
-//! Why a provider cannot be reached, down to the last cause (issue 14, item 22; issue 19, item 6).
+//! Why a provider cannot be reached, down to the last cause.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -117,7 +117,7 @@ async fn a_bad_certificate_is_named_as_the_cause() {
     assert_eq!(cause(&serve_with(self_signed(|_| {})).await, |_| {}).await, Cause::SelfSigned);
 }
 
-/// `openssl req -x509` makes a certificate that is an authority at the same time, which no chain may end with.
+/// `openssl req -x509` makes a certificate that is also an authority. The usual verification refuses a server with one.
 #[tokio::test]
 async fn a_self_signed_certificate_in_extra_ca_is_trusted_as_it_is() {
     let authority = |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -126,7 +126,7 @@ async fn a_self_signed_certificate_in_extra_ca_is_trusted_as_it_is() {
     let url = serve_with(pair).await;
     assert_eq!(cause(&url, |_| {}).await, Cause::SelfSigned);
     let other = pem(&self_signed(authority).0);
-    assert_eq!(cause(&url, trusting(other)).await, Cause::SelfSigned, "another one is trusted");
+    assert_eq!(cause(&url, trusting(other)).await, Cause::SelfSigned, "only another certificate is trusted");
 
     assert_eq!(read(&url, trusting(ca)).await, Ok(()));
 
@@ -159,7 +159,7 @@ async fn a_server_without_usable_tls_is_named_as_the_cause() {
     assert_eq!(cause(&format!("https://{closed}"), |_| {}).await, Cause::ConnectionRefused);
 }
 
-/// Where the tests run there may be no name server at all.
+/// The machine that runs the tests may have no name server.
 #[tokio::test]
 async fn an_unknown_host_is_named_as_the_cause() {
     let cause =
@@ -169,7 +169,6 @@ async fn an_unknown_host_is_named_as_the_cause() {
     assert!(matches!(cause, Cause::UnknownHost | Cause::NameServer | Cause::NameServerTimeout), "{cause:?}");
 }
 
-/// Issue 14, item 17.
 #[tokio::test]
 async fn a_proxy_that_refuses_is_named_with_its_status() {
     for (answer, expected) in [

@@ -63,9 +63,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_token_that_is_taken_stands_in_its_answer(answer in token_answer()) {
+    fn an_accepted_token_is_the_one_in_its_answer(answer in token_answer()) {
         if let Ok(issued) = parse_issued(answer.as_bytes()) {
-            // Raw, because a number in a field that is not read may fit no float.
+            // Raw, because a number in a field that is not read may not fit a float.
             let answer: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(&answer).unwrap();
             let access_token: String = serde_json::from_str(answer["access_token"].get()).unwrap();
             let (token, life) = (issued.authorisation.secrets()[0].expose_secret(), issued.life.as_secs());
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn a_provider_is_left_alone_for_a_second_to_ten_minutes(
+    fn a_throttling_provider_is_held_for_a_second_to_ten_minutes(
         value in prop_oneof!["[0-9]{0,30}", "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT", "\\PC{0,20}"],
     ) {
         let Some(headers) = headers(RETRY_AFTER, value.as_bytes()) else { return Ok(()) };
@@ -90,7 +90,7 @@ proptest! {
         let told = retry_after::read(&headers, now());
 
         let held = match UpstreamError::Throttled(told).hold() {
-            Hold::AsTold(held) => held,
+            Hold::RetryAfter(held) => held,
             Hold::Doubling { first, most, .. } => {
                 prop_assert_eq!(told, None);
                 prop_assert!(first <= most);
@@ -111,7 +111,7 @@ proptest! {
     }
 
     #[test]
-    fn an_age_is_its_digits_or_nothing(value in prop_oneof!["[0-9]{1,30}", "[-+0-9.e ,]{0,6}", "\\PC{0,10}"]) {
+    fn an_age_is_its_digits_or_zero(value in prop_oneof!["[0-9]{1,30}", "[-+0-9.e ,]{0,6}", "\\PC{0,10}"]) {
         let Some(headers) = headers(AGE, value.as_bytes()) else { return Ok(()) };
         let digits = value.trim_matches([' ', '\t']);
         let is_number = !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_digit());

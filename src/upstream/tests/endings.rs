@@ -60,7 +60,6 @@ async fn answer_and_drop(mut stream: TlsStream<TcpStream>, answer: String) {
     let _ = socket.shutdown().await;
 }
 
-/// Issue 14, item 13.
 #[tokio::test]
 async fn a_body_that_ends_with_the_connection_is_read_when_it_is_complete() {
     for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n"] {
@@ -71,7 +70,7 @@ async fn a_body_that_ends_with_the_connection_is_read_when_it_is_complete() {
     }
 }
 
-/// Issue 14, item 13: it is invalid, once.
+/// No attempt is repeated.
 #[tokio::test]
 async fn half_a_body_that_ends_with_the_connection_is_invalid_and_not_retried() {
     for is_tls in [true, false] {
@@ -109,9 +108,8 @@ async fn an_answer_that_is_shorter_than_announced_is_cut_short() {
     }
 }
 
-/// Issue 14, item 12.
 #[tokio::test]
-async fn a_byte_order_mark_and_bytes_that_are_not_read_spoil_nothing() {
+async fn a_byte_order_mark_and_invalid_bytes_in_unread_fields_are_ignored() {
     for (body, is_read) in [
         (b"\xef\xbb\xbf{\"availableCentavos\":1,\"pendingCentavos\":0,\"currency\":\"MXN\"}".to_vec(), true),
         (b"{\"message\":\"saldo dispon\xedvel\",\"availableCentavos\":1,\"pendingCentavos\":0,\"currency\":\"MXN\"}".to_vec(), true),
@@ -130,7 +128,7 @@ async fn a_byte_order_mark_and_bytes_that_are_not_read_spoil_nothing() {
     }
 }
 
-/// Issue 14, item 10: over real answers, for tokens as well.
+/// Over real answers, for tokens as well.
 #[tokio::test]
 async fn only_a_compression_makes_an_answer_invalid() {
     for (coding, is_read) in
@@ -153,9 +151,9 @@ async fn only_a_compression_makes_an_answer_invalid() {
     }
 }
 
-/// Issue 14, item 16: it reads nothing for longer than a connection may take, but answers within the attempt's time.
+/// The provider is silent for longer than `connect_timeout`, but answers within the attempt's time.
 #[tokio::test]
-async fn a_provider_that_blocks_shorter_than_an_attempt_is_not_cut_by_a_ping() {
+async fn a_provider_that_is_silent_for_less_than_an_attempt_is_not_cut_off_by_a_ping() {
     let serve = |stream| async {
         let mut connection = h2::server::handshake(stream).await.unwrap();
         let (_, mut answer) = connection.accept().await.unwrap().unwrap();
@@ -175,7 +173,7 @@ async fn a_provider_that_blocks_shorter_than_an_attempt_is_not_cut_by_a_ping() {
     assert!(answer.result.is_ok(), "{answer:?}");
 }
 
-/// Issue 14, item 34: the first bytes decide, in any order of failures.
+/// The first bytes decide, in any order of failures.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_speaks_no_http_is_invalid_in_any_order_of_failures() {
     for protocol in [&b"h2"[..], b"http/1.1"] {

@@ -18,7 +18,7 @@ fn name(error: UpstreamError) -> String {
 }
 
 #[tokio::test]
-async fn each_outcome_is_held_as_long_and_as_far_as_the_contract_says() {
+async fn each_outcome_has_the_hold_and_the_scope_of_the_contract() {
     use FaultKind::{Body, ChunkedInvalid, Close, CutBody, EndlessHeaders, Garbage, RefuseToken, Reset};
     use Scope::{Account as OfAccount, Balance as OfBalance};
     let inside = |code: u16| Body { text: format!(r#"{{"code":{code},"content":null}}"#) };
@@ -90,7 +90,7 @@ async fn a_closed_port_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_held_balance_is_not_asked() {
+async fn a_held_balance_causes_no_call() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.queue([Fault::on_balance(status(500))]);
     let failure = account.read(0).await.unwrap_err();
@@ -160,9 +160,9 @@ async fn a_shorter_hold_does_not_shorten_the_accounts_hold() {
     assert_eq!(wait_seconds(&next), 60);
 }
 
-/// Others wait for a slot or for their retry when the provider asks us to slow down.
+/// Other reads wait for a slot or for their retry when the provider asks us to slow down.
 #[tokio::test]
-async fn nothing_leaves_under_a_hold_that_began_meanwhile() {
+async fn a_waiting_read_sends_no_call_after_a_hold_has_begun() {
     for (max_concurrency, retried) in [(1, 0), (2, 1)] {
         let setup = Setup::with(Kind::Pluggo, |settings| {
             (settings.max_concurrency, settings.retries) = (max_concurrency, 1);
@@ -183,7 +183,7 @@ async fn nothing_leaves_under_a_hold_that_began_meanwhile() {
 }
 
 #[tokio::test]
-async fn balances_that_are_refused_together_double_nothing() {
+async fn balances_that_are_refused_together_do_not_double_the_hold() {
     let refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_vec();
     let url = serve(move |_| (SHORT * 2, refusal.clone())).await;
     let keys = Credential::Static(Authorisation::Keys { api_key: "k".into(), session_token: "t".into() });
@@ -198,7 +198,7 @@ async fn balances_that_are_refused_together_double_nothing() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_is_not_used_again_behind_our_back() {
+async fn a_call_whose_connection_ends_is_not_repeated_silently() {
     for fault in [FaultKind::Reset, FaultKind::Close] {
         let account = Account::new(Kind::NtxpayBr).await;
         account.read(0).await.unwrap();

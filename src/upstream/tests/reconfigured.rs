@@ -41,7 +41,7 @@ async fn a_refused_static_token_falls_back_to_the_old_one_in_the_same_read() {
     let ok = ("balance", Some(200));
     assert_eq!(account.calls(), [ok, ("balance", Some(401)), ok]);
     account.read(0).await.unwrap();
-    assert_eq!(account.calls().len(), 4, "the refused one has its next turn after a minute");
+    assert_eq!(account.calls().len(), 4, "the refused one is tried again only after a minute");
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn a_refused_secret_falls_back_to_the_old_one_for_the_next_token() {
 
     let upstream = rotated(&account, client(&account, "not known there"), true);
     upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result.unwrap();
-    assert!(!upstream.is_credential_rejected(), "the live token is used on");
+    assert!(!upstream.is_credential_rejected(), "the live token stays in use");
     account.provider.expire_tokens();
     upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result.unwrap();
 
@@ -94,7 +94,7 @@ async fn a_trial_that_is_throttled_holds_the_account() {
     let Credentials::Client(rotation) = &*upstream.credentials else { unreachable!() };
     let (now, minute) = (clock::now().monotonic, SECOND * 60);
     let newest = rotation.choose(now + minute);
-    assert!(rotation.refused(&newest, now.checked_sub(minute).unwrap()).is_some(), "its next turn is due");
+    assert!(rotation.refused(&newest, now.checked_sub(minute).unwrap()).is_some(), "its next trial is due");
     account.queue([Fault::on_token(asking_for_time(429, "20"))]);
 
     account.read(0).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_trial_that_is_throttled_holds_the_account() {
 async fn until(condition: impl Fn() -> bool) {
     let end = clock::now().monotonic + LONGEST_WAIT;
     while !condition() {
-        assert!(clock::now().monotonic < end, "in vain");
+        assert!(clock::now().monotonic < end, "the condition was not met in time");
         tokio::task::yield_now().await;
     }
 }
@@ -129,7 +129,7 @@ async fn a_credential_that_is_put_back_ends_the_rotation() {
 }
 
 #[tokio::test]
-async fn a_changed_secret_ends_the_hold_and_the_breakers_row() {
+async fn a_changed_secret_ends_the_hold_and_resets_the_breaker() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.queue([Fault::on_balance(FaultKind::RefuseToken { status: 401 })]);
     assert_eq!(account.error(0).await, UpstreamError::Refused);
@@ -140,12 +140,12 @@ async fn a_changed_secret_ends_the_hold_and_the_breakers_row() {
     let upstream = rotated(&account, token(&format!("{good}-rotated")), true);
     let answer = upstream.read(0, ReadRequest::alone(Priority::Demanded)).await.result;
 
-    assert!(answer.is_ok(), "asked again, with the new one and then with the old: {answer:?}");
+    assert!(answer.is_ok(), "called again, with the new token and then with the old one: {answer:?}");
     assert_eq!(account.calls().len(), 3);
 }
 
 #[tokio::test]
-async fn another_identity_begins_with_nothing_but_budget_and_holds() {
+async fn a_new_identity_keeps_only_the_budget_and_the_holds() {
     let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
     account.read(0).await.unwrap();
     let spent = account.upstream.budget_limit() - account.upstream.budget_remaining();
@@ -186,7 +186,7 @@ async fn a_provider_with_other_settings_keeps_only_unchanged_limits() {
     assert_eq!(narrower.slots.available_permits(), 7);
 }
 
-/// Issue 14, item 26: the credential before a rotation is kept for the place that it was meant for.
+/// The credential before a rotation is kept for the place that it was meant for.
 #[tokio::test]
 async fn an_old_secret_is_not_tried_at_another_token_endpoint() {
     let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
@@ -233,7 +233,7 @@ fn switched(account: &Account, upstream: &Arc<Upstream>, is_enabled: bool) -> Ar
     upstream.reconfigured(settings, true)
 }
 
-/// Issue 14, item 25. Lives of 2 s, renewed after 1 s.
+/// Lives of 2 s, renewed after 1 s.
 #[tokio::test]
 async fn a_switched_off_account_renews_no_token() {
     let account = Setup::new(Kind::NtxpayBr).with_client().start(Kind::NtxpayBr).await;
@@ -251,7 +251,6 @@ async fn a_switched_off_account_renews_no_token() {
     assert_eq!(account.calls(), [token, ok, token, ok]);
 }
 
-/// Issue 14, item 32.
 #[tokio::test]
 async fn a_token_of_a_running_read_is_renewed_ahead_after_a_reload() {
     let mut setup = Setup::new(Kind::NtxpayBr).with_client();

@@ -34,7 +34,7 @@ async fn a_cookie_is_not_kept() {
 }
 
 #[tokio::test]
-async fn each_pluggo_balance_is_asked_with_its_filters() {
+async fn each_pluggo_balance_is_requested_with_its_filters() {
     let account = Account::new(Kind::Pluggo).await;
 
     for index in 0..3 {
@@ -142,7 +142,7 @@ async fn an_age_is_valid_up_to_max_age() {
 }
 
 #[tokio::test]
-async fn an_unreadable_age_is_none() {
+async fn an_unreadable_age_is_ignored() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.queue([Fault::on_balance(header("Age", "soon"))]);
 
@@ -170,7 +170,7 @@ async fn a_balance_without_filters_keeps_its_first_currency() {
 }
 
 #[tokio::test]
-async fn an_invalid_answer_decides_no_currency() {
+async fn an_invalid_answer_does_not_fix_the_currency() {
     let kind = Kind::Pluggo;
     let setup = Setup { selectors: vec![Selector::default()], ..Setup::new(kind) };
     let account = setup.start(kind).await;

@@ -15,7 +15,7 @@ fn unreachable(answer: &Answer) -> Cause {
     }
 }
 
-/// The server side of TLS, with a certificate that is the CA at the same time and is returned.
+/// The server side of TLS. Its certificate is also the CA, which is returned in PEM.
 fn acceptor(wants_certificate: bool, protocol: &[u8]) -> (TlsAcceptor, Vec<u8>) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -35,7 +35,7 @@ fn acceptor(wants_certificate: bool, protocol: &[u8]) -> (TlsAcceptor, Vec<u8>) 
     (TlsAcceptor::from(Arc::new(config)), cert.pem().into_bytes())
 }
 
-/// A server that wants a certificate of ours.
+/// A server that demands a client certificate.
 async fn serve_tls() -> (String, Vec<u8>) {
     let (acceptor, ca) = acceptor(true, b"http/1.1");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -49,7 +49,7 @@ async fn serve_tls() -> (String, Vec<u8>) {
     (url, ca)
 }
 
-/// A server of HTTP/2 whose first connection says nothing.
+/// An HTTP/2 server whose first connection stays silent.
 async fn serve_http2_after_silence(body: &'static str) -> (String, Vec<u8>) {
     let (acceptor, ca) = acceptor(false, b"h2");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -86,9 +86,9 @@ async fn a_connection_that_has_gone_silent_is_not_used_again() {
     assert!(answer.result.is_ok(), "{answer:?}");
 }
 
-/// TLS 1.3 tells the client of it only after the handshake seemed complete.
+/// With TLS 1.3, the client learns of the missing certificate only after its handshake seems complete.
 #[tokio::test]
-async fn a_certificate_that_is_missing_is_no_connection() {
+async fn a_missing_client_certificate_fails_the_connection() {
     let (url, ca) = serve_tls().await;
     let setup = Setup::with(Kind::NtxpayBr, |settings| {
         settings.client.extra_ca = Some(ca);
@@ -137,7 +137,7 @@ async fn a_proxy_is_asked_to_connect_and_sees_no_secret() {
 
 /// Only a provider on this machine may be called without TLS, and no proxy is used for it.
 #[tokio::test]
-async fn a_provider_on_this_machine_is_asked_directly() {
+async fn a_provider_on_this_machine_is_called_without_the_proxy() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", proxy.local_addr().unwrap());
     let setup =

@@ -41,7 +41,7 @@ async fn many_reads_share_one_token_call() {
 }
 
 #[tokio::test]
-async fn a_live_token_is_used_on() {
+async fn a_live_token_is_reused() {
     let account = account().await;
 
     account.read(0).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_live_token_is_used_on() {
 }
 
 #[tokio::test]
-async fn a_token_says_when_it_expires() {
+async fn the_expiry_of_a_token_is_known() {
     let account = account().await;
     let before = account.upstream.token_expiry();
     account.read(0).await.unwrap();
@@ -95,7 +95,7 @@ async fn reads_that_are_refused_together_share_one_renewal() {
     assert_eq!(account.calls().iter().filter(|call| **call == TOKEN).count(), 2);
 }
 
-/// Issue 14, item 15: some providers accept a new token only after a moment.
+/// Some providers accept a new token only after a moment.
 #[tokio::test]
 async fn a_new_token_that_is_refused_is_tried_again_in_the_same_read() {
     let account = account().await;
@@ -106,7 +106,7 @@ async fn a_new_token_that_is_refused_is_tried_again_in_the_same_read() {
     assert_eq!(account.calls(), [TOKEN, REFUSED, REFUSED, GOOD]);
 }
 
-/// Issue 14, item 15: this failure is held for a second, doubling to five.
+/// This failure is held for a second, doubling to five.
 #[tokio::test]
 async fn a_new_token_that_stays_refused_holds_the_account_for_a_second() {
     let account = account().await;
@@ -120,9 +120,9 @@ async fn a_new_token_that_stays_refused_holds_the_account_for_a_second() {
     assert_eq!(account.calls(), [TOKEN, REFUSED, REFUSED, REFUSED, REFUSED]);
 }
 
-/// Issue 14, item 15: a token call each time would be a storm.
+/// A token call for each read would be too many.
 #[tokio::test]
-async fn a_renewed_token_that_is_refused_leaves_the_one_before_it_in_use() {
+async fn a_renewed_token_that_is_refused_leaves_the_previous_one_in_use() {
     let account = account().await;
     account.provider.set_token_life(4);
     account.read(0).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_renewed_token_that_is_refused_leaves_the_one_before_it_in_use() {
     let calls = account.provider.calls();
     let used: Vec<_> = calls.iter().map(|call| call.header("authorization").unwrap_or_default()).collect();
     assert_eq!(account.calls(), [TOKEN, GOOD, TOKEN, REFUSED, GOOD, GOOD]);
-    assert_eq!((used[4], used[5]), (used[1], used[1]), "with the token before it");
+    assert_eq!((used[4], used[5]), (used[1], used[1]), "with the previous token");
     assert_ne!(used[3], used[1]);
 }
 
@@ -146,7 +146,7 @@ async fn refused_credentials_hold_the_account_for_thirty_seconds() {
     account.read(0).await.unwrap();
     let token = account.upstream.tokens.live(clock::monotonic()).unwrap();
     let before = clock::monotonic().checked_sub(SECOND * 10).unwrap();
-    assert!(account.upstream.tokens.is_settling(&never_accepted(), before), "since ten seconds");
+    assert!(account.upstream.tokens.is_settling(&never_accepted(), before), "refused for ten seconds");
     account.queue([refuse().times(100)]);
 
     let failure = account.read(0).await.unwrap_err();
@@ -162,7 +162,7 @@ fn never_accepted() -> Arc<Token> {
 }
 
 #[tokio::test]
-async fn a_refusal_soon_after_a_renewal_holds_only_until_the_next_may_be_made() {
+async fn a_refusal_soon_after_a_renewal_holds_only_until_the_next_renewal_is_permitted() {
     let account = account().await;
     account.read(0).await.unwrap();
     account.queue([refuse()]);
@@ -179,7 +179,7 @@ async fn a_refusal_soon_after_a_renewal_holds_only_until_the_next_may_be_made() 
 }
 
 #[tokio::test]
-async fn a_refusal_by_the_token_endpoint_is_of_the_credentials() {
+async fn a_refusal_by_the_token_endpoint_means_refused_credentials() {
     for code in [400, 401, 403] {
         let account = account().await;
         account.queue([Fault::on_token(status(code))]);
@@ -212,7 +212,7 @@ async fn every_failure_of_the_token_endpoint_holds_the_account() {
 }
 
 #[tokio::test]
-async fn a_token_call_that_may_pass_is_tried_once_more() {
+async fn a_transient_failure_of_a_token_call_is_retried_once() {
     let setup = Setup::with(Kind::NtxpayBr, |settings| settings.retries = 1);
     let account = setup.with_client().start(Kind::NtxpayBr).await;
     account.queue([Fault::on_token(status(503))]);
@@ -222,7 +222,7 @@ async fn a_token_call_that_may_pass_is_tried_once_more() {
 }
 
 #[tokio::test]
-async fn a_token_from_outside_is_not_renewed() {
+async fn a_configured_token_is_not_renewed() {
     let account = Account::new(Kind::NtxpayBr).await;
     account.queue([refuse()]);
 
@@ -263,7 +263,7 @@ async fn the_next_read_uses_a_token_renewed_ahead_of_time() {
 }
 
 #[tokio::test]
-async fn a_renewal_ahead_of_time_that_fails_holds_nothing() {
+async fn a_renewal_ahead_of_time_that_fails_causes_no_hold() {
     let account = account().await;
     account.provider.set_token_life(3);
     account.read(0).await.unwrap();

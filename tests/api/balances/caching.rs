@@ -26,7 +26,7 @@ async fn cache_status_says_how_a_balance_was_found() {
 }
 
 #[tokio::test]
-async fn a_waiter_gets_collapsed_in_cache_status() {
+async fn cache_status_says_collapsed_to_a_waiter() {
     let gateway = Harness::usual().await;
     gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
 

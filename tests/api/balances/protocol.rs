@@ -109,7 +109,7 @@ async fn a_small_body_is_ignored_and_a_large_one_is_413_before_404() {
     }
 }
 
-/// The beginning of the answer to a request whose body never comes.
+/// The beginning of the answer to a request that announces a body and never sends it.
 async fn without_its_body(gateway: &Harness, method: &str, path: &str, fields: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(gateway.api).await.unwrap();
     let key =
@@ -119,12 +119,15 @@ async fn without_its_body(gateway: &Harness, method: &str, path: &str, fields: &
     let mut status = [0; 12];
     let read = stream.read_exact(&mut status);
     // Well before `request_timeout`, which would end the wait for a body.
-    tokio::time::timeout(std::time::Duration::from_secs(5), read).await.expect("is not waited for").unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(5), read)
+        .await
+        .expect("the gateway does not wait for the body")
+        .unwrap();
     String::from_utf8(status.to_vec()).unwrap()
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_too_large_is_refused_at_once_and_not_invited() {
+async fn a_body_announced_as_too_large_is_refused_at_once_without_100_continue() {
     let gateway = Harness::usual().await;
     for fields in [
         "Content-Length: 50000000",
@@ -139,7 +142,7 @@ async fn a_body_that_is_announced_too_large_is_refused_at_once_and_not_invited()
 }
 
 #[tokio::test]
-async fn outside_v1_a_body_is_never_waited_for() {
+async fn outside_v1_the_gateway_never_waits_for_a_body() {
     let gateway = Harness::usual().await;
     for fields in [
         "Content-Length: 10",

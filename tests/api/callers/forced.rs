@@ -18,7 +18,6 @@ async fn a_refused_read_gives_its_forced_unit_back() {
     assert_eq!(gateway.count("forced_reads_total{caller=\"all\"}").await, 1);
 }
 
-/// Issue 14, item 5.
 #[tokio::test]
 async fn a_hold_found_through_another_balance_gives_the_first_forced_unit_back() {
     for status in [429, 403] {
@@ -70,7 +69,7 @@ async fn a_caller_whose_cache_control_is_ignored_demands_only_by_other_means() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forced_reads_leave_a_tenth_of_the_budget_and_are_told() {
+async fn forced_reads_leave_a_tenth_of_the_budget_and_are_logged() {
     let site = Site::with_provider("", "budget = { requests = 20, per = \"1m\" }").await;
     let gateway = site.serve().await;
     let path = "/v1/accounts/treasury/balance";
@@ -87,7 +86,7 @@ async fn forced_reads_leave_a_tenth_of_the_budget_and_are_told() {
     let enough = gateway.get_with("/v1/accounts/treasury/sufficiency?amount=1", &[]).await;
     let not_before = gateway.get_with(&format!("{path}?not_before=9999-12-31T23:59:59Z"), &[]).await;
 
-    // One call was for the token; the last two of twenty are not for headers.
+    // One call was for the token. Reads that a header demands may not use the last two of twenty calls.
     assert_eq!(forced, 17);
     refused.assert_problem(503, "budget_exhausted");
     again.assert_problem(503, "budget_exhausted");
@@ -95,7 +94,7 @@ async fn forced_reads_leave_a_tenth_of_the_budget_and_are_told() {
     let told = gateway.logged("budget_spent_by_forced_reads").await;
     assert_eq!(told.len(), 1, "once a minute: {told:?}");
     assert_eq!((&told[0]["level"], &told[0]["account"]), (&json!("WARN"), &json!("treasury")));
-    // The first of the reads was no forced one: nothing was stored.
+    // The first read was not a forced one, because nothing was cached.
     assert_eq!(told[0]["callers"], "all (16)");
 }
 

@@ -70,7 +70,7 @@ async fn a_batch_costs_one_unit_for_each_balance_and_at_most_the_burst() {
     assert_eq!(units(&six, "ratelimit", "caller")["r"], 4);
     refused.assert_problem(429, "rate_limited");
     let wait: u64 = refused.header("retry-after").parse().unwrap();
-    // Two more units are needed than are there, of ten seconds each.
+    // Two units are missing, and each takes ten seconds to come back.
     assert!((11..=20).contains(&wait), "{refused:?}");
     assert_eq!(units(&refused, "ratelimit", "caller")["r"], 4, "a refusal costs nothing");
     assert_eq!(most.status, 200);
@@ -78,7 +78,7 @@ async fn a_batch_costs_one_unit_for_each_balance_and_at_most_the_burst() {
 }
 
 #[tokio::test]
-async fn a_batch_is_charged_once_and_whole_and_its_refusal_waits_for_all_of_it() {
+async fn a_batch_is_charged_as_a_whole_and_its_retry_after_covers_all_its_units() {
     let gateway = with_caller("limit = { requests = 12, per = \"1m\", burst = 2 }\n").await;
     let four = "/v1/balances?account=pluggo-demo&account=ntxpay-br-demo";
 
@@ -88,14 +88,14 @@ async fn a_batch_is_charged_once_and_whole_and_its_refusal_waits_for_all_of_it()
     let single = gateway.balance(Kind::NtxpayBr).await;
 
     assert_eq!((served.status, units(&served, "ratelimit", "caller")["r"]), (200, 0));
-    // The whole of it costs the burst: two units of five seconds each. One balance costs one of them.
+    // The batch costs the whole burst: two units, each back after five seconds. A single balance costs one unit.
     let waits = |reply: &Reply| reply.header("retry-after").parse::<u64>().unwrap();
     for reply in [&refused, &again] {
         reply.assert_problem(429, "rate_limited");
         assert!((6..=10).contains(&waits(reply)), "{reply:?}");
     }
     single.assert_problem(429, "rate_limited");
-    assert!(waits(&single) <= 5, "the refusals cost nothing: {single:?}");
+    assert!(waits(&single) <= 5, "a refused request costs nothing: {single:?}");
     let limited = "rate_limited_total{caller=\"all\",policy=\"caller\"}";
     assert_eq!(gateway.count(limited).await, 3);
 }

@@ -17,7 +17,7 @@ async fn a_change_at_the_provider_appears_without_a_reload() {
     assert!(account.starts_with("ntxpay-br-demo"), "{account}");
     let since = page.text("document.querySelector('#balances tr:nth-child(2) .since').textContent").await;
     assert!(since.starts_with("changed "), "{since}");
-    assert_ne!(page.text(course).await, flat, "the course goes down");
+    assert_ne!(page.text(course).await, flat, "the graph shows the lower amount");
     let others = column(&page, "since").await;
     assert_eq!(others.iter().filter(|since| since.starts_with("unchanged since")).count(), 5, "{others:?}");
     let sums = text_of(&page, "sums").await;
@@ -94,7 +94,7 @@ async fn a_failed_provider_is_marked_and_recovers() {
     page.until("document.getElementById('failures').hidden").await;
 
     for said in ["ntxpay-mx-demo · MXN", "provider_error", "The provider answered with an error", "500"] {
-        assert!(failure.contains(said), "{failure} has not {said}");
+        assert!(failure.contains(said), "{failure} does not contain {said}");
     }
     assert_eq!(summary, "1 of 6 balances is missing.");
     page.until(&format!("{ROWS} === 6")).await;
@@ -104,7 +104,7 @@ async fn a_failed_provider_is_marked_and_recovers() {
 
 #[tokio::test]
 async fn the_page_obeys_retry_after() {
-    // Three for the stream that is open, six for the report, one for each refused stream or list of accounts.
+    // Three units for the open stream, six for the report, and one for each refused stream or list of accounts.
     let limit = "limit = { requests = 1, per = \"1m\", burst = 12 }\n";
     let (gateway, _taken) = without_streams(Setup { caller: limit.into(), ..Setup::default() }).await;
     let page = signed_in(&gateway, DESKTOP).await;

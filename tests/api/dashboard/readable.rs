@@ -22,7 +22,7 @@ async fn the_page_can_be_used_with_the_keyboard_alone() {
     page.press(Key::Enter).await;
 
     page.until("document.activeElement.id === 'key' && document.getElementById('report').hidden").await;
-    assert_eq!(page.value(ROWS).await, 0, "with the key its balances are gone");
+    assert_eq!(page.value(ROWS).await, 0, "without the key, no balance is shown");
     assert_silent(&page);
 }
 
@@ -78,7 +78,7 @@ const CONTRAST: &str = r"(() => {
     });
     return ratios.sort((a, b) => a[0] - b[0])[0];
 })()";
-/// By how many pixels the page, or any element, is wider than the window.
+/// How many pixels the page, or its widest element, exceeds the width of the window.
 const OVERFLOW: &str =
     "Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('body *')]
     .filter(node => node.checkVisibility() && !node.closest('pre, thead'))

@@ -6,7 +6,7 @@ use super::{DESKTOP, KEY, ROWS, column, enter, open, text_of};
 use crate::browser::Browser;
 use crate::harness::{Harness, Setup, is_long};
 
-/// The promise for each action, in milliseconds: for the median of a long run, which has the machine for itself.
+/// The promised time of each action, in milliseconds. It applies to the median of a long run on an idle machine.
 const LONGEST: f64 = 200.0;
 /// While other tests keep the machine busy, the fastest time must be below this.
 const LONGEST_UNDER_LOAD: f64 = 500.0;
@@ -35,7 +35,7 @@ async fn gateway(count: usize) -> Harness {
     gateway
 }
 
-/// The milliseconds of an action until the page is laid out and drawn, each time after `before`, least first.
+/// The milliseconds from an action until the page is laid out and drawn, shortest first. `before` runs before each.
 async fn timed(page: &Browser, before: &str, action: &str) -> Vec<f64> {
     let script = format!(
         "(async () => {{
@@ -85,7 +85,7 @@ async fn a_thousand_balances_are_shown_searched_filtered_and_sorted_quickly() {
         figures.push((name, took));
     }
 
-    println!("milliseconds of each action, least first: {figures:.0?}");
+    println!("milliseconds of each action, shortest first: {figures:.0?}");
     let (place, bound) = if is_long() { (TIMES / 2, LONGEST) } else { (0, LONGEST_UNDER_LOAD) };
     for (name, took) in figures {
         assert!(took[place] < bound, "{name}: {took:?}");
@@ -96,7 +96,7 @@ async fn a_thousand_balances_are_shown_searched_filtered_and_sorted_quickly() {
 }
 
 #[tokio::test]
-async fn the_table_grows_as_the_person_scrolls_and_tells_how_many_rows_there_are() {
+async fn the_table_grows_as_the_person_scrolls_and_says_how_many_rows_are_not_listed() {
     let gateway = gateway(150).await;
     gateway.get("/v1/balances").await;
     let page = open(&gateway, DESKTOP).await;

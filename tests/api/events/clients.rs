@@ -1,4 +1,4 @@
-//! The stream readers of `docs/clients.md`, run as they are written there: each hears of a change, and connects again.
+//! The stream readers of `docs/clients.md`, run as they are written there: each prints a change and reconnects.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -13,10 +13,10 @@ use crate::harness::{Harness, Setup};
 use crate::process::Folder;
 
 const KIND: Kind = Kind::NtxpayBr;
-/// Go compiles the example first, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Go compiles the example first, and the machine may be busy.
+const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A running example, ended at the end.
+/// A running example, killed on drop.
 struct Reader {
     child: Child,
     lines: Receiver<String>,
@@ -43,14 +43,14 @@ impl Reader {
 
     /// Waits for this line.
     async fn says(&self, expected: &str) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TEST_TIMEOUT;
         loop {
             match self.lines.try_recv() {
                 Ok(line) if line == expected => return,
                 Ok(_) => {}
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
-            assert!(Instant::now() < end, "it does not say {expected}");
+            assert!(Instant::now() < end, "the example does not print {expected}");
         }
     }
 }
@@ -74,7 +74,7 @@ async fn assert_follows(language: Language) {
     set("7.01");
     gateway.new_balance(KIND).await;
     reader.says("available 7.01 BRL").await;
-    // The stream ends after three seconds; a change in between is the next one's first event.
+    // The stream ends after three seconds. A change before the next stream is the first event of that stream.
     crate::harness::eventually("the stream ends", || async {
         gateway.metric("event_streams{caller=\"all\"}").await == Some(0.0)
     })
@@ -86,21 +86,21 @@ async fn assert_follows(language: Language) {
 }
 
 #[tokio::test]
-async fn the_curl_reader_connects_again() {
+async fn the_curl_reader_reconnects() {
     assert_follows(SHELL).await;
 }
 
 #[tokio::test]
-async fn the_typescript_reader_connects_again() {
+async fn the_typescript_reader_reconnects() {
     assert_follows(TYPESCRIPT).await;
 }
 
 #[tokio::test]
-async fn the_python_reader_connects_again() {
+async fn the_python_reader_reconnects() {
     assert_follows(PYTHON).await;
 }
 
 #[tokio::test]
-async fn the_go_reader_connects_again() {
+async fn the_go_reader_reconnects() {
     assert_follows(GO).await;
 }

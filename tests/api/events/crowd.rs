@@ -29,10 +29,10 @@ fn extent() -> Extent {
     }
 }
 
-/// The last value of each balance that a stream has seen, by its type.
+/// The last value of each balance that a stream has received, by the type of the balance.
 type Seen = Arc<Vec<Mutex<String>>>;
 
-/// Reads one stream to its end, as text: a thousand JSON parsers would be the load.
+/// Reads one stream to its end as text: a thousand JSON parsers would use most of the processor time.
 async fn read(api: String, seen: Seen, begun: Arc<AtomicU32>) {
     let mut stream = TcpStream::connect(&api).await.unwrap();
     let request =
@@ -113,7 +113,7 @@ async fn every_stream_of_a_crowd_sees_the_newest_value() {
         let asked = Instant::now();
         let reply = gateway.get_with(&path, &[("cache-control", "no-cache")]).await;
         assert_eq!(reply.json()["available"], amount);
-        eventually_within(Duration::from_secs(30), "all see the newest value", async || {
+        eventually_within(Duration::from_secs(30), "every stream has the newest value", async || {
             crowd.iter().all(|seen| *seen[index].lock().unwrap() == amount)
         })
         .await;

@@ -19,7 +19,7 @@ async fn open(gateway: &Gateway) -> Events {
     events
 }
 
-/// Lets the provider have this amount, and the gateway read it.
+/// Sets this amount at the provider, and makes the gateway read it.
 async fn change(site: &Site, gateway: &Gateway, amount: &str) {
     site.provider.set_field("BRL", None, "netBalance", amount);
     let reply = gateway.get_with(BALANCE, &[("cache-control", "no-cache")]).await;
@@ -38,7 +38,7 @@ async fn open_streams(gateway: &Gateway) -> u64 {
     value_of(&page, "balance_gateway_event_streams{caller=\"all\"}").unwrap().to_string().parse().unwrap()
 }
 
-/// Reads events until the goodbye, and expects the whole end after it.
+/// Reads events until `bye`, and asserts that the stream then ends completely.
 async fn assert_says_goodbye(events: &mut Events) {
     loop {
         match events.next().await {
@@ -54,7 +54,7 @@ async fn assert_says_goodbye(events: &mut Events) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reload_ends_a_stream_only_when_its_caller_sees_something_else() {
+async fn a_reload_ends_a_stream_only_if_it_changes_what_the_caller_may_read() {
     let site = Site::new("").await;
     let gateway = site.serve().await;
     let mut events = open(&gateway).await;

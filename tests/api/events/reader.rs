@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::harness::{Harness, KEY, record};
 
 /// No event in these tests takes longer to arrive.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An open stream.
 pub(crate) struct Events {
@@ -24,12 +24,12 @@ pub(crate) enum Event {
     Named(String, Value),
     /// A comment or a field without an event.
     Line(String),
-    /// The stream has ended: whole, or cut.
+    /// The end of the stream: complete, or cut.
     End { is_whole: bool },
 }
 
 impl Events {
-    /// Opens a stream with the key that sees all, which must be allowed.
+    /// Opens a stream with the key that may read every account; the gateway must accept it.
     pub(crate) async fn open(gateway: &Harness, query: &str) -> Self {
         Self::open_with(gateway, query, KEY).await
     }
@@ -39,7 +39,7 @@ impl Events {
         Self::of(request.send().await.unwrap())
     }
 
-    /// Reads a stream that was answered.
+    /// Reads the stream in this answer.
     pub(crate) fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         Self { response, unread: String::new() }
@@ -57,7 +57,7 @@ impl Events {
 
     /// The next event or comment.
     pub(crate) async fn next_block(&mut self) -> Event {
-        let block = timeout(PATIENCE, self.block()).await.expect("an event arrives in time");
+        let block = timeout(TEST_TIMEOUT, self.block()).await.expect("an event arrives in time");
         match block {
             Ok(Some(block)) => parse(&block),
             Ok(None) => Event::End { is_whole: true },

@@ -39,7 +39,7 @@ async fn every_hostile_fixture_is_a_problem_that_leaves_the_last_snapshot_in_pla
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_unreachable() {
+async fn a_provider_without_a_listener_is_unreachable() {
     let further = r#"
 [providers.down]
 kind = "ntxpay-br"
@@ -94,7 +94,7 @@ async fn a_success_is_read_whatever_its_content_type_and_2xx() {
 }
 
 #[tokio::test]
-async fn the_age_that_a_provider_tells_is_counted() {
+async fn the_age_header_of_a_provider_is_added() {
     let gateway = with_static_tokens("").await;
     gateway.provider(KIND).queue(Fault::on_balance(headers("Age", "5")));
     gateway.provider(Kind::Avista).queue(Fault::on_balance(headers("Age", "five")));

@@ -56,7 +56,7 @@ async fn a_spent_budget_is_a_problem_without_a_call() {
     let usd = format!("{PLUGGO}?currency=USD");
 
     let first = gateway.get(PLUGGO).await;
-    // 80 % of two for a read without a demand and 90 % for one that a header demands, rounded down, are one call.
+    // Of two calls, 80 % (a read without a demand) and 90 % (a read that a header demands), rounded down, are one call.
     let plain = gateway.get(&usd).await;
     let by_header = gateway.get_with(&usd, &[("cache-control", "no-cache")]).await;
     let certain = format!("{usd}&not_before=9999-12-31T23:59:59Z");
@@ -108,7 +108,7 @@ async fn a_disabled_account_causes_no_call() {
 }
 
 #[tokio::test]
-async fn a_provider_whose_concurrency_is_full_is_busy_and_that_is_not_held() {
+async fn full_concurrency_is_provider_busy_and_is_not_held() {
     let gateway = with_static_tokens(
         "max_concurrency = 1\nretries = 0\nconnect_timeout = \"700ms\"\nattempt_timeout = \"700ms\"\ndeadline = \"800ms\"\n",
     )

@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// Every committed fixture that is no balance and no status, as the answer of its provider.
 #[tokio::test]
 async fn of_two_holds_the_later_end_is_shown() {
     let gateway = with_static_tokens("").await;
@@ -67,7 +66,7 @@ async fn a_permanent_failure_is_not_retried() {
 }
 
 #[tokio::test]
-async fn a_provider_that_asks_for_time_gets_it() {
+async fn the_retry_after_of_a_provider_is_obeyed() {
     let gateway = with_static_tokens("").await;
     gateway.provider(Kind::Pluggo).queue(Fault::on_balance(status(429, Some("2"))));
 
@@ -75,7 +74,7 @@ async fn a_provider_that_asks_for_time_gets_it() {
     let held = gateway.get(&format!("{PLUGGO}?currency=USD")).await;
     let forced = gateway.get_with(PLUGGO, &[("cache-control", "no-cache")]).await;
     let calls = gateway.provider(Kind::Pluggo).calls().len();
-    gateway.until(PLUGGO, "the provider is asked again", |reply| reply.status == 200).await;
+    gateway.until(PLUGGO, "the provider is called again", |reply| reply.status == 200).await;
 
     for reply in [&refused, &held, &forced] {
         reply.assert_problem(503, "provider_busy");
@@ -89,19 +88,19 @@ async fn a_provider_that_asks_for_time_gets_it() {
 }
 
 #[tokio::test]
-async fn a_read_that_was_under_way_does_not_shorten_the_time_that_a_provider_asked_for() {
+async fn a_read_in_flight_does_not_shorten_the_retry_after_of_a_provider() {
     let gateway = with_static_tokens("retries = 0\n").await;
     gateway.provider(Kind::Pluggo).queue(Fault::on_balance(FaultKind::Delay { ms: 300 }));
     gateway.provider(Kind::Pluggo).queue(Fault::on_balance(status(429, Some("60"))));
     let usd = format!("{PLUGGO}?currency=USD");
 
-    let (under_way, throttled) = tokio::join!(gateway.get(&usd), async {
+    let (in_flight, throttled) = tokio::join!(gateway.get(&usd), async {
         gateway.provider(Kind::Pluggo).wait_for_calls(1).await;
         gateway.get(PLUGGO).await
     });
     let held = gateway.get(PLUGGO).await;
 
-    assert_eq!(under_way.status, 200);
+    assert_eq!(in_flight.status, 200);
     throttled.assert_problem(503, "provider_busy");
     assert_eq!(gateway.provider(Kind::Pluggo).calls().len(), 2);
     held.assert_problem(503, "provider_busy");
@@ -109,7 +108,7 @@ async fn a_read_that_was_under_way_does_not_shorten_the_time_that_a_provider_ask
 }
 
 #[tokio::test]
-async fn a_row_of_failures_is_held_for_twice_as_long_each_time() {
+async fn each_failure_in_a_row_doubles_the_hold() {
     let gateway = with_static_tokens("retries = 0\n").await;
     gateway.provider(KIND).queue(Fault::on_balance(status(500, None)).times(2));
 

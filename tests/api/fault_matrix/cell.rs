@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::table::Row;
 use crate::harness::{Reply, eventually};
 
-/// One fault and one state of the cache, with a gateway of their own.
+/// One fault and one state of the cache, with a separate gateway.
 pub(super) struct Cell {
     case: FaultCase,
     cached: Cached,
@@ -27,20 +27,20 @@ pub(super) enum Cached {
     Expired,
 }
 
-/// What three requests in a row brought.
+/// The results of three requests in a row.
 #[derive(PartialEq, Eq)]
 pub(super) struct Outcome {
-    /// To a request without a demand, to one with `no-cache`, and to one without again.
+    /// The answers to a request without a demand, one with `no-cache`, and again one without.
     pub(super) answers: [String; 3],
-    /// What the provider saw.
+    /// The calls that the provider received.
     pub(super) calls: String,
-    /// What was counted: errors, retries, refusals, lookups.
+    /// The counters: errors, retries, refusals, lookups.
     pub(super) counted: [String; 4],
 }
 
 struct Asked {
     answers: [String; 3],
-    /// The outcomes of further requests, which only watched.
+    /// The outcomes of further requests, which only waited for a refresh to end.
     polls: Vec<&'static str>,
 }
 
@@ -103,7 +103,7 @@ impl Cell {
         let plain = gateway.balance(kind).await;
         let was_asked = stage.seen(kind) > 0;
         if *cached == Cached::Stale {
-            eventually("the refresh behind ends", async || {
+            eventually("the background refresh ends", async || {
                 !is_refreshing(&gateway.balance(kind).await, &polls)
             })
             .await;
@@ -126,7 +126,7 @@ impl Cell {
     }
 }
 
-/// Whether a stale answer says that the refresh behind it has not ended; notes the look.
+/// Whether a stale answer says that its background refresh still runs; records the outcome of the request.
 fn is_refreshing(reply: &Reply, polls: &Mutex<Vec<&'static str>>) -> bool {
     let status = reply.header("cache-status");
     polls.lock().unwrap().push(if status.contains("detail=") { "stale" } else { "hit" });
@@ -158,7 +158,7 @@ fn described(reply: &Reply, kind: Kind, was_asked: bool) -> String {
     format!("{} {code}{wait}", reply.status)
 }
 
-/// `ttl=-21` depends on how fast the machine is.
+/// Hides the digits of a `ttl`, which depend on the speed of the machine.
 fn without_digits(cache_status: &str) -> String {
     let shown = |member: &str| match member.strip_prefix("ttl=") {
         Some(ttl) if ttl.starts_with('-') => "ttl=-N".to_owned(),

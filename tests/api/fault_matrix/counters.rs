@@ -1,4 +1,4 @@
-//! The counters of one provider that the matrix shows, and by how much they moved.
+//! The counters of one provider that the matrix shows, and their increases.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) const LOOKUPS: &str = "cache_lookups_total";
 pub(super) struct Counters(BTreeMap<(&'static str, String), u64>);
 
 impl Counters {
-    /// Reads them for each of these kinds.
+    /// Reads the counters of each of these kinds.
     pub(super) async fn read(gateway: &Harness, kinds: &[Kind]) -> Vec<Self> {
         let page = gateway.client.get(format!("http://{}/metrics", gateway.ops)).send().await.unwrap();
         let page = page.text().await.unwrap();
@@ -25,7 +25,7 @@ impl Counters {
             .collect()
     }
 
-    /// By how much each moved since then.
+    /// The increase of each counter since `before`.
     pub(super) fn since(mut self, before: &Self) -> Self {
         for (key, value) in &mut self.0 {
             *value -= before.0[key];
@@ -33,7 +33,7 @@ impl Counters {
         self
     }
 
-    /// Leaves out lookups that only watched.
+    /// Leaves out the lookups of requests that only waited for a refresh to end.
     pub(super) fn without_lookups(mut self, outcomes: &[&str]) -> Self {
         for outcome in outcomes {
             *self.0.get_mut(&(LOOKUPS, (*outcome).to_owned())).unwrap() -= 1;
@@ -41,7 +41,7 @@ impl Counters {
         self
     }
 
-    /// Those that are not zero.
+    /// The counters of this name that are not zero.
     pub(super) fn shown(&self, name: &str) -> String {
         let moved = self.0.iter().filter(|((present, _), value)| *present == name && **value > 0);
         let moved = moved.map(|((_, labels), value)| format!("{value} {labels}").trim_end().to_owned());

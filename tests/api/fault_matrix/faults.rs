@@ -19,9 +19,9 @@ pub(super) struct FaultCase {
 /// The place of the fault.
 #[derive(Clone, Copy)]
 pub(super) enum Cause {
-    /// In the answers to these calls.
+    /// The fault is in the answers to these calls.
     Call(On, fn(Kind) -> FaultKind),
-    /// Below them.
+    /// The fault is in the connection, below the calls.
     Connection(Break),
 }
 
@@ -63,7 +63,7 @@ const WAITS: [NamedFault; 4] = [
     ("status 503, Retry-After: soon", |_| answered(503, Some("soon"), None)),
 ];
 
-/// What breaks on the way.
+/// Broken connections and broken HTTP.
 const TRANSPORT: [NamedFault; 10] = [
     ("reset", |_| FaultKind::Reset),
     ("close", |_| FaultKind::Close),
@@ -77,7 +77,7 @@ const TRANSPORT: [NamedFault; 10] = [
     ("compressed_bomb", |_| FaultKind::CompressedBomb),
 ];
 
-/// What never comes, or too slowly.
+/// Answers that never come, or come too slowly.
 const SLOW: [NamedFault; 5] = [
     ("stall_head", |_| FaultKind::StallHead),
     ("stall_body", |_| FaultKind::StallBody),
@@ -86,7 +86,7 @@ const SLOW: [NamedFault; 5] = [
     ("informational: without end", |_| FaultKind::Informational { status: 103, count: u64::MAX, ms: 5 }),
 ];
 
-/// Complete answers that are not what was asked for.
+/// Complete answers whose body is not a balance or token.
 const BODIES: [NamedFault; 5] = [
     ("body: empty", |_| body("")),
     ("body: {}", |_| body("{}")),
@@ -95,7 +95,7 @@ const BODIES: [NamedFault; 5] = [
     ("headers: Content-Encoding: gzip", |_| headers("Content-Encoding", "gzip")),
 ];
 
-/// What looks odd and is none.
+/// Odd answers that are not faults.
 const HARMLESS: [NamedFault; 4] = [
     ("delay: within the time", |_| FaultKind::Delay { ms: 20 }),
     ("content_type: text/html", |_| FaultKind::ContentType { value: "text/html; charset=utf-16".to_owned() }),
@@ -126,7 +126,7 @@ const BALANCES: [NamedFault; 19] = [
     ("body: code 302 (pluggo's)", |_| body(r#"{"code":302,"content":null,"message":"x"}"#)),
 ];
 
-/// The same, for accounts whose tokens the gateway cannot renew.
+/// Faults of balance calls, for accounts whose tokens the gateway cannot renew.
 const FROM_OUTSIDE: [NamedFault; 2] = [
     ("status 401 to a token from outside", |_| status(401)),
     ("status 403 to a token from outside", |_| status(403)),
@@ -172,7 +172,7 @@ pub(super) fn of_token_calls() -> Vec<FaultCase> {
     usual.into_iter().map(case(false)).chain(SLOW.into_iter().map(case(true))).collect()
 }
 
-/// What breaks TLS and HTTP/2.
+/// Faults of TLS and HTTP/2.
 pub(super) fn of_connections() -> Vec<FaultCase> {
     let cases = [
         ("tls: an answer in plain text", Break::NoTls),
@@ -197,7 +197,7 @@ pub(super) fn of_connections() -> Vec<FaultCase> {
     cases.into_iter().map(case).collect()
 }
 
-/// The documented answer with this as the amount that can be spent.
+/// The documented answer with this as the available amount.
 fn balance(kind: Kind, amount: &str) -> String {
     match kind {
         Kind::NtxpayBr | Kind::Avista => {

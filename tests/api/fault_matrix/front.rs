@@ -33,13 +33,13 @@ pub(super) enum Break {
     Stranger,
     /// A certificate for another host.
     AnotherHost,
-    /// A certificate from before.
+    /// An expired certificate.
     Expired,
     /// The end of the connection after the handshake.
     CloseAfterHandshake,
-    /// HTTP/2 was agreed on, and something else is spoken.
+    /// HTTP/2 was negotiated, and the server sends something else.
     NoHttp2,
-    /// HTTP/2 was agreed on, and nothing is said.
+    /// HTTP/2 was negotiated, and the server sends nothing.
     SilentHttp2,
     /// The stream is refused.
     RefuseStream,
@@ -47,7 +47,7 @@ pub(super) enum Break {
     WantHttp11,
     /// The connection is closed with `ENHANCE_YOUR_CALM`.
     GoAway,
-    /// The stream is reset in the midst of the body.
+    /// The stream is reset in the middle of the body.
     ResetBody,
 }
 
@@ -72,7 +72,7 @@ impl Break {
         self.is_of_streams() || matches!(self, Self::NoHttp2 | Self::SilentHttp2)
     }
 
-    /// Whether the connection itself is as it should be.
+    /// Whether only a stream is broken, and the connection itself works.
     const fn is_of_streams(self) -> bool {
         matches!(self, Self::RefuseStream | Self::WantHttp11 | Self::GoAway | Self::ResetBody)
     }
@@ -92,7 +92,7 @@ impl Front {
         Self { url, state, _stop: stop.drop_guard() }
     }
 
-    /// A file with the certificates that this server is trusted by.
+    /// The path of a file with the certificates that a client of this server must trust.
     pub(super) fn trusted() -> &'static str {
         &certificates().trusted
     }
@@ -106,7 +106,7 @@ impl Front {
         self.state.met.load(Ordering::SeqCst)
     }
 
-    /// Whether no connection is left that could be used again.
+    /// Whether no connection is open.
     pub(super) fn is_idle(&self) -> bool {
         self.state.open.load(Ordering::SeqCst) == 0
     }
@@ -123,7 +123,7 @@ async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToke
         let (state, stop) = (Arc::clone(&state), stop.clone());
         state.open.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
-            // A failed connection is what many of these tests are about.
+            // Many of these tests cause failed connections.
             let _ = stop.run_until_cancelled(serve(stream, &state)).await;
             state.open.fetch_sub(1, Ordering::SeqCst);
         });
@@ -192,7 +192,7 @@ async fn serve_http2(
                 let mut body = answer.send_response(Response::new(()), false)?;
                 body.send_data(Bytes::from_static(b"{"), false)?;
                 tokio::spawn(async move {
-                    // A reset would overtake what has not left yet.
+                    // A reset would discard bytes that have not been sent yet.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     body.send_reset(Reason::INTERNAL_ERROR);
                 });
@@ -206,7 +206,7 @@ async fn serve_http2(
     Ok(())
 }
 
-/// Passes a call on to the provider, and its answer back.
+/// Forwards a call to the provider, and the answer back.
 async fn forward(request: Request<h2::RecvStream>, mut answer: SendResponse<Bytes>, provider: String) {
     let (parts, mut incoming) = request.into_parts();
     let mut body = Vec::new();

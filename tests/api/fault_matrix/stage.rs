@@ -1,4 +1,4 @@
-//! What a cell needs: the gateway, its providers, and what stands between them where connections break.
+//! What a cell needs: the gateway, its providers, and for faults of connections a front between them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use super::front::Front;
 use super::time::{self, TOKEN_LIFE};
 use crate::harness::{self, Harness, Setup, eventually};
 
-/// For faults that end by themselves.
+/// Time-outs for faults that end by themselves.
 const PATIENT: &str = "connect_timeout = \"30s\"\nattempt_timeout = \"30s\"\ndeadline = \"40s\"\n";
-/// For faults that end by a time-out, twice with the retry: long enough to reach the provider from a busy machine.
+/// Time-outs for faults that end by a time-out, once per attempt: long enough to reach the provider on a busy machine.
 const IMPATIENT: &str = "connect_timeout = \"1s\"\nattempt_timeout = \"2500ms\"\ndeadline = \"40s\"\n";
 const SERVER: &str = "request_timeout = \"90s\"\ndrain_timeout = \"90s\"\n";
-/// So that no connection is left from before the fault.
+/// Closes each connection, so that the fault meets a new one.
 const CLOSE: (&str, &str) = ("Connection", "close");
 const FRESHNESS: &str = "fresh_for = \"20s\"\nmax_age = \"60s\"\n";
 
-/// A gateway, its providers, and what stands between them where connections break.
+/// A gateway, its providers, and for faults of connections a front between them.
 pub(super) struct Stage {
     pub(super) gateway: Harness,
     fronts: HashMap<Kind, Front>,
@@ -50,7 +50,7 @@ impl Stage {
         Self { gateway: Harness::in_front_of(Arc::new(providers), &setup), fronts }
     }
 
-    /// Brings the cache into its state, and forgets the calls that it took.
+    /// Brings the cache into this state, and clears the record of the calls for it.
     pub(super) async fn store(&self, kind: Kind, case: &FaultCase, cached: Cached) {
         let Some(age) = cached.age() else { return };
         let provider = self.gateway.provider(kind);
@@ -60,7 +60,7 @@ impl Stage {
         provider.queue(Fault::on_token(headers(&[CLOSE])).times(u32::MAX));
         provider.queue(Fault::on_balance(headers(&[("Age", age), CLOSE])).times(u32::MAX));
         let stored = self.gateway.balance(kind).await;
-        // An expired one is too old for those who waited for it, and stored all the same.
+        // An expired balance is refused to the caller that waited for it, but is stored.
         assert_eq!(stored.status, if cached == Cached::Expired { 502 } else { 200 }, "{stored:?}");
         if case.is_of_token_calls() {
             provider.set_token_life(600);
@@ -81,12 +81,12 @@ impl Stage {
         }
     }
 
-    /// How many attempts reached the provider, or what broke before it.
+    /// How many attempts reached the provider or the broken front.
     pub(super) fn seen(&self, kind: Kind) -> usize {
         self.gateway.provider(kind).calls().len() + self.fronts.get(&kind).map_or(0, Front::met)
     }
 
-    /// What the provider saw, or what broke before it.
+    /// The calls that reached the provider or the broken front, as text.
     pub(super) fn calls(&self, kind: Kind) -> String {
         let count = |operation| self.gateway.calls(kind, operation).len();
         let broken = self.fronts.get(&kind).map_or(0, Front::met);

@@ -6,7 +6,7 @@ use balance_gateway::sandbox::Kind;
 
 use super::cell::Outcome;
 
-/// What the columns hold; their widths are fixed, so that one long entry changes one line.
+/// Name and width of each column. The widths are fixed, so that one long entry changes one line only.
 const COLUMNS: [(&str, usize); 10] = [
     ("cached", 8),
     ("kinds", 27),
@@ -20,7 +20,7 @@ const COLUMNS: [(&str, usize); 10] = [
     ("lookups", 0),
 ];
 
-/// Read before the rest.
+/// Explains the table; printed above it.
 const LEGEND: &str = "\
 Each line: a balance of a kind in one state of the cache, a fault that lasts, and three requests in a row: one without
 a demand, one with `no-cache`, one without again. A stale answer's refresh behind has ended before the second.
@@ -65,7 +65,7 @@ impl fmt::Display for Table {
 }
 
 impl Row {
-    /// The outcomes that differ, each with the kinds that share it.
+    /// The different outcomes, each with the kinds that share it.
     fn groups(&self) -> Vec<(&Outcome, Vec<&'static str>)> {
         let mut groups: Vec<(&Outcome, Vec<&'static str>)> = Vec::new();
         for (kind, outcome) in &self.outcomes {

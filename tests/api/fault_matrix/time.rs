@@ -1,5 +1,5 @@
-//! The clocks of the gateways. They show the order of events and no durations, so that no hold ends however long a busy
-//! machine takes.
+//! The clocks of the gateways. They show the order of events but no durations, so no hold ends, even on a slow
+//! machine.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,15 +8,15 @@ use std::time::Duration;
 use balance_gateway::clock;
 use balance_gateway::domain::{Clock, Moment};
 
-/// The life of the tokens that [`expire_tokens`] ends: less than what a fresh snapshot may age, and longer than a busy
-/// machine takes to use one.
+/// The life of the tokens that [`expire_tokens`] ends: shorter than `fresh_for`, and longer than a busy machine needs
+/// to use a token.
 pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(15);
-/// So far ahead of real time, no timer fires that ends at a moment of these clocks.
+/// How far these clocks are ahead of real time: far enough that no timer set by them fires during a test.
 const AHEAD: Duration = Duration::from_hours(24);
 
-/// Microseconds. Each reading adds one: what happens later is later.
+/// The clock in microseconds. Each reading adds one, so a later event has a later time.
 static ORDER: AtomicU64 = AtomicU64::new(0);
-/// Another one, because [`expire_tokens`] ends holds, too.
+/// A separate clock, because [`expire_tokens`] ends holds, too.
 static ORDER_OF_TOKEN_CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// The clock for cells whose fault is in token calls, or for all others.

@@ -47,7 +47,7 @@ async fn reload(gateway: &Gateway, site: &Site, from: &str, to: &str) {
 /// Waits until notifications that were sent from now on have been answered.
 async fn some_are_answered(traffic: &Traffic) {
     let before = traffic.answered.load(Ordering::Acquire);
-    // One of each sender may have been on its way.
+    // Each sender may already have had one notification in flight.
     let enough = before + u32::try_from(SENDERS).unwrap() * 3;
     eventually("notifications are answered", async || traffic.answered.load(Ordering::Acquire) >= enough)
         .await;
@@ -91,5 +91,5 @@ async fn a_secret_is_rotated_under_load_without_a_refused_notification() {
     println!("{} answered", traffic.answered.load(Ordering::Acquire));
     assert!(refused.is_empty(), "{refused:?}");
     let request = traffic.client.post(&traffic.url).header("x-webhook-token", secrets[0]);
-    assert_eq!(request.send().await.unwrap().status(), 401, "the old secret is over");
+    assert_eq!(request.send().await.unwrap().status(), 401, "the old secret is no longer accepted");
 }

@@ -23,7 +23,7 @@ async fn notify(client: &reqwest::Client, url: &str, number: u32) {
     assert!(expected.contains(&answer.status().as_u16()), "{answer:?}");
 }
 
-/// Calls at a steady rate until it is over; returns the sorted durations.
+/// Sends a caller's requests at a steady rate until `is_over`; returns the sorted durations.
 async fn call(gateway: Arc<Gateway>, is_over: Arc<AtomicBool>) -> Vec<Duration> {
     let mut beat = tokio::time::interval(Duration::from_millis(10));
     let mut took = Vec::new();

@@ -20,20 +20,20 @@ async fn each_form_of_authentication_reads_renews_and_survives_a_rotation() {
         if has_token {
             site.provider.expire_tokens();
             assert_eq!(
-                read_anew(&gateway).await.status,
+                new_balance(&gateway).await.status,
                 200,
                 "{name}: a token that expired early is renewed"
             );
             assert_eq!(site.calls(Operation::Token).len(), 2, "{name}");
         }
 
-        // The new secret is there before the provider takes it: the old one is used on.
+        // The new secret arrives before the provider accepts it: the old one stays in use.
         site.folder.write("secret", SECOND);
-        hang_up(&gateway).await;
+        reload(&gateway).await;
         assert_eq!(
-            read_anew(&gateway).await.status,
+            new_balance(&gateway).await.status,
             200,
-            "{name}: the old secret while the new one is refused"
+            "{name}: the old secret is used while the new one is refused"
         );
         // A live token is used until it expires; every other form tries the new secret first.
         let is_refused = site.calls(Operation::Balance).iter().any(|call| call.status == Some(401));
@@ -55,12 +55,12 @@ async fn a_rotated_secret_is_used_at_once() {
 
         site.folder.write("secret", SECOND);
         site.provider.set_script(script(routes(SECOND)));
-        hang_up(&gateway).await;
+        reload(&gateway).await;
         if has_token {
             site.provider.expire_tokens();
         }
 
-        let reply = read_anew(&gateway).await;
+        let reply = new_balance(&gateway).await;
         assert_eq!(reply.status, 200, "{name}: {reply:?}");
     }
 }

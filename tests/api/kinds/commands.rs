@@ -37,7 +37,7 @@ async fn the_first_body_is_recorded_before_there_is_a_mapping() {
     assert_eq!(
         (code, site.calls(Operation::Balance).len()),
         (Some(1), 1),
-        "a file that is there is not touched"
+        "an existing file is not overwritten"
     );
 
     fs::remove_file(&saved).unwrap();
@@ -69,7 +69,7 @@ fn a_body_is_tried_without_secrets_and_examples() {
     let (code, stdout, _) = run(&["--expect", "available=48734.92"]);
     assert_eq!(code, Some(1), "{stdout}");
     let (code, _, _) = run(&["--expect", "blocked=0.00"]);
-    assert_eq!(code, Some(1), "what the body does not say is no zero");
+    assert_eq!(code, Some(1), "a missing amount is not read as zero");
     let (code, _, stderr) = run(&["--expect", "available"]);
     assert_eq!(code, Some(2), "{stderr}");
     let (code, _, stderr) = run(&["--currency", "USD"]);

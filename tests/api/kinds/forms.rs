@@ -2,13 +2,13 @@
 
 use super::*;
 
-/// One way to authenticate: the kind's lines, and what the provider expects of a secret.
+/// One way to authenticate: the lines of the kind, and the requests that the provider expects.
 pub(super) struct Form {
     pub(super) name: &'static str,
     pub(super) kind: String,
     pub(super) account: &'static str,
     /// The expected requests with this secret.
-    pub(super) routes: fn(secret: &str) -> Vec<Route>,
+    pub(super) routes: fn(secret: &str) -> Vec<ScriptedRoute>,
     pub(super) has_token: bool,
 }
 
@@ -21,15 +21,15 @@ pub(super) fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-pub(super) fn balance(headers: &[(&str, &str)]) -> Route {
+pub(super) fn balance(headers: &[(&str, &str)]) -> ScriptedRoute {
     route(Operation::Balance, "GET", "/b", headers, "", BODY)
 }
 
-pub(super) fn bearer() -> Route {
+pub(super) fn bearer() -> ScriptedRoute {
     balance(&[("authorization", &format!("Bearer {TOKEN}"))])
 }
 
-pub(super) fn token(headers: &[(&str, &str)], body: &str, answer: &str) -> Route {
+pub(super) fn token(headers: &[(&str, &str)], body: &str, answer: &str) -> ScriptedRoute {
     route(Operation::Token, "POST", "/t", headers, body, answer)
 }
 

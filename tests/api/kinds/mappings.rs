@@ -52,7 +52,7 @@ async fn hostile_bodies_are_the_documented_problems() {
         (r#"{"rows":[{"currency":"BRL","amount":1}]}"#.to_owned(), Some("provider_error")),
     ];
     for (body, code) in bodies {
-        // A gateway of its own for each: a failure is held.
+        // A separate gateway for each body, because a failure is held.
         let site = Site::new(ROWS_KIND, ROWS, ROWS_EXAMPLE, &account).await;
         site.provider.set_script(script(vec![route(
             Operation::Balance,
@@ -106,7 +106,8 @@ async fn after_a_corrected_mapping_no_answer_carries_an_old_amount() {
     let load: Vec<_> = load.collect();
     site.correct();
     gateway.signal("HUP");
-    eventually("it is reloaded", || async { !gateway.lines_of("config_reloaded").is_empty() }).await;
+    eventually("the configuration is reloaded", || async { !gateway.lines_of("config_reloaded").is_empty() })
+        .await;
     is_reloaded.store(true, Ordering::SeqCst);
     let calls = site.calls(Operation::Balance).len();
     eventually("answers come from the new mapping", || async {

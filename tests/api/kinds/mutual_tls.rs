@@ -1,8 +1,8 @@
-//! A declared kind with a token exchange over mutual TLS, as Efí, Inter and Celcoin have it.
+//! A declared kind with a token exchange over mutual TLS, as Efí, Inter and Celcoin use it.
 
 use balance_gateway::sandbox::Operation;
 
-use super::{BODY, CLIENT, FIRST, Form, SECOND, Site, base64, forms, hang_up, read_anew, script};
+use super::{BODY, CLIENT, FIRST, Form, SECOND, Site, base64, forms, new_balance, reload, script};
 use crate::harness::eventually;
 use crate::mutual_tls::{Authority, Presented, der, terminate};
 
@@ -34,7 +34,7 @@ async fn a_token_is_exchanged_renewed_and_rotated_over_mutual_tls() {
     for secret in [FIRST, SECOND] {
         let basic = format!("Basic {}", base64(&format!("{CLIENT}:{secret}")));
         eventually("the token is issued and renewed", || async {
-            let reply = read_anew(&gateway).await;
+            let reply = new_balance(&gateway).await;
             assert_eq!((reply.status, &reply.json()["available"]), (200, &"48734.91".into()), "{reply:?}");
             let calls = site.calls(Operation::Token);
             calls.iter().filter(|call| call.header("authorization") == Some(&basic)).count() >= 2
@@ -42,7 +42,7 @@ async fn a_token_is_exchanged_renewed_and_rotated_over_mutual_tls() {
         .await;
         site.folder.write("secret", SECOND);
         site.provider.set_script(script(routes(SECOND)));
-        hang_up(&gateway).await;
+        reload(&gateway).await;
     }
 
     let presented = presented.lock().unwrap();

@@ -1,4 +1,4 @@
-//! Kinds whose one answer holds every balance of an account.
+//! Kinds whose single answer holds every balance of an account.
 
 use super::*;
 
@@ -12,8 +12,10 @@ async fn one_answer_fills_every_balance_of_the_account() {
     let of = |currency: &str| format!("{ACCOUNT}?currency={currency}");
     let cached = [("cache-control", "only-if-cached")];
     for (currency, available) in [("USD", "1.01"), ("EUR", "2.02"), ("BRL", "48734.91")] {
-        eventually("it is filled", || async { gateway.get_with(&of(currency), &cached).await.status == 200 })
-            .await;
+        eventually("the balance is cached", || async {
+            gateway.get_with(&of(currency), &cached).await.status == 200
+        })
+        .await;
         let reply = gateway.get_with(&of(currency), &cached).await;
         assert_eq!(reply.json()["available"], available, "{reply:?}");
     }
@@ -30,7 +32,7 @@ async fn one_answer_fills_every_balance_of_the_account() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_balance_that_the_answer_does_not_hold_fails_alone() {
+async fn a_balance_that_is_missing_in_the_answer_is_the_only_failure() {
     let site = whole_site("{ currency = \"BRL\" }, { currency = \"GBP\" }").await;
     let gateway = site.serve().await;
 
@@ -76,7 +78,7 @@ async fn three_balances_read_once_a_second_cost_the_calls_of_one() {
         }
     }
 
-    // A refresh behind at most every two seconds, and the first read.
+    // At most one background refresh every two seconds, and the first read.
     let calls = site.calls(Operation::Balance).len();
     assert!(calls <= seconds / 2 + 1, "{calls} calls in {seconds} s");
 }

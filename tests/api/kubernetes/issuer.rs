@@ -23,7 +23,7 @@ async fn keys_are_fetched_at_start_with_the_configured_ca_and_token() {
 }
 
 #[tokio::test]
-async fn an_issuer_unreachable_at_start_is_asked_again_with_the_next_token() {
+async fn keys_that_could_not_be_fetched_at_start_are_fetched_with_the_next_token() {
     let (key, server) = (Key::ec("ec"), Server::start(Behaviour::Answer(503, String::new()), None).await);
     let gateway = gateway_with_url(&server).await;
     let (token, begun) = (key.sign(&claims(CHECKOUT)), Instant::now());
@@ -116,7 +116,8 @@ async fn a_changed_key_file_is_read_again() {
     assert_eq!((status(&first).await, status(&second).await), (200, 401));
 
     site.folder.write("jwks.json", "{}");
-    eventually("the file is not taken", || async { gateway.lines_of("config_unread").len() == 1 }).await;
+    eventually("the unreadable file is logged", || async { gateway.lines_of("config_unread").len() == 1 })
+        .await;
     assert_eq!(gateway.logged("config_unread").await[0]["key"], "auth.kubernetes.jwks");
     assert_eq!(status(&first).await, 200);
 

@@ -127,7 +127,7 @@ fn new_key_prints_the_digest_for_the_configuration() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sandbox_serves_the_five_demo_accounts() {
-    // A key of its own, not recorded as a secret: this command prints it.
+    // A separate key, not recorded as a secret, because this command prints it.
     let key = "bgk_key-of-the-sandbox";
     let arguments = ["sandbox", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--key", key, "--json"];
 

@@ -55,7 +55,7 @@ async fn a_second_signal_ends_the_process_at_once() {
     let site = Site::new("drain_delay = \"60s\"").await;
     let mut gateway = site.serve().await;
     gateway.signal("TERM");
-    eventually("it drains", || async {
+    eventually("the gateway drains", || async {
         gateway.get(&gateway.ops, "/readyz").await.is_ok_and(|reply| reply.status == 503)
     })
     .await;
@@ -99,8 +99,8 @@ async fn under_load(gateway: &Gateway, answers: f64) {
     .await;
 }
 
-/// wrk counts a refused connection as a write error. So it ends while the listener is still open and must see no
-/// error. The next test closes the listener under load.
+/// wrk counts a refused connection as an error. So it stops while the listener is still open, and must report no error.
+/// The next test closes the listener under load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_from_wrk_breaks_no_request() {
     let site = Site::new("drain_delay = \"4s\"").await;

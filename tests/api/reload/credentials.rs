@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A folder as Kubernetes mounts a Secret: the files are links through `..data`, which is a link that is swapped.
+/// A folder as Kubernetes mounts a Secret: each file is a link through `..data`, and an update swaps the link `..data`.
 fn mounted(folder: &Folder, generation: &str, client_secret: &str, certificate: &str) {
     let data = folder.0.join("mount").join(generation);
     fs::create_dir_all(&data).unwrap();
@@ -84,13 +84,13 @@ async fn a_refused_new_secret_is_logged_and_fails_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_for_its_own() {
+async fn an_unreadable_secret_keeps_its_old_value_and_a_new_account_stays_off_until_its_secret_is_readable() {
     let site = site().await;
     let gateway = site.serve().await;
     balance(&gateway).await;
 
     site.replace("client_secret", "\n");
-    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
+    change_and_reload(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
     site.provider.expire_tokens();
     let kept = gateway.client.get(format!("http://{}{PATH}", gateway.api)).bearer_auth(gateway.key);
     let kept = Reply::read(kept.header("cache-control", "no-cache").send().await.unwrap()).await;
@@ -112,10 +112,10 @@ async fn a_secret_that_cannot_be_read_stays_what_it_was_and_a_new_account_waits_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_secret_of_a_waiting_account_replaces_none() {
+async fn the_first_secret_of_an_account_that_was_off_replaces_no_credential() {
     let site = site().await;
     let gateway = site.serve().await;
-    hang_up(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
+    change_and_reload(&gateway, &site, "[callers.all]", &site.account("second", "later")).await;
 
     site.folder.write("later", MISTYPED);
     record("secrets", MISTYPED);
@@ -131,7 +131,7 @@ async fn the_first_secret_of_a_waiting_account_replaces_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_whose_further_secret_is_not_there_yet_keeps_its_credential() {
+async fn an_account_keeps_its_credential_while_an_additional_secret_is_missing() {
     let site = site().await;
     let gateway = site.serve().await;
     let before = balance(&gateway).await;
@@ -139,10 +139,10 @@ async fn an_account_whose_further_secret_is_not_there_yet_keeps_its_credential()
 
     let treasury = "[accounts.treasury]";
     let further = format!("{treasury}\ncertificate = {{ file = \"{certificate}\" }}");
-    hang_up(&gateway, &site, treasury, &further).await;
+    change_and_reload(&gateway, &site, treasury, &further).await;
     let kept = balance(&gateway).await;
     let unread = gateway.logged("config_unread").await;
-    hang_up(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
+    change_and_reload(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
     let still_kept = balance(&gateway).await;
     let pem = rcgen::generate_simple_self_signed(["gateway".to_owned()]).unwrap().cert.pem();
     site.folder.write("client.pem", &pem);

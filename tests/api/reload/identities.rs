@@ -8,7 +8,8 @@ async fn another_identity_is_another_balance() {
     let gateway = site.serve().await;
     let before = balance(&gateway).await;
 
-    hang_up(&gateway, &site, "balance_path = \"/api/balance\"", "balance_path = \"/balance\"").await;
+    change_and_reload(&gateway, &site, "balance_path = \"/api/balance\"", "balance_path = \"/balance\"")
+        .await;
     let after = balance(&gateway).await;
 
     assert_eq!(after.status, 200, "{after:?}");
@@ -16,17 +17,17 @@ async fn another_identity_is_another_balance() {
     assert_eq!(after.header("cache-status"), "balance-gateway; fwd=uri-miss; fwd-status=200; stored");
 }
 
-/// Issue 14, item 32: identity A, then B, then A again.
+/// The account has identity A, then B, then A again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_identity_that_comes_back_finds_nothing_of_its_own() {
+async fn an_identity_that_comes_back_finds_no_balance_of_its_earlier_time() {
     let site = site().await;
     let gateway = site.serve().await;
     let before = balance(&gateway).await;
     let (first, second) = ("balance_path = \"/api/balance\"", "balance_path = \"/balance\"");
 
-    hang_up(&gateway, &site, first, second).await;
+    change_and_reload(&gateway, &site, first, second).await;
     balance(&gateway).await;
-    hang_up(&gateway, &site, second, first).await;
+    change_and_reload(&gateway, &site, second, first).await;
     let after = balance(&gateway).await;
 
     assert_eq!((before.status, after.status), (200, 200), "{after:?}");
@@ -43,7 +44,8 @@ async fn a_waiting_caller_gets_the_balance_of_the_new_identity() {
     site.provider.wait_for_calls(2).await;
 
     site.provider.set_field("BRL", None, "netBalance", "100.00");
-    hang_up(&gateway, &site, "balance_path = \"/api/balance\"", "balance_path = \"/balance\"").await;
+    change_and_reload(&gateway, &site, "balance_path = \"/api/balance\"", "balance_path = \"/balance\"")
+        .await;
     let reply = asking.await.unwrap();
 
     assert_eq!((reply.status, &reply.json()["available"]), (200, &"100.00".into()), "{reply:?}");

@@ -11,7 +11,7 @@ async fn a_changed_log_level_is_taken() {
     balance(&gateway).await;
     assert!(gateway.lines_of("provider_failing").is_empty());
 
-    hang_up(&gateway, &site, "level = \"error\"", "level = \"debug\"").await;
+    change_and_reload(&gateway, &site, "level = \"error\"", "level = \"debug\"").await;
     eventually("the next failure is in the log", || async {
         balance(&gateway).await;
         gateway.output().contains("\"level\":\"DEBUG\"")
@@ -19,7 +19,7 @@ async fn a_changed_log_level_is_taken() {
     .await;
 }
 
-/// Begins a request whose body is not there yet, and waits until the gateway has its head.
+/// Sends the head of a request without its body, and waits until the gateway has read the head.
 async fn begin_with_body(gateway: &Gateway) -> TcpStream {
     let mut stream = TcpStream::connect(&gateway.api).await.unwrap();
     let head = format!(
@@ -46,7 +46,7 @@ async fn a_request_whose_body_comes_after_a_reload_is_answered_by_the_new_config
         let mut asking = begin_with_body(&gateway).await;
 
         site.provider.set_field("BRL", None, "netBalance", "100.00");
-        hang_up(&gateway, &site, from, to).await;
+        change_and_reload(&gateway, &site, from, to).await;
         let answer = exchange(&mut asking, "ody").await.unwrap();
 
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{to}: {answer}");
@@ -63,16 +63,16 @@ async fn a_callers_limit_keeps_its_state_unless_it_changes() {
     assert_eq!((balance(&gateway).await.status, balance(&gateway).await.status), (200, 200));
     balance(&gateway).await.assert_problem(429, "rate_limited");
 
-    hang_up(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
+    change_and_reload(&gateway, &site, "[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
     balance(&gateway).await.assert_problem(429, "rate_limited");
-    hang_up(&gateway, &site, "burst = 2", "burst = 3").await;
+    change_and_reload(&gateway, &site, "burst = 2", "burst = 3").await;
 
     assert_eq!(balance(&gateway).await.status, 200);
     eventually("the log of requests is on since", || async { gateway.lines_of("request").len() == 2 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alert_levels_that_change_are_judged_at_once_on_what_is_stored() {
+async fn changed_alert_levels_are_evaluated_at_once_on_the_cached_balance() {
     let site = site().await;
     let gateway = site.serve().await;
     balance(&gateway).await;
@@ -83,11 +83,17 @@ async fn alert_levels_that_change_are_judged_at_once_on_what_is_stored() {
 
     let treasury = "[accounts.treasury]";
     let alerts = |high| format!("{treasury}\nalerts = {{ high = \"{high}\" }}");
-    hang_up(&gateway, &site, treasury, &alerts("48734.90")).await;
+    change_and_reload(&gateway, &site, treasury, &alerts("48734.90")).await;
     assert_eq!(metric(&gateway, &level("high")).await, Some(0.0));
-    hang_up(&gateway, &site, &alerts("48734.90"), &alerts("48734.89")).await;
+    change_and_reload(&gateway, &site, &alerts("48734.90"), &alerts("48734.89")).await;
     assert_eq!(metric(&gateway, &level("high")).await, Some(1.0));
-    hang_up(&gateway, &site, &alerts("48734.89"), &format!("[metrics]\nbalances = true\n{treasury}")).await;
+    change_and_reload(
+        &gateway,
+        &site,
+        &alerts("48734.89"),
+        &format!("[metrics]\nbalances = true\n{treasury}"),
+    )
+    .await;
 
     assert_eq!(
         (metric(&gateway, &level("high")).await, metric(&gateway, amount).await),
@@ -114,15 +120,15 @@ async fn a_watch_begins_and_ends_with_the_configuration() {
     let watched = |interval| format!("{treasury}\nwatch = \"{interval}\"");
 
     assert_eq!(reads_with(false), 0);
-    hang_up(&gateway, &site, treasury, &watched("1s")).await;
-    eventually("it is watched", || async { reads_with(false) >= 3 }).await;
-    hang_up(&gateway, &site, &watched("1s"), &watched("1h")).await;
+    change_and_reload(&gateway, &site, treasury, &watched("1s")).await;
+    eventually("the account is read every second", || async { reads_with(false) >= 3 }).await;
+    change_and_reload(&gateway, &site, &watched("1s"), &watched("1h")).await;
     let before = reads_with(false);
-    hang_up(&gateway, &site, "[callers.all]", &second).await;
-    eventually("the other is watched", || async { reads_with(true) >= 3 }).await;
+    change_and_reload(&gateway, &site, "[callers.all]", &second).await;
+    eventually("the other account is read every second", || async { reads_with(true) >= 3 }).await;
 
-    // One may have been under way.
-    assert!(reads_with(false) <= before + 1, "an hour is not over");
+    // One read may have been in flight.
+    assert!(reads_with(false) <= before + 1, "the new interval of an hour is not over");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,7 +136,8 @@ async fn a_change_that_needs_a_restart_is_logged_and_the_rest_applies() {
     let site = site().await;
     let gateway = site.serve().await;
 
-    hang_up(&gateway, &site, "ops = \"127.0.0.1:0\"", "ops = \"127.0.0.1:1\"\nmax_in_flight = 1").await;
+    change_and_reload(&gateway, &site, "ops = \"127.0.0.1:0\"", "ops = \"127.0.0.1:1\"\nmax_in_flight = 1")
+        .await;
 
     assert_eq!(gateway.get(&gateway.ops, "/readyz").await.unwrap().status, 200);
     let line = &gateway.logged("config_restart").await[0];

@@ -1,4 +1,4 @@
-//! The budget of an account is one for all replicas, and what the provider answered to one holds for all.
+//! All replicas share an account's budget, and a failure that the provider answered to one replica is held at all.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn with_provider(lines: &str) -> Setup {
     Setup { provider: lines.to_owned(), has_static_tokens: true, ..Setup::default() }
 }
 
-/// Asks all replicas for new balances for so long, one after the other.
+/// Demands new balances from all replicas at once, again and again, for this long.
 async fn demand(fleet: &Fleet, length: Duration) {
     let end = Instant::now() + length;
     while Instant::now() < end {
@@ -39,14 +39,14 @@ async fn all_replicas_together_keep_an_accounts_budget_in_every_span() {
     let per = Duration::from_secs(per);
 
     demand(&fleet, per).await;
-    // While the epoch was new, each had its share; from now on the store knows every call.
+    // Until now the epoch was new, and each replica had only its local share. From now on the store knows every call.
     let settled = most_in(&fleet, per);
     demand(&fleet, Duration::from_secs(then)).await;
 
     let most = most_in(&fleet, per);
     println!("{} calls, at most {most} in {per:?}", fleet.reads());
     assert!(settled <= requests && most <= requests, "{settled}, then {most}");
-    assert!(fleet.reads() >= 2 * requests, "{} calls: the budget is used", fleet.reads());
+    assert!(fleet.reads() >= 2 * requests, "{} calls: the budget was not used up", fleet.reads());
     let refused = fleet.replicas[0].new_balance(KIND).await;
     if refused.status != 200 {
         refused.assert_problem(503, "budget_exhausted");
@@ -54,7 +54,26 @@ async fn all_replicas_together_keep_an_accounts_budget_in_every_span() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_lost_the_calls_lets_out_no_more_than_the_local_shares() {
+async fn the_calls_of_a_long_budget_stay_in_the_store_for_as_long_as_they_count() {
+    let fleet = Fleet::with(1, &with_provider("budget = { requests = 20, per = \"24h\" }")).await;
+
+    assert_eq!(fleet.replicas[0].new_balance(KIND).await.status, 200);
+
+    let keys: Vec<String> = fleet
+        .store
+        .keys()
+        .into_iter()
+        .filter(|key| key.ends_with(":state") || key.ends_with(":calls"))
+        .collect();
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    for key in keys {
+        let life: i64 = redis::cmd("TTL").arg(&key).query(&mut fleet.store.connection()).unwrap();
+        assert!(life > 24 * 60 * 60, "{key}: {life} s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_store_lost_the_calls_replicas_make_no_more_than_their_local_shares() {
     let fleet = Fleet::with(5, &with_provider("budget = { requests = 20, per = \"3s\" }")).await;
     demand(&fleet, Duration::from_secs(4)).await;
 
@@ -68,7 +87,7 @@ async fn a_store_that_lost_the_calls_lets_out_no_more_than_the_local_shares() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_provider_answers_to_one_replica_holds_for_all() {
+async fn a_failure_answered_to_one_replica_is_held_at_all() {
     for (status, retry_after, code, problem) in [
         (429, Some("20"), "provider_busy", 503),
         (500, None, "provider_error", 502),
@@ -91,39 +110,39 @@ async fn what_the_provider_answers_to_one_replica_holds_for_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_replica_cannot_reach_does_not_close_the_provider_for_the_others() {
+async fn a_connection_failure_of_one_replica_does_not_hold_the_others() {
     let fleet = Fleet::with(2, &with_provider("retries = 0")).await;
     fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::Reset));
 
     fleet.replicas[0].balance(KIND).await.assert_problem(502, "provider_unreachable");
-    // Who came while the read ran would rightly get its failure.
+    // A request that came while the read ran would rightly get its failure.
     eventually("its read has ended for all", || async { !fleet.store.has_lease() }).await;
     let other = fleet.replicas[1].balance(KIND).await;
 
     assert_eq!((other.status, fleet.reads()), (200, 2));
-    // Nor for itself: it looks at what the others brought.
-    fleet.replicas[0].until(PATH, "what the other brought", |reply| reply.body == other.body).await;
+    // The failed replica does not suspend itself either: it finds the other replica's balance.
+    fleet.replicas[0].until(PATH, "the other replica's balance", |reply| reply.body == other.body).await;
     assert_eq!(fleet.reads(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_breaker_opens_by_what_all_replicas_were_answered_and_one_probe_closes_it() {
+async fn failures_of_all_replicas_together_open_the_breaker_and_one_probe_closes_it() {
     let lines = "retries = 0\nbreaker = { failures = 4, cooldown = \"1s\" }";
     let fleet = Fleet::with(4, &with_provider(lines)).await;
     fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::status(500)).times(1000));
     let path = "breaker_state{provider=\"ntxpay-br\"}";
 
-    // Each hold lasts a second or two; the next read counts on.
+    // Each hold lasts a second or two; the next failed read then counts as well.
     eventually("the breaker is open for all", || async {
         join_all(fleet.replicas.iter().map(|replica| replica.balance(KIND))).await;
         let states = join_all(fleet.replicas.iter().map(|replica| replica.metric(path))).await;
         states.iter().all(|state| *state == Some(2.0))
     })
     .await;
-    assert_eq!(fleet.reads(), 4, "no replica saw them all");
+    assert_eq!(fleet.reads(), 4, "four failures of all replicas together open the breaker");
     fleet.replicas[0].provider(KIND).clear_faults();
     for replica in &fleet.replicas {
-        replica.until(PATH, "the probe closes it for all", |reply| reply.status == 200).await;
+        replica.until(PATH, "the probe closes the breaker for all", |reply| reply.status == 200).await;
     }
     assert_eq!(fleet.reads(), 5);
 }
@@ -136,7 +155,7 @@ async fn a_read_that_the_breaker_refuses_is_counted_as_such() {
     assert_eq!(fleet.replicas[0].balance(KIND).await.status, 502);
     let refused = "reads_refused_total{provider=\"ntxpay-br\",reason=\"breaker\"}";
 
-    // The hold of the balance comes first, and lasts a second.
+    // At first the hold of the balance refuses reads; it lasts a second.
     eventually("the breaker refuses reads", || async {
         join_all(fleet.replicas.iter().map(|replica| replica.balance(KIND))).await;
         fleet.replicas[0].count(refused).await > 0 && fleet.replicas[1].count(refused).await > 0

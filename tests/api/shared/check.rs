@@ -17,7 +17,7 @@ fn user_without(word: &str) -> String {
     line.split(' ').filter(|it| *it != word).collect::<Vec<_>>().join(" ")
 }
 
-/// A configuration with a store there.
+/// A configuration whose store is at this URL.
 async fn site(url: &str) -> Site {
     let site = Site::new("replicas = 2").await;
     let (url, key) = (site.folder.write("url", url), site.folder.write("key", KEY));
@@ -27,7 +27,7 @@ async fn site(url: &str) -> Site {
     site
 }
 
-/// What `check --live` says of the store, each without the time it took; and the exit code.
+/// The exit code of `check --live`, and its lines about the store, without their latency.
 fn check_live(site: &Site) -> (Option<i32>, Vec<String>) {
     let (code, printed, _) = run_on_record(&["check", "--config", &site.config, "--live"]);
     let lines = printed.lines().filter_map(|line| line.strip_prefix("live  shared  "));
@@ -53,7 +53,7 @@ async fn a_store_that_is_down_is_named_by_the_live_check_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_right_that_the_readme_lists_is_needed_and_named_where_it_is_missing() {
+async fn each_documented_right_is_needed_and_named_when_it_is_missing() {
     let store = RedisServer::start().await;
     let site = site(&format!("redis://gateway:p4ss@{}", store.address())).await;
     let all = user_without("");
@@ -104,7 +104,7 @@ async fn what_is_needed_besides_in_some_places_is_named_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rights_that_the_readme_lists_are_enough() {
+async fn the_documented_rights_are_enough() {
     let store = RedisServer::start().await;
     store.ask(&user_without(""));
     let url = format!("redis://gateway:p4ss@{}", store.address());

@@ -1,4 +1,4 @@
-//! A store that speaks TLS: shared where it is trusted, and gone without where it is not.
+//! A store with TLS: replicas share it if they trust its certificate, and work alone if they do not.
 
 use super::fleet::{Fleet, KIND, sharing};
 use super::redis::RedisServer;
@@ -6,7 +6,7 @@ use crate::harness::{Harness, Setup, eventually};
 use crate::mutual_tls::Authority;
 use crate::process::{Folder, free_address};
 
-/// A store with a certificate for this name, where it is, and the line that trusts who signed it.
+/// A store with a certificate for this name, its URL, and the configuration line that trusts its authority.
 async fn store_called(name: &str) -> (RedisServer, String, String, Folder) {
     let (authority, folder) = (Authority::new(), Folder::new());
     let [certificate, key] = authority.issue(name);
@@ -46,7 +46,7 @@ async fn replicas_share_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_not_trusted_is_gone_without() {
+async fn replicas_work_alone_when_they_do_not_trust_the_store() {
     for (name, is_signed) in [("127.0.0.1", false), ("elsewhere.example", true)] {
         let (_store, url, ca, _folder) = store_called(name).await;
         let mut setup = sharing(&Setup::default(), &url, 2);
@@ -57,7 +57,10 @@ async fn a_store_that_is_not_trusted_is_gone_without() {
         let gateway = Harness::start(setup).await;
 
         let refused = "shared_errors_total{operation=\"subscribe\",kind=\"connect\"}";
-        eventually("it has tried more than once", || async { gateway.count(refused).await > 1 }).await;
+        eventually("the replica has tried to connect more than once", || async {
+            gateway.count(refused).await > 1
+        })
+        .await;
         assert_eq!(gateway.metric("shared_state").await, Some(0.0), "{name}");
         assert_eq!(gateway.new_balance(KIND).await.status, 200, "{name}");
     }

@@ -1,4 +1,4 @@
-//! Streams and notifications where replicas share: what one replica reads reaches the streams of all.
+//! Streams and notifications of replicas that share: a balance that one replica reads reaches the streams of all.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn set(fleet: &Fleet, amount: &str) {
 }
 
 #[tokio::test]
-async fn what_one_replica_reads_reaches_the_streams_of_another_without_a_call() {
+async fn a_balance_read_by_one_replica_reaches_the_streams_of_another_without_a_call() {
     let fleet = Fleet::of(2).await;
     let mut events = Events::open(&fleet.replicas[1], ONE).await.begin().await;
     events.balance().await;
@@ -68,7 +68,7 @@ async fn a_notification_at_one_replica_reaches_the_streams_of_all_with_one_call(
 }
 
 #[tokio::test]
-async fn a_storm_at_every_replica_costs_what_one_costs() {
+async fn notification_storms_at_every_replica_cost_as_many_reads_as_one() {
     let fleet = Fleet::with(3, &setup("0s")).await;
     let mut events = Events::open(&fleet.replicas[0], ONE).await.begin().await;
     events.balance().await;

@@ -1,4 +1,4 @@
-//! Replicas in one process, each with a memory of its own, that share a store.
+//! Replicas in one process, each with a separate cache, that share a store.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use balance_gateway::sandbox::Kind;
 use super::redis::RedisServer;
 use crate::harness::{Harness, Setup, eventually};
 
-/// 32 bytes, as `[shared]` wants them.
+/// 32 bytes in base64, as `[shared]` requires.
 pub(super) const KEY: &str = "c2hhcmVkLWtleS1vZi10aGUtdGVzdHMtMzItYnl0ZXM=";
 pub(super) const KIND: Kind = Kind::NtxpayBr;
-/// `shared.timeout`: long, for a machine that has much else to do.
+/// `shared.timeout`: long, because the machine may be busy.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Several replicas and the store that they share.
@@ -24,14 +24,14 @@ impl Fleet {
         Self::with(count, &Setup::default()).await
     }
 
-    /// Starts them, and waits until all share.
+    /// Starts this many replicas, and waits until all share.
     pub(super) async fn with(count: usize, setup: &Setup) -> Self {
         let store = RedisServer::start().await;
         let setup = sharing(setup, &store.url(), count);
         Self::on(store, count, &setup).await
     }
 
-    /// Likewise, with a setup that says where the store is.
+    /// The same, with a setup that already names this store.
     pub(super) async fn on(store: RedisServer, count: usize, setup: &Setup) -> Self {
         let mut replicas = vec![Harness::start(setup.clone()).await];
         for _ in 1..count {
@@ -43,17 +43,17 @@ impl Fleet {
         fleet
     }
 
-    /// Waits until every replica says so of itself: 1 for sharing, 0 for alone.
+    /// Waits until `shared_state` of every replica has this value: 1 for sharing, 0 for alone.
     pub(super) async fn until_sharing(&self, state: f64) {
         for replica in &self.replicas {
-            eventually("the state of sharing is as wanted", || async {
+            eventually("`shared_state` has the wanted value", || async {
                 replica.metric("shared_state").await == Some(state)
             })
             .await;
         }
     }
 
-    /// How often the provider was asked for a balance.
+    /// The number of balance calls that the provider received.
     pub(super) fn reads(&self) -> usize {
         self.replicas[0].calls(KIND, balance_gateway::sandbox::Operation::Balance).len()
     }
@@ -68,7 +68,7 @@ impl Fleet {
     }
 }
 
-/// The setup of a replica that shares this store with so many others.
+/// The setup of one of `replicas` replicas that share this store.
 pub(super) fn sharing(setup: &Setup, url: &str, replicas: usize) -> Setup {
     let section = format!(
         "\n[shared]\nurl = \"{url}\"\nkey = {{ env = \"SHARED_KEY\" }}\ntimeout = \"{}ms\"\n",

@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep_until};
 
-use super::processes::{Ground, Seen, age};
+use super::processes::{Seen, SharedSite, age};
 use crate::harness::is_long;
 use crate::process::Gateway;
 
-/// The longest delay of one message on one way.
+/// The longest delay of one message in one direction.
 const JITTER: Duration = Duration::from_millis(20);
-/// A command and its answer take twice the jitter; the rest is for a busy machine.
+/// A command and its answer may take twice the jitter; the rest is for a busy machine.
 const TIMEOUT: &str = "timeout = \"200ms\"";
 const FRESH_FOR: u64 = 5;
 const PATH: &str = "/v1/accounts/treasury/balance";
@@ -32,7 +32,7 @@ async fn poll(gateway: Arc<Gateway>, end: Instant) -> Vec<Seen> {
     seen
 }
 
-/// Forwards to this address and delays each message; the order stays. Returns its own address.
+/// Forwards to this address; delays each message, but keeps their order. Returns the address of the forwarder.
 async fn delaying(target: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -49,7 +49,7 @@ async fn delaying(target: String) -> String {
     address
 }
 
-/// Passes what one side sends on to the other, each piece at its time.
+/// Forwards the bytes of one side to the other, each piece after its delay.
 fn delay(
     mut from: impl AsyncRead + Unpin + Send + 'static,
     mut to: impl AsyncWrite + Unpin + Send + 'static,
@@ -78,25 +78,25 @@ fn delay(
 async fn refreshes_keep_up_while_messages_to_the_store_are_delayed() {
     let (seconds, slack) = if is_long() { (600, 1) } else { (12, 2) };
     let seconds = std::env::var("BALANCE_GATEWAY_SECONDS").map_or(seconds, |text| text.parse().unwrap());
-    let ground = Ground::new(2, &format!("fresh_for = \"{FRESH_FOR}s\"")).await;
-    let direct = ground.store.url();
+    let shared_site = SharedSite::new(2, &format!("fresh_for = \"{FRESH_FOR}s\"")).await;
+    let direct = shared_site.store.url();
     let address = delaying(direct.trim_start_matches("redis://").to_owned()).await;
-    let config = fs::read_to_string(&ground.site.config).unwrap();
+    let config = fs::read_to_string(&shared_site.site.config).unwrap();
     let delayed =
         config.replace(&direct, &format!("redis://{address}")).replace("timeout = \"500ms\"", TIMEOUT);
     assert!(delayed.contains(&address) && delayed.contains(TIMEOUT));
-    ground.site.folder.write("gateway.toml", &delayed);
-    ground.site.provider.set_drift(true);
+    shared_site.site.folder.write("gateway.toml", &delayed);
+    shared_site.site.provider.set_drift(true);
     let mut callers = JoinSet::new();
     for _ in 0..2 {
-        let replica = Arc::new(ground.replica(0).await);
+        let replica = Arc::new(shared_site.replica(0).await);
         callers.spawn(poll(replica, Instant::now() + Duration::from_secs(seconds)));
     }
 
     let seen: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
 
     assert!(seen.iter().all(|seen| seen.reply.status == 200));
-    let calls = ground.reads();
+    let calls = shared_site.reads();
     let oldest = seen.iter().map(|seen| age(seen, &calls)).max().unwrap();
     println!("{} answers, {} calls, the oldest was {oldest:?} old", seen.len(), calls.len());
     assert!(oldest <= Duration::from_secs(FRESH_FOR + slack), "{oldest:?}");

@@ -1,4 +1,4 @@
-//! How long a change takes from the provider to a stream of another replica than the one that is notified.
+//! How long a change takes from the provider to a stream, when the provider notifies another replica.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What all replicas admit together, request by request.
+//! How many units of a limit all replicas admit together, request by request.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::harness::{Harness, Reply, Setup, eventually};
 use crate::process::Site;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// 20 at once, four for each of five replicas; nothing comes after it during a test.
+/// A burst of 20 units, four for each of five replicas; no unit comes back during a test.
 const SLOW: &str = "limit = { requests = 1, per = \"10m\", burst = 20 }";
 
 async fn fleet(limit: &str) -> Fleet {
     Fleet::with(5, &Setup { caller: limit.to_owned(), ..Setup::default() }).await
 }
 
-/// Sends requests to one replica until so many were admitted.
+/// Sends requests to one replica until it has admitted this many.
 async fn use_up(replica: &Harness, units: usize) -> Reply {
     let end = Instant::now() + 10 * SECOND;
     let mut admitted = 0;
@@ -30,16 +30,16 @@ async fn use_up(replica: &Harness, units: usize) -> Reply {
             return reply;
         }
         if reply.status == 429 {
-            assert_eq!(reply.header("retry-after"), "1", "there are some: {reply:?}");
+            assert_eq!(reply.header("retry-after"), "1", "units are left: {reply:?}");
         }
         assert!(Instant::now() < end, "{admitted} of {units} were admitted, then {reply:?}");
         sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Uses units until none is left, and counts them. A refusal for one second says only that the store was
-/// not asked yet.
-async fn drain(ask: impl AsyncFn() -> Reply) -> u64 {
+/// Uses units until none is left, and counts them. A refusal with `Retry-After: 1` means only that the store has not
+/// answered yet.
+async fn use_all_units(ask: impl AsyncFn() -> Reply) -> u64 {
     let end = Instant::now() + 10 * SECOND;
     let mut admitted = 0;
     loop {
@@ -54,7 +54,7 @@ async fn drain(ask: impl AsyncFn() -> Reply) -> u64 {
     }
 }
 
-/// The bucket of the only limit that is not full.
+/// The key of the only bucket in the store; full buckets are not stored.
 fn bucket(store: &RedisServer) -> Option<String> {
     store.keys().into_iter().find(|key| key.ends_with(":units"))
 }
@@ -69,10 +69,10 @@ fn missing(store: &RedisServer) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_is_there_for_all_replicas_together_at_once() {
+async fn all_replicas_together_admit_the_burst_at_once() {
     let fleet = fleet(SLOW).await;
 
-    // At once: before any replica hears what the others use.
+    // The store is stopped, so no replica learns what the others use.
     fleet.store.signal("STOP");
     let burst = fleet.replicas.iter().flat_map(|replica| (0..4).map(|_| replica.balance(KIND)));
     let replies = join_all(burst).await;
@@ -82,10 +82,10 @@ async fn a_burst_is_there_for_all_replicas_together_at_once() {
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
     let mut admitted = 20;
     for replica in &fleet.replicas {
-        admitted += drain(async || replica.balance(KIND).await).await;
+        admitted += use_all_units(async || replica.balance(KIND).await).await;
     }
-    // What each used alone, before it knew of the others, is paid for later.
-    eventually("the store knows of all", || async { missing(&fleet.store) == admitted }).await;
+    // The units that each replica used alone are charged later.
+    eventually("the store has charged all units", || async { missing(&fleet.store) == admitted }).await;
     assert!(admitted <= 40, "{admitted}");
 }
 
@@ -122,19 +122,19 @@ async fn a_batch_costs_its_units() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn units_that_nobody_uses_go_back_for_others() {
+async fn unused_units_are_returned_for_other_replicas() {
     let fleet = fleet(SLOW).await;
 
     use_up(&fleet.replicas[0], 7).await;
-    eventually("some are held ahead", || async { missing(&fleet.store) > 7 }).await;
-    eventually("they are given back", || async { missing(&fleet.store) == 7 }).await;
+    eventually("the replica holds units ahead of need", || async { missing(&fleet.store) > 7 }).await;
+    eventually("unused units are returned", || async { missing(&fleet.store) == 7 }).await;
     let last = use_up(&fleet.replicas[1], 13).await;
 
     assert_eq!(last.header("ratelimit"), r#""caller";r=0;t=600, "forced";r=1;t=0"#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forced_reads_have_a_limit_of_all_replicas_too() {
+async fn all_replicas_share_the_limit_of_forced_reads() {
     let forced = "forced = { requests = 1, per = \"10m\", burst = 5 }";
     let limit = "limit = { requests = 1000000, per = \"1m\", burst = 1000000 }";
     let fleet = fleet(&format!("{limit}\n{forced}")).await;
@@ -142,22 +142,22 @@ async fn forced_reads_have_a_limit_of_all_replicas_too() {
 
     for replica in &fleet.replicas {
         replica.balance(KIND).await;
-        assert_eq!(force(replica).await.status, 200, "each has a part of it at once");
+        assert_eq!(force(replica).await.status, 200, "each replica has a share of it at once");
     }
 
     for replica in &fleet.replicas {
         let told = |reply: &Reply| reply.header("ratelimit").contains(r#""forced";r=0;t="#);
-        eventually("the store has told that nothing is left", || async {
+        eventually("the store has reported that no unit is left", || async {
             let refused = force(replica).await;
             refused.status == 429 && told(&refused)
         })
         .await;
     }
-    eventually("the store knows of all", || async { missing(&fleet.store) >= 5 }).await;
+    eventually("the store has charged all units", || async { missing(&fleet.store) >= 5 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_planted_is_counted_and_taken_for_nothing() {
+async fn a_planted_bucket_is_counted_and_ignored() {
     let invalid = "shared_errors_total{operation=\"limit\",kind=\"invalid\"}";
     for planted in ["HSET KEY full 9007199254740991", "HSET KEY full many", "SET KEY 1"] {
         let fleet = fleet(SLOW).await;
@@ -170,12 +170,15 @@ async fn what_is_planted_is_counted_and_taken_for_nothing() {
         let last = use_up(&fleet.replicas[0], 10).await;
 
         assert!(fleet.count(invalid).await >= 1, "{planted}, {last:?}");
-        eventually("it is one of ours again", || async { (1..=40).contains(&missing(&fleet.store)) }).await;
+        eventually("the planted bucket is replaced by a valid one", || async {
+            (1..=40).contains(&missing(&fleet.store))
+        })
+        .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reload_brings_and_takes_the_shared_limit() {
+async fn a_reload_adds_and_removes_the_shared_limit() {
     let store = RedisServer::start().await;
     let site = Site::new("replicas = 2").await;
     let key = site.folder.write("shared-key", STORE_KEY);
@@ -189,32 +192,35 @@ async fn a_reload_brings_and_takes_the_shared_limit() {
         let before = gateway.lines_of("config_reloaded").len();
         site.rewrite(from, to);
         gateway.signal("HUP");
-        eventually("it is reloaded", || async { gateway.lines_of("config_reloaded").len() > before }).await;
+        eventually("the configuration is reloaded", || async {
+            gateway.lines_of("config_reloaded").len() > before
+        })
+        .await;
     };
     assert_eq!(
-        (ask().await.header("ratelimit-policy"), drain(&ask).await),
+        (ask().await.header("ratelimit-policy"), use_all_units(&ask).await),
         (r#""caller";q=2;w=2400, "forced";q=1;w=1200"#, 1)
     );
 
     change("[callers.all]", &format!("{section}[callers.all]")).await;
-    eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
+    eventually("the replica shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
     assert_eq!(
-        (ask().await.header("ratelimit-policy"), drain(&ask).await),
+        (ask().await.header("ratelimit-policy"), use_all_units(&ask).await),
         (r#""caller";q=4;w=2400, "forced";q=1;w=1200"#, 3)
     );
 
     change("[callers.all]", "[log]\nrequests = true\n[callers.all]").await;
-    assert_eq!(drain(&ask).await, 0, "what did not change keeps its state");
+    assert_eq!(use_all_units(&ask).await, 0, "an unchanged limit keeps its state");
 
     change("burst = 4", "burst = 5").await;
     assert_eq!(
-        (ask().await.header("ratelimit-policy"), drain(&ask).await),
+        (ask().await.header("ratelimit-policy"), use_all_units(&ask).await),
         (r#""caller";q=5;w=3000, "forced";q=1;w=1200"#, 4)
     );
 
     change(&section, "").await;
     assert_eq!(
-        (ask().await.header("ratelimit-policy"), drain(&ask).await),
+        (ask().await.header("ratelimit-policy"), use_all_units(&ask).await),
         (r#""caller";q=2;w=2400, "forced";q=1;w=1200"#, 1)
     );
 }
@@ -225,7 +231,7 @@ async fn a_replica_that_shuts_down_gives_its_units_back() {
     let used = 6;
     use_up(&fleet.replicas[0], used).await;
     let used = u64::try_from(used).unwrap();
-    eventually("it holds units ahead of need", || async { missing(&fleet.store) > used }).await;
+    eventually("the replica holds units ahead of need", || async { missing(&fleet.store) > used }).await;
 
     let mut leaving = fleet.replicas.remove(0);
     leaving.begin_shutdown();

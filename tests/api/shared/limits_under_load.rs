@@ -1,4 +1,4 @@
-//! What all replicas admit together while far more is asked, and while the store is away.
+//! How much all replicas admit together under a load far above the limit, and while the store is unavailable.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,24 +13,24 @@ const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const REPLICAS: usize = 5;
 const SECOND: Duration = Duration::from_secs(1);
 const RATE: u32 = 40;
-/// Each of the five may use eight a second, and four at once, alone.
+/// The local share of each of the five replicas is eight units a second, and four at once.
 const LIMIT: &str = "limit = { requests = 40, per = \"1s\", burst = 20 }";
 
 async fn fleet() -> Fleet {
     Fleet::with(REPLICAS, &Setup { caller: LIMIT.to_owned(), ..Setup::default() }).await
 }
 
-/// One answer: when it was there, how long it took, and its status.
+/// One answer: when it arrived, how long it took, and its status.
 type TimedAnswer = (Instant, Duration, u16);
 
-/// Requests that keep coming at a steady rate, whatever becomes of them.
+/// Requests at a steady rate, which does not depend on their answers.
 struct Load {
     answers: Arc<Mutex<Vec<TimedAnswer>>>,
     senders: JoinSet<()>,
 }
 
 impl Load {
-    /// Sends so many a second to each replica.
+    /// Sends requests to each replica at its rate, in requests per second.
     fn start(fleet: &Fleet, rates: [u32; REPLICAS]) -> Self {
         let mut load = Self { answers: Arc::default(), senders: JoinSet::new() };
         for (replica, rate) in fleet.replicas.iter().zip(rates) {
@@ -53,14 +53,14 @@ impl Load {
         load
     }
 
-    /// Waits until more is refused than could be at once: what was there at first is used up.
+    /// Waits until a second's worth of requests was refused, so that the initial burst is used up.
     async fn until_refused(fleet: &Fleet) {
         let series = "rate_limited_total{caller=\"all\",policy=\"caller\"}";
         let enough = fleet.count(series).await + u64::from(RATE);
         eventually("the limit is used up", || async { fleet.count(series).await >= enough }).await;
     }
 
-    /// How many were admitted within a span from now on.
+    /// The number of requests that are admitted within a span from now on.
     async fn admitted_within(&self, span: Duration) -> f64 {
         let from = Instant::now();
         sleep(span).await;
@@ -69,9 +69,9 @@ impl Load {
         f64::from(u32::try_from(admitted).unwrap())
     }
 
-    /// Every answer was one of the two that there may be. Were the store waited for, many would take as long as an
-    /// operation there may; on a busy machine one in a hundred does.
-    fn assert_nobody_waited(&self) {
+    /// Asserts that every answer is 200 or 429, and that requests did not wait for the store: at most one in a hundred,
+    /// on a busy machine, took as long as `shared.timeout`.
+    fn assert_no_request_waited(&self) {
         let answers = self.answers.lock().unwrap();
         assert!(answers.iter().all(|(_, _, status)| [200, 429].contains(status)));
         let late = answers.iter().filter(|(_, took, _)| *took >= TIMEOUT).count();
@@ -86,28 +86,28 @@ fn assert_within_tenth(admitted: f64, seconds: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_all_replicas_admit_together_is_the_limit() {
+async fn all_replicas_together_admit_the_limit() {
     let fleet = fleet().await;
     let load = Load::start(&fleet, [32; REPLICAS]);
     Load::until_refused(&fleet).await;
 
     let seconds = if is_long() { 10 } else { 4 };
     assert_within_tenth(load.admitted_within(seconds * SECOND).await, seconds);
-    load.assert_nobody_waited();
+    load.assert_no_request_waited();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_load_that_is_uneven_gets_the_whole_limit_too() {
+async fn an_uneven_load_gets_the_whole_limit_too() {
     let fleet = fleet().await;
     let load = Load::start(&fleet, [96, 6, 6, 6, 6]);
     Load::until_refused(&fleet).await;
 
     let seconds = if is_long() { 10 } else { 4 };
     assert_within_tenth(load.admitted_within(seconds * SECOND).await, seconds);
-    load.assert_nobody_waited();
+    load.assert_no_request_waited();
 }
 
-/// What befalls a store, and how it comes back.
+/// An outage of the store, and its end.
 enum Outage {
     Killed,
     Stopped,
@@ -137,15 +137,15 @@ async fn outage(outage: Outage) {
     let per_replica_and_second = (fleet.count(asked).await - before) / 10;
     assert!((1..=40).contains(&per_replica_and_second), "{per_replica_and_second}");
     assert_within_tenth(load.admitted_within(3 * SECOND).await, 3);
-    load.assert_nobody_waited();
+    load.assert_no_request_waited();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_killed_leaves_local_shares_and_nobody_waits() {
+async fn while_the_store_is_killed_local_shares_apply_and_no_request_waits() {
     outage(Outage::Killed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_stopped_leaves_local_shares_and_nobody_waits() {
+async fn while_the_store_is_stopped_local_shares_apply_and_no_request_waits() {
     outage(Outage::Stopped).await;
 }

@@ -1,5 +1,5 @@
-//! A mapping that is corrected on replicas that share a store: what one replica read with the old mapping, no other serves
-//! under the new one.
+//! A mapping that is corrected on replicas that share a store: a replica with the new mapping never serves a balance
+//! that another replica read with the old one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ pub(super) async fn replicas(site: &Site, store: &RedisServer) -> [Arc<Gateway>;
 
 async fn replica(site: &Site) -> Gateway {
     let gateway = site.serve().await;
-    eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
+    eventually("the replica shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
     gateway
 }
 
@@ -73,9 +73,12 @@ async fn under_load_no_replica_serves_an_amount_of_a_mapping_that_it_no_longer_h
 
     site.correct();
     for (gateway, is_reloaded) in replicas.iter().zip(&is_reloaded) {
-        // The other replica reads on with the old mapping, and publishes its snapshots.
+        // The other replica still reads with the old mapping, and publishes its snapshots.
         gateway.signal("HUP");
-        eventually("it is reloaded", || async { !gateway.lines_of("config_reloaded").is_empty() }).await;
+        eventually("the configuration is reloaded", || async {
+            !gateway.lines_of("config_reloaded").is_empty()
+        })
+        .await;
         is_reloaded.store(true, Ordering::SeqCst);
         for _ in 0..20 {
             assert_eq!(available(gateway).await, NEW);

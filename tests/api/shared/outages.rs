@@ -1,4 +1,4 @@
-//! A store that is killed, stopped, full, read-only, or lost what it had: the replicas go on, and come back.
+//! A store that is killed, stopped, full, read-only or has lost its data: the replicas keep serving, and share again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,9 +11,8 @@ use crate::harness::{KEY, eventually};
 
 const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
 
-/// Asks every replica in turn while something happens to the store: plain callers, and one in eleven with a demand
-/// (eleven, so that demands fall on every replica alike). Each must be answered with a balance, and none may wait for
-/// long. Returns how many requests were made.
+/// Sends requests to every replica in turn while something happens to the store. One request in eleven has a demand, so
+/// that every replica gets demands. Each request must get a balance within three seconds. Returns their number.
 async fn under_load(fleet: &Fleet, happening: impl Future<Output = ()>) -> usize {
     let asked = AtomicUsize::new(0);
     let asking = async {
@@ -59,7 +58,7 @@ async fn a_store_that_is_killed_and_comes_back_fails_no_request() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_stopped_costs_nobody_more_than_its_time() {
+async fn a_stopped_store_fails_no_request() {
     let fleet = Fleet::of(2).await;
     fleet.store.signal("STOP");
 
@@ -113,14 +112,14 @@ async fn an_invalidation_outlives_a_store_that_loses_everything() {
     fleet.store.restart().await;
     fleet.until_sharing(1.0).await;
 
-    // It is told again to the store that came back empty, and so to the other replica.
+    // The replica writes its invalidation again to the empty store, which passes it on to the other replica.
     fleet.replicas[1]
-        .until(PATH, "the invalidation is told again", |reply| reply.json()["available"] == "200.00")
+        .until(PATH, "the invalidation is written again", |reply| reply.json()["available"] == "200.00")
         .await;
 }
 
 #[tokio::test]
-async fn a_lease_that_nobody_was_told_of_keeps_nobody_waiting() {
+async fn a_lease_whose_grant_no_replica_received_delays_no_request() {
     let fleet = Fleet::of(2).await;
     fleet.store.signal("STOP");
     let alone = fleet.replicas[0].balance(KIND).await;
@@ -134,7 +133,7 @@ async fn a_lease_that_nobody_was_told_of_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_emptied_is_told_of_invalidations_again() {
+async fn invalidations_are_written_again_to_a_store_that_was_emptied() {
     let fleet = Fleet::of(2).await;
     fleet.replicas[0].balance(KIND).await;
     let path = "/v1/accounts/ntxpay-br-demo/invalidate";
@@ -145,5 +144,5 @@ async fn a_store_that_was_emptied_is_told_of_invalidations_again() {
     assert!(!fleet.store.has_mark());
     assert_eq!(fleet.replicas[0].balance(KIND).await.status, 200);
 
-    eventually("the mark is there again", || async { fleet.store.has_mark() }).await;
+    eventually("the mark is stored again", || async { fleet.store.has_mark() }).await;
 }

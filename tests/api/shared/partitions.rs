@@ -1,8 +1,8 @@
 //! Real servers on a network of their own, under faults that a seed draws: partitions, kills, pauses, clock steps, and
-//! delay, loss and reordering where the kernel has them. Judged by the provider's own log.
+//! delay, loss and reordering where the kernel has them. The provider's own log decides whether an answer was right.
 //!
-//! Only a long run plays it, for ten minutes. `BALANCE_GATEWAY_SEED=N` plays one seed, `BALANCE_GATEWAY_SECONDS=N` another
-//! length. Where network namespaces cannot be made it says so and passes.
+//! Only a long run plays it, for ten minutes. `BALANCE_GATEWAY_SEED=N` plays one seed; `BALANCE_GATEWAY_SECONDS=N` sets
+//! another length. If network namespaces cannot be made, the test says so and passes.
 
 mod judge;
 mod machines;
@@ -19,7 +19,7 @@ use judge::{Judged, ask, invalidate};
 use machines::Machines;
 use network::Network;
 
-/// How long faults are drawn, and how long every fault is over at the end.
+/// How long faults are drawn, and how long the run continues after the last fault is repaired.
 const LENGTH: Duration = Duration::from_mins(10);
 const CALM: Duration = Duration::from_secs(20);
 

@@ -1,4 +1,4 @@
-//! Replicas as processes of their own: how often they ask together, clocks that differ, and one that dies while it reads.
+//! Replicas as separate processes: how many calls they make together, clocks that differ, and one that dies in a read.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::process::{Gateway, Site, command};
 const PATH: &str = "/v1/accounts/treasury/balance";
 
 /// A provider, a store, and the configuration of replicas that share it.
-pub(super) struct Ground {
+pub(super) struct SharedSite {
     pub(super) site: Site,
     pub(super) store: RedisServer,
 }
 
-impl Ground {
+impl SharedSite {
     pub(super) async fn new(replicas: usize, provider_lines: &str) -> Self {
         let store = RedisServer::start().await;
         let site = Site::with_provider(&format!("replicas = {replicas}"), provider_lines).await;
@@ -35,7 +35,7 @@ impl Ground {
         Self { site, store }
     }
 
-    /// A replica whose wall clock is off by so many seconds, once it shares.
+    /// Starts a replica whose wall clock is off by this many seconds, and waits until it shares.
     pub(super) async fn replica(&self, seconds: i64) -> Gateway {
         let mut serve = command(&["serve", "--config", &self.site.config]);
         if seconds != 0 {
@@ -45,11 +45,11 @@ impl Ground {
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
         let gateway = Gateway::run(serve).await;
-        eventually("it shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
+        eventually("the replica shares", || async { !gateway.lines_of("shared_joined").is_empty() }).await;
         gateway
     }
 
-    /// The account uses the token in this file, instead of client credentials.
+    /// Makes the account use the token in this file instead of client credentials.
     pub(super) fn use_token(&self, file: &str) {
         let config = fs::read_to_string(&self.site.config).unwrap();
         let is_credential = |line: &&str| line.starts_with("client_id") || line.starts_with("client_secret");
@@ -67,13 +67,13 @@ impl Ground {
     }
 }
 
-/// One answer, and when it had been read.
+/// One answer, and when this process had read it.
 pub(super) struct Seen {
     pub(super) reply: Reply,
     pub(super) read: Instant,
 }
 
-/// Plain callers at these replicas in turn, so many a second together, for so long.
+/// Sends requests without a demand to these replicas in turn: `per_second` in total, for `length`.
 pub(super) async fn load(replicas: &[Arc<Gateway>], per_second: u32, length: Duration) -> Vec<Seen> {
     const CALLERS: u32 = 20;
     let end = Instant::now() + length;
@@ -97,24 +97,24 @@ pub(super) async fn load(replicas: &[Arc<Gateway>], per_second: u32, length: Dur
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_replicas_ask_a_provider_as_often_as_one() {
+async fn five_replicas_call_a_provider_as_often_as_one() {
     let (per_second, seconds, lines) =
         if is_long() { (1000, 120, "") } else { (200, 4, "fresh_for = \"1s\"\nmax_age = \"10s\"") };
     let mut calls = Vec::new();
     for count in [1, 5] {
-        let ground = Ground::new(count, lines).await;
+        let shared_site = SharedSite::new(count, lines).await;
         let mut replicas = Vec::new();
         for _ in 0..count {
-            replicas.push(Arc::new(ground.replica(0).await));
+            replicas.push(Arc::new(shared_site.replica(0).await));
         }
 
         let seen = load(&replicas, per_second, Duration::from_secs(seconds)).await;
 
         assert!(seen.iter().all(|seen| seen.reply.status == 200));
-        calls.push(ground.reads().len());
+        calls.push(shared_site.reads().len());
     }
     println!("one replica: {} calls, five: {}", calls[0], calls[1]);
-    // One more, since either may begin another just before its end.
+    // At most 5 % more, and one more call, because either run may begin one just before its end.
     assert!(calls[1] * 20 <= calls[0] * 21 + 20, "{calls:?}");
 }
 
@@ -122,31 +122,31 @@ async fn five_replicas_ask_a_provider_as_often_as_one() {
 async fn replicas_whose_clocks_differ_serve_nothing_over_the_ceiling() {
     let (max_age, off) = if is_long() { (60, 30) } else { (4, 2) };
     let lines = format!("fresh_for = \"1s\"\nmax_age = \"{max_age}s\"\nretries = 0");
-    let ground = Ground::new(3, &lines).await;
+    let shared_site = SharedSite::new(3, &lines).await;
     let mut replicas = Vec::new();
     for seconds in [0, off, -off] {
-        replicas.push(Arc::new(ground.replica(seconds).await));
+        replicas.push(Arc::new(shared_site.replica(seconds).await));
     }
-    ground.site.provider.set_drift(true);
+    shared_site.site.provider.set_drift(true);
     let young = load(&replicas, 60, Duration::from_secs(3)).await;
     assert!(young.iter().all(|seen| seen.reply.status == 200));
 
-    // From now on nothing new comes, and what is stored grows old.
-    ground.site.provider.queue(Fault::on_balance(FaultKind::status(500)).times(100_000));
+    // From now on every read fails, and the stored balances age.
+    shared_site.site.provider.queue(Fault::on_balance(FaultKind::status(500)).times(100_000));
     let old = load(&replicas, 60, Duration::from_secs(max_age + 2)).await;
 
     let old_end = old.iter().map(|seen| seen.read).max().unwrap();
-    let calls = ground.reads();
+    let calls = shared_site.reads();
     let ages = young.iter().chain(&old).filter(|seen| seen.reply.status == 200).map(|seen| age(seen, &calls));
     let oldest = ages.max().unwrap();
     println!("the oldest answer was {oldest:?} old by the provider's log");
     assert!(oldest <= Duration::from_secs(max_age) + Duration::from_millis(500), "{oldest:?}");
-    assert!(oldest >= Duration::from_secs(max_age) / 2, "what is old is served: {oldest:?}");
+    assert!(oldest >= Duration::from_secs(max_age) / 2, "no old balance was served: {oldest:?}");
     let ends = old.iter().filter(|seen| seen.read + Duration::from_millis(500) > old_end);
     assert!(ends.map(|seen| seen.reply.status).all(|status| status == 502 || status == 503));
 }
 
-/// How old an answer was when it had been read, by the log of the provider that answered each call with other figures.
+/// The age of an answer when this process had read it, by the provider's log. Each call has other figures.
 pub(super) fn age(seen: &Seen, calls: &[Call]) -> Duration {
     let body = seen.reply.json();
     let figures: Vec<String> = body["reported"]
@@ -163,12 +163,12 @@ pub(super) fn age(seen: &Seen, calls: &[Call]) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_dies_while_it_reads_costs_the_others_a_deadline_at_most() {
     let lines = "attempt_timeout = \"1500ms\"\ndeadline = \"2s\"\nretries = 0";
-    let ground = Ground::new(2, lines).await;
-    let (dying, other) = (ground.replica(0).await, ground.replica(0).await);
-    ground.site.provider.queue(Fault::on_balance(FaultKind::StallHead));
+    let shared_site = SharedSite::new(2, lines).await;
+    let (dying, other) = (shared_site.replica(0).await, shared_site.replica(0).await);
+    shared_site.site.provider.queue(Fault::on_balance(FaultKind::StallHead));
     let url = format!("http://{}{PATH}", dying.api);
     let asking = tokio::spawn(dying.client.get(url).bearer_auth(dying.key).send());
-    ground.site.provider.wait_for_calls(2).await;
+    shared_site.site.provider.wait_for_calls(2).await;
 
     let begun = Instant::now();
     dying.signal("KILL");
@@ -182,16 +182,17 @@ async fn a_replica_that_dies_while_it_reads_costs_the_others_a_deadline_at_most(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invalidation_is_heard_by_every_process() {
-    let ground = Ground::new(3, "").await;
-    let replicas = [ground.replica(0).await, ground.replica(30).await, ground.replica(-30).await];
+async fn an_invalidation_reaches_every_process() {
+    let shared_site = SharedSite::new(3, "").await;
+    let replicas =
+        [shared_site.replica(0).await, shared_site.replica(30).await, shared_site.replica(-30).await];
     let mut slowest = Duration::ZERO;
     for round in 1..=20 {
         for replica in &replicas {
             assert_eq!(replica.get(&replica.api, PATH).await.unwrap().status, 200);
         }
         let paid = format!("{round}.00");
-        ground.site.provider.set_field("BRL", None, "netBalance", &paid);
+        shared_site.site.provider.set_field("BRL", None, "netBalance", &paid);
         let one = &replicas[round % replicas.len()];
         let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
         let marked = Reply::read(one.client.post(url).bearer_auth(one.key).send().await.unwrap()).await;
@@ -202,12 +203,12 @@ async fn an_invalidation_is_heard_by_every_process() {
             let reply = replica.get(&replica.api, &demanding).await.unwrap();
             assert_eq!(reply.json()["available"], paid, "{reply:?}");
         }
-        ground.site.provider.set_field("BRL", None, "netBalance", "0.00");
+        shared_site.site.provider.set_field("BRL", None, "netBalance", "0.00");
         let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
         assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
         let told_again = Instant::now();
         for replica in &replicas {
-            eventually("a plain caller sees it", || async {
+            eventually("a caller without a demand gets the new balance", || async {
                 replica.get(&replica.api, PATH).await.unwrap().json()["available"] == "0.00"
             })
             .await;
@@ -218,23 +219,23 @@ async fn an_invalidation_is_heard_by_every_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_whose_wall_clock_is_hours_off_hears_invalidations() {
+async fn an_invalidation_reaches_a_replica_whose_wall_clock_is_hours_off() {
     for hours in [-5, 5] {
-        let ground = Ground::new(2, "").await;
-        let (one, off) = (ground.replica(0).await, ground.replica(hours * 3600).await);
-        ground.site.provider.set_field("BRL", None, "netBalance", "1.00");
+        let shared_site = SharedSite::new(2, "").await;
+        let (one, off) = (shared_site.replica(0).await, shared_site.replica(hours * 3600).await);
+        shared_site.site.provider.set_field("BRL", None, "netBalance", "1.00");
         assert_eq!(off.get(&off.api, PATH).await.unwrap().json()["available"], "1.00");
-        ground.site.provider.set_field("BRL", None, "netBalance", "2.00");
+        shared_site.site.provider.set_field("BRL", None, "netBalance", "2.00");
 
         let url = format!("http://{}/v1/accounts/treasury/invalidate", one.api);
         assert_eq!(one.client.post(url).bearer_auth(one.key).send().await.unwrap().status(), 200);
         let told = Instant::now();
-        eventually("the invalidation is heard", || async {
+        eventually("the invalidation arrives", || async {
             off.get(&off.api, PATH).await.unwrap().json()["available"] == "2.00"
         })
         .await;
 
-        // A refresh behind an answer would come after ten seconds.
+        // A background refresh would come only after ten seconds.
         assert!(told.elapsed() < Duration::from_secs(5), "{hours} h: {:?}", told.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! One replica asks, the others get what it brings.
+//! One replica reads a balance, the others serve it.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::harness::{KEY as CALLER, Setup, eventually};
 const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_replica_read_is_found_by_the_others() {
+async fn a_balance_read_by_one_replica_is_found_by_the_others() {
     let fleet = Fleet::of(3).await;
 
     let first = fleet.replicas[0].balance(KIND).await;
@@ -80,7 +80,7 @@ async fn demands_across_replicas_within_one_slow_read_share_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invalidation_at_one_replica_holds_at_all() {
+async fn an_invalidation_at_one_replica_applies_at_all() {
     let fleet = Fleet::of(3).await;
     for replica in &fleet.replicas {
         assert_eq!(replica.balance(KIND).await.json()["available"], "48734.90");
@@ -92,7 +92,7 @@ async fn an_invalidation_at_one_replica_holds_at_all() {
     let told = Instant::now();
     assert_eq!(marked.status, 200);
     for replica in &fleet.replicas {
-        replica.until(PATH, "the invalidation is heard", |reply| reply.json()["available"] == "100.00").await;
+        replica.until(PATH, "the invalidation arrives", |reply| reply.json()["available"] == "100.00").await;
     }
 
     assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());
@@ -100,7 +100,7 @@ async fn an_invalidation_at_one_replica_holds_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_hands_not_before_on_never_misses_an_invalidation() {
+async fn a_caller_that_passes_not_before_on_never_misses_an_invalidation() {
     let fleet = Fleet::of(2).await;
     let [one, other] = &fleet.replicas[..] else { panic!("two replicas") };
     for round in 1..=20 {
@@ -118,7 +118,7 @@ async fn who_hands_not_before_on_never_misses_an_invalidation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_demand_that_waits_for_nothing_still_begins_its_read() {
+async fn a_demand_with_prefer_wait_0_still_begins_its_read() {
     let fleet = Fleet::of(2).await;
     let demand = [("cache-control", "no-cache"), ("prefer", "wait=0")];
 
@@ -153,7 +153,7 @@ async fn an_answer_that_carries_an_age_replaces_no_younger_snapshot() {
     let age = FaultKind::Headers { headers: vec![("age".to_owned(), "30".to_owned())] };
     fleet.replicas[0].provider(KIND).queue(Fault::on_balance(age));
 
-    // It brings what is too old for its own demand, and publishes it all the same.
+    // The answer is too old for the demand that caused it, but is published.
     fleet.replicas[1].new_balance(KIND).await;
     eventually("its read has ended", || async { !fleet.store.has_lease() }).await;
     let found = fleet.replicas[2].balance(KIND).await;

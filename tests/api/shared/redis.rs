@@ -1,4 +1,4 @@
-//! A Redis of its own: the Debian package's server as a child process, without persistence; or one of its sentinels.
+//! A Redis server or sentinel of the Debian package, as a child process without persistence.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -8,11 +8,11 @@ use redis::Commands;
 use crate::harness::eventually;
 use crate::process::{Folder, free_address};
 
-/// A running server, killed at the end.
+/// A running server, killed on drop.
 pub(super) struct RedisServer {
     address: String,
     arguments: Vec<String>,
-    /// What its clients log in with, if they must.
+    /// The password of its clients, if they need one.
     password: Option<&'static str>,
     child: Mutex<Child>,
     folder: Folder,
@@ -23,17 +23,17 @@ impl RedisServer {
         Self::with(&[]).await
     }
 
-    /// Likewise, with further arguments.
+    /// Starts a server with further arguments.
     pub(super) async fn with(arguments: &[&str]) -> Self {
         Self::run(Folder::new(), arguments, None).await
     }
 
-    /// Likewise, with a password.
+    /// Starts a server with a password.
     pub(super) async fn with_password(password: &'static str) -> Self {
         Self::run(Folder::new(), &["--requirepass", password], Some(password)).await
     }
 
-    /// A sentinel that watches over this server under this name, and decides alone.
+    /// Starts a sentinel that watches this master under this name, with a quorum of one.
     pub(super) async fn sentinel_of(master: &Self, name: &str) -> Self {
         let (folder, address) = (Folder::new(), master.address.replace(':', " "));
         let login = master.password.map_or_else(String::new, |password| {
@@ -68,14 +68,14 @@ impl RedisServer {
         format!("redis://{login}{}", self.address)
     }
 
-    /// Kills it; what it held is lost.
+    /// Kills the server; its data is lost.
     pub(super) fn kill(&self) {
         let mut child = self.child.lock().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// Starts it again where it was.
+    /// Starts it again at the same address.
     pub(super) async fn restart(&self) {
         *self.child.lock().unwrap() = spawn(&self.address, &self.folder, &self.arguments);
         self.until_ready().await;
@@ -94,7 +94,7 @@ impl RedisServer {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
-    /// What it answers to a command of words, for people.
+    /// The answer to a command, as text.
     pub(super) fn ask(&self, command: &str) -> String {
         let mut words = command.split(' ');
         let answer =
@@ -103,14 +103,14 @@ impl RedisServer {
         format!("{answer:?}")
     }
 
-    /// Every key that is there, sorted.
+    /// Every key in the store, sorted.
     pub(super) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.connection().keys("*").unwrap();
         keys.sort();
         keys
     }
 
-    /// The key of each snapshot that is stored: a hash, as an account's state is, with other fields.
+    /// The key of each stored snapshot: a hash with the field `v`, other than the state of an account.
     pub(super) fn snapshots(&self) -> Vec<String> {
         let (mut keys, mut connection) = (self.keys(), self.connection());
         keys.retain(|key| ![":state", ":calls", ":units"].iter().any(|end| key.ends_with(end)));
@@ -118,14 +118,14 @@ impl RedisServer {
         keys
     }
 
-    /// Whether a snapshot is stored under a key that is none of these.
+    /// Whether a snapshot is stored under a key other than these.
     pub(super) fn has_published(&self, known: &[String]) -> bool {
         self.snapshots().iter().any(|key| !known.contains(key))
     }
 
-    /// Waits until a snapshot is stored under a key that is none of these.
+    /// Waits until a snapshot is stored under a key other than these.
     pub(super) async fn until_published(&self, known: &[String]) {
-        eventually("it is published", || async { self.has_published(known) }).await;
+        eventually("the snapshot is published", || async { self.has_published(known) }).await;
     }
 
     /// Changes a setting while it runs.
@@ -143,7 +143,7 @@ impl RedisServer {
         self.has_field('m')
     }
 
-    /// Whether a read runs, as far as the others are told.
+    /// Whether the store has the lease of a running read.
     pub(super) fn has_lease(&self) -> bool {
         self.has_field('l')
     }

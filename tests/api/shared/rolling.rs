@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep_until};
 
-use super::processes::Ground;
+use super::processes::SharedSite;
 use crate::harness::{eventually, is_long};
 use crate::process::Gateway;
 
@@ -16,7 +16,7 @@ const CALLERS: u32 = 20;
 /// The replicas that take requests now.
 type InService = Arc<Mutex<Vec<Arc<Gateway>>>>;
 
-/// One caller: asks the replicas in turn until the end. Returns its answers, and how many were no balance.
+/// One caller: asks the replicas in turn until the end. Returns how many answers it got, and how many lack a balance.
 async fn ask(in_service: InService, first: usize, per_second: u32, end: Instant) -> (usize, usize) {
     let mut ticks = interval(Duration::from_secs(1) * CALLERS / per_second);
     let (mut answers, mut failed, mut turn) = (0, 0, first);
@@ -35,8 +35,8 @@ async fn ask(in_service: InService, first: usize, per_second: u32, end: Instant)
 }
 
 /// Replaces the longest-running replica: the new one shares before the old one is drained.
-async fn roll(ground: &Ground, in_service: &InService) {
-    let new = Arc::new(ground.replica(0).await);
+async fn roll(shared_site: &SharedSite, in_service: &InService) {
+    let new = Arc::new(shared_site.replica(0).await);
     let old = {
         let mut replicas = in_service.lock().unwrap();
         replicas.push(new);
@@ -48,7 +48,7 @@ async fn roll(ground: &Ground, in_service: &InService) {
     assert!(old.ended().await.success());
 }
 
-/// Asks so many replicas for so long. Returns the provider's calls, and the requests.
+/// Sends requests to this many replicas for this long. Returns the number of calls to the provider and of requests.
 async fn play(
     count: usize,
     per_second: u32,
@@ -56,10 +56,10 @@ async fn play(
     roll_every: Option<Duration>,
 ) -> (usize, usize) {
     let lines = if is_long() { "" } else { "fresh_for = \"2s\"\nmax_age = \"10s\"" };
-    let ground = Ground::new(count, lines).await;
+    let shared_site = SharedSite::new(count, lines).await;
     let mut replicas = Vec::new();
     for _ in 0..count {
-        replicas.push(Arc::new(ground.replica(0).await));
+        replicas.push(Arc::new(shared_site.replica(0).await));
     }
     let (in_service, begun): (InService, _) = (Arc::new(Mutex::new(replicas)), Instant::now());
     let mut callers = JoinSet::new();
@@ -69,7 +69,7 @@ async fn play(
     let mut next = roll_every.map(|every| begun + every);
     while let Some(at) = next.filter(|at| *at < begun + length) {
         sleep_until(at.into()).await;
-        roll(&ground, &in_service).await;
+        roll(&shared_site, &in_service).await;
         next = roll_every.map(|every| at + every);
     }
 
@@ -77,7 +77,7 @@ async fn play(
 
     let (requests, failed) = answers.iter().fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
     assert_eq!(failed, 0, "of {requests} requests");
-    (ground.reads().len(), requests)
+    (shared_site.reads().len(), requests)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use super::redis::RedisServer;
 use crate::harness::{Harness, Setup};
 
 const NEXT: &str = "dGhlLW5leHQtc2hhcmVkLWtleS0tMzItYnl0ZXMtLTo=";
-/// The key of before, and the one of after.
+/// The old key, and the new one.
 const A: &str = "{ env = \"SHARED_KEY\" }";
 const B: &str = "{ env = \"NEXT_KEY\" }";
 
@@ -17,7 +17,7 @@ fn with_keys(url: &str, keys: &[&str]) -> Setup {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_share_through_the_rotation_of_a_key_but_for_its_last_step() {
+async fn replicas_share_during_a_key_rotation_except_at_its_last_step() {
     assert_ne!(KEY, NEXT);
     for (behind, ahead, reads) in
         [(&[A][..], &[A, B, A][..], 1), (&[A, B, A], &[B, A], 1), (&[B, A], &[B], 2)]

@@ -15,7 +15,7 @@ async fn invalid(fleet: &Fleet) -> u64 {
 }
 
 #[tokio::test]
-async fn a_planted_value_is_refused_counted_and_read_anew() {
+async fn a_planted_value_is_refused_counted_and_read_again() {
     for (field, value) in [("v", "{\"available\":\"9.99\"}"), ("n", "9007199254740991"), ("t", "1")] {
         let fleet = Fleet::of(2).await;
         fleet.replicas[0].balance(KIND).await;
@@ -30,7 +30,7 @@ async fn a_planted_value_is_refused_counted_and_read_anew() {
 }
 
 #[tokio::test]
-async fn a_value_of_another_balance_is_refused_counted_and_read_anew() {
+async fn a_value_of_another_balance_is_refused_counted_and_read_again() {
     let fleet = Fleet::of(2).await;
     for currency in ["BRL", "USD"] {
         let path = format!("/v1/accounts/pluggo-demo/balance?currency={currency}");
@@ -53,7 +53,7 @@ async fn a_value_of_another_balance_is_refused_counted_and_read_anew() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_put_back_when_its_time_is_over_is_refused_counted_and_read_anew() {
+async fn an_expired_value_that_is_put_back_is_refused_counted_and_read_again() {
     let setup = Setup { provider: "max_age = \"2s\"\nfresh_for = \"1s\"".to_owned(), ..Setup::default() };
     let fleet = Fleet::with(2, &setup).await;
     fleet.replicas[0].balance(KIND).await;
@@ -61,7 +61,7 @@ async fn a_value_that_is_put_back_when_its_time_is_over_is_refused_counted_and_r
     let mut connection = fleet.store.connection();
     let old: Vec<(String, Vec<u8>)> = connection.hgetall(key).unwrap();
     fleet.replicas[0].provider(KIND).set_field("BRL", None, "netBalance", "100.00");
-    eventually("it is gone", || async { fleet.store.snapshots().is_empty() }).await;
+    eventually("the stored snapshot has expired", || async { fleet.store.snapshots().is_empty() }).await;
 
     let () = connection.hset_multiple(key, &old).unwrap();
     let reply = fleet.replicas[1].balance(KIND).await;
@@ -71,7 +71,7 @@ async fn a_value_that_is_put_back_when_its_time_is_over_is_refused_counted_and_r
 }
 
 #[tokio::test]
-async fn whatever_is_of_another_type_is_deleted_and_done_without() {
+async fn an_entry_of_another_type_is_deleted_and_ignored() {
     let fleet = Fleet::of(2).await;
     fleet.replicas[0].balance(KIND).await;
     published(&fleet, 1).await;
@@ -98,7 +98,7 @@ async fn whatever_is_of_another_type_is_deleted_and_done_without() {
 }
 
 #[tokio::test]
-async fn the_store_gets_to_see_no_amount_and_no_name() {
+async fn the_store_receives_no_amount_and_no_name() {
     let fleet = Fleet::with(2, &Setup::default()).await;
     for path in ["/v1/balances", "/v1/reconciliation"] {
         assert_eq!(fleet.replicas[0].get(path).await.status, 200);

@@ -31,7 +31,7 @@ async fn one_answer_fills_every_balance_at_every_replica() {
 
     assert_eq!(read(&first, "BRL", "no-cache").await.status, 200);
     for (currency, available) in CURRENCIES {
-        eventually("it is filled here", || async {
+        eventually("the balance is cached at this replica", || async {
             read(&first, currency, "only-if-cached").await.status == 200
         })
         .await;
@@ -91,7 +91,7 @@ async fn three_balances_read_once_a_second_at_two_replicas_cost_the_calls_of_one
         ticks.tick().await;
         let mut reads = JoinSet::new();
         for (at, gateway) in replicas.iter().enumerate() {
-            // Another balance is the first to be read each time, at each replica.
+            // Each time, and at each replica, another balance is read first.
             for place in 0..CURRENCIES.len() {
                 let (gateway, (currency, _)) = (Arc::clone(gateway), CURRENCIES[(place + at + second) % 3]);
                 reads.spawn(async move { read(&gateway, currency, "max-age=60").await });
@@ -103,6 +103,6 @@ async fn three_balances_read_once_a_second_at_two_replicas_cost_the_calls_of_one
     }
 
     println!("{} calls in {seconds} s for three balances at two replicas", calls(&site));
-    // A refresh behind at most every two seconds, and the first read.
+    // At most one background refresh every two seconds, and the first read.
     assert!(calls(&site) <= seconds / 2 + 1, "{} calls in {seconds} s", calls(&site));
 }

@@ -9,7 +9,7 @@ use super::redis::RedisServer;
 use crate::harness::{KEY, Setup, eventually};
 use crate::process::free_address;
 
-/// Three nodes that have agreed who holds which slots.
+/// Three nodes of a cluster that have agreed which node has which slots.
 pub(super) async fn cluster() -> Vec<RedisServer> {
     let mut nodes = Vec::new();
     for _ in 0..3 {
@@ -45,17 +45,22 @@ async fn replicas_share_a_cluster_whose_nodes_hold_different_accounts() {
     for kind in Kind::ALL {
         let known: Vec<_> = nodes.iter().flat_map(|node| node.snapshots()).collect();
         let read = fleet.replicas[0].balance(kind).await;
-        eventually("it is published", || async { nodes.iter().any(|node| node.has_published(&known)) }).await;
+        eventually("the snapshot is published", || async {
+            nodes.iter().any(|node| node.has_published(&known))
+        })
+        .await;
         let found = fleet.replicas[1].balance(kind).await;
 
         assert_eq!((read.status, &found.body), (200, &read.body), "{kind}");
         assert_eq!(fleet.replicas[0].calls(kind, Operation::Balance).len(), 1, "{kind}");
     }
-    // What one replica says at one node is heard by those that listen at another.
+    // A message that one replica publishes at one node reaches subscribers at another node.
     let path = format!("/v1/accounts/{KIND}-demo/invalidate");
     assert_eq!(fleet.replicas[0].send("POST", &path, Some(KEY), &[]).await.status, 200);
     let is_invalid = |reply: &crate::harness::Reply| reply.header("cache-status").contains("fwd=stale");
-    fleet.replicas[1].until(&format!("/v1/accounts/{KIND}-demo/balance"), "it is heard", is_invalid).await;
+    fleet.replicas[1]
+        .until(&format!("/v1/accounts/{KIND}-demo/balance"), "the invalidation arrives", is_invalid)
+        .await;
     assert_eq!(fleet.reads(), 2);
 }
 
@@ -63,7 +68,8 @@ async fn replicas_share_a_cluster_whose_nodes_hold_different_accounts() {
 async fn replicas_follow_the_sentinels_to_another_master() {
     let master = RedisServer::start().await;
     let next = RedisServer::with(&["--replicaof", &master.address().replace(':', " ")]).await;
-    eventually("the replica is one", || async { next.ask("ROLE").contains("connected") }).await;
+    eventually("the replica is connected to its master", || async { next.ask("ROLE").contains("connected") })
+        .await;
     let sentinel = RedisServer::sentinel_of(&master, "main").await;
     eventually("the sentinel knows the replica", || async {
         sentinel.ask("SENTINEL REPLICAS main").contains(next.address())

@@ -38,7 +38,7 @@ enum Mix {
     UntakenAnswers,
     OpenStreams,
     SlowBodies,
-    /// With TLS: a hello that does not end, one without what follows, or a finished handshake without a request.
+    /// With TLS: an unfinished hello, a hello without the rest of the handshake, or a handshake without a request.
     Handshakes,
 }
 
@@ -90,7 +90,7 @@ fn requests(flags: u8) -> Vec<u8> {
     (1..=199).step_by(2).flat_map(|stream| frame(HEADERS, flags, stream, &fields)).collect()
 }
 
-/// A hello of TLS that announces 64 KiB, in records.
+/// A TLS hello that announces 64 KiB and is sent only in part, in records.
 fn unfinished_hello() -> Vec<u8> {
     let hello = [&[1, 0, 0xff, 0xf0][..], &vec![0; UNFINISHED_HELLO]].concat();
     let record =
@@ -98,15 +98,15 @@ fn unfinished_hello() -> Vec<u8> {
     hello.chunks(LONGEST_RECORD).flat_map(record).collect()
 }
 
-/// What strangers need to shake hands.
+/// What strangers need for TLS handshakes.
 struct TlsClient {
     connector: TlsConnector,
-    /// A hello that does not end, a whole one, and none: the client sends its own.
+    /// An unfinished hello, a complete one, and nothing, because there the TLS client sends its own.
     begun: [Vec<u8>; 3],
 }
 
 impl TlsClient {
-    /// Each handshake is a whole one.
+    /// Disables resumption, so that each handshake is a full one.
     fn new(authority: &Authority) -> Self {
         let mut config = authority.client_tls(None, &["http/1.1"]);
         config.resumption = Resumption::disabled();
@@ -139,7 +139,7 @@ impl Crowd {
     }
 }
 
-/// Connects, sends, reads nothing and drips a byte now and then; connects again when it is cut.
+/// Connects, sends its bytes and then a byte per second where its mix asks for it; reconnects after it is cut.
 async fn stranger(
     mix: Mix,
     number: usize,
@@ -155,7 +155,7 @@ async fn stranger(
             continue;
         };
         connected.fetch_add(1, Ordering::Relaxed);
-        // The gateway may take no more of it.
+        // The gateway may stop reading.
         let _ = timeout(Duration::from_secs(5), stream.write_all(&mix.bytes(number, &tls))).await;
         if matches!(mix, Mix::Handshakes) {
             hold_handshake(stream, number, &tls).await;
@@ -183,10 +183,10 @@ async fn stranger(
     }
 }
 
-/// Waits until the gateway ends the connection; every third has finished its handshake.
+/// Waits until the gateway ends the connection; every third connection finishes its handshake first.
 async fn hold_handshake(stream: TcpStream, number: usize, tls: &TlsClient) {
     let mut rest = Vec::new();
-    // However it ends.
+    // Any end of the connection is fine.
     let _ = if number % 3 == 2 {
         let name = ServerName::try_from("localhost").unwrap();
         match tls.connector.connect(name, stream).await {
@@ -205,14 +205,14 @@ fn is_closed(stream: &TcpStream) -> bool {
 
 async fn connect(number: usize, api: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
-    // Less than an answer, so that it cannot be taken.
+    // Smaller than an answer, so that the client cannot take the answer.
     socket.set_recv_buffer_size(2304)?;
     let last = u8::try_from(2 + number % SOURCES).unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into())?;
     socket.connect(api).await
 }
 
-/// How many strangers, and the good requests beside them.
+/// The number of strangers, and the good requests that run at the same time.
 fn extent() -> (usize, Extent) {
     if is_long() {
         let lines = "max_connections = 11000";
@@ -240,7 +240,7 @@ async fn a_crowd_of_strangers_costs_bounded_memory_and_no_good_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_that_shakes_hands_costs_bounded_memory_and_no_good_request() {
+async fn a_crowd_of_tls_handshakes_costs_bounded_memory_and_no_good_request() {
     let (_, extent) = extent();
     let (folder, authority) = (Folder::new(), Authority::new());
     let lines = tls::lines(&folder, &authority, None);

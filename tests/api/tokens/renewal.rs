@@ -41,7 +41,7 @@ async fn an_unused_token_is_not_renewed_ahead() {
     // The token was used once and is renewed once; the renewed one is not used.
     eventually("the token is renewed", || async { gateway.calls(KIND, Operation::Token).len() == 2 }).await;
 
-    // Nothing can be waited for where nothing happens: as long as a renewal would have taken, twice.
+    // No event shows that nothing happens, so the test waits twice as long as a renewal would take.
     tokio::time::sleep(Duration::from_secs(2)).await;
 
     assert_eq!(gateway.calls(KIND, Operation::Token).len(), 2);
@@ -75,7 +75,6 @@ async fn a_401_drops_the_token_and_is_retried_once_with_a_new_one() {
     }
 }
 
-/// Issue 14, item 15.
 #[tokio::test]
 async fn a_new_token_that_stays_refused_is_a_problem_that_is_held_for_a_second() {
     for status in [401, 403] {
@@ -92,7 +91,7 @@ async fn a_new_token_that_stays_refused_is_a_problem_that_is_held_for_a_second()
         refused.assert_problem(502, "provider_refused_credentials");
         assert_eq!(retry_after(&refused), 1, "{status}");
         let calls = gateway.provider(KIND).calls().len();
-        assert_eq!(calls, 5, "one token, and the same one tried after 0, 0.5, 1 and 2 s");
+        assert_eq!(calls, 5, "one token call, and balance calls with the same token after 0, 0.5, 1 and 2 s");
     }
 }
 
@@ -104,7 +103,7 @@ async fn a_new_token_that_is_accepted_after_two_seconds_costs_no_request() {
     let served = gateway.balance(KIND).await;
 
     assert_eq!(served.status, 200, "{served:?}");
-    assert_eq!(gateway.provider(KIND).calls().len(), 5, "one token, and four attempts with it");
+    assert_eq!(gateway.provider(KIND).calls().len(), 5, "one token call, and four attempts with that token");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Draws schedules. Most times are multiples of half a second, so that boundaries are met and things coincide.
+//! Draws schedules. Most times are multiples of half a second, so that events hit boundaries and coincide.
 
 use fastrand::Rng;
 
@@ -12,7 +12,7 @@ const DEADLINE: Ms = 10 * SECOND;
 /// `fresh_for` and `max_age` in seconds; the defaults most often.
 const AGES: [(Ms, Ms); 8] = [(10, 60), (10, 60), (10, 60), (1, 2), (5, 5), (2, 10), (1, 60), (60, 60)];
 
-/// The source of all that is random in a schedule.
+/// The source of all random choices in a schedule.
 pub(crate) struct Chance(Rng);
 
 impl Chance {
@@ -31,7 +31,7 @@ impl Chance {
         }
     }
 
-    /// True so many times in a hundred.
+    /// True with this probability in percent.
     fn happens(&mut self, percent: u32) -> bool {
         self.0.u32(0..100) < percent
     }
@@ -40,7 +40,7 @@ impl Chance {
         choices[self.0.usize(0..choices.len())]
     }
 
-    /// Clocks of replicas agree within half a second, but for one in ten.
+    /// The clocks of replicas agree within half a second, except in one schedule of ten.
     fn skew(&mut self) -> Ms {
         if self.happens(10) { self.0.i64(-90 * SECOND..=90 * SECOND) } else { self.0.i64(-500..=500) }
     }
@@ -58,7 +58,7 @@ impl Chance {
         usize::from(self.happens(25))
     }
 
-    /// Some time up to about so many seconds.
+    /// A random time up to about this many seconds.
     fn time(&mut self, seconds: Ms) -> Ms {
         match self.0.u32(0..10) {
             0..=5 => self.0.i64(0..=seconds * 2) * SECOND / 2,
@@ -108,7 +108,7 @@ impl Chance {
                 94..=97 => Lag::Freeze(self.time(70)),
                 _ => Lag::StepWall(self.wall_step()),
             },
-            patience: self.happens(15).then(|| self.time(4)),
+            gives_up_after: self.happens(15).then(|| self.time(4)),
             may_force: self.happens(85),
         }
     }

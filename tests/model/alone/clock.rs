@@ -11,21 +11,21 @@ use tokio::time::Instant;
 use balance_gateway::domain::Clock;
 use balance_gateway::domain::Moment;
 
-/// Milliseconds, since the beginning of the schedule where it is a moment.
+/// Milliseconds: a length, or a moment counted from the beginning of the schedule.
 pub(crate) type Ms = i64;
 
 pub(crate) const SECOND: Ms = 1000;
-/// The gateway processes; each has a wall clock of its own.
+/// The gateway processes; each has its own wall clock.
 pub(crate) const GATEWAYS: usize = 2;
 pub(crate) const CLOCKS: [Clock; GATEWAYS] = [|| now(0), || now(1)];
 
 /// The wall clocks' beginning, in Unix time.
 const EPOCH: Ms = 1_800_000_000_000;
 
-/// What all clocks show.
+/// The readings of all clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// Time without what the process was frozen: it stands still until nothing is left to do.
+    /// The time without the freezes of the process: it stands still until no task is ready.
     pub(crate) tick: Ms,
     pub(crate) mono: Ms,
     pub(crate) walls: [Ms; GATEWAYS],
@@ -44,7 +44,7 @@ thread_local! {
 
 /// Sets all clocks to the beginning; the wall clocks are off by their skews.
 pub(crate) async fn begin(skews: [Ms; GATEWAYS]) {
-    // An hour ahead, so that ages can be taken off on a machine that has just started.
+    // An hour ahead, so that ages can be subtracted on a machine that has just started.
     tokio::time::advance(Duration::from_hours(1)).await;
     STATE.set(State { start: Some(Instant::now()), frozen: 0, skews });
 }
@@ -59,7 +59,7 @@ fn now(gateway: usize) -> Moment {
     Moment { monotonic: Instant::now().into_std(), wall: timestamp(reading().walls[gateway]) }
 }
 
-/// When an instant of the monotonic clock is.
+/// An instant of the monotonic clock in milliseconds.
 pub(crate) fn monotonic(instant: std::time::Instant) -> Ms {
     let since = instant.duration_since(start().into_std()).as_millis();
     Ms::try_from(since).expect("a schedule is short")
@@ -92,7 +92,7 @@ pub(crate) fn step(gateway: usize, by: Ms) {
     STATE.set(state);
 }
 
-/// Stops the process for so long: every clock jumps, and whatever was due meanwhile is late.
+/// Freezes the process for this long: every clock jumps, and every timer that expired meanwhile is late.
 pub(crate) async fn freeze(length: Ms) {
     let state = STATE.get();
     STATE.set(State { frozen: state.frozen + length, ..state });

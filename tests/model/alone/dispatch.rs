@@ -3,11 +3,12 @@
 //! The rule: caller, permission, account and balance belong to one configuration, the one in force when the body has
 //! ended. A reload that gives the account another identity moves a request that waits for a read to the new account.
 //!
-//! Each of these changes to the code was made once, and caught; in brackets the first seed that caught it:
+//! Each of these changes was made to the code once, to see that a schedule catches it. The number in brackets is the
+//! first seed that caught it:
 //!
-//! | change | caught as |
+//! | change | broken rule |
 //! |---|---|
-//! | the configuration is not looked up again after the body (2), or only the caller and not the account (2) | a call for an account that is gone |
+//! | the configuration is not looked up again after the body (2), or only the caller and not the account (2) | a call for an account that was removed |
 //! | a request that waits for a read is not moved to the new account (31) | the answer of an earlier configuration |
 //! | it is moved only where no other reload came in between (49) | the answer of an earlier configuration |
 

@@ -1,4 +1,5 @@
-//! What happened, in order: all that the oracle knows. Numbers and names only, so that two runs can be compared.
+//! The events of a schedule, in order: all that the oracle knows. Only numbers and names, so that two runs can be
+//! compared.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +8,7 @@ use super::schedule::Call;
 use balance_gateway::domain::{Priority, UpstreamError};
 use balance_gateway::gateway::{Refusal, Via};
 
-/// One thing that happened, and what the clocks showed.
+/// One event, and the readings of the clocks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
     pub(crate) at: Reading,
@@ -19,15 +20,15 @@ pub(crate) enum What {
     /// A wall clock was stepped, or the process froze until now.
     ClockJumped,
     Invalidated(Place),
-    /// The credentials have changed: that they were refused counts no longer.
+    /// The credentials have changed: the hold after their refusal ends.
     Forgotten(Place),
-    /// A request came.
+    /// A request arrived.
     Arrived(usize, Box<CallerRequest>),
     /// The caller's lookup begins.
     Looked(usize),
-    /// A unit of the caller's forced limit was asked for, and whether it was there.
+    /// A unit of the caller's forced limit was requested; says whether it was granted.
     Charged(usize, bool),
-    /// The caller was noted as refused by a hold.
+    /// The gateway recorded that a hold refused the caller.
     NotedHold(usize),
     /// A caller's lookup began a read.
     Begun {
@@ -61,7 +62,7 @@ pub(crate) struct Ages {
 }
 
 impl Ages {
-    /// The age from which on no answer begins: it gets 50 ms to leave.
+    /// The age at and above which no answer begins: 50 ms below the ceiling, so that the answer has time to leave.
     pub(crate) fn latest_start(self) -> Ms {
         self.max_age - 50
     }
@@ -73,9 +74,9 @@ pub(crate) struct CallerRequest {
     pub(crate) call: Call,
     pub(crate) place: Place,
     pub(crate) ages: Ages,
-    /// The `not_before` that the caller passes on, by another wall clock.
+    /// The `not_before` that the caller passes on, by the wall clock of any gateway.
     pub(crate) not_before: Option<Ms>,
-    /// When it was made, if an invalidation returned it.
+    /// When the invalidation that returned it happened, if there was one.
     pub(crate) invalidated_at: Option<Ms>,
 }
 

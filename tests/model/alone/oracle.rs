@@ -1,8 +1,8 @@
-//! The promises, stated over the log of what happened: in whole milliseconds, with nothing of the code under test
-//! but the names of its answers.
+//! The promises, judged from the log of events in whole milliseconds. Of the code under test, the oracle uses only the
+//! names of answers.
 //!
-//! While the clocks stand still, everything that is ready runs: what is due must have happened by the end of such
-//! a tick. Where a clock jumped within one, both what was right before and what is right after it may be given.
+//! While the clocks stand still, every ready task runs. Such a moment is a tick: all that is due must have happened by
+//! its end. If a clock jumps within a tick, the answer before the jump and the one after it are both right.
 
 mod answer;
 mod caller;
@@ -23,7 +23,7 @@ use caller::{Caller, State};
 use reads::{Read, Store};
 use tally::Seen;
 
-/// Says which rule is broken.
+/// The error names the broken rule.
 type Verdict = Result<(), String>;
 
 /// A moment on the monotonic clock and on one gateway's wall clock.
@@ -34,7 +34,7 @@ struct Point {
 }
 
 impl Point {
-    /// The larger of what has passed on both clocks.
+    /// The larger of the differences on the two clocks.
     fn age_at(self, now: Self) -> Ms {
         (now.mono - self.mono).max(now.wall - self.wall)
     }
@@ -44,12 +44,13 @@ impl Point {
     }
 }
 
-/// What is known of a schedule so far.
+/// The state of a schedule so far.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     now: Reading,
-    /// Whether a clock jumped within this tick, or ever a wall clock.
+    /// Whether a clock jumped within this tick.
     jumped: bool,
+    /// Whether a wall clock was stepped at any time.
     stepped: bool,
     stores: BTreeMap<Place, Store>,
     reads: Vec<Read>,
@@ -57,7 +58,8 @@ pub(crate) struct Oracle {
     tally: Tally,
 }
 
-/// Judges a log: how often what was seen, or the first event that breaks a rule, and which.
+/// Judges a log. Returns how often each case occurred, or the index of the first event that breaks a rule, and that
+/// rule.
 pub(crate) fn judge(events: &[Event]) -> Result<Tally, (usize, String)> {
     let mut oracle = Oracle::default();
     if let Some(first) = events.first() {
@@ -114,7 +116,7 @@ impl Oracle {
         }
     }
 
-    /// Notices a jump, and what should have happened by the end of the last tick.
+    /// Records a jump of a clock, and checks that everything due in the last tick has happened.
     fn turn_clocks(&mut self, now: Reading) -> Verdict {
         let before = self.now;
         if now.tick != before.tick {
@@ -138,24 +140,24 @@ impl Oracle {
     fn end_tick(&mut self) -> Verdict {
         for (place, store) in &mut self.stores {
             if std::mem::take(&mut store.is_refresh_due) && !self.jumped {
-                return Err(format!("nobody refreshes {place:?} behind the stale answer"));
+                return Err(format!("no background refresh of {place:?} after the stale answer"));
             }
         }
         for (id, caller) in &mut self.callers {
             if caller.must.is_some() {
-                return Err(format!("caller {id} is not answered at once with {:?}", caller.must));
+                return Err(format!("caller {id} does not get its answer at once: {:?}", caller.must));
             }
             if caller.state != State::Waiting {
                 continue;
             }
             if !self.jumped && caller.candidates.iter().any(|candidate| candidate.is_due) {
-                return Err(format!("caller {id} is kept waiting after a read that settles it"));
+                return Err(format!("caller {id} still waits after a read whose result it must take"));
             }
             if self.now.mono >= caller.deadline {
                 return Err(format!("caller {id} still waits at its deadline, {} ms", caller.deadline));
             }
             if self.stores[&caller.request.place].running.is_none() {
-                return Err(format!("caller {id} waits although nothing is read"));
+                return Err(format!("caller {id} waits although no read runs"));
             }
             caller.end_tick();
         }
@@ -221,6 +223,6 @@ impl Oracle {
     }
 
     fn caller(&mut self, id: usize) -> &mut Caller {
-        self.callers.get_mut(&id).expect("nobody does anything before the arrival")
+        self.callers.get_mut(&id).expect("no event of a caller comes before its arrival")
     }
 }

@@ -1,4 +1,4 @@
-//! The provider in memory, and the way to it: answers as the schedule says, and writes down what it saw.
+//! The provider in memory, and the path to it: answers as the schedule says, and logs each call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ pub(crate) struct Provider {
     ended: AtomicUsize,
 }
 
-/// One caller's way to one balance.
+/// One caller's path to one balance.
 #[derive(Clone, Debug)]
 pub(crate) struct Asking {
     pub(crate) provider: Arc<Provider>,
@@ -79,21 +79,21 @@ impl Asking {
             Ending::Panic => {
                 running.outcome = Some(Outcome::Panicked);
                 drop(running);
-                // Without the hook of a panic, which would print a report for each.
+                // Does not run the panic hook, which would print a report each time.
                 std::panic::resume_unwind(Box::new("a read that panics"));
             }
-            Ending::Success { age } => Ok(brought(&mut running, sent, age)),
-            Ending::Refusal { .. } => Ok(brought(&mut running, sent, 0)),
+            Ending::Success { age } => Ok(new(&mut running, sent, age)),
+            Ending::Refusal { .. } => Ok(new(&mut running, sent, 0)),
         };
         ended(priority, sent, result)
     }
 }
 
 fn ended(priority: Priority, sent: Moment, result: Result<Arc<Snapshot>, Failure>) -> Answer {
-    Answer { priority, sent_at: sent.monotonic, turn: None, is_elsewhere: false, result }
+    Answer { priority, sent_at: sent.monotonic, turn: None, is_from_replica: false, result }
 }
 
-fn brought(running: &mut Running<'_>, sent: Moment, age: Ms) -> Arc<Snapshot> {
+fn new(running: &mut Running<'_>, sent: Moment, age: Ms) -> Arc<Snapshot> {
     let amount = amount(running.read);
     let reading = Reading {
         available: Amount::parse(&amount, Currency::BRL).unwrap(),
@@ -110,7 +110,7 @@ fn brought(running: &mut Running<'_>, sent: Moment, age: Ms) -> Arc<Snapshot> {
     Arc::new(Snapshot::new(&account, &provider, None, requested_at, reading))
 }
 
-/// Another amount for each read; with digits that a float would lose, now and then.
+/// A different amount for each read, sometimes with digits that a float would lose.
 fn amount(read: usize) -> String {
     let decimals = ["00", "90", "12345678"][read % 3];
     format!("{read}.{decimals}")
@@ -128,7 +128,7 @@ fn failed(failure: Failure) -> Outcome {
     Outcome::Failed { error, retry_at: retry_at.map(clock::monotonic), is_held }
 }
 
-/// Writes down how a read ended, or that it was cut.
+/// Logs how a read ended, or that it was dropped.
 struct Running<'a> {
     provider: &'a Provider,
     read: usize,

@@ -43,8 +43,8 @@ impl World {
             self.write(What::Charged(caller, call.may_force));
             if call.may_force { Ok(()) } else { Err(RetryAfter::ONE_SECOND) }
         };
-        let patience = call.patience.map_or(Duration::MAX, clock::duration);
-        self.write(match tokio::time::timeout(patience, lookup.serve(&context, charge)).await {
+        let gives_up_after = call.gives_up_after.map_or(Duration::MAX, clock::duration);
+        self.write(match tokio::time::timeout(gives_up_after, lookup.serve(&context, charge)).await {
             Ok(result) => What::Answered(caller, given(result)),
             Err(_) => What::Left(caller),
         });

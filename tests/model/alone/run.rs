@@ -1,4 +1,4 @@
-//! Plays a schedule on a runtime of its own, and hands back what happened.
+//! Plays a schedule on a separate runtime, and returns its log.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::world::World;
 
 pub(crate) fn play(schedule: &Schedule) -> Vec<Event> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    // As a task: the runtime would let dozens of others pass before each turn of its main future.
+    // As a task: the runtime runs dozens of tasks between two polls of its main future.
     runtime.block_on(async { tokio::spawn(drive(schedule.clone())).await.unwrap() })
 }
 
@@ -43,7 +43,7 @@ async fn drive(schedule: Schedule) -> Vec<Event> {
     while let Some(caller) = callers.join_next().await {
         caller.unwrap();
     }
-    // Once at least, for a refresh behind the last answer.
+    // At least once, for a background refresh after the last answer.
     clock::sleep(SECOND).await;
     while world.provider.is_reading() {
         clock::sleep(SECOND).await;
@@ -51,7 +51,7 @@ async fn drive(schedule: Schedule) -> Vec<Event> {
     world.provider.log.take()
 }
 
-/// Lets the tasks that are ready take a turn each.
+/// Lets each ready task run once.
 async fn hop() {
     let mut has_waited = false;
     poll_fn(|context| {

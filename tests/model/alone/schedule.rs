@@ -17,16 +17,16 @@ pub(crate) struct Schedule {
     /// The limits at first.
     pub(crate) ages: [Ages; BALANCES],
     pub(crate) steps: Vec<Step>,
-    /// How the reads end, in the order in which they begin; from the first again when there are more.
+    /// How the reads end, in the order in which they begin. Further reads begin again with the first.
     pub(crate) replies: Vec<Reply>,
 }
 
 /// One thing that happens from outside.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Step {
-    /// After the step before.
+    /// The time since the previous step.
     pub(crate) after: Ms,
-    /// How many turns of other tasks it lets pass when its time has come.
+    /// How many times it yields to other tasks when its time has come.
     pub(crate) hops: u8,
     pub(crate) action: Action,
 }
@@ -65,12 +65,12 @@ pub(crate) struct Call {
     pub(crate) gateway: usize,
     pub(crate) balance: usize,
     pub(crate) asks: Asks,
-    /// Until the caller's deadline.
+    /// The time until the caller's deadline.
     pub(crate) wait: Ms,
-    /// What comes between the request's arrival and its lookup.
+    /// The delay between the request's arrival and its lookup.
     pub(crate) lag: Lag,
     /// When the caller hangs up, counted from the lookup.
-    pub(crate) patience: Option<Ms>,
+    pub(crate) gives_up_after: Option<Ms>,
     /// Whether a unit of the forced limit is left.
     pub(crate) may_force: bool,
 }
@@ -87,9 +87,9 @@ pub(crate) struct Asks {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum NotBefore {
-    /// So long before the arrival, by the gateway's wall clock; below zero, after it.
+    /// This long before the arrival, by the gateway's wall clock; a negative value is after it.
     Ago(Ms),
-    /// What the last invalidation of the balance returned, wherever it was.
+    /// The value that the last invalidation of the balance returned, at either gateway.
     Invalidation,
 }
 
@@ -106,7 +106,7 @@ pub(crate) enum Lag {
 pub(crate) struct Reply {
     /// The wait for a slot.
     pub(crate) wait: Ms,
-    /// How long each attempt takes, where the read is let out.
+    /// How long each attempt takes, if the read is admitted.
     pub(crate) attempts: Vec<Ms>,
     pub(crate) ending: Ending,
 }
@@ -117,12 +117,12 @@ pub(crate) enum Ending {
     Success {
         age: Ms,
     },
-    /// The last attempt failed: nobody is asked before this time has passed.
+    /// The last attempt failed: no read begins before this time has passed.
     Failure {
         error: UpstreamError,
         held_for: Ms,
     },
-    /// Not let out, unless the reader has this priority: then a success.
+    /// Refused, unless the read has this priority: then it succeeds.
     Refusal {
         error: UpstreamError,
         unless: Option<Priority>,

@@ -1,4 +1,4 @@
-//! The gateway processes, and what they have in common: the provider, and the configuration of the balances.
+//! The gateway processes, and what they share: the provider, and the configuration of the balances.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ pub(crate) struct World {
 pub(crate) struct Balance {
     pub(crate) ages: Ages,
     pub(crate) identity: usize,
-    /// What the last invalidation returned.
+    /// The value that the last invalidation returned.
     pub(crate) invalidated: Option<Moment>,
 }
 

@@ -16,10 +16,10 @@ use balance_gateway::domain::{Cause, ParseError, UpstreamError};
 
 /// Longest time of one read.
 pub(crate) const DEADLINE: Ms = 10 * SECOND;
-/// Longest way in a calm network, in milliseconds.
+/// The longest delay of a message in a calm network, in milliseconds.
 pub(crate) const CALM_DELAY: u64 = 2;
 
-/// The source of all that is random in a schedule.
+/// The source of all random choices in a schedule.
 pub(crate) struct Chance {
     rng: Rng,
     mood: Mood,
@@ -79,12 +79,12 @@ impl Chance {
         }
     }
 
-    /// True so many times in a hundred.
+    /// True with this probability in percent.
     fn happens(&mut self, percent: u32) -> bool {
         self.rng.u32(0..100) < percent
     }
 
-    /// Up to half a minute between any two.
+    /// Clocks that differ by up to half a minute from each other.
     fn skew(&mut self) -> Ms {
         if self.happens(50) { self.rng.i64(-15 * SECOND..=15 * SECOND) } else { self.rng.i64(-500..=500) }
     }
@@ -131,7 +131,7 @@ impl Chance {
         usize::from(self.happens(20)).min(BALANCES - 1)
     }
 
-    /// Some time up to about so many seconds.
+    /// A random time up to about this many seconds.
     fn time(&mut self, seconds: Ms) -> Ms {
         match self.rng.u32(0..10) {
             0..=4 => self.rng.i64(0..=seconds * 2) * SECOND / 2,
@@ -186,7 +186,7 @@ impl Chance {
         }
     }
 
-    /// One replica makes most of the calls, so that what the store forgets of them shows.
+    /// One replica makes most of the calls, so that calls which the store forgets have an effect.
     fn action_when_spending(&mut self) -> Action {
         match self.rng.u32(0..100) {
             0..=81 => {

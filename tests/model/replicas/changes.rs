@@ -1,4 +1,4 @@
-//! Changes to the text of the scripts, each of which the oracle notices.
+//! Changes to the text of the store's scripts. The oracle must notice each of them.
 
 use std::iter::once;
 
@@ -6,13 +6,13 @@ use super::judge;
 use super::stories::{self, FIRST};
 use super::world::Change;
 
-/// Schedules among which a change must be noticed.
+/// The number of schedules within which a change must be noticed.
 const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
 const CHANGES: [(&[Change], u64); 47] = [
-    // publish.lua: the instant is the publication's; an older balance replaces a younger one; a success ends no row; the
-    // end is not told, or the lease stays.
+    // publish.lua: the instant is that of the publication; an older balance replaces a younger one; a success does not
+    // end a row of failures; the end is not published, or the lease stays.
     (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 8),
     (&[("(stored_turn >= ask.turn or stored_instant > ask.instant)", "stored_turn >= ask.turn")], FIRST),
     (
@@ -21,8 +21,8 @@ const CHANGES: [(&[Change], u64); 47] = [
     ),
     (&[("'ended ' .. waiting .. ' ' .. text(ask.turn))", "'nothing')")], 14),
     (&[("redis.call('HDEL', state, 'l' .. ask.order)", "")], 8),
-    // fail.lua: no hold; no failure for waiters; no doubling; a short hold replaces a long one; reads that fail together
-    // double it; the end is not told.
+    // fail.lua: no hold; no failure for waiters; no doubling; a short hold replaces a long one; reads that fail
+    // together double it; the end is not published.
     (&[("redis.call('HSET', state, field, text(now + held) .. ' ' .. ask.failure)", "")], 69),
     (&[("if ask.failure ~= '' then", "if false then")], FIRST + 1),
     (&[("held = math.min(held * 2 ^ (times - 1), ask.most)", "")], 308),
@@ -45,7 +45,7 @@ const CHANGES: [(&[Change], u64); 47] = [
         ],
         98,
     ),
-    // invalidate.lua and look.lua: the mark is not told, not written, not above the last number, or not read.
+    // invalidate.lua and look.lua: the mark is not published, not written, not above the last number, or not read.
     (&[("'marked ' .. balance", "'nothing ' .. balance")], 21),
     (&[("redis.call('HSET', KEYS[1], 'm' .. balance, text(mark))", "")], FIRST + 10),
     (&[("mark = math.max(mark, number(fields[1], latest) + 1", "mark = math.max(mark, 0")], 235),
@@ -58,7 +58,7 @@ const CHANGES: [(&[Change], u64); 47] = [
     ),
     (&[("answer('look', text(last), text(mark))", "answer('look', text(last), '0')")], FIRST + 10),
     // account.lua: no budget; no local shares; a stepped clock, or a lost log,
-    // begins no epoch; a call counts too briefly; calls that no longer count stay.
+    // begins no epoch; a call counts too briefly; expired calls stay.
     (&[("local is_free = count < ask.share", "local is_free = true")], 17),
     (&[("local is_settling = now - began < ask.per", "local is_settling = false")], 17),
     // A replica that has reconnected takes the whole budget.
@@ -76,7 +76,7 @@ const CHANGES: [(&[Change], u64); 47] = [
     // ended.lua and restore.lua: the end of a call is ignored; calls are not written back.
     (&[("redis.call('ZADD', calls, text(now + ask.per), ask.call)", "")], 17),
     (&[("redis.call('ZADD', calls, 'GT', text(now + ask.left[place]), call)", "")], FIRST + 7),
-    // breaker.lua: it never opens; no replica is told; two replicas probe at once; a success does not close it.
+    // breaker.lua: it never opens; its opening is not published; two replicas probe; a success does not close it.
     (&[("if failures >= ask.failures then", "if false then")], 98),
     (&[("'breaker ' .. ask.provider", "'nothing ' .. ask.provider")], 98),
     (
@@ -88,7 +88,7 @@ const CHANGES: [(&[Change], u64); 47] = [
     ),
     // units.lua: more units are given than the bucket has.
     (&[("local taken = math.min(ask.missing, there)", "local taken = ask.missing")], 2),
-    // notified.lua: every replica acts on every notification.
+    // notified.lua: every replica processes every notification.
     (
         &[
             ("if last > 0 and last >= now - ask.since then", "if false then"),
@@ -124,7 +124,7 @@ fn a_change_to_a_script_is_noticed() {
         assert!(scripts.contains(before), "no script says {before}");
     }
 
-    // The remembered seed, and others where the code has changed since.
+    // The recorded seed first. If the code has changed since, other seeds may notice the change.
     let noticed_by = |changes, seed| {
         once(seed).chain(stories::all()).chain(0..SEARCHED).find(|seed| judge(*seed, changes).is_err())
     };

@@ -1,4 +1,4 @@
-//! The wall clocks of the replicas and the store's clock, each off by its own; what passes is the model's time.
+//! The wall clocks of the replicas and the store's clock, each with its own error. They advance with the model's time.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use balance_gateway::domain::{Clock, Moment};
 pub(crate) const REPLICAS: usize = 3;
 pub(crate) const CLOCKS: [Clock; REPLICAS] = [|| now(0), || now(1), || now(2)];
 
-/// How far each wall clock is off, and the store's clock behind them.
+/// The error of each wall clock; the last entry is that of the store's clock.
 type Skews = [Ms; REPLICAS + 1];
 /// The store's place among the skews.
 pub(crate) const STORE: usize = REPLICAS;

@@ -1,6 +1,7 @@
-//! One replica's use of a caller's limit: the units that ship, and a bucket of the model for the local share.
+//! One replica's use of a caller's limit: the shipped code for shared units, and the model's bucket for the local
+//! share.
 //!
-//! `tower_governor` reads a clock of its own, so the model cannot drive it. Its bucket stands here, in simulated time.
+//! `tower_governor` reads the real clock, so the model cannot drive it. This bucket replaces it in simulated time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,7 +53,7 @@ impl Spender {
         Self { units, local, clock }
     }
 
-    /// Takes units: those that the caller got, and whether the local share decided.
+    /// Takes units. Returns the units that the caller got, and whether the local share decided.
     pub(crate) fn take(&self, cost: u32) -> (Option<u32>, bool) {
         let now = (self.clock)().monotonic;
         match self.units.take(cost, now) {

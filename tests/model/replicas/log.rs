@@ -1,4 +1,4 @@
-//! What happened, in order: all that the oracle knows.
+//! The events of a schedule, in order: all that the oracle knows.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,19 +7,19 @@ use crate::alone::clock::{self, Ms};
 use balance_gateway::domain::{Priority, UpstreamError};
 use balance_gateway::gateway::{Refusal, Via};
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
-    /// When, by the one clock that no replica reads.
+    /// The time, by a clock that no replica reads.
     pub(crate) at: Ms,
-    /// The same without what the processes were frozen.
+    /// The same time without the freezes of the processes.
     pub(crate) tick: Ms,
     pub(crate) what: What,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum What {
-    /// A request came; with what it passes on of an invalidation.
+    /// A request arrived, perhaps with the `not_before` of an invalidation.
     Arrived {
         caller: usize,
         call: Call,
@@ -51,24 +51,24 @@ pub(crate) enum What {
         call: usize,
         brought: Result<(String, Ms), UpstreamError>,
     },
-    /// Nothing more comes of the read: its number in the store's order, and how it failed.
+    /// The read has ended: its number in the store's order, and its error.
     Ended {
         read: usize,
         number: Option<u64>,
         error: Option<UpstreamError>,
     },
-    /// An invalidation came.
+    /// An invalidation arrived.
     Invalidating {
         invalidation: usize,
         replica: usize,
         balance: usize,
     },
-    /// It has returned; with its mark where the replicas shared.
+    /// The invalidation has returned, with its mark if the replicas shared.
     Invalidated {
         invalidation: usize,
         mark: Option<u64>,
     },
-    /// A replica was told of a mark.
+    /// A replica received a mark.
     Told {
         replica: usize,
         balance: usize,

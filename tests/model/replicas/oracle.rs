@@ -1,5 +1,5 @@
-//! What several replicas promise together, stated over the log of what happened: by the one clock that none of them
-//! reads, in whole milliseconds, with nothing of the code under test but the names of its answers.
+//! What several replicas promise together, judged from the log of events in whole milliseconds of a clock that none of
+//! them reads. Of the code under test, the oracle uses only the names of answers.
 
 mod answer;
 mod breaker;
@@ -29,7 +29,7 @@ use streams::Streams;
 /// After the last disturbance every replica shares again, and has caught up.
 const REJOINED_WITHIN: Ms = 4 * SECOND;
 
-/// Says which rule is broken.
+/// The error names the broken rule.
 type Verdict = Result<(), String>;
 
 /// The state of a schedule so far.
@@ -42,11 +42,11 @@ pub(crate) struct Oracle<'a> {
     /// Every call that the provider received.
     requests: Vec<Request>,
     invalidations: Vec<Invalidation>,
-    /// What each replica was told of marks, in case the invalidation has not returned yet.
+    /// The marks that each replica received, kept because an invalidation may return later than its mark arrives.
     told: Vec<(usize, usize, u64)>,
-    /// The last invalidation of each balance that a replica knows of.
+    /// The last invalidation of each balance that each replica knows.
     known: [[Option<Ms>; BALANCES]; REPLICAS],
-    /// What each replica served stale, and since when.
+    /// The stale amount of each balance that each replica served, and since when.
     stale: BTreeMap<(usize, usize), (String, Ms)>,
     breaker: Breaker,
     own_breakers: [Breaker; REPLICAS],
@@ -63,25 +63,25 @@ struct Caller {
     call: Call,
     arrived: Ms,
     tick: Ms,
-    /// Nothing that was requested before will do.
+    /// The earliest request instant that the caller may get, and the reason.
     not_before: Option<(Ms, Why)>,
     is_answered: bool,
-    /// When what it got was asked for.
+    /// When the balance that the caller got was requested.
     requested_at: Option<Ms>,
 }
 
-/// Why a caller takes nothing older.
+/// Why a caller must not get an older balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Why {
     /// Its replica knows of an invalidation.
     Known,
     /// Its replica must know of an invalidation by now.
     Told,
-    /// It asks for so young a balance.
+    /// The caller sent `max-age`.
     MaxAge,
-    /// It asks for a new read.
+    /// The caller sent `no-cache`.
     NoCache,
-    /// It passes an invalidation on.
+    /// The caller passes the `not_before` of an invalidation on.
     PassedOn,
 }
 
@@ -93,7 +93,7 @@ struct Invalidation {
     mark: Option<u64>,
 }
 
-/// Judges a log: what was seen, or the first event that breaks a rule, and which.
+/// Judges a log. Returns the cases that occurred, or the index of the first event that breaks a rule, and the rule.
 pub(crate) fn judge(schedule: &Schedule, events: &[Event]) -> Result<Tally, (usize, String)> {
     let mut oracle = Oracle {
         schedule,

@@ -1,4 +1,4 @@
-//! The provider in memory, and each replica's way to it: the upstream that ships, over a transport without sockets.
+//! The provider in memory, and each replica's path to it: the upstream that ships, over a transport without sockets.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,14 +39,14 @@ pub(crate) struct Provider {
     current: Mutex<Vec<[Option<usize>; BALANCES]>>,
 }
 
-/// One replica's way to the provider.
+/// One replica's path to the provider.
 #[derive(Debug)]
 struct Wire {
     replica: usize,
     provider: Arc<Provider>,
 }
 
-/// One caller's way to one balance.
+/// One caller's path to one balance.
 #[derive(Clone, Debug)]
 pub(crate) struct Asking {
     pub(crate) upstream: Arc<Upstream>,
@@ -68,7 +68,7 @@ impl Provider {
         self.reads.load(Ordering::Relaxed) > self.ended.load(Ordering::Relaxed)
     }
 
-    /// Begins the read of a call that no caller's lookup made.
+    /// Begins the read of a call that no caller's lookup caused.
     fn begin_behind(&self, replica: usize, balance: usize) -> usize {
         let read = self.reads.fetch_add(1, Ordering::Relaxed);
         self.log.write(What::Begun { read, by: None, replica, balance, priority: Priority::Background });
@@ -174,7 +174,7 @@ impl Transport for Wire {
             if reply.ending == Ending::Panic && takes < timeout {
                 let brought = Err(UpstreamError::Defect);
                 provider.log.write(What::Replied { call, brought });
-                // Without the hook of a panic, which would print a report for each.
+                // Does not run the panic hook, which would print a report each time.
                 std::panic::resume_unwind(Box::new("a read that panics"));
             }
             let result = if takes < timeout { outcome(call, reply) } else { Err(UpstreamError::Timeout) };
@@ -194,7 +194,7 @@ impl Transport for Wire {
     }
 }
 
-/// What comes of a call: another amount for each, with digits that a float would lose now and then.
+/// The result of a call: a different amount each time, sometimes with digits that a float would lose.
 fn outcome(call: usize, reply: &Reply) -> Result<(String, clock::Ms), UpstreamError> {
     match reply.ending {
         Ending::Success { age } => {
@@ -206,7 +206,7 @@ fn outcome(call: usize, reply: &Reply) -> Result<(String, clock::Ms), UpstreamEr
     }
 }
 
-/// Writes down that a read has ended, however that came.
+/// Logs that a read has ended, for whatever reason.
 struct Running<'a> {
     provider: &'a Provider,
     /// Where calls count as this read's.

@@ -1,4 +1,4 @@
-//! Plays a schedule on a runtime of its own, and hands back what happened.
+//! Plays a schedule on a separate runtime, and returns its log.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::alone::clock::{self, SECOND};
 pub(crate) fn play(schedule: &Schedule, changes: &'static [Change]) -> Vec<Event> {
     fastrand::seed(schedule.seed);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    // As a task: the runtime would let dozens of others pass before each turn of its main future.
+    // As a task: the runtime runs dozens of tasks between two polls of its main future.
     runtime.block_on(async { tokio::spawn(drive(schedule.clone(), changes)).await.unwrap() })
 }
 
@@ -23,7 +23,7 @@ async fn drive(schedule: Schedule, changes: &'static [Change]) -> Vec<Event> {
     let world = Arc::new(World::new(&schedule, changes));
     let stop = CancellationToken::new();
     world.link(schedule.links, &stop);
-    // Until the replicas that link at once have done so.
+    // Waits until the replicas that link at the start have linked.
     clock::sleep(SECOND).await;
     let (mut tasks, mut invalidations) = (JoinSet::new(), 0);
     for step in schedule.steps {
@@ -51,7 +51,7 @@ async fn drive(schedule: Schedule, changes: &'static [Change]) -> Vec<Event> {
     while let Some(task) = tasks.join_next().await {
         task.unwrap();
     }
-    // Once at least, for a refresh behind the last answer.
+    // At least once, for a background refresh after the last answer.
     clock::sleep(SECOND).await;
     while world.provider.is_reading() {
         clock::sleep(SECOND).await;

@@ -1,4 +1,4 @@
-//! A schedule of three replicas: who does what and when, how the provider behaves, and what becomes of the store.
+//! A schedule of three replicas: who does what and when, how the provider behaves, and what happens to the store.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub(crate) const STATE: &str = ":state";
 pub(crate) struct Schedule {
     pub(crate) seed: u64,
     pub(crate) mood: Mood,
-    /// How far each wall clock is off, the store's last.
+    /// The error of each wall clock; the last entry is that of the store's clock.
     pub(crate) skews: [Ms; REPLICAS + 1],
     /// When each replica begins to link.
     pub(crate) links: [Ms; REPLICAS],
@@ -30,14 +30,14 @@ pub(crate) struct Schedule {
     pub(crate) ages: Ages,
     pub(crate) budget: Terms,
     pub(crate) limit: Limit,
-    /// After what time a notification is acted upon once more.
+    /// The time after which a notification is processed once more.
     pub(crate) settle: Ms,
     pub(crate) steps: Vec<Step>,
-    /// How the calls end, in the order in which they begin; from the first again when there are more.
+    /// How the calls end, in the order in which they begin. Further calls begin again with the first.
     pub(crate) replies: Vec<Reply>,
 }
 
-/// What a schedule is about.
+/// The conditions of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     /// No message is lost and no clock moves: the replicas must act as one.
@@ -50,7 +50,7 @@ pub(crate) enum Mood {
     Wild,
 }
 
-/// How many calls may leave in any span.
+/// The budget: how many calls may be sent in any span of `per`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Terms {
     pub(crate) requests: u32,
@@ -60,7 +60,7 @@ pub(crate) struct Terms {
 /// One thing that happens from outside.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Step {
-    /// After the step before.
+    /// The time since the previous step.
     pub(crate) after: Ms,
     pub(crate) action: Action,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Step {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     Call(Call),
-    /// Plain callers, one after the other.
+    /// Callers without a demand, one after the other.
     Poll {
         replica: usize,
         balance: usize,
@@ -92,25 +92,25 @@ pub(crate) enum Action {
         every: Ms,
         times: u32,
     },
-    /// A replica's wall clock, or the store's.
+    /// Steps a replica's wall clock, or the store's clock.
     StepClock {
         whose: usize,
         by: Ms,
     },
-    /// Every replica, and not the store.
+    /// Freezes every replica, but not the store.
     Freeze(Ms),
     Weather {
         replica: usize,
         weather: Weather,
     },
     Cut(usize),
-    /// The store's process stands still for so long.
+    /// The store's process is stopped for this long.
     Stop(Ms),
-    /// The store is gone for so long, and has lost everything.
+    /// The store is unreachable for this long, and loses everything.
     Kill(Ms),
-    /// What the store holds now is what a fail-over leaves.
+    /// The data that the store holds now remains after a fail-over.
     Replicate,
-    /// Another node goes on, whose clock is off by so much.
+    /// Another node takes over; its clock differs by this much.
     FailOver(Ms),
     /// The store drops the keys that end so, as it may when its memory is full.
     Evict(&'static str),
@@ -124,7 +124,7 @@ pub(crate) struct Call {
     pub(crate) replica: usize,
     pub(crate) balance: usize,
     pub(crate) asks: Asks,
-    /// Until the caller's deadline.
+    /// The time until the caller's deadline.
     pub(crate) wait: Ms,
     /// How long the caller takes to read the answer.
     pub(crate) takes: Ms,
@@ -136,7 +136,7 @@ pub(crate) struct Stream {
     pub(crate) replica: usize,
     pub(crate) balance: usize,
     pub(crate) refresh: Ms,
-    /// How long its client does not read after each event.
+    /// How long the client stops reading after each event.
     pub(crate) pause: Ms,
     pub(crate) length: Ms,
 }
@@ -225,7 +225,7 @@ impl Schedule {
         !self.replies.iter().any(is_aged)
     }
 
-    /// Whether provider and store are well from the beginning to the end.
+    /// Whether provider and store work from the beginning to the end.
     pub(crate) fn is_well(&self) -> bool {
         self.mood == Mood::Well
     }

@@ -140,8 +140,8 @@ fn a_call_takes_longer_than_its_span() -> Schedule {
     story(Mood::Calm, budget, steps, &[(10, OK), (9 * SECOND, OK), (10, OK)])
 }
 
-/// One replica uses a budget of four up, in an epoch that has settled. Then this happens, and another replica, which
-/// knows the store's clock, asks for as many calls.
+/// One replica uses up a budget of four calls, in an epoch that is older than `per`. Then these actions happen, and
+/// another replica, which knows the store's clock, requests as many calls.
 fn spend_around(actions: &[(Ms, Action)]) -> Schedule {
     let spend =
         |first: Ms, by: usize| [(first, new(by, 0)), (0, new(by, 1)), (300, new(by, 0)), (0, new(by, 1))];
@@ -157,7 +157,7 @@ fn the_stores_clock_steps_ahead() -> Schedule {
 }
 
 fn a_fail_over_loses_calls() -> Schedule {
-    // The first replica asks once more, and so writes its calls back.
+    // The first replica makes one more request, and so writes its calls back.
     spend_around(&[(300, Action::FailOver(0)), (6 * SECOND, new(0, 0))])
 }
 
@@ -205,17 +205,17 @@ fn notifications_arrive_everywhere() -> Schedule {
     story(Mood::Calm, AMPLE, steps, &[(10, OK)])
 }
 
-/// The replica that made the calls asks for nothing more: it writes them back when it has reconnected.
+/// The replica that made the calls makes no further request: it writes them back after it has reconnected.
 fn a_fail_over_loses_calls_and_who_made_them_asks_for_no_more() -> Schedule {
     spend_around(&[(300, Action::FailOver(0)), (6 * SECOND, Action::Replicate)])
 }
 
-/// Nobody tells the store of the lost calls.
+/// No replica writes the lost calls back to the store.
 fn a_fail_over_loses_calls_of_a_replica_that_stays_away() -> Schedule {
     spend_around(&[(300, weather(0, LOST)), (10, Action::FailOver(0)), (1500, Action::Replicate)])
 }
 
-/// The look-up takes a while longer than the step, and the answer is older than its demand.
+/// The look-up takes a little longer than the step of the clock, and the answer is older than its demand.
 fn the_stores_clock_steps_between_look_up_and_grant() -> Schedule {
     let no_cache = Asks { max_age: Some(0), ..Asks::default() };
     let steps = (0..12).flat_map(|after| {

@@ -1,4 +1,4 @@
-//! The replicas, the store between them, and one caller's way from the request's arrival to its answer.
+//! The replicas, the store that they share, and one caller's path from the request's arrival to its answer.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +38,7 @@ pub(crate) struct World {
     settle: Ms,
     callers: AtomicUsize,
     streams: AtomicUsize,
-    /// What the last invalidation of each balance returned: its number here, and the instant of the answer.
+    /// The last invalidation of each balance: its number in the schedule, and the instant that it returned.
     invalidated: Mutex<[Option<(usize, jiff::Timestamp)>; BALANCES]>,
 }
 
@@ -166,7 +166,7 @@ impl World {
         self.write(What::Invalidated { invalidation, mark: mark.map(StoreTime::as_micros) });
     }
 
-    /// Asks again and again, without a demand.
+    /// Sends requests without a demand, again and again.
     pub(crate) async fn poll(self: Arc<Self>, replica: usize, balance: usize, every: Ms, times: u32) {
         for _ in 0..times {
             let call = Call { replica, balance, asks: Asks::default(), wait: 2 * DEADLINE, takes: 0 };
@@ -181,7 +181,7 @@ impl World {
         gateway.notified(gateway.account("a").unwrap(), clock::duration(self.settle));
     }
 
-    /// Asks for units of the caller's limit again and again.
+    /// Requests units of the caller's limit, again and again.
     pub(crate) async fn spend(self: Arc<Self>, replica: usize, cost: u32, every: Ms, times: u32) {
         for _ in 0..times {
             let (units, is_local) = self.replicas[replica].spender.take(cost);
@@ -233,7 +233,7 @@ impl World {
             served.as_ref().ok().map(|(found, age)| found.taken_by(self.limits, *age, now.into_std()));
         if let Some(taken_by) = taken_by.filter(|_| call.takes > 0) {
             clock::sleep(call.takes).await;
-            // The server cuts an answer that waits for its client until then.
+            // The server cuts an answer that its client has not read by then.
             if Instant::now().into_std() < taken_by {
                 self.write(What::Taken { caller });
             }

@@ -8,7 +8,7 @@ use redis::Value;
 
 use super::keyspace::{Keyspace, Refused, Rights};
 
-/// Each thread has one, with the scripts that it has run.
+/// Each thread has one engine, with the scripts that it has run.
 struct Engine {
     lua: Lua,
     scripts: RefCell<HashMap<String, Function>>,
@@ -29,7 +29,7 @@ pub(crate) struct Call<'a> {
     pub(crate) is_read_only: bool,
 }
 
-/// Runs a script; with its answer comes what it published. What it did stays done where it fails.
+/// Runs a script. Returns its answer and the messages that it published. If it fails, its earlier writes remain.
 pub(crate) fn run(call: &Call<'_>, keyspace: &mut Keyspace) -> (Result<Value, Refused>, Vec<Vec<u8>>) {
     let mut told = Vec::new();
     keyspace.expire(call.now);
@@ -41,7 +41,7 @@ pub(crate) fn run(call: &Call<'_>, keyspace: &mut Keyspace) -> (Result<Value, Re
     (result, told)
 }
 
-/// What the flags in the first line let it do.
+/// The rights that the flags in the first line of a script give it.
 fn rights(call: &Call<'_>) -> Result<Rights, Refused> {
     let flags = call.code.lines().next().and_then(|line| line.strip_prefix("#!lua flags="));
     let flags = flags.ok_or("ERR no flags")?;
@@ -112,7 +112,7 @@ fn word(value: &mlua::Value) -> mlua::Result<Vec<u8>> {
     }
 }
 
-/// What `cjson.decode` makes of JSON: every number is a float.
+/// Decodes JSON as `cjson.decode` does: every number is a float.
 fn decoded(lua: &Lua, value: &serde_json::Value) -> mlua::Result<mlua::Value> {
     use serde_json::Value;
     Ok(match value {
@@ -142,7 +142,7 @@ fn into_lua(lua: &Lua, answer: &Value) -> mlua::Result<mlua::Value> {
             mlua::Value::Table(lua.create_sequence_from(items)?)
         }
         Value::Int(number) => mlua::Value::Integer(*number),
-        // Nothing is `false` to a script.
+        // A missing value is `false` to a script.
         _ => mlua::Value::Boolean(false),
     })
 }
@@ -156,7 +156,7 @@ fn from_lua(answer: &mlua::Value) -> mlua::Result<Value> {
     })
 }
 
-/// The items until the first that is nothing.
+/// The items before the first missing one.
 fn sequence(items: &Table) -> mlua::Result<Vec<Value>> {
     items.sequence_values::<mlua::Value>().map(|item| from_lua(&item?)).collect()
 }

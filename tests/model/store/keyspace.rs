@@ -1,4 +1,4 @@
-//! What the store holds, and the commands that scripts use on it.
+//! The data of the store, and the commands that scripts use on it.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ type Text = Vec<u8>;
 /// Why a command is refused, in the store's words.
 pub(crate) type Refused = String;
 
-/// The data of one store; its instants are microseconds of its own clock.
+/// The data of one store. Instants are microseconds of the store's clock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keyspace {
     keys: BTreeMap<Text, Key>,
@@ -40,17 +40,17 @@ pub(crate) struct Rights {
 }
 
 impl Keyspace {
-    /// Forgets what has expired.
+    /// Removes expired keys.
     pub(crate) fn expire(&mut self, now: u64) {
         self.keys.retain(|_, key| key.expires_at.is_none_or(|at| now < at));
     }
 
-    /// Drops the keys that end so.
+    /// Removes the keys with this ending.
     pub(crate) fn evict(&mut self, ending: &[u8]) {
         self.keys.retain(|name, _| !name.ends_with(ending));
     }
 
-    /// Runs one command of a script; `now` is the store's clock, and `told` takes what is published.
+    /// Runs one command of a script. `now` is the store's clock; published messages are added to `told`.
     pub(crate) fn run(
         &mut self,
         words: &[Text],
@@ -212,7 +212,7 @@ fn text(value: &impl ToString) -> Value {
     Value::BulkString(value.to_string().into_bytes())
 }
 
-/// The end of a range of scores, and whether it is left out.
+/// One end of a range of scores, and whether it is exclusive.
 fn bound(word: &[u8]) -> Result<(f64, bool), Refused> {
     match word.strip_prefix(b"(") {
         Some(excluded) => Ok((number(excluded)?, true)),

@@ -1,4 +1,4 @@
-//! A replica's link to the simulated store: connects, keeps the link as the shipping code does, and connects again.
+//! A replica's link to the simulated store: connects, keeps the link as the shipped code does, and reconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ pub(crate) struct Connection {
     generation: u64,
 }
 
-/// What a replica notices of the store.
+/// The events of a link that a replica notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// The link stands; sharing begins when it has been caught up with.
+    /// The link is connected; sharing begins when the replica has read the missed invalidations.
     Connected,
     /// The link is broken.
     Broken,
@@ -50,7 +50,7 @@ impl ConnectionLike for Connection {
         _offset: usize,
         _count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        // Nothing of ours is sent in one.
+        // The gateway sends no pipelines.
         Box::pin(async { Err((redis::ErrorKind::Client, "no pipelines").into()) })
     }
 
@@ -84,9 +84,9 @@ impl Server {
                             notice(told);
                         }
                     }));
-                    // Both connections have the same way: one sign of life says it all.
+                    // Both connections use the same network path: one ping tests both.
                     let ping_events = || std::future::ready(Ok(Value::Nil));
-                    // Why it broke is the same to a test.
+                    // The tests do not depend on why the link broke.
                     let _ = shared.follow(commands, &mut messages, ping_events).await;
                 }
                 shared.end_sharing();

@@ -1,4 +1,4 @@
-//! The store's process and the network before it: connections, lost messages, and the fate of the data.
+//! The store's process and the network in front of it: connections, lost messages, and lost data.
 
 use std::collections::HashSet;
 use std::future::pending;
@@ -13,15 +13,15 @@ use tokio::time::sleep;
 use super::engine::{self, Call};
 use super::keyspace::Keyspace;
 
-/// As long as a script runs, in microseconds.
+/// How long a script runs, in microseconds.
 const STEP: u64 = 7;
 
 /// The network between one replica and the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Weather {
-    /// The longest way of a command, an answer or a message, in milliseconds.
+    /// The longest delay of a command, an answer or a message, in milliseconds.
     pub(crate) delay: u64,
-    /// How many in a hundred get lost on each way.
+    /// The percentage of messages that are lost in each direction.
     pub(crate) loss: u32,
 }
 
@@ -34,10 +34,10 @@ impl Weather {
 
 /// The store.
 pub(crate) struct Server {
-    /// Its clock in microseconds, which several replicas read within one of our milliseconds.
+    /// The store's clock in microseconds: several replicas read it within one millisecond of the model.
     clock: fn() -> u64,
     state: Mutex<State>,
-    /// Wakes in the order of asking, unlike a watch.
+    /// Wakes waiting commands in the order in which they came, unlike a watch channel.
     goes_on: Notify,
     /// Scripts that are changed before they run, to show that a change is noticed.
     changes: Vec<(&'static str, &'static str)>,
@@ -46,16 +46,16 @@ pub(crate) struct Server {
 #[expect(clippy::struct_excessive_bools, reason = "each is a state of the process by itself")]
 struct State {
     keyspace: Keyspace,
-    /// What another node would go on with.
+    /// The data that another node would take over.
     replicated: Keyspace,
     scripts: HashSet<String>,
     codes: Vec<(String, String)>,
-    /// What the clock said last, and what the last script was told.
+    /// The last reading of the clock, and the time that the last script got.
     clock: (u64, u64),
     rng: Rng,
     weathers: Vec<Weather>,
     subscribers: Vec<Option<mpsc::UnboundedSender<Vec<u8>>>>,
-    /// Counts on whenever a replica's connections break.
+    /// A number per replica, increased whenever its connections break.
     connections: Vec<u64>,
     is_gone: bool,
     is_stopped: bool,
@@ -97,13 +97,13 @@ impl Server {
         self.state().weathers[replica] = weather;
     }
 
-    /// Stops the process, or lets it go on: what was asked meanwhile is done then.
+    /// Stops the process, or continues it: it then runs the commands that came meanwhile.
     pub(crate) fn stop(&self, is_stopped: bool) {
         self.state().is_stopped = is_stopped;
         self.goes_on.notify_waiters();
     }
 
-    /// Drops the keys that end so.
+    /// Removes the keys with this ending.
     pub(crate) fn evict(&self, ending: &str) {
         self.state().keyspace.evict(ending.as_bytes());
     }
@@ -123,7 +123,7 @@ impl Server {
         state.break_all();
     }
 
-    /// Starts it again, with nothing.
+    /// Starts it again, without data.
     pub(crate) fn start(&self) {
         let mut state = self.state();
         state.is_gone = false;
@@ -132,13 +132,13 @@ impl Server {
         state.scripts.clear();
     }
 
-    /// The data as they are now are what another node would go on with.
+    /// Replicates the current data, which another node would take over.
     pub(crate) fn replicate(&self) {
         let mut state = self.state();
         state.replicated = state.keyspace.clone();
     }
 
-    /// Another node goes on with what it has.
+    /// Another node takes over with the replicated data.
     pub(crate) fn fail_over(&self) {
         let mut state = self.state();
         state.keyspace = state.replicated.clone();
@@ -156,7 +156,7 @@ impl Server {
         self.state().rng.u64(0..below.max(1))
     }
 
-    /// Connects a replica and subscribes it; none while the store is gone or stopped.
+    /// Connects a replica and subscribes it; `None` while the store is unreachable or stopped.
     pub(crate) async fn connect(&self, replica: usize) -> Option<(u64, mpsc::UnboundedReceiver<Vec<u8>>)> {
         self.way(replica).await?;
         self.running().await;
@@ -174,7 +174,7 @@ impl Server {
         Some((connection, receiver))
     }
 
-    /// Sends a sign of life there and back.
+    /// Sends a ping and waits for its answer.
     pub(crate) async fn ping(&self, replica: usize, connection: u64) -> RedisResult<Value> {
         let mut has_come = self.way(replica).await.is_some();
         self.running().await;
@@ -186,7 +186,7 @@ impl Server {
         if is_connected { Ok(Value::SimpleString("PONG".to_owned())) } else { Err(broken()) }
     }
 
-    /// Sends a command there and its answer back; who stops waiting changes nothing.
+    /// Sends a command and returns its answer. The command runs even if the replica stops waiting.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         replica: usize,
@@ -269,7 +269,7 @@ impl Server {
         self.changes.iter().fold(code, |code, (before, after)| code.replace(before, after))
     }
 
-    /// Sends a message to everybody who listens, each on its own way.
+    /// Sends a message to every subscriber, each with its own delay.
     fn tell(self: &Arc<Self>, message: &[u8]) {
         let subscribers = self.state().subscribers.clone();
         for (replica, subscriber) in subscribers.into_iter().enumerate() {
@@ -284,7 +284,7 @@ impl Server {
         }
     }
 
-    /// The way between a replica and the store; `None` where it is lost.
+    /// Delays a message between a replica and the store; `None` if the message is lost.
     async fn way(&self, replica: usize) -> Option<()> {
         let (delay, is_lost) = {
             let mut state = self.state();
@@ -312,7 +312,7 @@ impl Server {
 }
 
 impl State {
-    /// The clock for one script: no two are told the same, unless the clock is stepped.
+    /// The time for one script. No two scripts get the same time, unless the clock is stepped.
     fn tick(&mut self, clock: u64) -> u64 {
         let (before, told) = self.clock;
         let now = if clock < before { clock } else { clock.max(told + STEP) };

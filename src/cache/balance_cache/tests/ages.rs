@@ -36,7 +36,7 @@ async fn a_wall_clock_that_steps_forward_ages_a_snapshot() {
 }
 
 #[tokio::test]
-async fn the_absence_says_why() {
+async fn an_absence_has_its_reason() {
     let empty = Balance::new();
     let known = Balance::known().await;
     advance(SECOND);
@@ -53,7 +53,7 @@ async fn the_absence_says_why() {
 }
 
 #[tokio::test]
-async fn an_acceptable_snapshot_is_shared_without_a_read() {
+async fn an_acceptable_snapshot_is_served_without_a_read() {
     let balance = Balance::known().await;
     let known_at = now();
     advance(just_under(LATEST_START));
@@ -65,7 +65,7 @@ async fn an_acceptable_snapshot_is_shared_without_a_read() {
 }
 
 #[tokio::test]
-async fn a_snapshot_at_the_ceiling_is_read_again() {
+async fn a_balance_at_the_ceiling_is_read_again() {
     let mut balance = Balance::known().await;
     advance(MAX_AGE);
 
@@ -89,7 +89,7 @@ async fn an_older_snapshot_never_replaces_a_younger_one() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_older_by_either_clock() {
+async fn a_snapshot_that_is_older_by_the_wall_clock_is_replaced() {
     let mut balance = Balance::known().await;
     advance(SECOND);
     step_wall_clock(SECOND * 30);
@@ -102,7 +102,7 @@ async fn a_snapshot_is_older_by_either_clock() {
 }
 
 #[tokio::test]
-async fn a_wall_clock_that_steps_during_a_read_is_no_age_of_its_answer() {
+async fn a_wall_clock_step_during_a_read_does_not_count_as_the_age_of_its_answer() {
     let mut balance = Balance::new();
     let leader = balance.ask(NONE);
     let read = balance.next_read().await;
@@ -133,7 +133,7 @@ async fn an_answer_that_is_too_old_by_its_age_is_invalid_for_its_waiters() {
 }
 
 #[tokio::test]
-async fn an_age_of_exactly_the_ceiling_is_too_old_and_no_loop() {
+async fn an_age_of_exactly_the_ceiling_is_too_old_and_is_not_retried() {
     let mut balance = Balance::new();
     let caller = balance.ask(NONE);
 
@@ -161,13 +161,13 @@ async fn reads_that_expire_before_they_are_served_end_in_a_time_out() {
     assert!((2..=MOST_ROUNDS as usize).contains(&sent), "{sent}");
 }
 
-/// What another replica read in this turn, with this instant of the store's clock.
+/// The answer of another replica's read with this turn: its number, and its instant by the store's clock.
 fn found(number: u64, instant: u64, age: Duration) -> Answer {
     let turn = Turn { number, instant: StoreTime::from_micros(instant) };
     let snapshot = Arc::unwrap_or_clone(snapshot(now().earlier_by(age))).with_turn(Some(turn));
     let sent_at = snapshot.requested_at().monotonic;
     let result = Ok(Arc::new(snapshot));
-    Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_elsewhere: true, result }
+    Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_from_replica: true, result }
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_snapshot_found_again_in_the_store_gets_no_younger_and_an_older_one_is_ignor
 }
 
 #[tokio::test]
-async fn a_later_read_of_another_replica_that_is_older_by_its_age_counts_only_where_it_is_demanded() {
+async fn a_later_read_of_another_replica_that_is_older_by_its_age_is_kept_only_on_demand() {
     let now = now();
     let first = Entry::after(None, found(7, 7, SECOND * 5), None, now);
 
@@ -204,7 +204,7 @@ fn a_snapshot_read_alone_stays_where_another_replica_has_an_older_one() {
         priority: Priority::Plain,
         sent_at: sent_at.monotonic,
         turn: None,
-        is_elsewhere: false,
+        is_from_replica: false,
         result: Ok(snapshot(sent_at)),
     };
     let alone = Entry::after(None, alone, None, now);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_failed_read_leaves_the_last_snapshot() {
+async fn a_failed_read_keeps_the_last_snapshot() {
     let mut balance = Balance::known().await;
     let known_at = now();
     for _ in 0..3 {
@@ -18,7 +18,7 @@ async fn a_failed_read_leaves_the_last_snapshot() {
 }
 
 #[tokio::test]
-async fn a_success_after_a_failure_is_no_longer_failing() {
+async fn a_balance_is_no_longer_failing_after_a_success() {
     let mut balance = Balance::failed(held(SECOND)).await;
     advance(SECOND);
     let caller = balance.ask(NONE);
@@ -31,7 +31,7 @@ async fn a_success_after_a_failure_is_no_longer_failing() {
 }
 
 #[tokio::test]
-async fn a_held_failure_answers_without_a_read_even_a_forced_one() {
+async fn a_held_failure_prevents_every_read_even_a_forced_one() {
     let known = held(SECOND * 5);
     let balance = Balance::failed(known).await;
     advance(just_under(SECOND * 5));
@@ -43,7 +43,7 @@ async fn a_held_failure_answers_without_a_read_even_a_forced_one() {
 }
 
 #[tokio::test]
-async fn a_hold_does_not_keep_an_acceptable_snapshot_back() {
+async fn a_hold_does_not_withhold_an_acceptable_snapshot() {
     let mut balance = Balance::known().await;
     advance(SECOND);
     let forced = balance.ask(FORCED);
@@ -120,7 +120,7 @@ async fn only_callers_that_allow_it_get_the_last_snapshot_after_an_error() {
 }
 
 #[tokio::test]
-async fn no_caller_gets_a_last_snapshot_that_has_no_time_to_leave() {
+async fn a_last_snapshot_without_time_to_leave_is_not_served() {
     let balance = Balance::known().await;
     advance(SECOND);
     balance.invalidate();
@@ -193,7 +193,7 @@ async fn a_read_that_panics_is_a_defect_for_its_waiters_only() {
 }
 
 #[tokio::test]
-async fn a_read_that_panics_leaves_the_last_snapshot() {
+async fn a_read_that_panics_keeps_the_last_snapshot() {
     let mut balance = Balance::known().await;
     let known_at = now();
     advance(SECOND);

@@ -25,7 +25,7 @@ async fn a_read_sent_before_an_invalidation_is_not_accepted_after_it() {
 }
 
 #[tokio::test]
-async fn an_invalidation_is_for_one_balance() {
+async fn an_invalidation_affects_only_its_balance() {
     let known = Balance::known().await;
     let mut other = Balance { cache: known.cache.clone(), ..Balance::new() };
     other.key = BalanceKey::new(&AccountName::parse("b").unwrap(), &[], &Selector::default());
@@ -37,7 +37,7 @@ async fn an_invalidation_is_for_one_balance() {
 }
 
 #[tokio::test]
-async fn a_refresh_after_an_invalidation_is_from_after_it() {
+async fn a_refresh_sent_before_an_invalidation_is_not_accepted_after_it() {
     let mut balance = Balance::known().await;
     advance(FRESH_FOR + SECOND);
     balance.refresh_behind().await;
@@ -52,7 +52,7 @@ async fn a_refresh_after_an_invalidation_is_from_after_it() {
 }
 
 #[tokio::test]
-async fn an_invalidation_leaves_the_last_snapshot_to_those_without_a_demand() {
+async fn after_an_invalidation_only_callers_without_a_demand_get_the_last_snapshot() {
     let balance = Balance::known().await;
     let known_at = now();
     advance(SECOND * 5);
@@ -70,7 +70,7 @@ fn refused_credentials() -> Failure {
     Failure { error: UpstreamError::Refused, ..held(SECOND * 30) }
 }
 
-/// Issue 14, item 33: the forgetting is not lost.
+/// A change of credentials during a read is not lost.
 #[tokio::test]
 async fn a_refusal_that_arrives_after_the_credentials_changed_is_forgotten() {
     let mut balance = Balance::new();
@@ -80,13 +80,13 @@ async fn a_refusal_that_arrives_after_the_credentials_changed_is_forgotten() {
     balance.cache.forget_refusal(&balance.key).await;
     read.fail(refused_credentials());
 
-    assert_eq!(failure(caller).await, refused_credentials(), "it was refused");
+    assert_eq!(failure(caller).await, refused_credentials(), "the credentials were refused");
     let next = balance.ask(NONE);
     balance.next_read().await.succeed();
-    assert!(got(next).await.result.is_ok(), "and the next caller asks again");
+    assert!(got(next).await.result.is_ok(), "the next caller reads again");
 }
 
-/// Issue 14, item 33: the read is not lost.
+/// The result of a read that ends at the same time is not lost.
 #[tokio::test]
 async fn a_read_that_ends_while_a_refusal_is_forgotten_is_kept() {
     let mut balance = Balance::failed(refused_credentials()).await;
@@ -106,7 +106,7 @@ async fn a_read_that_ends_while_a_refusal_is_forgotten_is_kept() {
     assert_eq!(balance.sent().await, 2);
 }
 
-/// Issue 14, item 32: also what a read of the earlier identity brings.
+/// A snapshot from before the removal is not found again.
 #[tokio::test]
 async fn a_removed_balance_is_read_again() {
     let mut balance = Balance::known().await;

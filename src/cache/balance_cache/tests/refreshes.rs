@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_stale_snapshot_is_refreshed_once_however_many_ask() {
+async fn a_stale_snapshot_is_refreshed_once_for_any_number_of_callers() {
     let mut balance = Balance::known().await;
     advance(FRESH_FOR + TICK);
 
@@ -31,7 +31,7 @@ async fn a_snapshot_exactly_as_old_as_fresh_for_is_refreshed() {
     assert_eq!(balance.sent().await, 2);
 }
 
-/// A read may end between a caller's look at a stale snapshot and the refresh that it begins.
+/// A read may end after a caller has seen a stale snapshot and before that caller starts the refresh.
 #[tokio::test]
 async fn a_late_refresh_does_not_prevent_the_next_one() {
     let balance = Balance::known().await;
@@ -90,7 +90,7 @@ async fn no_refresh_starts_while_a_failure_defers_it() {
     }
 }
 
-/// The refresh is asked for when the last entry does not say to wait yet.
+/// The refresh is requested before the failure that defers it is stored.
 #[tokio::test]
 async fn a_refresh_overtaken_by_a_failure_waits_for_its_retry_time() {
     let mut balance = Balance::known().await;

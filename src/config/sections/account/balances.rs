@@ -34,7 +34,7 @@ impl Setting for BalanceType {
 
 const EXPECTED: &str = "{ currency = \"BTC\", type = \"CRYPTO\" }, the type where it matters";
 
-/// Reads the balances of a declared kind: a list where the body names the currency, else the only one.
+/// Reads the balances of a declared kind: a list if the body names the currency, else the only balance.
 pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<Vec<BalanceSettings>> {
     if kind.only_currency().is_some() {
         return read(section, Ok(kind));
@@ -47,13 +47,14 @@ pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<
     };
     let balances = read_list(section, Ok(kind))?;
     for (item, balance) in value.items(EXPECTED)?.iter().zip(&balances) {
-        judge_declared(item, &balance.selector, kind)?;
+        check_declared(item, &balance.selector, kind)?;
     }
     Ok(balances)
 }
 
-/// A balance of a declared kind has a currency whose digits are known, and a type only where a request holds it.
-fn judge_declared(item: &Value<'_>, selector: &Selector, kind: &Declared) -> Read<()> {
+/// Checks a balance of a declared kind: its currency must have known digits, and it has a type only if a text of the
+/// kind holds `{type}`.
+fn check_declared(item: &Value<'_>, selector: &Selector, kind: &Declared) -> Read<()> {
     let Some(currency) = selector.currency else {
         return Err(item.wrong(&format!("expected a currency, {}", Currency::EXPECTED)));
     };

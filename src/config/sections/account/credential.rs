@@ -27,7 +27,7 @@ pub(in crate::config) fn fits(credential: &Credential, adapter: Read<&Adapter>) 
     adapter.is_ok_and(|adapter| adapter.scheme() == scheme)
 }
 
-/// Reads an account of a declared kind. The keys of built-in kinds are mistakes there.
+/// Reads the credential of an account of a declared kind. The keys of built-in kinds are mistakes there.
 pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<Credential> {
     let values = kinds::read_values(section, kind);
     let mut result = values;
@@ -40,7 +40,7 @@ pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<
     result
 }
 
-/// Reads every possible credential; the provider's kind accepts one of them.
+/// Every key of a credential as written; the provider's kind accepts some of them.
 struct Written {
     token: Read<Option<Secret>>,
     client_id: Read<Option<Secret>>,
@@ -59,7 +59,7 @@ pub(super) fn read_credential(section: &mut Section<'_>, adapter: Read<&dyn Prov
         api_key: principal(section, "api_key"),
         session_token: section.optional("session_token"),
     };
-    // Read here, so that a message can name their purpose.
+    // Read here, so that they are reported as not for this kind, and not as unknown keys.
     section.value("secrets");
     section.value("parameters");
     let adapter = adapter?;
@@ -115,19 +115,19 @@ fn read_static(section: &Section<'_>, written: Written) -> Read<Credential> {
 }
 
 fn read_client(section: &Section<'_>, written: Written) -> Read<Credential> {
-    let id = must(section, "client_id", written.client_id);
-    let secret = must(section, "client_secret", written.client_secret);
+    let id = require(section, "client_id", written.client_id);
+    let secret = require(section, "client_secret", written.client_secret);
     let certificate = written.certificate?.map(|certificate| certificate.0);
     Ok(Credential::Client(ClientCredentials { id: id?.0, secret: secret?.0, certificate }))
 }
 
 fn read_keys(section: &Section<'_>, written: Written) -> Read<Credential> {
-    let api_key = must(section, "api_key", written.api_key);
-    let session_token = must(section, "session_token", written.session_token);
+    let api_key = require(section, "api_key", written.api_key);
+    let session_token = require(section, "session_token", written.session_token);
     let (api_key, session_token) = (api_key?.0, session_token?.0);
     Ok(Credential::Static(Authorisation::Keys { api_key, session_token }))
 }
 
-fn must<T: Setting>(section: &Section<'_>, key: &str, written: Read<Option<T>>) -> Read<T> {
+fn require<T: Setting>(section: &Section<'_>, key: &str, written: Read<Option<T>>) -> Read<T> {
     written?.ok_or_else(|| section.wrong(key, &format!("missing, expected {}", T::EXPECTED)))
 }

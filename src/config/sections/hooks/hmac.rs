@@ -16,7 +16,7 @@ pub(super) struct HmacValue {
     shown: String,
 }
 
-/// A value that a word chooses.
+/// One of several values, each named by a word.
 trait Choice: Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];
     const EXPECTED: &'static str;
@@ -150,7 +150,7 @@ fn read_keys(section: &mut Section<'_>, form: KeyForm) -> Read<Vec<SecretSlice<u
 
 fn read_key(value: &Value<'_>, form: KeyForm) -> Read<SecretSlice<u8>> {
     let source = Source::read(value)?;
-    let key = source.understood(value, |contents, source| {
+    let key = source.read_as(value, |contents, source| {
         let text = visible(contents, source)?.as_bytes();
         let key = match form.0 {
             None => Some(text.to_vec()),

@@ -79,7 +79,7 @@ fn read_named<T: Setting>(
     if foreign.is_empty() { Ok(read) } else { Err(Reported) }
 }
 
-/// A value that is no secret, and that fits into a path.
+/// A value that is not secret, and that may be part of a path.
 struct Parameter(String);
 
 impl Setting for Parameter {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::{examples, kind, mapping};
-use crate::config::reader::{ConfigErrors, Purpose, Read, Reading, Section};
+use crate::config::reader::{ConfigErrors, ConfigReading, Purpose, Read, Section};
 use crate::domain::Currency;
 use crate::providers::declared::{Declared, MappingReader};
 
@@ -19,7 +19,7 @@ pub struct KindFile {
     pub bodies: Vec<(Currency, String)>,
 }
 
-/// Reads the mapping of one kind out of a configuration file, and nothing else of it.
+/// Reads only the mapping of one kind from a configuration file.
 ///
 /// # Errors
 /// [`ConfigErrors`] with every mistake of the mapping.
@@ -34,7 +34,7 @@ pub fn load_mapping(path: &Path, name: &str) -> Result<MappingReader, ConfigErro
     })
 }
 
-/// Reads a text that declares one kind, and nothing else. `env` stands for the environment.
+/// Reads a text that declares one kind, and nothing else. `env` looks up environment variables.
 ///
 /// # Errors
 /// [`ConfigErrors`] with every mistake.
@@ -64,7 +64,7 @@ fn with_kinds<T>(
     if !errors.is_empty() {
         return Err(ConfigErrors::syntax(path, text, &errors));
     }
-    let reading = Reading::new(env, Purpose::Start);
+    let reading = ConfigReading::new(env, Purpose::Start);
     let mut root = Section::root(document.get_ref(), &reading);
     let read = root.tables("kinds").and_then(|tables| read(tables, &root));
     drop(root);

@@ -1,13 +1,13 @@
-//! The digits of whole numbers: what ISO 4217 says is not what every provider counts in.
+//! The digits of amounts in minor units: not every provider uses the digits of ISO 4217.
 
 use crate::config::reader::{Read, Value};
 use crate::domain::Currency;
 use crate::providers::Provider as _;
 use crate::providers::declared::Declared;
 
-/// Reports a currency that an account lists and whose digits its kind must state.
+/// Reports a currency of an account whose digits its kind must state but does not.
 pub(in crate::config) fn require_digits(value: &Value<'_>, kind: &Declared, currency: Currency) -> Read<()> {
-    if kind.units().know(currency) {
+    if kind.units().knows(currency) {
         return Ok(());
     }
     let expected = expected_digits(currency);

@@ -7,10 +7,10 @@ mod written;
 use crate::config::reader::{Read, Reported, Section};
 use crate::domain::Currency;
 use crate::providers::declared::{Declared, Mapping, MappingReader};
-use proof::{Proof, evaluate, judge_proofs};
+use proof::{Proof, check_proofs, evaluate};
 use written::{EXPECTED, currency_of, read_one};
 
-/// Reads and evaluates the examples. Without a mapping only their form is judged.
+/// Reads and evaluates the examples. Without a mapping, only their form is checked.
 pub(in crate::config) fn read(section: &mut Section<'_>, mapping: Option<&Mapping>) -> Read<()> {
     let Some(value) = section.value("examples") else {
         return Err(
@@ -34,7 +34,7 @@ pub(in crate::config) fn read(section: &mut Section<'_>, mapping: Option<&Mappin
     section.show_text("examples", format!("[{}]", shown.join(", ")));
     let proofs: Vec<Proof> = evaluated.into_iter().collect::<Read<Vec<_>>>()?.into_iter().flatten().collect();
     match mapping {
-        Some(mapping) => judge_proofs(&value, mapping, &proofs),
+        Some(mapping) => check_proofs(&value, mapping, &proofs),
         None => Err(Reported),
     }
 }

@@ -1,9 +1,11 @@
 //! How a body of a declared kind becomes a balance.
 
-use super::parts::{WrittenPart, WrittenRole, WrittenUnits};
+use super::parts::{WrittenAmountOrSum, WrittenRole, WrittenUnit};
 use super::texts::Conditions;
 use crate::config::reader::{Read, Section};
-use crate::providers::declared::{Case, CurrencyRule, Digits, Mapping, Part, Pointer, Role, Rows, Units};
+use crate::providers::declared::{
+    AmountOrSum, AmountUnit, Case, CurrencyRule, Digits, Mapping, Pointer, Role, Rows,
+};
 
 /// The parts of the kind that its roles inherit.
 struct Inherited<'k> {
@@ -20,9 +22,9 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     let rows: Read<Option<Pointer>> = section.optional("rows");
     let conditions: Read<Option<Conditions>> = section.optional("where");
     let available: Read<WrittenRole> = section.required("available");
-    let blocked: Read<Option<WrittenPart>> = section.optional("blocked");
-    let reserved: Read<Option<WrittenPart>> = section.optional("reserved");
-    let processing: Read<Option<WrittenPart>> = section.optional("processing");
+    let blocked: Read<Option<WrittenAmountOrSum>> = section.optional("blocked");
+    let reserved: Read<Option<WrittenAmountOrSum>> = section.optional("reserved");
+    let processing: Read<Option<WrittenAmountOrSum>> = section.optional("processing");
     let total: Read<Option<WrittenRole>> = section.optional("total");
     let report: Read<Option<Vec<Pointer>>> = section.optional("report");
     let observed_at: Read<Option<Pointer>> = section.optional("observed_at");
@@ -34,14 +36,14 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     let (rows, conditions) = (rows?, conditions?);
     if rows.is_none() {
         let parts = [&blocked, &reserved, &processing].into_iter().flatten().flatten();
-        let in_parts = parts.flat_map(WrittenPart::roles);
+        let in_parts = parts.flat_map(WrittenAmountOrSum::roles);
         let single = available.iter().chain(total.iter().flatten());
         if single.chain(in_parts).any(|role| role.conditions.is_some() && role.rows.is_none()) {
             return Err(section.wrong("where", "expected only beside rows, also in a single amount"));
         }
     }
     let inherited = Inherited { rows: rows.as_ref(), conditions: conditions.as_ref() };
-    let part = |part: Option<WrittenPart>| part.map(|part| inherited.part(part));
+    let part = |part: Option<WrittenAmountOrSum>| part.map(|part| inherited.part(part));
     let mapping = Mapping {
         status: status?,
         success: success?.map(|conditions| conditions.0).unwrap_or_default(),
@@ -61,7 +63,7 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     Ok(mapping)
 }
 
-/// A missing mapping: the provider is only called. A declared currency is used in the request.
+/// A placeholder for the mapping, to record a body. Only the currency is read, because the request may hold it.
 pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
     const KEYS: [&str; 15] = [
         "success",
@@ -84,14 +86,14 @@ pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
     for key in KEYS {
         section.value(key);
     }
-    let unknown = CurrencyRule::At { at: Pointer::default(), case: Case::Upper, only: None };
+    let placeholder = CurrencyRule::At { at: Pointer::default(), case: Case::Upper, only: None };
     let available = Role { at: Pointer::default(), rows: None, currency: None, is_optional: false };
     Ok(Mapping {
         status: None,
         success: Vec::new(),
         absent: Vec::new(),
-        currency: currency?.unwrap_or(unknown),
-        units: Units::Major,
+        currency: currency?.unwrap_or(placeholder),
+        units: AmountUnit::Major,
         rows: None,
         available,
         blocked: None,
@@ -103,20 +105,22 @@ pub(super) fn read_currency_alone(section: &mut Section<'_>) -> Read<Mapping> {
     })
 }
 
-fn read_units(section: &mut Section<'_>) -> Read<Units> {
-    let units: Read<WrittenUnits> = section.required("units");
+fn read_units(section: &mut Section<'_>) -> Read<AmountUnit> {
+    let units: Read<WrittenUnit> = section.required("units");
     let digits: Read<Option<Digits>> = section.optional("digits");
-    if section.has("digits") && !matches!(units, Ok(WrittenUnits::Minor) | Err(_)) {
+    if section.has("digits") && !matches!(units, Ok(WrittenUnit::Minor) | Err(_)) {
         return Err(section.wrong("digits", "expected only beside units = \"minor\""));
     }
     Ok(units?.with(digits?))
 }
 
 impl Inherited<'_> {
-    fn part(&self, part: WrittenPart) -> Part {
+    fn part(&self, part: WrittenAmountOrSum) -> AmountOrSum {
         match part {
-            WrittenPart::One(role) => Part::One(self.role(role)),
-            WrittenPart::Sum(roles) => Part::Sum(roles.into_iter().map(|role| self.role(role)).collect()),
+            WrittenAmountOrSum::One(role) => AmountOrSum::One(self.role(role)),
+            WrittenAmountOrSum::Sum(roles) => {
+                AmountOrSum::Sum(roles.into_iter().map(|role| self.role(role)).collect())
+            }
         }
     }
 
@@ -129,7 +133,7 @@ impl Inherited<'_> {
         }
     }
 
-    /// A role's own rows and conditions stand in the place of the kind's.
+    /// A role's own rows and conditions replace those of the kind.
     fn rows(&self, own: Option<&Pointer>, own_conditions: Option<&Conditions>) -> Option<Rows> {
         let array = own.or(self.rows)?.clone();
         let conditions = own_conditions.or(self.conditions);
@@ -140,22 +144,22 @@ impl Inherited<'_> {
     }
 }
 
-/// Judges what concerns several keys.
+/// Checks the rules that concern several keys.
 fn judge(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
     let parts = mapping.parts();
     let roles: Vec<(&str, &Role)> =
         parts.iter().flat_map(|(name, part)| part.roles().iter().map(move |role| (*name, role))).collect();
     let results = [
-        judge_rows(section, mapping, &roles),
-        judge_indices(section, mapping, &roles),
-        judge_doubles(section, mapping, &roles),
-        judge_digits(section, mapping),
+        check_rows(section, mapping, &roles),
+        check_indices(section, mapping, &roles),
+        check_doubles(section, mapping, &roles),
+        check_digits(section, mapping),
     ];
     results.into_iter().collect()
 }
 
 /// Rows need a currency that the body names, and either all roles have rows or none has.
-fn judge_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
+fn check_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
     let with_rows = roles.iter().filter(|(_, role)| role.rows.is_some()).count();
     if with_rows == 0 {
         let without = |key: &str| !section.has(key);
@@ -175,8 +179,8 @@ fn judge_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)])
     }
 }
 
-/// No pointer may say which row of an array by its number.
-fn judge_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
+/// No pointer may choose a row of an array by its number.
+fn check_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
     const EXPECTED: &str =
         "expected no number of a row: providers do not promise the order; choose the row by where";
     let arrays: Vec<&Pointer> =
@@ -197,7 +201,7 @@ fn judge_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role
 }
 
 /// A pointer that is read twice is a field that was swapped or copied by mistake.
-fn judge_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
+fn check_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
     let mut seen: Vec<(Option<&Rows>, &Pointer)> = Vec::new();
     let mut result = Ok(());
     let reports = mapping.report.iter().map(|at| ("report", mapping.rows.as_ref(), at));
@@ -211,10 +215,10 @@ fn judge_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role
     result
 }
 
-/// A currency that the kind itself knows must have known digits.
-fn judge_digits(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
+/// If the kind states the currency, the digits of the currency must be known.
+fn check_digits(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
     match mapping.currency.only() {
-        Some(currency) if !mapping.units.know(currency) => {
+        Some(currency) if !mapping.units.knows(currency) => {
             Err(section.wrong("digits", &super::currencies::expected_digits(currency)))
         }
         _ => Ok(()),

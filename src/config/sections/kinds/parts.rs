@@ -1,15 +1,15 @@
-//! How amounts, their units and their currency stand in the configuration.
+//! How amounts, their units and their currency are written in the configuration.
 
 use toml::de::DeValue;
 
 use super::texts::{Conditions, table};
 use crate::config::reader::{Read, Setting, Value, quoted};
 use crate::domain::Currency;
-use crate::providers::declared::{Case, CurrencyRule, Digits, Pointer, Units};
+use crate::providers::declared::{AmountUnit, Case, CurrencyRule, Digits, Pointer};
 
 /// The most digits that a decimal holds.
 const MOST_DECIMALS: u32 = 28;
-/// More than any currency's smallest unit has.
+/// The most digits of a smallest unit: more than any currency has.
 const MOST_DIGITS: u32 = 18;
 
 /// One amount in the configuration.
@@ -59,12 +59,12 @@ impl Setting for WrittenRole {
 
 /// One amount, or a sum of several, in the configuration.
 #[derive(Clone, Debug)]
-pub(super) enum WrittenPart {
+pub(super) enum WrittenAmountOrSum {
     One(WrittenRole),
     Sum(Vec<WrittenRole>),
 }
 
-impl WrittenPart {
+impl WrittenAmountOrSum {
     /// Every amount in it.
     pub(super) fn roles(&self) -> &[WrittenRole] {
         match self {
@@ -74,7 +74,7 @@ impl WrittenPart {
     }
 }
 
-impl Setting for WrittenPart {
+impl Setting for WrittenAmountOrSum {
     const EXPECTED: &'static str =
         "a JSON pointer, { at, rows, where, currency, optional } or { sum = [\"/a\", \"/b\"] }";
 
@@ -153,25 +153,25 @@ impl Setting for Case {
 
 /// The unit in the configuration: `digits` is a separate key.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum WrittenUnits {
+pub(super) enum WrittenUnit {
     Major,
     Minor,
     MajorWith(u8),
     MinorWith(u8),
 }
 
-impl WrittenUnits {
-    pub(in crate::config) fn with(self, digits: Option<Digits>) -> Units {
+impl WrittenUnit {
+    pub(in crate::config) fn with(self, digits: Option<Digits>) -> AmountUnit {
         match self {
-            Self::Major => Units::Major,
-            Self::MajorWith(most) => Units::MajorWith(most),
-            Self::Minor => Units::Minor(digits.unwrap_or_default()),
-            Self::MinorWith(digits) => Units::MinorWith(digits),
+            Self::Major => AmountUnit::Major,
+            Self::MajorWith(most) => AmountUnit::MajorWith(most),
+            Self::Minor => AmountUnit::Minor(digits.unwrap_or_default()),
+            Self::MinorWith(digits) => AmountUnit::MinorWith(digits),
         }
     }
 }
 
-impl Setting for WrittenUnits {
+impl Setting for WrittenUnit {
     const EXPECTED: &'static str = "\"major\" for decimals, \"minor\" for whole numbers of the smallest unit, or \
          { major = 4 } or { minor = 4 } for so many digits";
 

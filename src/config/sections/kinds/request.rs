@@ -10,7 +10,7 @@ use crate::config::reader::{Read, Section, Setting, Value, quoted};
 use crate::config::values::BaseUrl;
 use crate::providers::declared::{RequestTemplate, TokenTemplate};
 
-/// The half of a kind that asks.
+/// The request half of a kind: how its provider is called.
 pub(super) struct Requesting {
     pub(in crate::config) base_url: Option<String>,
     pub(in crate::config) secrets: Vec<String>,

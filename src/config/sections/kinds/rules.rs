@@ -1,24 +1,25 @@
-//! Rules for the names in a kind's templates: each is declared, each is used, and no secret stands where a proxy logs it.
+//! Rules for the names in a kind's templates: each is declared, each is used, and no secret is in a place that proxies
+//! log.
 
 use super::request::Requesting;
 use crate::config::reader::{Read, Section};
 use crate::providers::declared::{RequestTemplate, Template, TokenEndpoint, TokenTemplate};
 
 /// Judges the request half of a kind.
-pub(super) fn judge(section: &Section<'_>, half: &Requesting) -> Read<()> {
+pub(super) fn judge(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
     let results = [
-        judge_overlap(section, half),
-        judge_request(section, half),
-        half.token.as_ref().map_or(Ok(()), |token| judge_token(section, half, token)),
-        judge_use(section, half),
-        judge_authorization(section, half),
+        check_overlap(section, requesting),
+        check_request(section, requesting),
+        requesting.token.as_ref().map_or(Ok(()), |token| check_token(section, requesting, token)),
+        check_use(section, requesting),
+        check_authorization(section, requesting),
     ];
-    warn_of_query(section, half);
+    warn_of_query(section, requesting);
     results.into_iter().collect()
 }
 
-fn judge_overlap(section: &Section<'_>, half: &Requesting) -> Read<()> {
-    match half.parameters.iter().find(|name| half.secrets.contains(name)) {
+fn check_overlap(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
+    match requesting.parameters.iter().find(|name| requesting.secrets.contains(name)) {
         Some(name) => {
             Err(section.wrong("parameters", &format!("expected other names than secrets has, but {name}")))
         }
@@ -26,27 +27,29 @@ fn judge_overlap(section: &Section<'_>, half: &Requesting) -> Read<()> {
     }
 }
 
-fn is_secret(half: &Requesting, name: &str) -> bool {
-    name == "token" || half.secrets.iter().any(|secret| secret == name)
+fn is_secret(requesting: &Requesting, name: &str) -> bool {
+    name == "token" || requesting.secrets.iter().any(|secret| secret == name)
 }
 
 /// The names that a balance's request may hold.
-fn judge_request(section: &Section<'_>, half: &Requesting) -> Read<()> {
+fn check_request(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
     let mut result = Ok(());
-    for (key, template) in places(&half.request) {
+    for (key, template) in places(&requesting.request) {
         for name in template.names() {
-            let is_reserved = matches!(name, "currency" | "type") || name == "token" && half.token.is_some();
-            let is_declared = half.secrets.iter().chain(&half.parameters).any(|declared| declared == name);
+            let is_reserved =
+                matches!(name, "currency" | "type") || name == "token" && requesting.token.is_some();
+            let is_declared =
+                requesting.secrets.iter().chain(&requesting.parameters).any(|declared| declared == name);
             if !is_reserved && !is_declared {
-                result = Err(section.wrong(key, &unknown(name, half)));
+                result = Err(section.wrong(key, &unknown(name, requesting)));
             }
         }
     }
-    result.and(judge_path(section, "path", &half.request.path, half))
+    result.and(check_path(section, "path", &requesting.request.path, requesting))
 }
 
-fn judge_path(section: &Section<'_>, key: &str, path: &Template, half: &Requesting) -> Read<()> {
-    match path.names().find(|name| is_secret(half, name)) {
+fn check_path(section: &Section<'_>, key: &str, path: &Template, requesting: &Requesting) -> Read<()> {
+    match path.names().find(|name| is_secret(requesting, name)) {
         Some(name) => Err(section.wrong(
             key,
             &format!("expected no secret in a path, which is logged by proxies, but it holds {{{name}}}"),
@@ -55,9 +58,10 @@ fn judge_path(section: &Section<'_>, key: &str, path: &Template, half: &Requesti
     }
 }
 
-fn unknown(name: &str, half: &Requesting) -> String {
-    let declared: Vec<&str> = half.secrets.iter().chain(&half.parameters).map(String::as_str).collect();
-    let token = if half.token.is_some() { ", token" } else { "" };
+fn unknown(name: &str, requesting: &Requesting) -> String {
+    let declared: Vec<&str> =
+        requesting.secrets.iter().chain(&requesting.parameters).map(String::as_str).collect();
+    let token = if requesting.token.is_some() { ", token" } else { "" };
     let declared = if declared.is_empty() { String::new() } else { format!("{}, ", declared.join(", ")) };
     format!(
         "expected a name that secrets or parameters declare, but {{{name}}} is none of {declared}currency, type{token}"
@@ -65,18 +69,18 @@ fn unknown(name: &str, half: &Requesting) -> String {
 }
 
 /// The names that a token exchange may hold: secrets and parameters only.
-fn judge_token(section: &Section<'_>, half: &Requesting, token: &TokenTemplate) -> Read<()> {
+fn check_token(section: &Section<'_>, requesting: &Requesting, token: &TokenTemplate) -> Read<()> {
     let mut result = Ok(());
     for name in token.templates().flat_map(Template::names) {
-        if !half.secrets.iter().chain(&half.parameters).any(|declared| declared == name) {
+        if !requesting.secrets.iter().chain(&requesting.parameters).any(|declared| declared == name) {
             let expected = format!("expected names of secrets and parameters only, but {{{name}}} is none");
             result = Err(section.wrong("token", &expected));
         }
     }
     if let TokenEndpoint::Path(path) = &token.endpoint {
-        result = result.and(judge_path(section, "token", path, half));
+        result = result.and(check_path(section, "token", path, requesting));
     }
-    let is_used = half.request.templates().flat_map(Template::names).any(|name| name == "token");
+    let is_used = requesting.request.templates().flat_map(Template::names).any(|name| name == "token");
     if !is_used {
         result = Err(section.wrong("token", "expected a text with {token}, as a header, beside token"));
     }
@@ -87,11 +91,11 @@ fn judge_token(section: &Section<'_>, half: &Requesting, token: &TokenTemplate) 
 }
 
 /// Every secret and parameter must be used.
-fn judge_use(section: &Section<'_>, half: &Requesting) -> Read<()> {
-    let token = half.token.iter().flat_map(TokenTemplate::templates);
-    let used: Vec<&str> = half.request.templates().chain(token).flat_map(Template::names).collect();
+fn check_use(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
+    let token = requesting.token.iter().flat_map(TokenTemplate::templates);
+    let used: Vec<&str> = requesting.request.templates().chain(token).flat_map(Template::names).collect();
     let mut result = Ok(());
-    for (key, declared) in [("secrets", &half.secrets), ("parameters", &half.parameters)] {
+    for (key, declared) in [("secrets", &requesting.secrets), ("parameters", &requesting.parameters)] {
         for name in declared.iter().filter(|name| !used.contains(&name.as_str())) {
             let expected = format!("expected only names that a text holds, but no text holds {{{name}}}");
             result = Err(section.wrong(key, &expected));
@@ -100,17 +104,17 @@ fn judge_use(section: &Section<'_>, half: &Requesting) -> Read<()> {
     result
 }
 
-fn judge_authorization(section: &Section<'_>, half: &Requesting) -> Read<()> {
-    let has_header = half.request.headers.iter().any(|(name, _)| name == "authorization");
-    if half.request.basic.is_some() && has_header {
+fn check_authorization(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
+    let has_header = requesting.request.headers.iter().any(|(name, _)| name == "authorization");
+    if requesting.request.basic.is_some() && has_header {
         return Err(section.wrong("basic", "not beside a header Authorization, expected one of them"));
     }
     Ok(())
 }
 
-fn warn_of_query(section: &Section<'_>, half: &Requesting) {
-    for (name, template) in &half.request.query {
-        if template.names().any(|named| is_secret(half, named)) {
+fn warn_of_query(section: &Section<'_>, requesting: &Requesting) {
+    for (name, template) in &requesting.request.query {
+        if template.names().any(|named| is_secret(requesting, named)) {
             section.warn("query", &format!("{name} holds a secret, and proxies log URLs"));
         }
         if looks_like_a_date(template.as_written()) {
@@ -122,7 +126,7 @@ fn warn_of_query(section: &Section<'_>, half: &Requesting) {
     }
 }
 
-/// `2026-11-21`, perhaps with a time behind it.
+/// Whether a text begins like `2026-11-21`; a time may follow.
 fn looks_like_a_date(text: &str) -> bool {
     let pattern = b"dddd-dd-dd";
     text.len() >= pattern.len()
@@ -132,7 +136,7 @@ fn looks_like_a_date(text: &str) -> bool {
         })
 }
 
-/// Every template of a balance's request, with the key that it stands under.
+/// Every template of a balance's request, with its key.
 fn places(request: &RequestTemplate) -> impl Iterator<Item = (&'static str, &Template)> {
     let query = request.query.iter().map(|(_, template)| ("query", template));
     let headers = request.headers.iter().map(|(_, template)| ("headers", template));

@@ -1,4 +1,4 @@
-//! How templates, pointers, names and conditions stand in the configuration.
+//! How templates, pointers, names and conditions are written in the configuration.
 
 use http::header::HeaderName;
 use toml::de::DeValue;
@@ -85,7 +85,7 @@ impl Setting for ValueName {
     }
 }
 
-/// Names and the texts that they have.
+/// Names, each with a template.
 #[derive(Clone, Debug)]
 pub(super) struct NamedTexts(pub(in crate::config) Named);
 
@@ -103,7 +103,7 @@ impl Setting for NamedTexts {
     }
 }
 
-/// Headers and the texts that they have.
+/// Headers, each with a template.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct Headers(pub(in crate::config) Vec<(HeaderName, Template)>);
 
@@ -170,7 +170,7 @@ impl Setting for Basic {
     }
 }
 
-/// Members that must hold a value.
+/// Conditions: members of a body that must have a given value.
 #[derive(Clone, Debug)]
 pub(super) struct Conditions(pub(in crate::config) Vec<Condition>);
 

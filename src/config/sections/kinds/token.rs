@@ -1,4 +1,4 @@
-//! `[kinds.NAME.token]`: what secrets are exchanged for a token with, and where the answer holds it.
+//! `[kinds.NAME.token]`: how secrets are exchanged for a token, and where the answer holds the token.
 
 use std::time::Duration;
 

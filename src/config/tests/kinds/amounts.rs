@@ -1,4 +1,4 @@
-//! Mistakes in what a kind reads: units, digits, roles, rows and examples.
+//! Mistakes in how a kind reads a body: units, digits, roles, rows and examples.
 
 use super::{Mistake, PLAIN, ROWS};
 

@@ -1,4 +1,5 @@
-//! Mistakes in what a kind sends: secrets, texts, addresses, tokens, and keys that a declared kind does not have.
+//! Mistakes in how a kind sends a request: secrets, texts, addresses, tokens, and keys that a declared kind does not
+//! have.
 
 use super::{Mistake, PLAIN, TOKEN};
 

@@ -1,4 +1,5 @@
-//! The end of a stream: at the maximum age, in a drain, or when its caller may see other balances.
+//! Decides when a stream ends: at the maximum age of a connection, or in a drain. After a reload, `stream.rs` decides
+//! whether the stream continues.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,12 +7,12 @@ use std::time::Instant;
 use tokio::time::sleep_until;
 
 use crate::clock;
-use crate::http::state::{Api, Lasting};
+use crate::http::state::{Api, LongLived};
 
 /// The end of one stream.
 pub(super) struct Ending {
-    lasting: Arc<Lasting>,
-    /// `max_connection_age` after the start, or earlier in a drain.
+    long_lived: Arc<LongLived>,
+    /// The moment of the end: `max_connection_age` after the start, or earlier in a drain.
     at: Instant,
     is_draining: bool,
 }
@@ -19,13 +20,17 @@ pub(super) struct Ending {
 impl Ending {
     /// The end of a stream that opens now.
     pub(super) fn of(api: &Api, opened: Instant) -> Self {
-        api.lasting.byes.open();
-        Self { lasting: Arc::clone(&api.lasting), at: opened + api.max_connection_age, is_draining: false }
+        api.long_lived.stream_ends.open();
+        Self {
+            long_lived: Arc::clone(&api.long_lived),
+            at: opened + api.max_connection_age,
+            is_draining: false,
+        }
     }
 
     /// Waits until the stream must end. The wait may be dropped and started again.
     pub(super) async fn wait(&mut self, api: &Api) {
-        let shutdown = &self.lasting.shutdown;
+        let shutdown = &self.long_lived.shutdown;
         if !self.is_draining {
             tokio::select! {
                 biased;
@@ -33,7 +38,7 @@ impl Ending {
                 () = sleep_until(self.at.into()) => return,
             }
             self.is_draining = true;
-            self.at = self.at.min(self.lasting.byes.next(clock::monotonic(), api.drain_delay));
+            self.at = self.at.min(self.long_lived.stream_ends.next_end(clock::monotonic(), api.drain_delay));
         }
         tokio::select! {
             biased;
@@ -45,6 +50,6 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.lasting.byes.close();
+        self.long_lived.stream_ends.close();
     }
 }

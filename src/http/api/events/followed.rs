@@ -60,7 +60,8 @@ impl Followed {
         })
     }
 
-    /// Takes over the written events after a reload; false if the caller may now see other balances.
+    /// After a reload, takes over the last written events from `before`; false if the caller may now see other
+    /// balances.
     pub(super) fn continue_from(&mut self, before: &Self) -> bool {
         let is_same = self.not_found == before.not_found
             && self.balances.len() == before.balances.len()
@@ -75,12 +76,12 @@ impl Followed {
     /// The frame of an event; `None` if the stream skips it.
     pub(super) fn write(
         &mut self,
-        place: usize,
+        index: usize,
         event: Event,
         now: Moment,
         request_id: &str,
     ) -> Option<Frame> {
-        let balance = self.balances.get_mut(place)?;
+        let balance = self.balances.get_mut(index)?;
         match event {
             Event::Balance(report) => balance.write_balance(report, now),
             Event::Problem(refusal) => balance.write_problem(refusal, request_id).map(Frame::unbound),
@@ -106,7 +107,7 @@ impl FollowedBalance {
             && self.slot().is_same(other.slot())
     }
 
-    /// Skips a balance that has reached the ceiling.
+    /// The frame of a balance; `None` if the balance has reached the ceiling.
     fn write_balance(&mut self, report: Arc<Report>, now: Moment) -> Option<Frame> {
         let frame = report.left(self.account().limits(), now).map(|left| {
             self.problem = None;
@@ -116,7 +117,7 @@ impl FollowedBalance {
         frame
     }
 
-    /// Skips a problem with the same code as the last event.
+    /// The text of a problem; `None` if the last event was a problem with the same code.
     fn write_problem(&mut self, refusal: Refusal, request_id: &str) -> Option<Bytes> {
         let problem = Problem::refused(refusal, self.account());
         if self.problem.replace(problem.code) == Some(problem.code) {

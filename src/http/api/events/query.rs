@@ -8,10 +8,10 @@ use crate::http::query::Query;
 
 /// The parameters of its query.
 pub(crate) const PARAMETERS: &[&str] = &["account", "provider", "refresh"];
-/// The default maximum age of a streamed balance.
+/// The default of `refresh`: the age at which a streamed balance is read again.
 const REFRESH: Duration = Duration::from_secs(30);
 
-/// Parses whole seconds. Larger values are cut to the ceiling.
+/// Parses `refresh`, in whole seconds. A value above the ceiling becomes the ceiling.
 pub(crate) fn refresh(query: &Query<'_>) -> Result<Duration, Problem> {
     let Some(text) = query.one("refresh")? else { return Ok(REFRESH) };
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {

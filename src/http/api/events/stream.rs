@@ -1,4 +1,4 @@
-//! One event stream. It writes each frame when the client has read the previous one.
+//! One event stream. It writes a frame only when the previous one has been sent.
 //!
 //! An event is chosen when it is written. So a slow client gets the newest balances, and none above the ceiling.
 
@@ -21,7 +21,7 @@ use crate::auth::Credential;
 use crate::domain::{Directives, Moment};
 use crate::gateway::{RequestContext, Subscription};
 use crate::http::api::item::Item;
-use crate::http::caller::{Caller, StreamPlace};
+use crate::http::caller::{Caller, StreamPermit};
 use crate::http::problem::{Code, Problem};
 use crate::http::request_info::RequestInfo;
 use crate::http::state::Api;
@@ -47,7 +47,7 @@ pub(super) struct EventStream {
     first: VecDeque<Bytes>,
     ending: Ending,
     has_ended: bool,
-    place: StreamPlace,
+    permit: StreamPermit,
 }
 
 impl EventStream {
@@ -57,11 +57,11 @@ impl EventStream {
         api: &Arc<Api>,
         request: &Request,
         refresh: Duration,
-        place: StreamPlace,
+        permit: StreamPermit,
     ) -> Result<Self, Problem> {
         let info = RequestInfo::of(request)?;
         let query = request.uri().query();
-        let service_accounts = &api.lasting.service_accounts;
+        let service_accounts = &api.long_lived.service_accounts;
         let credential = api.callers.credential(request.headers(), service_accounts, info.moment.wall);
         let known = credential.and_then(|credential| Some((api.callers.find(&credential)?, credential)));
         let expired = || Problem::new(Code::Unauthenticated, "the token has just expired");
@@ -82,7 +82,7 @@ impl EventStream {
             first,
             ending: Ending::of(api, info.moment.monotonic),
             has_ended: false,
-            place,
+            permit,
             api: Arc::clone(api),
         })
     }
@@ -115,10 +115,10 @@ impl EventStream {
                 () = self.api.retired() => if !self.follow_reload() {
                     return Some(self.bye());
                 },
-                (place, event) = self.subscription.inbox().next() => {
-                    self.place.metrics().superseded(self.subscription.inbox().take_superseded());
-                    if let Some(frame) = self.followed.write(place, event, self.api.gateway.now(), &self.request_id) {
-                        self.place.metrics().sent();
+                (index, event) = self.subscription.inbox().next() => {
+                    self.permit.metrics().superseded(self.subscription.inbox().take_superseded());
+                    if let Some(frame) = self.followed.write(index, event, self.api.gateway.now(), &self.request_id) {
+                        self.permit.metrics().sent();
                         return Some(frame);
                     }
                 }
@@ -149,7 +149,7 @@ impl EventStream {
     }
 }
 
-/// Follows the balances, and looks each up once: cached balances arrive at once, others when their read ends.
+/// Subscribes to the balances, and looks up each one once. Cached balances arrive at once, others when their read ends.
 fn follow(
     api: &Arc<Api>,
     caller: &Arc<Caller>,
@@ -160,9 +160,9 @@ fn follow(
     let balances = || followed.balances.iter();
     let subscribed = balances().map(|balance| (balance.account(), balance.slot()));
     let subscription = Arc::new(api.gateway.subscribe(subscribed, refresh));
-    for (place, balance) in balances().enumerate() {
+    for (index, balance) in balances().enumerate() {
         if let Some(known) = &balance.last {
-            subscription.note_known(place, known);
+            subscription.note_known(index, known);
         }
     }
     let context = RequestContext {
@@ -172,7 +172,7 @@ fn follow(
     };
     let lookups: Vec<_> = balances()
         .enumerate()
-        .map(|(place, balance)| {
+        .map(|(index, balance)| {
             let (api, caller) = (Arc::clone(api), Arc::clone(caller));
             let (subscription, open, slot) =
                 (Arc::clone(&subscription), Arc::clone(&balance.open), balance.slot().clone());
@@ -186,7 +186,7 @@ fn follow(
                     Ok((found, age))
                 });
                 item.count(&result, &context);
-                subscription.add_current(place, result.map(|(found, _)| found.snapshot));
+                subscription.add_current(index, result.map(|(found, _)| found.snapshot));
             }
         })
         .collect();

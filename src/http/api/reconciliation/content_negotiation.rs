@@ -5,14 +5,14 @@ use http::header::ACCEPT;
 
 use crate::http::directives::split;
 
-/// The forms of an answer, the preferred one first.
+/// The formats of an answer, the preferred one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum ReportFormat {
     Json,
     Csv,
 }
 
-/// How specifically a media range matches a form; the most specific one decides.
+/// How specifically a media range matches a format; the most specific one decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Precision {
     Anything,
@@ -20,7 +20,7 @@ enum Precision {
     Exact,
 }
 
-impl Form {
+impl ReportFormat {
     fn media_type(self) -> (&'static str, &'static str) {
         match self {
             Self::Json => ("application", "json"),
@@ -28,7 +28,7 @@ impl Form {
         }
     }
 
-    /// How specifically `type/subtype` matches this form, if it does.
+    /// How specifically `type/subtype` matches this format, if it does.
     fn named_by(self, range: &str) -> Option<Precision> {
         let (main, sub) = self.media_type();
         match range.split_once('/')? {
@@ -42,26 +42,26 @@ impl Form {
     }
 }
 
-/// The form with the highest weight, JSON if equal; `None` if neither is acceptable. A request without a readable
-/// `Accept` accepts any form.
-pub(crate) fn negotiate(headers: &HeaderMap) -> Option<Form> {
+/// The format with the highest weight, JSON if equal; `None` if neither is acceptable. A request without a readable
+/// `Accept` accepts any format.
+pub(crate) fn negotiate(headers: &HeaderMap) -> Option<ReportFormat> {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let ranges: Vec<_> = lines.flat_map(|line| split(line, ',')).filter_map(range).collect();
     if ranges.is_empty() {
-        return Some(Form::Json);
+        return Some(ReportFormat::Json);
     }
-    let weight = |form: Form| {
-        let naming = ranges.iter().filter_map(|(range, weight)| Some((form.named_by(range)?, *weight)));
+    let weight = |format: ReportFormat| {
+        let naming = ranges.iter().filter_map(|(range, weight)| Some((format.named_by(range)?, *weight)));
         naming.max().map_or(0, |(_, weight)| weight)
     };
-    match (weight(Form::Json), weight(Form::Csv)) {
+    match (weight(ReportFormat::Json), weight(ReportFormat::Csv)) {
         (0, 0) => None,
-        (json, csv) if json >= csv => Some(Form::Json),
-        _ => Some(Form::Csv),
+        (json, csv) if json >= csv => Some(ReportFormat::Json),
+        _ => Some(ReportFormat::Csv),
     }
 }
 
-/// A range without its parameters, and its weight in thousandths.
+/// Parses a media range: its type without parameters, and its weight in thousandths. `None` if it is not a media range.
 fn range(member: &str) -> Option<(&str, u16)> {
     let mut parts = split(member, ';').map(str::trim);
     let range = parts.next().filter(|range| range.contains('/'))?;
@@ -69,11 +69,11 @@ fn range(member: &str) -> Option<(&str, u16)> {
         let (name, value) = parameter.split_once('=')?;
         name.trim_end().eq_ignore_ascii_case("q").then_some(value.trim_start())
     });
-    // An unreadable range is ignored.
+    // An unreadable weight counts as 1.
     Some((range, weight.and_then(thousandths).unwrap_or(1000)))
 }
 
-/// `0`, `0.5`, `1.000`: from 0 to 1 with at most three decimals.
+/// Parses a weight from 0 to 1 with at most three decimals, such as `0.5`, into thousandths.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let is_weight = matches!(whole, "0" | "1")
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn the_form_with_the_higher_weight_is_chosen_and_json_if_equal() {
-        const JSON: Option<Form> = Some(Form::Json);
-        const CSV: Option<Form> = Some(Form::Csv);
+        const JSON: Option<ReportFormat> = Some(ReportFormat::Json);
+        const CSV: Option<ReportFormat> = Some(ReportFormat::Csv);
         for (lines, expected) in [
             (&[][..], JSON),
             (&[""], JSON),

@@ -34,7 +34,7 @@ const COLUMNS: [&str; 15] = [
 
 type Row = [String; COLUMNS.len()];
 
-/// The value of `Content-Disposition`. The file name carries the day, because no column does.
+/// The value of `Content-Disposition`. The file name contains the day of the report, because no column does.
 pub(crate) fn file_name(report_date: Timestamp) -> String {
     let day = snapshot::milliseconds(report_date);
     let day: String = day.chars().take("YYYY-MM-DD".len()).filter(char::is_ascii_digit).collect();
@@ -101,7 +101,7 @@ fn type_of(r#type: Option<&BalanceType>) -> String {
     r#type.map_or("", BalanceType::as_str).to_owned()
 }
 
-/// A configured name verbatim; any other text percent-encoded, as in the query: `=1+1` would be a formula in a
+/// Returns a valid account name verbatim, and any other text percent-encoded: `=1+1` would be a formula in a
 /// spreadsheet.
 fn harmless(account: &str) -> Cow<'_, str> {
     match AccountName::parse(account) {

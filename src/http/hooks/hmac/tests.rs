@@ -9,7 +9,7 @@ const BODY: &str = r#"{"event":"transaction.cash_in.settled","transactionId":"t-
 /// The signing time of every notification here.
 const SIGNED_AT: i64 = 1_700_000_000;
 
-/// One provider's way to sign, and a notification of it.
+/// The signature scheme of one provider, and a signed notification.
 struct Scheme {
     name: &'static str,
     settings: HmacSettings,
@@ -167,19 +167,19 @@ fn schemes() -> Vec<Scheme> {
 }
 
 impl Scheme {
-    /// Whether it is proven this many seconds after it was signed.
+    /// Whether the notification is proven this many seconds after it was signed.
     fn holds(&self, body: &str, seconds: i64) -> bool {
         let request = http::Request::builder().uri(self.uri);
         let request =
             self.headers.iter().fold(request, |request, (name, value)| request.header(*name, value.as_str()));
         let (head, ()) = request.body(()).unwrap().into_parts();
         let now = Timestamp::from_second(SIGNED_AT + seconds).unwrap();
-        let Some(mut signing) = Hmac::new(self.settings.clone()).begin(&head, now) else { return false };
-        // In parts, as it arrives.
+        let Some(mut verification) = Hmac::new(self.settings.clone()).begin(&head, now) else { return false };
+        // In parts, as a body arrives.
         for part in body.as_bytes().chunks(7) {
-            signing.add(part);
+            verification.add(part);
         }
-        signing.holds()
+        verification.holds()
     }
 
     fn with(self, change: impl FnOnce(&mut Self)) -> Self {
@@ -213,7 +213,7 @@ fn a_wrong_key_or_body_proves_nothing() {
 }
 
 #[test]
-fn a_time_of_signing_holds_within_the_tolerance_both_ways() {
+fn a_signing_time_may_differ_by_the_tolerance_in_both_directions() {
     for scheme in schemes() {
         let is_timed = scheme.settings.timestamp.is_some();
 

@@ -6,7 +6,7 @@ use super::instance::Instance;
 use super::time;
 use crate::gateway::{AccountStatus, ProviderStatus, Status};
 
-/// One sentence per problem, the widest first.
+/// One sentence per problem, those with the widest effect first.
 pub(super) fn problems(status: &Status, instance: &Instance, now: Timestamp) -> Vec<String> {
     let mut found = Vec::new();
     if instance.is_draining {
@@ -45,9 +45,14 @@ fn of_account(account: &AccountStatus, now: Timestamp) -> Vec<String> {
     if let Some(expiry) = account.token_expires_at.filter(|expiry| *expiry <= now) {
         found.push(format!("{name}: the token expired {}.", time::relative(expiry, now)));
     }
-    if account.budget_remaining * 4 < account.budget_limit {
+    if is_budget_low(account) {
         let (remaining, limit) = (account.budget_remaining, account.budget_limit);
         found.push(format!("{name}: {remaining} of {limit} calls are left in the budget."));
     }
     found
+}
+
+/// Whether less than a quarter of the account's budget is left.
+pub(super) fn is_budget_low(account: &AccountStatus) -> bool {
+    u64::from(account.budget_remaining) * 4 < u64::from(account.budget_limit)
 }

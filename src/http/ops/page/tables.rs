@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 
+use super::problems::is_budget_low;
 use super::time;
 use crate::domain::{BalanceType, Currency, Level};
 use crate::gateway::{AccountStatus, BalanceStatus, ProviderStatus};
 use crate::http::pages::html::Html;
 
-/// Shown where there is no value.
+/// The text of a cell without a value.
 const NONE: &str = "–";
 
 /// How a cell looks.
@@ -18,7 +19,7 @@ enum Tone {
     Bad,
 }
 
-/// Breakers, calls under way, and how the last calls ended.
+/// Breakers, calls in flight, and the results of the last calls.
 pub(super) fn providers(page: &mut Html, providers: &[ProviderStatus], now: Timestamp) {
     begin(page, "Providers", &["Provider", "Breaker", "In flight", "Last success", "Last failure"]);
     for provider in providers {
@@ -49,7 +50,6 @@ pub(super) fn accounts(page: &mut Html, accounts: &[AccountStatus], now: Timesta
         let is_expired = account.enabled && expiry.is_some_and(|expiry| expiry <= now);
         let expiry = expiry.map(|expiry| time::relative(expiry, now));
         let budget = format!("{} of {}", account.budget_remaining, account.budget_limit);
-        let is_low = account.budget_remaining * 4 < account.budget_limit;
         let (credential, health) = if account.credential_rejected {
             ("new one refused", Tone::Bad)
         } else {
@@ -58,7 +58,7 @@ pub(super) fn accounts(page: &mut Html, accounts: &[AccountStatus], now: Timesta
         row(page, account.account.as_str());
         cell(page, "Provider", account.provider.as_str(), Tone::Plain);
         cell(page, "State", state, tone);
-        cell(page, "Budget left", &budget, bad_if(is_low));
+        cell(page, "Budget left", &budget, bad_if(is_budget_low(account)));
         cell(page, "Token expires", expiry.as_deref().unwrap_or(NONE), bad_if(is_expired));
         cell(page, "Credential", credential, health);
         page.raw("</tr>\n");

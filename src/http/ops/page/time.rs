@@ -1,8 +1,8 @@
-//! Moments as a person reads them: how long ago, or in how long.
+//! Writes moments relative to now, such as `90 s ago` and `in 60 min`.
 
 use jiff::Timestamp;
 
-/// How long ago a moment was, or in how long it comes.
+/// The distance of a moment from now, such as `90 s ago` or `in 60 min`.
 pub(super) fn relative(moment: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(moment).as_secs();
     let length = length(seconds.unsigned_abs());
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_lies_behind_or_ahead() {
+    fn a_moment_is_in_the_past_or_in_the_future() {
         let [before, now, after] = [0, 90, 3690].map(|second| Timestamp::from_second(second).unwrap());
 
         assert_eq!(relative(before, now), "90 s ago");

@@ -1,8 +1,8 @@
-// What the page knows of each balance: the last one, its age, its course since the page was opened, and its problem.
+// The state of each balance on the page: the last answer, its age, its course since the page was opened, its problem.
 
 import { add } from "./course.js";
 
-// The gateway's own ceiling, for accounts whose ceiling is not known.
+// The gateway's ceiling on age, for accounts whose `max_age` is not known yet.
 const CEILING_SECONDS = 60;
 
 // Neither clock alone can be trusted: one stops while a laptop sleeps, the other can be set back.
@@ -12,14 +12,14 @@ export const secondsSince = ({ monotonic, wall }) =>
 
 export const keyOf = ({ account, currency, type }) => JSON.stringify([account, currency, type]);
 
-// One balance, or the problem of one that has not come yet.
+// One balance, or its problem while no balance has arrived yet.
 export class Entry {
   constructor({ account, currency, type }) {
     Object.assign(this, { account, currency, type, balance: null, problem: null, isExpired: false });
     Object.assign(this, { course: [], openedAt: Date.now(), changedAt: null });
   }
 
-  // Takes a balance that was this old when it was received.
+  // Takes over a received balance. `age` is its age in seconds at `received`.
   take(balance, age, received) {
     const isFirst = this.balance === null;
     this.hasChanged = !isFirst && this.balance.available !== balance.available;
@@ -30,7 +30,7 @@ export class Entry {
     this.searchable = [balance.account, balance.provider, balance.currency, balance.type].join(" ").toLowerCase();
   }
 
-  // Takes the reason why a read failed.
+  // Takes over the problem of a failed read.
   fail(problem, received) {
     Object.assign(this, { problem, failed: received });
   }
@@ -39,14 +39,14 @@ export class Entry {
     return this.age + secondsSince(this.received);
   }
 
-  // Whether the amounts may be shown. A balance that has expired stays so until the next one.
+  // Marks the balance as expired if it is too old. Returns true only when that is new. The next balance resets it.
   expire(ceilings) {
     if (this.balance === null || this.isExpired) return false;
     this.isExpired = this.seconds() > (ceilings.get(this.account) ?? CEILING_SECONDS);
     return this.isExpired;
   }
 
-  // Whether there is nothing to show but its problem.
+  // Whether only its problem can be shown.
   get isMissing() {
     return this.balance === null || (this.isExpired && this.problem !== null);
   }

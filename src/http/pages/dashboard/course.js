@@ -1,18 +1,18 @@
-// The course of a balance since the page was opened, as a small line.
+// The course of a balance since the page was opened, as a small line chart.
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 96;
 const HEIGHT = 24;
-// Enough for a line of this width; older points make room.
+// Enough points for a line of this width. Beyond them, the oldest point after the first one is removed.
 const MOST_POINTS = 48;
 
-// Adds a value at a moment in milliseconds.
+// Adds a value; `at` is a time in milliseconds.
 export function add(course, value, at) {
   course.push({ value, at });
   if (course.length > MOST_POINTS) course.splice(1, 1);
 }
 
-// Draws the course until now. A value holds until the next one.
+// Draws the course until now, as steps: each value is valid until the next one.
 export function draw(course, now, label) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `-2 -2 ${WIDTH + 4} ${HEIGHT + 4}`);

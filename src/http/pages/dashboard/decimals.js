@@ -1,10 +1,10 @@
-// Exact decimals. Amounts are texts from the provider to the screen: a number of JavaScript would alter them. Only
-// what is drawn becomes a number.
+// Exact decimals. An amount stays text from the provider to the screen, because a JavaScript number would alter it.
+// Only the line charts use numbers.
 
 // More decimals than any amount has.
 const SCALE = 28;
 
-// A whole number of the smallest unit that any amount can have.
+// Converts an amount to a BigInt: whole units of 10^-SCALE.
 export function exact(text) {
   const sign = text.startsWith("-") ? "-" : "";
   const [whole, fraction = ""] = text.slice(sign.length).split(".");
@@ -21,5 +21,5 @@ export function sum(amounts) {
   return sign + digits.slice(0, -SCALE) + (places > 0 ? `.${fraction}` : "");
 }
 
-// How many decimals the longest of some amounts has.
+// The largest number of decimals among these amounts.
 export const decimals = (amounts) => Math.max(0, ...amounts.map((text) => text?.split(".")[1]?.length ?? 0));

@@ -1,4 +1,4 @@
-// The elements of one balance, one failure and one sum.
+// The HTML elements of a balance, of a failure, and of a sum.
 
 import { draw } from "./course.js";
 
@@ -16,7 +16,7 @@ export function element(name, className, ...children) {
   return made;
 }
 
-// Digits in groups of three. The gaps are style: what is read, copied and pasted is the amount itself.
+// Shows the digits in groups of three. CSS makes the gaps, so copied or spoken text is the exact amount.
 function amount(text) {
   if (text === null) return element("span", "amount none", "–", element("span", "fraction"));
   const [whole, fraction] = text.split(".");
@@ -61,7 +61,7 @@ function course({ course, changedAt, openedAt }, now) {
   return [draw(course, now, `Course: ${said}`), element("small", "", said)];
 }
 
-// The row of a balance at a moment in milliseconds.
+// Makes the row of a balance; `now` is in milliseconds.
 export function row(entry, now) {
   const { balance, isExpired } = entry;
   const account = element("th", "account", balance.account, element("small", "", balance.provider));

@@ -1,5 +1,5 @@
-// Follows /v1/events and shows each balance as it changes. Where no stream can be had, asks /v1/reconciliation every
-// 30 seconds. The caller key is kept in a variable and nowhere else.
+// Follows /v1/events and shows each balance as it changes. Without a stream, it requests /v1/reconciliation every
+// 30 seconds. The caller key is stored only in a variable.
 
 import { Entry, keyOf, moment, secondsSince } from "./balances.js";
 import { decimals, sum } from "./decimals.js";
@@ -8,13 +8,13 @@ import { events } from "./stream.js";
 import * as table from "./table.js";
 
 const POLL_SECONDS = 30;
-// Longer than the gateway takes for a whole request.
+// The time-out of a report: longer than the gateway's own time-out of a request.
 const TIMEOUT_SECONDS = 20;
-// The gateway says that a stream is alive after 15 seconds of silence.
+// A stream silent for this long is dead: the gateway sends a comment after 15 seconds of silence.
 const SILENCE_SECONDS = 40;
-// The pauses before a stream is opened again, the last one from then on.
+// The pauses in seconds before each new attempt to open a stream. The last one repeats.
 const PAUSES = [1, 2, 4, 8, 15, 30];
-// A clock that was set, or a laptop that slept: what the gateway's clock says is not known any more.
+// A larger step means that the clock was set or the laptop slept. Then the gateway's time cannot be derived any more.
 const CLOCK_STEP_SECONDS = 3;
 
 let session = null;
@@ -23,7 +23,7 @@ const byId = (id) => document.getElementById(id);
 const secondsUntil = (due) => Math.max(0, Math.ceil(due.seconds - secondsSince(due.from)));
 const after = (seconds) => ({ from: moment(), seconds });
 
-// Everything that is forgotten with the key.
+// A new session: all state that is dropped with the key.
 const begin = (key) => ({
   key,
   entries: new Map(),
@@ -34,7 +34,7 @@ const begin = (key) => ({
   mode: "opening",
   attempts: 0,
   abort: new AbortController(),
-  // When the stream is opened again, and when the report is asked for again.
+  // The next attempt to open the stream, and the next request for the report.
   openAt: null,
   pollAt: null,
   allowedAt: null,
@@ -60,7 +60,7 @@ async function open(of) {
     if (of !== session) return;
     if (!response.ok) return refuse(of, response, await response.json());
     const opened = moment();
-    // Its resolution is a second, so the gateway's clock says less than a second more.
+    // `Date` is in whole seconds, so the gateway's clock is up to one second ahead of it. One second is added.
     const gateway = Date.parse(response.headers.get("date")) + 1000;
     Object.assign(of, { mode: "live", attempts: 0, allowedAt: null, pollAt: null, heard: opened });
     notice("");
@@ -72,12 +72,12 @@ async function open(of) {
       take(of, event, JSON.parse(data), (at) => (gateway - Date.parse(at)) / 1000 + secondsSince(opened));
     }
   } catch {
-    // Lost, or given up below.
+    // The connection is lost, or was aborted by this page.
   }
   if (of === session) lose(of);
 }
 
-// Notes every sign of life.
+// Notes the time of every chunk of the stream.
 function watched(body, of) {
   const note = (chunk, controller) => {
     of.heard = moment();
@@ -95,7 +95,8 @@ function take(of, event, data, ageOf) {
   if (of.stale.size === 1) requestAnimationFrame(() => draw(of));
 }
 
-// A balance whose currency only its answers tell has none in its problems.
+// Finds or creates the entry of an event. Some accounts get their currency only from the provider's answer; their
+// problems have no currency.
 function find(of, data) {
   const exact = of.entries.get(keyOf(data));
   if (exact) return exact;
@@ -110,7 +111,7 @@ function find(of, data) {
 
 function lose(of) {
   const pause = PAUSES[Math.min(of.attempts, PAUSES.length - 1)];
-  // The first attempt comes at once; when it fails, the report is asked for meanwhile.
+  // After the first loss, the page only connects again. If that fails, it requests reports meanwhile.
   if (of.mode !== "polling") of.mode = of.attempts === 0 ? "lost" : "polling";
   of.attempts += 1;
   of.openAt = after(pause * (0.75 + Math.random() / 2));
@@ -153,7 +154,7 @@ async function poll(of) {
 function report(of, { balances, errors }, age, received) {
   notice("");
   Object.assign(of, { allowedAt: null, polledAt: received });
-  // The gateway tells the age of the oldest; the others are younger by what their moments differ.
+  // `Age` is the age of the oldest balance. The others are younger by the difference of their `fetched_at`.
   const oldest = Math.min(...balances.map(({ fetched_at }) => Date.parse(fetched_at)));
   for (const balance of balances) {
     const entry = find(of, balance);
@@ -171,12 +172,12 @@ function report(of, { balances, errors }, age, received) {
 
 function limit(of, response, problem, received) {
   of.allowedAt = { from: received, seconds: Number(response.headers.get("retry-after") ?? 0) };
-  // The usual moment, unless the gateway wants a longer pause.
+  // The next report is requested at the usual time, or later if the gateway demands a longer pause.
   if (secondsUntil(of.allowedAt) > secondsUntil(of.pollAt)) of.pollAt = of.allowedAt;
   notice(`${problem.title}: ${problem.detail}. Asked again in ${secondsUntil(of.pollAt)} s.`);
 }
 
-// Learns how many balances there are, how old each may get, and which accounts are gone.
+// Requests the list of accounts: the number of balances, the maximum age of each, and which accounts were removed.
 async function learnAccounts(of) {
   try {
     const response = await ask("v1/accounts", of, {});
@@ -188,7 +189,7 @@ async function learnAccounts(of) {
     for (const [key, { account }] of of.entries) if (!names.has(account)) of.entries.delete(key);
     draw(of);
   } catch {
-    // What arrives is shown all the same.
+    // The balances of the stream are shown without the list, too.
   }
 }
 
@@ -204,7 +205,7 @@ function draw(of) {
   for (const column of ["available", "blocked", "total"]) {
     const longest = String(decimals(there.map(({ balance }) => balance[column])));
     const { style } = byId("balances");
-    // A style that is set again costs a layout of every row, also when it is the same.
+    // Setting a style costs a layout of every row, even if its value does not change.
     if (style.getPropertyValue(`--${column}-decimals`) !== longest) style.setProperty(`--${column}-decimals`, longest);
   }
   showSums(shown.all.filter(({ isExpired }) => !isExpired));
@@ -216,7 +217,7 @@ function draw(of) {
   tick();
 }
 
-// Makes a card again only when its balance has changed.
+// Replaces the card of a failure only when its balance has changed.
 function showFailures(of, failed, isStale) {
   for (const entry of failed) {
     if (entry.failure && !isStale(entry)) continue;
@@ -227,7 +228,7 @@ function showFailures(of, failed, isStale) {
   replace(byId("failures").querySelector("ul"), of.failures.map(({ made }) => made));
 }
 
-// The card of each currency, by what it shows.
+// The cards of the sums, by their content.
 let cards = new Map();
 
 function showSums(entries) {
@@ -253,7 +254,7 @@ function said(there, missing) {
   return `${missing} of ${there + missing} balances ${missing === 1 ? "is" : "are"} missing.`;
 }
 
-// Screen readers speak what is set, so the same is not set again.
+// Sets a text only if it differs, because screen readers speak each text that is set.
 function say(place, text) {
   if (place.textContent !== text) place.textContent = text;
 }
@@ -263,7 +264,8 @@ function notice(text) {
   say(byId("notice"), text);
 }
 
-// What changes by itself: ages, waits, and what became too old to be shown.
+// Runs at least every second: opens the stream and requests the report when they are due, and updates ages, waits and
+// expired balances.
 function tick() {
   const of = session;
   byId("enter").disabled = of !== null;
@@ -284,7 +286,7 @@ function tick() {
   showConnection(of);
 }
 
-// A stream that is silent for too long is dead, and one whose clocks have parted tells no ages.
+// Aborts a stream that is silent for too long, or during which the clocks have diverged: ages cannot be computed then.
 function watchClocks(of) {
   const { monotonic, wall } = of.heard;
   const step = Math.abs(Date.now() - wall - (performance.now() - monotonic)) / 1000;
@@ -337,7 +339,7 @@ byId("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   const given = byId("key").value.trim();
   byId("key").value = "";
-  // Other signs cannot be sent in a header, so no key has them.
+  // A key contains no other characters, because they cannot be sent in a header.
   if (!/^[\x21-\x7e]+$/.test(given)) {
     notice("This key is not known to the gateway.");
     return;
@@ -352,7 +354,7 @@ byId("refresh").addEventListener("click", () => {
 });
 byId("forget").addEventListener("click", () => forget(""));
 table.begin(() => session !== null && draw(session));
-// A tab in the background is called rarely: what it shows is brought up to date when it is looked at.
+// Browsers run timers of background tabs rarely, so the page is updated when it becomes visible.
 document.addEventListener("visibilitychange", tick);
 setInterval(tick, 1000);
 byId("key").focus();

@@ -1,7 +1,7 @@
-// Reads a stream of server-sent events with fetch, so that the caller key travels in a header. EventSource cannot do
-// that, and would show the key in an address.
+// Reads server-sent events with fetch, so that the caller key is sent in a header. EventSource cannot set headers: the
+// key would have to be in the URL.
 
-// Yields { event, data } as they arrive. Ends with the stream.
+// Yields each event as { event, data } when it arrives, until the stream ends.
 export async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let unread = "";

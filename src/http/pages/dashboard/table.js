@@ -1,4 +1,4 @@
-// The table: which balances are shown, and in which order. A row is made again only when its balance has changed.
+// The table: the balances that are shown, and their order. A row is replaced only when its balance has changed.
 
 import { exact } from "./decimals.js";
 import { element, row } from "./rows.js";
@@ -22,18 +22,18 @@ function severity({ balance, isExpired, problem }) {
   return Math.max(0, ...balance.alerts.map((alert) => RANKS.indexOf(alert) + 1));
 }
 
-// Made once: it is costly, and a thousand balances need ten thousand comparisons.
+// Created once: creation is slow, and sorting a thousand balances takes ten thousand comparisons.
 const collator = new Intl.Collator(undefined, { numeric: true });
 const texts = (a, b) => collator.compare(a ?? "", b ?? "");
 
 const byAccount = (a, b) => texts(a.account, b.account) || texts(a.currency, b.currency) || texts(a.type, b.type);
 const byCurrency = (a, b) => texts(a.currency, b.currency) || texts(a.type, b.type);
 const ascending = (a, b) => (a < b ? -1 : Number(a > b));
-// What is not reported comes first.
+// A missing amount sorts before all others.
 const ofAmount = (amount) => (amount === null ? null : exact(amount));
 const amounts = (a, b) => (a === null || b === null ? (a !== null) - (b !== null) : ascending(a, b));
 
-// How each column sorts, the smallest first: what is compared of each entry, and how two of them compare.
+// For each column: the sort key of an entry, and the comparison of two keys in ascending order.
 const ORDERS = {
   account: [(entry) => entry, byAccount],
   currency: [(entry) => entry, byCurrency],
@@ -45,13 +45,13 @@ const ORDERS = {
   state: [severity, ascending],
 };
 
-// Rows are costly to lay out, so the table begins with this many and grows by as many when its end is seen.
+// The layout of rows is slow. So the table begins with this many rows, and adds as many when the user nears its end.
 const ROWS = 60;
 
 const sorting = { column: "account", sign: 1 };
 let most = ROWS;
 
-// Calls `draw` when the person chooses something else, or has seen the last row.
+// Sets up the controls. They call `draw` when the user changes a filter or the order, or nears the last row.
 export function begin(draw) {
   const changed = () => {
     most = ROWS;
@@ -75,14 +75,14 @@ export function begin(draw) {
     const isReversed = target.value.startsWith("-");
     sortBy(target.value.slice(isReversed ? 1 : 0), isReversed ? -1 : 1);
   });
-  // It bubbles up from there.
+  // The event of `by-column` bubbles up to `filters`, which calls `changed`.
   byId("filters").addEventListener("input", changed);
   byId("more").addEventListener("click", grow);
-  // Before the end is seen, so that a person who scrolls sees no gap.
+  // The margin adds rows before the end is visible, so that scrolling shows no gap.
   new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && grow(), { rootMargin: "600px" }).observe(byId("more"));
 }
 
-// Forgets the accounts of a key that is forgotten.
+// Drops the accounts when the user forgets the key.
 export function forget() {
   most = ROWS;
   known = { names: "", places: [] };
@@ -101,7 +101,7 @@ function option(value, text) {
   return made;
 }
 
-// Offers what there is, and keeps what is chosen.
+// Fills a selection with these values, and keeps the chosen value if it still exists.
 function offer(select, values) {
   const wanted = ["", ...[...new Set(values)].sort(texts)];
   if (wanted.join("\n") === [...select.options].map(({ value }) => value).join("\n")) return;
@@ -110,7 +110,7 @@ function offer(select, values) {
   select.value = wanted.includes(chosen) ? chosen : "";
 }
 
-// The entries in the order of their accounts. Collation is slow, so the order is kept until there are other entries.
+// The last order by account. Collation is slow, so the order is reused until the set of entries changes.
 let known = { names: "", places: [] };
 
 function inAccountOrder(entries) {
@@ -122,14 +122,14 @@ function inAccountOrder(entries) {
   return known.places.map((place) => entries[place]);
 }
 
-// Sorts by the chosen column. Entries that are equal there stay in the order of their accounts.
+// Sorts by the chosen column. Entries with equal keys stay in the order of their accounts.
 function sorted(entries) {
   const [keyOf, compare] = ORDERS[sorting.column];
   const keyed = entries.map((entry) => ({ entry, key: keyOf(entry) }));
   return keyed.sort((a, b) => sorting.sign * compare(a.key, b.key)).map(({ entry }) => entry);
 }
 
-// The entries that the person chose, in their order.
+// The entries that match the user's filters, in the chosen order.
 function chosen(entries) {
   const words = byId("search").value.toLowerCase().split(/\s+/).filter((word) => word !== "");
   const [provider, currency] = [byId("by-provider").value, byId("by-currency").value];
@@ -142,8 +142,8 @@ function chosen(entries) {
   return sorted(inAccountOrder(entries).filter(isMeant));
 }
 
-// Shows the first of these entries; `isStale` says which need a new row. Returns all that were chosen, and those with
-// a row.
+// Shows the first matching entries. An entry for which `isStale` is true gets a new row. Returns all matching entries,
+// and the listed ones.
 export function show(entries, isStale, now) {
   offer(byId("by-provider"), entries.map(({ balance }) => balance.provider));
   offer(byId("by-currency"), entries.map(({ balance }) => balance.currency));
@@ -161,7 +161,7 @@ export function show(entries, isStale, now) {
   return { all, listed };
 }
 
-// Moves as few rows as possible: a row that moves would begin its animation again.
+// Replaces the rows only if they or their order differ: a row that moves would restart its animation.
 function place(rows) {
   const body = byId("balances");
   const isSame = body.children.length === rows.length && rows.every((made, index) => body.children[index] === made);
@@ -169,7 +169,7 @@ function place(rows) {
   for (const [index, made] of rows.entries()) made.ariaRowIndex = String(index + 2);
 }
 
-// A screen reader is told of every row, also of those that are not listed yet.
+// Shows the numbers of rows. `ariaRowCount` also counts rows that are not listed yet, for screen readers.
 function count(chosen, known, listed) {
   document.querySelector("table").ariaRowCount = String(chosen + 1);
   byId("count").textContent = chosen < known ? `${chosen} of ${known} shown` : "";

@@ -45,7 +45,7 @@ fn write(page: &mut Html, schema: &Value) {
     page.raw("</table>\n");
 }
 
-/// What a field holds: `string or null`, or a link to a schema.
+/// Writes the type of a field, such as `string or null`, or a link to its schema.
 fn write_kind(page: &mut Html, schema: &Value) {
     if let Some(name) = name_of(schema) {
         page.link(&format!("schema-{name}"), name);

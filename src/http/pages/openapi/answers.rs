@@ -11,9 +11,9 @@ use super::operations::{Content, DocumentedAnswer, Operation};
 use super::schemas;
 use crate::http::problem::Code;
 
-/// On every answer.
+/// Headers of every answer.
 const ALWAYS: &[&Header] = &[&header::REQUEST_ID, &header::PREFERENCE_APPLIED];
-/// On every answer to a known caller.
+/// Headers of every answer to a known caller.
 const CALLER: &[&Header] = &[&header::RATE_LIMIT_POLICY, &header::RATE_LIMIT];
 
 /// All answers of an operation.
@@ -78,7 +78,7 @@ fn problem(codes: &[Code], common: &[&Header]) -> ResponseBuilder {
     described.content("application/problem+json", content)
 }
 
-/// The headers that a problem has beside those of every answer.
+/// The headers that a problem has in addition to those of every answer.
 fn headers_of(code: Code) -> &'static [&'static Header] {
     match code {
         Code::Unauthenticated => &[&header::WWW_AUTHENTICATE],

@@ -24,7 +24,7 @@ pub(crate) struct Operation {
     pub(crate) summary: &'static str,
     pub(crate) description: &'static str,
     pub(crate) parameters: &'static [&'static Parameter],
-    /// On its answers and problems alike, beside those that every answer to a caller has.
+    /// Headers of all its answers and problems, in addition to those of every answer to a caller.
     pub(crate) headers: &'static [&'static Header],
     /// The successful answers.
     pub(crate) answers: &'static [DocumentedAnswer],

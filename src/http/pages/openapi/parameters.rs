@@ -13,17 +13,17 @@ const POSITIVE_PATTERN: &str = r"^([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1
 
 /// A parameter of some operations.
 pub(crate) struct Parameter {
-    /// Its name among the components of the document.
+    /// The name of the parameter among the components of the document.
     pub(crate) component: &'static str,
-    place: Place,
+    location: Location,
     name: &'static str,
-    schema: Form,
+    schema: ValueForm,
     example: Option<&'static str>,
     description: &'static str,
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum Location {
     Path,
     Query,
     RequiredQuery,
@@ -32,7 +32,7 @@ enum Place {
 
 /// The form of a value.
 #[derive(Clone, Copy)]
-enum Form {
+enum ValueForm {
     Text,
     Texts,
     Pattern(&'static str),
@@ -43,97 +43,97 @@ enum Form {
 
 pub(crate) const ACCOUNT: Parameter = Parameter {
     component: "Account",
-    place: Place::Path,
+    location: Location::Path,
     name: "account",
-    schema: Form::Pattern(NAME_PATTERN),
+    schema: ValueForm::Pattern(NAME_PATTERN),
     example: Some("ntxpay-br-demo"),
     description: "The name of an account, as in `/v1/accounts`. An account that the caller may not see is answered like an unknown one.",
 };
 pub(crate) const CURRENCY: Parameter = Parameter {
     component: "Currency",
-    place: Place::Query,
+    location: Location::Query,
     name: "currency",
-    schema: Form::Pattern(CURRENCY_PATTERN),
+    schema: ValueForm::Pattern(CURRENCY_PATTERN),
     example: None,
     description: "Chooses the account's first balance in this currency; exact and case-sensitive. Without it: the first balance.",
 };
 pub(crate) const TYPE: Parameter = Parameter {
     component: "Type",
-    place: Place::Query,
+    location: Location::Query,
     name: "type",
-    schema: Form::Pattern(TYPE_PATTERN),
+    schema: ValueForm::Pattern(TYPE_PATTERN),
     example: None,
     description: "Chooses the account's first balance of this type, such as `FIAT` or `CRYPTO`.",
 };
 pub(crate) const NOT_BEFORE: Parameter = Parameter {
     component: "NotBefore",
-    place: Place::Query,
+    location: Location::Query,
     name: "not_before",
-    schema: Form::Instant,
+    schema: ValueForm::Instant,
     example: None,
     description: "The read must have been sent after this instant (RFC 3339), as `invalidate` returns it. It is valid on every replica.",
 };
 pub(crate) const ACCOUNTS: Parameter = Parameter {
     component: "Accounts",
-    place: Place::Query,
+    location: Location::Query,
     name: "account",
-    schema: Form::Texts,
+    schema: ValueForm::Texts,
     example: None,
     description: "Only these accounts; may be repeated. Without it: every enabled account that the caller may see.",
 };
 pub(crate) const PROVIDER: Parameter = Parameter {
     component: "Provider",
-    place: Place::Query,
+    location: Location::Query,
     name: "provider",
-    schema: Form::Text,
+    schema: ValueForm::Text,
     example: None,
     description: "Only the accounts of this provider.",
 };
 pub(crate) const REFRESH: Parameter = Parameter {
     component: "Refresh",
-    place: Place::Query,
+    location: Location::Query,
     name: "refresh",
-    schema: Form::Seconds,
+    schema: ValueForm::Seconds,
     example: None,
     description: "While the stream is open, each balance is read again when it is this many seconds old. Cut to the range from the account's `fresh_for` to its `max_age`; 30 where it is left out.",
 };
 pub(crate) const AMOUNT: Parameter = Parameter {
     component: "Amount",
-    place: Place::RequiredQuery,
+    location: Location::RequiredQuery,
     name: "amount",
-    schema: Form::Amount,
+    schema: ValueForm::Amount,
     example: Some("150.00"),
     description: "The amount to pay: a plain decimal above 0 of at most 28 digits, without sign, exponent or separators.",
 };
 pub(crate) const CACHE_CONTROL: Parameter = Parameter {
     component: "CacheControl",
-    place: Place::Head,
+    location: Location::Head,
     name: "Cache-Control",
-    schema: Form::Text,
+    schema: ValueForm::Text,
     example: None,
     description: "The caller's demand on freshness: `no-cache` or `max-age=0` for a read sent after this request arrived, `max-age=N`, `min-fresh=N`, `only-if-cached`, and with any of them `stale-if-error[=N]`. Without a demand, a balance is at most 60 seconds old. Other directives are ignored.",
 };
 pub(crate) const PREFER: Parameter = Parameter {
     component: "Prefer",
-    place: Place::Head,
+    location: Location::Head,
     name: "Prefer",
-    schema: Form::Text,
+    schema: ValueForm::Text,
     example: None,
     description: "`wait=N` (RFC 7240): the caller's own deadline in seconds. After it, the read continues and its result is cached for the next request.",
 };
 pub(crate) const IF_NONE_MATCH: Parameter = Parameter {
     component: "IfNoneMatch",
-    place: Place::Head,
+    location: Location::Head,
     name: "If-None-Match",
-    schema: Form::Text,
+    schema: ValueForm::Text,
     example: None,
     description: "The `ETag` of an earlier answer: 304 if the body is still the same.",
 };
 pub(crate) const REQUEST_ID: Parameter = Parameter {
     component: "RequestId",
-    place: Place::Head,
+    location: Location::Head,
     name: "X-Request-Id",
-    schema: Form::Text,
+    schema: ValueForm::Text,
     example: None,
     description: "Used if it has 1 to 64 characters of `A-Z a-z 0-9 . _ -`; otherwise the gateway makes one.",
 };
@@ -160,15 +160,15 @@ impl Parameter {
     }
 
     pub(crate) fn describe(&self) -> Described {
-        let (place, required) = match self.place {
-            Place::Path => (ParameterIn::Path, Required::True),
-            Place::Query => (ParameterIn::Query, Required::False),
-            Place::RequiredQuery => (ParameterIn::Query, Required::True),
-            Place::Head => (ParameterIn::Header, Required::False),
+        let (location, required) = match self.location {
+            Location::Path => (ParameterIn::Path, Required::True),
+            Location::Query => (ParameterIn::Query, Required::False),
+            Location::RequiredQuery => (ParameterIn::Query, Required::True),
+            Location::Head => (ParameterIn::Header, Required::False),
         };
         ParameterBuilder::new()
             .name(self.name)
-            .parameter_in(place)
+            .parameter_in(location)
             .required(required)
             .description(Some(self.description))
             .schema(Some(self.schema.describe()))
@@ -177,7 +177,7 @@ impl Parameter {
     }
 }
 
-impl Form {
+impl ValueForm {
     fn describe(self) -> RefOr<Schema> {
         let text = || ObjectBuilder::new().schema_type(Type::String);
         match self {

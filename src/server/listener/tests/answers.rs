@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_slow_reader_is_cut_however_it_drips() {
+async fn a_reader_that_drips_is_cut_after_the_request_timeout() {
     let mut server = Server::start(|settings| settings.request_timeout = SHORT);
     let mut client = server.connect().await;
     let asked = Instant::now();
@@ -102,7 +102,7 @@ async fn a_cut_drops_the_kernels_bytes_of_an_answer_with_a_deadline() {
 }
 
 #[tokio::test]
-async fn a_stopped_reader_of_frames_is_cut_and_costs_bounded_memory() {
+async fn a_peer_that_stops_reading_frames_is_cut_and_uses_bounded_memory() {
     for (path, request_timeout) in [("/frames", SHORT * 2), ("/brief-frames", LONG)] {
         let mut server = Server::start(|settings| settings.request_timeout = request_timeout);
         let mut client = server.connect().await;
@@ -115,14 +115,14 @@ async fn a_stopped_reader_of_frames_is_cut_and_costs_bounded_memory() {
             frames += 1;
         }
 
-        // The sockets' buffers took them; an unbounded queue would take one every few milliseconds.
+        // The sockets' buffers hold these frames. An unbounded queue would take one more every few milliseconds.
         assert!(frames < 80, "{path}: {frames} frames");
         assert!(is_reset(&mut client).await, "{path}");
     }
 }
 
 #[tokio::test]
-async fn frames_that_are_taken_go_on_after_their_deadlines() {
+async fn frames_continue_when_the_peer_takes_each_in_time() {
     let server = Server::start(|settings| settings.request_timeout = SHORT * 2);
     let mut client = server.connect().await;
     let asked = Instant::now();

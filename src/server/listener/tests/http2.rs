@@ -37,7 +37,7 @@ pub(super) fn first_request(settings: &[u8], fields: &[u8]) -> Vec<u8> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
-    /// The next frame of this kind; settings on the way are acknowledged.
+    /// Returns the next frame of this kind, and acknowledges settings that arrive before it.
     pub(super) async fn frame(&mut self, kind: u8) -> Vec<u8> {
         loop {
             let mut head = [0; 9];
@@ -56,7 +56,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
 }
 
 #[tokio::test]
-async fn is_spoken_by_prior_knowledge() {
+async fn a_client_may_use_http2_by_prior_knowledge() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
 
@@ -67,7 +67,7 @@ async fn is_spoken_by_prior_knowledge() {
 }
 
 #[tokio::test]
-async fn is_recognised_byte_by_byte() {
+async fn the_preface_is_recognised_byte_by_byte() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     client.0.set_nodelay(true).unwrap();
@@ -81,7 +81,7 @@ async fn is_recognised_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn says_goaway_with_an_answer_while_draining() {
+async fn a_draining_server_sends_goaway_with_its_answer() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     client.send(first_request(&[], &GET_ROOT)).await;
@@ -95,7 +95,7 @@ async fn says_goaway_with_an_answer_while_draining() {
 }
 
 #[tokio::test]
-async fn says_goaway_when_accepting_stops() {
+async fn a_server_sends_goaway_when_accepting_stops() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     client.send(first_request(&[], &GET_ROOT)).await;
@@ -177,9 +177,9 @@ fn reason(goaway: &[u8]) -> u32 {
 }
 
 #[tokio::test]
-async fn fields_without_their_end_share_a_bounded_memory() {
+async fn unfinished_header_blocks_share_a_bounded_memory() {
     let server = Server::start(|_| {});
-    // Enough for sixteen connections.
+    // The shared memory is enough for sixteen of these.
     let open = frame(HEADERS, END_OF_STREAM, 3, &GET_ROOT);
     let mut clients = Vec::new();
     for _ in 0..17 {
@@ -189,7 +189,7 @@ async fn fields_without_their_end_share_a_bounded_memory() {
         client.send(&open).await;
         clients.push(client);
         if clients.len() == 16 {
-            // The server reads them in the order of their arrival; the last one comes after all others.
+            // The server reads the blocks in the order of their arrival. The last block must arrive after all others.
             sleep(SHORT).await;
         }
     }
@@ -226,7 +226,7 @@ async fn rapid_resets_end_the_connection_and_are_counted() {
 }
 
 #[tokio::test]
-async fn fields_without_end_end_the_connection_and_are_counted() {
+async fn endless_header_fields_end_the_connection_and_are_counted() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     let mut flood = first_request(&[], &GET_ROOT);
@@ -258,7 +258,7 @@ async fn a_later_head_that_is_half_sent_has_the_header_timeout() {
 }
 
 #[tokio::test]
-async fn frames_that_are_no_heads_leave_an_idle_connection() {
+async fn frames_without_a_head_leave_a_connection_idle() {
     let server = Server::start(|settings| settings.header_timeout = SHORT);
     let mut client = server.connect().await;
     client.send(first_request(&[], &GET_ROOT)).await;

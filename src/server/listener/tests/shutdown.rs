@@ -65,7 +65,8 @@ async fn stopping_waits_for_a_head_that_has_begun() {
     used.ask().await;
     fresh.send(&REQUEST[..10]).await;
     used.send(&REQUEST[..10]).await;
-    // The runtime has one thread, so what was sent before this has been read after it.
+    // The runtime has one thread: once this request is answered, the server has read the bytes that were sent before
+    // it.
     server.connect().await.ask().await;
 
     server.shutdown.begin_stop();

@@ -67,7 +67,7 @@ fn start(tls: TlsSettings, change: impl FnOnce(&mut ListenerSettings)) -> (Serve
     (Server::start_at(change, listener, Some(tls.clone()), shutdown.clone(), shutdown), tls)
 }
 
-/// Does the handshake, and sends no request yet.
+/// Performs the handshake, and sends no request yet.
 async fn connect(server: &Server, connector: &TlsConnector) -> io::Result<TlsClient> {
     let name = ServerName::try_from("localhost").unwrap();
     Ok(Client(soon(connector.connect(name, server.connect().await.0)).await?))
@@ -81,8 +81,9 @@ async fn connected(change: impl FnOnce(&mut ListenerSettings)) -> (Server, TlsCl
     (server, client)
 }
 
-/// Whether a client is answered: with TLS 1.3 it is refused only after its side of the handshake.
-async fn is_let_in(server: &Server, connector: &TlsConnector) -> bool {
+/// Whether a client gets an answer. With TLS 1.3, the server refuses a client only after the client has finished its
+/// handshake.
+async fn is_served(server: &Server, connector: &TlsConnector) -> bool {
     let Ok(mut client) = connect(server, connector).await else { return false };
     // The answer shows whether the request arrived.
     let _ = soon(client.0.write_all(REQUEST.as_bytes())).await;
@@ -90,7 +91,7 @@ async fn is_let_in(server: &Server, connector: &TlsConnector) -> bool {
 }
 
 #[tokio::test]
-async fn both_protocols_are_agreed_on() {
+async fn alpn_selects_the_protocol() {
     let authority = Authority::new();
     let (server, _) = start(authority.settings(None), |_| {});
     for (offered, agreed) in
@@ -115,16 +116,16 @@ async fn with_a_client_ca_only_its_clients_are_accepted() {
     let (server, _) = start(authority.settings(Some(&clients)), |_| {});
     let client = |identity| authority.client(&[b"http/1.1"], identity);
 
-    assert!(is_let_in(&server, &client(Some(clients.sign()))).await);
-    assert!(!is_let_in(&server, &client(Some(strangers.sign()))).await);
-    assert!(!is_let_in(&server, &client(Some(authority.sign()))).await);
-    assert!(!is_let_in(&server, &client(None)).await);
+    assert!(is_served(&server, &client(Some(clients.sign()))).await);
+    assert!(!is_served(&server, &client(Some(strangers.sign()))).await);
+    assert!(!is_served(&server, &client(Some(authority.sign()))).await);
+    assert!(!is_served(&server, &client(None)).await);
 
     server.assert_refused("tls", 3);
 }
 
 #[tokio::test]
-async fn replaced_settings_meet_new_connections_and_leave_the_old_ones() {
+async fn replaced_tls_settings_apply_to_new_connections_only() {
     let (authority, next) = (Authority::new(), Authority::new());
     let (server, tls) = start(authority.settings(None), |_| {});
     let (trusts_old, trusts_new) =
@@ -134,15 +135,15 @@ async fn replaced_settings_meet_new_connections_and_leave_the_old_ones() {
 
     tls.replace(next.settings(None));
 
-    assert!(!is_let_in(&server, &trusts_old).await);
-    assert!(is_let_in(&server, &trusts_new).await);
+    assert!(!is_served(&server, &trusts_old).await);
+    assert!(is_served(&server, &trusts_new).await);
     assert!(open.ask().await.ends_with("balance"));
 
     tls.replace(next.settings(Some(&next)));
 
-    // Not by resuming its session either.
-    assert!(!is_let_in(&server, &trusts_new).await);
-    assert!(is_let_in(&server, &next.client(&[b"http/1.1"], Some(next.sign()))).await);
+    // A resumed session does not help either.
+    assert!(!is_served(&server, &trusts_new).await);
+    assert!(is_served(&server, &next.client(&[b"http/1.1"], Some(next.sign()))).await);
     assert!(open.ask().await.ends_with("balance"));
 }
 
@@ -277,7 +278,7 @@ async fn stopping_does_not_wait_for_a_handshake() {
 async fn large_handshakes_share_a_bounded_memory_and_small_ones_need_none() {
     let authority = Authority::new();
     let (server, _) = start(authority.settings(None), |_| {});
-    // A hello of 64 KiB, of which nearly all is sent, in records.
+    // A ClientHello that announces nearly 64 KiB, in records, of which 60 KiB are sent.
     let hello = [&[1, 0, 0xff, 0xf0][..], &vec![0; 60 * 1024]].concat();
     let record =
         |part: &[u8]| [&[22, 3, 1][..], &u16::try_from(part.len()).unwrap().to_be_bytes(), part].concat();
@@ -296,7 +297,7 @@ async fn large_handshakes_share_a_bounded_memory_and_small_ones_need_none() {
     };
     soon(async { while !is_full().await {} }).await;
 
-    assert!(is_let_in(&server, &authority.client(&[b"http/1.1"], None)).await);
+    assert!(is_served(&server, &authority.client(&[b"http/1.1"], None)).await);
     drop(clients);
     soon(async { while is_full().await {} }).await;
 }

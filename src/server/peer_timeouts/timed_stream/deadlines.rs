@@ -11,8 +11,8 @@ use super::TimedStream;
 use crate::server::wire::Wire;
 
 /// Bounds of the interval between checks whether the kernel has sent the due bytes.
-const LONGEST_LOOK: Duration = Duration::from_secs(1);
-const SHORTEST_LOOK: Duration = Duration::from_millis(5);
+const LONGEST_CHECK: Duration = Duration::from_secs(1);
+const SHORTEST_CHECK: Duration = Duration::from_millis(5);
 
 impl<T: Wire> TimedStream<T> {
     /// The deadline for the peer's next bytes; `None` while the peer waits for our answer.
@@ -44,37 +44,37 @@ impl<T: Wire> TimedStream<T> {
     }
 
     /// Checks at intervals whether the kernel has sent all due bytes. Resets the connection after the deadline.
-    fn look_at_due(&mut self, now: Instant) -> io::Result<()> {
+    fn check_due(&mut self, now: Instant) -> io::Result<()> {
         let Some(due) = self.state.due() else { return Ok(()) };
-        if self.look_at.is_some_and(|look_at| now < look_at) && now < due {
+        if self.check_at.is_some_and(|check_at| now < check_at) && now < due {
             return Ok(());
         }
-        if self.look_at.is_some() && self.blocked_since.is_none() && !self.io.has_unsent() {
+        if self.check_at.is_some() && self.blocked_since.is_none() && !self.io.has_unsent() {
             self.state.untaken.note_all_sent();
         }
         let Some(due) = self.state.due() else {
-            self.look_at = None;
+            self.check_at = None;
             return Ok(());
         };
         let left = due.saturating_duration_since(now);
         if left.is_zero() {
             return Err(self.reset());
         }
-        self.look_at = Some(now + (left / 2).clamp(SHORTEST_LOOK, LONGEST_LOOK).min(left));
+        self.check_at = Some(now + (left / 2).clamp(SHORTEST_CHECK, LONGEST_CHECK).min(left));
         Ok(())
     }
 
     /// Checks the deadline before a write: after a suspend of the machine it may have passed.
-    pub(super) fn look_before_write(&mut self) -> io::Result<()> {
+    pub(super) fn check_before_write(&mut self) -> io::Result<()> {
         if self.state.due().is_none() {
             return Ok(());
         }
         let now = Instant::now();
         self.state.wrote.store(self.state.micros(now), Ordering::Release);
-        self.look_at_due(now)
+        self.check_due(now)
     }
 
-    /// Drops the bytes that the kernel holds.
+    /// Makes the close a reset, which drops the bytes that the kernel holds. Returns the error.
     fn reset(&self) -> io::Error {
         self.io.reset_on_close();
         io::ErrorKind::TimedOut.into()
@@ -83,26 +83,27 @@ impl<T: Wire> TimedStream<T> {
     /// Repeats the check for due bytes; ready with the error when a deadline has passed.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         while let Some(due) = self.state.due() {
-            if self.waits_for_look(cx, due) {
+            if self.is_check_scheduled(cx, due) {
                 break;
             }
             let now = Instant::now();
-            if let Err(error) = self.look_at_due(now) {
+            if let Err(error) = self.check_due(now) {
                 return Poll::Ready(error);
             }
-            let Some(look_at) = self.look_at else { break };
-            if look_at > now {
+            let Some(check_at) = self.check_at else { break };
+            if check_at > now {
                 // Ready only if the deadline has passed since the check.
-                let _ = ready!(self.poll_late(cx, look_at));
+                let _ = ready!(self.poll_late(cx, check_at));
             }
         }
         Poll::Pending
     }
 
-    /// Whether the timer has yet to wake the task for the next look, which is in time. It saves a reading of the clock.
-    fn waits_for_look(&mut self, cx: &mut Context<'_>, due: Instant) -> bool {
-        let Some(look_at) = self.look_at.filter(|look_at| *look_at <= due) else { return false };
-        let timer = self.timer.as_mut().filter(|timer| timer.deadline() <= look_at);
+    /// Whether the timer is still to wake the task for the next check, at or before `due`. Then the clock need not be
+    /// read now.
+    fn is_check_scheduled(&mut self, cx: &mut Context<'_>, due: Instant) -> bool {
+        let Some(check_at) = self.check_at.filter(|check_at| *check_at <= due) else { return false };
+        let timer = self.timer.as_mut().filter(|timer| timer.deadline() <= check_at);
         timer.is_some_and(|timer| timer.as_mut().poll(cx).is_pending())
     }
 

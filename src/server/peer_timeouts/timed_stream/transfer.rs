@@ -12,14 +12,14 @@ use super::{READ_STEP, TimedStream};
 use crate::server::peer_timeouts::heads::Heads;
 use crate::server::wire::Wire;
 
-/// A balance with its head has about 800 bytes.
+/// An answer up to this size, head included, is written in one piece. A balance has about 800 bytes.
 const SMALL_ANSWER: usize = 2 * 1024;
 
 impl<T: AsyncRead + Wire + Unpin> AsyncRead for TimedStream<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.opening.len > 0 {
-            // Both of hyper's buffers are larger by far, so nothing is left over.
+            // hyper's buffers for both protocols are much larger, so no byte is left over.
             let len = std::mem::take(&mut this.opening.len).min(buf.remaining());
             buf.put_slice(&this.opening.bytes[..len]);
             return Poll::Ready(Ok(()));
@@ -52,7 +52,7 @@ impl<T: AsyncRead + Wire + Unpin> TimedStream<T> {
 impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.look_before_write()?;
+        this.check_before_write()?;
         let write = Pin::new(&mut this.io).poll_write(cx, buf);
         this.bound_write(cx, write)
     }
@@ -63,7 +63,7 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.look_before_write()?;
+        this.check_before_write()?;
         let mut room = [MaybeUninit::uninit(); SMALL_ANSWER];
         let mut answer = ReadBuf::uninit(&mut room);
         let write = if join(bufs, &mut answer) {
@@ -87,7 +87,8 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
         }
         this.blocked_since = None;
         this.state.untaken.note_flushed();
-        // hyper asked for the next request while it was busy and does not ask again, so idleness is timed from here.
+        // hyper polled the next read while the request was in flight, and does not poll it again. So the timer for idle
+        // time is armed here.
         match this.poll_late_read(cx) {
             Poll::Ready(error) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Ready(Ok(())),
@@ -96,8 +97,8 @@ impl<T: AsyncWrite + Wire + Unpin> AsyncWrite for TimedStream<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // The kernel continues to send after a close, so the socket closes when all due bytes are sent.
-        this.look_at = this.state.due().map(|_| Instant::now());
+        // After a close, the kernel would still send its bytes. So the socket closes only when all due bytes are sent.
+        this.check_at = this.state.due().map(|_| Instant::now());
         if let Poll::Ready(error) = this.poll_due(cx) {
             return Poll::Ready(Err(error));
         }

@@ -1,4 +1,5 @@
-//! The circuit breaker of one replica: it opens after a row of failures, and after the cool-down one attempt probes.
+//! The circuit breaker of one replica: it opens after several failures in a row, and after the cool-down one attempt
+//! probes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ pub struct BreakerSettings {
 pub enum BreakerState {
     /// Every attempt is admitted.
     Closed = 0,
-    /// One attempt probes, or may.
+    /// One attempt probes, or the next one will.
     HalfOpen = 1,
     /// No attempt is admitted.
     Open = 2,
@@ -40,7 +41,7 @@ enum State {
     Probing,
 }
 
-/// The right to make one attempt. Dropped without a signal, it passes a probe's place to the next attempt.
+/// The right to make one attempt. If a probe is dropped without a signal, the next attempt probes.
 #[derive(Debug)]
 pub(super) struct LocalAdmission {
     settings: BreakerSettings,
@@ -54,7 +55,7 @@ impl LocalBreaker {
         Self { settings, state: Arc::new(Mutex::new(State::Closed { failures_in_a_row: 0 })), clock }
     }
 
-    /// Closes it, as at the start.
+    /// Closes the breaker and resets its count of failures.
     pub(super) fn reset(&self) {
         *lock(&self.state) = State::Closed { failures_in_a_row: 0 };
     }
@@ -95,7 +96,7 @@ impl State {
     fn wait(&self, now: Instant) -> Option<Duration> {
         match *self {
             Self::Open { until } if now < until => Some(until - now),
-            // The probe's outcome is not known; an attempt takes seconds.
+            // Retry hint: the running probe ends within seconds.
             Self::Probing => Some(Duration::from_secs(1)),
             Self::Closed { .. } | Self::Open { .. } => None,
         }
@@ -122,7 +123,7 @@ impl LocalAdmission {
             }
             (State::Probing, AttemptSignal::Failed) if self.is_probe => open,
             (State::Probing, AttemptSignal::Unknown) if self.is_probe => State::Open { until: now },
-            // An attempt that left before the breaker opened says nothing about now.
+            // An attempt that was sent before the breaker opened proves nothing about the present.
             (unchanged, _) => unchanged,
         };
         drop(state);
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_failures_opens_it_for_the_cooldown() {
+    fn failures_in_a_row_open_the_breaker_for_the_cooldown() {
         let now = clock::now().monotonic;
         let breaker = opened(now);
 
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_balance_resets_the_row() {
+    fn only_a_balance_resets_the_failures_in_a_row() {
         let now = clock::now().monotonic;
         let breaker = LocalBreaker::new(BreakerSettings { failures: 3, cooldown: COOLDOWN }, clock::now);
         let attempt = |signal| breaker.admit(now).unwrap().record(signal, now);
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_was_never_sent_passes_its_place_to_the_next() {
+    fn after_a_dropped_probe_the_next_attempt_probes() {
         let breaker = opened(clock::now().monotonic.checked_sub(COOLDOWN).unwrap());
 
         drop(breaker.admit(clock::now().monotonic).unwrap());

@@ -19,8 +19,8 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Sent data that is not acknowledged for this long ends the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connects to the first of these addresses that answers. With several failures, the last one counts, or our own shortage
-/// of files.
+/// Connects to the first of these addresses that answers. If all fail, the last failure counts; a lack of file
+/// descriptors counts before any other.
 pub(super) async fn dial(addresses: &[SocketAddr], per_address: Duration) -> io::Result<TcpStream> {
     let mut waiting = interleaved(addresses).into_iter();
     let mut running = FuturesUnordered::new();
@@ -102,7 +102,7 @@ mod tests {
         assert!(interleaved(&[]).is_empty());
     }
 
-    /// Issue 14, item 14: each address has its own time, and the next is tried in parallel.
+    /// Each address has its own time, and the next is tried in parallel.
     #[tokio::test]
     async fn a_silent_address_delays_the_next_by_a_quarter_of_a_second_only() {
         let (_listener, dead, _filling) = silent().await;

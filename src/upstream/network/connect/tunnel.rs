@@ -20,7 +20,8 @@ pub(super) async fn open(stream: &mut TcpStream, host: &str, port: u16) -> Resul
         if head.len() >= LONGEST_HEAD {
             return Err(Cause::ProxyNotHttp.into());
         }
-        // One byte at a time: what follows belongs to TLS. It is some hundred bytes once per connection.
+        // One byte at a time, because the bytes after the head belong to TLS. The head has some hundred bytes, once per
+        // connection.
         head.push(stream.read_u8().await.map_err(closed)?);
     }
     match status(&head) {

@@ -21,7 +21,7 @@ pub(super) enum Protocol {
 
 /// The first bytes of one connection. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen(Arc<Inner>);
+pub(crate) struct FirstBytes(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -36,7 +36,7 @@ const FRAME_HEAD: usize = 9;
 const SETTINGS: u8 = 4;
 const HTTP1: &[u8] = b"HTTP/1.";
 
-impl Seen {
+impl FirstBytes {
     fn new(protocol: Protocol) -> Self {
         Self(Arc::new(Inner { protocol, first: Mutex::default(), is_complete: AtomicBool::new(false) }))
     }
@@ -55,7 +55,7 @@ impl Seen {
     pub(crate) fn is_foreign(&self) -> bool {
         let first = self.0.first.lock().unwrap_or_else(PoisonError::into_inner);
         match self.0.protocol {
-            Protocol::Http1 => !first.iter().zip(HTTP1).all(|(seen, wanted)| seen == wanted),
+            Protocol::Http1 => !first.iter().zip(HTTP1).all(|(byte, wanted)| byte == wanted),
             Protocol::Http2 => first.get(3).is_some_and(|kind| *kind != SETTINGS),
         }
     }
@@ -64,9 +64,9 @@ impl Seen {
 /// A connection, with or without TLS.
 pub(crate) struct Wire {
     stream: Stream,
-    seen: Seen,
-    /// A write has failed. The read side ends soon.
-    takes_nothing: bool,
+    first_bytes: FirstBytes,
+    /// Set after a write has failed: further writes are discarded, and the read side ends soon.
+    is_write_closed: bool,
 }
 
 enum Stream {
@@ -76,24 +76,32 @@ enum Stream {
 
 impl Wire {
     pub(super) fn plain(stream: TcpStream) -> Self {
-        Self { stream: Stream::Plain(stream), seen: Seen::new(Protocol::Http1), takes_nothing: false }
+        Self {
+            stream: Stream::Plain(stream),
+            first_bytes: FirstBytes::new(Protocol::Http1),
+            is_write_closed: false,
+        }
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-        Self { stream: Stream::Tls(Box::new(stream)), seen: Seen::new(protocol), takes_nothing: false }
+        Self {
+            stream: Stream::Tls(Box::new(stream)),
+            first_bytes: FirstBytes::new(protocol),
+            is_write_closed: false,
+        }
     }
 
-    pub(super) fn seen(&self) -> &Seen {
-        &self.seen
+    pub(super) fn first_bytes(&self) -> &FirstBytes {
+        &self.first_bytes
     }
 
-    /// The result of a write for the writer. A failure is left to the read side, so that bytes which the peer sent before it
-    /// closed are always seen first.
+    /// Hides a failed write from the writer. The read side reports the failure, after the bytes that the peer sent
+    /// before it closed.
     fn written<T>(&mut self, ended: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         if matches!(ended, Poll::Ready(Err(_))) {
-            self.takes_nothing = true;
+            self.is_write_closed = true;
             return Poll::Ready(Ok(all));
         }
         ended
@@ -102,8 +110,8 @@ impl Wire {
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(self.seen.clone());
-        match self.seen.0.protocol {
+        let connected = Connected::new().extra(self.first_bytes.clone());
+        match self.first_bytes.0.protocol {
             Protocol::Http1 => connected,
             Protocol::Http2 => connected.negotiated_h2(),
         }
@@ -127,14 +135,14 @@ impl AsyncRead for Wire {
                 read => read,
             },
         };
-        self.seen.note(&buf.filled()[before..]);
+        self.first_bytes.note(&buf.filled()[before..]);
         read
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.takes_nothing {
+        if self.is_write_closed {
             return Poll::Ready(Ok(bytes.len()));
         }
         let ended = match &mut self.stream {
@@ -150,7 +158,7 @@ impl AsyncWrite for Wire {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let all = bytes.iter().map(|bytes| bytes.len()).sum();
-        if self.takes_nothing {
+        if self.is_write_closed {
             return Poll::Ready(Ok(all));
         }
         let ended = match &mut self.stream {
@@ -168,7 +176,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.takes_nothing {
+        if self.is_write_closed {
             return Poll::Ready(Ok(()));
         }
         let ended = match &mut self.stream {
@@ -191,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_tell_whether_http_is_spoken() {
+    fn the_first_bytes_show_whether_the_peer_speaks_http() {
         for (protocol, bytes, is_foreign) in [
             (Protocol::Http1, &b""[..], false),
             (Protocol::Http1, b"HTT", false),
@@ -204,11 +212,11 @@ mod tests {
             (Protocol::Http2, b"no HTTP/2", true),
             (Protocol::Http2, b"HTTP/1.1 400", true),
         ] {
-            let seen = Seen::new(protocol);
+            let first_bytes = FirstBytes::new(protocol);
             for byte in bytes {
-                seen.note(&[*byte]);
+                first_bytes.note(&[*byte]);
             }
-            assert_eq!(seen.is_foreign(), is_foreign, "{protocol:?} {bytes:?}");
+            assert_eq!(first_bytes.is_foreign(), is_foreign, "{protocol:?} {bytes:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The breaker: what opens it, and who probes.
+//! The breaker: what opens it, and which read probes.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn breaking(cooldown: Duration) -> Setup {
 }
 
 #[tokio::test]
-async fn a_row_of_failures_suspends_the_provider_for_the_cooldown() {
+async fn failures_in_a_row_suspend_the_provider_for_the_cooldown() {
     let account = breaking(SECOND * 10).start(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(500)), Fault::on_balance(FaultKind::Reset)]);
     account.error(0).await;
@@ -78,7 +78,7 @@ async fn a_probe_that_fails_suspends_again() {
 }
 
 #[tokio::test]
-async fn a_cancelled_probe_passes_its_place_to_the_next() {
+async fn after_a_cancelled_probe_the_next_read_probes() {
     let account = breaking(SHORT).start(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(500)).times(2), Fault::on_balance(FaultKind::StallHead)]);
     account.error(0).await;

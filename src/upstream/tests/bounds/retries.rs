@@ -26,7 +26,7 @@ async fn a_transient_failure_is_retried_once() {
 }
 
 #[tokio::test]
-async fn a_time_out_is_tried_once_more() {
+async fn a_time_out_is_retried_once() {
     let mut setup = retrying(Kind::NtxpayBr);
     setup.settings.attempt_timeout = SHORT * 2;
     let account = setup.start(Kind::NtxpayBr).await;
@@ -61,7 +61,7 @@ async fn a_permanent_failure_is_not_retried() {
 }
 
 #[tokio::test]
-async fn a_read_ends_with_its_last_attempts_problem() {
+async fn a_read_fails_with_the_error_of_its_last_attempt() {
     let account = retrying(Kind::NtxpayBr).start(Kind::NtxpayBr).await;
     account.queue([Fault::on_balance(status(503)), Fault::on_balance(status(500))]);
     let started = clock::now().monotonic;
@@ -69,7 +69,7 @@ async fn a_read_ends_with_its_last_attempts_problem() {
     let answer = account.upstream.read(0, ReadRequest::alone(Priority::Plain)).await;
 
     assert_eq!(answer.result.unwrap_err().error, UpstreamError::Status(500));
-    assert!(answer.sent_at > started + Duration::from_millis(100), "the last attempt's moment");
+    assert!(answer.sent_at > started + Duration::from_millis(100), "when the last attempt was sent");
     assert_eq!(account.provider.calls().len(), 2);
 }
 
@@ -85,7 +85,7 @@ async fn an_empty_reserve_leaves_no_retry() {
 }
 
 #[tokio::test]
-async fn a_retry_that_the_budget_refuses_leaves_the_first_problem() {
+async fn a_retry_that_the_budget_refuses_leaves_the_first_error() {
     let mut setup = retrying(Kind::NtxpayBr);
     setup.settings.budget.requests = 1;
     let account = setup.start(Kind::NtxpayBr).await;
@@ -96,7 +96,7 @@ async fn a_retry_that_the_budget_refuses_leaves_the_first_problem() {
 }
 
 #[tokio::test]
-async fn a_retry_that_the_breaker_refuses_leaves_the_first_problem() {
+async fn a_retry_that_the_breaker_refuses_leaves_the_first_error() {
     let mut setup = retrying(Kind::NtxpayBr);
     setup.settings.breaker.failures = 1;
     let account = setup.start(Kind::NtxpayBr).await;

@@ -1,4 +1,4 @@
-//! The certificates of a front: made once per process, since keys take time.
+//! The certificates of a front, made once per process, because making keys takes time.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,13 +6,13 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 
-/// Each with its key.
+/// The certificates, each with its key.
 pub(super) struct Certificates {
     pub(super) valid: Identity,
     pub(super) stranger: Identity,
     pub(super) another_host: Identity,
     pub(super) expired: Identity,
-    /// The path of a file with all but the stranger's, for clients to trust.
+    /// The path of a file with all certificates that clients trust: all but the one of the unknown authority.
     pub(super) trusted: String,
 }
 
@@ -29,7 +29,7 @@ impl Identity {
         Self { certificate: params.self_signed(&key).unwrap(), key }
     }
 
-    /// What a server with this certificate speaks TLS by.
+    /// The TLS configuration of a server with this certificate.
     pub(super) fn config(&self, protocol: &[u8]) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
@@ -41,7 +41,7 @@ impl Identity {
     }
 }
 
-/// Those of this process.
+/// The certificates of this process.
 pub(super) fn certificates() -> &'static Certificates {
     static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
     CERTIFICATES.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Callers, and the judge of what they got: by the provider's log alone.
+//! Callers, and a judge that compares their answers with the provider's log alone.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,23 +14,23 @@ use crate::harness::Reply;
 use crate::process::Gateway;
 
 const PATH: &str = "/v1/accounts/treasury/balance";
-/// What the network and this process may add to an age.
+/// How much the network and this process may add to an age.
 const SLACK: Duration = Duration::from_millis(700);
-/// One figure of the provider stands in its answer under this name.
+/// The provider's name of the figure that identifies a call.
 const FIGURE: &str = "netBalance";
 
 /// One answer.
 pub(super) struct Seen {
     asked: Instant,
     read: Instant,
-    /// Nothing that was requested before may be in it.
+    /// The answer must not hold a balance requested before this.
     not_before: Option<Instant>,
     /// Whether the caller had no demand.
     is_plain: bool,
     reply: Result<Reply, String>,
 }
 
-/// What came of a run.
+/// The result of a run.
 pub(super) struct Judged {
     pub(super) violations: Vec<String>,
     pub(super) answers: usize,
@@ -44,7 +44,7 @@ pub(super) struct Judged {
     faults: BTreeMap<&'static str, usize>,
 }
 
-/// Asks one gateway until it is over: plain callers, one in forty for a new read.
+/// Sends requests to one gateway until the run is over. One in forty demands a new read.
 pub(super) async fn ask(gateway: Arc<Gateway>, seed: u64, is_over: Arc<AtomicBool>) -> Vec<Seen> {
     let (mut rng, mut answers) = (Rng::with_seed(seed), Vec::new());
     while !is_over.load(Ordering::Relaxed) {
@@ -89,7 +89,7 @@ pub(super) async fn invalidate(
                 continue;
             }
         };
-        // The gateway that was told serves nothing from before; nor does another one that is given the instant.
+        // The invalidated gateway serves no older balance; nor does another one that gets the `not_before`.
         let reply = get(one, PATH, &[]).await;
         answers.push(Seen { asked, read: Instant::now(), not_before: Some(asked), is_plain: true, reply });
         let Some(instant) = marked.json()["not_before"].as_str().map(str::to_owned) else { continue };
@@ -126,7 +126,7 @@ impl Judged {
             }
         }
         let most_in_per = most_in(calls, PER);
-        // What touches an outage may have the local shares besides.
+        // A span that touches an outage may have the local shares in addition.
         if most_in_per > 2 * REQUESTS {
             violations.push(format!("{most_in_per} calls within {PER:?}"));
         }
@@ -136,7 +136,7 @@ impl Judged {
     }
 }
 
-/// Whether a request is refused because its gateway has used its local share of the budget up, as a new epoch allows.
+/// Whether a request was refused because its gateway has used up its local share of the budget, as in a new epoch.
 fn is_refused_by_local_share(seen: &Seen, calls: &[Call]) -> bool {
     let Ok(reply) = &seen.reply else { return false };
     let counts = |call: &&Call| call.instant <= seen.read && seen.read - call.instant < PER + SLACK;
@@ -144,7 +144,7 @@ fn is_refused_by_local_share(seen: &Seen, calls: &[Call]) -> bool {
     reply.status == 503 && reply.json()["code"] == "budget_exhausted" && counted >= LOCAL_SHARE
 }
 
-/// The age of an answer when it had been read, or what is wrong with it.
+/// The age of an answer when this process had read it, or what is wrong with it.
 fn judge(seen: &Seen, calls: &[Call]) -> Result<Duration, (bool, String)> {
     let reply = seen.reply.as_ref().map_err(|error| (true, format!("a request failed: {error}")))?;
     if reply.status != 200 {

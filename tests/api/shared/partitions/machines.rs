@@ -1,4 +1,5 @@
-//! Three gateways and their store, a primary with a replica and three sentinels or a cluster of three, and what can break.
+//! Three gateways and their store (a primary with a replica and three sentinels, or a cluster of three), and their
+//! faults.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -16,10 +17,10 @@ use crate::shared::fleet;
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(30);
 pub(super) const REQUESTS: usize = 150;
-/// The calls of one gateway without a demand while an epoch is new: 80 % of its third.
+/// The calls without a demand that one of three gateways may make in a new epoch: 80 % of a third of the budget.
 pub(super) const LOCAL_SHARE: usize = 40;
 pub(super) const PER: Duration = Duration::from_mins(1);
-/// Forwards the provider's address on this machine: the gateway asks without TLS only there.
+/// Forwards a local port to the provider, because the gateway uses plain HTTP only to its own machine.
 const FORWARD: &str = "
 import asyncio, sys
 async def pump(reader, writer):
@@ -160,7 +161,7 @@ impl Machines {
             .await;
             let create = format!("--cluster create {} --cluster-replicas 0 --cluster-yes", hosts.join(" "));
             servers[0].cli(&create);
-            eventually("the cluster is one", || async {
+            eventually("every server says that the cluster works", || async {
                 servers.iter().all(|server| server.cli("CLUSTER INFO").contains("cluster_state:ok"))
             })
             .await;
@@ -229,7 +230,7 @@ impl Machines {
 
     pub(super) async fn until_sharing(&self) {
         for gateway in &self.gateways {
-            eventually("it shares", || async {
+            eventually("the replica shares", || async {
                 let page = gateway.get(&gateway.ops, "/metrics").await;
                 page.is_ok_and(|page| page.body.lines().any(|line| line == "balance_gateway_shared_state 1"))
             })
@@ -237,7 +238,7 @@ impl Machines {
         }
     }
 
-    /// Breaks one thing, and says which.
+    /// Causes one random fault, and returns its name.
     pub(super) fn break_something(&mut self, rng: &mut Rng) -> &'static str {
         let (host, server) = (rng.usize(0..self.hosts.len()), rng.usize(0..self.servers.len()));
         match rng.u32(0..9) {
@@ -282,7 +283,7 @@ impl Machines {
         }
     }
 
-    /// Mends everything but the clocks, one time in two.
+    /// Repairs everything but the clocks, with a probability of one half.
     pub(super) fn mend(&mut self, rng: &mut Rng) {
         if rng.bool() {
             self.mend_all();

@@ -20,7 +20,7 @@ pub(super) struct Machine {
 }
 
 impl Network {
-    /// `Err` says what this computer lacks.
+    /// Creates the bridge. The error says what this computer lacks.
     pub(super) fn new() -> Result<Self, String> {
         let bridge = format!("bg{}", std::process::id() % 100_000);
         ip(&format!("link add {bridge} type bridge"))?;
@@ -63,14 +63,14 @@ impl Machine {
         command
     }
 
-    /// Cuts this machine off from the other, or joins them again.
+    /// Cuts the connection between this machine and the other, or restores it.
     pub(super) fn cut(&self, other: &Self, is_cut: bool) {
         let what = if is_cut { "add" } else { "del" };
-        // A cut that exists, or does not, stays as it is.
+        // Cutting twice, or restoring twice, changes nothing.
         let _ = self.ip(&format!("route {what} blackhole {}/32", other.address));
     }
 
-    /// Delays, loses and reorders what this machine sends; nothing of it where the length is zero.
+    /// Delays, loses and reorders the packets that this machine sends. A delay of zero ends this.
     pub(super) fn disturb(&self, delay_ms: u32) {
         if self.has_netem {
             let rule = format!("delay {delay_ms}ms {}ms loss 2% reorder 20%", delay_ms / 2);

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 /// More than a request or an answer.
 const BUFFER: usize = 64 * 1024;
 
-/// An answer with its whole body.
+/// A complete answer.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) head: String,
@@ -36,7 +36,7 @@ pub(super) fn connect(api: &ApiService) -> DuplexStream {
     client
 }
 
-/// Sends a head, and after `rest` has come the rest; reads the answer meanwhile.
+/// Sends the head, then the rest of the request once `rest` delivers it; reads the answer meanwhile.
 pub(super) async fn exchange(
     connection: DuplexStream,
     head: &str,
@@ -45,7 +45,7 @@ pub(super) async fn exchange(
     let (mut reader, mut writer) = tokio::io::split(connection);
     writer.write_all(head.as_bytes()).await.unwrap();
     let sending = async {
-        // The connection may have ended with an answer before.
+        // The gateway may have answered and closed the connection already.
         let _ = writer.write_all(rest.await.as_bytes()).await;
         std::future::pending().await
     };

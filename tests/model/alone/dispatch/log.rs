@@ -1,4 +1,4 @@
-//! What happened, in order: all that the oracle knows.
+//! The events of a schedule, in order: all that the oracle knows.
 
 use std::sync::{Mutex, PoisonError};
 

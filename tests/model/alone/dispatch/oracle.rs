@@ -1,5 +1,5 @@
-//! The rules, over the log of what happened. While the clock stands still, everything that is ready runs; what happens at
-//! the same moment may have happened in either order.
+//! The rules, judged from the log of events. While the clock stands still, every ready task runs, so events of the same
+//! moment may have happened in any order.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Seen {
     ];
 }
 
-/// What a configuration says to a request.
+/// The answer to a request under one configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Problem(&'static str),
@@ -47,7 +47,7 @@ enum Verdict {
 }
 
 impl Setting {
-    /// Before the body: only the caller and its permission are judged.
+    /// The answer before the body ends: it depends only on the caller and its permission.
     fn at_the_door(self) -> Option<Verdict> {
         match (self.caller, self.account) {
             (CallerState::Unknown, _) => Some(Verdict::Problem("unauthenticated")),
@@ -83,7 +83,7 @@ struct Oracle {
     seen: Vec<Seen>,
 }
 
-/// Judges what happened. The error is the place of the event that breaks a rule, and the rule.
+/// Judges a log. The error is the index of the event that breaks a rule, and the rule.
 pub(super) fn judge(first: Setting, events: &[Event]) -> Result<Vec<Seen>, (usize, String)> {
     let settings = vec![(Ms::MIN, first)];
     let mut oracle = Oracle { settings, requests: BTreeMap::new(), calls: Vec::new(), seen: Vec::new() };
@@ -123,14 +123,14 @@ impl Oracle {
         Ok(())
     }
 
-    /// The places of the configurations that were in force at a moment: several when there was a reload at it.
+    /// The indices of the configurations in force at a moment: several if a reload happened at that moment.
     fn in_force(&self, at: Ms) -> impl Iterator<Item = usize> {
         let before = self.settings.iter().rposition(|(since, _)| *since < at).unwrap_or(0);
         let until = self.settings.iter().rposition(|(since, _)| *since <= at).unwrap_or(0);
         before..=until
     }
 
-    /// A call needs an account that is on, or a request that was let through to that address and waits.
+    /// A call needs an account that is switched on, or an accepted request that waits for that address.
     fn may_call(&self, address: usize, now: Ms) -> Result<(), String> {
         let is_on = |place: usize| {
             let (_, setting) = self.settings[place];
@@ -144,7 +144,7 @@ impl Oracle {
         if self.in_force(now).any(is_on) || self.requests.values().any(waits) {
             Ok(())
         } else {
-            Err(format!("no account asks address {address} now"))
+            Err(format!("no account has address {address} now"))
         }
     }
 
@@ -163,7 +163,7 @@ impl Oracle {
         let is_refused_at_once = now == request.arrived && refused.contains(&given);
         if !is_refused_at_once && !allowed.contains(&given) {
             return Err(format!(
-                "{given:?}, and one of {allowed:?} is due: the answer of an earlier configuration"
+                "{given:?} instead of one of {allowed:?}: the answer of an earlier configuration"
             ));
         }
         self.note(request, complete, given, now);
@@ -179,15 +179,15 @@ impl Oracle {
             return Err(format!("call {call} brought another amount than {given}"));
         }
         if age != (now - sent + SECOND - 1) / SECOND || now - sent > MAX_AGE {
-            return Err(format!("age {age}, and it was asked for {} ms ago", now - sent));
+            return Err(format!("age {age}, although it was requested {} ms ago", now - sent));
         }
         if request.ask.is_new && sent < request.arrived {
-            return Err("no-cache, and it was asked for before".to_owned());
+            return Err("no-cache, but it was requested before the request arrived".to_owned());
         }
         Ok(Verdict::Balance(address))
     }
 
-    /// What a request may get now whose body has ended then.
+    /// The answers that a request may get now if its body ended at that moment.
     fn allowed(&self, complete: Ms, now: Ms) -> Vec<Verdict> {
         let mut allowed = Vec::new();
         for first in self.in_force(complete) {
@@ -240,7 +240,7 @@ fn problem(code: &str) -> Verdict {
     known.into_iter().find(|known| *known == code).map_or(Verdict::Problem("another"), Verdict::Problem)
 }
 
-/// What a request gets, and whether later reloads reach it.
+/// The answer of a request, and whether it still depends on later reloads.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Outcome {
     verdict: Verdict,
@@ -248,7 +248,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The same after a reload, which moves a request that waits to the account's new identity.
+    /// The same after a reload, which moves a waiting request to the account's new identity.
     fn after(self, setting: Setting) -> Self {
         let Verdict::Balance(address) = self.verdict else { return self };
         let is_moved = self.is_reached && setting.address != address;

@@ -1,4 +1,4 @@
-//! The provider in memory. Each of its addresses is another account of the outside world.
+//! The provider in memory. Each of its addresses is a different account at the provider.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ pub(super) fn base_url(address: usize) -> String {
     format!("http://127.0.0.1:{}", address + 1)
 }
 
-/// The amount tells the call and the address that it came from.
+/// The amount encodes the number of the call and the address that answered it.
 pub(super) fn amount(call: usize, address: usize) -> String {
     format!("{call}.0{address}")
 }

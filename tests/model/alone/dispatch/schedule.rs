@@ -11,13 +11,13 @@ pub(super) const ADDRESSES: usize = 3;
 pub(super) struct Schedule {
     pub(super) first: Setting,
     pub(super) steps: Vec<Step>,
-    /// How long the provider takes, in the order of its calls; from the first again when there are more.
+    /// How long the provider takes for each call, in order. Further calls begin again with the first.
     pub(super) replies: Vec<Ms>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    /// After the step before.
+    /// The time since the previous step.
     pub(super) after: Ms,
     pub(super) action: Action,
 }
@@ -37,7 +37,7 @@ pub(super) struct Ask {
     pub(super) is_new: bool,
 }
 
-/// What a configuration says of the account and of the caller.
+/// The configuration of the account and the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Setting {
     /// Which address the provider has.
@@ -79,12 +79,12 @@ impl Schedule {
     }
 }
 
-/// True so many times in a hundred.
+/// True with this probability in percent.
 fn happens(random: &mut Rng, percent: u32) -> bool {
     random.u32(0..100) < percent
 }
 
-/// Most are multiples of half a second, so that things coincide.
+/// Most times are multiples of half a second, so that events coincide.
 fn pause(random: &mut Rng) -> Ms {
     match random.u32(0..10) {
         0..=3 => 0,

@@ -1,4 +1,4 @@
-//! What an answer must keep to: the promises, and what is due to its caller.
+//! The rules for an answer: the promises, and the answer that its caller must get.
 
 use super::caller::{Expected, State};
 use super::tally::Seen;
@@ -12,7 +12,7 @@ const PROMISE: Ms = 60 * SECOND;
 impl Oracle {
     pub(super) fn may_get(&mut self, id: usize, given: &Given) -> Verdict {
         if !self.is_ready(id) {
-            return Err("answered without a charge or a note of the hold that is due".to_owned());
+            return Err("answered before the charge, or the record of the hold, that is due".to_owned());
         }
         let now = self.point(self.callers[&id].request.place);
         let given = match given {
@@ -36,7 +36,7 @@ impl Oracle {
             (None, State::Queued | State::Gone(_)) => Vec::new(),
         };
         if !allowed.contains(&given) {
-            return Err(format!("got {given:?}, due is {allowed:?}"));
+            return Err(format!("got {given:?} instead of one of {allowed:?}"));
         }
         self.tally.note(Seen::in_answer(given, is_at_once));
         Ok(())
@@ -53,21 +53,23 @@ impl Oracle {
         Ok((read, requested_at.ok_or("promise 1: its read was never sent")?))
     }
 
-    /// The promises over a snapshot, whatever else is due to the caller.
+    /// The promises about a snapshot, which hold whatever the caller must get.
     fn may_have(&mut self, id: usize, (read, via): (usize, Via), at: Point, now: Point) -> Verdict {
         let caller = &self.callers[&id];
         let age = at.age_at(now);
         if age >= caller.request.ages.max_age.min(PROMISE) {
-            return Err(format!("promise 2: what read {read} brought is {age} ms old"));
+            return Err(format!("promise 2: the balance of read {read} is {age} ms old"));
         }
         if !caller.pass.accepts(at) && via != Via::Fallback {
-            return Err(format!("label: read {read} is not what was asked for, and {via:?} does not say so"));
+            return Err(format!("label: read {read} does not meet the demand, and {via:?} does not say so"));
         }
         if !caller.pass.accepts(at) && !self.may_fall_back(id, age, now) {
             let (at, not_before) = (at.mono, caller.pass.not_before);
-            return Err(format!("join rule: read {read} is of {at} ms, not before {not_before} ms is asked"));
+            return Err(format!(
+                "join rule: read {read} is of {at} ms, earlier than the demanded {not_before} ms"
+            ));
         }
-        // A moment of another gateway's wall clock means something while both clocks agree.
+        // A moment of another gateway's wall clock can be compared only while both clocks agree.
         let [first, second] = self.now.walls;
         let may_compare = !self.stepped && (first - second).abs() <= SECOND;
         let Some(paid) = caller.request.invalidated_at.filter(|_| may_compare) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! One caller, and what it waits for.
+//! One caller, and the results it may take.
 
 use super::pass::Pass;
 use super::{CallerRequest, Ms, Point};
@@ -12,20 +12,20 @@ pub(super) struct Caller {
     pub(super) deadline: Ms,
     pub(super) state: State,
     pub(super) pass: Pass,
-    /// What it must get before anything else happens to it.
+    /// The answer that the caller must get next.
     pub(super) must: Option<Expected>,
     pub(super) is_charge_due: bool,
     pub(super) is_hold_due: bool,
-    /// Why memory did not do.
+    /// Why no cached snapshot was good enough.
     pub(super) absence: Absence,
     pub(super) looked: Ms,
-    /// What was stored since this tick began.
+    /// The entries that were stored since this tick began.
     pub(super) candidates: Vec<Candidate>,
-    /// How many reads it began.
+    /// How many reads the caller began.
     pub(super) own_reads: usize,
-    /// How many reads that it shared came too late for the ceiling.
+    /// How many shared reads brought a balance that was already over the ceiling.
     pub(super) late_reads: usize,
-    /// When a refresh behind its answer was due, and behind which entry.
+    /// When a background refresh after its stale answer became due, and for which entry.
     pub(super) refresh: Option<(Ms, usize)>,
 }
 
@@ -33,16 +33,16 @@ pub(super) struct Caller {
 pub(super) enum State {
     Queued,
     Waiting,
-    /// Answered or left, in this tick.
+    /// The caller was answered or left, in this tick.
     Gone(Ms),
 }
 
-/// An entry that may settle a caller who waits.
+/// An entry that may be the answer of a waiting caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     /// The entry's number, from one.
     pub(super) version: usize,
-    /// The read that stored it while the caller waited, if the caller may share that.
+    /// The read that stored it while the caller waited, if the caller may share that read.
     pub(super) shared: Option<SharedRead>,
     /// Whether the caller must take it.
     pub(super) is_due: bool,
@@ -52,7 +52,7 @@ pub(super) struct Candidate {
 pub(super) struct SharedRead {
     /// Whether the caller began it.
     pub(super) is_own: bool,
-    /// If it succeeded, only the ceiling can be why the caller waits on.
+    /// Whether the read succeeded. Then the caller waits on only because the balance is over the ceiling.
     pub(super) is_success: bool,
 }
 
@@ -91,7 +91,7 @@ impl Caller {
         }
     }
 
-    /// Whether it was waiting for this long already, so that no read's end escaped it.
+    /// Whether the caller began to wait before this tick, so that it cannot have missed the end of a read.
     pub(super) fn waits_since_before(&self, tick: Ms) -> bool {
         self.looked < tick
     }

@@ -1,4 +1,4 @@
-//! What a lookup gets without a read: from memory, a refusal, or the last snapshot in place of one.
+//! What a lookup gets without a read: a cached snapshot, a refusal, or the last snapshot instead of a refusal.
 
 use super::caller::{Candidate, Expected, State};
 use super::pass::Pass;
@@ -9,11 +9,11 @@ use balance_gateway::cache::Absence;
 use balance_gateway::domain::RetryAfter;
 use balance_gateway::gateway::{Refusal, Via};
 
-/// Nothing from before an invalidation is young enough to be served after this.
+/// After this time, every snapshot from before an invalidation has expired.
 const CEILING: Ms = 60 * SECOND;
 
 impl Oracle {
-    /// What memory says to a caller: an answer, a refusal, or that it waits.
+    /// Looks up the cached snapshot for a caller: it must get an answer or a refusal, or it waits.
     pub(super) fn look(&mut self, id: usize) {
         let tick = self.now.tick;
         let caller = self.caller(id);
@@ -25,7 +25,7 @@ impl Oracle {
         let entry = self.entry(place);
         let stored = entry.and_then(|entry| self.requested_at(entry));
         let is_failing = entry.is_some_and(|entry| self.failed(entry).is_some());
-        // Once more when the answer has passed the ceiling since the arrival.
+        // Looked up once more if the snapshot has passed the ceiling since the arrival.
         let pass = loop {
             let pass = Pass::new(&self.callers[&id].request, arrived, mark);
             self.caller(id).pass = pass;
@@ -64,7 +64,7 @@ impl Oracle {
         }
     }
 
-    /// A caller whom memory does not satisfy gets the failure that is held, or waits.
+    /// A caller without a usable cached snapshot gets the failure that is held, or waits.
     fn ask(&mut self, id: usize) {
         let (place, arrived) = (self.callers[&id].request.place, self.callers[&id].pass.arrived);
         let now = self.point(place);
@@ -84,7 +84,7 @@ impl Oracle {
 
     pub(super) fn charge(&mut self, id: usize, is_granted: bool) -> Verdict {
         if !std::mem::take(&mut self.caller(id).is_charge_due) {
-            return Err(format!("caller {id} forces nothing, and is charged for it"));
+            return Err(format!("caller {id} is charged, but forces no read"));
         }
         self.tally.note(Seen::Charge);
         if is_granted {
@@ -102,13 +102,13 @@ impl Oracle {
         if is_due { Ok(()) } else { Err(format!("no hold refuses caller {id}")) }
     }
 
-    /// Whether everything that comes before an answer was done.
+    /// Whether the steps that must precede the answer have happened.
     pub(super) fn is_ready(&self, id: usize) -> bool {
         let caller = &self.callers[&id];
         !caller.is_charge_due && !caller.is_hold_due
     }
 
-    /// The last snapshot for a caller who takes it, else the refusal.
+    /// The last snapshot, if the caller may fall back to it, else the refusal.
     pub(super) fn last_resort(&self, id: usize, now: Point, refusal: Refusal) -> Expected {
         let place = self.callers[&id].request.place;
         let stored = self.entry(place).and_then(|entry| self.requested_at(entry));
@@ -118,7 +118,7 @@ impl Oracle {
         }
     }
 
-    /// Whether a snapshot of this age will do where a read failed, was refused or came too late.
+    /// Whether the caller may fall back to a snapshot of this age after a read failed, was refused or came too late.
     pub(super) fn may_fall_back(&self, id: usize, age: Ms, now: Point) -> bool {
         let caller = &self.callers[&id];
         let (asks, ages) = (&caller.request.call.asks, caller.request.ages);

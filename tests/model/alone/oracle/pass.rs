@@ -3,7 +3,7 @@
 use super::{CallerRequest, Ms, Point};
 use crate::alone::clock::SECOND;
 
-/// A replica's clock may be off by this.
+/// The tolerance for the clock of another replica.
 const TOLERANCE: Ms = SECOND;
 
 /// What a request demands at one moment.
@@ -11,7 +11,7 @@ const TOLERANCE: Ms = SECOND;
 pub(super) struct Pass {
     pub(super) arrived: Point,
     pub(super) not_before: Ms,
-    /// Whether it asks for more than everybody gets.
+    /// Whether the caller has a demand stricter than the ceiling.
     pub(super) is_own: bool,
 }
 

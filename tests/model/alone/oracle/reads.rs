@@ -1,4 +1,4 @@
-//! What is read and stored, and when a read may begin.
+//! Which reads run, what they store, and when a read may begin.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,17 @@ use super::tally::Seen;
 use super::{Ms, Oracle, Outcome, Place, Point, Verdict};
 use balance_gateway::domain::{Priority, UpstreamError};
 
-/// What a gateway should have of one balance.
+/// The expected state of one balance at one gateway.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    /// What was stored after each read that ended.
+    /// The entry that was stored after each ended read.
     pub(super) entries: Vec<Entry>,
     pub(super) running: Option<usize>,
-    /// When it was last invalidated.
+    /// When the balance was last invalidated.
     pub(super) mark: Option<Ms>,
-    /// The entries behind which a refresh began: one for each is enough.
+    /// The entries for which a background refresh began: at most one for each.
     refreshed: BTreeSet<usize>,
-    /// Somebody got a stale answer, and nothing is read yet.
+    /// A caller got a stale answer, and no refresh has begun yet.
     pub(super) is_refresh_due: bool,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Entry {
     /// The read that brought the youngest snapshot.
     pub(super) snapshot: Option<usize>,
     pub(super) last: usize,
-    /// Whether the last read's failure counts no longer.
+    /// Whether the failure of the last read no longer counts.
     is_forgiven: bool,
 }
 
@@ -36,12 +36,12 @@ pub(super) struct Read {
     pub(super) by: usize,
     pub(super) priority: Priority,
     pub(super) begun: Ms,
-    /// When the last attempt left.
+    /// When the last attempt was sent.
     pub(super) sent: Option<Point>,
     ended: Option<(Point, Outcome)>,
 }
 
-/// Why a read brought nothing.
+/// Why a read failed, and for how long that is held.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed {
     pub(super) error: UpstreamError,
@@ -93,7 +93,7 @@ impl Read {
         Some(self.sent?.earlier_by(self.age()))
     }
 
-    /// Who came before may share how it ended: when it was sent; when it was known, where it did not leave.
+    /// Callers that arrived by this moment may share the result: the sending of the read, or its end if never sent.
     pub(super) fn joined_at(&self) -> Option<Ms> {
         let (ended, outcome) = self.ended.as_ref()?;
         let sent = self.sent.filter(|_| *outcome != Outcome::Panicked);
@@ -107,7 +107,7 @@ impl Oracle {
         self.reads[entry.last].failed().filter(|_| !entry.is_forgiven)
     }
 
-    /// Refused credentials count no longer.
+    /// Ends the hold after refused credentials.
     pub(super) fn forget(&mut self, place: Place) {
         let Some(entry) = self.entry(place) else { return };
         if self.failed(entry).is_some_and(|failed| failed.error == UpstreamError::Refused) {
@@ -126,7 +126,8 @@ impl Oracle {
         Some((read, self.reads[read].requested_at()?))
     }
 
-    /// Stores how a read ended. A failure leaves the last snapshot, and so does one that is older by its `Age`.
+    /// Stores the end of a read. A failure keeps the last snapshot, and so does an answer that is older because of its
+    /// `Age`.
     pub(super) fn keep(&mut self, read: usize, now: Point) -> usize {
         let place = self.reads[read].place;
         let before = self.entry(place).and_then(|entry| self.requested_at(entry));
@@ -148,7 +149,7 @@ impl Oracle {
         store.entries.len()
     }
 
-    /// Somebody who asks providers got a stale answer: a refresh is due, unless the last failure says to wait.
+    /// A caller that may cause reads got a stale answer: a refresh is due, unless the last failure says to wait.
     pub(super) fn want_refresh(&mut self, id: usize) {
         let place = self.callers[&id].request.place;
         let (now, fresh_for) = (self.point(place), self.callers[&id].request.ages.fresh_for);
@@ -169,7 +170,7 @@ impl Oracle {
         self.failed(entry)?.retry_at
     }
 
-    /// Whether a read has a cause, and nothing forbids it.
+    /// Whether a read has a cause, and no rule forbids it.
     pub(super) fn may_begin(&mut self, by: usize, priority: Priority) -> Verdict {
         let place = self.callers[&by].request.place;
         let now = self.point(place);
@@ -177,7 +178,7 @@ impl Oracle {
             return Err(format!("read {running} of this balance still runs"));
         }
         if self.callers[&by].request.call.asks.only_if_cached {
-            return Err("only-if-cached never causes one".to_owned());
+            return Err("only-if-cached never causes a read".to_owned());
         }
         let entry = self.entry(place);
         let failed = entry.and_then(|entry| self.failed(entry));
@@ -191,14 +192,14 @@ impl Oracle {
         let caller = self.caller(by);
         let expected = caller.priority();
         if priority != expected {
-            return Err(format!("it is {priority:?}, the caller's is {expected:?}"));
+            return Err(format!("its priority is {priority:?}, the caller's is {expected:?}"));
         }
         if caller.state != State::Waiting && caller.state != State::Gone(tick) {
             return Err("its caller does not wait".to_owned());
         }
         caller.own_reads += 1;
         if caller.own_reads > 2 {
-            return Err("the caller's third".to_owned());
+            return Err("the caller's third read".to_owned());
         }
         let (pass, ages) = (caller.pass, caller.request.ages);
         let stored = entry.and_then(|entry| self.requested_at(entry));
@@ -206,7 +207,7 @@ impl Oracle {
             && pass.accepts(at)
             && at.age_at(now) < ages.latest_start()
         {
-            return Err(format!("what read {read} brought would do for its caller"));
+            return Err(format!("the balance of read {read} is good enough for its caller"));
         }
         Ok(())
     }
@@ -221,7 +222,7 @@ impl Oracle {
         }
         let entry = self.entry(place);
         if let Some(retry_at) = entry.and_then(|entry| self.retry_at(entry)).filter(|at| now.mono < *at) {
-            return Err(format!("it is not worth trying before {retry_at} ms"));
+            return Err(format!("the last failure asks to wait until {retry_at} ms"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a caller who waits may get, and when it must.
+//! What a waiting caller may get, and when it must get it.
 
 use super::caller::{Candidate, Expected, SharedRead};
 use super::reads::Failed;
@@ -7,19 +7,19 @@ use crate::alone::clock::{self, SECOND};
 use balance_gateway::domain::{ParseError, Priority, RetryAfter, UpstreamError};
 use balance_gateway::gateway::{Refusal, Via};
 
-/// An answer's `Age` is known to the provider alone.
+/// The failure of a caller that waited for an answer that is too old by its `Age`.
 const TOO_OLD: UpstreamError =
     UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" });
 
-/// How a caller who waits is settled.
+/// The answer of a waiting caller.
 struct Settled {
     get: Expected,
-    /// Whether it is there for those who come later, too.
+    /// Whether callers that come later get it, too.
     is_kept: bool,
 }
 
 impl Failed {
-    /// With whole seconds until it is worth asking again, at least one.
+    /// The refusal with its `Retry-After`: whole seconds, at least one.
     pub(super) fn refusal(&self, mono: Ms) -> Refusal {
         let seconds = self.retry_at.map(|retry_at| (retry_at - mono + SECOND - 1) / SECOND);
         let whole = |seconds: Ms| RetryAfter::from_wait(clock::duration(seconds.max(1) * SECOND));
@@ -28,7 +28,7 @@ impl Failed {
 }
 
 impl Oracle {
-    /// What a caller who waits may get now.
+    /// All answers that a waiting caller may get now.
     pub(super) fn allowed(&self, id: usize, now: Point) -> Vec<Expected> {
         let caller = &self.callers[&id];
         let mut allowed = Vec::new();
@@ -50,7 +50,7 @@ impl Oracle {
         allowed
     }
 
-    /// Puts what a read stored before a caller who waits.
+    /// Offers the entry that a read stored to a waiting caller.
     pub(super) fn offer(&mut self, id: usize, version: usize, now: Point) {
         let caller = &self.callers[&id];
         let last = &self.reads[self.stores[&caller.request.place].entries[version - 1].last];
@@ -58,7 +58,7 @@ impl Oracle {
         let shared = SharedRead { is_own, is_success: last.failed().is_none() };
         let may_share = last.joined_at().is_some_and(|joined_at| joined_at >= caller.pass.not_before);
         let candidate = Candidate { version, shared: may_share.then_some(shared), is_due: false };
-        // Who began to wait in this very tick may have come too late for what is not kept.
+        // A caller that began to wait in this same tick may have missed a result that is not kept.
         let was_there = caller.waits_since_before(self.now.tick) && last.begun < self.now.tick;
         let is_due = self
             .settled(id, candidate, now)
@@ -66,7 +66,7 @@ impl Oracle {
         self.caller(id).candidates.push(Candidate { is_due, ..candidate });
     }
 
-    /// How an entry settles a caller who waits; `None` when it waits on.
+    /// The answer of a waiting caller after this entry was stored; `None` if it waits on.
     fn settled(&self, id: usize, candidate: Candidate, now: Point) -> Option<Settled> {
         let caller = &self.callers[&id];
         let entry = self.stores[&caller.request.place].entries[candidate.version - 1];
@@ -86,19 +86,19 @@ impl Oracle {
             return Some(Settled { get: self.last_resort(id, now, failed.refusal(now.mono)), is_kept: true });
         }
         candidate.shared?;
-        // Refused for a smaller share of the budget than this caller has.
+        // The read was refused by a smaller share of the budget than this caller has.
         let is_for_others = last.priority < caller.priority();
         let refusal = match failed {
             Some(Failed { error: UpstreamError::BudgetExhausted, .. }) if is_for_others => return None,
             Some(failed) => failed.refusal(now.mono),
-            // An answer's `Age` is the only reason to call it invalid.
+            // In this model, an answer is invalid only because of its `Age`.
             None if last.age() > 0 => Refusal::Failed(TOO_OLD, None),
             None => return None,
         };
         Some(Settled { get: self.last_resort(id, now, refusal), is_kept: false })
     }
 
-    /// Whether an answer with an `Age` would have been too old without it: then the caller may also wait on.
+    /// Whether an answer would have been too old even without its `Age`: then the caller may also wait on.
     fn may_wait_on(&self, id: usize, version: usize, now: Point) -> bool {
         let caller = &self.callers[&id];
         let entry = self.stores[&caller.request.place].entries[version - 1];

@@ -1,4 +1,4 @@
-//! What an answer must keep to, whichever replica gives it.
+//! The rules for an answer, whichever replica gives it.
 
 use super::reads::{LOOK_UP, Read, Request};
 use super::tally::Seen;
@@ -13,12 +13,12 @@ use balance_gateway::gateway::{Refusal, Via};
 
 /// "At most 60 seconds."
 pub(super) const PROMISE: Ms = 60 * SECOND;
-/// A running read, one that never ends, and the caller's own.
+/// How long a caller may wait: for a running read, one that never ends and its own.
 const LONGEST: Ms = 3 * DEADLINE;
 
 impl Oracle<'_> {
     pub(super) fn answer(&mut self, id: usize, given: &Given) -> Verdict {
-        let caller = self.callers.get_mut(&id).expect("nobody is answered before the arrival");
+        let caller = self.callers.get_mut(&id).expect("an answer comes after the arrival");
         caller.is_answered = true;
         let caller = caller.clone();
         let waited = self.tick - caller.tick;
@@ -95,18 +95,20 @@ impl Oracle<'_> {
         let true_age = self.now - requested_at;
         let max_age = self.schedule.ages.max_age;
         if true_age >= max_age.min(PROMISE) {
-            return Err(format!("promise 2: caller {id} gets what was asked for {true_age} ms ago"));
+            return Err(format!(
+                "promise 2: caller {id} gets a balance that was requested {true_age} ms ago"
+            ));
         }
-        // The shown age is cut to whole milliseconds.
+        // The shown age is rounded down to whole milliseconds.
         if age + 1 < true_age {
-            return Err(format!("caller {id} is told an age of {age} ms, the truth is {true_age} ms"));
+            return Err(format!("caller {id} gets an `Age` of {age} ms, the true age is {true_age} ms"));
         }
         let Some((not_before, why)) = caller.not_before else { return Ok(()) };
         // A caller without a demand gets an invalidated balance as the last resort.
         let is_last_resort = matches!(why, Why::Known | Why::Told) && via == Via::Fallback;
         if requested_at < not_before && !is_last_resort {
             return Err(format!(
-                "caller {id} arrived at {} ms and gets what was asked for at {requested_at} ms, {why:?} of {not_before} ms",
+                "caller {id} arrived at {} ms and gets a balance of {requested_at} ms, {why:?} of {not_before} ms",
                 caller.arrived
             ));
         }
@@ -166,7 +168,7 @@ impl Oracle<'_> {
         Err("the provider is suspended, and no breaker is open".to_owned())
     }
 
-    /// A store that is slow, gone or wrong is never why a request fails.
+    /// A store that is slow, unreachable or wrong must never make a request fail.
     fn may_refuse(&mut self, id: usize, caller: &Caller, refusal: Refusal) -> Verdict {
         let Refusal::Failed(error, _) = refusal else {
             return match refusal {

@@ -26,7 +26,7 @@ impl Breaker {
         matches!(error, UpstreamError::Status(500..)) || self.is_own && is_silence
     }
 
-    /// Notes how an attempt ended that was sent then. Only a balance ends the row.
+    /// Records the end of an attempt that was sent at this time. Only a balance ends the row of failures.
     pub(super) fn note(&mut self, now: Ms, sent: Ms, error: Option<UpstreamError>) {
         if let Some(opened) = self.opened {
             // An attempt that was sent before the breaker opened does not count.
@@ -53,8 +53,8 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may leave now, while so many that were sent since it opened are under way. Calls that were
-    /// admitted before it opened still may.
+    /// Whether a call may be sent now, while this many calls sent since the breaker opened are in flight. Calls that
+    /// were admitted before it opened may still be sent.
     pub(super) fn may_call(&self, now: Ms, schedule: &Schedule, probes: usize) -> Verdict {
         let Some(opened) = self.opened.filter(|_| schedule.is_calm()) else { return Ok(()) };
         if now > opened + LOOK_UP && now < opened + cooldown() {
@@ -76,7 +76,7 @@ impl Breaker {
         self.opened.is_some_and(|opened| opened + LOOK_UP < begun && now < opened + cooldown())
     }
 
-    /// When it opened last, without a success since.
+    /// When the breaker last opened, if no success came since.
     pub(super) fn opened(&self) -> Option<Ms> {
         self.opened
     }

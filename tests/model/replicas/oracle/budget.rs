@@ -1,4 +1,4 @@
-//! The budget: the fleet never makes more calls than it allows, and is not refused a call that it allows.
+//! The budget: all replicas together make no more calls than it allows, and no call that it allows is refused.
 
 use super::reads::{LOOK_UP, Request};
 use super::tally::Seen;
@@ -38,7 +38,7 @@ impl Disturbance {
         if !is_linked {
             self.breaks[replica].push(now);
         }
-        // The first link of all is no disturbance: no call was made before.
+        // The very first link is no disturbance: no call was made before it.
         if now > SECOND {
             self.note(now);
         }
@@ -69,22 +69,25 @@ impl Oracle<'_> {
         let alone = if is_exact { 0 } else { (0..REPLICAS).map(local).sum() };
         if counted > terms.requests + alone {
             let by_replica: Vec<_> = (0..REPLICAS).map(|replica| self.counted_of(replica)).collect();
-            return Err(format!("{counted} calls count {by_replica:?}, {} + {alone} may", terms.requests));
+            return Err(format!(
+                "{counted} calls count {by_replica:?}, {} + {alone} are allowed",
+                terms.requests
+            ));
         }
         if counted > terms.requests
             && self.disturbance.is_over(self.now, REJOINED_WITHIN)
             && self.keeps_epoch()
         {
             return Err(format!(
-                "{counted} calls count, {} may, and the store knows them all",
+                "{counted} calls count, {} are allowed, and the store knows them all",
                 terms.requests
             ));
         }
         self.within_local_share()
     }
 
-    /// Whether no epoch begins after the first: each fail-over leaves what was replicated after the first call, and the
-    /// store loses nothing else.
+    /// Whether the schedule has only one epoch: each fail-over keeps data that was replicated after the first call, and
+    /// the store loses nothing else.
     fn keeps_epoch(&self) -> bool {
         let first_call = self.requests.first().map_or(0, |first| first.at);
         let (mut at, mut has_epoch) = (SECOND, false);
@@ -118,12 +121,12 @@ impl Oracle<'_> {
         self.tally.note(Seen::NewEpoch);
         let (made, share) = (self.counted_of(replica), self.local_share());
         if made > share {
-            return Err(format!("replica {replica} makes {made} calls in a new epoch, {share} may"));
+            return Err(format!("replica {replica} makes {made} calls in a new epoch, {share} are allowed"));
         }
         Ok(())
     }
 
-    /// A caller is refused for want of budget only when that budget is really used.
+    /// A caller is refused because of the budget only when that budget is really used up.
     pub(super) fn is_spent(&mut self, priority: Priority) -> Verdict {
         let terms = self.schedule.budget;
         let settled = self.requests.first().is_some_and(|first| self.now > first.at + terms.per + SECOND);
@@ -134,12 +137,12 @@ impl Oracle<'_> {
         let percent = if priority == Priority::Background { 60 } else { 80 };
         let (counted, share) = (self.counted(SECOND), (terms.requests * percent / 100).max(1));
         if counted < share {
-            return Err(format!("the budget is said to be spent: {counted} calls count, {share} may"));
+            return Err(format!("refused by the budget: {counted} calls count, {share} are allowed"));
         }
         Ok(())
     }
 
-    /// What one replica may do while the store does not know of all calls.
+    /// How many calls one replica may make while the store does not know all calls.
     fn local_share(&self) -> u32 {
         (self.schedule.budget.requests / u32::try_from(REPLICAS).unwrap()).max(1)
     }

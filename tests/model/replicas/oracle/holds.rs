@@ -1,4 +1,4 @@
-//! Holds: no replica asks during one, and a caller is refused because of one only while it lasts.
+//! Holds: no replica calls the provider during one, and a caller is refused because of one only while it lasts.
 
 use super::reads::{Ended, LOOK_UP, Read, Request};
 use super::tally::Seen;
@@ -13,7 +13,7 @@ struct Rule {
     first: Ms,
     most: Ms,
     is_of_account: bool,
-    /// Whether the provider said so to every replica.
+    /// Whether the provider answered, so that the hold applies at every replica.
     is_said: bool,
 }
 
@@ -48,16 +48,16 @@ impl Oracle<'_> {
         }
         for (other, failed) in self.reads.iter().enumerate() {
             let Some(Ended { at, error: Some(error) }) = failed.ended else { continue };
-            // An attempt behind a stream or a notification may be tried again within its read.
+            // A read for a stream or a notification may retry within the read.
             let is_whole = failed.first_call.is_some() && failed.by.is_some();
             let Some(rule) = rule(error).filter(|_| is_whole) else { continue };
             let is_concerned = rule.is_of_account || failed.balance == read.balance;
             let is_held = self.now < at + self.held_for(other, &rule, error);
             let is_own = failed.replica == read.replica;
-            // What the provider said to another replica is known after a look-up.
+            // A replica learns of another replica's failure with its next look-up.
             let is_told = rule.is_said && self.schedule.is_calm() && at + LOOK_UP < self.now;
             if is_concerned && is_held && (is_own || is_told) {
-                return Err(format!("read {id} asks while {error:?} of read {other} is held"));
+                return Err(format!("read {id} calls the provider while {error:?} of read {other} is held"));
             }
             if is_concerned && !is_own && rule.is_said {
                 self.tally.note(Seen::AfterAHold);
@@ -66,9 +66,9 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    /// How long a failure is held at least. Each failure in a row doubles it; a success ends the row.
+    /// The shortest time that a failure is held. Each failure in a row doubles it; a success ends the row.
     fn held_for(&self, read: usize, rule: &Rule, error: UpstreamError) -> Ms {
-        // Which attempts behind a stream are one read is not in the log.
+        // The log does not say which attempts for a stream belong to one read.
         let is_known = self.reads.iter().all(|read| read.by.is_some());
         if !is_known || !self.schedule.is_calm() || !matches!(error, UpstreamError::Status(_)) {
             return rule.first;
@@ -89,8 +89,8 @@ impl Oracle<'_> {
         (rule.first << times.saturating_sub(1)).min(rule.most)
     }
 
-    /// How long a failure is held at most. Failures of reads that ran together are one in the row; each replica has a row
-    /// of its own besides.
+    /// The longest time that a failure is held. Failures of reads that ran at the same time count once in the row. Each
+    /// replica also counts a row of its own.
     fn held_for_at_most(&self, failed: &Read, rule: &Rule, error: UpstreamError) -> Ms {
         let is_alike = |read: &&Read| {
             read.first_call.is_some() && (rule.is_of_account || read.balance == failed.balance)
@@ -107,7 +107,7 @@ impl Oracle<'_> {
             let began = |read: &Read| read.first_call.map_or(0, |call| self.requests[call].at);
             let mut ended: Vec<_> = of_row.filter_map(|it| Some((it.ended?, began(it)))).collect();
             ended.sort_by_key(|(ended, _)| ended.at);
-            // A success that was sent before the failure before it was known ends no row.
+            // A success that was sent before the previous failure was known does not end the row.
             let ends_the_row = |place: &usize| {
                 let (end, began) = ended[*place];
                 let failure = ended[..*place].iter().rev().find(|(before, _)| before.error.is_some());
@@ -116,19 +116,19 @@ impl Oracle<'_> {
             let begins = (0..ended.len()).rev().find(ends_the_row).map_or(0, |place| place + 1);
             let row: Vec<_> =
                 ended[begins..].iter().rev().filter(|(ended, _)| ended.error.is_some()).collect();
-            // Those that began before the failure before them ended are one with it.
+            // Reads that began before the previous failure had ended count together with it.
             let apart = row.windows(2).filter(|pair| pair[0].1 >= pair[1].0.at).count();
             apart + usize::from(!row.is_empty())
         };
-        // Counted to now, and not to the failure: never too low.
+        // Counts all failures until now, not only those until this failure, so the bound is never too low.
         let longest = (0..REPLICAS).map(|replica| row(Some(replica))).chain([row(None)]).max().unwrap();
         let times = u32::try_from(longest.clamp(1, 10)).unwrap();
         (rule.first << (times - 1)).min(rule.most) + SECOND / 5
     }
 
-    /// A read that waits for another replica's read gets its failure, and asks nothing itself.
+    /// A read that waits for another replica's read gets its failure, and makes no call itself.
     pub(super) fn takes_failure_of_another(&self, id: usize, read: &Read) -> Verdict {
-        // A read without a demand shares a read that runs already; a refresh only one that is younger than `fresh_for`.
+        // A read without a demand shares any running read; a refresh shares one that is younger than `fresh_for`.
         let is_invalidated = !self.streams.notified.is_empty()
             || self.invalidations.iter().any(|it| it.balance == read.balance);
         let takes = |call: usize| match read.priority {
@@ -156,12 +156,14 @@ impl Oracle<'_> {
                 && at >= read.begun
         };
         match self.reads.iter().position(is_joined).filter(|_| self.schedule.is_calm()) {
-            Some(other) => Err(format!("read {id} asks, although it waited for read {other}, which failed")),
+            Some(other) => Err(format!(
+                "read {id} calls the provider, although it waited for read {other}, which failed"
+            )),
             None => Ok(()),
         }
     }
 
-    /// Whether a failure of this kind may still be why a caller is refused.
+    /// Whether a hold after such a failure may still refuse this caller.
     pub(super) fn may_be_held(&self, caller: &Caller, error: UpstreamError) -> Verdict {
         let Some(rule) = rule(error).filter(|_| self.schedule.is_calm()) else { return Ok(()) };
         let balance = caller.call.balance;

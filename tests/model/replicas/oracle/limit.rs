@@ -1,4 +1,4 @@
-//! A caller's limit: all replicas together give no more units than it allows, and do not refuse what it allows.
+//! A caller's limit: all replicas together grant no more units than it allows, and refuse none that it allows.
 
 use super::tally::Seen;
 use super::{Oracle, Verdict};
@@ -6,7 +6,7 @@ use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::clock::REPLICAS;
 use crate::replicas::schedule::Mood;
 
-/// How long a replica holds units that it does not use, and then some.
+/// Longer than a replica holds units that it does not use.
 const HELD_FOR: Ms = 4 * SECOND;
 
 /// The units that callers requested, and the units that they received.
@@ -28,7 +28,7 @@ impl Oracle<'_> {
         self.spendings.asked.push((self.now, replica, cost));
         let Some(units) = units else {
             self.tally.note(Seen::NoUnits);
-            // A local share may be smaller than the limit; the store's answer comes behind the caller.
+            // A local share may be smaller than the limit, and the store's answer may come after the refusal.
             return if is_local { Ok(()) } else { self.has_no_units(replica, cost) };
         };
         self.tally.note(if is_local { Seen::LocalUnits } else { Seen::Units });
@@ -36,8 +36,8 @@ impl Oracle<'_> {
         self.within_limit()
     }
 
-    /// Checks every span that ends now. It may hold a burst, the units that came back in the span, and the local share of
-    /// each replica, which a replica may use while the store does not answer.
+    /// Checks every span that ends now. It may hold a burst, the units that came back in the span, and the local share
+    /// of each replica, which a replica may use while the store does not answer.
     fn within_limit(&self) -> Verdict {
         let (limit, replicas) = (self.schedule.limit, u32::try_from(REPLICAS).unwrap());
         let is_calm = matches!(self.schedule.mood, Mood::Calm | Mood::Well);
@@ -57,13 +57,13 @@ impl Oracle<'_> {
                     + back.max(replicas * back.div_ceil(replicas))
             };
             if given > may {
-                return Err(format!("{given} units in {span} ms, {may} may be given"));
+                return Err(format!("{given} units in {span} ms, {may} are allowed"));
             }
         }
         Ok(())
     }
 
-    /// A refusal needs a bucket that is empty, but for units that other replicas hold for their callers.
+    /// A refusal is right only if the bucket is empty, apart from units that other replicas hold for their callers.
     fn has_no_units(&self, replica: usize, cost: u32) -> Verdict {
         let limit = self.schedule.limit;
         if !matches!(self.schedule.mood, Mood::Calm | Mood::Well) {
@@ -85,7 +85,9 @@ impl Oracle<'_> {
             self.spendings.given.iter().filter(just_now).map(|(_, _, units)| Ms::from(*units)).sum();
         let part = (left - held) / Ms::try_from(REPLICAS).unwrap();
         if part > Ms::from(cost) + here + 1 {
-            return Err(format!("{cost} units are refused, {left} are left, at most {held} held elsewhere"));
+            return Err(format!(
+                "{cost} units are refused although {left} are left; at most {held} are held elsewhere"
+            ));
         }
         Ok(())
     }

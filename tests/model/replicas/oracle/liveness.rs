@@ -1,4 +1,4 @@
-//! Liveness: while provider and store are well, a balance that is asked for is refreshed in time.
+//! Liveness: while provider and store work, a requested balance is refreshed in time.
 
 use super::tally::Seen;
 use super::{Caller, Oracle, Verdict};
@@ -6,11 +6,11 @@ use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::chance::DEADLINE;
 use balance_gateway::gateway::Via;
 
-/// A refresh behind an answer brings a newer balance within one deadline.
+/// A background refresh brings a newer balance within one deadline.
 const REFRESHED_WITHIN: Ms = DEADLINE + SECOND;
 
 impl Oracle<'_> {
-    /// An answer from memory must not stay stale after an earlier stale answer began a refresh.
+    /// A cached answer must not stay stale after an earlier stale answer began a refresh.
     pub(super) fn is_refreshed(
         &mut self,
         id: usize,
@@ -33,7 +33,9 @@ impl Oracle<'_> {
         let waited = now - *since;
         self.tally.note(Seen::Stale);
         if waited > REFRESHED_WITHIN {
-            return Err(format!("caller {id} gets what is stale for {waited} ms and was not refreshed"));
+            return Err(format!(
+                "caller {id} gets a balance that has been stale for {waited} ms without a refresh"
+            ));
         }
         Ok(())
     }

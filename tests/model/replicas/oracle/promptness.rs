@@ -7,7 +7,7 @@ use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::schedule::Action;
 use balance_gateway::gateway::Via;
 
-/// The message of a read's end, and the look-up after it.
+/// The time for the message that a read has ended, and for the look-up after it.
 const TOLD_WITHIN: Ms = 2 * LOOK_UP;
 
 impl Oracle<'_> {
@@ -41,10 +41,10 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    /// When the last read of a balance ended that asked the provider.
+    /// When the last read of a balance that called the provider ended.
     fn last_end(&self, balance: usize) -> Option<Ms> {
         let asked = self.reads.iter().filter(|read| read.balance == balance && read.first_call.is_some());
-        // An attempt behind a stream or a notification may be tried again, after a pause.
+        // A read for a stream or a notification may retry after a pause.
         let pause = |read: &Read| if read.by.is_none() { SECOND } else { 0 };
         let end = |read: &Read| {
             let ended = read.ended?;
@@ -53,7 +53,7 @@ impl Oracle<'_> {
         asked.filter_map(end).max()
     }
 
-    /// What the store holds is the youngest balance that a shared read brought.
+    /// The stored balance is the youngest one that a shared read brought.
     pub(super) fn is_youngest_stored(
         &mut self,
         id: usize,

@@ -1,4 +1,4 @@
-//! What the provider is asked, and how often.
+//! The reads of the replicas, and the calls that the provider receives.
 
 use super::tally::Seen;
 use super::{Oracle, Verdict};
@@ -7,19 +7,19 @@ use crate::replicas::chance::{CALM_DELAY, DEADLINE};
 use crate::replicas::schedule::{Action, Step};
 use balance_gateway::domain::{Priority, UpstreamError};
 
-/// As long as a calm look-up may take: three round trips where the store has to be told the script, and then some.
+/// The longest time of a look-up in a calm network: three round trips if the store must load the script, plus a margin.
 pub(super) const LOOK_UP: Ms = 10 * CALM_DELAY.cast_signed();
 
-/// A read that a replica began: of its own, or of another replica.
+/// A read that a replica began: it makes calls itself, or waits for another replica's read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read {
-    /// The caller; none for a stream or a notification.
+    /// The caller; `None` for a stream or a notification.
     pub(super) by: Option<usize>,
     pub(super) replica: usize,
     pub(super) balance: usize,
     pub(super) priority: Priority,
     pub(super) begun: Ms,
-    /// Its first call, if it made one: then it is the replica's own.
+    /// Its first call. `None` if it only waits for another replica's read.
     pub(super) first_call: Option<usize>,
     pub(super) ended: Option<Ended>,
     /// Whether the store gave it its number, as is known at its end.
@@ -70,7 +70,7 @@ impl Oracle<'_> {
             && number.is_none()
             && error != Some(UpstreamError::Defect)
         {
-            return Err(format!("read {id} is made alone, though nothing is lost"));
+            return Err(format!("read {id} is not shared, although no message is lost"));
         }
         self.takes_no_lease_in_vain(id, number, error)?;
         self.reads[id].is_leased = is_own && number.is_some();
@@ -127,7 +127,7 @@ impl Oracle<'_> {
     }
 
     pub(super) fn request(&mut self, call: usize, id: usize) -> Verdict {
-        assert_eq!(call, self.requests.len(), "they come in order");
+        assert_eq!(call, self.requests.len(), "calls come in order");
         let read = self.reads[id];
         let opened = self.breaker.opened().unwrap_or(0);
         let probes =
@@ -154,7 +154,7 @@ impl Oracle<'_> {
     fn begin_calmly(&self, id: usize, read: &Read) -> Verdict {
         let runs = |it: &Read| it.ended.is_none() && it.first_call.is_some() && it.balance == read.balance;
         if self.reads.iter().any(runs) {
-            return Err(format!("read {id} runs beside another, though nothing is lost"));
+            return Err(format!("read {id} runs beside another one, although no message is lost"));
         }
         let Some(by) = read.by.filter(|_| read.priority == Priority::Demanded) else { return Ok(()) };
         let arrived = self.callers[&by].arrived;
@@ -164,10 +164,10 @@ impl Oracle<'_> {
         let max_age = self.schedule.ages.max_age;
         let would_do = self.requests.iter().position(|request| {
             let its_read = &self.reads[request.read];
-            // A clock ahead of the one that stamped it makes it look older.
+            // If this replica's clock is ahead of the reading replica's clock, the balance looks older.
             let ahead = self.schedule.skews[read.replica] - self.schedule.skews[its_read.replica];
             let is_young = request.brought.as_ref().is_some_and(|(_, age)| *age == 0);
-            // The store's order knows the read alone: a retry after an invalidation has a number from before it.
+            // The store orders reads, not calls: a retry after an invalidation still has the read's earlier number.
             let first = its_read.first_call.map(|first| &self.requests[first]);
             its_read.balance == read.balance
                 && first.is_some_and(|it| it.at > arrived + LOOK_UP && !self.is_invalidated_after(it))
@@ -175,7 +175,7 @@ impl Oracle<'_> {
                 && self.now - request.at + ahead.max(0) + SECOND < max_age
         });
         match would_do {
-            Some(call) => Err(format!("read {id} of caller {by}: call {call} would do")),
+            Some(call) => Err(format!("read {id} of caller {by}: call {call} is good enough")),
             None => Ok(()),
         }
     }

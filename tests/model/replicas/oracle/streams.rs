@@ -7,9 +7,9 @@ use super::{Oracle, Verdict};
 use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::schedule::{Ending, Stream};
 
-/// Notifications of one account are acted upon together for so long.
+/// The time within which notifications of one account count as one.
 const TOGETHER: Ms = SECOND;
-/// Wall clocks that differ by less do not change which of two balances is the younger one.
+/// The largest difference of wall clocks that cannot change which of two balances is younger.
 const ALIKE: Ms = SECOND;
 
 /// The streams and notifications so far.
@@ -32,7 +32,7 @@ impl Streams {
         self.open.push(Open { opened: now, of: of.clone(), last: None });
     }
 
-    /// Whether a notification may have invalidated what was asked for at this moment.
+    /// Whether a notification may have invalidated a balance requested at this moment.
     pub(super) fn is_notified_after(&self, requested_at: Ms) -> bool {
         self.notified.iter().any(|at| at + TOGETHER + SECOND >= requested_at)
     }
@@ -47,7 +47,7 @@ impl Oracle<'_> {
         self.streams.open[stream].last = Some(requested_at);
         self.tally.note(Seen::Streamed);
         if age >= self.schedule.ages.max_age.min(PROMISE) {
-            return Err(format!("promise 2: stream {stream} writes what was asked for {age} ms ago"));
+            return Err(format!("promise 2: stream {stream} writes a balance requested {age} ms ago"));
         }
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Oracle<'_> {
         self.tally.note(Seen::Newest);
         if last.is_none_or(|last| last < newest) {
             return Err(format!(
-                "stream {stream} never writes what was asked for at {newest} ms, last {last:?}"
+                "stream {stream} never writes the balance requested at {newest} ms, last {last:?}"
             ));
         }
         Ok(())
@@ -87,13 +87,13 @@ impl Oracle<'_> {
         if !self.schedule.is_calm() || !self.streams.open.is_empty() || !succeeds {
             return Ok(());
         }
-        // The claim of a notification, and the look-up after it, shift a read a little.
+        // Claiming a notification, and the look-up after it, delay a read a little.
         let since = self.now - TOGETHER + 2 * LOOK_UP;
         let is_counted = |request: &&super::Request| {
             let read = &self.reads[request.read];
             read.by.is_none() && read.balance == balance && request.at > since
         };
-        // This one is logged after it is judged.
+        // The current read is logged after it is judged.
         let reads = self.requests.iter().filter(is_counted).count() + 1;
         if reads > 2 {
             return Err(format!("{reads} reads of balance {balance} within a second"));

@@ -1,4 +1,4 @@
-//! What was seen, to know that the schedules reach every rule.
+//! Counts the cases that occurred, to show that the schedules reach every rule.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ pub(crate) enum Seen {
     MemoryFromElsewhere,
     ReadElsewhere,
     Refused,
-    // What they had to keep to.
+    // The rules that applied to them.
     KnownInvalidation,
     Younger,
     NewRead,
@@ -40,7 +40,7 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    /// All that the schedules must reach.
+    /// All cases that the schedules must reach.
     const ALL: [Self; 28] = [
         Self::OwnMemory,
         Self::OwnRead,

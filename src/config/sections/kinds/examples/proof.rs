@@ -1,4 +1,4 @@
-//! Evaluates examples: what the mapping gives is compared with the amounts that a person read elsewhere.
+//! Evaluates examples: compares the amounts that the mapping reads with the amounts that a person read elsewhere.
 
 use super::written::{Example, ROLES, currency_of};
 use crate::config::reader::{Read, Value};
@@ -61,7 +61,7 @@ fn compare(
     {
         result = Err(value.wrong(&format!(
             "expected observed_at = \"{expected}\", but the mapping gives {}",
-            told_instant(reading.observed_at)
+            shown_instant(reading.observed_at)
         )));
     }
     result?;
@@ -70,7 +70,7 @@ fn compare(
     Ok(Proof { amounts, understood, proves_all_roles })
 }
 
-fn told_instant(observed_at: ObservedAt) -> String {
+fn shown_instant(observed_at: ObservedAt) -> String {
     observed_at.instant().map_or("none".to_owned(), |instant| format!("{instant}"))
 }
 
@@ -112,9 +112,9 @@ fn is_written_whole(text: &str, amount: Amount) -> bool {
     is_plain && decimals == least.max(amount.significant_decimals()) as usize
 }
 
-/// At least one example must be such that no wrong unit and no swapped field passes; with rows, such that the first or
-/// the last row is not taken by chance.
-pub(super) fn judge_proofs(value: &Value<'_>, mapping: &Mapping, proofs: &[Proof]) -> Read<()> {
+/// Requires an example in which a wrong unit or a swapped field cannot pass. With rows, the right row must be neither
+/// the first nor the last, so that it is not found by chance.
+pub(super) fn check_proofs(value: &Value<'_>, mapping: &Mapping, proofs: &[Proof]) -> Read<()> {
     let parts = mapping.parts();
     if !proofs.iter().any(Proof::is_strong) {
         let declared: Vec<&str> = parts.iter().map(|(role, _)| *role).collect();

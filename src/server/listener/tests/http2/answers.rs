@@ -33,7 +33,7 @@ async fn a_peer_that_reads_nothing_and_never_stops_sending_is_cut() {
     client.send(first_request(&[], &GET_ROOT)).await;
     let pings = frame(PING, 0, 0, &[0; 8]).repeat(1000);
 
-    // Not `soon` for each write: the server reads on until its own answers have no room.
+    // One bound for all writes together: each write succeeds until the server's own answers find no room.
     soon(async { while client.0.write_all(&pings).await.is_ok() {} }).await;
 }
 
@@ -76,7 +76,7 @@ async fn an_answer_without_a_window_is_reset_at_its_deadline_and_the_connection_
     client.send(window_update(1, 1000)).await;
     client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &get("/"))).await;
     client.send(window_update(3, 1000)).await;
-    assert_eq!(client.frame(DATA).await, b"balance", "of the second stream, not the first");
+    assert_eq!(client.frame(DATA).await, b"balance", "the body of the second stream");
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn assert_only_the_stream_is_reset(client: &mut Client) {
     while body.len() < b"balance".len() {
         body.extend(client.frame(DATA).await);
     }
-    assert_eq!(body, b"balance", "of the second stream, not the first");
+    assert_eq!(body, b"balance", "the body of the second stream");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_head_without_a_body_is_reset_with_the_kernels_bytes() {
     let large_window = [0, 4, 0x7f, 0xff, 0xff, 0xff];
     client.send(first_request(&large_window, &get("/large"))).await;
     client.send(window_update(0, 0x7000_0000)).await;
-    // The peer reads nothing, so the kernel takes no further byte soon.
+    // The peer reads nothing, so the kernel soon takes no further byte.
     sleep(SHORT).await;
 
     client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &get("/brief-empty"))).await;
@@ -178,7 +178,7 @@ async fn a_stream_of_frames_without_a_window_is_reset_and_makes_one_frame() {
 }
 
 #[tokio::test]
-async fn a_stream_of_frames_that_are_taken_goes_on_after_their_deadlines() {
+async fn a_stream_continues_when_the_peer_takes_each_frame_in_time() {
     let server = Server::start(|settings| settings.request_timeout = SHORT * 2);
     let mut client = server.connect().await;
     let asked = Instant::now();
@@ -207,7 +207,7 @@ async fn a_taken_answer_leaves_its_connection_open() {
 }
 
 #[tokio::test]
-async fn a_stranger_that_takes_no_answers_gets_a_few_and_no_more() {
+async fn a_stranger_that_reads_no_answers_gets_only_a_few() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
     client.send(first_request(&NO_WINDOW, &GET_ROOT)).await;

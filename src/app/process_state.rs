@@ -6,7 +6,7 @@ use crate::domain::Clock;
 use crate::trace::Tracer;
 
 /// State that outlives configurations: a reload passes it on to the next one.
-pub(super) struct Lasting {
+pub(super) struct ProcessState {
     pub(super) clock: Clock,
     pub(super) tracer: Option<Tracer>,
     /// The cache, shared with other replicas by `shared_store` and traced by `tracer`.
@@ -14,7 +14,7 @@ pub(super) struct Lasting {
     pub(super) shared_store: SharedStore,
 }
 
-impl Lasting {
+impl ProcessState {
     /// Begins with an empty cache.
     pub(super) fn new(clock: Clock, tracer: Option<Tracer>, shared_store: SharedStore) -> Self {
         let cache = BalanceCache::new(clock).traced(tracer.clone());
@@ -25,8 +25,8 @@ impl Lasting {
         Self { clock, tracer, cache, shared_store }
     }
 
-    /// The cache with another tracer and, if it changed, another shared store. With a new store the cache starts empty,
-    /// except for the invalidations made here.
+    /// The cache with another tracer and, if it changed, another shared store. With a new store the cache starts empty
+    /// and keeps only the known invalidations; without a store it keeps its entries.
     pub(super) fn next_cache(
         &self,
         tracer: Option<Tracer>,

@@ -1,17 +1,17 @@
 //! The place of one amount in a body: in the body itself or in a row.
 
 use super::mapping::{CurrencyRule, Role};
-use super::rows::{Array, Chosen};
-use super::shape::{Shape, Slot, Values};
+use super::rows::{Array, MatchingRows};
+use super::shape::{Shape, ValueIndex, Values};
 use crate::domain::{Currency, ParseError};
 use crate::providers::fields::error;
 
 /// The place of one amount.
 #[derive(Debug)]
-pub(super) struct Spot {
+pub(super) struct AmountPlace {
     base: Base,
-    pub(super) slot: Slot,
-    pub(super) currency: Option<Slot>,
+    pub(super) slot: ValueIndex,
+    pub(super) currency: Option<ValueIndex>,
     is_optional: bool,
     /// Its name in `reported`.
     pub(super) name: String,
@@ -20,12 +20,12 @@ pub(super) struct Spot {
 #[derive(Clone, Copy, Debug)]
 enum Base {
     Body,
-    Row { array: usize, selection: usize },
+    Row { array: usize, filter: usize },
 }
 
-/// The place of a row, without its name.
+/// The place of a row: the index of its array, its number from 0, and the number of rows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct RowPlace {
     pub(super) array: usize,
     pub(super) number: usize,
     pub(super) count: usize,
@@ -34,11 +34,11 @@ pub(super) struct Place {
 /// The values of one body, for one currency.
 pub(super) struct OneBody<'f, 'a> {
     pub(super) values: &'f Values<'a>,
-    pub(super) chosen: &'f [Chosen<'a>],
+    pub(super) chosen: &'f [MatchingRows<'a>],
     pub(super) currency: Currency,
 }
 
-impl Spot {
+impl AmountPlace {
     pub(super) fn new(
         role: &Role,
         currency: &CurrencyRule,
@@ -56,10 +56,10 @@ impl Spot {
             arrays.push(Array::new(&rows.array, at, shape));
             arrays.len() - 1
         });
-        let selection = arrays[array].selection(&rows.conditions);
+        let filter = arrays[array].filter(&rows.conditions);
         let row = arrays[array].shape();
         Self {
-            base: Base::Row { array, selection },
+            base: Base::Row { array, filter },
             slot: row.slot(&role.at),
             currency: role.currency.as_ref().map(|at| row.slot(at)),
             is_optional,
@@ -68,12 +68,15 @@ impl Spot {
     }
 
     /// The values of the body or of the chosen row; `None` where there is no such row.
-    pub(super) fn values<'f, 'a>(&self, body: &OneBody<'f, 'a>) -> Option<(&'f Values<'a>, Option<Place>)> {
+    pub(super) fn values<'f, 'a>(
+        &self,
+        body: &OneBody<'f, 'a>,
+    ) -> Option<(&'f Values<'a>, Option<RowPlace>)> {
         match self.base {
             Base::Body => Some((body.values, None)),
-            Base::Row { array, selection } => {
-                let (number, count, values) = body.chosen.get(array)?.row(selection)?;
-                Some((values, Some(Place { array, number, count })))
+            Base::Row { array, filter } => {
+                let (number, count, values) = body.chosen.get(array)?.row(filter)?;
+                Some((values, Some(RowPlace { array, number, count })))
             }
         }
     }
@@ -88,7 +91,8 @@ impl Spot {
     }
 }
 
-/// Rows and pointer; with the conditions in front where two rows of one array give the same member.
+/// The name in `reported`: array and pointer. The conditions stand between them if the name is already taken, because
+/// two rows of one array give the same member.
 fn unique_name(role: &Role, names: &mut Vec<String>) -> String {
     let array = role.rows.as_ref().map_or("", |rows| rows.array.as_str());
     let mut name = [array, role.at.as_str()].concat();

@@ -1,16 +1,16 @@
 //! The amounts of one body, before they become a reading. Their names are borrowed from the mapping.
 
-use super::spot::Place;
+use super::place::RowPlace;
 use crate::domain::{Amount, ObservedAt, Reading};
 
 /// One amount and its place.
-pub(super) struct Finding<'m> {
-    /// The figure that it is, or is part of; `None` if it is only shown.
+pub(super) struct FoundAmount<'m> {
+    /// The figure that it is or belongs to; `None` if it is only shown.
     pub(super) role: Option<&'static str>,
     /// Its name in `reported`.
     pub(super) name: &'m str,
-    /// Its row, if it stands in one.
-    pub(super) place: Option<Place>,
+    /// The place of its row, if it is in a row.
+    pub(super) row: Option<RowPlace>,
     /// Its text, verbatim.
     pub(super) text: String,
     /// Its value; `None` if it is only shown.
@@ -18,8 +18,8 @@ pub(super) struct Finding<'m> {
 }
 
 /// Every amount of one body, and the figures.
-pub(super) struct Findings<'m> {
-    pub(super) taken: Vec<Finding<'m>>,
+pub(super) struct FoundAmounts<'m> {
+    pub(super) taken: Vec<FoundAmount<'m>>,
     pub(super) available: Amount,
     pub(super) blocked: Option<Amount>,
     pub(super) reserved: Option<Amount>,
@@ -28,11 +28,12 @@ pub(super) struct Findings<'m> {
     pub(super) observed_at: ObservedAt,
 }
 
-impl Findings<'_> {
-    /// The balance.
+impl FoundAmounts<'_> {
+    /// The amounts as a reading.
     pub(super) fn into_reading(self) -> Reading {
         let Self { taken, available, blocked, reserved, processing, total, observed_at } = self;
-        let reported = taken.into_iter().map(|finding| (finding.name.to_owned().into(), finding.text));
+        let reported =
+            taken.into_iter().map(|found_amount| (found_amount.name.to_owned().into(), found_amount.text));
         Reading { available, blocked, reserved, processing, total, reported: reported.collect(), observed_at }
     }
 }

@@ -5,7 +5,7 @@ mod body;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -86,10 +86,10 @@ impl Snapshot {
     #[must_use]
     pub fn age_difference_at(&self, now: Moment) -> Duration {
         let by_wall = now.wall.duration_since(self.fetched_at);
-        let by_reader = Duration::try_from(by_wall).unwrap_or_default();
-        // If `fetched_at` is in the future, the clocks disagree by at least that much.
-        let ahead = Duration::try_from(-by_wall).unwrap_or_default();
-        by_reader.abs_diff(self.requested_at.age_at(now)).max(ahead)
+        let by_reader =
+            SignedDuration::try_from(self.requested_at.age_at(now)).unwrap_or(SignedDuration::MAX);
+        // If `fetched_at` is in the future, the age by the wall clocks is negative.
+        by_wall.saturating_sub(by_reader).unsigned_abs()
     }
 
     /// `fetched_at` of its body: the request time by the clock of the replica that read it.
@@ -235,6 +235,21 @@ mod tests {
 
         let further = r#","status":"OK"}"#;
         assert_eq!(with, [body.strip_suffix('}').unwrap(), further].concat());
+    }
+
+    #[test]
+    fn ages_differ_by_the_whole_distance_between_the_clocks() {
+        let snapshot = snapshot();
+        let requested_at = snapshot.requested_at();
+        for (wall_went, went, difference) in [(5000, 5000, 0), (20_000, 5000, 15_000), (-900, 900, 1800)] {
+            // The same snapshot, found by a replica whose wall clock went by another distance.
+            let wall = snapshot.fetched_at() + SignedDuration::from_millis(wall_went);
+            let now = Moment { monotonic: requested_at.monotonic + Duration::from_millis(went), wall };
+            let found =
+                Snapshot { requested_at: now.earlier_by(Duration::from_millis(went)), ..snapshot.clone() };
+
+            assert_eq!(found.age_difference_at(now), Duration::from_millis(difference), "{wall_went}");
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use super::keyring::Seal;
 use super::store::Answered;
 use crate::domain::{BalanceKey, Snapshot, StoreTime, Turn};
 
+/// No read has a number above this one.
+const UNKNOWN: u64 = u64::MAX;
+
 /// One balance in the store.
 pub(super) struct SharedBalance {
     pub(super) key: BalanceKey,
@@ -24,7 +27,7 @@ pub(super) struct SharedBalance {
     newest: AtomicU64,
     /// The highest number of a read that this replica has seen, in case the store loses it.
     highest: AtomicU64,
-    /// The number of the last read when this replica joined; 0 if it is not known.
+    /// The number of the last read when this replica joined, or [`UNKNOWN`].
     last_at_join: AtomicU64,
 }
 
@@ -38,17 +41,18 @@ impl SharedBalance {
             ended: watch::Sender::new(0),
             newest: AtomicU64::new(0),
             highest: AtomicU64::new(0),
-            last_at_join: AtomicU64::new(0),
+            last_at_join: AtomicU64::new(UNKNOWN),
         }
     }
 
-    /// Records the number of the last read when this replica joined. Later calls change nothing.
-    pub(super) fn note_joined(&self, last: u64) {
-        let _ = self.last_at_join.compare_exchange(0, last, Ordering::AcqRel, Ordering::Acquire);
+    /// Records the number of the last read. Only the first call counts: it is the nearest to the join.
+    pub(super) fn note_last(&self, number: u64) {
+        // It is an error if a number is known, which is the usual case.
+        let _ = self.last_at_join.compare_exchange(UNKNOWN, number, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Whether a read with this number began after this replica joined. Its instant alone does not show that: a clock that
-    /// was set back before gives earlier instants to later reads.
+    /// Whether a read with this number certainly began after this replica joined. Its instant does not prove that: if
+    /// the store's clock was set back before the join, reads from before the join may have later instants.
     pub(super) fn began_since_join(&self, number: u64) -> bool {
         number > self.last_at_join.load(Ordering::Acquire)
     }
@@ -74,8 +78,8 @@ impl SharedBalance {
 
     /// Forgets numbers above this one.
     pub(super) fn forget_numbers_above(&self, latest: u64) {
-        for number in [&self.newest, &self.highest] {
-            let forget = |number| (number > latest).then_some(0);
+        for (number, forgotten) in [(&self.newest, 0), (&self.highest, 0), (&self.last_at_join, UNKNOWN)] {
+            let forget = |number| (number > latest).then_some(forgotten);
             // It is an error if the number is not above `latest`, which is the usual case.
             let _ = number.fetch_update(Ordering::AcqRel, Ordering::Acquire, forget);
         }
@@ -135,6 +139,20 @@ mod tests {
         assert!(balance.note_snapshot(7), "the same number again");
         assert!(balance.note_snapshot(9));
         assert!(!balance.note_snapshot(8));
+    }
+
+    #[test]
+    fn only_reads_after_the_first_known_number_began_since_the_join() {
+        let balance = balance();
+        assert!(!balance.began_since_join(7), "no number is known yet");
+
+        balance.note_last(7);
+        balance.note_last(9);
+        assert!(!balance.began_since_join(7));
+        assert!(balance.began_since_join(8));
+
+        balance.forget_numbers_above(6);
+        assert!(!balance.began_since_join(8), "the number was from another store");
     }
 
     /// What the script found: a snapshot of this number.

@@ -62,7 +62,6 @@ impl Shared {
         let balance = &account.balances[index];
         match patiently(|| account.look(index)).await {
             Ok(looked) => {
-                balance.note_joined(looked.last);
                 let since = looked.now.since(StoreTime::from_micros(looked.mark));
                 if looked.mark > 0 && since < MaxAge::CEILING.get() {
                     let highest = balance.note_number(0);

@@ -146,9 +146,10 @@ impl SharedAccount {
                     }));
                 }
                 "running" => {
-                    balance.note_number(answer.number(1)?);
-                    let instant = StoreTime::from_micros(answer.number(2)?);
-                    let turn = Turn { number: answer.number(1)?, instant };
+                    let (number, instant) = (answer.number(1)?, StoreTime::from_micros(answer.number(2)?));
+                    balance.note_number(number);
+                    balance.note_last(number);
+                    let turn = Turn { number, instant };
                     let token = answer.text(3)?.to_owned();
                     return Ok(Entered::Running(Running::new(turn, token, ends, Arc::clone(&self.tier))));
                 }
@@ -159,6 +160,7 @@ impl SharedAccount {
                     let grant = self.grant(call, *sent, answer.now, answer.text(3)?, entry.allowance);
                     let number = answer.number(1)?;
                     balance.note_number(number);
+                    balance.note_last(number);
                     return Ok(Entered::Granted(Lease::new(LeaseGrant {
                         account: Arc::clone(self),
                         balance: entry.balance,

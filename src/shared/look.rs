@@ -53,7 +53,9 @@ impl SharedAccount {
         );
         let answered = store.run(Action::Look, &keys, &arguments, &mut store.wait()).await;
         let answer = self.checked(answered, None)?.answer;
-        Ok(Looked { last: answer.number(0)?, mark: answer.number(1)?, now: answer.now })
+        let last = answer.number(0)?;
+        balance.note_last(last);
+        Ok(Looked { last, mark: answer.number(1)?, now: answer.now })
     }
 
     /// The stored snapshot that this ticket accepts, if it may still be served.

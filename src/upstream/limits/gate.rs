@@ -162,7 +162,7 @@ mod tests {
     use crate::shared::{Shared, SharedKey, SharedSettings, StoreUrl};
 
     #[test]
-    fn without_the_store_a_replica_counts_with_its_part_alone() {
+    fn without_the_store_only_the_local_share_applies() {
         let settings = SharedSettings {
             url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
             ca: None,

@@ -90,13 +90,13 @@ impl Oracle<'_> {
             )
         };
         let read = &self.reads[id];
-        let began = |read: &Read| read.first_call.map(|call| self.requests[call].at);
-        let Some(begun) = began(read).filter(|_| read.is_leased) else { return Ok(()) };
+        let first_call_at = |read: &Read| read.first_call.map(|call| self.requests[call].at);
+        let Some(begun) = first_call_at(read).filter(|_| read.is_leased) else { return Ok(()) };
         // A lease that never ends is over after a deadline.
         let is_beside = |other: &Read| {
             other.is_leased
                 && (other.balance, other.replica != read.replica) == (read.balance, true)
-                && began(other).is_some_and(|at| at < self.now && (begun - at).abs() < DEADLINE)
+                && first_call_at(other).is_some_and(|at| at < self.now && (begun - at).abs() < DEADLINE)
                 && other.ended.is_some_and(|ended| begun < ended.at)
         };
         match self.reads.iter().position(is_beside) {

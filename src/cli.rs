@@ -43,7 +43,7 @@ enum Command {
     NewKey,
     /// Print the balances of a running gateway as a table.
     Balances(balances::BalancesArguments),
-    /// Read a recorded body with a kind of provider, offline, or record the first one.
+    /// Parse a recorded body with a kind of provider, offline, or record a first body.
     Try(try_kind::TryArguments),
     /// Write the reconciliation report of a running gateway to a file or to standard output.
     Report(report::ReportArguments),

@@ -74,7 +74,7 @@ pub fn api_service(live: &Live<Api>) -> ApiService {
         .route(Route::DashboardFile.pattern(), get(dashboard::file))
         .fallback(async || Problem::new(Code::NotFound, "see the documentation for the paths of this API"))
         .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "see Allow for the methods")
+            Problem::new(Code::MethodNotAllowed, "the Allow header lists the methods")
         })
         .with_state(live.clone());
     ApiService(Arc::new(Inner { live: live.clone(), router }))

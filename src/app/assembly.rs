@@ -105,7 +105,7 @@ fn reconfigured_provider(
             target: targets::ASSEMBLY,
             key = %format_args!("providers.{name}"),
             error = &error as &dyn std::error::Error,
-            "the certificates cannot be used; the old ones are kept"
+            "the new certificates cannot be used; the current ones stay in use"
         );
         let kept = old.with_its_identity(provider.settings.clone(), shared);
         kept.map_err(|error| BuildError::Client(name.clone(), error))

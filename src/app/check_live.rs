@@ -102,7 +102,7 @@ fn describe(refusal: Refusal) -> String {
         Refusal::Disabled => "switched off".to_owned(),
         Refusal::NotCached => "not cached".to_owned(),
         Refusal::DeadlineExceeded => "no answer within request_timeout".to_owned(),
-        Refusal::ForcedLimit(_) => "the limit of forced reads is spent".to_owned(),
+        Refusal::ForcedLimit(_) => "the limit of forced reads is used up".to_owned(),
         Refusal::Failed(error, _) => error.to_string(),
     }
 }

@@ -20,7 +20,7 @@ pub enum BuildError {
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, #[source] std::io::Error),
     /// The threads that serve connections cannot be started.
-    #[error("cannot start the threads of connections: {0}")]
+    #[error("cannot start the threads that serve connections: {0}")]
     Workers(#[source] std::io::Error),
     /// The exporter of traces cannot start.
     #[error("tracing: {0}")]

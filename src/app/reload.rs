@@ -106,7 +106,7 @@ impl Reloader {
             target: targets::RELOAD,
             event = "config_rejected",
             error = error as &dyn std::error::Error,
-            "the new configuration is refused as a whole; the one before it stays in force"
+            "the new configuration is rejected; the previous one stays in force"
         );
     }
 

@@ -133,7 +133,7 @@ impl ServiceAccounts {
                     target: LOG_TARGET,
                     error = &*error as &dyn std::error::Error,
                     issuer = trust.settings.issuer,
-                    "the keys of service-account tokens were not fetched; those that are known stay"
+                    "cannot fetch the keys of service-account tokens; the known keys stay in use"
                 );
                 return;
             }

@@ -10,7 +10,7 @@ use crate::trace::ReadTrace;
 
 /// The failure of waiters when the answer's own `Age` makes it too old for them.
 const TOO_OLD: Failure = Failure {
-    error: UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" }),
+    error: UpstreamError::Invalid(ParseError { field: "Age", problem: "older than the request allows" }),
     retry_at: None,
     is_held: false,
     was_called: true,

@@ -19,7 +19,7 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 pub(super) struct BalancesArguments {
     #[command(flatten)]
     gateway: GatewayArguments,
-    /// Ask every 5 seconds, until Ctrl-C.
+    /// Repeat every 5 seconds, until Ctrl-C.
     #[arg(long)]
     watch: bool,
     /// Print the JSON of the gateway unchanged.

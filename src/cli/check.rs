@@ -15,7 +15,7 @@ pub(super) struct CheckArguments {
     /// Also read each balance once, fetch the issuer's keys, and try the shared store; prints status, currency and latency, never an amount.
     #[arg(long)]
     live: bool,
-    /// Do not read secrets, certificates and CAs from files and environment variables. For CI, which does not have them.
+    /// Do not read secrets, certificates and CAs from files and environment variables. For CI, where they are not available.
     #[arg(long, conflicts_with = "live")]
     without_secrets: bool,
 }

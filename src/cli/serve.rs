@@ -68,6 +68,6 @@ pub(super) async fn until_second_signal(app: App, signals: &mut Signals) {
     }
     tokio::select! {
         () = running => {}
-        () = signals.next() => tracing::warn!(target: LOG_TARGET, "ended at once by a second signal"),
+        () = signals.next() => tracing::warn!(target: LOG_TARGET, "stopped at once by a second signal"),
     }
 }

@@ -53,7 +53,7 @@ fn forced_above_budget(config: &Config) -> impl Iterator<Item = Remark> {
         let too_small = config.accounts.iter().find(|account| {
             sees(caller, account) && budget(config, account).is_some_and(|budget| is_above(forced, budget))
         })?;
-        let text = format!("above the budget of {}, which it may read", path(too_small));
+        let text = format!("above the budget of {}, which this caller may read", path(too_small));
         Some(Remark::new(format!("callers.{}.forced", caller.name), text))
     })
 }

@@ -112,7 +112,7 @@ pub enum UpstreamError {
     #[error("the provider asked us to slow down")]
     Throttled(Option<Duration>),
     /// 503 with a readable `Retry-After`.
-    #[error("the provider asked for time")]
+    #[error("the provider is unavailable and sent Retry-After")]
     Unavailable(Duration),
     /// Any other status that is not a success, or a success status with a body that reports a failure.
     #[error("{}", describe_status(*.0))]
@@ -133,13 +133,13 @@ pub enum UpstreamError {
     #[error("the provider is suspended after repeated failures")]
     Suspended,
     /// The outgoing budget is used up; no call was made.
-    #[error("the outgoing budget of the account is spent")]
+    #[error("the account's budget of outgoing calls is used up")]
     BudgetExhausted,
     /// This process could not open a socket, because it is out of file descriptors; no call was made.
     #[error("the gateway is out of file descriptors")]
     OutOfFiles,
     /// Our own defect.
-    #[error("the read ended in a defect")]
+    #[error("the read failed because of a defect in the gateway")]
     Defect,
 }
 

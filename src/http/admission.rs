@@ -229,7 +229,7 @@ fn is_too_large(request: &Request) -> bool {
 /// Reads a small body, because a client may expect that. It refuses a large one before reading, and so sends no
 /// `100 Continue`.
 async fn ignore_body(request: &mut Request) -> Result<(), Problem> {
-    let too_large = || Problem::new(Code::ContentTooLarge, "no endpoint takes a body");
+    let too_large = || Problem::new(Code::ContentTooLarge, "no endpoint accepts a body");
     if is_too_large(request) {
         return Err(too_large());
     }

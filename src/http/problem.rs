@@ -44,25 +44,25 @@ codes! {
     UnsupportedCurrency = "unsupported_currency", BAD_REQUEST, "The account has no balance in this currency";
     UnsupportedType = "unsupported_type", BAD_REQUEST, "The account has no balance of this type";
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A known caller key is required";
-    AccountNotFound = "account_not_found", NOT_FOUND, "There is no such account";
-    NotFound = "not_found", NOT_FOUND, "There is nothing here";
-    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
-    NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, "There is no such form of the answer";
+    AccountNotFound = "account_not_found", NOT_FOUND, "The account is unknown";
+    NotFound = "not_found", NOT_FOUND, "No endpoint has this path";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not support this method";
+    NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, "No supported format is acceptable";
     ContentTooLarge = "content_too_large", PAYLOAD_TOO_LARGE, "The request body is too large";
-    ProviderLags = "provider_lags", UNPROCESSABLE_ENTITY, "The provider's figures may be old";
+    ProviderLags = "provider_lags", UNPROCESSABLE_ENTITY, "The provider's figures may lag behind";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     ProviderUnreachable = "provider_unreachable", BAD_GATEWAY, "The provider could not be reached";
     ProviderError = "provider_error", BAD_GATEWAY, "The provider answered with an error";
     ProviderInvalidResponse = "provider_invalid_response", BAD_GATEWAY, "The provider's answer is not valid";
     ProviderRefusedCredentials = "provider_refused_credentials", BAD_GATEWAY, "The provider refused our credentials";
-    ProviderBusy = "provider_busy", SERVICE_UNAVAILABLE, "The provider takes no more requests for now";
-    ProviderSuspended = "provider_suspended", SERVICE_UNAVAILABLE, "The provider is not asked after repeated failures";
-    BudgetExhausted = "budget_exhausted", SERVICE_UNAVAILABLE, "The outgoing budget of the account is spent";
+    ProviderBusy = "provider_busy", SERVICE_UNAVAILABLE, "The provider accepts no more calls now";
+    ProviderSuspended = "provider_suspended", SERVICE_UNAVAILABLE, "Calls to the provider are suspended";
+    BudgetExhausted = "budget_exhausted", SERVICE_UNAVAILABLE, "The account's budget of outgoing calls is used up";
     Disabled = "disabled", SERVICE_UNAVAILABLE, "The account is switched off";
-    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "The gateway is full";
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "The gateway is overloaded";
     ProviderTimeout = "provider_timeout", GATEWAY_TIMEOUT, "The provider did not answer in time";
-    DeadlineExceeded = "deadline_exceeded", GATEWAY_TIMEOUT, "The request's own deadline passed";
-    NotCached = "not_cached", GATEWAY_TIMEOUT, "Nothing acceptable is in the cache";
+    DeadlineExceeded = "deadline_exceeded", GATEWAY_TIMEOUT, "The request's deadline has passed";
+    NotCached = "not_cached", GATEWAY_TIMEOUT, "The cache has no acceptable balance";
     Internal = "internal", INTERNAL_SERVER_ERROR, "An internal error";
 }
 
@@ -104,7 +104,8 @@ impl Problem {
 
     /// The problem of an account that does not exist or is forbidden. The caller cannot tell the difference.
     pub(super) fn account_not_found(account: &str) -> Self {
-        let problem = Self::new(Code::AccountNotFound, "no account of this name is open to this caller");
+        let problem =
+            Self::new(Code::AccountNotFound, "the account does not exist, or this caller may not read it");
         Self { account: Some(Cow::Owned(account.to_owned())), ..problem }
     }
 
@@ -117,9 +118,10 @@ impl Problem {
                 Code::NotCached,
                 "no acceptable balance is cached, and the request says only-if-cached",
             ),
-            Refusal::DeadlineExceeded => {
-                Self::new(Code::DeadlineExceeded, "the read goes on; its result is kept for the next request")
-            }
+            Refusal::DeadlineExceeded => Self::new(
+                Code::DeadlineExceeded,
+                "the read continues; its result is cached for the next request",
+            ),
             Refusal::ForcedLimit(retry_after) => {
                 Self::new(Code::RateLimited, "limit of forced reads exceeded for this caller")
                     .retry_after(retry_after)
@@ -166,12 +168,12 @@ impl Problem {
 fn failure(error: UpstreamError) -> (Code, Cow<'static, str>) {
     match error {
         UpstreamError::Unreachable(cause) => (Code::ProviderUnreachable, cause.to_string().into()),
-        UpstreamError::Timeout => (Code::ProviderTimeout, "no usable answer in time".into()),
+        UpstreamError::Timeout => (Code::ProviderTimeout, "no usable answer arrived in time".into()),
         UpstreamError::Throttled(_) | UpstreamError::Unavailable(_) => {
             (Code::ProviderBusy, "the provider asked us to slow down".into())
         }
         UpstreamError::Status(200..=299) => {
-            (Code::ProviderError, "the provider's answer says that it failed".into())
+            (Code::ProviderError, "the provider's answer reports a failure".into())
         }
         UpstreamError::Status(status) => {
             (Code::ProviderError, format!("the provider's status was {status}").into())
@@ -186,7 +188,7 @@ fn failure(error: UpstreamError) -> (Code, Cow<'static, str>) {
             (Code::ProviderSuspended, "calls are paused after repeated failures".into())
         }
         UpstreamError::BudgetExhausted => {
-            (Code::BudgetExhausted, "too many calls of this account in a row".into())
+            (Code::BudgetExhausted, "the account has made too many calls recently".into())
         }
         UpstreamError::OutOfFiles => (Code::Overloaded, "the gateway is out of file descriptors".into()),
         UpstreamError::Defect => (Code::Internal, "see the gateway's log".into()),

@@ -28,7 +28,7 @@ impl<'a> Query<'a> {
         let first = given.next();
         match given.next() {
             None => Ok(first),
-            Some(_) => Err(Problem::new(Code::InvalidRequest, format!("{name} may be given once"))),
+            Some(_) => Err(Problem::new(Code::InvalidRequest, format!("{name} must not be repeated"))),
         }
     }
 

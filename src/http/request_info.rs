@@ -38,7 +38,7 @@ pub(super) struct Admitted {
 impl RequestInfo {
     /// Returns the facts about a handler's request.
     pub(super) fn of(request: &Request) -> Result<&Self, Problem> {
-        request.extensions().get().ok_or_else(|| missing_layer("a request that did not pass the layers"))
+        request.extensions().get().ok_or_else(|| missing_layer("a request that skipped the layers"))
     }
 
     /// The API of the configuration that the request was admitted under.

@@ -39,7 +39,7 @@ impl HttpFamilies {
             )?,
             auth_failures: make.counters(
                 "auth_failures_total",
-                "Requests without a known key.",
+                "Requests without a known key or token.",
                 &["reason"],
             )?,
         })

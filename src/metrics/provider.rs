@@ -33,7 +33,7 @@ impl ProviderFamilies {
         Ok(Self {
             cache_lookups: make.counters(
                 "cache_lookups_total",
-                "Balances asked for, by what the caller got.",
+                "Lookups of balances, by outcome.",
                 &["provider", "outcome"],
             )?,
             served_age: make.histograms(
@@ -65,7 +65,7 @@ impl ProviderFamilies {
             )?,
             mismatch: make.counters(
                 "balance_mismatch_total",
-                "Answers whose total is not net plus blocked.",
+                "Answers whose total is not available plus blocked.",
                 &["provider"],
             )?,
             observed_at_unreadable: make.counters(

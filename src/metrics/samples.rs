@@ -89,7 +89,7 @@ impl Family {
             ),
             Self::AlertEvaluated => gauge(
                 "alert_evaluated_timestamp_seconds",
-                "When the request for the balance that was judged last was sent, in Unix seconds.",
+                "When the upstream request of the last evaluated balance was sent, in Unix seconds.",
                 &["account", "currency", "type"],
             ),
             Self::BalanceAmount => gauge(
@@ -99,7 +99,7 @@ impl Family {
             ),
             Self::LogLinesDropped => Description {
                 name: "log_lines_dropped_total",
-                help: "Log lines dropped because standard output did not take them.",
+                help: "Log lines dropped because standard output was blocked.",
                 labels: &[],
                 kind: MetricType::COUNTER,
             },

@@ -60,7 +60,7 @@ impl Metrics {
         let _ = self.shared_state.set(state.clone());
         let errors = make.counters(
             "shared_errors_total",
-            "Operations in the shared store that were of no use.",
+            "Operations in the shared store that failed.",
             &["operation", "kind"],
         )?;
         let durations = make.histograms(

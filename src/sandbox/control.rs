@@ -59,7 +59,7 @@ pub(super) fn answer(state: &State, request: &Request) -> Response {
         ("settings", _) => Ok(answer_wrong_method("GET, PUT")),
         ("expire-tokens", _) => Ok(answer_wrong_method("POST")),
         ("credentials", _) => Ok(answer_wrong_method("GET")),
-        _ => Ok(answer_error(404, "there is no such control")),
+        _ => Ok(answer_error(404, "unknown control path")),
     };
     if answered.is_ok() && name == "balance" && head.method != "GET" {
         state.changed.notify_one();

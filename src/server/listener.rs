@@ -177,7 +177,7 @@ impl<S: Respond> Acceptor<S> {
         let now = Instant::now();
         if self.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
             self.logged = Some(now);
-            tracing::error!(target: targets::LISTENER, error = error as &dyn std::error::Error, "connections cannot be accepted");
+            tracing::error!(target: targets::LISTENER, error = error as &dyn std::error::Error, "accepting a connection failed");
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{Cause, ParseError, UpstreamError};
 
 /// The problem of an answer that another replica could not parse; its log has the details.
-const UNREADABLE: ParseError = ParseError { field: "body", problem: "unreadable, as another replica found" };
+const UNREADABLE: ParseError = ParseError { field: "body", problem: "another replica could not parse it" };
 
 /// The failure as text; a `Retry-After` of the provider in microseconds.
 pub(super) fn to_text(error: UpstreamError) -> String {

@@ -64,7 +64,7 @@ async fn a_missing_balance_is_named_and_the_exit_code_is_1() {
 
     assert_eq!((code, json_code), (Some(1), Some(1)));
     let line = table.lines().find(|line| line.starts_with("ntxpay-mx-demo")).unwrap();
-    assert!(line.contains("provider_busy: The provider takes no more requests for now; retry in"), "{line}");
+    assert!(line.contains("provider_busy: The provider accepts no more calls now; retry in"), "{line}");
     assert!(table.ends_with("1 of 6 balances is missing.\n"), "{table}");
     assert!(json.contains("\"complete\":false"));
 }

@@ -136,6 +136,6 @@ async fn a_client_certificate_whose_files_are_replaced_one_by_one_is_rotated_wit
 
     assert_eq!(presented.lock().unwrap().last(), Some(&der(&second[0])));
     assert_eq!(reloads(&gateway).await[1], Some(0.0));
-    let told = "the certificates cannot be used; the old ones are kept";
+    let told = "the new certificates cannot be used; the current ones stay in use";
     eventually("the log names it", || async { gateway.output().contains(told) }).await;
 }

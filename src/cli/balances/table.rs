@@ -59,7 +59,7 @@ fn lines(rows: &[Row], is_coloured: bool) -> String {
 
 fn summary(there: usize, missing: usize) -> String {
     match (there, missing) {
-        (0, 0) => "This key can see no enabled account.".to_owned(),
+        (0, 0) => "This key may see no enabled account.".to_owned(),
         (1, 0) => "1 balance available.".to_owned(),
         (_, 0) => format!("All {there} balances available."),
         (_, 1) => format!("1 of {} balances is missing.", there + 1),

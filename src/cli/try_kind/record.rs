@@ -20,9 +20,9 @@ pub(super) fn run(path: &Path, account: &str, file: &Path) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let Some(chosen) = config.accounts.first() else { return refused("there is no such account") };
+    let Some(chosen) = config.accounts.first() else { return refused("unknown account") };
     if file.exists() {
-        return refused(&format!("{} exists and is not touched", file.display()));
+        return refused(&format!("{} already exists; it was not changed", file.display()));
     }
     let recorded = block_on(app::record(&config, &chosen.settings.name));
     match recorded {

@@ -42,11 +42,7 @@ pub(in crate::config) fn form(value: &DeValue<'_>) -> Cow<'static, str> {
 
 /// The name of an environment variable, unless it looks like a secret.
 pub(in crate::config) fn variable(name: &str) -> String {
-    if may_be_secret(name) {
-        "whose name is not shown, as it may be a secret".to_owned()
-    } else {
-        name.to_owned()
-    }
+    if may_be_secret(name) { "(name not shown: it may be a secret)".to_owned() } else { name.to_owned() }
 }
 
 /// Whether a text looks like a secret, or like a URL with one: a URL with a user or a query, or a long run of letters

@@ -147,7 +147,7 @@ impl<'a> ConfigReading<'a> {
             return Err(self.report(place, problem));
         }
         if let Some(kept) = self.kept(&place.path) {
-            note("the old one is kept");
+            note("the old contents stay in use");
             return Ok(kept.expose_secret().to_vec());
         }
         let Some(account) = place.account() else { return Err(self.report(place, problem)) };

@@ -45,7 +45,7 @@ struct Keys(JwksConfig, String);
 
 impl Setting for Keys {
     const EXPECTED: &'static str =
-        "{ file = \"…\" } or { url = \"https://…\" }, a url perhaps with ca and token";
+        "{ file = \"…\" } or { url = \"https://…\" }, a url optionally with ca and token";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let mut section = value.section(Self::EXPECTED)?;

@@ -193,7 +193,7 @@ fn read_identity(section: &mut Section<'_>, seen: &mut SeenIdentities) -> Read<I
                 format!("missing, expected at least one, {}, or service_account", KeyDigest::EXPECTED);
             Err(section.wrong("keys_sha256", &missing))
         }
-        (Some(_), Some(account)) => Err(account.wrong("not beside keys_sha256, expected either")),
+        (Some(_), Some(account)) => Err(account.wrong("not together with keys_sha256, expected one of them")),
     }
 }
 
@@ -208,7 +208,9 @@ fn read_keys(value: &Value<'_>, seen: &mut SeenIdentities) -> Read<Vec<KeyDigest
             let digest = KeyDigest::read(item)?;
             match seen.digests.insert(digest.0, item.path().to_owned()) {
                 None => Ok(digest),
-                Some(first) => Err(item.wrong(&format!("expected a key of its own, not the one of {first}"))),
+                Some(first) => {
+                    Err(item.wrong(&format!("expected each key once, but {first} already has it")))
+                }
             }
         })
         .collect();
@@ -224,7 +226,7 @@ fn read_service_account(value: &Value<'_>, seen: &mut SeenIdentities) -> Read<Se
     match seen.service_accounts.insert(account.clone(), value.path().to_owned()) {
         None => Ok(account),
         Some(first) => {
-            Err(value.wrong(&format!("expected a service account of its own, not the one of {first}")))
+            Err(value.wrong(&format!("expected each service account once, but {first} already has it")))
         }
     }
 }

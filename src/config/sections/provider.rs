@@ -110,7 +110,7 @@ fn read(
     if let (Ok(times), Ok(limits)) = (times, limits)
         && times.deadline >= limits.max_age.get()
     {
-        section.warn("deadline", "not below max_age: what a slow read brings can no longer be served");
+        section.warn("deadline", "not below max_age: the balance of a slow read could no longer be served");
     }
 
     let (times, base_url, UrlPath(balance_path)) = (times?, base_url?.0, balance_path?);

@@ -82,7 +82,7 @@ fn read_key(value: &Value<'_>) -> Read<Arc<SharedKey>> {
     let Key(key) = source.read_as(value, |contents, source| {
         let bytes = ALPHABETS.iter().find_map(|alphabet| alphabet.decode(without_newline(contents)).ok());
         let bytes =
-            bytes.ok_or_else(|| format!("expected 32 bytes in base64, but {source} holds no base64"))?;
+            bytes.ok_or_else(|| format!("expected 32 bytes in base64, but {source} is not base64"))?;
         let count = bytes.len();
         let key =
             bytes.try_into().map_err(|_| format!("expected 32 bytes in base64, not {count} in {source}"))?;

@@ -39,7 +39,7 @@ impl Setting for KeyFile {
 
 impl Setting for ListenerTls {
     const EXPECTED: &'static str =
-        "{ certificate = \"/path/tls.crt\", private_key = \"/path/tls.key\" }, perhaps with client_ca";
+        "{ certificate = \"/path/tls.crt\", private_key = \"/path/tls.key\" }, optionally with client_ca";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let mut section = value.section(Self::EXPECTED)?;

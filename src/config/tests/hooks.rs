@@ -132,7 +132,7 @@ fn a_time_that_is_not_signed_is_a_warning() {
         let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
         let is_named = warnings
             .iter()
-            .any(|warning| warning.contains("hooks.h.hmac.timestamp: signed does not hold it"));
+            .any(|warning| warning.contains("hooks.h.hmac.timestamp: signed does not contain the timestamp"));
         assert_eq!(is_named, is_unwise, "{signed} {warnings:?}");
     }
 }

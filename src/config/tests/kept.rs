@@ -109,7 +109,7 @@ fn an_old_token_is_not_sent_to_another_issuer() {
     let gone = text.replace("/jwks_token", "/not-there");
 
     let kept = reload(&gone, Some(&before)).unwrap();
-    assert!(unread(&kept)[0].ends_with("the old one is kept"), "{:?}", unread(&kept));
+    assert!(unread(&kept)[0].ends_with("the old contents stay in use"), "{:?}", unread(&kept));
     let moved = reload(&gone.replace("https://one.example/jwks", "https://two.example/jwks"), Some(&before));
 
     assert!(moved.unwrap_err().contains("auth.kubernetes.jwks.token: expected a readable file"));
@@ -161,7 +161,7 @@ fn a_malformed_source_keeps_its_old_contents_and_blocks_nothing() {
         folder.file(name, contents);
 
         assert!(
-            unread(&config).iter().all(|line| line.ends_with("the old one is kept")),
+            unread(&config).iter().all(|line| line.ends_with("the old contents stay in use")),
             "{name}: {:?}",
             unread(&config)
         );

@@ -140,7 +140,7 @@ fn unwise_kinds_are_warned_of() {
             PLAIN,
             "path =",
             "method = \"POST\"\npath =",
-            "kinds.k.method: is repeated like a GET; make sure that it only reads",
+            "kinds.k.method: POST is retried like GET; make sure that it only reads",
         ),
         (
             PLAIN,

@@ -92,7 +92,7 @@ accounts = ["*"] | accounts = "*" | callers.c.accounts: expected a list, not a t
 [log] | [shared]\nSTORE\nkey = "c2hhcmVk" | shared.key: SECRET, not a text
 [log] | [shared]\nSTORE\nkey = [] | shared.key: expected at least one, 32 random bytes in base64, or a list of such keys, not an empty list
 [log] | [shared]\nSTORE\nkey = { env = "SHORT_KEY" } | shared.key: expected 32 bytes in base64, not 9 in the environment variable SHORT_KEY
-[log] | [shared]\nSTORE\nkey = [{ env = "SHARED_KEY" }, { env = "TOKEN" }] | shared.key[1]: expected 32 bytes in base64, but the environment variable TOKEN holds no base64
+[log] | [shared]\nSTORE\nkey = [{ env = "SHARED_KEY" }, { env = "TOKEN" }] | shared.key[1]: expected 32 bytes in base64, but the environment variable TOKEN is not base64
 [log] | [shared]\nSTORE\nKEY\nca = "/nowhere/ca.pem" | shared.ca: expected a readable file, but /nowhere/ca.pem: No such file or directory (os error 2)
 [log] | [shared]\nSTORE\nKEY\nprefix = "" | shared.prefix: PREFIX, not ""
 [log] | [shared]\nSTORE\nKEY\nprefix = "a b" | shared.prefix: PREFIX, not "a b"
@@ -119,7 +119,7 @@ const WORDS: [(&str, &str); 17] = [
     ("PREFIX", "expected 1 to 64 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"),
     (
         "ALERTS",
-        "expected { critical = \"500.00\", warning = \"2000.00\", high = \"10000.00\" }, each where it matters",
+        "expected { critical = \"500.00\", warning = \"2000.00\", high = \"10000.00\" }, each optional",
     ),
     ("AMOUNT", "expected an amount in quotes, such as \"500.00\""),
     ("RATIO", "expected a number from \"0\" to \"1\" in quotes, with at most nine decimals"),

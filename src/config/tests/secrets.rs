@@ -121,7 +121,7 @@ fn a_secret_with_an_invisible_character_is_refused_with_its_name_and_place() {
         ("t0k3n\0", "U+0000 (NUL) as character 6"),
         ("t0k3n\n\n", "U+000A (a line feed) as character 6"),
         ("t0k3n\u{7f}", "U+007F (DEL) as character 6"),
-        ("t0k3n\u{e9}", "U+00E9 (no ASCII) as character 6"),
+        ("t0k3n\u{e9}", "U+00E9 (not ASCII) as character 6"),
     ] {
         let file = folder.file("token", contents);
 

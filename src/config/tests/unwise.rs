@@ -15,7 +15,8 @@ fn assert_warnings(text: &str, expected: &[&str]) {
 
 #[test]
 fn each_unwise_setting_is_named() {
-    let replicas = "below server.replicas: together they allow more, as each has at least 1";
+    let replicas =
+        "below server.replicas: each replica gets at least 1, so all together allow more than configured";
     for (place, text, expected) in [
         (
             "[providers.p]",
@@ -26,19 +27,19 @@ fn each_unwise_setting_is_named() {
         (
             "[freshness]",
             "fresh_for = \"2s\"\nmax_age = \"4s\"",
-            "providers.p.deadline: not below max_age: what a slow read brings can no longer be served",
+            "providers.p.deadline: not below max_age: the balance of a slow read could no longer be served",
         ),
         ("accounts = [\"*\"]", "accounts = [\"b*\"]", "accounts.a: no caller may see it"),
         (
             "[callers.c]",
             "forced = { requests = 301, per = \"1m\" }",
-            "callers.c.forced: above the budget of accounts.a, which it may read",
+            "callers.c.forced: above the budget of accounts.a, which this caller may read",
         ),
         ("[callers.c]", "forced = { requests = 300, per = \"1m\" }", ""),
         (
             "[callers.c]",
             "forced = { requests = 11, per = \"2s\" }",
-            "callers.c.forced: above the budget of accounts.a, which it may read",
+            "callers.c.forced: above the budget of accounts.a, which this caller may read",
         ),
         ("[server]", "replicas = 301", &format!("callers.c.limit: {replicas}")),
         ("[server]", "replicas = 100", ""),
@@ -62,7 +63,7 @@ fn each_unwise_setting_is_named() {
 #[test]
 fn a_share_below_one_is_a_warning_also_with_a_shared_store() {
     let shared = "[shared]\nurl = \"redis://store\"\nkey = { env = \"SHARED_KEY\" }";
-    let few = "below server.replicas: while the store is unavailable, together they allow more, as each has at least 1";
+    let few = "below server.replicas: while the store is unavailable, each replica gets at least 1, so all together allow more than configured";
     let alone =
         "shared: server.replicas is 1: while the store is unavailable, each replica uses the whole budget";
     for (server, expected) in [

@@ -44,7 +44,7 @@ impl Section<'_> {
             let when = if has_store { "while the store is unavailable, " } else { "" };
             self.warn(
                 key,
-                &format!("below server.replicas: {when}together they allow more, as each has at least 1"),
+                &format!("below server.replicas: {when}each replica gets at least 1, so all together allow more than configured"),
             );
         }
         let share = if has_store { whole } else { whole.divided(count) };

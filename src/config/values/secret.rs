@@ -66,7 +66,7 @@ fn name_of(c: char) -> String {
         '\u{feff}' => "a byte order mark".into(),
         c if c.is_control() => "a control character".into(),
         c if c.is_whitespace() => "white space".into(),
-        _ => "no ASCII".into(),
+        _ => "not ASCII".into(),
     };
     format!("U+{:04X} ({name})", u32::from(c))
 }

@@ -25,7 +25,7 @@ enum Piece {
 
 /// A malformed template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no template")]
+#[error("not a template")]
 pub struct TemplateError;
 
 /// The text around the body.

@@ -75,8 +75,11 @@ fn tags() -> Vec<DescribedTag> {
     let tag =
         |tag: Tag, description| TagBuilder::new().name(tag.name()).description(Some(description)).build();
     vec![
-        tag(Tag::Balances, "What the accounts hold."),
-        tag(Tag::Accounts, "Which accounts there are, and what the gateway keeps of them."),
+        tag(Tag::Balances, "The balances of the accounts."),
+        tag(
+            Tag::Accounts,
+            "The accounts that the caller may see, and the invalidation of their cached balances.",
+        ),
     ]
 }
 

@@ -158,7 +158,7 @@ fn time_until(raw: &RawValue, asked_at: Timestamp) -> Result<Duration, ParseErro
     let text = unquoted(raw).ok_or(error("until", "not a string"))?;
     let until: Timestamp = text.parse().map_err(|_| error("until", "not an instant"))?;
     let life = Duration::try_from(until.duration_since(asked_at)).unwrap_or_default();
-    if life.is_zero() { Err(error("until", "over already")) } else { Ok(life) }
+    if life.is_zero() { Err(error("until", "not in the future")) } else { Ok(life) }
 }
 
 #[cfg(test)]
@@ -233,7 +233,7 @@ mod tests {
             ("2026-05-12T00:30:00Z", Ok(1800)),
             ("2026-05-12T00:30:00+0000", Ok(1800)),
             ("2026-05-12T03:30:00.000+03:00", Ok(1800)),
-            ("2026-05-11T23:59:59Z", Err("until: over already")),
+            ("2026-05-11T23:59:59Z", Err("until: not in the future")),
             ("2026-05-12T00:30:00", Err("until: not an instant")),
             ("soon", Err("until: not an instant")),
         ] {

@@ -11,7 +11,7 @@ pub(super) fn parse_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     if (200..=599).contains(&status) {
         Ok(status)
     } else {
-        Err(D::Error::custom("`status` is from 200 to 599"))
+        Err(D::Error::custom("`status` must be from 200 to 599"))
     }
 }
 
@@ -20,7 +20,7 @@ pub(super) fn parse_informational<'de, D: Deserializer<'de>>(deserializer: D) ->
     if (100..=199).contains(&status) {
         Ok(status)
     } else {
-        Err(D::Error::custom("`status` is from 100 to 199"))
+        Err(D::Error::custom("`status` must be from 100 to 199"))
     }
 }
 

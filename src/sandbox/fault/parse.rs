@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for Fault {
             None => 1,
         };
         if times == 0 {
-            return Err(D::Error::custom("`times` is at least 1"));
+            return Err(D::Error::custom("`times` must be at least 1"));
         }
         // Only `kind` and its settings are left.
         let setting_count = fields.len().saturating_sub(1);
@@ -76,7 +76,7 @@ mod tests {
             (r#"{"kind":"reset","ms":5}"#, "`reset` takes no settings"),
             (r#"{"kind":"delay"}"#, "missing field `ms`"),
             (r#"{"kind":"delay","ms":5,"s":1}"#, "unknown field `s`"),
-            (r#"{"kind":"reset","times":0}"#, "`times` is at least 1"),
+            (r#"{"kind":"reset","times":0}"#, "`times` must be at least 1"),
             (r#"{"kind":"status","status":101}"#, "from 200 to 599"),
             (r#"{"kind":"informational","status":200,"count":1}"#, "from 100 to 199"),
             (r#"{"kind":"body_bytes","hex":"abc"}"#, "hexadecimal"),

@@ -23,7 +23,7 @@ pub enum ClientError {
     #[error("not usable for TLS: {0}")]
     Tls(#[from] rustls::Error),
     /// No certificate to trust.
-    #[error("nothing to trust: {0}")]
+    #[error("no usable certificate authority: {0}")]
     Trust(#[from] rustls::client::VerifierBuilderError),
 }
 

@@ -51,7 +51,7 @@ impl Upstream {
             })?;
         let currency = reading.available.currency();
         if *balance.first_currency.get_or_init(|| currency) != currency {
-            let problem = "not the one that came back first";
+            let problem = "differs from the first answer's";
             return Err(UpstreamError::Invalid(ParseError { field: "currency", problem }));
         }
         self.note_oddities(&reading);
@@ -107,7 +107,7 @@ impl Upstream {
                 target: targets::ATTEMPT,
                 account = %self.account,
                 provider = %self.provider.name(),
-                "the provider's total is not its available plus blocked"
+                "the provider's total does not equal available plus blocked"
             );
         }
     }

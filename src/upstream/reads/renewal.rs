@@ -190,7 +190,7 @@ impl Upstream {
                 account = %self.account,
                 provider = %self.provider.name(),
                 error = &failed.error as &dyn std::error::Error,
-                "a token is not renewed ahead of time"
+                "renewing a token ahead of time failed"
             );
             self.hold_if_throttled(failed);
         }

@@ -70,7 +70,7 @@ async fn without_a_stream_the_gateway_is_asked_every_30_seconds() {
     page.until("document.getElementById('clock').textContent.match(/next in [1-5] s/) !== null").await;
     let early = reports(&gateway).await;
     pass(&page, 5).await;
-    page.until("document.getElementById('clock').textContent.startsWith('Asked 0 s')").await;
+    page.until("document.getElementById('clock').textContent.startsWith('Report received 0 s')").await;
 
     assert_eq!(early, 1);
     assert_eq!(reports(&gateway).await, 2);
@@ -116,7 +116,7 @@ async fn the_page_obeys_retry_after() {
         page.value("parseInt(document.getElementById('clock').textContent.split('next in ')[1])").await;
     let is_disabled = page.value("document.getElementById('refresh').disabled").await;
     pass(&page, 31).await;
-    page.until("document.getElementById('clock').textContent.startsWith('Asked 3')").await;
+    page.until("document.getElementById('clock').textContent.startsWith('Report received 3')").await;
 
     assert!(wait.as_u64().unwrap() > 50, "{wait}");
     assert_eq!(is_disabled, true);

@@ -83,7 +83,7 @@ const SLOW: [NamedFault; 5] = [
     ("stall_body", |_| FaultKind::StallBody),
     ("slow_body", |_| FaultKind::SlowBody { ms_per_byte: 200 }),
     ("delay: five seconds", |_| FaultKind::Delay { ms: 5000 }),
-    ("informational: without end", |_| FaultKind::Informational { status: 103, count: u64::MAX, ms: 5 }),
+    ("informational: endless", |_| FaultKind::Informational { status: 103, count: u64::MAX, ms: 5 }),
 ];
 
 /// Complete answers whose body is not a balance or token.
@@ -97,7 +97,7 @@ const BODIES: [NamedFault; 5] = [
 
 /// Odd answers that are not faults.
 const HARMLESS: [NamedFault; 4] = [
-    ("delay: within the time", |_| FaultKind::Delay { ms: 20 }),
+    ("delay: shorter than the time-out", |_| FaultKind::Delay { ms: 20 }),
     ("content_type: text/html", |_| FaultKind::ContentType { value: "text/html; charset=utf-16".to_owned() }),
     ("huge_body: 60 KiB more", |_| FaultKind::HugeBody { bytes: 60 * 1024 }),
     ("informational: a hundred", |_| FaultKind::Informational { status: 103, count: 100, ms: 0 }),
@@ -114,7 +114,7 @@ const BALANCES: [NamedFault; 19] = [
     ("headers: Age: 61", |_| headers("Age", "61")),
     ("headers: Age: 99999999999999999999", |_| headers("Age", "99999999999999999999")),
     ("headers: two lengths", |_| headers("Content-Length", "1")),
-    ("headers: one that is none", |_| headers("X-Bad", "\0")),
+    ("headers: an invalid header line", |_| headers("X-Bad", "\0")),
     ("huge_body: 1 TiB more", |_| FaultKind::HugeBody { bytes: 1 << 40 }),
     ("body: cut JSON", |_| body("{\"")),
     ("body: an amount of 60,000 digits", |kind| body(&balance(kind, &"9".repeat(60_000)))),
@@ -141,7 +141,7 @@ const TOKENS: [NamedFault; 7] = [
         body(r#"{"access_token":"t0k3n-unknown","token_type":"mac","expires_in":9}"#)
     }),
     ("body: a token with a line break", |_| body(r#"{"access_token":"t0k3n-unknown\n","expires_in":1800}"#)),
-    ("body: a token that nobody knows", |_| body(r#"{"access_token":"t0k3n-unknown","expires_in":1800}"#)),
+    ("body: an unknown token", |_| body(r#"{"access_token":"t0k3n-unknown","expires_in":1800}"#)),
     ("body: a balance", |kind| body(&balance(kind, "1.00"))),
 ];
 
@@ -178,7 +178,7 @@ pub(super) fn of_connections() -> Vec<FaultCase> {
         ("tls: an answer in plain text", Break::NoTls),
         ("tls: the end after the client's hello", Break::CloseInHandshake),
         ("tls: silence after the client's hello", Break::StallInHandshake),
-        ("tls: a certificate that nobody vouches for", Break::Stranger),
+        ("tls: a certificate of an unknown authority", Break::Stranger),
         ("tls: a certificate for another host", Break::AnotherHost),
         ("tls: a certificate from before", Break::Expired),
         ("tls: the end after the handshake", Break::CloseAfterHandshake),

@@ -23,8 +23,8 @@ const COLUMNS: [(&str, usize); 10] = [
 /// Explains the table; printed above it.
 const LEGEND: &str = "\
 Each line: a balance of a kind in one state of the cache, a fault that lasts, and three requests in a row: one without
-a demand, one with `no-cache`, one without again. A stale answer's refresh behind has ended before the second.
-In brackets: Retry-After. held: a problem for which nobody was asked, with a Retry-After. N: seconds.
+a demand, one with `no-cache`, one without again. The background refresh of a stale answer ends before the second.
+In brackets: Retry-After. held: a problem without a call to the provider, with a Retry-After. N: seconds.
 Every 200 carries Age, no problem does. What was counted: upstream_errors_total (kind operation),
 upstream_retries_total, reads_refused_total (reason), cache_lookups_total (outcome).
 ";

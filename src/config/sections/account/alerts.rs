@@ -4,8 +4,7 @@ use crate::config::reader::{Read, Section, Setting, Value, quoted};
 use crate::domain::{AlertLevels, Ratio, Threshold};
 use crate::providers::Provider;
 
-const EXPECTED: &str =
-    "{ critical = \"500.00\", warning = \"2000.00\", high = \"10000.00\" }, each where it matters";
+const EXPECTED: &str = "{ critical = \"500.00\", warning = \"2000.00\", high = \"10000.00\" }, each optional";
 
 impl Setting for Threshold {
     const EXPECTED: &'static str = "an amount in quotes, such as \"500.00\"";
@@ -41,7 +40,7 @@ pub(in crate::config) fn read(section: &mut Section<'_>, adapter: Read<&dyn Prov
     let without_total = adapter.ok().filter(|adapter| !adapter.reports_total());
     let blocked_ratio = match (alerts.value("blocked_ratio"), without_total) {
         (Some(ratio), Some(adapter)) => {
-            Err(ratio.expected(&format!("none for the kind {}, which reports no total", adapter.kind())))
+            Err(ratio.wrong(&format!("not for the kind {}, which reports no total", adapter.kind())))
         }
         (ratio, _) => ratio.map(|ratio| Ratio::read(&ratio)).transpose(),
     };

@@ -32,7 +32,7 @@ impl Setting for BalanceType {
     }
 }
 
-const EXPECTED: &str = "{ currency = \"BTC\", type = \"CRYPTO\" }, the type where it matters";
+const EXPECTED: &str = "{ currency = \"BTC\", type = \"CRYPTO\" }, type only if the provider needs it";
 
 /// Reads the balances of a declared kind: a list if the body names the currency, else the only balance.
 pub(super) fn read_declared(section: &mut Section<'_>, kind: &Declared) -> Read<Vec<BalanceSettings>> {
@@ -59,11 +59,11 @@ fn check_declared(item: &Value<'_>, selector: &Selector, kind: &Declared) -> Rea
         return Err(item.wrong(&format!("expected a currency, {}", Currency::EXPECTED)));
     };
     if selector.r#type.is_some() && !kind.names("type") {
-        let expected = "expected no type, as no text of the kind holds {type}: two balances would be one";
+        let expected = "expected no type, as no text of the kind contains {type}: balances of two types could not be told apart";
         return Err(item.wrong(expected));
     }
     if selector.r#type.is_none() && kind.needs_type() {
-        return Err(item.wrong("expected a type, as the path of the kind holds {type}"));
+        return Err(item.wrong("expected a type, as the path of the kind contains {type}"));
     }
     kinds::require_digits(item, kind, currency)
 }
@@ -87,8 +87,8 @@ pub(in crate::config) fn read(
 
 fn read_list(section: &mut Section<'_>, adapter: Read<&dyn Provider>) -> Read<Vec<BalanceSettings>> {
     let is_misplaced = section.value("alerts").is_some() && adapter.is_ok();
-    let misplaced =
-        is_misplaced.then(|| section.wrong("alerts", "not here for this kind of provider, but in balances"));
+    let misplaced = is_misplaced
+        .then(|| section.wrong("alerts", "expected in the entries of balances, for this kind of provider"));
     let balances = match section.value("balances") {
         Some(value) => read_items(&value, adapter)?,
         None => vec![BalanceSettings::default()],

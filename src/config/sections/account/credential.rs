@@ -108,7 +108,7 @@ fn read_static(section: &Section<'_>, written: Written) -> Read<Credential> {
     let mut others = TOKEN_KEYS.into_iter().filter(|key| *key != "token" && section.has(key)).peekable();
     let is_alone = others.peek().is_none();
     for key in others {
-        section.wrong(key, &format!("not beside token, expected {}", expected(Scheme::Token)));
+        section.wrong(key, &format!("not together with token, expected {}", expected(Scheme::Token)));
     }
     let token = written.token?.filter(|_| is_alone).ok_or(Reported)?;
     Ok(Credential::Static(Authorisation::Bearer(token.0)))

@@ -111,7 +111,7 @@ impl Setting for HmacValue {
             && !signed.has_timestamp()
             && !signed.has_header(name)
         {
-            let text = "signed does not hold it: an old notification with a new time would be accepted";
+            let text = "signed does not contain the timestamp: a replayed notification with a new time would be accepted";
             section.warn("timestamp", text);
         }
         section.hide_unset();

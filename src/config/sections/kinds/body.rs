@@ -12,6 +12,6 @@ pub(super) fn read_body(section: &mut Section<'_>) -> Read<BodyTemplate> {
         (None, None) => Ok(BodyTemplate::Empty),
         (Some(form), None) => Ok(BodyTemplate::Form(form.0)),
         (None, Some(json)) => Ok(BodyTemplate::Json(json.0)),
-        (Some(_), Some(_)) => Err(section.wrong("json", "not beside form, expected one of them")),
+        (Some(_), Some(_)) => Err(section.wrong("json", "not together with form, expected one of them")),
     }
 }

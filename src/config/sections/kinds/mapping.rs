@@ -29,8 +29,9 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
     let report: Read<Option<Vec<Pointer>>> = section.optional("report");
     let observed_at: Read<Option<Pointer>> = section.optional("observed_at");
     if available.as_ref().is_ok_and(|role| role.is_optional) {
-        return Err(section
-            .wrong("available", "expected an amount that is always there: only others may be optional"));
+        return Err(
+            section.wrong("available", "expected an amount that is not optional, as every balance needs it")
+        );
     }
 
     let (rows, conditions) = (rows?, conditions?);
@@ -39,7 +40,7 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
         let in_parts = parts.flat_map(WrittenAmountOrSum::roles);
         let single = available.iter().chain(total.iter().flatten());
         if single.chain(in_parts).any(|role| role.conditions.is_some() && role.rows.is_none()) {
-            return Err(section.wrong("where", "expected only beside rows, also in a single amount"));
+            return Err(section.wrong("where", "expected only together with rows, also in a single amount"));
         }
     }
     let inherited = Inherited { rows: rows.as_ref(), conditions: conditions.as_ref() };
@@ -109,7 +110,7 @@ fn read_units(section: &mut Section<'_>) -> Read<AmountUnit> {
     let units: Read<WrittenUnit> = section.required("units");
     let digits: Read<Option<Digits>> = section.optional("digits");
     if section.has("digits") && !matches!(units, Ok(WrittenUnit::Minor) | Err(_)) {
-        return Err(section.wrong("digits", "expected only beside units = \"minor\""));
+        return Err(section.wrong("digits", "expected only together with units = \"minor\""));
     }
     Ok(units?.with(digits?))
 }
@@ -166,11 +167,12 @@ fn check_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)])
         return if without("where") {
             Ok(())
         } else {
-            Err(section.wrong("where", "expected only beside rows"))
+            Err(section.wrong("where", "expected only together with rows"))
         };
     }
     if matches!(mapping.currency, CurrencyRule::Stated(_)) {
-        let expected = "expected { at = \"/currency\" } beside rows: a row could be in another currency";
+        let expected =
+            "expected { at = \"/currency\" } together with rows: a row could be in another currency";
         return Err(section.wrong("currency", expected));
     }
     match roles.iter().find(|(_, role)| role.rows.is_none()) {
@@ -181,8 +183,7 @@ fn check_rows(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)])
 
 /// No pointer may choose a row of an array by its number.
 fn check_indices(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role)]) -> Read<()> {
-    const EXPECTED: &str =
-        "expected no number of a row: providers do not promise the order; choose the row by where";
+    const EXPECTED: &str = "expected no row number, as the order may change; choose the row with where";
     let arrays: Vec<&Pointer> =
         roles.iter().filter_map(|(_, role)| Some(&role.rows.as_ref()?.array)).collect();
     let counts = |pointer: &Pointer| arrays.iter().any(|array| pointer.indexes_into(array));
@@ -208,7 +209,8 @@ fn check_doubles(section: &Section<'_>, mapping: &Mapping, roles: &[(&str, &Role
     let all = roles.iter().map(|(name, role)| (*name, role.rows.as_ref(), &role.at)).chain(reports);
     for (name, rows, at) in all {
         if seen.contains(&(rows, at)) {
-            result = Err(section.wrong(name, "expected each pointer once, but another amount has it, too"));
+            result =
+                Err(section.wrong(name, "expected each pointer once, but another amount already has it"));
         }
         seen.push((rows, at));
     }

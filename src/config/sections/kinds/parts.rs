@@ -91,7 +91,7 @@ impl Setting for WrittenAmountOrSum {
             return Err(value.wrong("expected a sum of 2 to 8 amounts"));
         }
         if sum.iter().any(|role| role.is_optional) {
-            return Err(value.wrong("expected no optional amount in a sum: all of them must be there"));
+            return Err(value.wrong("expected no optional amount in a sum, as each of them is required"));
         }
         Ok(Self::Sum(sum))
     }
@@ -105,7 +105,7 @@ impl Setting for WrittenAmountOrSum {
 }
 
 impl Setting for CurrencyRule {
-    const EXPECTED: &'static str = "the code that all balances are in, or { at = \"/currency\", case = \"lower\", only = \"BRL\" } where the body names it";
+    const EXPECTED: &'static str = "the currency code of all balances, or { at = \"/currency\", case = \"lower\", only = \"BRL\" } if the body names the currency";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         if let DeValue::String(_) = value.toml() {
@@ -173,7 +173,7 @@ impl WrittenUnit {
 
 impl Setting for WrittenUnit {
     const EXPECTED: &'static str = "\"major\" for decimals, \"minor\" for whole numbers of the smallest unit, or \
-         { major = 4 } or { minor = 4 } for so many digits";
+         { major = 4 } or { minor = 4 } for 4 digits";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         if let DeValue::String(_) = value.toml() {

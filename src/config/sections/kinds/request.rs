@@ -33,10 +33,10 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Requesting> {
     let token: Read<Option<TokenTemplate>> = token::read(section);
     let wait: Read<Option<WaitHeader>> = section.optional("wait");
     if method == Ok(Method::GET) && (section.has("form") || section.has("json")) {
-        section.wrong("method", "expected \"POST\" beside form or json");
+        section.wrong("method", "expected \"POST\" together with form or json");
     }
     if method == Ok(Method::POST) {
-        section.warn("method", "is repeated like a GET; make sure that it only reads");
+        section.warn("method", "POST is retried like GET; make sure that it only reads");
     }
     let request = RequestTemplate {
         method: method?,

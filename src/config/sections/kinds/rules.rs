@@ -21,7 +21,8 @@ pub(super) fn judge(section: &Section<'_>, requesting: &Requesting) -> Read<()> 
 fn check_overlap(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
     match requesting.parameters.iter().find(|name| requesting.secrets.contains(name)) {
         Some(name) => {
-            Err(section.wrong("parameters", &format!("expected other names than secrets has, but {name}")))
+            Err(section
+                .wrong("parameters", &format!("expected names that are not in secrets, but {name} is")))
         }
         None => Ok(()),
     }
@@ -63,9 +64,7 @@ fn unknown(name: &str, requesting: &Requesting) -> String {
         requesting.secrets.iter().chain(&requesting.parameters).map(String::as_str).collect();
     let token = if requesting.token.is_some() { ", token" } else { "" };
     let declared = if declared.is_empty() { String::new() } else { format!("{}, ", declared.join(", ")) };
-    format!(
-        "expected a name that secrets or parameters declare, but {{{name}}} is none of {declared}currency, type{token}"
-    )
+    format!("expected a declared name, one of {declared}currency, type{token}, not {{{name}}}")
 }
 
 /// The names that a token exchange may hold: secrets and parameters only.
@@ -82,7 +81,8 @@ fn check_token(section: &Section<'_>, requesting: &Requesting, token: &TokenTemp
     }
     let is_used = requesting.request.templates().flat_map(Template::names).any(|name| name == "token");
     if !is_used {
-        result = Err(section.wrong("token", "expected a text with {token}, as a header, beside token"));
+        result =
+            Err(section.wrong("token", "expected {token} in a text, such as a header, but none contains it"));
     }
     if token.basic.is_some() && token.headers.iter().any(|(name, _)| name == "authorization") {
         result = Err(section.wrong("token", "expected either basic or a header Authorization"));
@@ -97,7 +97,7 @@ fn check_use(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
     let mut result = Ok(());
     for (key, declared) in [("secrets", &requesting.secrets), ("parameters", &requesting.parameters)] {
         for name in declared.iter().filter(|name| !used.contains(&name.as_str())) {
-            let expected = format!("expected only names that a text holds, but no text holds {{{name}}}");
+            let expected = format!("expected only names that are used, but no text contains {{{name}}}");
             result = Err(section.wrong(key, &expected));
         }
     }
@@ -107,7 +107,7 @@ fn check_use(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
 fn check_authorization(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
     let has_header = requesting.request.headers.iter().any(|(name, _)| name == "authorization");
     if requesting.request.basic.is_some() && has_header {
-        return Err(section.wrong("basic", "not beside a header Authorization, expected one of them"));
+        return Err(section.wrong("basic", "not together with a header Authorization, expected one of them"));
     }
     Ok(())
 }

@@ -156,7 +156,7 @@ fn read_header_text(value: &Value<'_>) -> Read<Template> {
 pub(in crate::config) struct Basic(pub(in crate::config) [Template; 2]);
 
 impl Setting for Basic {
-    const EXPECTED: &'static str = "a list of user and password, of which one may be \"\", not both";
+    const EXPECTED: &'static str = "a list of user and password, at most one of them \"\"";
 
     fn read(value: &Value<'_>) -> Read<Self> {
         let pair: Vec<Template> = Vec::read(value)?;

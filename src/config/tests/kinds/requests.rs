@@ -8,20 +8,26 @@ pub(super) const MISTAKES: &[(u8, &[Mistake])] = &[
     (
         4,
         &[
-            (PLAIN, "\"{key}\"", "\"{kye}{key}\"", "kinds.k.headers: ", "{kye} is none of key"),
+            (
+                PLAIN,
+                "\"{key}\"",
+                "\"{kye}{key}\"",
+                "kinds.k.headers: ",
+                "one of key, currency, type, not {kye}",
+            ),
             (
                 PLAIN,
                 "secrets = [\"key\"]",
                 "secrets = [\"key\", \"other\"]",
                 "kinds.k.secrets: ",
-                "no text holds {other}",
+                "no text contains {other}",
             ),
             (
                 PLAIN,
                 "secrets = [\"key\"]",
                 "secrets = [\"key\"]\nparameters = [\"profile\"]",
                 "kinds.k.parameters: ",
-                "no text holds {profile}",
+                "no text contains {profile}",
             ),
             (
                 PLAIN,
@@ -30,8 +36,14 @@ pub(super) const MISTAKES: &[(u8, &[Mistake])] = &[
                 "kinds.k.secrets[1]: ",
                 "other than currency, type and token",
             ),
-            (PLAIN, "\"{key}\"", "\"{key}{token}\"", "kinds.k.headers: ", "{token} is none of key"),
-            (TOKEN, "Bearer {token}", "Bearer {key}", "kinds.k.token: ", "a text with {token}"),
+            (
+                PLAIN,
+                "\"{key}\"",
+                "\"{key}{token}\"",
+                "kinds.k.headers: ",
+                "one of key, currency, type, not {token}",
+            ),
+            (TOKEN, "Bearer {token}", "Bearer {key}", "kinds.k.token: ", "{token} in a text"),
             (
                 TOKEN,
                 "\"/token\"",
@@ -138,7 +150,7 @@ pub(super) const MISTAKES: &[(u8, &[Mistake])] = &[
                 "at = \"/access_token\"",
                 "form = { a = \"{id}\" }, json = { a = \"{id}\" }, at = \"/access_token\"",
                 "kinds.k.token.json: ",
-                "not beside form",
+                "not together with form",
             ),
             (
                 TOKEN,

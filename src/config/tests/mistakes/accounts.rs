@@ -61,7 +61,7 @@ fn an_account_has_exactly_the_credential_of_its_kind() {
         ("client_secret = { env = \"TOKEN\" }", &[&format!("accounts.a.client_id: missing, {secret}")]),
         (
             "token = { env = \"TOKEN\" }\nclient_id = { env = \"TOKEN\" }",
-            &[&format!("accounts.a.client_id: not beside token, {either}")],
+            &[&format!("accounts.a.client_id: not together with token, {either}")],
         ),
         (
             "token = { env = \"TOKEN\" }\napi_key = { env = \"TOKEN\" }",
@@ -92,7 +92,7 @@ fn pluggo_takes_two_keys_and_a_list_of_balances() {
     for (text, expected) in [
         (
             "balances = []",
-            "accounts.a.balances: expected at least one, { currency = \"BTC\", type = \"CRYPTO\" }, the type where it matters, not an empty list".to_owned(),
+            "accounts.a.balances: expected at least one, { currency = \"BTC\", type = \"CRYPTO\" }, type only if the provider needs it, not an empty list".to_owned(),
         ),
         ("balances = [{ currency = \"usd\" }]", format!("accounts.a.balances[0].currency: {currency}, not \"usd\"")),
         (
@@ -113,12 +113,12 @@ fn pluggo_takes_two_keys_and_a_list_of_balances() {
         ),
         (
             "balances = [{ currency = \"USD\", alerts = { blocked_ratio = \"0.5\" } }]",
-            "accounts.a.balances[0].alerts.blocked_ratio: expected none for the kind pluggo, which reports no total, not \"0.5\""
+            "accounts.a.balances[0].alerts.blocked_ratio: not for the kind pluggo, which reports no total"
                 .to_owned(),
         ),
         (
             "alerts = { critical = \"500.00\" }",
-            "accounts.a.alerts: not here for this kind of provider, but in balances".to_owned(),
+            "accounts.a.alerts: expected in the entries of balances, for this kind of provider".to_owned(),
         ),
         (
             "balances = [{ curency = \"USD\" }]",
@@ -181,13 +181,13 @@ fn names_references_and_digests_are_checked_across_sections() {
         (
             keys,
             &format!("keys_sha256 = [\"{key}\", \"{key}\"]"),
-            "callers.c.keys_sha256[1]: expected a key of its own, not the one of callers.c.keys_sha256[0]"
+            "callers.c.keys_sha256[1]: expected each key once, but callers.c.keys_sha256[0] already has it"
                 .to_owned(),
         ),
         (
             "[metrics]",
             &format!("[callers.d]\nkeys_sha256 = [\"{key}\"]"),
-            "callers.d.keys_sha256[0]: expected a key of its own, not the one of callers.c.keys_sha256[0]"
+            "callers.d.keys_sha256[0]: expected each key once, but callers.c.keys_sha256[0] already has it"
                 .to_owned(),
         ),
     ] {
@@ -209,7 +209,7 @@ fn service_accounts_need_an_issuer_and_are_unique() {
         LEAST.replace(keys, account).replace("[log]", &section)
     };
     let known = with_keys(&format!("file = {jwks:?}"));
-    let either = "auth.kubernetes.jwks: expected either { file = \"…\" } or { url = \"https://…\" }, a url perhaps with ca and token";
+    let either = "auth.kubernetes.jwks: expected either { file = \"…\" } or { url = \"https://…\" }, a url optionally with ca and token";
 
     assert!(parse(&known).is_ok());
     assert!(
@@ -220,11 +220,11 @@ fn service_accounts_need_an_issuer_and_are_unique() {
     );
     for (text, mistake) in [
         (LEAST.replace(keys, account), "callers.c.service_account: expected [auth.kubernetes], which names the issuer of accepted tokens; it is missing".to_owned()),
-        (known.replace(account, &format!("{keys}\n{account}")), "callers.c.service_account: not beside keys_sha256, expected either".to_owned()),
+        (known.replace(account, &format!("{keys}\n{account}")), "callers.c.service_account: not together with keys_sha256, expected one of them".to_owned()),
         (known.replace("payments/checkout", "payments"), "callers.c.service_account: expected a service account as \"namespace/name\", not \"payments\"".to_owned()),
         (
             known.replace("[log]", &format!("[callers.d]\n{account}\n[log]")),
-            "callers.d.service_account: expected a service account of its own, not the one of callers.c.service_account".to_owned(),
+            "callers.d.service_account: expected each service account once, but callers.c.service_account already has it".to_owned(),
         ),
         (known.replace("issuer = \"i\"", "issuer = \"\""), "auth.kubernetes.issuer: expected a text that is not empty, not \"\"".to_owned()),
         (known.replace("audience = \"a\"", ""), "auth.kubernetes.audience: missing, expected a text that is not empty".to_owned()),

@@ -105,7 +105,7 @@ fn the_listeners_certificate_key_and_client_ca_are_checked() {
     assert_mistakes(
         &with("[server]", "tls = true"),
         &[
-            "server.tls: expected { certificate = \"/path/tls.crt\", private_key = \"/path/tls.key\" }, perhaps with client_ca, not a boolean",
+            "server.tls: expected { certificate = \"/path/tls.crt\", private_key = \"/path/tls.key\" }, optionally with client_ca, not a boolean",
         ],
     );
 }

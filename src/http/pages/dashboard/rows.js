@@ -6,7 +6,7 @@ const ALERTS = new Map([
   ["critical", "below critical"],
   ["warning", "below warning"],
   ["high", "above high"],
-  ["high_blocked", "much is blocked"],
+  ["high_blocked", "high blocked share"],
 ]);
 
 export function element(name, className, ...children) {
@@ -58,7 +58,7 @@ const time = (at) => new Date(at).toLocaleTimeString();
 
 function course({ course, changedAt, openedAt }, now) {
   const said = changedAt === null ? `unchanged since ${time(openedAt)}` : `changed ${time(changedAt)}`;
-  return [draw(course, now, `Course: ${said}`), element("small", "", said)];
+  return [draw(course, now, `Trend: ${said}`), element("small", "", said)];
 }
 
 // Makes the row of a balance; `now` is in milliseconds.
@@ -77,7 +77,7 @@ export function row(entry, now) {
     account,
     cell("Currency", "currency", ...currency),
     cell("Available", "number available", ...shown(amount(balance.available))),
-    cell("Course", "since", ...course(entry, now)),
+    cell("Trend", "since", ...course(entry, now)),
     cell("Blocked", "number blocked", ...shown(...blocked(balance))),
     cell("Total", "number total", ...shown(amount(balance.total))),
     age,

@@ -174,7 +174,7 @@ function limit(of, response, problem, received) {
   of.allowedAt = { from: received, seconds: Number(response.headers.get("retry-after") ?? 0) };
   // The next report is requested at the usual time, or later if the gateway demands a longer pause.
   if (secondsUntil(of.allowedAt) > secondsUntil(of.pollAt)) of.pollAt = of.allowedAt;
-  notice(`${problem.title}: ${problem.detail}. Asked again in ${secondsUntil(of.pollAt)} s.`);
+  notice(`${problem.title}: ${problem.detail}. Next request in ${secondsUntil(of.pollAt)} s.`);
 }
 
 // Requests the list of accounts: the number of balances, the maximum age of each, and which accounts were removed.
@@ -249,7 +249,7 @@ function replace(parent, children) {
 }
 
 function said(there, missing) {
-  if (there + missing === 0) return "This key may see no account that is switched on.";
+  if (there + missing === 0) return "This key may see no enabled account.";
   if (missing === 0) return there === 1 ? "The balance is available." : `All ${there} balances are available.`;
   return `${missing} of ${there + missing} balances ${missing === 1 ? "is" : "are"} missing.`;
 }
@@ -279,7 +279,7 @@ function tick() {
   for (const entry of of.listed ?? []) entry.row.age.textContent = `${Math.ceil(entry.seconds())} s`;
   for (const { again, seconds, failed } of of.failures ?? []) {
     const left = Math.ceil(seconds - secondsSince(failed));
-    again.textContent = left > 0 ? `The provider is asked again in ${left} s at the earliest.` : "";
+    again.textContent = left > 0 ? `No new call to the provider for ${left} s.` : "";
   }
   byId("refresh").hidden = of.mode !== "polling";
   byId("refresh").disabled = of.isPolling || (of.allowedAt !== null && secondsUntil(of.allowedAt) > 0);
@@ -308,9 +308,9 @@ function showConnection(of) {
 
 function polling(of) {
   const isAsking = of.isPolling || of.pollAt === null;
-  if (of.polledAt === null) return isAsking ? "Asking…" : `Asking again in ${secondsUntil(of.pollAt)} s.`;
-  const next = isAsking ? "asking…" : `next in ${secondsUntil(of.pollAt)} s`;
-  return `Asked ${Math.floor(secondsSince(of.polledAt))} s ago, ${next}`;
+  if (of.polledAt === null) return isAsking ? "Requesting the report…" : `Next request in ${secondsUntil(of.pollAt)} s.`;
+  const next = isAsking ? "requesting the next one…" : `next in ${secondsUntil(of.pollAt)} s`;
+  return `Report received ${Math.floor(secondsSince(of.polledAt))} s ago, ${next}`;
 }
 
 function enter() {

@@ -39,7 +39,7 @@ pub(crate) const CACHE_CONTROL: Header = Header {
 pub(crate) const AGE: Header = Header {
     name: "Age",
     example: "3",
-    description: "Whole seconds, rounded up, since the read was sent; for several balances, the oldest one's.",
+    description: "Whole seconds, rounded up, since the read was sent. For several balances: the age of the oldest one.",
 };
 pub(crate) const ETAG: Header = Header {
     name: "ETag",
@@ -49,7 +49,7 @@ pub(crate) const ETAG: Header = Header {
 pub(crate) const CACHE_STATUS: Header = Header {
     name: "Cache-Status",
     example: "balance-gateway; hit; ttl=7",
-    description: "How the answer was found (RFC 9211): `hit` with the seconds of freshness that are left, and `detail=stale` while a refresh runs behind it or `detail=stale-if-error` when the last one failed; or `fwd=uri-miss`, `fwd=stale`, `fwd=request` for a read, with `collapsed` when it was shared.",
+    description: "How the answer was found (RFC 9211). `hit`: served from the cache; `ttl` is the seconds of freshness that are left. `detail=stale`: a refresh runs in the background. `detail=stale-if-error`: the last read failed. `fwd=uri-miss`, `fwd=stale` or `fwd=request`: a read was necessary. `collapsed`: another request's read was shared.",
 };
 pub(crate) const RETRY_AFTER: Header = Header {
     name: "Retry-After",

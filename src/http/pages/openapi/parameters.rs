@@ -47,7 +47,7 @@ pub(crate) const ACCOUNT: Parameter = Parameter {
     name: "account",
     schema: ValueForm::Pattern(NAME_PATTERN),
     example: Some("ntxpay-br-demo"),
-    description: "The name of an account, as in `/v1/accounts`. An account that the caller may not see is answered like an unknown one.",
+    description: "The name of an account, as in `/v1/accounts`. The answer is the same for an unknown account and for one that the caller may not see.",
 };
 pub(crate) const CURRENCY: Parameter = Parameter {
     component: "Currency",
@@ -95,7 +95,7 @@ pub(crate) const REFRESH: Parameter = Parameter {
     name: "refresh",
     schema: ValueForm::Seconds,
     example: None,
-    description: "While the stream is open, each balance is read again when it is this many seconds old. Cut to the range from the account's `fresh_for` to its `max_age`; 30 where it is left out.",
+    description: "While the stream is open, each balance is read again when it is this many seconds old. Cut to the range from the account's `fresh_for` to its `max_age`; the default is 30.",
 };
 pub(crate) const AMOUNT: Parameter = Parameter {
     component: "Amount",

@@ -90,14 +90,14 @@ fn accounts() -> RefOr<Schema> {
     let configured = object(
         "A balance of the account; the first is the default.",
         vec![
-            ("currency", optional(text("Null if only an answer shows it."))),
+            ("currency", optional(text("Null if the currency is known only from the provider's answer."))),
             ("type", optional(text("Such as `FIAT` or `CRYPTO`."))),
         ],
     );
     let account = object(
         "An account that the caller may see.",
         vec![
-            ("account", name("Our name for it.").into()),
+            ("account", name("Our name for the account.").into()),
             ("provider", name("Our name for its provider.").into()),
             ("kind", text("The kind of the provider's API.").into()),
             ("balances", list("As configured.", configured)),
@@ -190,7 +190,7 @@ fn problem() -> RefOr<Schema> {
             ("title", text("The meaning of the code.").into()),
             ("status", whole("The HTTP status; in a list, the status that it would have alone.").into()),
             ("detail", text("Details of this case.").into()),
-            ("code", text("For programs.").enum_values(Some(codes)).into()),
+            ("code", text("A stable code for programs.").enum_values(Some(codes)).into()),
             ("request_id", text("As in `X-Request-Id`.").into()),
         ],
     );

@@ -9,7 +9,7 @@ use balance_gateway::gateway::{Refusal, Via};
 
 /// The failure of a caller that waited for an answer that is too old by its `Age`.
 const TOO_OLD: UpstreamError =
-    UpstreamError::Invalid(ParseError { field: "Age", problem: "older than what was asked for" });
+    UpstreamError::Invalid(ParseError { field: "Age", problem: "older than the request allows" });
 
 /// The answer of a waiting caller.
 struct Settled {

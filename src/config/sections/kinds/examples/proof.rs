@@ -92,7 +92,7 @@ fn compare_one(
     let Some(expected) = expected else {
         let digits = currency.exponent().unwrap_or(0);
         return Err(value.wrong(&format!(
-            "{role}: expected an amount in quotes with the {digits} digits of {currency}, or as many more as it has"
+            "{role}: expected an amount in quotes with the {digits} digits of {currency}, or more digits if the amount has them"
         )));
     };
     match figure {

@@ -39,7 +39,7 @@ pub(super) fn read_one(value: &Value<'_>) -> Read<(Example, String)> {
     let amounts: Vec<_> = amounts.into_iter().collect::<Read<Vec<_>>>()?.into_iter().flatten().collect();
     let is_contradictory = is_refused == Ok(true) && !amounts.is_empty();
     if is_contradictory {
-        section.wrong("refused", "not beside amounts: a refused body gives none");
+        section.wrong("refused", "not together with amounts: a refused body has none");
     }
     section.close();
     let example = Example {

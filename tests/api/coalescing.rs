@@ -1,26 +1,30 @@
 //! Many callers, one read.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Harness, KEY, Reply, Setup, eventually};
+use crate::harness::{Harness, KEY, Reply, Setup, eventually, eventually_within};
 
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";
 const CALLERS: usize = 1000;
+/// The longest delay of the provider, in milliseconds: on a busy machine, thousands of requests take many seconds to
+/// arrive. The balance must still be young enough to be served.
+const LONGEST_DELAY_MS: u64 = 50_000;
 
 /// A gateway whose provider delays the first balance until the test ends the delay.
 async fn with_slow_provider() -> Harness {
     let gateway = Harness::start(Setup {
-        server: "request_timeout = \"90s\"\ndrain_timeout = \"90s\"\n".to_owned(),
-        provider: "attempt_timeout = \"40s\"\ndeadline = \"40s\"\n".to_owned(),
+        server: "request_timeout = \"120s\"\ndrain_timeout = \"120s\"\n".to_owned(),
+        provider: "attempt_timeout = \"55s\"\ndeadline = \"55s\"\n".to_owned(),
         ..Setup::default()
     })
     .await;
-    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: 30_000 }));
+    gateway.provider(Kind::NtxpayBr).queue(Fault::on_balance(FaultKind::Delay { ms: LONGEST_DELAY_MS }));
     gateway
 }
 
@@ -45,7 +49,7 @@ fn force(gateway: &Harness) -> PendingReply {
 }
 
 async fn in_flight(gateway: &Harness, count: usize) {
-    eventually("the requests are in flight", || async {
+    eventually_within(Duration::from_millis(LONGEST_DELAY_MS), "the requests are in flight", || async {
         gateway.count("http_requests_in_flight").await == count as u64
     })
     .await;

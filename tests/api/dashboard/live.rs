@@ -87,8 +87,9 @@ async fn a_failed_provider_is_marked_and_recovers() {
 
     page.until("!document.getElementById('failures').hidden").await;
     page.until(&format!("{ROWS} === 5")).await;
+    // On a busy machine, other reads may fail for a moment, too.
+    page.until("document.getElementById('summary').textContent === '1 of 6 balances is missing.'").await;
     let failure = page.text("document.getElementById('failures').innerText").await;
-    let summary = text_of(&page, "summary").await;
     page.screenshot("dashboard-failing").await;
     gateway.provider(Kind::NtxpayMx).clear_faults();
     page.until("document.getElementById('failures').hidden").await;
@@ -96,7 +97,6 @@ async fn a_failed_provider_is_marked_and_recovers() {
     for said in ["ntxpay-mx-demo · MXN", "provider_error", "The provider answered with an error", "500"] {
         assert!(failure.contains(said), "{failure} does not contain {said}");
     }
-    assert_eq!(summary, "1 of 6 balances is missing.");
     page.until(&format!("{ROWS} === 6")).await;
     page.until("document.getElementById('summary').textContent === 'All 6 balances are available.'").await;
     assert_silent(&page);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::{Fault, FaultKind};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::fleet::{Fleet, KIND, sharing};
 use super::redis::RedisServer;
@@ -53,8 +53,14 @@ async fn a_replica_that_never_held_a_snapshot_falls_back_to_the_stores() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demands_across_replicas_within_one_slow_read_share_the_next() {
-    let fleet = Fleet::of(5).await;
-    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 1000 }));
+    // The slow read lasts until every demand has arrived, however busy the machine is.
+    let setup = Setup {
+        server: "request_timeout = \"90s\"\ndrain_timeout = \"90s\"\n".to_owned(),
+        provider: "attempt_timeout = \"40s\"\ndeadline = \"40s\"\n".to_owned(),
+        ..Setup::default()
+    };
+    let fleet = Fleet::with(5, &setup).await;
+    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(FaultKind::Delay { ms: 30_000 }));
     let slow = {
         let request = fleet.replicas[0].request("GET", PATH, Some(CALLER));
         tokio::spawn(async move { request.send().await.unwrap().status() })
@@ -68,7 +74,17 @@ async fn demands_across_replicas_within_one_slow_read_share_the_next() {
             (arrived, replica.new_balance(KIND).await)
         }
     });
-    let answers = join_all(asked).await;
+    let have_arrived = async {
+        for (number, replica) in fleet.replicas.iter().enumerate() {
+            let requests = if number == 0 { 101 } else { 100 };
+            eventually("the demands are in flight", || async {
+                replica.count("http_requests_in_flight").await == requests
+            })
+            .await;
+        }
+        fleet.replicas[0].provider(KIND).end_delays();
+    };
+    let (answers, ()) = join(join_all(asked), have_arrived).await;
 
     assert_eq!(slow.await.unwrap(), 200);
     for (arrived, reply) in &answers {

@@ -81,7 +81,7 @@ impl Reloader {
         })
     }
 
-    /// Applies or rejects what was read.
+    /// Applies a loaded configuration, or logs why there is none.
     async fn take(&mut self, change: Option<Change>) {
         match change {
             None => {}

@@ -242,7 +242,7 @@ mod tests {
         let snapshot = snapshot();
         let requested_at = snapshot.requested_at();
         for (wall_went, went, difference) in [(5000, 5000, 0), (20_000, 5000, 15_000), (-900, 900, 1800)] {
-            // The same snapshot, found by a replica whose wall clock went by another distance.
+            // Between request and find, the wall clock of the finding replica moved by `wall_went` ms, and time by `went`.
             let wall = snapshot.fetched_at() + SignedDuration::from_millis(wall_went);
             let now = Moment { monotonic: requested_at.monotonic + Duration::from_millis(went), wall };
             let found =

@@ -10,7 +10,7 @@ use super::keyring::Seal;
 use super::store::Answered;
 use crate::domain::{BalanceKey, Snapshot, StoreTime, Turn};
 
-/// No read has a number above this one.
+/// Stands for an unknown number: it is above the number of every read.
 const UNKNOWN: u64 = u64::MAX;
 
 /// One balance in the store.

@@ -67,7 +67,7 @@ impl SharedSite {
     }
 }
 
-/// One answer, and when this process had read it.
+/// One answer, and when the test received it.
 pub(super) struct Seen {
     pub(super) reply: Reply,
     pub(super) read: Instant,
@@ -146,7 +146,8 @@ async fn replicas_whose_clocks_differ_serve_nothing_over_the_ceiling() {
     assert!(ends.map(|seen| seen.reply.status).all(|status| status == 502 || status == 503));
 }
 
-/// The age of an answer when this process had read it, by the provider's log. Each call has other figures.
+/// The age of an answer when the test received it. The provider's log tells when its balance was sent, because each
+/// call returns different figures.
 pub(super) fn age(seen: &Seen, calls: &[Call]) -> Duration {
     let body = seen.reply.json();
     let figures: Vec<String> = body["reported"]

@@ -1,4 +1,4 @@
-//! The gateway processes, and what they share: the provider, and the configuration of the balances.
+//! The world of a schedule: the gateways' caches, their one provider, and the settings of the balances.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

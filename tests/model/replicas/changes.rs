@@ -11,8 +11,8 @@ const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
 const CHANGES: [(&[Change], u64); 47] = [
-    // publish.lua: the instant is that of the publication; an older balance replaces a younger one; a success does not
-    // end a row of failures; the end is not published, or the lease stays.
+    // publish.lua: the stored instant is that of publishing, not of the read; an older balance replaces a younger one;
+    // a success does not end a row of failures; the end of the read is not published; its lease stays.
     (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 8),
     (&[("(stored_turn >= ask.turn or stored_instant > ask.instant)", "stored_turn >= ask.turn")], FIRST),
     (
@@ -21,8 +21,8 @@ const CHANGES: [(&[Change], u64); 47] = [
     ),
     (&[("'ended ' .. waiting .. ' ' .. text(ask.turn))", "'nothing')")], 14),
     (&[("redis.call('HDEL', state, 'l' .. ask.order)", "")], 8),
-    // fail.lua: no hold; no failure for waiters; no doubling; a short hold replaces a long one; reads that fail
-    // together double it; the end is not published.
+    // fail.lua: no hold; waiters get no failure; holds do not double; a short hold replaces a long one; reads that fail
+    // together double the hold; the end of the read is not published.
     (&[("redis.call('HSET', state, field, text(now + held) .. ' ' .. ask.failure)", "")], 69),
     (&[("if ask.failure ~= '' then", "if false then")], FIRST + 1),
     (&[("held = math.min(held * 2 ^ (times - 1), ask.most)", "")], 308),
@@ -32,8 +32,8 @@ const CHANGES: [(&[Change], u64); 47] = [
         FIRST + 3,
     ),
     (&[("'ended ' .. waiting .. ' ' .. turn)", "'nothing')")], 69),
-    // enter.lua: parts of the ticket are ignored; waiters get no failure; a running lease is ignored; no hold; numbers
-    // begin below older ones.
+    // enter.lua: parts of the ticket are ignored; waiters get no failure; a running lease is ignored; holds are ignored;
+    // new numbers are below older ones.
     (&[("turn > above and instant >= ask.since", "turn > above")], 93),
     (&[("if ask.joined > 0 then", "if false then")], FIRST + 1),
     (&[("token ~= ask.expired and", "false and")], 14),
@@ -61,7 +61,7 @@ const CHANGES: [(&[Change], u64); 47] = [
     // begins no epoch; a call counts too briefly; expired calls stay.
     (&[("local is_free = count < ask.share", "local is_free = true")], 17),
     (&[("local is_settling = now - began < ask.per", "local is_settling = false")], 17),
-    // A replica that has reconnected takes the whole budget.
+    // account.lua: a replica that has reconnected may take the whole budget.
     (&[("elseif ask.cautious_for > 0 then", "elseif false then")], FIRST + 15),
     (&[("if known and since > 0 and began < since then", "if false then")], FIRST + 6),
     (&[("if known and logged == 'epoch ' .. known then", "if known then")], FIRST + 8),
@@ -97,8 +97,8 @@ const CHANGES: [(&[Change], u64); 47] = [
         FIRST + 12,
     ),
     (&[("if last > 0 and wait > 0 then", "if false then")], FIRST + 12),
-    // enter.lua: what replicas know, the lower bound, a lease that is over, the epoch, the clock, a replica that may not
-    // read, or the read that was waited for counts for nothing.
+    // enter.lua ignores: the numbers that replicas know; the lower bound of a ticket; the end of a lease; the epoch; an
+    // instant in the future; that a replica may not read; the read that the caller waited for.
     (&[("math.max(last, above, number(ask.highest, latest)) + 1", "last + 1")], FIRST + 30),
     (&[("turn > above and instant >= ask.since", "instant >= ask.since")], FIRST + 20),
     (&[("token ~= ask.expired", "true")], FIRST + 21),
@@ -106,10 +106,10 @@ const CHANGES: [(&[Change], u64); 47] = [
     (&[("if instant > now then", "if false then")], FIRST + 33),
     (&[("if not ask.may_read then", "if false then")], FIRST + 18),
     (&[("number(string.match(failure, '^(%d+) '), latest) >= ask.joined", "true")], FIRST + 36),
-    // look.lua: a snapshot of another epoch is found. publish.lua: a success does not end the row of its balance.
+    // look.lua: a snapshot of another epoch is found. publish.lua: a success does not end the balance's failure series.
     (&[("if not fields[3] or snapshot[4] ~= fields[3] then", "if false then")], FIRST + 32),
     (&[("redis.call('HDEL', state, 'hb' .. balance, 'rb' .. balance, 'f' .. balance)", "")], FIRST + 34),
-    // breaker.lua: a probe without an outcome keeps its place; a success ends no row.
+    // breaker.lua: a probe without an outcome blocks the next one; a success does not end the failure series.
     (&[("elseif event == 'unknown' and is_probe then", "elseif false then")], FIRST + 35),
     (&[("elseif event == 'balance' and not is_open then\n  close()", "elseif false then")], FIRST + 38),
 ];

@@ -8,7 +8,7 @@ use balance_gateway::domain::{Clock, Moment};
 pub(crate) const REPLICAS: usize = 3;
 pub(crate) const CLOCKS: [Clock; REPLICAS] = [|| now(0), || now(1), || now(2)];
 
-/// The error of each wall clock; the last entry is that of the store's clock.
+/// How far each clock is ahead: the replicas' wall clocks, then the store's clock.
 type Skews = [Ms; REPLICAS + 1];
 /// The store's place among the skews.
 pub(crate) const STORE: usize = REPLICAS;

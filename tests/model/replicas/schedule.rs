@@ -14,7 +14,7 @@ use balance_gateway::domain::UpstreamError;
 /// Balances of the one account.
 pub(crate) const BALANCES: usize = 2;
 
-/// How the key of the log of calls ends, and the key of everything else but the snapshots.
+/// The ends of two keys of an account: the log of its calls, and its state.
 pub(crate) const CALLS: &str = ":calls";
 pub(crate) const STATE: &str = ":state";
 
@@ -22,7 +22,7 @@ pub(crate) const STATE: &str = ":state";
 pub(crate) struct Schedule {
     pub(crate) seed: u64,
     pub(crate) mood: Mood,
-    /// The error of each wall clock; the last entry is that of the store's clock.
+    /// How far each clock is ahead: the replicas' wall clocks, then the store's clock.
     pub(crate) skews: [Ms; REPLICAS + 1],
     /// When each replica begins to link.
     pub(crate) links: [Ms; REPLICAS],
@@ -112,7 +112,7 @@ pub(crate) enum Action {
     Replicate,
     /// Another node takes over; its clock differs by this much.
     FailOver(Ms),
-    /// The store drops the keys that end so, as it may when its memory is full.
+    /// The store evicts the keys with this end, as it may when its memory is full.
     Evict(&'static str),
     Fill(bool),
     WriteProtect(bool),
@@ -176,9 +176,9 @@ impl Schedule {
         self.mood == Mood::Calm
     }
 
-    /// Whether the store takes writes at this moment; it takes no mark while it does not.
+    /// Whether the store accepts writes at this moment. While it does not, it stores no mark.
     pub(crate) fn takes_writes_at(&self, now: Ms) -> bool {
-        // Time that passes while the replicas are frozen is not in the steps.
+        // The steps do not count the time while the replicas are frozen.
         if self.steps.iter().any(|step| matches!(step.action, Action::Freeze(_))) {
             return !self
                 .steps
@@ -190,7 +190,7 @@ impl Schedule {
             match action {
                 Action::Fill(is_now) => is_full = *is_now,
                 Action::WriteProtect(is_now) => is_read_only = *is_now,
-                // It comes back empty.
+                // The restarted store is empty.
                 Action::Kill(_) => (is_full, is_read_only) = (false, false),
                 _ => {}
             }
@@ -198,7 +198,7 @@ impl Schedule {
         !is_full && !is_read_only
     }
 
-    /// Whether the store's clock is set, and nothing else goes wrong.
+    /// Whether the only disturbances are steps of the store's clock.
     pub(crate) fn only_sets_the_stores_clock(&self) -> bool {
         let is_harmless = |step: &Step| match step.action {
             Action::Call(_) | Action::Poll { .. } | Action::Invalidate { .. } => true,
@@ -211,7 +211,7 @@ impl Schedule {
             && self.steps.iter().all(is_harmless)
     }
 
-    /// The steps with their moments.
+    /// Each action with its time.
     fn timed(&self) -> impl Iterator<Item = (Ms, &Action)> {
         self.steps.iter().scan(SECOND, |at, step| {
             *at += step.after;

@@ -144,7 +144,7 @@ fn is_refused_by_local_share(seen: &Seen, calls: &[Call]) -> bool {
     reply.status == 503 && reply.json()["code"] == "budget_exhausted" && counted >= LOCAL_SHARE
 }
 
-/// The age of an answer when this process had read it, or what is wrong with it.
+/// The age of an answer when the test received it. An error says whether the request failed, and why.
 fn judge(seen: &Seen, calls: &[Call]) -> Result<Duration, (bool, String)> {
     let reply = seen.reply.as_ref().map_err(|error| (true, format!("a request failed: {error}")))?;
     if reply.status != 200 {

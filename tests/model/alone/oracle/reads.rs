@@ -1,4 +1,4 @@
-//! Which reads run, what they store, and when a read may begin.
+//! The running reads of each balance, the entries that they store, and the rules for a new read.
 
 use std::collections::BTreeSet;
 

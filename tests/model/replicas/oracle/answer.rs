@@ -13,7 +13,7 @@ use balance_gateway::gateway::{Refusal, Via};
 
 /// "At most 60 seconds."
 pub(super) const PROMISE: Ms = 60 * SECOND;
-/// How long a caller may wait: for a running read, one that never ends and its own.
+/// How long a caller may wait: for a running read, then for a read that never ends, then for its own read.
 const LONGEST: Ms = 3 * DEADLINE;
 
 impl Oracle<'_> {
@@ -23,7 +23,7 @@ impl Oracle<'_> {
         let caller = caller.clone();
         let waited = self.tick - caller.tick;
         // At its deadline a caller may still look at what the store has: one operation, which ends within `timeout`.
-        // Where the result may be too old for the caller, all of it may happen again.
+        // If the results may be too old for the caller, the same wait may follow once more.
         let rounds = if caller.not_before.is_none() && self.schedule.answers_are_new() { 1 } else { 2 };
         if waited > caller.call.wait.min(rounds * LONGEST) + TIMEOUT {
             return Err(format!("caller {id} waits for {waited} ms"));
@@ -115,7 +115,7 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    /// While no message is lost, a time-out needs a call that the caller waited for, or a hold after one.
+    /// While no message is lost, a caller gets a time-out only if it waited for a call, or if a call timed out before.
     fn was_asked_in_vain(&self, caller: &Caller, error: UpstreamError) -> Verdict {
         let balance = caller.call.balance;
         let is_awaited = |request: &Request| {
@@ -136,7 +136,7 @@ impl Oracle<'_> {
         Err("a time-out, although the provider was not asked".to_owned())
     }
 
-    /// A caller whose own read has brought a balance gets it, whatever number the read has.
+    /// A caller gets the balance of its own read, whatever number the read has.
     fn is_own_read_served(&self, id: usize, caller: &Caller, error: UpstreamError) -> Verdict {
         let balance = caller.call.balance;
         let is_brought = |request: &&Request| {
@@ -153,7 +153,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// The provider is suspended only while a breaker is open, or its probe is under way.
+    /// The provider is suspended only while a breaker is open, or while its probe is in flight.
     fn may_be_suspended(&self, caller: &Caller, error: UpstreamError) -> Verdict {
         let own = &self.own_breakers[caller.call.replica];
         let is_probing = self.requests.iter().any(|it| it.replied.is_none_or(|at| at + LOOK_UP > self.now));

@@ -7,12 +7,12 @@ use crate::replicas::provider::BREAKER;
 use crate::replicas::schedule::Schedule;
 use balance_gateway::domain::UpstreamError;
 
-/// A row of failed attempts: of all replicas, or of one.
+/// A breaker with its failed attempts in a row: the common one of all replicas, or the own one of one replica.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     row: u32,
     opened: Option<Ms>,
-    /// Whether it is one replica's own, which also counts what that replica cannot reach.
+    /// Whether it is the own breaker of one replica. That one also counts calls without an answer.
     is_own: bool,
 }
 
@@ -66,12 +66,12 @@ impl Breaker {
         Ok(())
     }
 
-    /// Whether no attempt may leave now, as far as everybody knows.
+    /// Whether no replica may make an attempt now.
     pub(super) fn suspends(&self, now: Ms) -> bool {
         self.opened.is_some_and(|opened| now < opened + cooldown() + LOOK_UP)
     }
 
-    /// Whether it has been open since before this read, so that the read may not begin.
+    /// Whether it was open before this read began and still is, so that the read was not allowed to begin.
     pub(super) fn is_open_for(&self, begun: Ms, now: Ms) -> bool {
         self.opened.is_some_and(|opened| opened + LOOK_UP < begun && now < opened + cooldown())
     }

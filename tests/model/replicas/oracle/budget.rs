@@ -44,7 +44,7 @@ impl Disturbance {
         }
     }
 
-    /// When a replica's link broke first after this moment.
+    /// The first time after `since` at which this replica's link broke.
     pub(super) fn first_break_since(&self, replica: usize, since: Ms) -> Option<Ms> {
         self.breaks[replica].iter().copied().find(|broke| *broke > since)
     }

@@ -167,7 +167,8 @@ impl Oracle<'_> {
     pub(super) fn may_be_held(&self, caller: &Caller, error: UpstreamError) -> Verdict {
         let Some(rule) = rule(error).filter(|_| self.schedule.is_calm()) else { return Ok(()) };
         let balance = caller.call.balance;
-        // What another replica could not reach is a reason only for those who waited for its read, and might.
+        // If another replica could not reach the provider, only callers that were allowed to wait for its read may get
+        // that failure.
         let concerns = |read: &Read, ended: Ms, call: usize| {
             let is_awaited = ended >= caller.arrived && self.may_wait_for(caller, call);
             rule.is_said || read.replica == caller.call.replica || is_awaited
@@ -189,13 +190,13 @@ impl Oracle<'_> {
         Err(format!("{error:?} is held longer or further than it may be"))
     }
 
-    /// Whether a read that made its first call with this one is not too early for a caller.
+    /// Whether the caller was allowed to wait for a read whose first call is `call`: it began late enough.
     fn may_wait_for(&self, caller: &Caller, call: usize) -> bool {
         let at = self.requests[call].at;
         caller.not_before.is_none_or(|(not_before, _)| at + LOOK_UP >= not_before)
     }
 
-    /// A replica that could not reach the provider finds what another replica has read meanwhile.
+    /// A replica that cannot reach the provider finds the balance that another replica has read meanwhile.
     pub(super) fn is_not_stored(&self, caller: &Caller, error: UpstreamError) -> Verdict {
         let is_own = rule(error).is_some_and(|rule| !rule.is_said);
         let is_demanding = caller.not_before.is_some() || caller.call.asks != Asks::default();

@@ -20,7 +20,7 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    /// A read whose replica hears nothing any more waits for no other replica.
+    /// A read does not wait for other replicas once its replica is disconnected from the store.
     pub(super) fn goes_alone_promptly(&self, id: usize, read: &Read) -> Verdict {
         let broke = self.disturbance.first_break_since(read.replica, read.begun);
         let is_frozen = self.schedule.steps.iter().any(|step| matches!(step.action, Action::Freeze(_)));

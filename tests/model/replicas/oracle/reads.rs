@@ -22,7 +22,7 @@ pub(super) struct Read {
     /// Its first call. `None` if it only waits for another replica's read.
     pub(super) first_call: Option<usize>,
     pub(super) ended: Option<Ended>,
-    /// Whether the store gave it its number, as is known at its end.
+    /// Whether the store gave the read its number; known when the read ends.
     pub(super) is_leased: bool,
 }
 
@@ -81,7 +81,7 @@ impl Oracle<'_> {
         Ok(())
     }
 
-    /// While the store loses nothing, it gives no lease of a balance beside another.
+    /// While the store loses no data, a balance has at most one lease at a time.
     fn has_lease_alone(&self, id: usize) -> Verdict {
         let keeps_leases = |step: &Step| {
             matches!(
@@ -92,7 +92,7 @@ impl Oracle<'_> {
         let read = &self.reads[id];
         let first_call_at = |read: &Read| read.first_call.map(|call| self.requests[call].at);
         let Some(begun) = first_call_at(read).filter(|_| read.is_leased) else { return Ok(()) };
-        // A lease that never ends is over after a deadline.
+        // A lease that no replica ends expires after one deadline.
         let is_beside = |other: &Read| {
             other.is_leased
                 && (other.balance, other.replica != read.replica) == (read.balance, true)
@@ -107,7 +107,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// A replica whose breaker is open leaves the read to others: it takes no number of its own.
+    /// A replica whose own breaker is open leaves the read to others: it takes no number.
     fn takes_no_lease_in_vain(
         &mut self,
         id: usize,

@@ -1,0 +1,60 @@
+//! The calls of a budget, and what the store loses of them.
+
+use super::*;
+
+pub(super) fn a_call_takes_longer_than_its_span() -> Schedule {
+    let steps = vec![(0, new(0, 0)), (8 * SECOND, new(0, 0)), (6 * SECOND, new(1, 1))];
+    let budget = Terms { requests: 1, per: 5 * SECOND };
+    story(Mood::Calm, budget, steps, &[(10, OK), (9 * SECOND, OK), (10, OK)])
+}
+
+/// One replica uses up a budget of four calls, in an epoch that is older than `per`. Then these actions happen, and
+/// another replica, which knows the store's clock, requests as many calls.
+fn spend_around(actions: &[(Ms, Action)]) -> Schedule {
+    let spend =
+        |first: Ms, by: usize| [(first, new(by, 0)), (0, new(by, 1)), (300, new(by, 0)), (0, new(by, 1))];
+    let mut steps = vec![(0, new(0, 0)), (21 * SECOND, new(1, 1)), (21 * SECOND, Action::Replicate)];
+    steps.extend(spend(100, 0));
+    steps.extend_from_slice(actions);
+    steps.extend(spend(300, 1));
+    story(Mood::Spending, Terms { requests: 4, per: 20 * SECOND }, steps, &[(50, OK)])
+}
+
+pub(super) fn the_stores_clock_steps_ahead() -> Schedule {
+    spend_around(&[(300, Action::StepClock { whose: STORE, by: 50 * SECOND })])
+}
+
+pub(super) fn a_fail_over_loses_calls() -> Schedule {
+    // The first replica makes one more request, and so writes its calls back.
+    spend_around(&[(300, Action::FailOver(0)), (6 * SECOND, new(0, 0))])
+}
+
+pub(super) fn the_log_of_calls_is_evicted() -> Schedule {
+    spend_around(&[(300, Action::Evict(CALLS))])
+}
+
+/// The replica that made the calls makes no further request: it writes them back after it has reconnected.
+pub(super) fn a_fail_over_loses_calls_and_who_made_them_asks_for_no_more() -> Schedule {
+    spend_around(&[(300, Action::FailOver(0)), (6 * SECOND, Action::Replicate)])
+}
+
+/// No replica writes the lost calls back to the store.
+pub(super) fn a_fail_over_loses_calls_of_a_replica_that_stays_away() -> Schedule {
+    spend_around(&[(300, weather(0, LOST)), (10, Action::FailOver(0)), (1500, Action::Replicate)])
+}
+
+/// When the replica shares again, it writes these calls to the store before another replica uses up the budget.
+pub(super) fn a_replica_makes_calls_alone() -> Schedule {
+    let steps = vec![
+        (0, new(0, 0)),
+        (21 * SECOND, new(1, 1)),
+        (21 * SECOND, weather(0, LOST)),
+        (4 * SECOND, new(0, 0)),
+        (500, weather(0, FOUND)),
+        (8 * SECOND, new(1, 0)),
+        (0, new(1, 1)),
+        (300, new(1, 0)),
+        (0, new(1, 1)),
+    ];
+    story(Mood::Spending, Terms { requests: 4, per: 20 * SECOND }, steps, &[(50, OK)])
+}

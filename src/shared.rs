@@ -36,7 +36,7 @@ mod units;
 mod units_in_use;
 mod url;
 
-pub use account::SharedAccount;
+pub use account::{SharedAccount, SharedAccountSettings};
 pub use breaker::{SharedAdmission, SharedBreaker, SharedBreakerSettings};
 pub use calls::{Allowance, CallGrant};
 pub use connection::{CONNECT_TIMEOUT, Commands};

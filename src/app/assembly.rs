@@ -10,7 +10,7 @@ use crate::config::{AccountConfig, Config, ProviderConfig};
 use crate::domain::{Clock, ProviderName};
 use crate::gateway::{Account, Gateway};
 use crate::metrics::Metrics;
-use crate::shared::{Shared, SharedBreaker, SharedBreakerSettings};
+use crate::shared::{Shared, SharedAccountSettings, SharedBreaker, SharedBreakerSettings};
 use crate::telemetry::targets;
 use crate::upstream::{ProviderSettings, Upstream, UpstreamProvider, UpstreamSettings};
 
@@ -134,12 +134,12 @@ fn upstream_settings(
     let settings = &account.settings;
     let provider = providers.get(&settings.provider)?;
     let in_store = |shared: &Arc<Shared>| {
-        let (name, keys) = (&settings.name, settings.balance_keys());
-        if provider.answers_all_balances() {
-            shared.account_read_together(name, &keys)
-        } else {
-            shared.account(name, &keys)
-        }
+        let in_store = SharedAccountSettings {
+            balances: &settings.balance_keys(),
+            answers_all_balances: provider.answers_all_balances(),
+            per: provider.budget().per,
+        };
+        shared.account(&settings.name, in_store)
     };
     Some(UpstreamSettings {
         account: settings.name.clone(),

@@ -1,18 +1,29 @@
 //! One account in the store: the names of its keys, and the checks of every answer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::balance::SharedBalance;
 use super::error::StoreError;
 use super::known::KnownState;
 use super::store::{Answered, Store, StoreWait};
-use super::tier::Tier;
+use super::tier::{Tier, life_of};
 use crate::domain::{BalanceKey, StoreTime};
 use crate::metrics::{SharedError, SharedOperation};
 
 /// The most attempts of an operation. It is repeated if a new epoch has begun.
 pub(super) const MOST_TRIES: u32 = 3;
+
+/// The settings of an account in the store.
+#[derive(Clone, Copy)]
+pub struct SharedAccountSettings<'a> {
+    /// The keys of its balances. Reads name a balance by its index.
+    pub balances: &'a [BalanceKey],
+    /// Whether every answer holds all balances: then the store counts the reads of all balances in one order.
+    pub answers_all_balances: bool,
+    /// The span of its budget, in which calls count.
+    pub per: Duration,
+}
 
 /// One account in the store.
 pub struct SharedAccount {
@@ -23,15 +34,17 @@ pub struct SharedAccount {
     /// The name of the order that all balances share, if one read answers every balance. It is derived from the list of
     /// balances, so replicas with other balances use another order.
     common_order: Option<String>,
+    /// The time after which its keys expire if nothing is written, in milliseconds.
+    pub(super) life: u64,
     known: Arc<Mutex<KnownState>>,
 }
 
 impl SharedAccount {
-    /// `before` is the same account before its balances changed: its knowledge and its unchanged balances are kept.
+    /// `before` is the same account with other settings: its knowledge and its unchanged balances are kept.
     pub(super) fn new(
         tier: &Arc<Tier>,
         account: &str,
-        (balances, reads_together): (&[BalanceKey], bool),
+        settings: SharedAccountSettings<'_>,
         before: Option<&Self>,
     ) -> Self {
         let tag = tier.keyring.name("account", &[account.as_bytes()]);
@@ -45,22 +58,24 @@ impl SharedAccount {
             let (snapshot_key, seal) = (key(&name), tier.keyring.seal(balance, key(&name)));
             Arc::new(SharedBalance::new(*balance, name, snapshot_key, seal))
         };
-        let balances: Vec<_> = balances.iter().map(balance).collect();
+        let balances: Vec<_> = settings.balances.iter().map(balance).collect();
         let names: Vec<_> = balances.iter().map(|balance| balance.name.as_bytes()).collect();
-        let common_order = reads_together.then(|| tier.keyring.name("order", &names));
+        let common_order = settings.answers_all_balances.then(|| tier.keyring.name("order", &names));
         Self {
             tier: Arc::clone(tier),
             state_key: key("state"),
             calls_key: key("calls"),
             balances,
             common_order,
+            life: life_of(settings.per),
             known: before.map_or_else(Arc::default, |before| Arc::clone(&before.known)),
         }
     }
 
-    pub(super) fn has_balances(&self, keys: &[BalanceKey], reads_together: bool) -> bool {
-        self.common_order.is_some() == reads_together
-            && self.balances.iter().map(|balance| &balance.key).eq(keys)
+    pub(super) fn has_settings(&self, settings: SharedAccountSettings<'_>) -> bool {
+        self.common_order.is_some() == settings.answers_all_balances
+            && self.life == life_of(settings.per)
+            && self.balances.iter().map(|balance| &balance.key).eq(settings.balances)
     }
 
     /// The name of the order in which the store counts the reads of a balance.

@@ -82,12 +82,7 @@ impl SharedAccount {
         requesting: &CallRequest<'_>,
         allowance: Allowance,
     ) -> (TakeArguments, String) {
-        let call = random_name();
-        let epoch = {
-            let mut known = self.known();
-            known.longest_per = known.longest_per.max(allowance.per);
-            known.epoch.clone()
-        };
+        let (call, epoch) = (random_name(), self.known().epoch.clone());
         let arguments = TakeArguments {
             epoch,
             clock: self.clock_arguments(StoreTime::default()),
@@ -177,8 +172,7 @@ impl SharedAccount {
 
     /// Writes the end of a call to the store. If this fails, the call counts as if its attempt took the longest time.
     pub(super) async fn report_end(&self, call: &str, per: Duration) {
-        let (store, arguments) =
-            (self.store(), EndedArguments { call, per: micros(per), life: self.known().life() });
+        let (store, arguments) = (self.store(), EndedArguments { call, per: micros(per), life: self.life });
         let _ = store.run(Action::Ended, &self.keys(), &arguments, &mut store.wait()).await;
     }
 }

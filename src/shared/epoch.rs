@@ -36,16 +36,14 @@ struct RestoreArguments {
 impl SharedAccount {
     /// The arguments with which scripts judge the store's clock and begin an epoch.
     pub(super) fn clock_arguments(&self, doubted_since: StoreTime) -> ClockArguments {
-        let (now, timeout) = (self.now(), self.store().timeout);
-        let known = self.known();
-        let Expected { from, to, elapsed } = known.clock.expected(now, timeout);
+        let Expected { from, to, elapsed } = self.known().clock.expected(self.now(), self.store().timeout);
         ClockArguments {
             new_epoch: random_name(),
             doubted_since: doubted_since.as_micros(),
             expected_from: from,
             expected_to: to,
             elapsed,
-            life: known.life(),
+            life: self.life,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::account::SharedAccount;
+use super::account::{SharedAccount, SharedAccountSettings};
 use super::breaker::{SharedBreaker, SharedBreakerSettings};
 use super::notified::Claim;
 use super::places::BalancePlaces;
@@ -61,38 +61,15 @@ impl Shared {
         units.are_of(&self.tier)
     }
 
-    /// An account in the store. Reads name a balance by its index in `balances`. The counted calls belong to the
-    /// account's name: they stay when its balances change.
+    /// An account in the store. The counted calls belong to the account's name: they stay when its settings change.
     #[must_use]
-    pub fn account(&self, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
-        self.account_in(name, balances, false)
-    }
-
-    /// As [`Self::account`], for an account whose every answer holds all balances: the store counts the reads of all
-    /// balances in one order.
-    #[must_use]
-    pub fn account_read_together(&self, name: &AccountName, balances: &[BalanceKey]) -> Arc<SharedAccount> {
-        self.account_in(name, balances, true)
-    }
-
-    fn account_in(
-        &self,
-        name: &AccountName,
-        balances: &[BalanceKey],
-        reads_together: bool,
-    ) -> Arc<SharedAccount> {
+    pub fn account(&self, name: &AccountName, settings: SharedAccountSettings<'_>) -> Arc<SharedAccount> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let before = accounts.get(name).and_then(Weak::upgrade);
-        let is_same = |account: &&Arc<SharedAccount>| account.has_balances(balances, reads_together);
-        if let Some(account) = before.as_ref().filter(is_same) {
+        if let Some(account) = before.as_ref().filter(|account| account.has_settings(settings)) {
             return Arc::clone(account);
         }
-        let account = Arc::new(SharedAccount::new(
-            &self.tier,
-            name.as_str(),
-            (balances, reads_together),
-            before.as_deref(),
-        ));
+        let account = Arc::new(SharedAccount::new(&self.tier, name.as_str(), settings, before.as_deref()));
         accounts.insert(name.clone(), Arc::downgrade(&account));
         self.places.add(&account);
         account

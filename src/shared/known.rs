@@ -1,10 +1,9 @@
 //! One replica's knowledge of an account, in case the store loses it.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::clock::ClockWatch;
-use super::tier::life_of;
 use crate::domain::StoreTime;
 
 /// This replica's knowledge of the account, in case the store loses it.
@@ -22,17 +21,8 @@ pub(super) struct KnownState {
     pub(super) doubted_since: Option<StoreTime>,
     /// Calls of this replica, each with the instant until which it counts.
     pub(super) own: VecDeque<(String, Instant)>,
-    /// The longest time for which a call of this replica counts after its end, the budget's `per`.
-    pub(super) longest_per: Duration,
     /// The number of calls that are being requested from the store.
     pub(super) requesting: u32,
     /// The number of counted calls of all replicas, and the time of that answer.
     pub(super) counted: Option<(u32, Instant)>,
-}
-
-impl KnownState {
-    /// The time after which the account's keys expire if nothing is written, in milliseconds.
-    pub(super) fn life(&self) -> u64 {
-        life_of(self.longest_per)
-    }
 }

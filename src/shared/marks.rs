@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::account::SharedAccount;
 use super::error::StoreError;
 use super::script::Action;
-use super::tier::LIFE;
 use crate::domain::{MaxAge, StoreTime};
 
 /// The pause before an invalidation is written again.
@@ -70,7 +69,7 @@ impl SharedAccount {
         let balances: Vec<_> = indexes.iter().map(|index| &self.balances[*index]).collect();
         let arguments = InvalidateArguments {
             channel: &self.tier.channel,
-            life: LIFE,
+            life: self.life,
             balances: balances.iter().map(|balance| balance.name.as_str()).collect(),
             orders: indexes.iter().map(|index| self.order(*index)).collect(),
             highest: indexes.iter().map(|index| self.highest(*index)).collect(),

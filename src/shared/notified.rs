@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::account::SharedAccount;
 use super::error::StoreError;
 use super::script::Action;
-use super::tier::LIFE;
 use crate::domain::turn::micros;
 
 /// Whether this replica acts on a notification of an account.
@@ -40,7 +39,7 @@ impl SharedAccount {
 
     async fn ask_for_claim(&self, since: Duration, pause: Duration) -> Result<Claim, StoreError> {
         let (keys, store) = ([self.state_key.as_str()], self.store());
-        let arguments = NotifiedArguments { since: micros(since), pause: micros(pause), life: LIFE };
+        let arguments = NotifiedArguments { since: micros(since), pause: micros(pause), life: self.life };
         let answered = store.run(Action::Notified, &keys, &arguments, &mut store.wait()).await;
         let answer = self.checked(answered, None)?.answer;
         match answer.kind() {

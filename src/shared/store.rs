@@ -241,7 +241,7 @@ fn is_unavailable(error: &RedisError) -> bool {
 
 /// Whether a key holds a value of a wrong type.
 fn is_wrong_type(error: &RedisError) -> bool {
-    error.to_string().contains("WRONGTYPE")
+    error.code() == Some("WRONGTYPE")
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::domain::{BalanceKey, Clock, MaxAge};
 use crate::metrics::SharedMetrics;
 
 /// A key that is not written for this long expires, in milliseconds. No hold, mark or snapshot counts for longer.
-pub(super) const LIFE: u64 = 60 * 60 * 1000;
+const LIFE: u64 = 60 * 60 * 1000;
 
 /// The life of keys with calls or failures that count for `span`, in milliseconds. The state of the account or breaker
 /// outlives them, so that their loss is noticed.

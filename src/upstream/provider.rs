@@ -157,6 +157,12 @@ impl UpstreamProvider {
         self.breaker.reset();
     }
 
+    /// The budget of each of its accounts.
+    #[must_use]
+    pub fn budget(&self) -> BudgetSettings {
+        self.settings.budget
+    }
+
     /// Whether one answer holds every balance of an account.
     #[must_use]
     pub fn answers_all_balances(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use balance_gateway::domain::{AccountName, BalanceKey, Currency, Moment, Selector};
 use balance_gateway::metrics::Metrics;
-use balance_gateway::shared::{Shared, SharedSettings, StoreUrl};
+use balance_gateway::shared::{Shared, SharedAccountSettings, SharedSettings, StoreUrl};
 use jiff::Timestamp;
 use secrecy::SecretBox;
 use tokio::runtime::Builder;
@@ -43,7 +43,12 @@ fn join(lost_in_hundred: u32) -> Duration {
             .map(|number| {
                 let name = AccountName::parse(&format!("a{number}")).unwrap();
                 let key = BalanceKey::new(&name, &[], &Selector::of(Currency::BRL));
-                shared.account(&name, &[key])
+                let settings = SharedAccountSettings {
+                    balances: &[key],
+                    answers_all_balances: false,
+                    per: Duration::from_mins(1),
+                };
+                shared.account(&name, settings)
             })
             .collect();
         let weather = Weather { delay: 1, loss: lost_in_hundred };

@@ -159,7 +159,7 @@ mod tests {
     use crate::clock;
     use crate::domain::{AccountName, BalanceKey, Selector};
     use crate::metrics::Metrics;
-    use crate::shared::{Shared, SharedKey, SharedSettings, StoreUrl};
+    use crate::shared::{Shared, SharedAccountSettings, SharedKey, SharedSettings, StoreUrl};
 
     #[test]
     fn without_the_store_only_the_local_share_applies() {
@@ -174,8 +174,13 @@ mod tests {
         let shared =
             Shared::new(settings, clock::now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
         let name = AccountName::parse("a").unwrap();
-        let account = shared.account(&name, &[BalanceKey::new(&name, &[], &Selector::default())]);
         let budget = BudgetSettings { requests: 9, per: Duration::from_mins(1) };
+        let in_store = SharedAccountSettings {
+            balances: &[BalanceKey::new(&name, &[], &Selector::default())],
+            answers_all_balances: false,
+            per: budget.per,
+        };
+        let account = shared.account(&name, in_store);
 
         let gate = Gate::new(budget, Some(account), clock::now);
 

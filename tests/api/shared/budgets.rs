@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use balance_gateway::sandbox::{Fault, FaultKind, Operation};
 use futures_util::future::join_all;
 
-use super::fleet::{Fleet, KIND};
-use crate::harness::{Setup, eventually, is_long};
+use super::fleet::{Fleet, KIND, sharing};
+use super::redis::RedisServer;
+use crate::harness::{KEY as CALLER, Setup, eventually, is_long};
 
 const PATH: &str = "/v1/accounts/ntxpay-br-demo/balance";
 
@@ -53,23 +54,42 @@ async fn all_replicas_together_keep_an_accounts_budget_in_every_span() {
     }
 }
 
+/// Each write sets the life of its key anew, so each kind of write is tried.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_calls_of_a_long_budget_stay_in_the_store_for_as_long_as_they_count() {
-    let fleet = Fleet::with(1, &with_provider("budget = { requests = 20, per = \"24h\" }")).await;
+async fn calls_and_failures_stay_in_the_store_for_as_long_as_they_count() {
+    let lines = "retries = 0\nbudget = { requests = 20, per = \"24h\" }\nbreaker = { failures = 5, cooldown = \"24h\" }";
+    let store = RedisServer::start().await;
+    let setup = sharing(&with_provider(lines), &store.url(), 2);
+    let mut fleet = Fleet::on(store, 1, &setup).await;
+    let status = FaultKind::Status { status: 500, retry_after: None, body: None };
+    fleet.replicas[0].provider(KIND).queue(Fault::on_balance(status));
 
-    assert_eq!(fleet.replicas[0].new_balance(KIND).await.status, 200);
+    assert_eq!(fleet.replicas[0].new_balance(KIND).await.status, 502);
+    eventually("the failure is stored", || async { stays(&fleet.store, &[":breaker"]) }).await;
+    eventually("the hold ends", || async { fleet.replicas[0].new_balance(KIND).await.status == 200 }).await;
+    let account = [":state", ":calls"];
+    assert!(stays(&fleet.store, &account), "after a read");
+    let invalidate = "/v1/accounts/ntxpay-br-demo/invalidate";
+    assert_eq!(fleet.replicas[0].send("POST", invalidate, Some(CALLER), &[]).await.status, 200);
+    assert!(stays(&fleet.store, &account), "after an invalidation");
+    assert_eq!(fleet.replicas[0].balance(KIND).await.status, 200);
+    let later = fleet.replicas[0].beside(&setup);
+    fleet.replicas.push(later);
+    fleet.until_sharing(1.0).await;
+    assert_eq!(fleet.replicas[1].balance(KIND).await.status, 200);
+    assert!(stays(&fleet.store, &account), "after another replica has joined");
+}
 
-    let keys: Vec<String> = fleet
-        .store
-        .keys()
-        .into_iter()
-        .filter(|key| key.ends_with(":state") || key.ends_with(":calls"))
-        .collect();
-    assert_eq!(keys.len(), 2, "{keys:?}");
-    for key in keys {
-        let life: i64 = redis::cmd("TTL").arg(&key).query(&mut fleet.store.connection()).unwrap();
-        assert!(life > 24 * 60 * 60, "{key}: {life} s");
-    }
+/// Whether a key with each of these ends is stored, and all of them live for longer than a day.
+fn stays(store: &RedisServer, ends: &[&str]) -> bool {
+    let (keys, mut connection) = (store.keys(), store.connection());
+    ends.iter().all(|end| {
+        let key = keys.iter().find(|key| key.ends_with(end));
+        key.is_some_and(|key| {
+            let life: i64 = redis::cmd("TTL").arg(key).query(&mut connection).unwrap();
+            life > 24 * 60 * 60
+        })
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

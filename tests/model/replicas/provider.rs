@@ -19,7 +19,7 @@ use balance_gateway::metrics::{Metrics, Operation};
 use balance_gateway::providers::{
     Adapter, Authorisation, Provider as AdapterOfAProvider, RequestError, Scheme,
 };
-use balance_gateway::shared::{Shared, SharedBreakerSettings};
+use balance_gateway::shared::{Shared, SharedAccountSettings, SharedBreakerSettings};
 use balance_gateway::upstream::{
     BreakerSettings, BudgetSettings, ClientSettings, Credential, ProviderSettings, Response, Sending,
     Transport, Upstream, UpstreamProvider, UpstreamSettings,
@@ -123,8 +123,13 @@ pub(crate) fn upstream(
         handles,
     ));
     let keys: Vec<_> = (0..BALANCES).map(super::world::key).collect();
+    let in_store = SharedAccountSettings {
+        balances: &keys,
+        answers_all_balances: false,
+        per: clock::duration(terms.per),
+    };
     Arc::new(Upstream::new(UpstreamSettings {
-        shared: Some(shared.account(&account, &keys)),
+        shared: Some(shared.account(&account, in_store)),
         is_enabled: true,
         account,
         provider,

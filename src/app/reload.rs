@@ -67,7 +67,7 @@ impl Reloader {
             // A panic is logged; the files are read again at the next check.
             if let Ok((watcher, change)) = read {
                 self.watcher = watcher;
-                self.take(change).await;
+                self.act_on(change).await;
             }
         }
     }
@@ -82,7 +82,7 @@ impl Reloader {
     }
 
     /// Applies a loaded configuration, or logs why there is none.
-    async fn take(&mut self, change: Option<Change>) {
+    async fn act_on(&mut self, change: Option<Change>) {
         match change {
             None => {}
             Some(Change::Rejected(errors)) => self.reject(&errors),

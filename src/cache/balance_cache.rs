@@ -131,7 +131,8 @@ impl BalanceCache {
             }
             let priority = Priority::Background;
             let turn = snapshot.turn();
-            let answer = Answer { priority, sent_at, turn, is_from_replica: false, result: Ok(snapshot) };
+            let answer =
+                Answer { priority, sent_at, turn, is_from_other_replica: false, result: Ok(snapshot) };
             let entry = Arc::new(Entry::after(before.as_deref(), answer, None, clock()));
             listeners.stored(&key, &entry);
             latest.set(key, &entry);

@@ -37,7 +37,7 @@ struct LastRead {
     sent_at: Instant,
     turn: Option<Turn>,
     /// Whether another replica made the read.
-    is_from_replica: bool,
+    is_from_other_replica: bool,
     failure: Option<Failure>,
     /// Whether the `Age` of its answer made the snapshot older than the request.
     has_age: bool,
@@ -63,7 +63,7 @@ impl Drop for Refreshing {
 impl Entry {
     /// The entry after a read for this demand, which ended now. `before` is the previous entry.
     pub(super) fn after(before: Option<&Self>, answer: Answer, demand: Option<&Demand>, now: Moment) -> Self {
-        let Answer { priority, sent_at, turn, is_from_replica, result } = answer;
+        let Answer { priority, sent_at, turn, is_from_other_replica, result } = answer;
         let (new, failure) = match result {
             Ok(snapshot) => (Some(snapshot), None),
             Err(failure) => (None, Some(failure)),
@@ -79,7 +79,7 @@ impl Entry {
             // Another replica read the new one later, but the `Age` of its answer makes it older. It replaces the
             // stored one only if the demand accepts it.
             (Some(stored), Some(new))
-                if is_from_replica
+                if is_from_other_replica
                     && is_of_earlier_instant(&new, &stored)
                     && age(&stored) < age(&new)
                     && !demand.is_some_and(|demand| is_accepted(demand, &new)) =>
@@ -89,7 +89,7 @@ impl Entry {
             // This replica read the stored one alone while the store was unavailable, and it is younger than the new
             // one of another replica.
             (Some(stored), Some(new))
-                if is_from_replica
+                if is_from_other_replica
                     && stored.turn().is_none()
                     && age(&stored) < age(&new)
                     && demand.is_some_and(|demand| is_accepted(demand, &stored)) =>
@@ -100,7 +100,7 @@ impl Entry {
         };
         Self {
             snapshot,
-            last: LastRead { priority, sent_at, turn, is_from_replica, failure, has_age },
+            last: LastRead { priority, sent_at, turn, is_from_other_replica, failure, has_age },
             is_refreshing: AtomicBool::new(false),
             is_refusal_forgotten: AtomicBool::new(false),
             credentials_changed_at: None,
@@ -145,20 +145,21 @@ impl Entry {
 
     /// The snapshot that this replica read alone, if it was kept when another replica's read brought an older one.
     pub(super) fn kept_alone(&self) -> Option<&Arc<Snapshot>> {
-        let has_new_snapshot = self.last.is_from_replica && self.last.failure.is_none();
-        self.snapshot.as_ref().filter(|snapshot| has_new_snapshot && snapshot.turn().is_none())
+        let was_read_elsewhere = self.last.is_from_other_replica && self.last.failure.is_none();
+        self.snapshot.as_ref().filter(|snapshot| was_read_elsewhere && snapshot.turn().is_none())
     }
 
     /// The later turn of the snapshot and of the last read. Another look-up in the store must find a still later one.
     pub(super) fn latest_turn(&self) -> Option<Turn> {
         let of_snapshot = self.snapshot.as_ref().and_then(|snapshot| snapshot.turn());
-        let of_read = self.last.turn.filter(|_| self.last.is_from_replica && self.last.failure.is_none());
+        let of_read =
+            self.last.turn.filter(|_| self.last.is_from_other_replica && self.last.failure.is_none());
         of_snapshot.into_iter().chain(of_read).max_by_key(|turn| turn.number)
     }
 
     /// Whether another replica made the last read.
-    pub(super) fn is_from_replica(&self) -> bool {
-        self.last.is_from_replica
+    pub(super) fn is_from_other_replica(&self) -> bool {
+        self.last.is_from_other_replica
     }
 
     /// How the last read failed, if it did.

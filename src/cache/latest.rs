@@ -55,8 +55,13 @@ mod tests {
     fn entry() -> Arc<Entry> {
         let now = Moment { monotonic: Instant::now(), wall: Timestamp::UNIX_EPOCH };
         let (priority, sent_at) = (Priority::Plain, now.monotonic);
-        let answer =
-            Answer { priority, sent_at, turn: None, is_from_replica: false, result: Err(Failure::DEFECT) };
+        let answer = Answer {
+            priority,
+            sent_at,
+            turn: None,
+            is_from_other_replica: false,
+            result: Err(Failure::DEFECT),
+        };
         Arc::new(Entry::after(None, answer, None, now))
     }
 

@@ -54,7 +54,7 @@ impl BalanceCache {
             waiting.end(entry.trace());
             own_reads += u32::from(is_own);
             if let Some(result) = entry.judge(&question, priority, (self.clock)()) {
-                return Read { result, is_collapsed: !is_own || entry.is_from_replica() };
+                return Read { result, is_collapsed: !is_own || entry.is_from_other_replica() };
             }
             if own_reads == 2 {
                 break;
@@ -193,7 +193,7 @@ fn defect(priority: Priority, now: Moment) -> Answer {
         priority,
         sent_at: now.monotonic,
         turn: None,
-        is_from_replica: false,
+        is_from_other_replica: false,
         result: Err(Failure::DEFECT),
     }
 }

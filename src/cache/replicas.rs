@@ -78,7 +78,7 @@ impl BalanceCache {
             priority: Priority::Background,
             sent_at: snapshot.requested_at().monotonic,
             turn: snapshot.turn(),
-            is_from_replica: true,
+            is_from_other_replica: true,
             result: Ok(snapshot),
         };
         async move {

@@ -37,7 +37,7 @@ pub struct Answer {
     /// Its turn in the shared store's order, if it had one.
     pub turn: Option<Turn>,
     /// Whether another replica made the read.
-    pub is_from_replica: bool,
+    pub is_from_other_replica: bool,
     /// The snapshot, or why the read failed.
     pub result: Result<Arc<Snapshot>, Failure>,
 }

@@ -78,18 +78,18 @@ impl Snapshot {
     /// The time since it was requested: the largest by all clocks, including the clock of the replica that read it.
     #[must_use]
     pub fn age_at(&self, now: Moment) -> Duration {
-        let by_reader = Duration::try_from(now.wall.duration_since(self.fetched_at)).unwrap_or_default();
-        self.requested_at.age_at(now).max(by_reader)
+        let by_wall = Duration::try_from(now.wall.duration_since(self.fetched_at)).unwrap_or_default();
+        self.requested_at.age_at(now).max(by_wall)
     }
 
     /// The difference between its age by the wall clocks of both replicas and its age by this replica's clocks alone.
     #[must_use]
     pub fn age_difference_at(&self, now: Moment) -> Duration {
         let by_wall = now.wall.duration_since(self.fetched_at);
-        let by_reader =
+        let by_own_clocks =
             SignedDuration::try_from(self.requested_at.age_at(now)).unwrap_or(SignedDuration::MAX);
         // If `fetched_at` is in the future, the age by the wall clocks is negative.
-        by_wall.saturating_sub(by_reader).unsigned_abs()
+        by_wall.saturating_sub(by_own_clocks).unsigned_abs()
     }
 
     /// `fetched_at` of its body: the request time by the clock of the replica that read it.

@@ -27,7 +27,8 @@ pub(super) struct SharedBalance {
     newest: AtomicU64,
     /// The highest number of a read that this replica has seen, in case the store loses it.
     highest: AtomicU64,
-    /// The number of the last read when this replica joined, or [`UNKNOWN`].
+    /// The number of the last read when this replica joined, or [`UNKNOWN`]. A later step of the store's clock does not
+    /// change it: the account's `ClockWatch` sees that step and corrects the ages.
     last_at_join: AtomicU64,
 }
 
@@ -46,7 +47,7 @@ impl SharedBalance {
     }
 
     /// Records the number of the last read. Only the first call counts: it is the nearest to the join.
-    pub(super) fn note_last(&self, number: u64) {
+    pub(super) fn note_last_at_join(&self, number: u64) {
         // It is an error if a number is known, which is the usual case.
         let _ = self.last_at_join.compare_exchange(UNKNOWN, number, Ordering::AcqRel, Ordering::Acquire);
     }
@@ -90,19 +91,19 @@ impl SharedBalance {
         self.newest.fetch_max(number, Ordering::AcqRel) <= number
     }
 
-    /// Decrypts the snapshot whose number, instant and value begin at the field `place` of an answer. Returns `None` if
+    /// Decrypts the snapshot whose number, instant and value begin at `field` of an answer. Returns `None` if
     /// it was not encrypted for this key and turn, or if a newer snapshot was already seen. `lost_since` returns how
     /// far the store's clock was set back after an instant.
     pub(super) fn decrypt_snapshot(
         &self,
         answered: &Answered,
-        place: usize,
+        field: usize,
         lost_since: impl Fn(StoreTime) -> Duration,
     ) -> Result<Option<Snapshot>, StoreError> {
         let Answered { answer, sent, .. } = answered;
-        let instant = StoreTime::from_micros(answer.number(place + 1)?);
-        let turn = Turn { number: answer.number(place)?, instant };
-        let Ok(body) = self.seal.open(answer.bytes(place + 2)?, turn) else { return Ok(None) };
+        let instant = StoreTime::from_micros(answer.number(field + 1)?);
+        let turn = Turn { number: answer.number(field)?, instant };
+        let Ok(body) = self.seal.open(answer.bytes(field + 2)?, turn) else { return Ok(None) };
         self.note_number(turn.number);
         if !self.note_snapshot(turn.number) {
             return Ok(None);
@@ -146,8 +147,8 @@ mod tests {
         let balance = balance();
         assert!(!balance.began_since_join(7), "no number is known yet");
 
-        balance.note_last(7);
-        balance.note_last(9);
+        balance.note_last_at_join(7);
+        balance.note_last_at_join(9);
         assert!(!balance.began_since_join(7));
         assert!(balance.began_since_join(8));
 

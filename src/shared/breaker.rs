@@ -98,11 +98,11 @@ impl SharedBreaker {
         // A read without the store is never a probe.
         let Some(wait) = wait else { return Ok(admitted(None)) };
         let probe = random_name();
-        match self.report("probe", &probe, wait).await {
-            Ok(ReportAnswer::Granted) => Ok(admitted(Some(probe))),
-            Ok(ReportAnswer::Open(left)) => Err(left),
-            Ok(ReportAnswer::HalfOpen) => Err(PROBING),
-            Ok(ReportAnswer::Closed) | Err(_) => Ok(admitted(None)),
+        match self.run_event("probe", &probe, wait).await {
+            Ok(BreakerAnswer::Granted) => Ok(admitted(Some(probe))),
+            Ok(BreakerAnswer::Open(left)) => Err(left),
+            Ok(BreakerAnswer::HalfOpen) => Err(PROBING),
+            Ok(BreakerAnswer::Closed) | Err(_) => Ok(admitted(None)),
         }
     }
 
@@ -110,13 +110,13 @@ impl SharedBreaker {
     pub fn reset(self: &Arc<Self>) {
         *self.seen() = LastSeen::default();
         if self.tier.is_sharing() {
-            self.report_in_background("reset", String::new());
+            self.run_event_in_background("reset", String::new());
         }
     }
 
     /// Reads its state from the store before this replica shares.
     pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
-        self.report("look", "", &mut self.tier.store.wait()).await.map(|_| ())
+        self.run_event("look", "", &mut self.tier.store.wait()).await.map(|_| ())
     }
 
     /// Records a state that another replica caused: open for this time, or closed.
@@ -131,20 +131,20 @@ impl SharedBreaker {
         self.seen().has_failures = true;
     }
 
-    fn report_in_background(self: &Arc<Self>, what: &'static str, probe: String) {
+    fn run_event_in_background(self: &Arc<Self>, what: &'static str, probe: String) {
         let breaker = Arc::clone(self);
         self.tier.in_background(async move {
             // The next attempt reports again.
-            let _ = breaker.report(what, &probe, &mut breaker.tier.store.wait()).await;
+            let _ = breaker.run_event(what, &probe, &mut breaker.tier.store.wait()).await;
         });
     }
 
-    async fn report(
+    async fn run_event(
         &self,
         what: &str,
         probe: &str,
         wait: &mut StoreWait,
-    ) -> Result<ReportAnswer, StoreError> {
+    ) -> Result<BreakerAnswer, StoreError> {
         let store = &self.tier.store;
         let arguments = BreakerArguments {
             event: what,
@@ -158,22 +158,22 @@ impl SharedBreaker {
         };
         let answered = store.run(Action::Breaker, &[&self.key], &arguments, wait).await?;
         let Answered { answer, received, .. } = &answered;
-        let report_answer = match answer.kind() {
-            "granted" => return Ok(ReportAnswer::Granted),
+        let breaker_answer = match answer.kind() {
+            "granted" => return Ok(BreakerAnswer::Granted),
             "open" => {
-                ReportAnswer::Open(Duration::from_micros(answer.number(0)?).min(self.settings.cooldown))
+                BreakerAnswer::Open(Duration::from_micros(answer.number(0)?).min(self.settings.cooldown))
             }
-            "half-open" => ReportAnswer::HalfOpen,
-            _ => ReportAnswer::Closed,
+            "half-open" => BreakerAnswer::HalfOpen,
+            _ => BreakerAnswer::Closed,
         };
-        let has_failures = matches!(report_answer, ReportAnswer::Closed) && answer.number(0)? > 0;
-        let open_until = match report_answer {
-            ReportAnswer::Open(left) => Some(*received + left),
-            ReportAnswer::HalfOpen => Some(*received),
-            ReportAnswer::Granted | ReportAnswer::Closed => None,
+        let has_failures = matches!(breaker_answer, BreakerAnswer::Closed) && answer.number(0)? > 0;
+        let open_until = match breaker_answer {
+            BreakerAnswer::Open(left) => Some(*received + left),
+            BreakerAnswer::HalfOpen => Some(*received),
+            BreakerAnswer::Granted | BreakerAnswer::Closed => None,
         };
         *self.seen() = LastSeen { has_failures, open_until };
-        Ok(report_answer)
+        Ok(breaker_answer)
     }
 
     fn seen(&self) -> MutexGuard<'_, LastSeen> {
@@ -183,7 +183,7 @@ impl SharedBreaker {
 
 /// The store's answer.
 #[derive(Clone, Copy, Debug)]
-enum ReportAnswer {
+enum BreakerAnswer {
     Granted,
     Open(Duration),
     HalfOpen,
@@ -202,7 +202,7 @@ impl SharedAdmission {
             AttemptSignal::Answered | AttemptSignal::Balance | AttemptSignal::Unknown => return,
         };
         if self.breaker.tier.is_sharing() {
-            self.breaker.report_in_background(what, probe.unwrap_or_default());
+            self.breaker.run_event_in_background(what, probe.unwrap_or_default());
         }
     }
 }
@@ -210,7 +210,7 @@ impl SharedAdmission {
 impl Drop for SharedAdmission {
     fn drop(&mut self) {
         if let Some(probe) = self.probe.take() {
-            self.breaker.report_in_background("unknown", probe);
+            self.breaker.run_event_in_background("unknown", probe);
         }
     }
 }

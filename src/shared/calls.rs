@@ -16,7 +16,7 @@ use crate::domain::{Moment, StoreTime};
 use crate::metrics::SharedOperation;
 
 /// A granted call that is not sent within this time is requested again, because its instant would be too early.
-const UNIT_LIFE: Duration = Duration::from_millis(100);
+const GRANT_LIFE: Duration = Duration::from_millis(100);
 /// How long the store's last count of calls is used.
 const COUNT_LIFE: Duration = Duration::from_secs(10);
 
@@ -88,11 +88,11 @@ impl SharedAccount {
             clock: self.clock_arguments(StoreTime::default()),
             requests: allowance.requests,
             share: allowance.share,
-            own_share: allowance.local_share,
+            local_share: allowance.local_share,
             span: micros(allowance.span()),
             per: micros(allowance.per),
             own: requesting.own,
-            cautious_for: micros(self.store().left_since_reconnect(allowance.per, self.now())),
+            cautious_for: micros(self.store().cautious_for(allowance.per, self.now())),
             call: call.clone(),
         };
         (arguments, call)
@@ -185,7 +185,7 @@ pub(super) struct TakeArguments {
     clock: ClockArguments,
     requests: u32,
     share: u32,
-    own_share: u32,
+    local_share: u32,
     span: u64,
     per: u64,
     own: u32,
@@ -227,7 +227,7 @@ impl CallGrant {
     /// Whether a call that is sent now may still carry the instant of the grant.
     #[must_use]
     pub fn is_good(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.sent) < UNIT_LIFE
+        now.saturating_duration_since(self.sent) < GRANT_LIFE
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
         let sent = Instant::now();
         let grant = CallGrant { call: "c".to_owned(), instant: Some(StoreTime::default()), sent };
 
-        assert!(grant.is_good(sent + UNIT_LIFE / 2));
-        assert!(!grant.is_good(sent + UNIT_LIFE));
+        assert!(grant.is_good(sent + GRANT_LIFE / 2));
+        assert!(!grant.is_good(sent + GRANT_LIFE));
     }
 }

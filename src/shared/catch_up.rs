@@ -31,7 +31,7 @@ impl Shared {
             keys
         };
         // A removed balance needs no mark.
-        let configured = own.into_iter().filter_map(|key| self.places.get(&key)).collect();
+        let configured = own.into_iter().filter_map(|key| self.places.find_by_key(&key)).collect();
         at_once(configured, |(account, index)| async move {
             let mark = patiently(|| account.mark(std::slice::from_ref(&index))).await?;
             self.tier.notify_mark(account.balances[index].key, mark.as_micros());

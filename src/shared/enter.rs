@@ -148,7 +148,7 @@ impl SharedAccount {
                 "running" => {
                     let (number, instant) = (answer.number(1)?, StoreTime::from_micros(answer.number(2)?));
                     balance.note_number(number);
-                    balance.note_last(number);
+                    balance.note_last_at_join(number);
                     let turn = Turn { number, instant };
                     let token = answer.text(3)?.to_owned();
                     return Ok(Entered::Running(Running::new(turn, token, ends, Arc::clone(&self.tier))));
@@ -160,7 +160,7 @@ impl SharedAccount {
                     let grant = self.grant(call, *sent, answer.now, answer.text(3)?, entry.allowance);
                     let number = answer.number(1)?;
                     balance.note_number(number);
-                    balance.note_last(number);
+                    balance.note_last_at_join(number);
                     return Ok(Entered::Granted(Lease::new(LeaseGrant {
                         account: Arc::clone(self),
                         balance: entry.balance,

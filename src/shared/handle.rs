@@ -154,7 +154,7 @@ impl Shared {
 
     /// Publishes a snapshot that this replica read without the store, because the store has an older one.
     pub fn publish_alone(&self, key: &BalanceKey, snapshot: Arc<Snapshot>, max_age: MaxAge) {
-        if let Some((account, index)) = self.places.get(key) {
+        if let Some((account, index)) = self.places.find_by_key(key) {
             account.publish_alone(index, snapshot, max_age);
         }
     }
@@ -181,16 +181,16 @@ impl Shared {
 
     /// The index of a balance in its account, by the balance's name in the store.
     #[must_use]
-    pub fn place_of(&self, name: &str) -> Option<usize> {
+    pub fn index_of(&self, name: &str) -> Option<usize> {
         self.places.find_by_name(name).map(|(_, index)| index)
     }
 
     fn find_if_sharing(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
-        if self.is_sharing() { self.places.get(key) } else { None }
+        if self.is_sharing() { self.places.find_by_key(key) } else { None }
     }
 
     fn places_of(&self, keys: &[BalanceKey]) -> Vec<(Arc<SharedAccount>, usize)> {
-        keys.iter().filter_map(|key| self.places.get(key)).collect()
+        keys.iter().filter_map(|key| self.places.find_by_key(key)).collect()
     }
 }
 

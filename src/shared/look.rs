@@ -54,7 +54,7 @@ impl SharedAccount {
         let answered = store.run(Action::Look, &keys, &arguments, &mut store.wait()).await;
         let answer = self.checked(answered, None)?.answer;
         let last = answer.number(0)?;
-        balance.note_last(last);
+        balance.note_last_at_join(last);
         Ok(Looked { last, mark: answer.number(1)?, now: answer.now })
     }
 
@@ -71,17 +71,17 @@ impl SharedAccount {
     /// The snapshot of another replica, if it is acceptable.
     pub(super) async fn find_snapshot(
         &self,
-        place: usize,
+        index: usize,
         ticket: Ticket,
         max_age: MaxAge,
         wait: &mut StoreWait,
     ) -> Result<Arc<Snapshot>, StoreError> {
-        let balance = &self.balances[place];
+        let balance = &self.balances[index];
         let keys = [self.state_key.as_str(), &balance.snapshot_key];
         let arguments =
-            LookArguments { balance: &balance.name, order: self.order(place), wants_snapshot: true };
+            LookArguments { balance: &balance.name, order: self.order(index), wants_snapshot: true };
         let answered = self.store().run(Action::Look, &keys, &arguments, wait).await;
-        let answered = self.checked(answered, Some(place))?;
+        let answered = self.checked(answered, Some(index))?;
         let answer = &answered.answer;
         let (number, instant) = (answer.number(2)?, StoreTime::from_micros(answer.number(3)?));
         let is_acceptable = ticket.accepts(Turn { number, instant })
@@ -89,7 +89,7 @@ impl SharedAccount {
             && instant <= answer.now
             && max_age.allows(answer.now.since(instant))
             && self.is_clock_trusted(max_age);
-        let found = if is_acceptable { self.decrypt_snapshot((place, max_age), &answered, 2)? } else { None };
+        let found = if is_acceptable { self.decrypt_snapshot((index, max_age), &answered, 2)? } else { None };
         found.ok_or(StoreError(SharedError::Refused))
     }
 
@@ -98,18 +98,18 @@ impl SharedAccount {
         self.known().clock.is_trusted(self.now(), max_age)
     }
 
-    /// Decrypts the snapshot whose number, instant and value begin at the field `place` of an answer. Returns `None` if
+    /// Decrypts the snapshot whose number, instant and value begin at `field` of an answer. Returns `None` if
     /// it is older than `max_age` by any clock, or if its age is unknown. A snapshot that cannot be decrypted is
     /// counted and deleted.
     pub(super) fn decrypt_snapshot(
         &self,
         (balance, max_age): (usize, MaxAge),
         answered: &Answered,
-        place: usize,
+        field: usize,
     ) -> Result<Option<Arc<Snapshot>>, StoreError> {
         let balance = &self.balances[balance];
         let lost_since = |instant| self.known().clock.lost_since(instant);
-        let Some(snapshot) = balance.decrypt_snapshot(answered, place, lost_since)? else {
+        let Some(snapshot) = balance.decrypt_snapshot(answered, field, lost_since)? else {
             self.store().metrics.failed(SharedOperation::Lookup, SharedError::Invalid);
             self.tier.forget(vec![balance.snapshot_key.clone()]);
             return Ok(None);

@@ -51,7 +51,7 @@ impl BalancePlaces {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name)?.get()
     }
 
-    pub(super) fn get(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
+    pub(super) fn find_by_key(&self, key: &BalanceKey) -> Option<(Arc<SharedAccount>, usize)> {
         self.by_key.read().unwrap_or_else(PoisonError::into_inner).get(key)?.get()
     }
 }

@@ -110,7 +110,7 @@ impl SharedAccount {
                     reader.note_spent();
                     let (error, retry_at) = (UpstreamError::BudgetExhausted, Some(self.now() + wait));
                     return Answer {
-                        is_from_replica: false,
+                        is_from_other_replica: false,
                         ..failed(Failure { error, retry_at, is_held: false, was_called: false })
                     };
                 }
@@ -182,5 +182,5 @@ fn elsewhere(
     turn: Option<Turn>,
     result: Result<Arc<Snapshot>, Failure>,
 ) -> Answer {
-    Answer { priority, sent_at, turn, is_from_replica: true, result }
+    Answer { priority, sent_at, turn, is_from_other_replica: true, result }
 }

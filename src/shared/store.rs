@@ -46,8 +46,9 @@ pub(super) struct Store {
     is_sharing: AtomicBool,
     /// The connection's generation: a new connection may lead to a store that lost data.
     generation: AtomicU64,
-    /// When the connection last broke or was made again; `None` until it breaks. A fail-over meanwhile may have lost calls.
-    reconnected_at: Mutex<Option<Instant>>,
+    /// When the connection last broke or was made again; `None` until it breaks. After that, this replica is cautious for
+    /// a while, because a fail-over may have lost calls.
+    cautious_since: Mutex<Option<Instant>>,
     /// The last reading of the store's clock, and when it was received.
     last_time: Mutex<Option<(StoreTime, Instant)>>,
     /// Notified when the connection is broken.
@@ -66,7 +67,7 @@ impl Store {
             failures_in_a_row: AtomicU32::new(0),
             is_sharing: AtomicBool::new(false),
             generation: AtomicU64::new(0),
-            reconnected_at: Mutex::default(),
+            cautious_since: Mutex::default(),
             last_time: Mutex::default(),
             failed: Notify::new(),
             metrics,
@@ -104,20 +105,20 @@ impl Store {
         let _ = self.failed.notified().now_or_never();
         self.commands.store(Some(Arc::new(commands)));
         self.generation.fetch_add(1, Ordering::AcqRel);
-        let mut reconnected_at = self.reconnected_at();
-        *reconnected_at = reconnected_at.map(|_| (self.clock)().monotonic);
-        drop(reconnected_at);
+        let mut cautious_since = self.cautious_since();
+        *cautious_since = cautious_since.map(|_| (self.clock)().monotonic);
+        drop(cautious_since);
         self.failures_in_a_row.store(0, Ordering::Relaxed);
     }
 
     /// How much of `span` is left, counted from when the connection last broke or was made again.
-    pub(super) fn left_since_reconnect(&self, span: Duration, now: Instant) -> Duration {
+    pub(super) fn cautious_for(&self, span: Duration, now: Instant) -> Duration {
         let left = |at| span.saturating_sub(now.saturating_duration_since(at));
-        self.reconnected_at().map_or(Duration::ZERO, left)
+        self.cautious_since().map_or(Duration::ZERO, left)
     }
 
-    fn reconnected_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.reconnected_at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cautious_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.cautious_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn begin_sharing(&self) {
@@ -128,7 +129,7 @@ impl Store {
     /// This replica works alone from now on.
     pub(super) fn end_sharing(&self) {
         if self.is_sharing.swap(false, Ordering::AcqRel) {
-            *self.reconnected_at() = Some((self.clock)().monotonic);
+            *self.cautious_since() = Some((self.clock)().monotonic);
         }
         self.metrics.set_sharing(false);
         self.commands.store(None);
@@ -191,7 +192,7 @@ impl Store {
                 self.metrics.failed(action.operation(), error.0);
                 // The cluster's client reconnects to a node by itself, and a fail-over may have lost calls.
                 if is_unavailable && error.0 != SharedError::Timeout && self.is_sharing() {
-                    *self.reconnected_at() = Some(received);
+                    *self.cautious_since() = Some(received);
                 }
                 // Failures count only while this replica shares: the catch-up repeats its operations itself.
                 if is_unavailable && self.is_sharing() {

@@ -41,7 +41,7 @@ impl BalanceSource for Slow {
                 priority: request.priority,
                 sent_at,
                 turn: None,
-                is_from_replica: false,
+                is_from_other_replica: false,
                 result: Ok(snapshot),
             }
         }

@@ -191,7 +191,7 @@ impl Balance {
             Box::pin(async move {
                 let result = answer.await.expect("the read panics");
                 let sent_at = sent_at.monotonic;
-                Answer { priority, sent_at, turn: None, is_from_replica: false, result }
+                Answer { priority, sent_at, turn: None, is_from_other_replica: false, result }
             })
         }
     }

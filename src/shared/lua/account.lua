@@ -17,7 +17,7 @@ end
 
 -- Begins an epoch. The logged calls still count.
 local function begin_epoch()
-  local known = ask.new_epoch .. ' ' .. text(now)
+  local known = arguments.new_epoch .. ' ' .. text(now)
   redis.call('ZREMRANGEBYSCORE', calls, '+inf', '+inf')
   redis.call('ZADD', calls, '+inf', 'epoch ' .. known)
   redis.call('HSET', state, 'epoch', known)
@@ -26,14 +26,14 @@ end
 
 -- The epoch in force, from which calls may be taken. If the clock was set after the epoch began, the logged instants
 -- are wrong: the epoch ends, a new one begins, and each replica writes its own calls back.
--- `ask`: doubted_since (since when the replica doubts the clock; 0 without a doubt), expected_from and expected_to (the
--- expected reading of the clock; 0 if unknown), elapsed (the time since the store last answered this replica),
--- new_epoch.
+-- `arguments`: doubted_since (since when the replica doubts the clock; 0 without a doubt), expected_from and
+-- expected_to (the expected reading of the clock; 0 if unknown), elapsed (the time since the store last answered
+-- this replica), new_epoch.
 local function trusted_epoch()
   local known, began = epoch()
-  local since = ask.doubted_since
-  if ask.expected_to > 0 and (now < ask.expected_from or now > ask.expected_to) then
-    since = now - ask.elapsed
+  local since = arguments.doubted_since
+  if arguments.expected_to > 0 and (now < arguments.expected_from or now > arguments.expected_to) then
+    since = now - arguments.elapsed
   end
   if known and since > 0 and began < since then
     redis.call('DEL', calls)
@@ -47,45 +47,46 @@ end
 
 -- Both keys expire when no replica writes them for this long.
 local function keep()
-  redis.call('PEXPIRE', state, ask.life)
-  redis.call('PEXPIRE', calls, ask.life)
+  redis.call('PEXPIRE', state, arguments.life)
+  redis.call('PEXPIRE', calls, arguments.life)
 end
 
 -- Takes one call from the budget.
--- `ask`: requests and per (the budget), share (how much of it this priority may use), span (how long the call counts at
--- most), own (the asking replica's calls that count), own_share (the replica's local share, which is the only limit
--- until the epoch is `per` old), cautious_for (how much longer this share is a further limit: the replica has
--- reconnected, and a fail-over may have lost calls of other replicas), call (its name).
--- Returns nil if the call is taken, else the time until it is worth asking again; and the number of calls that count.
+-- `arguments`: requests and per (the budget), share (how much of it this priority may use), span (how long the call
+-- counts at most), own (the asking replica's calls that count), local_share (the replica's local share, which is the
+-- only limit until the epoch is `per` old), cautious_for (how much longer this share is a further limit: the replica
+-- has reconnected, and a fail-over may have lost calls of other replicas), call (its name).
+-- Returns nil if the call is taken, else the time until it is worth asking again; and the number of calls that
+-- count.
 local function take(began)
   redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now))
-  redis.call('ZREMRANGEBYSCORE', calls, text(now + 2 * ask.span), '(+inf')
+  redis.call('ZREMRANGEBYSCORE', calls, text(now + 2 * arguments.span), '(+inf')
   local count = redis.call('ZCARD', calls) - 1
   -- Far more calls than all replicas can make, even with their local shares: another program writes to this log.
-  if count > 100 * ask.requests + 1000 then
+  if count > 100 * arguments.requests + 1000 then
     redis.call('DEL', calls)
     local _
     _, began = begin_epoch()
     count = 0
   end
-  local is_settling = now - began < ask.per
-  local is_free = count < ask.share
+  local is_settling = now - began < arguments.per
+  local is_free = count < arguments.share
   if is_settling then
-    is_free = ask.own < ask.own_share
-  elseif ask.cautious_for > 0 then
-    is_free = is_free and ask.own < ask.own_share
+    is_free = arguments.own < arguments.local_share
+  elseif arguments.cautious_for > 0 then
+    is_free = is_free and arguments.own < arguments.local_share
   end
   if is_free then
-    redis.call('ZADD', calls, text(now + ask.span), ask.call)
+    redis.call('ZADD', calls, text(now + arguments.span), arguments.call)
     return nil, count + 1
   end
-  local place = math.max(count - ask.share, 0)
-  local ends = number(redis.call('ZRANGE', calls, place, place, 'WITHSCORES')[2], now + 2 * ask.span)
+  local place = math.max(count - arguments.share, 0)
+  local ends = number(redis.call('ZRANGE', calls, place, place, 'WITHSCORES')[2], now + 2 * arguments.span)
   local wait = math.max(ends - now, 1)
   if is_settling then
-    wait = math.min(wait, began + ask.per - now)
-  elseif ask.cautious_for > 0 and count < ask.share then
-    wait = math.min(wait, ask.cautious_for)
+    wait = math.min(wait, began + arguments.per - now)
+  elseif arguments.cautious_for > 0 and count < arguments.share then
+    wait = math.min(wait, arguments.cautious_for)
   end
   return wait, count
 end

@@ -1,13 +1,14 @@
 -- The breaker of a provider, for what the provider answered to any replica. KEYS: 1 the breaker.
--- Asked: event (failed, answered, balance, unknown: how an attempt ended; probe: an attempt asks to be the probe; look:
--- only reads the state; reset: closes the breaker), failures (in a row, which open it), cooldown, attempt (the longest
--- attempt), probe (the name of the attempt as a probe, or empty), channel, provider, life in milliseconds.
-local breaker, event, cooldown, probe = KEYS[1], ask.event, ask.cooldown, ask.probe
+-- Arguments: event (failed, answered, balance, unknown: how an attempt ended; probe: an attempt asks to be the
+-- probe; look: only reads the state; reset: closes the breaker), failures (in a row, which open it), cooldown,
+-- attempt (the longest attempt), probe (the name of the attempt as a probe, or empty), channel, provider, life in
+-- milliseconds.
+local breaker, event, cooldown, probe = KEYS[1], arguments.event, arguments.cooldown, arguments.probe
 local fields = redis.call('HMGET', breaker, 'failures', 'until', 'probe', 'probed')
 local failures = number(fields[1], 1000000)
 local is_open = number(fields[2], now + cooldown) > 0
 local open_until = number(fields[2], now + cooldown)
-local is_probing = fields[3] and number(fields[4], now) + ask.attempt > now
+local is_probing = fields[3] and number(fields[4], now) + arguments.attempt > now
 local is_probe = is_open and probe ~= '' and fields[3] == probe
 
 local function open()
@@ -23,7 +24,7 @@ end
 
 local function tell()
   local left = is_open and math.max(open_until - now, 1) or 0
-  redis.call('PUBLISH', ask.channel, 'breaker ' .. ask.provider .. ' ' .. text(left))
+  redis.call('PUBLISH', arguments.channel, 'breaker ' .. arguments.provider .. ' ' .. text(left))
 end
 
 if event == 'probe' then
@@ -37,12 +38,12 @@ elseif event == 'failed' then
     tell()
   elseif not is_open then
     failures = failures + 1
-    if failures >= ask.failures then
+    if failures >= arguments.failures then
       open()
       tell()
     else
       redis.call('HSET', breaker, 'failures', text(failures))
-      redis.call('PUBLISH', ask.channel, 'failing ' .. ask.provider .. ' ' .. text(failures))
+      redis.call('PUBLISH', arguments.channel, 'failing ' .. arguments.provider .. ' ' .. text(failures))
     end
   end
 elseif event == 'reset' or is_probe and (event == 'answered' or event == 'balance') then
@@ -53,7 +54,7 @@ elseif event == 'balance' and not is_open then
 elseif event == 'unknown' and is_probe then
   redis.call('HDEL', breaker, 'probe', 'probed')
 end
-redis.call('PEXPIRE', breaker, ask.life)
+redis.call('PEXPIRE', breaker, arguments.life)
 if not is_open then
   return answer('closed', text(failures))
 elseif open_until > now then

@@ -1,5 +1,5 @@
 -- The beginning of every script. Times are microseconds of the store's clock. ARGV: 1 the arguments, as JSON.
-local ask = cjson.decode(ARGV[1])
+local arguments = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 

@@ -1,9 +1,9 @@
 -- Looks at one balance and changes nothing. KEYS: 1 the account's state, 2 the snapshot.
--- Asked: balance, order (as in `enter`), wants_snapshot.
-local balance = ask.balance
-local fields = redis.call('HMGET', KEYS[1], 'n' .. ask.order, 'm' .. balance, 'epoch')
+-- Arguments: balance, order (as in `enter`), wants_snapshot.
+local balance = arguments.balance
+local fields = redis.call('HMGET', KEYS[1], 'n' .. arguments.order, 'm' .. balance, 'epoch')
 local last, mark = number(fields[1], latest), number(fields[2], latest)
-if not ask.wants_snapshot then
+if not arguments.wants_snapshot then
   return answer('look', text(last), text(mark))
 end
 local snapshot = redis.call('HMGET', KEYS[2], 'n', 't', 'v', 'e')

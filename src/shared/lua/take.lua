@@ -1,8 +1,8 @@
 -- Takes one more call for a running read: for a retry or a token. KEYS: 1 the account's state, 2 its calls.
--- Asked: what `take` and `trusted_epoch` need, and epoch (that the replica knows).
+-- Arguments: what `take` and `trusted_epoch` need, and epoch (that the replica knows).
 local known, began = trusted_epoch()
 keep()
-if known ~= ask.epoch and ask.own > 0 then
+if known ~= arguments.epoch and arguments.own > 0 then
   return answer('epoch', '', known)
 end
 local wait, count = take(began)

@@ -174,5 +174,5 @@ impl Upstream {
 }
 
 fn ended(priority: Priority, sent_at: Instant, result: Result<Arc<Snapshot>, Failure>) -> Answer {
-    Answer { priority, sent_at, turn: None, is_from_replica: false, result }
+    Answer { priority, sent_at, turn: None, is_from_other_replica: false, result }
 }

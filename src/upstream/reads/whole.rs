@@ -65,7 +65,7 @@ impl WholeAnswers {
             priority: request.priority,
             sent_at,
             turn: None,
-            is_from_replica: false,
+            is_from_other_replica: false,
             result,
         };
         let waited_for = |sent_at, known_at| began <= known_at && demand.may_join(sent_at, None);

@@ -82,18 +82,18 @@ impl Asking {
                 // Does not run the panic hook, which would print a report each time.
                 std::panic::resume_unwind(Box::new("a read that panics"));
             }
-            Ending::Success { age } => Ok(new(&mut running, sent, age)),
-            Ending::Refusal { .. } => Ok(new(&mut running, sent, 0)),
+            Ending::Success { age } => Ok(snapshot_of(&mut running, sent, age)),
+            Ending::Refusal { .. } => Ok(snapshot_of(&mut running, sent, 0)),
         };
         ended(priority, sent, result)
     }
 }
 
 fn ended(priority: Priority, sent: Moment, result: Result<Arc<Snapshot>, Failure>) -> Answer {
-    Answer { priority, sent_at: sent.monotonic, turn: None, is_from_replica: false, result }
+    Answer { priority, sent_at: sent.monotonic, turn: None, is_from_other_replica: false, result }
 }
 
-fn new(running: &mut Running<'_>, sent: Moment, age: Ms) -> Arc<Snapshot> {
+fn snapshot_of(running: &mut Running<'_>, sent: Moment, age: Ms) -> Arc<Snapshot> {
     let amount = amount(running.read);
     let reading = Reading {
         available: Amount::parse(&amount, Currency::BRL).unwrap(),

@@ -13,34 +13,46 @@ const SEARCHED: u64 = 100;
 const CHANGES: [(&[Change], u64); 47] = [
     // publish.lua: the stored instant is that of publishing, not of the read; an older balance replaces a younger one;
     // a success does not end a row of failures; the end of the read is not published; its lease stays.
-    (&[("'t', text(ask.instant), 'v'", "'t', text(now), 'v'")], 8),
-    (&[("(stored_turn >= ask.turn or stored_instant > ask.instant)", "stored_turn >= ask.turn")], FIRST),
+    (&[("'t', text(arguments.instant), 'v'", "'t', text(now), 'v'")], 8),
     (
-        &[("'ha', 'hc' .. ask.credential, 'ra', 'rc' .. ask.credential)", "'ha', 'hc' .. ask.credential)")],
+        &[(
+            "(stored_turn >= arguments.turn or stored_instant > arguments.instant)",
+            "stored_turn >= arguments.turn",
+        )],
+        FIRST,
+    ),
+    (
+        &[(
+            "'ha', 'hc' .. arguments.credential, 'ra', 'rc' .. arguments.credential)",
+            "'ha', 'hc' .. arguments.credential)",
+        )],
         FIRST + 4,
     ),
-    (&[("'ended ' .. waiting .. ' ' .. text(ask.turn))", "'nothing')")], 14),
-    (&[("redis.call('HDEL', state, 'l' .. ask.order)", "")], 8),
+    (&[("'ended ' .. waiting .. ' ' .. text(arguments.turn))", "'nothing')")], 14),
+    (&[("redis.call('HDEL', state, 'l' .. arguments.order)", "")], 8),
     // fail.lua: no hold; waiters get no failure; holds do not double; a short hold replaces a long one; reads that fail
     // together double the hold; the end of the read is not published.
-    (&[("redis.call('HSET', state, field, text(now + held) .. ' ' .. ask.failure)", "")], 69),
-    (&[("if ask.failure ~= '' then", "if false then")], FIRST + 1),
-    (&[("held = math.min(held * 2 ^ (times - 1), ask.most)", "")], 308),
-    (&[("if number(longer, now + ask.most) <= now + held then", "if true then")], FIRST + 2),
+    (&[("redis.call('HSET', state, field, text(now + held) .. ' ' .. arguments.failure)", "")], 69),
+    (&[("if arguments.failure ~= '' then", "if false then")], FIRST + 1),
+    (&[("held = math.min(held * 2 ^ (times - 1), arguments.most)", "")], 308),
+    (&[("if number(longer, now + arguments.most) <= now + held then", "if true then")], FIRST + 2),
     (
-        &[("if times == 0 or number(redis.call('HGET', state, last), now) <= ask.turn then", "if true then")],
+        &[(
+            "if times == 0 or number(redis.call('HGET', state, last), now) <= arguments.turn then",
+            "if true then",
+        )],
         FIRST + 3,
     ),
     (&[("'ended ' .. waiting .. ' ' .. turn)", "'nothing')")], 69),
     // enter.lua: parts of the ticket are ignored; waiters get no failure; a running lease is ignored; holds are ignored;
     // new numbers are below older ones.
-    (&[("turn > above and instant >= ask.since", "turn > above")], 93),
-    (&[("if ask.joined > 0 then", "if false then")], FIRST + 1),
-    (&[("token ~= ask.expired and", "false and")], 14),
+    (&[("turn > above and instant >= arguments.since", "turn > above")], 93),
+    (&[("if arguments.joined > 0 then", "if false then")], FIRST + 1),
+    (&[("token ~= arguments.expired and", "false and")], 14),
     (&[("if ends > now and is_failure(field, failure) then", "if false then")], 69),
     (
         &[
-            ("math.max(last, above, number(ask.highest, latest)) + 1", "last + 1"),
+            ("math.max(last, above, number(arguments.highest, latest)) + 1", "last + 1"),
             ("turn = math.max(turn, now)", ""),
         ],
         98,
@@ -51,7 +63,7 @@ const CHANGES: [(&[Change], u64); 47] = [
     (&[("mark = math.max(mark, number(fields[1], latest) + 1", "mark = math.max(mark, 0")], 235),
     (
         &[(
-            "mark = math.max(mark, number(fields[1], latest) + 1, number(fields[2], latest), number(ask.highest[place], latest))",
+            "mark = math.max(mark, number(fields[1], latest) + 1, number(fields[2], latest),\n    number(arguments.highest[place], latest))",
             "",
         )],
         FIRST + 11,
@@ -59,26 +71,26 @@ const CHANGES: [(&[Change], u64); 47] = [
     (&[("answer('look', text(last), text(mark))", "answer('look', text(last), '0')")], FIRST + 10),
     // account.lua: no budget; no local shares; a stepped clock, or a lost log,
     // begins no epoch; a call counts too briefly; expired calls stay.
-    (&[("local is_free = count < ask.share", "local is_free = true")], 17),
-    (&[("local is_settling = now - began < ask.per", "local is_settling = false")], 17),
+    (&[("local is_free = count < arguments.share", "local is_free = true")], 17),
+    (&[("local is_settling = now - began < arguments.per", "local is_settling = false")], 17),
     // account.lua: a replica that has reconnected may take the whole budget.
-    (&[("elseif ask.cautious_for > 0 then", "elseif false then")], FIRST + 15),
+    (&[("elseif arguments.cautious_for > 0 then", "elseif false then")], FIRST + 15),
     (&[("if known and since > 0 and began < since then", "if false then")], FIRST + 6),
     (&[("if known and logged == 'epoch ' .. known then", "if known then")], FIRST + 8),
     (
         &[(
-            "redis.call('ZADD', calls, text(now + ask.span), ask.call)",
-            "redis.call('ZADD', calls, text(now + ask.per), ask.call)",
+            "redis.call('ZADD', calls, text(now + arguments.span), arguments.call)",
+            "redis.call('ZADD', calls, text(now + arguments.per), arguments.call)",
         )],
         FIRST + 5,
     ),
     (&[("redis.call('ZREMRANGEBYSCORE', calls, '-inf', text(now))", "")], 17),
     // ended.lua and restore.lua: the end of a call is ignored; calls are not written back.
-    (&[("redis.call('ZADD', calls, text(now + ask.per), ask.call)", "")], 17),
-    (&[("redis.call('ZADD', calls, 'GT', text(now + ask.left[place]), call)", "")], FIRST + 7),
+    (&[("redis.call('ZADD', calls, text(now + arguments.per), arguments.call)", "")], 17),
+    (&[("redis.call('ZADD', calls, 'GT', text(now + arguments.left[place]), call)", "")], FIRST + 7),
     // breaker.lua: it never opens; its opening is not published; two replicas probe; a success does not close it.
-    (&[("if failures >= ask.failures then", "if false then")], 98),
-    (&[("'breaker ' .. ask.provider", "'nothing ' .. ask.provider")], 98),
+    (&[("if failures >= arguments.failures then", "if false then")], 98),
+    (&[("'breaker ' .. arguments.provider", "'nothing ' .. arguments.provider")], 98),
     (
         &[(
             "if is_open and open_until <= now and not is_probing then",
@@ -87,11 +99,11 @@ const CHANGES: [(&[Change], u64); 47] = [
         FIRST + 9,
     ),
     // units.lua: more units are given than the bucket has.
-    (&[("local taken = math.min(ask.missing, there)", "local taken = ask.missing")], 2),
+    (&[("local taken = math.min(arguments.missing, there)", "local taken = arguments.missing")], 2),
     // notified.lua: every replica processes every notification.
     (
         &[
-            ("if last > 0 and last >= now - ask.since then", "if false then"),
+            ("if last > 0 and last >= now - arguments.since then", "if false then"),
             ("if last > 0 and wait > 0 then", "if false then"),
         ],
         FIRST + 12,
@@ -99,13 +111,13 @@ const CHANGES: [(&[Change], u64); 47] = [
     (&[("if last > 0 and wait > 0 then", "if false then")], FIRST + 12),
     // enter.lua ignores: the numbers that replicas know; the lower bound of a ticket; the end of a lease; the epoch; an
     // instant in the future; that a replica may not read; the read that the caller waited for.
-    (&[("math.max(last, above, number(ask.highest, latest)) + 1", "last + 1")], FIRST + 30),
-    (&[("turn > above and instant >= ask.since", "instant >= ask.since")], FIRST + 20),
-    (&[("token ~= ask.expired", "true")], FIRST + 21),
+    (&[("math.max(last, above, number(arguments.highest, latest)) + 1", "last + 1")], FIRST + 30),
+    (&[("turn > above and instant >= arguments.since", "instant >= arguments.since")], FIRST + 20),
+    (&[("token ~= arguments.expired", "true")], FIRST + 21),
     (&[("and snapshot[4] == redis.call('HGET', state, 'epoch')", "")], FIRST + 31),
     (&[("if instant > now then", "if false then")], FIRST + 33),
-    (&[("if not ask.may_read then", "if false then")], FIRST + 18),
-    (&[("number(string.match(failure, '^(%d+) '), latest) >= ask.joined", "true")], FIRST + 36),
+    (&[("if not arguments.may_read then", "if false then")], FIRST + 18),
+    (&[("number(string.match(failure, '^(%d+) '), latest) >= arguments.joined", "true")], FIRST + 36),
     // look.lua: a snapshot of another epoch is found. publish.lua: a success does not end the balance's failure series.
     (&[("if not fields[3] or snapshot[4] ~= fields[3] then", "if false then")], FIRST + 32),
     (&[("redis.call('HDEL', state, 'hb' .. balance, 'rb' .. balance, 'f' .. balance)", "")], FIRST + 34),

@@ -101,6 +101,6 @@ impl Server {
 fn mark(shared: &Shared, message: &[u8]) -> Option<Told> {
     let message = std::str::from_utf8(message).ok()?;
     let (name, number) = message.strip_prefix("marked ")?.split_once(' ')?;
-    let balance = shared.place_of(name)?;
+    let balance = shared.index_of(name)?;
     Some(Told::Marked { balance, number: number.parse().ok()? })
 }

@@ -167,7 +167,7 @@ fn found(number: u64, instant: u64, age: Duration) -> Answer {
     let snapshot = Arc::unwrap_or_clone(snapshot(now().earlier_by(age))).with_turn(Some(turn));
     let sent_at = snapshot.requested_at().monotonic;
     let result = Ok(Arc::new(snapshot));
-    Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_from_replica: true, result }
+    Answer { priority: Priority::Plain, sent_at, turn: Some(turn), is_from_other_replica: true, result }
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_snapshot_read_alone_stays_where_another_replica_has_an_older_one() {
         priority: Priority::Plain,
         sent_at: sent_at.monotonic,
         turn: None,
-        is_from_replica: false,
+        is_from_other_replica: false,
         result: Ok(snapshot(sent_at)),
     };
     let alone = Entry::after(None, alone, None, now);

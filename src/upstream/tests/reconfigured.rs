@@ -29,14 +29,6 @@ fn client(account: &Account, secret: &str) -> Credential {
     Credential::Client(ClientCredentials { id, secret: secret.into(), certificate: None })
 }
 
-async fn until(condition: impl Fn() -> bool) {
-    let end = clock::now().monotonic + LONGEST_WAIT;
-    while !condition() {
-        assert!(clock::now().monotonic < end, "the condition was not met in time");
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn a_changed_secret_ends_the_hold_and_resets_the_breaker() {
     let account = Account::new(Kind::NtxpayBr).await;

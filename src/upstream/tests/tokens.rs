@@ -5,6 +5,9 @@ mod refusals;
 
 use super::*;
 
+/// The life of a simulated provider's token, unless a test changes it.
+const TOKEN_LIFE: Duration = Duration::from_mins(30);
+
 const TOKEN: (&str, Option<u16>) = ("token", Some(201));
 const GOOD: (&str, Option<u16>) = ("balance", Some(200));
 const REFUSED: (&str, Option<u16>) = ("balance", Some(401));
@@ -56,9 +59,8 @@ async fn the_expiry_of_a_token_is_known() {
 #[tokio::test]
 async fn an_expired_token_is_replaced_by_the_next_read() {
     let account = account().await;
-    account.provider.set_token_life(1);
     account.read(0).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1050)).await;
+    clock::advance(TOKEN_LIFE);
 
     assert!(account.read(0).await.is_ok());
     assert_eq!(account.calls(), [TOKEN, GOOD, TOKEN, GOOD]);

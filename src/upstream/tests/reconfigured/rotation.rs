@@ -1,5 +1,7 @@
 //! A new credential of an account, and the one before it.
 
+use tokio::sync::Notify;
+
 use super::*;
 use crate::upstream::credentials::Credentials;
 
@@ -39,13 +41,17 @@ async fn a_refused_secret_falls_back_to_the_old_one_for_the_next_token() {
 
 #[tokio::test]
 async fn a_replaced_token_that_is_refused_falls_back_to_the_newest_in_the_same_read() {
-    let url = serve(|head| {
-        if head.contains("Bearer old") {
-            (SECOND, b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_vec())
-        } else {
+    let is_rotated = Arc::new(Notify::new());
+    let refusal = Arc::clone(&is_rotated);
+    let url = serve(move |head| {
+        let refusal = Arc::clone(&refusal);
+        async move {
+            if head.contains("Bearer old") {
+                refusal.notified().await;
+                return b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_vec();
+            }
             let body = r#"{"grossBalance":1,"blockedBalance":0,"netBalance":1,"consultedAt":null}"#;
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-            (Duration::ZERO, [head, body.to_owned()].concat().into_bytes())
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
         }
     });
     let provider = SimulatedProvider::start(Kind::NtxpayBr).await.unwrap();
@@ -55,6 +61,7 @@ async fn a_replaced_token_that_is_refused_falls_back_to_the_newest_in_the_same_r
     until(|| account.in_flight() == 1).await;
 
     rotated(&account, token("new"), true);
+    is_rotated.notify_one();
     let answer = reading.await.unwrap().result;
 
     assert!(answer.is_ok(), "{answer:?}");

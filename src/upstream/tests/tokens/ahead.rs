@@ -4,12 +4,7 @@ use super::*;
 
 /// Returns when every call has ended.
 async fn until_idle(account: &Account) {
-    let idle = async {
-        while account.in_flight() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(LONGEST_WAIT, idle).await.unwrap();
+    until(|| account.in_flight() == 0).await;
 }
 
 /// A token call for each read would be too many.
@@ -41,7 +36,8 @@ async fn a_token_is_renewed_ahead_of_time_only_when_it_was_used() {
 
     account.provider.wait_for_calls(3).await;
     let renewed = account.calls();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    until_idle(&account).await;
+    until(|| account.upstream.tokens.live(clock::monotonic()).is_none()).await;
 
     assert_eq!(renewed[..2], [TOKEN, GOOD]);
     assert_eq!(account.calls(), [TOKEN, GOOD, TOKEN]);

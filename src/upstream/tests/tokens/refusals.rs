@@ -78,7 +78,7 @@ async fn a_refusal_soon_after_a_renewal_holds_only_until_the_next_renewal_is_per
     account.read(0).await.unwrap();
     account.queue([refuse()]);
     account.read(0).await.unwrap();
-    tokio::time::sleep(SECOND).await;
+    clock::advance(SECOND);
     account.queue([refuse()]);
 
     let failure = account.read(0).await.unwrap_err();

@@ -1,12 +1,13 @@
 //! Reads of one account against simulated providers on real sockets.
 //!
-//! Time is real here. Limits are short where a test waits for them to pass, and long everywhere else, so that a
-//! busy machine changes no outcome.
+//! Timers are real here. Limits are short where a test waits for them to pass, and long everywhere else, so that a
+//! busy machine changes no outcome. Where only the clock decides, a test skips the time.
 
 mod bodies;
 mod bounds;
 mod causes;
 mod chance;
+mod clock;
 mod endings;
 mod holds;
 mod reconfigured;
@@ -22,7 +23,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::clock;
 use crate::domain::{
     AccountName, Answer, BalanceType, Cause, Currency, Failure, MaxAge, ParseError, Priority, ProviderName,
     ReadRequest, Selector, Snapshot, UpstreamError,
@@ -213,8 +213,21 @@ fn wait_seconds(failure: &Failure) -> u64 {
     (wait + SECOND / 2).as_secs()
 }
 
-/// A server that answers each call with bytes of the test's own, after a pause, and then closes.
-async fn serve(answer: impl Fn(&str) -> (Duration, Vec<u8>) + Clone + Send + 'static) -> String {
+/// Returns when the condition is met.
+async fn until(condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(LONGEST_WAIT, met).await.expect("the condition is met in time");
+}
+
+/// A server that answers each call with bytes of the test's own, when the test has them, and then closes.
+async fn serve<F>(answer: impl Fn(String) -> F + Clone + Send + 'static) -> String
+where
+    F: Future<Output = Vec<u8>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -226,14 +239,13 @@ async fn serve(answer: impl Fn(&str) -> (Duration, Vec<u8>) + Clone + Send + 'st
     url
 }
 
-async fn answer_call(mut stream: TcpStream, answer: impl Fn(&str) -> (Duration, Vec<u8>)) {
+async fn answer_call<F: Future<Output = Vec<u8>>>(mut stream: TcpStream, answer: impl Fn(String) -> F) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let Ok(byte) = stream.read_u8().await else { return };
         head.push(byte);
     }
-    let (pause, bytes) = answer(&String::from_utf8(head).unwrap());
-    tokio::time::sleep(pause).await;
+    let bytes = answer(String::from_utf8(head).unwrap()).await;
     // In some tests the client closes the connection early.
     let _ = stream.write_all(&bytes).await;
     let _ = stream.shutdown().await;

@@ -12,7 +12,7 @@ use axum::http::Uri;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::harness::{self, eventually, is_long};
+use crate::harness::{self, eventually, is_long, retry_within};
 use crate::process::Folder;
 use crate::prometheus::replaced;
 
@@ -62,14 +62,9 @@ impl Receiver {
 
     /// Waits for the first notification on a path that meets a condition.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Notification {
-        let end = Instant::now() + TEST_TIMEOUT;
-        loop {
-            if let Some(found) = self.on(path).into_iter().find(|notification| wanted(&notification.body)) {
-                return found;
-            }
-            assert!(Instant::now() < end, "no such notification on {path}: {:?}", self.received());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let find = || async { self.on(path).into_iter().find(|found| wanted(&found.body)).ok_or(()) };
+        let found = retry_within(TEST_TIMEOUT, find).await;
+        found.unwrap_or_else(|()| panic!("no such notification on {path}: {:?}", self.received()))
     }
 }
 

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::harness::retry_within;
 use crate::process::Folder;
 
 /// A browser starts slowly while other tests keep the machine busy.
@@ -92,12 +93,14 @@ impl Browser {
     /// The value of an expression on the page.
     pub(crate) async fn value(&self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let mut answer = self.answer("Runtime.evaluate", params.clone()).await;
         // A page that refreshes itself may be replaced while it evaluates the expression.
-        while answer.get("error").is_some_and(|error| error.to_string().contains("context")) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            answer = self.answer("Runtime.evaluate", params.clone()).await;
-        }
+        let is_replaced =
+            |answer: &Value| answer.get("error").is_some_and(|error| error.to_string().contains("context"));
+        let evaluate = || async {
+            let answer = self.answer("Runtime.evaluate", params.clone()).await;
+            if is_replaced(&answer) { Err(answer) } else { Ok(answer) }
+        };
+        let mut answer = retry_within(TEST_TIMEOUT, evaluate).await.unwrap_or_else(|last| last);
         let result = &mut answer["result"];
         assert!(result.is_object() && result.get("exceptionDetails").is_none(), "{expression}: {answer}");
         answer["result"]["result"]["value"].take()
@@ -110,11 +113,10 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub(crate) async fn until(&self, condition: &str) {
-        let end = Instant::now() + TEST_TIMEOUT;
-        while self.value(condition).await != true {
+        let is_met = || async { (self.value(condition).await == true).then_some(()).ok_or(()) };
+        if retry_within(TEST_TIMEOUT, is_met).await.is_err() {
             let page = self.text("document.body ? document.body.innerText : ''").await;
-            assert!(Instant::now() < end, "timed out: {condition}, on the page {page}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            panic!("timed out: {condition}, on the page {page}");
         }
     }
 

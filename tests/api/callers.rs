@@ -5,12 +5,13 @@ mod keys;
 mod limits;
 mod permissions;
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::{Fault, FaultKind, Kind, Operation};
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, KEY, Reply, Setup, digest, record};
+use crate::harness::{Harness, KEY, Reply, Setup, digest, record, retry_within};
 use crate::process::Site;
 
 const BRAZIL: &str = "/v1/accounts/ntxpay-br-demo/balance";

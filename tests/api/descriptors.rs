@@ -1,14 +1,15 @@
 //! Out of file descriptors: this shortage never counts as a failure of the provider.
 
+use std::cell::RefCell;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use balance_gateway::sandbox::Operation;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::harness::{KEY, Reply, TEST_TIMEOUT, eventually, value_of};
+use crate::harness::{KEY, Reply, TEST_TIMEOUT, eventually, retry_within, value_of};
 use crate::process::{Gateway, Site, command_with_files, exchange};
 
 /// The limit of open files.
@@ -45,12 +46,18 @@ async fn take_all_files(gateway: &Gateway, others: usize) -> Vec<TcpStream> {
 
 /// Opens connections to the operations port until the gateway cannot open another file.
 async fn take_rest(gateway: &Gateway, streams: &mut Vec<TcpStream>) {
-    let end = Instant::now() + Duration::from_secs(15);
-    while gateway.open_files() < FILES {
-        streams.extend(open(&gateway.ops, 4).await);
-        assert!(Instant::now() < end, "{} files are open", gateway.open_files());
-        sleep(Duration::from_millis(5)).await;
-    }
+    let streams = RefCell::new(streams);
+    let take = || async {
+        let files = gateway.open_files();
+        if files < FILES {
+            let opened = open(&gateway.ops, 4).await;
+            streams.borrow_mut().extend(opened);
+            return Err(files);
+        }
+        Ok(())
+    };
+    let taken = retry_within(Duration::from_secs(15), take).await;
+    taken.unwrap_or_else(|files| panic!("{files} files are open"));
 }
 
 async fn metric(gateway: &Gateway, series: &str) -> Option<f64> {

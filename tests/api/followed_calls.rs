@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::{Kind, Operation};
 use tokio::task::JoinSet;
-use tokio::time::timeout_at;
+use tokio::time::{interval_at, timeout_at};
 
 use crate::events::reader::Events;
 use crate::harness::{Harness, Setup, is_long};
@@ -73,8 +73,9 @@ impl Course {
             });
         }
         if let Some(pause) = self.notified_every {
+            let mut beat = interval_at((Instant::now() + pause).into(), pause);
             while Instant::now() + pause < end {
-                tokio::time::sleep(pause).await;
+                beat.tick().await;
                 let url = format!("http://{}/hooks/brazil", gateway.hooks.unwrap());
                 let answer = gateway.client.post(url).header("x-token", SECRET).send().await.unwrap();
                 assert_eq!(answer.status(), 200);

@@ -3,12 +3,13 @@
 mod record;
 mod reply;
 mod setup;
+mod wait;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use balance_gateway::app::App;
 use balance_gateway::sandbox::{Call, Kind, Operation, SimulatedProvider};
@@ -22,6 +23,7 @@ use setup::configuration;
 pub(crate) use record::record;
 pub(crate) use reply::Reply;
 pub(crate) use setup::{SWITCHED_OFF, Setup, digest};
+pub(crate) use wait::{eventually, eventually_within, retry_every, retry_within};
 
 /// Longest wait for a condition in these tests.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -124,15 +126,12 @@ impl Harness {
 
     /// Repeats a GET until the answer is `wanted`, and returns it.
     pub(crate) async fn until(&self, path: &str, what: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
-        let end = Instant::now() + TEST_TIMEOUT;
-        loop {
+        let ask = || async {
             let reply = self.get(path).await;
-            if wanted(&reply) {
-                return reply;
-            }
-            assert!(Instant::now() < end, "timed out: {what}, last {reply:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            if wanted(&reply) { Ok(reply) } else { Err(reply) }
+        };
+        let found = retry_within(TEST_TIMEOUT, ask).await;
+        found.unwrap_or_else(|last| panic!("timed out: {what}, last {last:?}"))
     }
 
     /// The calls of one operation that a provider has received.
@@ -221,24 +220,6 @@ pub(crate) fn client() -> reqwest::ClientBuilder {
         .tls_backend_preconfigured(tls)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-}
-
-/// Polls until the condition is true.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl FnMut() -> F) {
-    eventually_within(TEST_TIMEOUT, what, condition).await;
-}
-
-/// Polls until the condition is true, for at most this long.
-pub(crate) async fn eventually_within<F: Future<Output = bool>>(
-    limit: Duration,
-    what: &str,
-    mut condition: impl FnMut() -> F,
-) {
-    let end = Instant::now() + limit;
-    while !condition().await {
-        assert!(Instant::now() < end, "timed out: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// The port of 127.0.0.1 on which a program of the Prometheus project says in its log that it listens.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -210,8 +210,8 @@ async fn answer(
             format!("HTTP/1.1 302 X\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         }
         Behaviour::Hang => {
-            tokio::time::sleep(Duration::from_mins(1)).await;
-            return Ok(());
+            // Silent until the client gives up.
+            return stream.read_to_end(&mut Vec::new()).await.map(drop);
         }
         Behaviour::Endless => {
             stream.write_all(b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"keys\": [").await?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{self, Harness, KEY, Reply, Setup, eventually};
+use crate::harness::{self, Harness, KEY, Reply, Setup, eventually, retry_every};
 use crate::issuer::{AUDIENCE, Behaviour, Key, NAME, Server, claims, jwks, seconds, sign_hs256, unsigned};
 use crate::process::{Folder, Site};
 use crate::tls::Authority;

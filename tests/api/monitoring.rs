@@ -1,13 +1,12 @@
 //! The shipped Grafana dashboard and rules against a running gateway: every query finds data.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use balance_gateway::sandbox::{Fault, FaultKind, Kind};
 use serde_json::Value;
 
 use crate::alerts::LEVELS;
-use crate::harness::{Harness, Setup, eventually};
+use crate::harness::{Harness, Setup, TEST_TIMEOUT, eventually, retry_within};
 use crate::prometheus::Prometheus;
 
 const DASHBOARD: &str = include_str!("../../config/grafana/balance-gateway.json");
@@ -25,8 +24,6 @@ const VARIABLES: [(&str, &str); 5] = [
 ];
 /// 32 bytes, as `[shared]` requires.
 const SHARED_KEY: &str = "c2hhcmVkLWtleS1vZi10aGUtdGVzdHMtMzItYnl0ZXM=";
-/// Some queries need several scrapes.
-const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One query of the dashboard.
 struct Query {
@@ -141,20 +138,21 @@ async fn every_query_of_the_dashboard_returns_data() {
     let gateway = gateway_with_a_failing_provider().await;
     let prometheus = Prometheus::scraping(gateway.ops).await;
     let dashboard = dashboard();
-    let end = Instant::now() + TEST_TIMEOUT;
 
     for Query { panel, expression, shown } in
         panel_queries(&dashboard).into_iter().chain(variable_queries(&dashboard))
     {
-        let found = loop {
+        // Some queries need several scrapes, with traffic between them.
+        let query = || async {
             let found = prometheus.query(&expression).await;
-            if !found.is_empty() {
-                break found;
+            if found.is_empty() {
+                traffic(&gateway).await;
+                return Err(());
             }
-            assert!(Instant::now() < end, "no data for {panel}: {expression}");
-            traffic(&gateway).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(found)
         };
+        let found = retry_within(TEST_TIMEOUT, query).await;
+        let found = found.unwrap_or_else(|()| panic!("no data for {panel}: {expression}"));
         for label in shown {
             let has_it = found.iter().any(|series| series["metric"].get(&label).is_some());
             assert!(has_it, "no label {label} for {panel}: {expression}");

@@ -8,14 +8,14 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use balance_gateway::sandbox::{Credentials, Kind, SimulatedProvider};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{self, KEY, Reply, TEST_TIMEOUT, digest, eventually, record};
+use crate::harness::{self, KEY, Reply, TEST_TIMEOUT, digest, eventually, record, retry_within};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_balance-gateway");
 
@@ -210,14 +210,9 @@ impl Gateway {
 
     /// Waits for its exit and its last lines.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let end = Instant::now() + TEST_TIMEOUT;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < end, "the program does not end: {}", self.output());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
+        let exit = || std::future::ready(self.child.try_wait().unwrap().ok_or(()));
+        let status = retry_within(TEST_TIMEOUT, exit).await;
+        let status = status.unwrap_or_else(|()| panic!("the program does not end: {}", self.output()));
         let are_done = || async { self.collectors.iter().all(JoinHandle::is_finished) };
         eventually("its last lines are collected", are_done).await;
         status

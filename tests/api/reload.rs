@@ -13,6 +13,7 @@ use std::time::Duration;
 use balance_gateway::sandbox::{Call, Fault, FaultKind, Operation};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::harness::{KEY, Reply, digest, eventually, is_long, record, value_of};
 use crate::process::{Folder, Gateway, Site, exchange};
@@ -194,15 +195,17 @@ impl Load {
             let (gateway, is_over) = (Arc::clone(gateway), Arc::clone(&is_over));
             tokio::spawn(async move {
                 let mut loaded = Loaded::default();
+                // A realistic rate: without it, the load would use the whole machine.
+                let mut beat = interval(Duration::from_millis(10));
+                beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 while !is_over.load(Ordering::Relaxed) {
+                    beat.tick().await;
                     let demand = if loaded.answered % 10 == 0 { "no-cache" } else { "max-age=60" };
                     let request = gateway.client.get(format!("http://{}{PATH}", gateway.api));
                     let request = request.bearer_auth(gateway.key).header("cache-control", demand);
                     let reply = Reply::read(request.send().await.unwrap()).await;
                     loaded.answered += 1;
                     loaded.failed += u64::from(reply.status != 200);
-                    // A realistic rate: without the pause, the load would use the whole machine.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 loaded
             })

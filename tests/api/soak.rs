@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use balance_gateway::sandbox::{Call, Fault, FaultKind, Kind, Operation, SimulatedProvider};
 use fastrand::Rng;
 use serde_json::Value;
+use tokio::time::interval;
 
-use crate::harness::{KEY, Reply, digest, is_long, record, value_of};
+use crate::harness::{KEY, Reply, digest, eventually, is_long, record, value_of};
 use crate::process::{Folder, Gateway};
 
 /// Longest time between the gateway's last age check and this process reading the answer, on a busy machine.
@@ -142,6 +143,11 @@ impl Fleet {
         self.gateway.get(&self.gateway.ops, "/metrics").await.unwrap().body
     }
 
+    /// How often the gateway has read changed files.
+    async fn reloads(&self) -> f64 {
+        value_of(&self.page().await, "balance_gateway_config_reloads_total{result=\"ok\"}").unwrap()
+    }
+
     async fn process(&self) -> Process {
         let page = self.page().await;
         let [memory, descriptors] = ["process_resident_memory_bytes", "process_open_fds"].map(|name| {
@@ -239,19 +245,22 @@ async fn trouble(fleet: Arc<Fleet>, phase: Duration, end: Instant) {
     }
 }
 
-/// Rotates client secrets, with an overlap.
+/// Rotates client secrets one after the other; the provider accepts the old one until the gateway has read the new one.
 async fn rotate(fleet: Arc<Fleet>, pause: Duration, end: Instant) {
     let mut generation = 0;
+    let mut pace = interval(pause.max(Duration::from_secs(3)));
     while Instant::now() + pause * 3 < end {
         for (kind, provider) in fleet.providers.iter().filter(|(kind, _)| **kind != "pluggo") {
+            pace.tick().await;
             let name = format!("{kind}-client_secret");
+            let before = fleet.reloads().await;
             let old = std::fs::read_to_string(fleet.folder.0.join(&name)).unwrap();
             let new = format!("r0t4t3d-{kind}-{generation}");
             record("secrets", &new);
             provider.accept_secret(&new);
             let written = fleet.folder.write(&format!("{name}.next"), &new);
             std::fs::rename(written, fleet.folder.0.join(&name)).unwrap();
-            tokio::time::sleep(pause.max(Duration::from_secs(3))).await;
+            eventually("the new secret is read", async || fleet.reloads().await > before).await;
             provider.refuse_secret(&old);
             provider.expire_tokens();
         }

@@ -1,23 +1,20 @@
-//! Coalescing, demands, holds and expiry, with a provider that answers when the test says so.
-//!
-//! The clock stands still until a test moves it. It is thread-local, because every task of a test runs on the test's
-//! own thread.
+//! One balance of a cache, and a provider that answers when the test says so.
 
 mod ages;
+mod clock;
 mod coalescing;
 mod failures;
 mod invalidation;
 mod refreshes;
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 
+use self::clock::{advance, just_under, now, step_wall_clock};
 use super::*;
 use crate::cache::read::MOST_ROUNDS;
 use crate::cache::{Absence, Peek, Read};
@@ -43,33 +40,6 @@ const NONE: Directives = Directives {
     is_certain: false,
 };
 const FORCED: Directives = Directives { max_age: Some(Duration::ZERO), ..NONE };
-
-thread_local! {
-    static NOW: Cell<Option<Moment>> = const { Cell::new(None) };
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test needs some moment to count from")]
-fn now() -> Moment {
-    NOW.get().unwrap_or_else(|| {
-        // An hour ahead, so that ages can be subtracted even on a machine that has just started.
-        let start = Moment { monotonic: Instant::now(), wall: Timestamp::now() };
-        let start = start.later_by(Duration::from_hours(1));
-        NOW.set(Some(start));
-        start
-    })
-}
-
-fn advance(by: Duration) {
-    NOW.set(Some(now().later_by(by)));
-}
-
-fn step_wall_clock(by: Duration) {
-    NOW.set(Some(Moment { wall: now().later_by(by).wall, ..now() }));
-}
-
-fn just_under(length: Duration) -> Duration {
-    length.checked_sub(TICK).unwrap()
-}
 
 /// Lets every task run until all of them wait for something.
 async fn settle() {

@@ -1,5 +1,7 @@
 //! Bodies at the cap, with and without an announced length.
 
+use std::future::ready;
+
 use super::*;
 
 const CAP: usize = 64 * 1024;
@@ -29,7 +31,7 @@ fn until_the_end(body: &str) -> Vec<u8> {
 }
 
 async fn read(answer: Vec<u8>) -> Result<Arc<Snapshot>, UpstreamError> {
-    let url = serve(move |_| (Duration::ZERO, answer.clone())).await;
+    let url = serve(move |_| ready(answer.clone())).await;
     let (_, upstream) =
         Setup::new(Kind::NtxpayMx).at(&url, Credential::Static(Authorisation::Bearer("t".into())));
     upstream.read(0, ReadRequest::alone(Priority::Plain)).await.result.map_err(|failure| failure.error)

@@ -57,7 +57,7 @@ async fn a_full_provider_is_busy() {
     account.queue([Fault::on_balance(FaultKind::StallHead)]);
     let first = account.spawn_read(0);
     account.provider.wait_for_calls(1).await;
-    tokio::time::sleep(SHORT / 3).await;
+    clock::advance(SHORT / 3);
 
     let (second, third) = tokio::join!(account.read(1), account.read(2));
 

@@ -1,5 +1,7 @@
 //! The ends of answers, odd contents, and connections that are slow or do not speak HTTP.
 
+use std::future::ready;
+
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
@@ -80,7 +82,7 @@ async fn half_a_body_that_ends_with_the_connection_is_invalid_and_not_retried() 
                 serve_tls(b"http/1.1", move |stream| answer_and_drop(stream, answer.clone())).await;
             (url, Some(ca))
         } else {
-            (serve(move |_| (Duration::ZERO, answer.clone().into_bytes())).await, None)
+            (serve(move |_| ready(answer.clone().into_bytes())).await, None)
         };
 
         let (metrics, result) = read_at(&url, ca, 3).await;
@@ -116,7 +118,7 @@ async fn a_byte_order_mark_and_invalid_bytes_in_unread_fields_are_ignored() {
         (b"{\"availableCentavos\":1,\"pendingCentavos\":0,\"currency\":\"M\xedN\"}".to_vec(), false),
     ] {
         let answer = [b"HTTP/1.1 200 OK\r\n\r\n", &*body].concat();
-        let url = serve(move |_| (Duration::ZERO, answer.clone())).await;
+        let url = serve(move |_| ready(answer.clone())).await;
 
         let (_, result) = read_at(&url, None, 0).await;
 

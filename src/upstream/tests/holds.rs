@@ -1,5 +1,7 @@
 //! The class of each outcome, the length of its hold, and the balances that it covers.
 
+use tokio::sync::{Barrier, Notify};
+
 use super::*;
 
 /// The balances whose reads a failure holds.
@@ -139,20 +141,29 @@ async fn a_success_that_was_sent_earlier_does_not_end_the_accounts_hold() {
 
 #[tokio::test]
 async fn a_shorter_hold_does_not_shorten_the_accounts_hold() {
-    let url = serve(|head| {
-        let answer = |told: u32| {
+    let (both_asked, is_held) = (Arc::new(Barrier::new(2)), Arc::new(Notify::new()));
+    let release = Arc::clone(&is_held);
+    let url = serve(move |head| {
+        let (both_asked, release) = (Arc::clone(&both_asked), Arc::clone(&release));
+        async move {
+            both_asked.wait().await;
+            let is_later = head.contains("currency=BRL");
+            if is_later {
+                release.notified().await;
+            }
+            let told = if is_later { 1 } else { 60 };
             format!("HTTP/1.1 429 Slow\r\nRetry-After: {told}\r\nContent-Length: 0\r\n\r\n").into_bytes()
-        };
-        if head.contains("currency=BRL") { (SHORT * 2, answer(1)) } else { (Duration::ZERO, answer(60)) }
+        }
     })
     .await;
     let keys = Credential::Static(Authorisation::Keys { api_key: "k".into(), session_token: "t".into() });
     let (_, upstream) = Setup::new(Kind::Pluggo).at(&url, keys);
 
-    let (later, sooner) = tokio::join!(
-        upstream.read(0, ReadRequest::alone(Priority::Plain)),
-        upstream.read(1, ReadRequest::alone(Priority::Plain))
-    );
+    let (later, sooner) = tokio::join!(upstream.read(0, ReadRequest::alone(Priority::Plain)), async {
+        let sooner = upstream.read(1, ReadRequest::alone(Priority::Plain)).await;
+        is_held.notify_one();
+        sooner
+    });
     assert_eq!(name(later.result.unwrap_err().error), "Throttled(Some(1s))");
     assert_eq!(wait_seconds(&sooner.result.unwrap_err()), 60);
 
@@ -184,8 +195,15 @@ async fn a_waiting_read_sends_no_call_after_a_hold_has_begun() {
 
 #[tokio::test]
 async fn balances_that_are_refused_together_do_not_double_the_hold() {
-    let refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_vec();
-    let url = serve(move |_| (SHORT * 2, refusal.clone())).await;
+    let all_asked = Arc::new(Barrier::new(3));
+    let url = serve(move |_| {
+        let all_asked = Arc::clone(&all_asked);
+        async move {
+            all_asked.wait().await;
+            b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_vec()
+        }
+    })
+    .await;
     let keys = Credential::Static(Authorisation::Keys { api_key: "k".into(), session_token: "t".into() });
     let (_, upstream) = Setup::new(Kind::Pluggo).at(&url, keys);
     let read = |index| upstream.read(index, ReadRequest::alone(Priority::Plain));

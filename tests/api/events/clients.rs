@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use balance_gateway::sandbox::Kind;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
 
 use crate::clients::{CLIENTS, GO, Language, PYTHON, SHELL, TYPESCRIPT, block, command};
 use crate::harness::{Harness, Setup};
@@ -19,7 +20,7 @@ const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// A running example, killed on drop.
 struct Reader {
     child: Child,
-    lines: Receiver<String>,
+    lines: UnboundedReceiver<String>,
     _folder: Folder,
 }
 
@@ -35,23 +36,16 @@ impl Reader {
             (command.spawn().expect("tests/run installs what the examples need"), folder)
         });
         let (mut child, folder) = spawned.await.unwrap();
-        let (send, lines) = channel();
+        let (send, lines) = unbounded_channel();
         let output = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
         Self { child, lines, _folder: folder }
     }
 
     /// Waits for this line.
-    async fn says(&self, expected: &str) {
-        let end = Instant::now() + TEST_TIMEOUT;
-        loop {
-            match self.lines.try_recv() {
-                Ok(line) if line == expected => return,
-                Ok(_) => {}
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-            assert!(Instant::now() < end, "the example does not print {expected}");
-        }
+    async fn says(&mut self, expected: &str) {
+        let said = async { while self.lines.recv().await.expect("the example runs") != expected {} };
+        timeout(TEST_TIMEOUT, said).await.unwrap_or_else(|_| panic!("the example does not print {expected}"));
     }
 }
 
@@ -68,7 +62,7 @@ async fn assert_follows(language: Language) {
     let setup = Setup { server: "max_connection_age = \"3s\"".to_owned(), ..Setup::default() };
     let gateway = Harness::start(setup).await;
     let set = |amount| gateway.provider(KIND).set_field("BRL", None, "netBalance", amount);
-    let reader = Reader::start(language, &gateway).await;
+    let mut reader = Reader::start(language, &gateway).await;
     reader.says("available 48734.90 BRL").await;
 
     set("7.01");

@@ -6,11 +6,10 @@ mod certificates;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
-use h2::Reason;
 use h2::server::SendResponse;
+use h2::{Ping, Reason};
 use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -178,6 +177,7 @@ async fn serve_http2(
     state: &State,
 ) -> Result<(), h2::Error> {
     let mut connection = h2::server::handshake(stream).await?;
+    let pings = Arc::new(tokio::sync::Mutex::new(connection.ping_pong().unwrap()));
     while let Some(accepted) = connection.accept().await {
         let (request, mut answer) = accepted?;
         let broken = *state.broken.lock().unwrap();
@@ -191,10 +191,12 @@ async fn serve_http2(
             Some(Break::ResetBody) => {
                 let mut body = answer.send_response(Response::new(()), false)?;
                 body.send_data(Bytes::from_static(b"{"), false)?;
+                let pings = Arc::clone(&pings);
                 tokio::spawn(async move {
-                    // A reset would discard bytes that have not been sent yet.
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    body.send_reset(Reason::INTERNAL_ERROR);
+                    // A reset discards bytes that have not been sent yet. The client's answer to a ping shows that the
+                    // connection has sent all it had.
+                    let answered = pings.lock().await.ping(Ping::opaque()).await;
+                    answered.map(|_| body.send_reset(Reason::INTERNAL_ERROR))
                 });
             }
             _ => {

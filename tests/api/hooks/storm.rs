@@ -23,11 +23,11 @@ async fn notify(client: &reqwest::Client, url: &str, number: u32) {
     assert!(expected.contains(&answer.status().as_u16()), "{answer:?}");
 }
 
-/// Sends a caller's requests at a steady rate until `is_over`; returns the sorted durations.
-async fn call(gateway: Arc<Gateway>, is_over: Arc<AtomicBool>) -> Vec<Duration> {
+/// Sends a caller's requests at a steady rate until `is_over` the number of answers; returns the sorted durations.
+async fn call(gateway: Arc<Gateway>, is_over: impl Fn(usize) -> bool) -> Vec<Duration> {
     let mut beat = tokio::time::interval(Duration::from_millis(10));
     let mut took = Vec::new();
-    while !is_over.load(Ordering::Acquire) {
+    while !is_over(took.len()) {
         beat.tick().await;
         let asked = Instant::now();
         let reply = gateway.get(&gateway.api, PATH).await.unwrap();
@@ -44,7 +44,7 @@ fn p99(took: &[Duration]) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_notifications_costs_callers_and_provider_little() {
-    let (count, quiet) = if is_long() { (10_000, 10) } else { (400, 1) };
+    let (count, calm_calls) = if is_long() { (10_000, 1000) } else { (400, 100) };
     let address = free_address();
     let lines = "budget = { requests = 1000000, per = \"1m\" }";
     let site = Site::with_provider(&format!("hooks = \"{address}\""), lines).await;
@@ -57,18 +57,13 @@ async fn a_storm_of_notifications_costs_callers_and_provider_little() {
     let gateway = Arc::new(site.serve().await);
     gateway.get(&gateway.api, PATH).await.unwrap();
     let url = format!("http://{address}/hooks/brazil");
-    let calling = || {
-        let is_over = Arc::new(AtomicBool::new(false));
-        (Arc::clone(&is_over), tokio::spawn(call(Arc::clone(&gateway), is_over)))
-    };
-    let (is_over, calm) = calling();
-    tokio::time::sleep(Duration::from_secs(quiet)).await;
-    is_over.store(true, Ordering::Release);
-    let calm = calm.await.unwrap();
+    let calm = call(Arc::clone(&gateway), |answers| answers == calm_calls).await;
     let memory = gateway.memory();
     site.provider.clear_calls();
 
-    let (is_over, stormy) = calling();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let is_storm_over = Arc::clone(&is_over);
+    let stormy = tokio::spawn(call(Arc::clone(&gateway), move |_| is_storm_over.load(Ordering::Acquire)));
     let began = Instant::now();
     let mut senders = JoinSet::new();
     for sender in 0..SENDERS {

@@ -1,14 +1,14 @@
 //! How many units of a limit all replicas admit together, request by request.
 
-use std::time::{Duration, Instant};
+use std::cell::Cell;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::Commands;
-use tokio::time::sleep;
 
 use super::fleet::{Fleet, KEY as STORE_KEY, KIND};
 use super::redis::RedisServer;
-use crate::harness::{Harness, Reply, Setup, eventually};
+use crate::harness::{Harness, Reply, Setup, eventually, retry_within};
 use crate::process::Site;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,37 +21,36 @@ async fn fleet(limit: &str) -> Fleet {
 
 /// Sends requests to one replica until it has admitted this many.
 async fn use_up(replica: &Harness, units: usize) -> Reply {
-    let end = Instant::now() + 10 * SECOND;
-    let mut admitted = 0;
-    loop {
+    let admitted = Cell::new(0);
+    let ask = || async {
         let reply = replica.balance(KIND).await;
-        admitted += usize::from(reply.status == 200);
-        if admitted == units {
-            return reply;
+        admitted.update(|count| count + usize::from(reply.status == 200));
+        if admitted.get() == units {
+            return Ok(reply);
         }
         if reply.status == 429 {
             assert_eq!(reply.header("retry-after"), "1", "units are left: {reply:?}");
         }
-        assert!(Instant::now() < end, "{admitted} of {units} were admitted, then {reply:?}");
-        sleep(Duration::from_millis(5)).await;
-    }
+        Err(reply)
+    };
+    let last = retry_within(10 * SECOND, ask).await;
+    last.unwrap_or_else(|reply| panic!("{} of {units} were admitted, then {reply:?}", admitted.get()))
 }
 
 /// Uses units until none is left, and counts them. A refusal with `Retry-After: 1` means only that the store has not
 /// answered yet.
 async fn use_all_units(ask: impl AsyncFn() -> Reply) -> u64 {
-    let end = Instant::now() + 10 * SECOND;
-    let mut admitted = 0;
-    loop {
+    let admitted = Cell::new(0);
+    let use_one = || async {
         let reply = ask().await;
-        admitted += u64::from(reply.status == 200);
+        admitted.update(|count| count + u64::from(reply.status == 200));
         let is_certain = reply.status == 429 && reply.header("retry-after") != "1";
-        if is_certain && reply.header("ratelimit").starts_with(r#""caller";r=0;t="#) {
-            return admitted;
-        }
-        assert!(Instant::now() < end, "{admitted} were admitted, then {reply:?}");
-        sleep(Duration::from_millis(5)).await;
-    }
+        let is_last = is_certain && reply.header("ratelimit").starts_with(r#""caller";r=0;t="#);
+        if is_last { Ok(()) } else { Err(reply) }
+    };
+    let all = retry_within(10 * SECOND, use_one).await;
+    all.unwrap_or_else(|reply| panic!("{} were admitted, then {reply:?}", admitted.get()));
+    admitted.get()
 }
 
 /// The key of the only bucket in the store; full buckets are not stored.
@@ -59,13 +58,18 @@ fn bucket(store: &RedisServer) -> Option<String> {
     store.keys().into_iter().find(|key| key.ends_with(":units"))
 }
 
+/// How long it takes until the bucket is full, if no unit is used.
+pub(super) fn time_to_full(store: &RedisServer) -> Duration {
+    let mut connection = store.connection();
+    let Some(key) = bucket(store) else { return Duration::ZERO };
+    let full_at: u64 = connection.hget(key, "full").unwrap();
+    let (seconds, micros): (u64, u64) = redis::cmd("TIME").query(&mut connection).unwrap();
+    Duration::from_micros(full_at).saturating_sub(Duration::from_micros(seconds * 1_000_000 + micros))
+}
+
 /// How many units of a slow limit are missing in the store.
 fn missing(store: &RedisServer) -> u64 {
-    let mut connection = store.connection();
-    let Some(key) = bucket(store) else { return 0 };
-    let full_at: u64 = connection.hget(key, "full").unwrap();
-    let (seconds, _): (u64, u64) = redis::cmd("TIME").query(&mut connection).unwrap();
-    (full_at / 1_000_000).saturating_sub(seconds).div_ceil(600)
+    time_to_full(store).as_secs().div_ceil(600)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,12 +114,17 @@ async fn a_batch_costs_its_units() {
     use_up(&fleet.replicas[0], 1).await;
     eventually("the store was asked", || async { missing(&fleet.store) > 0 }).await;
 
-    let mut batch = fleet.replicas[0].get(&path).await;
-    if batch.status == 429 {
-        sleep(batch.header("retry-after").parse().map(Duration::from_secs).unwrap()).await;
-        batch = fleet.replicas[0].get(&path).await;
+    let ask = || async {
+        let batch = fleet.replicas[0].get(&path).await;
+        if batch.status == 429 { Err(batch) } else { Ok(batch) }
+    };
+    let mut batch = ask().await;
+    if let Err(refused) = batch {
+        let promised = refused.header("retry-after").parse().map(Duration::from_secs).unwrap();
+        batch = retry_within(promised, ask).await;
     }
 
+    let batch = batch.expect("a batch is admitted after Retry-After at the latest");
     assert_eq!(batch.status, 200, "{batch:?}");
     // A batch that was refused because it came too early costs nothing.
     assert!(batch.header("ratelimit").starts_with(r#""caller";r=4;t=600, "forced""#), "{batch:?}");

@@ -1,6 +1,8 @@
-//! HTTP/2, frame by frame.
+//! HTTP/2, frame by frame: its preface, and the end of a connection.
 
 mod answers;
+mod bounds;
+mod timeouts;
 
 use super::*;
 
@@ -107,33 +109,6 @@ async fn a_server_sends_goaway_when_accepting_stops() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_outlives_the_header_timeout() {
-    let server = Server::start(|settings| {
-        settings.header_timeout = SHORT;
-        settings.idle_timeout = SHORT * 3;
-    });
-    let mut client = server.connect().await;
-    let connected = Instant::now();
-
-    client.send(first_request(&[], &GET_ROOT)).await;
-    client.rest().await;
-
-    assert!(connected.elapsed() >= SHORT * 3);
-    server.assert_refused("head", 0);
-}
-
-#[tokio::test]
-async fn a_peer_without_a_request_is_late_with_its_head() {
-    let server = Server::start(|settings| settings.header_timeout = SHORT);
-    let mut client = server.connect().await;
-
-    client.send(&first_request(&[], &[])[..24 + 9]).await;
-
-    client.rest().await;
-    server.assert_refused("head", 1);
-}
-
-#[tokio::test]
 async fn an_unreadable_preface_is_counted() {
     let server = Server::start(|_| {});
     let mut client = server.connect().await;
@@ -154,125 +129,4 @@ async fn a_peer_that_leaves_before_a_request_is_not_counted() {
 
     client.rest().await;
     server.assert_refused("head", 0);
-}
-
-#[tokio::test]
-async fn more_than_100_fields_are_refused() {
-    let server = Server::start(|_| {});
-    let mut client = server.connect().await;
-    let fields = [&GET_ROOT[..], &b"\x00\x01x\x01y".repeat(101)].concat();
-
-    client.send(first_request(&[], &fields)).await;
-    client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &fields)).await;
-
-    // The name `:status` from the static table, the value 431 in Huffman code.
-    assert!(client.frame(HEADERS).await.starts_with(&[0x48, 0x83, 0x69, 0x90, 0xff]));
-    client.frame(GOAWAY).await;
-    server.assert_refused("head", 1);
-}
-
-/// The error code of a GOAWAY, which follows the last stream.
-fn reason(goaway: &[u8]) -> u32 {
-    u32::from_be_bytes(goaway[4..8].try_into().unwrap())
-}
-
-#[tokio::test]
-async fn unfinished_header_blocks_share_a_bounded_memory() {
-    let server = Server::start(|_| {});
-    // The shared memory is enough for sixteen of these.
-    let open = frame(HEADERS, END_OF_STREAM, 3, &GET_ROOT);
-    let mut clients = Vec::new();
-    for _ in 0..17 {
-        let mut client = server.connect().await;
-        client.send(first_request(&[], &GET_ROOT)).await;
-        client.frame(DATA).await;
-        client.send(&open).await;
-        clients.push(client);
-        if clients.len() == 16 {
-            // The server reads the blocks in the order of their arrival. The last block must arrive after all others.
-            sleep(SHORT).await;
-        }
-    }
-
-    let mut last = clients.pop().unwrap();
-    last.rest().await;
-    server.assert_refused("head", 1);
-
-    clients[0].send(frame(CONTINUATION, END_HEADERS, 3, &[])).await;
-    clients[0].frame(DATA).await;
-    let mut next = server.connect().await;
-    next.send(first_request(&[], &GET_ROOT)).await;
-    next.frame(DATA).await;
-    next.send([open, frame(CONTINUATION, END_HEADERS, 3, &[])].concat()).await;
-    next.frame(DATA).await;
-}
-
-#[tokio::test]
-async fn rapid_resets_end_the_connection_and_are_counted() {
-    let server = Server::start(|_| {});
-    let (mut client, mut good) = (server.connect().await, server.connect().await);
-    let mut flood = first_request(&[], &GET_ROOT);
-    for stream in (3..=101).step_by(2) {
-        flood.extend(frame(HEADERS, END_OF_STREAM_AND_HEADERS, stream, &GET_ROOT));
-        flood.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
-    }
-
-    client.send(flood).await;
-
-    assert_eq!(reason(&client.frame(GOAWAY).await), ENHANCE_YOUR_CALM);
-    client.rest().await;
-    server.assert_refused("head", 1);
-    assert!(good.ask().await.starts_with("HTTP/1.1 200 "));
-}
-
-#[tokio::test]
-async fn endless_header_fields_end_the_connection_and_are_counted() {
-    let server = Server::start(|_| {});
-    let mut client = server.connect().await;
-    let mut flood = first_request(&[], &GET_ROOT);
-    flood.extend(frame(HEADERS, END_OF_STREAM, 3, &GET_ROOT));
-    flood.extend(frame(CONTINUATION, 0, 3, b"\x00\x01x\x01y").repeat(10_000));
-
-    // The server may be gone before it has read all.
-    let _ = client.0.write_all(&flood).await;
-
-    client.rest().await;
-    server.assert_refused("head", 1);
-}
-
-#[tokio::test]
-async fn a_later_head_that_is_half_sent_has_the_header_timeout() {
-    for half in [&frame(HEADERS, END_OF_STREAM, 3, &GET_ROOT)[..], &frame(HEADERS, 5, 3, &GET_ROOT)[..10]] {
-        let server = Server::start(|settings| settings.header_timeout = SHORT);
-        let mut client = server.connect().await;
-        client.send(first_request(&[], &GET_ROOT)).await;
-        client.frame(DATA).await;
-        let asked = Instant::now();
-
-        client.send(half).await;
-
-        client.rest().await;
-        assert!(asked.elapsed() < SHORT * 3);
-        server.assert_refused("head", 1);
-    }
-}
-
-#[tokio::test]
-async fn frames_without_a_head_leave_a_connection_idle() {
-    let server = Server::start(|settings| settings.header_timeout = SHORT);
-    let mut client = server.connect().await;
-    client.send(first_request(&[], &GET_ROOT)).await;
-    client.frame(DATA).await;
-    let asked = Instant::now();
-
-    while asked.elapsed() < SHORT * 3 {
-        let ping = frame(PING, 0, 0, &[0; 8]);
-        client.send(&ping[..12]).await;
-        sleep(SHORT / 8).await;
-        client.send(&ping[12..]).await;
-        client.frame(PING).await;
-    }
-
-    client.send(frame(HEADERS, END_OF_STREAM_AND_HEADERS, 3, &GET_ROOT)).await;
-    assert_eq!(client.frame(HEADERS).await[0], STATUS_200);
 }

@@ -2,16 +2,18 @@
 
 use super::*;
 
-fn breaking(cooldown: Duration) -> Setup {
+const COOLDOWN: Duration = Duration::from_secs(10);
+
+fn breaking() -> Setup {
     let setup = Setup::with(Kind::Pluggo, |settings| {
-        settings.breaker = BreakerSettings { failures: 2, cooldown };
+        settings.breaker = BreakerSettings { failures: 2, cooldown: COOLDOWN };
     });
     setup.with_balances(8)
 }
 
 #[tokio::test]
 async fn failures_in_a_row_suspend_the_provider_for_the_cooldown() {
-    let account = breaking(SECOND * 10).start(Kind::Pluggo).await;
+    let account = breaking().start(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(500)), Fault::on_balance(FaultKind::Reset)]);
     account.error(0).await;
     assert_eq!(account.upstream.provider.breaker_state(), BreakerState::Closed);
@@ -28,7 +30,7 @@ async fn failures_in_a_row_suspend_the_provider_for_the_cooldown() {
 
 #[tokio::test]
 async fn a_failure_that_is_no_outage_does_not_open_the_breaker() {
-    let account = breaking(SECOND * 10).start(Kind::Pluggo).await;
+    let account = breaking().start(Kind::Pluggo).await;
     account.queue([
         Fault::on_balance(status(500)),
         Fault::on_balance(FaultKind::Garbage),
@@ -44,11 +46,11 @@ async fn a_failure_that_is_no_outage_does_not_open_the_breaker() {
 
 #[tokio::test]
 async fn one_read_probes_after_the_cooldown_and_a_balance_closes_the_breaker() {
-    let account = breaking(SHORT).start(Kind::Pluggo).await;
+    let account = breaking().start(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(500)).times(2)]);
     account.error(0).await;
     account.error(1).await;
-    tokio::time::sleep(SHORT).await;
+    clock::advance(COOLDOWN);
     account.queue([Fault::on_balance(FaultKind::Delay { ms: 300 })]);
 
     let probe = account.spawn_read(2);
@@ -66,11 +68,11 @@ async fn one_read_probes_after_the_cooldown_and_a_balance_closes_the_breaker() {
 
 #[tokio::test]
 async fn a_probe_that_fails_suspends_again() {
-    let account = breaking(SHORT).start(Kind::Pluggo).await;
+    let account = breaking().start(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(500)).times(3)]);
     account.error(0).await;
     account.error(1).await;
-    tokio::time::sleep(SHORT).await;
+    clock::advance(COOLDOWN);
 
     assert_eq!(account.error(2).await, UpstreamError::Status(500));
     assert_eq!(account.error(3).await, UpstreamError::Suspended);
@@ -79,11 +81,11 @@ async fn a_probe_that_fails_suspends_again() {
 
 #[tokio::test]
 async fn after_a_cancelled_probe_the_next_read_probes() {
-    let account = breaking(SHORT).start(Kind::Pluggo).await;
+    let account = breaking().start(Kind::Pluggo).await;
     account.queue([Fault::on_balance(status(500)).times(2), Fault::on_balance(FaultKind::StallHead)]);
     account.error(0).await;
     account.error(1).await;
-    tokio::time::sleep(SHORT).await;
+    clock::advance(COOLDOWN);
     let probe = account.spawn_read(2);
     account.provider.wait_for_calls(3).await;
 

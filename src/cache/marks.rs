@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_is_told_again_keeps_its_moment_and_a_lower_number_is_a_new_one() {
+    fn a_repeated_mark_keeps_its_moment_and_a_lower_number_is_a_new_one() {
         let (marks, key, start) = (Marks::default(), key(), Instant::now());
         let later = start + SECOND;
         marks.note(key, 9, start);

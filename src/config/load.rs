@@ -65,7 +65,7 @@ pub(super) fn parse_as(
     }
     let reading = ConfigReading::new(env, purpose);
     let config = sections::read(Section::root(document.get_ref(), &reading));
-    let LoadResult { mistakes, warnings, effective, sources, unread, expiries } = reading.into_outcome();
+    let LoadResult { mistakes, warnings, effective, sources, unread, expiries } = reading.into_result();
     let sources = Arc::new(sources);
     match config {
         Ok(config) if mistakes.is_empty() => {

@@ -1,4 +1,4 @@
-//! Targets of log lines. They are constants, so that moving a file changes no log line.
+//! Targets of log lines: the module paths of an earlier tree, kept for the log filters of operators.
 
 pub(super) const CSV: &str = "balance_gateway::http::reconciliation::csv";
 pub(super) const FORCED_LOG: &str = "balance_gateway::http::forced_log";

@@ -219,7 +219,7 @@ mod tests {
     use super::super::{Fault, FaultKind, Kind, SimulatedProvider};
 
     /// Long enough for a loaded machine; no test waits for its end.
-    const SOON: Duration = Duration::from_secs(10);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// Sends one authorised balance call with `Connection: close`. Returns the connection before its answer is read.
     async fn call(provider: &SimulatedProvider) -> TcpStream {
@@ -237,7 +237,7 @@ mod tests {
         provider.queue(Fault::on_balance(fault));
         let mut bytes = Vec::new();
         let mut stream = call(&provider).await;
-        let read = timeout(SOON, stream.read_to_end(&mut bytes)).await;
+        let read = timeout(TEST_TIMEOUT, stream.read_to_end(&mut bytes)).await;
         read.unwrap()?;
         Ok(bytes)
     }
@@ -366,7 +366,7 @@ mod tests {
 
         let mut received = String::new();
         while !received.ends_with(&BODY[..BODY.len() / 2]) {
-            let byte = timeout(SOON, stream.read_u8()).await.unwrap().unwrap();
+            let byte = timeout(TEST_TIMEOUT, stream.read_u8()).await.unwrap().unwrap();
             received.push(char::from(byte));
         }
 
@@ -381,7 +381,7 @@ mod tests {
         let mut stream = call(&provider).await;
 
         let mut some = vec![0; 512 * 1024];
-        let read = timeout(SOON, stream.read_exact(&mut some)).await;
+        let read = timeout(TEST_TIMEOUT, stream.read_exact(&mut some)).await;
 
         read.unwrap().unwrap();
         assert!(!some.windows(4).any(|window| window == b"\r\n\r\n"));

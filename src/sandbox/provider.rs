@@ -241,7 +241,7 @@ mod tests {
     };
 
     /// Long enough for a loaded machine; no test waits for its end.
-    const SOON: Duration = Duration::from_secs(10);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 
     async fn connect(provider: &SimulatedProvider) -> TcpStream {
         TcpStream::connect(provider.addr()).await.unwrap()
@@ -260,7 +260,7 @@ mod tests {
     async fn receive(stream: &mut TcpStream) -> (u16, String) {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            let byte = timeout(SOON, stream.read_u8()).await.unwrap().unwrap();
+            let byte = timeout(TEST_TIMEOUT, stream.read_u8()).await.unwrap().unwrap();
             head.push(char::from(byte));
         }
         let length = head
@@ -268,7 +268,7 @@ mod tests {
             .find_map(|line| line.strip_prefix("Content-Length: "))
             .map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
-        let read = timeout(SOON, stream.read_exact(&mut body)).await;
+        let read = timeout(TEST_TIMEOUT, stream.read_exact(&mut body)).await;
         read.unwrap().unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, String::from_utf8(body).unwrap())
@@ -408,7 +408,7 @@ mod tests {
         let mut stream = connect(&provider).await;
 
         send(&mut stream, "GET /api/balance", &[], "").await;
-        timeout(SOON, provider.wait_for_calls(1)).await.unwrap();
+        timeout(TEST_TIMEOUT, provider.wait_for_calls(1)).await.unwrap();
 
         let calls = provider.calls();
         assert_eq!(calls[0].fault, Some("stall_head"));
@@ -422,9 +422,9 @@ mod tests {
         provider.queue(Fault::on_balance(FaultKind::StallHead));
         let mut stream = connect(&provider).await;
         send(&mut stream, "GET /api/balance", &[], "").await;
-        timeout(SOON, provider.wait_for_calls(1)).await.unwrap();
+        timeout(TEST_TIMEOUT, provider.wait_for_calls(1)).await.unwrap();
 
-        timeout(SOON, provider.stop()).await.unwrap();
+        timeout(TEST_TIMEOUT, provider.stop()).await.unwrap();
 
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
         assert!(TcpStream::connect(address).await.is_err());

@@ -66,13 +66,21 @@ fn move_amounts(state: &State) -> bool {
     true
 }
 
-/// Sends one notification until the receiver accepts it, or all attempts have failed.
 async fn deliver(kind: Kind, webhook: &Webhook) {
     let id = format!("{:032x}", fastrand::u128(..));
     let request = request(kind, webhook, &id);
+    repeat(|| async {
+        let sent = timeout(TIMEOUT, send(webhook.address, &request)).await;
+        matches!(sent, Ok(Ok(true)))
+    })
+    .await;
+}
+
+/// Repeats an attempt until it succeeds, or all attempts have failed.
+async fn repeat<F: Future<Output = bool>>(attempt: impl Fn() -> F) {
     for pause in std::iter::once(Duration::ZERO).chain(RETRIES) {
         sleep(pause).await;
-        if let Ok(Ok(true)) = timeout(TIMEOUT, send(webhook.address, &request)).await {
+        if attempt().await {
             return;
         }
     }
@@ -126,6 +134,10 @@ fn body(kind: Kind, id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -146,5 +158,32 @@ mod tests {
             let (head, body) = request.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notification_that_nobody_accepts_is_sent_four_times() {
+        let start = Instant::now();
+        let sent = Mutex::new(Vec::new());
+
+        repeat(|| async {
+            sent.lock().unwrap().push(start.elapsed().as_secs());
+            false
+        })
+        .await;
+
+        assert_eq!(*sent.lock().unwrap(), [0, 1, 6, 21]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_accepted_notification_is_not_sent_again() {
+        let sent = Mutex::new(0);
+
+        repeat(|| async {
+            *sent.lock().unwrap() += 1;
+            *sent.lock().unwrap() == 2
+        })
+        .await;
+
+        assert_eq!(*sent.lock().unwrap(), 2);
     }
 }

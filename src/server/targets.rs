@@ -1,4 +1,4 @@
-//! Targets of log lines. They are constants, so that moving a file changes no log line.
+//! Targets of log lines: the module paths of an earlier tree, kept for the log filters of operators.
 
 pub(super) const CONNECTION: &str = "balance_gateway::http::connection";
 pub(super) const LISTENER: &str = "balance_gateway::http::listener";

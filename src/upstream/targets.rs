@@ -1,4 +1,4 @@
-//! Targets of log lines. They are constants, so that moving a file changes no log line.
+//! Targets of log lines: the module paths of an earlier tree, kept for the log filters of operators.
 
 pub(super) const ATTEMPT: &str = "balance_gateway::upstream::attempt";
 pub(super) const CLIENT: &str = "balance_gateway::upstream::client";

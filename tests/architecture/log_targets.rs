@@ -1,4 +1,4 @@
-//! Log lines whose target is the place of their file, so that moving the file would change them.
+//! Finds log macros without an explicit target: their lines would change if the file moved.
 
 use proc_macro2::{TokenStream, TokenTree};
 

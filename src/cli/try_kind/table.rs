@@ -29,7 +29,7 @@ pub(super) fn success(mapping: &MappingReader, body: &[u8]) -> String {
     let conditions = &mapping.mapping().success;
     let mut text = String::new();
     for (at, (Condition { at: pointer, expected }, holds)) in
-        conditions.iter().zip(mapping.judge_success(body)).enumerate()
+        conditions.iter().zip(mapping.success_conditions(body)).enumerate()
     {
         let name = if at == 0 { "success" } else { "" };
         let result = match holds {
@@ -56,13 +56,13 @@ pub(super) fn roles(mapping: &MappingReader, understood: &Understood) -> String 
     let currency = understood.reading.available.currency();
     let unit = mapping.mapping().units.describe(currency);
     let rows: Vec<[String; 5]> = understood
-        .taken
+        .amounts
         .iter()
-        .map(|taken| {
-            let amount = taken.amount.map_or(String::new(), |amount| format!("{amount} {currency}"));
-            let role = taken.role.unwrap_or("report").to_owned();
-            let unit = if taken.amount.is_some() { unit.clone() } else { String::new() };
-            [role, place(taken), taken.text.clone(), unit, amount]
+        .map(|located| {
+            let amount = located.amount.map_or(String::new(), |amount| format!("{amount} {currency}"));
+            let role = located.role.unwrap_or("report").to_owned();
+            let unit = if located.amount.is_some() { unit.clone() } else { String::new() };
+            [role, place(located), located.text.clone(), unit, amount]
         })
         .collect();
     aligned(&rows) + &sums(understood)
@@ -109,7 +109,7 @@ fn aligned(rows: &[[String; 5]]) -> String {
 fn sums(understood: &Understood) -> String {
     let mut text = String::new();
     for (role, figure) in figures(&understood.reading) {
-        let parts = understood.taken.iter().filter(|taken| taken.role == Some(role)).count();
+        let parts = understood.amounts.iter().filter(|located| located.role == Some(role)).count();
         if parts > 1
             && let Some(figure) = figure
         {
@@ -120,13 +120,13 @@ fn sums(understood: &Understood) -> String {
 }
 
 /// The pointer with the number of its row.
-fn place(taken: &LocatedAmount) -> String {
-    match &taken.row {
+fn place(located: &LocatedAmount) -> String {
+    match &located.row {
         Some(row) => {
-            let member = taken.name.strip_prefix(&row.array).unwrap_or(&taken.name);
+            let member = located.name.strip_prefix(&row.array).unwrap_or(&located.name);
             format!("{}[{}]{member}", row.array, row.number)
         }
-        None => taken.name.clone(),
+        None => located.name.clone(),
     }
 }
 
@@ -158,13 +158,15 @@ pub(super) fn oddities(mapping: &MappingReader, understood: &Understood) -> Stri
         odd.push("available equals total although something is blocked".to_owned());
     }
     let is_major = matches!(mapping.mapping().units, AmountUnit::Major | AmountUnit::MajorWith(_));
-    let is_whole = |taken: &&LocatedAmount| {
-        taken.amount.is_some_and(|amount| !amount.value().is_zero()) && !taken.text.contains('.')
+    let is_whole = |located: &&LocatedAmount| {
+        located.amount.is_some_and(|amount| !amount.value().is_zero()) && !located.text.contains('.')
     };
-    let whole = understood.taken.iter().filter(is_whole);
+    let whole = understood.amounts.iter().filter(is_whole);
     if is_major && currency.exponent() != Some(0) {
         odd.extend(
-            whole.map(|taken| format!("{} is a whole number under major: is the unit right?", place(taken))),
+            whole.map(|located| {
+                format!("{} is a whole number under major: is the unit right?", place(located))
+            }),
         );
     }
     odd.iter().map(|odd| line("odd", odd)).collect()

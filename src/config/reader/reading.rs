@@ -109,8 +109,8 @@ impl<'a> ConfigReading<'a> {
         self.before.filter(|_| !has_moved)?.get(key)
     }
 
-    /// Ends the reading.
-    pub(in crate::config) fn into_outcome(self) -> LoadResult {
+    /// Ends the reading and returns its result.
+    pub(in crate::config) fn into_result(self) -> LoadResult {
         let in_order = |remarks: RefCell<Vec<(usize, Remark)>>| {
             let mut remarks = remarks.into_inner();
             remarks.sort_by_key(|(at, _)| *at);

@@ -26,16 +26,16 @@ pub struct Inbox {
 
 #[derive(Debug)]
 struct State {
-    unsent: Vec<Unsent>,
+    balances: Vec<BalanceState>,
     /// The indices of the balances with an event, the longest waiting first.
     waiting: VecDeque<usize>,
     /// Snapshots that a newer one replaced before they were taken.
     superseded: u64,
 }
 
-/// The unsent events of one balance.
+/// One balance of the subscription: its unsent events, and what the subscriber knows.
 #[derive(Debug, Default)]
-struct Unsent {
+struct BalanceState {
     /// The last snapshot that arrived, taken or not.
     newest: Option<Arc<Report>>,
     /// Whether a read has brought a snapshot since the subscription began.
@@ -48,8 +48,11 @@ struct Unsent {
 impl Inbox {
     /// An empty inbox for this many balances.
     pub(super) fn of(balances: usize) -> Self {
-        let unsent = (0..balances).map(|_| Unsent::default()).collect();
-        let state = State { unsent, waiting: VecDeque::with_capacity(balances), superseded: 0 };
+        let state = State {
+            balances: (0..balances).map(|_| BalanceState::default()).collect(),
+            waiting: VecDeque::with_capacity(balances),
+            superseded: 0,
+        };
         Self { state: Mutex::new(state), arrived: Notify::new() }
     }
 
@@ -60,30 +63,31 @@ impl Inbox {
 
     /// Adds a snapshot that was looked up, unless a read has brought one since the subscription began.
     pub(super) fn add_current(&self, index: usize, report: &Arc<Report>) {
-        if !self.state().unsent.get(index).is_some_and(|unsent| unsent.has_read) {
+        if !self.state().balances.get(index).is_some_and(|balance| balance.has_read) {
             self.add(index, report, false);
         }
     }
 
     /// Notes a snapshot that the subscriber knows already.
     pub(super) fn note_known(&self, index: usize, report: &Arc<Report>) {
-        if let Some(unsent) = self.state().unsent.get_mut(index).filter(|unsent| unsent.newest.is_none()) {
-            unsent.newest = Some(Arc::clone(report));
+        if let Some(balance) = self.state().balances.get_mut(index).filter(|balance| balance.newest.is_none())
+        {
+            balance.newest = Some(Arc::clone(report));
         }
     }
 
     fn add(&self, index: usize, report: &Arc<Report>, is_from_read: bool) {
         let mut state = self.state();
-        let Some(of_balance) = state.unsent.get_mut(index) else { return };
-        of_balance.has_read |= is_from_read;
+        let Some(balance) = state.balances.get_mut(index) else { return };
+        balance.has_read |= is_from_read;
         if is_from_read {
-            of_balance.problem = None;
+            balance.problem = None;
         }
-        if of_balance.newest.as_ref().is_some_and(|newest| newest.is_of_same(report)) {
+        if balance.newest.as_ref().is_some_and(|newest| newest.is_of_same(report)) {
             return;
         }
-        of_balance.newest = Some(Arc::clone(report));
-        let is_superseding = std::mem::replace(&mut of_balance.has_balance, true);
+        balance.newest = Some(Arc::clone(report));
+        let is_superseding = std::mem::replace(&mut balance.has_balance, true);
         state.superseded += u64::from(is_superseding);
         state.queue(index);
         drop(state);
@@ -93,8 +97,8 @@ impl Inbox {
     /// Adds a failure.
     pub(super) fn add_problem(&self, index: usize, refusal: Refusal) {
         let mut state = self.state();
-        let Some(of_balance) = state.unsent.get_mut(index) else { return };
-        of_balance.problem = Some(refusal);
+        let Some(balance) = state.balances.get_mut(index) else { return };
+        balance.problem = Some(refusal);
         state.queue(index);
         drop(state);
         self.arrived.notify_one();
@@ -115,18 +119,18 @@ impl Inbox {
     pub fn take(&self) -> Option<(usize, Event)> {
         let mut state = self.state();
         while let Some(index) = state.waiting.pop_front() {
-            let of_balance = &mut state.unsent[index];
-            of_balance.is_waiting = false;
-            if std::mem::take(&mut of_balance.has_balance)
-                && let Some(report) = of_balance.newest.clone()
+            let balance = &mut state.balances[index];
+            balance.is_waiting = false;
+            if std::mem::take(&mut balance.has_balance)
+                && let Some(report) = balance.newest.clone()
             {
-                if of_balance.problem.is_some() {
-                    of_balance.is_waiting = true;
+                if balance.problem.is_some() {
+                    balance.is_waiting = true;
                     state.waiting.push_front(index);
                 }
                 return Some((index, Event::Balance(report)));
             }
-            if let Some(refusal) = of_balance.problem.take() {
+            if let Some(refusal) = balance.problem.take() {
                 return Some((index, Event::Problem(refusal)));
             }
         }
@@ -146,7 +150,7 @@ impl Inbox {
 
 impl State {
     fn queue(&mut self, index: usize) {
-        if !std::mem::replace(&mut self.unsent[index].is_waiting, true) {
+        if !std::mem::replace(&mut self.balances[index].is_waiting, true) {
             self.waiting.push_back(index);
         }
     }

@@ -18,7 +18,7 @@ pub(crate) async fn file(uri: Uri, headers: HeaderMap) -> Result<Response, Probl
         "style.css" => (page::CSS, include_str!("dashboard/style.css")),
         "script.js" => (page::JAVASCRIPT, include_str!("dashboard/script.js")),
         "balances.js" => (page::JAVASCRIPT, include_str!("dashboard/balances.js")),
-        "course.js" => (page::JAVASCRIPT, include_str!("dashboard/course.js")),
+        "trend.js" => (page::JAVASCRIPT, include_str!("dashboard/trend.js")),
         "decimals.js" => (page::JAVASCRIPT, include_str!("dashboard/decimals.js")),
         "rows.js" => (page::JAVASCRIPT, include_str!("dashboard/rows.js")),
         "stream.js" => (page::JAVASCRIPT, include_str!("dashboard/stream.js")),

@@ -120,7 +120,7 @@ fn the_fields_can_be_read_by_a_parser_of_structured_fields() {
 }
 
 #[test]
-fn without_an_answer_of_the_store_this_replicas_part_applies() {
+fn without_an_answer_of_the_store_only_the_local_share_applies() {
     let (shared, now) = (shared(5), start());
     let limit = Limit::new(&caller(), POLICY, settings(1, 20, 17), None, Some(&shared), now).unwrap();
 
@@ -128,7 +128,7 @@ fn without_an_answer_of_the_store_this_replicas_part_applies() {
         (limit.policy("x"), state(&limit, "x", now)),
         (r#""x";q=17;w=340"#.into(), r#""x";r=3;t=0"#.into())
     );
-    assert_eq!(limit.take(100, now), Ok(()), "a batch costs at most the part");
+    assert_eq!(limit.take(100, now), Ok(()), "a batch costs at most the local share");
     assert_eq!(limit.take(1, now).unwrap_err().as_secs(), 20);
     assert_eq!(state(&limit, "x", now), r#""x";r=0;t=20"#);
 }
@@ -192,7 +192,7 @@ fn the_whole_limit_applies_to_one_replica_whatever_the_store_grants() {
 }
 
 #[test]
-fn units_from_the_store_also_count_in_the_part() {
+fn units_from_the_store_also_count_in_the_local_share() {
     let now = start();
     let limit = holding(3, now);
     assert_eq!(limit.take(3, now), Ok(()));

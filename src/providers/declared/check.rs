@@ -10,13 +10,13 @@ use crate::providers::fields::{error, unquoted};
 /// A member and the value that it must hold.
 #[derive(Debug)]
 pub(super) struct Check {
-    pub(super) slot: ValueIndex,
+    pub(super) index: ValueIndex,
     expected: Expected,
 }
 
 impl Check {
     pub(super) fn new(shape: &mut Shape, condition: &Condition) -> Self {
-        Self { slot: shape.slot(&condition.at), expected: condition.expected.clone() }
+        Self { index: shape.index_of(&condition.at), expected: condition.expected.clone() }
     }
 
     /// Whether a value is the expected one, of the same JSON type.

@@ -17,9 +17,9 @@ pub(super) struct FoundAmount<'m> {
     pub(super) amount: Option<Amount>,
 }
 
-/// Every amount of one body, and the figures.
+/// All amounts of one body, and its figures.
 pub(super) struct FoundAmounts<'m> {
-    pub(super) taken: Vec<FoundAmount<'m>>,
+    pub(super) amounts: Vec<FoundAmount<'m>>,
     pub(super) available: Amount,
     pub(super) blocked: Option<Amount>,
     pub(super) reserved: Option<Amount>,
@@ -31,9 +31,9 @@ pub(super) struct FoundAmounts<'m> {
 impl FoundAmounts<'_> {
     /// The amounts as a reading.
     pub(super) fn into_reading(self) -> Reading {
-        let Self { taken, available, blocked, reserved, processing, total, observed_at } = self;
+        let Self { amounts, available, blocked, reserved, processing, total, observed_at } = self;
         let reported =
-            taken.into_iter().map(|found_amount| (found_amount.name.to_owned().into(), found_amount.text));
+            amounts.into_iter().map(|found_amount| (found_amount.name.to_owned().into(), found_amount.text));
         Reading { available, blocked, reserved, processing, total, reported: reported.collect(), observed_at }
     }
 }

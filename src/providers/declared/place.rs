@@ -10,7 +10,7 @@ use crate::providers::fields::error;
 #[derive(Debug)]
 pub(super) struct AmountPlace {
     base: Base,
-    pub(super) slot: ValueIndex,
+    pub(super) index: ValueIndex,
     pub(super) currency: Option<ValueIndex>,
     is_optional: bool,
     /// Its name in `reported`.
@@ -49,8 +49,8 @@ impl AmountPlace {
         let name = unique_name(role, names);
         let is_optional = role.is_optional;
         let (Some(rows), CurrencyRule::At { at, .. }) = (&role.rows, currency) else {
-            let currency = role.currency.as_ref().map(|at| shape.slot(at));
-            return Self { base: Base::Body, slot: shape.slot(&role.at), currency, is_optional, name };
+            let currency = role.currency.as_ref().map(|at| shape.index_of(at));
+            return Self { base: Base::Body, index: shape.index_of(&role.at), currency, is_optional, name };
         };
         let array = arrays.iter().position(|array| *array.pointer() == rows.array).unwrap_or_else(|| {
             arrays.push(Array::new(&rows.array, at, shape));
@@ -60,8 +60,8 @@ impl AmountPlace {
         let row = arrays[array].shape();
         Self {
             base: Base::Row { array, filter },
-            slot: row.slot(&role.at),
-            currency: role.currency.as_ref().map(|at| row.slot(at)),
+            index: row.index_of(&role.at),
+            currency: role.currency.as_ref().map(|at| row.index_of(at)),
             is_optional,
             name,
         }

@@ -51,12 +51,12 @@ impl MappingReader {
         });
         let report = report.collect();
         let currency = match &mapping.currency {
-            CurrencyRule::At { at, .. } if arrays.is_empty() => Some(shape.slot(at)),
+            CurrencyRule::At { at, .. } if arrays.is_empty() => Some(shape.index_of(at)),
             _ => None,
         };
         Self {
             success: SuccessRule::new(mapping, &mut shape),
-            observed_at: mapping.observed_at.as_ref().map(|at| shape.slot(at)),
+            observed_at: mapping.observed_at.as_ref().map(|at| shape.index_of(at)),
             currency,
             rule: mapping.currency.clone(),
             units: mapping.units.clone(),
@@ -97,17 +97,17 @@ impl MappingReader {
     /// As [`MappingReader::read`].
     pub fn understand(&self, body: &[u8], selector: &Selector) -> Result<Understood, BodyError> {
         let found_amounts = self.find(body, selector)?;
-        let taken = found_amounts.taken.iter().map(|found_amount| self.taken(found_amount)).collect();
-        Ok(Understood { taken, reading: found_amounts.into_reading() })
+        let amounts = found_amounts.amounts.iter().map(|amount| self.located(amount)).collect();
+        Ok(Understood { amounts, reading: found_amounts.into_reading() })
     }
 
     fn find(&self, body: &[u8], selector: &Selector) -> Result<FoundAmounts<'_>, BodyError> {
         let text = body_text(body);
         let values = self.shape.read(&text).ok_or(error("body", "not one JSON value"))?;
-        self.success.judge(&values)?;
+        self.success.check(&values)?;
         let currency = self.rule.only().or(selector.currency);
         let currency = currency.ok_or(error("currency", "not asked for"))?;
-        self.judge_currency(&values, currency)?;
+        self.check_currency(&values, currency)?;
         let chosen: Vec<MatchingRows<'_>> = self
             .arrays
             .iter()
@@ -118,14 +118,14 @@ impl MappingReader {
 
     /// For people: whether each condition of `success` holds; `None` for one that cannot be read.
     #[must_use]
-    pub fn judge_success(&self, body: &[u8]) -> Vec<Option<bool>> {
+    pub fn success_conditions(&self, body: &[u8]) -> Vec<Option<bool>> {
         let text = body_text(body);
         self.success.conditions(self.shape.read(&text).as_ref())
     }
 
-    fn judge_currency(&self, values: &Values<'_>, asked: Currency) -> Result<(), ParseError> {
-        let Some(slot) = self.currency else { return Ok(()) };
-        let raw = required("currency", values.get(slot))?;
+    fn check_currency(&self, values: &Values<'_>, asked: Currency) -> Result<(), ParseError> {
+        let Some(index) = self.currency else { return Ok(()) };
+        let raw = required("currency", values.get(index))?;
         self.is_in(asked, raw)
     }
 
@@ -139,10 +139,10 @@ impl MappingReader {
     }
 
     fn found_amounts(&self, body: &OneBody<'_, '_>) -> Result<FoundAmounts<'_>, ParseError> {
-        let mut taken = Vec::with_capacity(self.parts.len() + self.report.len());
+        let mut amounts = Vec::with_capacity(self.parts.len() + self.report.len());
         let mut figure = |name: &str| {
             let (role, places) = self.parts.iter().find(|(role, _)| *role == name)?;
-            self.figure(role, places, body, &mut taken).transpose()
+            self.figure(role, places, body, &mut amounts).transpose()
         };
         let available = figure("available").transpose()?;
         let [blocked, reserved, processing, total] =
@@ -150,10 +150,10 @@ impl MappingReader {
         let available = available.ok_or(error("available", "missing or null"))?;
         let (blocked, reserved, processing, total) = (blocked?, reserved?, processing?, total?);
         for place in &self.report {
-            taken.extend(shown(place, body)?);
+            amounts.extend(shown(place, body)?);
         }
         let observed_at = self.observed_at(body.values);
-        Ok(FoundAmounts { taken, available, blocked, reserved, processing, total, observed_at })
+        Ok(FoundAmounts { amounts, available, blocked, reserved, processing, total, observed_at })
     }
 
     /// One figure: an amount, or the exact sum of several; `None` if it is optional and missing.
@@ -162,15 +162,15 @@ impl MappingReader {
         role: &'static str,
         places: &'m [AmountPlace],
         body: &OneBody<'_, '_>,
-        taken: &mut Vec<FoundAmount<'m>>,
+        amounts: &mut Vec<FoundAmount<'m>>,
     ) -> Result<Option<Amount>, ParseError> {
-        let first = taken.len();
+        let first = amounts.len();
         for place in places {
             let Some(one) = self.amount(role, place, body)? else { return Ok(None) };
-            taken.push(one);
+            amounts.push(one);
         }
-        let amounts = taken[first..].iter().filter_map(|one| one.amount);
-        Amount::checked_sum(amounts).map_err(|problem| amount_error(role, problem))
+        let values = amounts[first..].iter().filter_map(|one| one.amount);
+        Amount::checked_sum(values).map_err(|problem| amount_error(role, problem))
     }
 
     fn amount<'m>(
@@ -182,17 +182,17 @@ impl MappingReader {
         let Some((values, row)) = place.values(body) else {
             return place.missing(role, "no row of this currency");
         };
-        let Some(raw) = optional(role, values.get(place.slot))? else {
+        let Some(raw) = optional(role, values.get(place.index))? else {
             return place.missing(role, "missing or null");
         };
-        if let Some(slot) = place.currency {
-            self.is_in(body.currency, required("currency", values.get(slot))?)?;
+        if let Some(index) = place.currency {
+            self.is_in(body.currency, required("currency", values.get(index))?)?;
         }
         let (amount, text) = self.units.read(role, raw, body.currency)?;
         Ok(Some(FoundAmount { role: Some(role), name: &place.name, row, text, amount: Some(amount) }))
     }
 
-    fn taken(&self, found_amount: &FoundAmount<'_>) -> LocatedAmount {
+    fn located(&self, found_amount: &FoundAmount<'_>) -> LocatedAmount {
         let FoundAmount { role, name, row, text, amount } = found_amount;
         let row = row.map(|RowPlace { array, number, count }| {
             let array = self.arrays.get(array).map_or("", |array| array.pointer().as_str());
@@ -202,8 +202,8 @@ impl MappingReader {
     }
 
     fn observed_at(&self, values: &Values<'_>) -> ObservedAt {
-        let Some(slot) = self.observed_at else { return ObservedAt::Undocumented };
-        let text = values.get(slot).ok().flatten().and_then(unquoted);
+        let Some(index) = self.observed_at else { return ObservedAt::Undocumented };
+        let text = values.get(index).ok().flatten().and_then(unquoted);
         ObservedAt::read(text.as_deref())
     }
 }
@@ -212,7 +212,7 @@ impl MappingReader {
 fn shown<'m>(place: &'m AmountPlace, body: &OneBody<'_, '_>) -> Result<Option<FoundAmount<'m>>, ParseError> {
     const ROLE: &str = "report";
     let Some((values, row)) = place.values(body) else { return Ok(None) };
-    let Some(raw) = optional(ROLE, values.get(place.slot))? else { return Ok(None) };
+    let Some(raw) = optional(ROLE, values.get(place.index))? else { return Ok(None) };
     let text = unquoted(raw).unwrap_or(Cow::Borrowed(raw.get()));
     Amount::parse(&text, body.currency).map_err(|problem| amount_error(ROLE, problem))?;
     Ok(Some(FoundAmount { role: None, name: &place.name, row, text: text.into_owned(), amount: None }))

@@ -13,7 +13,7 @@ use crate::providers::fields::{error, unquoted};
 #[derive(Debug)]
 pub(super) struct Array {
     pointer: Pointer,
-    slot: ValueIndex,
+    index: ValueIndex,
     row: Shape,
     currency: ValueIndex,
     filters: Vec<RowFilter>,
@@ -43,8 +43,8 @@ impl<'a> MatchingRows<'a> {
 impl Array {
     pub(super) fn new(pointer: &Pointer, currency: &Pointer, body: &mut Shape) -> Self {
         let mut row = Shape::default();
-        let (slot, currency) = (body.slot(pointer), row.slot(currency));
-        Self { pointer: pointer.clone(), slot, row, currency, filters: Vec::new() }
+        let (index, currency) = (body.index_of(pointer), row.index_of(currency));
+        Self { pointer: pointer.clone(), index, row, currency, filters: Vec::new() }
     }
 
     pub(super) fn pointer(&self) -> &Pointer {
@@ -75,7 +75,7 @@ impl Array {
         currency: Currency,
     ) -> Result<MatchingRows<'a>, ParseError> {
         let mut chosen = MatchingRows { rows: Vec::new(), by_filter: vec![None; self.filters.len()] };
-        let Some(raw) = body.get(self.slot).map_err(|unreadable| unreadable.in_field("rows"))? else {
+        let Some(raw) = body.get(self.index).map_err(|unreadable| unreadable.in_field("rows"))? else {
             return Ok(chosen);
         };
         let rows: Vec<&RawValue> =
@@ -103,7 +103,7 @@ impl RowFilter {
     fn holds(&self, row: &Values<'_>) -> Result<bool, ParseError> {
         let mut holds = true;
         for check in &self.checks {
-            holds &= match row.get(check.slot) {
+            holds &= match row.get(check.index) {
                 Ok(raw) => check.holds(raw),
                 Err(Unreadable::GivenTwice) => return Err(error("where", "given twice")),
                 Err(Unreadable::Array | Unreadable::NoObject) => false,

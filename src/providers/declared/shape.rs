@@ -10,12 +10,12 @@ use crate::providers::fields::Name;
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     root: Node,
-    slots: usize,
+    count: usize,
 }
 
 #[derive(Debug, Default)]
 struct Node {
-    slot: Option<usize>,
+    index: Option<usize>,
     members: Vec<(String, Node)>,
 }
 
@@ -37,29 +37,29 @@ pub(super) enum Unreadable {
     NoObject,
 }
 
-/// The values, by slot.
+/// The values, by index.
 #[derive(Debug)]
 pub(super) struct Values<'a>(Vec<MemberValue<'a>>);
 
 impl<'a> Values<'a> {
-    pub(super) fn get(&self, slot: ValueIndex) -> MemberValue<'a> {
-        self.0.get(slot.0).copied().unwrap_or(Ok(None))
+    pub(super) fn get(&self, index: ValueIndex) -> MemberValue<'a> {
+        self.0.get(index.0).copied().unwrap_or(Ok(None))
     }
 }
 
 impl Shape {
     /// Adds a pointer, unless it was added before.
-    pub(super) fn slot(&mut self, pointer: &Pointer) -> ValueIndex {
+    pub(super) fn index_of(&mut self, pointer: &Pointer) -> ValueIndex {
         let node = pointer.tokens().iter().fold(&mut self.root, Node::member);
-        let slot = *node.slot.get_or_insert(self.slots);
-        self.slots = self.slots.max(slot + 1);
-        ValueIndex(slot)
+        let index = *node.index.get_or_insert(self.count);
+        self.count = self.count.max(index + 1);
+        ValueIndex(index)
     }
 
     /// Reads the value at every pointer. `None` if the text is not one complete JSON value.
     pub(super) fn read<'a>(&self, text: &'a str) -> Option<Values<'a>> {
-        let mut values = Values(vec![Ok(None); self.slots]);
-        if self.root.slot.is_some() || !text.trim_start().starts_with('{') {
+        let mut values = Values(vec![Ok(None); self.count]);
+        if self.root.index.is_some() || !text.trim_start().starts_with('{') {
             let raw: &RawValue = serde_json::from_str(text).ok()?;
             self.root.fill(raw, &mut values);
             return Some(values);
@@ -85,8 +85,8 @@ impl Node {
         if text == "null" {
             return;
         }
-        if let Some(slot) = self.slot {
-            values.0[slot] = Ok(Some(raw));
+        if let Some(index) = self.index {
+            values.0[index] = Ok(Some(raw));
         }
         if self.members.is_empty() {
             return;
@@ -100,8 +100,8 @@ impl Node {
     }
 
     fn fail(&self, why: Unreadable, values: &mut Values<'_>) {
-        if let Some(slot) = self.slot {
-            values.0[slot] = Err(why);
+        if let Some(index) = self.index {
+            values.0[index] = Err(why);
         }
         self.fail_below(why, values);
     }
@@ -166,11 +166,11 @@ mod tests {
 
     fn found<'a>(pointers: &[&str], text: &'a str) -> Option<Vec<Result<Option<&'a str>, Unreadable>>> {
         let mut shape = Shape::default();
-        let slots: Vec<ValueIndex> =
-            pointers.iter().map(|pointer| shape.slot(&Pointer::parse(pointer).unwrap())).collect();
+        let indexes: Vec<ValueIndex> =
+            pointers.iter().map(|pointer| shape.index_of(&Pointer::parse(pointer).unwrap())).collect();
         let values = shape.read(text)?;
-        let raw = |slot: &ValueIndex| values.get(*slot).map(|found| found.map(RawValue::get));
-        Some(slots.iter().map(raw).collect())
+        let raw = |index: &ValueIndex| values.get(*index).map(|found| found.map(RawValue::get));
+        Some(indexes.iter().map(raw).collect())
     }
 
     #[test]

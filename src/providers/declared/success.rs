@@ -20,14 +20,14 @@ pub(super) struct SuccessRule {
 impl SuccessRule {
     pub(super) fn new(mapping: &Mapping, shape: &mut Shape) -> Self {
         Self {
-            status: mapping.status.as_ref().map(|at| shape.slot(at)),
+            status: mapping.status.as_ref().map(|at| shape.index_of(at)),
             success: mapping.success.iter().map(|condition| Check::new(shape, condition)).collect(),
-            absent: mapping.absent.iter().map(|at| shape.slot(at)).collect(),
+            absent: mapping.absent.iter().map(|at| shape.index_of(at)).collect(),
         }
     }
 
-    /// Judges a body: status, success, absence, in this order.
-    pub(super) fn judge(&self, values: &Values<'_>) -> Result<(), BodyError> {
+    /// Checks a body: status, success, absence, in this order.
+    pub(super) fn check(&self, values: &Values<'_>) -> Result<(), BodyError> {
         if let Some(status) = self.status {
             let raw = required("status", values.get(status))?;
             match raw.get().parse::<i64>() {
@@ -40,12 +40,12 @@ impl SuccessRule {
             }
         }
         for check in &self.success {
-            if !check.holds(optional("success", values.get(check.slot))?) {
+            if !check.holds(optional("success", values.get(check.index))?) {
                 return Err(BodyError::Status(SUCCESS));
             }
         }
-        for slot in &self.absent {
-            if optional("absent", values.get(*slot))?.is_some() {
+        for index in &self.absent {
+            if optional("absent", values.get(*index))?.is_some() {
                 return Err(error("absent", "not null or missing").into());
             }
         }
@@ -54,7 +54,7 @@ impl SuccessRule {
 
     /// Whether each condition of `success` holds; `None` for one that cannot be read.
     pub(super) fn conditions(&self, values: Option<&Values<'_>>) -> Vec<Option<bool>> {
-        let holds = |check: &Check| Some(check.holds(values?.get(check.slot).ok()?));
+        let holds = |check: &Check| Some(check.holds(values?.get(check.index).ok()?));
         self.success.iter().map(holds).collect()
     }
 }

@@ -98,17 +98,17 @@ impl TokenTemplate {
     /// Reads the answer to a request that was sent at this moment.
     pub(super) fn parse(&self, body: &[u8], asked_at: Timestamp) -> Result<IssuedToken, ParseError> {
         let mut shape = Shape::default();
-        let (at, r#type) = (shape.slot(&self.at), shape.slot(&token_type()));
+        let (at, r#type) = (shape.index_of(&self.at), shape.index_of(&token_type()));
         let life_at = match &self.life {
-            TokenLife::Seconds(at) | TokenLife::Until(at) => Some(shape.slot(at)),
+            TokenLife::Seconds(at) | TokenLife::Until(at) => Some(shape.index_of(at)),
             TokenLife::Fixed(_) => None,
         };
         let text = body_text(body);
         let values = shape.read(&text).ok_or(error("token", "not one JSON value"))?;
-        let value = |field: &'static str, slot: ValueIndex| {
-            values.get(slot).map_err(|unreadable| unreadable.in_field(field))
+        let value = |field: &'static str, index: ValueIndex| {
+            values.get(index).map_err(|unreadable| unreadable.in_field(field))
         };
-        let must = |field, slot| value(field, slot)?.ok_or(error(field, "missing or null"));
+        let must = |field, index| value(field, index)?.ok_or(error(field, "missing or null"));
         let token = unquoted(must("token", at)?).ok_or(error("token", "not a string"))?;
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(error("token", "not visible ASCII"));
@@ -120,8 +120,8 @@ impl TokenTemplate {
             return Err(error("token_type", "not Bearer"));
         }
         let life = match (&self.life, life_at) {
-            (TokenLife::Seconds(_), Some(slot)) => seconds(must("seconds", slot)?)?,
-            (TokenLife::Until(_), Some(slot)) => time_until(must("until", slot)?, asked_at)?,
+            (TokenLife::Seconds(_), Some(index)) => seconds(must("seconds", index)?)?,
+            (TokenLife::Until(_), Some(index)) => time_until(must("until", index)?, asked_at)?,
             (TokenLife::Fixed(life), _) => *life,
             _ => return Err(error("token", "no life")),
         };

@@ -32,7 +32,7 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Understood {
     /// Every amount, in the order of the answer.
-    pub taken: Vec<LocatedAmount>,
+    pub amounts: Vec<LocatedAmount>,
     /// The figures.
     pub reading: Reading,
 }

@@ -18,7 +18,7 @@ use self::routes::router;
 use super::*;
 
 /// Upper bound of every wait in a test. A loaded machine must not reach it.
-const SOON: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// A bound that a test waits for.
 const SHORT: Duration = Duration::from_millis(200);
 /// A bound that no test reaches.
@@ -137,7 +137,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
 #[track_caller]
 fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
-    async move { timeout(SOON, future).await.unwrap_or_else(|_| panic!("too late at {caller}")) }
+    async move { timeout(TEST_TIMEOUT, future).await.unwrap_or_else(|_| panic!("too late at {caller}")) }
 }
 
 /// Whether the connection ends with a reset.

@@ -15,12 +15,12 @@ pub(super) struct UnitDemand {
     in_span: u64,
     most: u64,
     most_at: Instant,
-    last_asked: Instant,
+    last_requested: Instant,
 }
 
 impl UnitDemand {
     pub(super) fn new(now: Instant) -> Self {
-        Self { span_began: now, in_span: 0, most: 0, most_at: now, last_asked: now }
+        Self { span_began: now, in_span: 0, most: 0, most_at: now, last_requested: now }
     }
 
     /// Records requested units.
@@ -30,7 +30,7 @@ impl UnitDemand {
         }
         self.in_span += requested;
         if requested > 0 {
-            self.last_asked = now;
+            self.last_requested = now;
         }
         if self.in_span >= self.most || now.saturating_duration_since(self.most_at) >= MEMORY {
             (self.most, self.most_at) = (self.in_span, now);
@@ -44,7 +44,7 @@ impl UnitDemand {
 
     /// Whether the caller is idle.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last_asked) >= MEMORY
+        now.saturating_duration_since(self.last_requested) >= MEMORY
     }
 }
 

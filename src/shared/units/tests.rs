@@ -57,7 +57,7 @@ fn units_are_unknown_before_the_first_answer() {
 }
 
 #[test]
-fn held_units_are_used_before_this_replicas_part_of_the_rest() {
+fn held_units_are_used_before_the_local_share_of_the_rest() {
     let (units, start) = units();
     // 10 less the 4 that are still to come: 6 are left in the store, one for each of the five replicas.
     units.note_answer(2, 4 * SECOND, start, start);

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_provider_answered_holds_elsewhere_and_as_far_as_here() {
+    fn an_answered_failure_has_the_same_scope_at_every_replica() {
         let invalid = UpstreamError::Invalid(ParseError { field: "body", problem: "not a JSON object" });
         let (account, balance) = (Some(HoldScope::Account), Some(HoldScope::Balance));
         for (error, expected, where_all_are_read_together) in [

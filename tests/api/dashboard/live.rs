@@ -6,9 +6,9 @@ use super::*;
 async fn a_change_at_the_provider_appears_without_a_reload() {
     let gateway = Harness::usual().await;
     let page = signed_in(&gateway, DESKTOP).await;
-    let course = "document.querySelector('#balances tr:nth-child(2) polyline').getAttribute('points')";
+    let trend = "document.querySelector('#balances tr:nth-child(2) polyline').getAttribute('points')";
     let account = page.text("document.querySelector('#balances tr:nth-child(2) .account').textContent").await;
-    let flat = page.text(course).await;
+    let flat = page.text(trend).await;
     gateway.provider(Kind::NtxpayBr).set_field("BRL", None, "netBalance", "7.01");
 
     gateway.new_balance(Kind::NtxpayBr).await;
@@ -17,7 +17,7 @@ async fn a_change_at_the_provider_appears_without_a_reload() {
     assert!(account.starts_with("ntxpay-br-demo"), "{account}");
     let since = page.text("document.querySelector('#balances tr:nth-child(2) .since').textContent").await;
     assert!(since.starts_with("changed "), "{since}");
-    assert_ne!(page.text(course).await, flat, "the graph shows the lower amount");
+    assert_ne!(page.text(trend).await, flat, "the graph shows the lower amount");
     let others = column(&page, "since").await;
     assert_eq!(others.iter().filter(|since| since.starts_with("unchanged since")).count(), 5, "{others:?}");
     let sums = text_of(&page, "sums").await;

@@ -68,7 +68,7 @@ fn with_kinds<T>(
     let mut root = Section::root(document.get_ref(), &reading);
     let read = root.tables("kinds").and_then(|tables| read(tables, &root));
     drop(root);
-    let mistakes = reading.into_outcome().mistakes;
+    let mistakes = reading.into_result().mistakes;
     match read {
         Ok(read) if mistakes.is_empty() => Ok(read),
         _ => Err(ConfigErrors::new(path, mistakes)),

@@ -17,7 +17,7 @@ pub(in crate::config) fn read(name: &str, section: &mut Section<'_>) -> Read<Arc
     let requesting = request::read(section);
     let judged = requesting
         .as_ref()
-        .map_or_else(|reported| Err(*reported), |requesting| rules::judge(section, requesting));
+        .map_or_else(|reported| Err(*reported), |requesting| rules::check(section, requesting));
     let is_recorded = section.recorded_account().is_some();
     let mapping = if is_recorded { mapping::read_currency_alone(section) } else { mapping::read(section) };
     let lag: Read<Option<Duration>> = section.optional("lags");

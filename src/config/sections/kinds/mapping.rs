@@ -60,7 +60,7 @@ pub(in crate::config) fn read(section: &mut Section<'_>) -> Read<Mapping> {
         report: report?.unwrap_or_default(),
         observed_at: observed_at?,
     };
-    judge(section, &mapping)?;
+    check_rules(section, &mapping)?;
     Ok(mapping)
 }
 
@@ -146,7 +146,7 @@ impl Inherited<'_> {
 }
 
 /// Checks the rules that concern several keys.
-fn judge(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
+fn check_rules(section: &Section<'_>, mapping: &Mapping) -> Read<()> {
     let parts = mapping.parts();
     let roles: Vec<(&str, &Role)> =
         parts.iter().flat_map(|(name, part)| part.roles().iter().map(move |role| (*name, role))).collect();

@@ -5,8 +5,8 @@ use super::request::Requesting;
 use crate::config::reader::{Read, Section};
 use crate::providers::declared::{RequestTemplate, Template, TokenEndpoint, TokenTemplate};
 
-/// Judges the request half of a kind.
-pub(super) fn judge(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
+/// Checks the request half of a kind.
+pub(super) fn check(section: &Section<'_>, requesting: &Requesting) -> Read<()> {
     let results = [
         check_overlap(section, requesting),
         check_request(section, requesting),

@@ -56,3 +56,34 @@ fn of_account(account: &AccountStatus, now: Timestamp) -> Vec<String> {
 pub(super) fn is_budget_low(account: &AccountStatus) -> bool {
     u64::from(account.budget_remaining) * 4 < u64::from(account.budget_limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AccountName, ProviderName};
+
+    #[test]
+    fn a_budget_is_low_below_a_quarter_whatever_its_size() {
+        for (budget_remaining, budget_limit, expected) in [
+            (0, 1, true),
+            (1, 4, false),
+            (24, 100, true),
+            (25, 100, false),
+            (u32::MAX / 2, u32::MAX, false),
+            (u32::MAX / 4, u32::MAX, true),
+        ] {
+            let account = AccountStatus {
+                account: AccountName::parse("a").unwrap(),
+                provider: ProviderName::parse("p").unwrap(),
+                enabled: true,
+                budget_limit,
+                budget_remaining,
+                token_expires_at: None,
+                credential_rejected: false,
+                balances: Vec::new(),
+            };
+
+            assert_eq!(is_budget_low(&account), expected, "{budget_remaining} of {budget_limit}");
+        }
+    }
+}

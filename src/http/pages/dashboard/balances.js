@@ -1,6 +1,6 @@
-// The state of each balance on the page: the last answer, its age, its course since the page was opened, its problem.
+// The state of each balance on the page: the last answer, its age, its trend since the page was opened, its problem.
 
-import { add } from "./course.js";
+import { add } from "./trend.js";
 
 // The gateway's ceiling on age, for accounts whose `max_age` is not known yet.
 const CEILING_SECONDS = 60;
@@ -16,7 +16,7 @@ export const keyOf = ({ account, currency, type }) => JSON.stringify([account, c
 export class Entry {
   constructor({ account, currency, type }) {
     Object.assign(this, { account, currency, type, balance: null, problem: null, isExpired: false });
-    Object.assign(this, { course: [], openedAt: Date.now(), changedAt: null });
+    Object.assign(this, { trend: [], openedAt: Date.now(), changedAt: null });
   }
 
   // Takes over a received balance. `age` is its age in seconds at `received`.
@@ -24,7 +24,7 @@ export class Entry {
     const isFirst = this.balance === null;
     this.hasChanged = !isFirst && this.balance.available !== balance.available;
     if (this.hasChanged) this.changedAt = received.wall;
-    if (isFirst || this.hasChanged) add(this.course, Number(balance.available), received.wall);
+    if (isFirst || this.hasChanged) add(this.trend, Number(balance.available), received.wall);
     Object.assign(this, { balance, age, received, problem: null, isExpired: false });
     [this.currency, this.type] = [balance.currency, balance.type];
     this.searchable = [balance.account, balance.provider, balance.currency, balance.type].join(" ").toLowerCase();

@@ -1,6 +1,6 @@
 // The HTML elements of a balance, of a failure, and of a sum.
 
-import { draw } from "./course.js";
+import { draw } from "./trend.js";
 
 const ALERTS = new Map([
   ["critical", "below critical"],
@@ -56,9 +56,9 @@ function blocked(balance) {
 
 const time = (at) => new Date(at).toLocaleTimeString();
 
-function course({ course, changedAt, openedAt }, now) {
+function trend({ trend, changedAt, openedAt }, now) {
   const said = changedAt === null ? `unchanged since ${time(openedAt)}` : `changed ${time(changedAt)}`;
-  return [draw(course, now, `Trend: ${said}`), element("small", "", said)];
+  return [draw(trend, now, `Trend: ${said}`), element("small", "", said)];
 }
 
 // Makes the row of a balance; `now` is in milliseconds.
@@ -77,7 +77,7 @@ export function row(entry, now) {
     account,
     cell("Currency", "currency", ...currency),
     cell("Available", "number available", ...shown(amount(balance.available))),
-    cell("Trend", "since", ...course(entry, now)),
+    cell("Trend", "since", ...trend(entry, now)),
     cell("Blocked", "number blocked", ...shown(...blocked(balance))),
     cell("Total", "number total", ...shown(amount(balance.total))),
     age,

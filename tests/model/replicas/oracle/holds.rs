@@ -108,12 +108,12 @@ impl Oracle<'_> {
             let mut ended: Vec<_> = of_row.filter_map(|it| Some((it.ended?, began(it)))).collect();
             ended.sort_by_key(|(ended, _)| ended.at);
             // A success that was sent before the previous failure was known does not end the row.
-            let ends_the_row = |place: &usize| {
+            let ends_the_series = |place: &usize| {
                 let (end, began) = ended[*place];
                 let failure = ended[..*place].iter().rev().find(|(before, _)| before.error.is_some());
                 end.error.is_none() && failure.is_none_or(|(before, _)| before.at + LOOK_UP <= began)
             };
-            let begins = (0..ended.len()).rev().find(ends_the_row).map_or(0, |place| place + 1);
+            let begins = (0..ended.len()).rev().find(ends_the_series).map_or(0, |place| place + 1);
             let row: Vec<_> =
                 ended[begins..].iter().rev().filter(|(ended, _)| ended.error.is_some()).collect();
             // Reads that began before the previous failure had ended count together with it.

@@ -79,12 +79,12 @@ impl Oracle<'_> {
         let left = Ms::from(limit.burst) - missing / interval;
         let recently = |(at, by, _): &&(Ms, usize, u32)| *by != replica && at + HELD_FOR > self.now;
         let held: Ms = self.spendings.asked.iter().filter(recently).map(|(_, _, cost)| Ms::from(*cost)).sum();
-        // Between two answers of the store, a replica uses at most its part of the remaining units.
+        // Between two answers of the store, a replica uses at most its share of the remaining units.
         let just_now = |(at, by, _): &&(Ms, usize, u32)| *by == replica && at + SECOND > self.now;
         let here: Ms =
             self.spendings.given.iter().filter(just_now).map(|(_, _, units)| Ms::from(*units)).sum();
-        let part = (left - held) / Ms::try_from(REPLICAS).unwrap();
-        if part > Ms::from(cost) + here + 1 {
+        let local_share = (left - held) / Ms::try_from(REPLICAS).unwrap();
+        if local_share > Ms::from(cost) + here + 1 {
             return Err(format!(
                 "{cost} units are refused although {left} are left; at most {held} are held elsewhere"
             ));

@@ -33,7 +33,7 @@ pub(super) fn a_probe_ends_without_an_answer() -> Schedule {
     story(Mood::Calm, AMPLE, steps, &replies)
 }
 
-pub(super) fn a_success_ends_the_row_of_the_breaker() -> Schedule {
+pub(super) fn a_success_ends_the_failure_series_of_the_breaker() -> Schedule {
     let steps = vec![
         (0, new(0, 0)),
         (2 * SECOND, new(1, 1)),

@@ -17,14 +17,14 @@ pub(super) fn reads_that_fail_together_are_one_in_the_row() -> Schedule {
     story(Mood::Calm, AMPLE, steps, &[(SECOND, THROTTLED), (1200, THROTTLED), (100, OK)])
 }
 
-pub(super) fn a_success_ends_a_row_of_failures() -> Schedule {
+pub(super) fn a_success_ends_a_failure_series() -> Schedule {
     let steps = vec![(0, new(0, 0)), (7 * SECOND, new(1, 0)), (SECOND, new(2, 0)), (7 * SECOND, new(1, 0))];
     story(Mood::Calm, AMPLE, steps, &[(10, THROTTLED), (10, OK), (10, THROTTLED), (10, OK)])
 }
 
 /// The failure is held only at the first replica. Another replica reads the balance meanwhile, and the callers of the
 /// first one get it.
-pub(super) fn what_one_replica_cannot_reach_another_reads() -> Schedule {
+pub(super) fn a_replica_reads_what_another_cannot_reach() -> Schedule {
     let steps = vec![(0, plain(0, 0)), (600, plain(1, 0)), (200, plain(0, 0))];
     story(Mood::Calm, AMPLE, steps, &[(10, UNREACHABLE), (10, UNREACHABLE), (10, OK)])
 }
@@ -35,7 +35,7 @@ pub(super) fn a_demand_waits_for_a_read_that_fails() -> Schedule {
     story(Mood::Calm, AMPLE, steps, &[(SECOND, UNREACHABLE), (SECOND, UNREACHABLE), (10, OK)])
 }
 
-pub(super) fn a_success_ends_the_row_of_its_balance() -> Schedule {
+pub(super) fn a_success_ends_the_failure_series_of_its_balance() -> Schedule {
     let steps = vec![(0, new(0, 0)), (3 * SECOND, new(1, 0)), (2 * SECOND, new(2, 0)), (1600, new(1, 0))];
     story(Mood::Calm, AMPLE, steps, &[(10, STATUS), (10, OK), (10, STATUS), (10, OK)])
 }

@@ -8,7 +8,7 @@ pub(super) fn a_lease_is_never_ended() -> Schedule {
     story(Mood::Wild, AMPLE, steps, &[(SECOND, OK), (10, OK)])
 }
 
-pub(super) fn a_waiter_hears_nothing_any_more() -> Schedule {
+pub(super) fn a_waiter_loses_its_subscription() -> Schedule {
     let steps = vec![(0, plain(0, 0)), (200, plain(1, 0)), (300, weather(1, LOST))];
     story(Mood::Wild, AMPLE, steps, &[(6 * SECOND, OK), (10, OK)])
 }

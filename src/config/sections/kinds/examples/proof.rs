@@ -148,6 +148,6 @@ impl Proof {
 
     fn has_rows_around(&self, array: &str) -> bool {
         let around = |row: &Row| row.array == array && row.number > 0 && row.number + 1 < row.count;
-        self.understood.taken.iter().filter_map(|taken| taken.row.as_ref()).any(around)
+        self.understood.amounts.iter().filter_map(|amount| amount.row.as_ref()).any(around)
     }
 }

@@ -96,14 +96,15 @@ impl BalanceCache {
         }
     }
 
-    /// Drops the entries of these balances. An invalidation makes the results of running reads too old for every
-    /// caller.
-    pub async fn remove(&self, keys: &[BalanceKey]) {
-        self.marks.invalidate(keys, (self.clock)().monotonic);
+    /// Drops the entries of these balances. An invalidation at the returned moment makes the results of running reads
+    /// too old for every caller.
+    pub async fn remove(&self, keys: &[BalanceKey]) -> Moment {
+        let invalidated_at = self.invalidate(keys);
         for key in keys {
             self.latest.remove(key);
             self.entries.invalidate(key).await;
         }
+        invalidated_at
     }
 
     /// Stores snapshots that came in the answer for another balance, in the background. A stored younger snapshot is

@@ -11,25 +11,35 @@ pub(super) const IDLE_LIFE: Duration = Duration::from_hours(24);
 
 /// The marks of all balances; a mark is kept while an older snapshot may still be cached.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Marks(Arc<RwLock<HashMap<BalanceKey, Mark, DigestState>>>);
+pub(super) struct Marks(Arc<RwLock<HashMap<BalanceKey, KnownMark, DigestState>>>);
+
+/// The mark of one balance.
+#[derive(Clone, Copy, Debug)]
+struct KnownMark {
+    mark: Mark,
+    /// The moment of the last invalidation here, until the store has given it a number. Until then, a number is of an
+    /// earlier invalidation, and does not apply.
+    unnumbered: Option<Instant>,
+}
 
 impl Marks {
     /// Marks balances now.
     pub(super) fn invalidate(&self, keys: &[BalanceKey], now: Instant) {
         let mut marks = self.write();
         // Marks are not dropped earlier: a request that arrived before a freeze of the process still needs its mark.
-        marks.retain(|_, mark| now.saturating_duration_since(mark.at) < IDLE_LIFE);
+        marks.retain(|_, known| now.saturating_duration_since(known.mark.at) < IDLE_LIFE);
         for key in keys {
-            marks.insert(*key, Mark { at: now, number: None });
+            marks.insert(*key, KnownMark { mark: Mark { at: now, number: None }, unnumbered: Some(now) });
         }
     }
 
-    /// Adds the place in the shared store's order to marks made here.
-    pub(super) fn number(&self, keys: &[BalanceKey], number: u64) {
+    /// Adds the place in the shared store's order to marks made here at this moment or earlier.
+    pub(super) fn number(&self, keys: &[BalanceKey], number: u64, at: Instant) {
         let mut marks = self.write();
         for key in keys {
-            if let Some(mark) = marks.get_mut(key) {
+            if let Some(KnownMark { mark, unnumbered }) = marks.get_mut(key) {
                 mark.number = mark.number.max(Some(number));
+                unnumbered.take_if(|made| *made <= at);
             }
         }
     }
@@ -37,27 +47,32 @@ impl Marks {
     /// Stores a mark of another replica. A mark that is already known keeps its instant.
     pub(super) fn note(&self, key: BalanceKey, number: u64, now: Instant) {
         let mut marks = self.write();
-        let known = marks.get(&key).and_then(|known| known.number);
-        if known != Some(number) {
+        let new = KnownMark { mark: Mark { at: now, number: Some(number) }, unnumbered: None };
+        let KnownMark { mark, .. } = marks.entry(key).or_insert(new);
+        if mark.number != Some(number) {
             // A store that was reset counts from the start again: the higher number and the later moment apply.
-            marks.insert(key, Mark { at: now, number: known.max(Some(number)) });
+            *mark = Mark { at: now, number: mark.number.max(Some(number)) };
         }
     }
 
     /// The marks without their places in the order of a former store.
     pub(super) fn without_numbers(&self) -> Self {
         let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let marks = marks.iter().map(|(key, mark)| (*key, Mark { number: None, ..*mark }));
+        let unnumbered =
+            |known: &KnownMark| KnownMark { mark: Mark { number: None, ..known.mark }, ..*known };
+        let marks = marks.iter().map(|(key, known)| (*key, unnumbered(known)));
         Self(Arc::new(RwLock::new(marks.collect())))
     }
 
     /// The last invalidation of a balance; `None` if no older snapshot could be served any more.
     pub(super) fn get(&self, key: &BalanceKey, now: Instant) -> Option<Mark> {
-        let mark = self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()?;
-        (now.saturating_duration_since(mark.at) < MaxAge::CEILING.get()).then_some(mark)
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()?;
+        let KnownMark { mark, unnumbered } = known;
+        let number = mark.number.filter(|_| unnumbered.is_none());
+        (now.saturating_duration_since(mark.at) < MaxAge::CEILING.get()).then_some(Mark { number, ..mark })
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<BalanceKey, Mark, DigestState>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<BalanceKey, KnownMark, DigestState>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,7 +94,7 @@ mod tests {
         let (marks, key, start) = (Marks::default(), key(), Instant::now());
         marks.invalidate(&[key], start);
 
-        marks.number(&[key], 7);
+        marks.number(&[key], 7, start);
 
         assert_eq!(marks.get(&key, start), Some(Mark { at: start, number: Some(7) }));
     }
@@ -94,6 +109,33 @@ mod tests {
         assert_eq!(marks.get(&key, later), Some(Mark { at: start, number: Some(9) }));
 
         marks.note(key, 7, later);
+        assert_eq!(marks.get(&key, later), Some(Mark { at: later, number: Some(9) }));
+    }
+
+    #[test]
+    fn an_earlier_number_does_not_apply_to_a_mark_made_here() {
+        let (marks, key, start) = (Marks::default(), key(), Instant::now());
+        let later = start + SECOND;
+        marks.invalidate(&[key], start);
+
+        marks.note(key, 7, later);
+        assert_eq!(marks.get(&key, later), Some(Mark { at: later, number: None }));
+
+        marks.number(&[key], 9, start);
+        assert_eq!(marks.get(&key, later), Some(Mark { at: later, number: Some(9) }));
+    }
+
+    #[test]
+    fn the_number_of_one_mark_does_not_apply_to_a_later_one() {
+        let (marks, key, start) = (Marks::default(), key(), Instant::now());
+        let later = start + SECOND;
+        marks.invalidate(&[key], start);
+        marks.invalidate(&[key], later);
+
+        marks.number(&[key], 7, start);
+        assert_eq!(marks.get(&key, later), Some(Mark { at: later, number: None }));
+
+        marks.number(&[key], 9, later);
         assert_eq!(marks.get(&key, later), Some(Mark { at: later, number: Some(9) }));
     }
 }

@@ -1,7 +1,7 @@
 //! The cache with a shared store: invalidations of all replicas, and demands by the store's clock.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
@@ -22,7 +22,10 @@ impl BalanceCache {
     pub fn with_shared_store(&self, shared: &Arc<Shared>) -> Self {
         let (clock, marks) = (self.clock, self.marks.without_numbers());
         let cache = Self { shared: Some(Arc::clone(shared)), marks: marks.clone(), ..Self::new(clock) };
-        shared.on_mark(Box::new(move |key, number| marks.note(key, number, clock().monotonic)));
+        shared.on_mark(Box::new(move |key, number, own| match own {
+            Some(at) => marks.number(&[key], number, at),
+            None => marks.note(key, number, clock().monotonic),
+        }));
         let listeners = cache.listeners.clone();
         shared.on_end(Box::new(move |key, number| listeners.ended_elsewhere(&key, number)));
         cache
@@ -90,13 +93,13 @@ impl BalanceCache {
         }
     }
 
-    /// Invalidates balances at every replica. Returns the instant of the store's clock that applies to all, or an
+    /// Announces an invalidation of this moment to every replica. Returns the instant of the store's clock that applies to all, or an
     /// estimate that is not too early. If the store is unreachable, the invalidation applies at this replica at once,
     /// and is sent to the store later.
-    pub async fn invalidate_everywhere(&self, keys: &[BalanceKey]) -> Option<StoreTime> {
-        match self.shared.as_ref()?.invalidate(keys).await {
+    pub async fn invalidate_everywhere(&self, keys: &[BalanceKey], at: Instant) -> Option<StoreTime> {
+        match self.shared.as_ref()?.invalidate(keys, at).await {
             Ok(marked) => {
-                self.marks.number(keys, marked.as_micros());
+                self.marks.number(keys, marked.as_micros(), at);
                 Some(marked)
             }
             Err(latest) => latest,

@@ -78,7 +78,7 @@ impl Gateway {
     pub async fn invalidate(&self, slots: &[BalanceSlot]) -> Timestamp {
         let keys: Vec<_> = slots.iter().map(|slot| slot.key).collect();
         let here = self.cache.invalidate(&keys);
-        let everywhere = self.cache.invalidate_everywhere(&keys).await;
+        let everywhere = self.cache.invalidate_everywhere(&keys, here.monotonic).await;
         // Rounded up, because a later instant only demands more, but an earlier one would demand too little.
         everywhere.map_or(here.wall, |everywhere| everywhere.rounded_up().timestamp())
     }

@@ -96,9 +96,9 @@ impl Gateway {
     pub async fn forget_balances(&self, account: &AccountName) {
         let Some(account) = self.accounts.get(account) else { return };
         let keys: Vec<_> = account.balances().iter().map(|slot| slot.key).collect();
-        self.cache.remove(&keys).await;
+        let removed_at = self.cache.remove(&keys).await;
         // If the store does not answer, the mark makes its snapshots too old.
-        self.cache.invalidate_everywhere(&keys).await;
+        self.cache.invalidate_everywhere(&keys, removed_at.monotonic).await;
     }
 
     /// Every provider, sorted by name.

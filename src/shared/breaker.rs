@@ -54,6 +54,8 @@ struct LastSeen {
     has_failures: bool,
     /// Open until this instant, then half-open.
     open_until: Option<Instant>,
+    /// When a message last changed it. An answer to an earlier question may be older than the message.
+    told_at: Option<Instant>,
 }
 
 /// The right to make one attempt. If it is dropped without a signal, another attempt may be the probe.
@@ -122,13 +124,24 @@ impl SharedBreaker {
     /// Records a state that another replica caused: open for this time, or closed.
     pub(super) fn note_left(&self, left: u64) {
         let left = Duration::from_micros(left).min(self.settings.cooldown);
-        let open_until = (!left.is_zero()).then(|| (self.tier.store.clock)().monotonic + left);
-        *self.seen() = LastSeen { has_failures: false, open_until };
+        let now = (self.tier.store.clock)().monotonic;
+        let open_until = (!left.is_zero()).then(|| now + left);
+        *self.seen() = LastSeen { has_failures: false, open_until, told_at: Some(now) };
     }
 
     /// Records that the store counts failures in a row, so that the next balance resets the count.
     pub(super) fn note_failing(&self) {
-        self.seen().has_failures = true;
+        let told_at = Some((self.tier.store.clock)().monotonic);
+        let mut seen = self.seen();
+        (seen.has_failures, seen.told_at) = (true, told_at);
+    }
+
+    /// Records the state from an answer to a question that was sent at this moment.
+    fn note_answer(&self, sent: Instant, has_failures: bool, open_until: Option<Instant>) {
+        let mut seen = self.seen();
+        if seen.told_at.is_none_or(|told_at| told_at < sent) {
+            (seen.has_failures, seen.open_until) = (has_failures, open_until);
+        }
     }
 
     fn run_event_in_background(self: &Arc<Self>, what: &'static str, probe: String) {
@@ -157,7 +170,7 @@ impl SharedBreaker {
             life: life_of(self.settings.cooldown),
         };
         let answered = store.run(Action::Breaker, &[&self.key], &arguments, wait).await?;
-        let Answered { answer, received, .. } = &answered;
+        let Answered { answer, sent, received } = &answered;
         let breaker_answer = match answer.kind() {
             "granted" => return Ok(BreakerAnswer::Granted),
             "open" => {
@@ -172,7 +185,7 @@ impl SharedBreaker {
             BreakerAnswer::HalfOpen => Some(*received),
             BreakerAnswer::Granted | BreakerAnswer::Closed => None,
         };
-        *self.seen() = LastSeen { has_failures, open_until };
+        self.note_answer(sent.monotonic, has_failures, open_until);
         Ok(breaker_answer)
     }
 
@@ -218,5 +231,38 @@ impl Drop for SharedAdmission {
 impl std::fmt::Debug for SharedBreaker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SharedBreaker").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::metrics::Metrics;
+    use crate::shared::{SharedKey, SharedSettings, StoreUrl};
+
+    #[test]
+    fn an_answer_to_an_earlier_question_does_not_replace_a_message() {
+        let settings = SharedSettings {
+            url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
+            ca: None,
+            keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
+            prefix: "test".to_owned(),
+            timeout: Duration::from_millis(30),
+            replicas: 3.try_into().unwrap(),
+        };
+        let tier =
+            Tier::new(settings, clock::now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
+        let second = Duration::from_secs(1);
+        let settings = SharedBreakerSettings { failures: 3, cooldown: 10 * second, attempt: second };
+        let breaker = SharedBreaker::new(&Arc::new(tier), "p", settings);
+        let sent = clock::now().monotonic;
+        breaker.note_left(micros(10 * second));
+
+        breaker.note_answer(sent, true, None);
+        assert!(breaker.seen().open_until.is_some());
+
+        breaker.note_answer(clock::now().monotonic + second, true, None);
+        assert_eq!(breaker.seen().open_until, None);
     }
 }

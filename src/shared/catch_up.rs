@@ -1,6 +1,7 @@
 //! Catching up: before a replica shares, it reads the invalidations that it missed, and writes its own again.
 
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Instant;
 
 use futures_util::stream::{StreamExt, TryStreamExt};
 
@@ -24,17 +25,18 @@ impl Shared {
             patiently(|| breaker.catch_up()).await?;
         }
         let now = (self.tier.store.clock)().monotonic;
-        let own: Vec<BalanceKey> = {
+        let own: Vec<(BalanceKey, Instant)> = {
             let own = self.tier.own_marks(now);
-            let mut keys: Vec<BalanceKey> = own.keys().copied().collect();
-            keys.sort_unstable_by_key(|key| *key.as_bytes());
-            keys
+            let mut own: Vec<_> = own.iter().map(|(key, at)| (*key, *at)).collect();
+            own.sort_unstable_by_key(|(key, _)| *key.as_bytes());
+            own
         };
         // A removed balance needs no mark.
-        let configured = own.into_iter().filter_map(|key| self.places.find_by_key(&key)).collect();
-        at_once(configured, |(account, index)| async move {
+        let is_configured = |(key, at)| Some((self.places.find_by_key(&key)?, at));
+        let configured = own.into_iter().filter_map(is_configured).collect();
+        at_once(configured, |((account, index), at)| async move {
             let mark = patiently(|| account.mark(std::slice::from_ref(&index))).await?;
-            self.tier.notify_mark(account.balances[index].key, mark.as_micros());
+            self.tier.notify_own_mark(account.balances[index].key, mark.as_micros(), at);
             Ok(())
         })
         .await?;

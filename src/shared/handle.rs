@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::account::{SharedAccount, SharedAccountSettings};
 use super::breaker::{SharedBreaker, SharedBreakerSettings};
@@ -139,17 +139,17 @@ impl Shared {
         account.ticket(index, max_age).await
     }
 
-    /// Invalidates balances of one account for every replica, with at most one operation. Returns the instant of the
+    /// Invalidates balances of one account, at this moment, for every replica, with at most one operation. Returns the instant of the
     /// invalidation by the store's clock: only later reads are acceptable.
     ///
     /// # Errors
     /// When the store is unavailable: the latest possible instant of its clock, if known. The invalidation is repeated
     /// in the background until the store has it, or until no older snapshot may be served.
-    pub async fn invalidate(&self, keys: &[BalanceKey]) -> Result<StoreTime, Option<StoreTime>> {
-        let (places, now) = (self.places_of(keys), (self.tier.store.clock)().monotonic);
-        self.tier.own_marks(now).extend(keys.iter().map(|key| (*key, now)));
+    pub async fn invalidate(&self, keys: &[BalanceKey], at: Instant) -> Result<StoreTime, Option<StoreTime>> {
+        let places = self.places_of(keys);
+        self.tier.own_marks(at).extend(keys.iter().map(|key| (*key, at)));
         let Some((account, _)) = places.first() else { return Err(None) };
-        account.invalidate(places.iter().map(|(_, index)| *index).collect(), now).await
+        account.invalidate(places.iter().map(|(_, index)| *index).collect(), at).await
     }
 
     /// Publishes a snapshot that this replica read without the store, because the store has an older one.

@@ -57,7 +57,7 @@ impl SharedAccount {
         while self.now().saturating_duration_since(at) < MaxAge::CEILING.get() {
             if let Ok(marked) = self.mark(indexes).await {
                 for index in indexes {
-                    self.tier.notify_mark(self.balances[*index].key, marked.as_micros());
+                    self.tier.notify_own_mark(self.balances[*index].key, marked.as_micros(), at);
                 }
                 return;
             }

@@ -10,9 +10,9 @@ use super::lease::{Lease, SharedHold};
 use super::store::StoreWait;
 use crate::domain::{Answer, Failure, MaxAge, Priority, Snapshot, Ticket, Turn, UpstreamError};
 
-/// The most rounds of one read: for the running read, for the one that is joined or begun after it, and for one more
-/// whose replica died.
-const MOST_ROUNDS: u32 = 4;
+/// The most reads of other replicas that one read waits for: the running one, the one that began after it, one whose
+/// replica died, and one more. Further ones were overtaken by invalidations; then this replica reads alone.
+const MOST_WAITS: u32 = 4;
 
 /// Reads a balance from its provider.
 pub trait Reader: Sync {
@@ -73,7 +73,7 @@ impl SharedAccount {
         let ReadTask { balance, priority, ticket, max_age, deadline } = task;
         let (mut joined, mut expired): (Option<Turn>, Option<String>) = (None, None);
         let (began, mut wait) = (self.now(), self.store().wait());
-        for _ in 0..MOST_ROUNDS {
+        for waits in 0..=MOST_WAITS {
             let (closed, credential) = (reader.closed(), reader.credential());
             let entry = EnterParameters {
                 balance,
@@ -114,6 +114,7 @@ impl SharedAccount {
                         ..failed(Failure { error, retry_at, is_held: false, was_called: false })
                     };
                 }
+                Entered::Running(_) if waits == MOST_WAITS => break,
                 Entered::Running(mut running) => match running.ended(deadline).await {
                     Ok(true) => {
                         (joined, expired) = (ticket.accepts(running.turn).then_some(running.turn), None);

@@ -29,8 +29,8 @@ pub(super) fn life_of(span: Duration) -> u64 {
 /// How often a replaced tier checks for running reads.
 const FINISH_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Receives the balance and the mark of an invalidation.
-pub(super) type OnMark = Box<dyn Fn(BalanceKey, u64) + Send + Sync>;
+/// Receives the balance and the mark of an invalidation, and the moment of an invalidation by this replica.
+pub(super) type OnMark = Box<dyn Fn(BalanceKey, u64, Option<Instant>) + Send + Sync>;
 /// Receives the balance and the number of a read that ended.
 pub(super) type OnEnd = Box<dyn Fn(BalanceKey, u64) + Send + Sync>;
 
@@ -130,9 +130,17 @@ impl Tier {
         let _ = self.on_end.set(listener);
     }
 
+    /// An invalidation was stored, perhaps by another replica.
     pub(super) fn notify_mark(&self, key: BalanceKey, mark: u64) {
         if let Some(listener) = self.on_mark.get() {
-            listener(key, mark);
+            listener(key, mark, None);
+        }
+    }
+
+    /// An invalidation that this replica made at this moment was stored later.
+    pub(super) fn notify_own_mark(&self, key: BalanceKey, mark: u64, at: Instant) {
+        if let Some(listener) = self.on_mark.get() {
+            listener(key, mark, Some(at));
         }
     }
 

@@ -33,7 +33,10 @@ use world::Change;
 const NORMAL: u64 = 1_000;
 const LONG: u64 = 100_000;
 /// Seeds outside a normal run that once broke a rule.
-const REMEMBERED: [u64; 12] = [1250, 2633, 3032, 3730, 5670, 6255, 6679, 7209, 7478, 9003, 55_714, 59_969];
+const REMEMBERED: [u64; 19] = [
+    1250, 2633, 3032, 3730, 3850, 5670, 6255, 6679, 7209, 7478, 9003, 22_909, 47_503, 55_714, 58_820, 59_969,
+    60_531, 70_148, 72_378,
+];
 
 #[test]
 fn a_seed_replays_to_the_letter() {

@@ -20,6 +20,7 @@ use super::clock::REPLICAS;
 use super::log::{Event, What};
 use super::schedule::{BALANCES, Call, Schedule};
 use crate::alone::clock::{Ms, SECOND};
+use balance_gateway::domain::{ParseError, UpstreamError};
 use breaker::Breaker;
 use budget::Disturbance;
 use limit::Spendings;
@@ -28,6 +29,10 @@ use streams::Streams;
 
 /// After the last disturbance every replica shares again, and has caught up.
 const REJOINED_WITHIN: Ms = 4 * SECOND;
+
+/// How a balance over the ceiling counts for the breakers.
+const TOO_OLD: UpstreamError =
+    UpstreamError::Invalid(ParseError { field: "Age", problem: "older than max_age" });
 
 /// The error names the broken rule.
 type Verdict = Result<(), String>;
@@ -147,7 +152,13 @@ impl Oracle<'_> {
             What::Replied { call, brought } => {
                 let request = &mut self.requests[*call];
                 (request.replied, request.brought) = (Some(self.now), brought.clone().ok());
-                let (at, error) = (request.at, brought.as_ref().err().copied());
+                let error = match brought {
+                    // A balance over the ceiling is no success.
+                    Ok((_, age)) if *age >= self.schedule.ages.max_age => Some(TOO_OLD),
+                    Ok(_) => None,
+                    Err(error) => Some(*error),
+                };
+                let at = request.at;
                 self.breaker.note(self.now, at, error);
                 self.own_breakers[self.reads[request.read].replica].note(self.now, at, error);
                 Ok(())

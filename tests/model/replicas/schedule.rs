@@ -225,6 +225,16 @@ impl Schedule {
         !self.replies.iter().any(is_aged)
     }
 
+    /// The most by which the wall clocks of two replicas ever differ.
+    pub(crate) fn clocks_apart(&self) -> Ms {
+        let skews = &self.skews[..REPLICAS];
+        let stepped = self.steps.iter().map(|step| match step.action {
+            Action::StepClock { whose, by } if whose != STORE => by.abs(),
+            _ => 0,
+        });
+        skews.iter().max().unwrap() - skews.iter().min().unwrap() + stepped.sum::<Ms>()
+    }
+
     /// Whether provider and store work from the beginning to the end.
     pub(crate) fn is_well(&self) -> bool {
         self.mood == Mood::Well

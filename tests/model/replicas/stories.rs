@@ -21,7 +21,7 @@ use balance_gateway::domain::{Cause, UpstreamError};
 /// The seed of the first story.
 pub(crate) const FIRST: u64 = 1 << 40;
 
-const STORIES: [fn() -> Schedule; 39] = [
+const STORIES: [fn() -> Schedule; 40] = [
     ages::an_aged_answer_comes_after_a_young_one,
     failures::a_waiter_gets_the_failure_of_the_read,
     failures::a_short_hold_follows_a_long_one,
@@ -61,6 +61,7 @@ const STORIES: [fn() -> Schedule; 39] = [
     failures::a_read_panics_after_one_that_failed,
     leases::a_slow_replica_gives_up_a_lease_that_it_never_had,
     breaker::a_success_ends_the_failure_series_of_the_breaker,
+    invalidations::an_earlier_mark_is_found_while_a_later_one_is_refused,
 ];
 
 /// The seeds of all stories.

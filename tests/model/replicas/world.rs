@@ -159,7 +159,7 @@ impl World {
         self.write(What::Invalidating { invalidation, replica, balance });
         let cache = &self.replicas[replica].cache;
         let here = cache.invalidate(&[key(balance)]);
-        let mark = cache.invalidate_everywhere(&[key(balance)]).await;
+        let mark = cache.invalidate_everywhere(&[key(balance)], here.monotonic).await;
         let instant = mark.map_or(here.wall, StoreTime::timestamp);
         self.invalidated.lock().unwrap_or_else(PoisonError::into_inner)[balance] =
             Some((invalidation, instant));

@@ -156,12 +156,13 @@ impl Oracle<'_> {
     /// The provider is suspended only while a breaker is open, or while its probe is in flight.
     fn may_be_suspended(&self, caller: &Caller, error: UpstreamError) -> Verdict {
         let own = &self.own_breakers[caller.call.replica];
-        let is_probing = self.requests.iter().any(|it| it.replied.is_none_or(|at| at + LOOK_UP > self.now));
+        let is_probing = self.reads.iter().any(|read| self.has_just_begun(read))
+            || self.requests.iter().any(|it| it.replied.is_none_or(|at| at + LOOK_UP > self.now));
         if !self.schedule.is_calm()
             || error != UpstreamError::Suspended
-            || own.opened().is_some()
+            || own.was_open(self.now)
             || self.breaker.suspends(self.now)
-            || self.breaker.opened().is_some() && is_probing
+            || self.breaker.was_open(self.now) && is_probing
         {
             return Ok(());
         }
@@ -194,6 +195,8 @@ impl Oracle<'_> {
         let has_cause = |ending: &Ending| match (ending, error) {
             // A row of failures opens the breaker.
             (Ending::Failure(_), UpstreamError::Suspended) | (Ending::Panic, UpstreamError::Defect) => true,
+            // A second attempt may run into the deadline of its read.
+            (Ending::Failure(UpstreamError::Unreachable(_)), UpstreamError::Timeout) => true,
             (Ending::Failure(said), error) => std::mem::discriminant(said) == std::mem::discriminant(&error),
             (Ending::Success { age }, UpstreamError::Invalid(_) | UpstreamError::Timeout) => *age > 0,
             _ => false,

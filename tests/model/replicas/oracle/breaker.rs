@@ -12,6 +12,8 @@ use balance_gateway::domain::UpstreamError;
 pub(super) struct Breaker {
     row: u32,
     opened: Option<Ms>,
+    /// When a probe last closed it.
+    closed: Option<Ms>,
     /// Whether it is the own breaker of one replica. That one also counts calls without an answer.
     is_own: bool,
 }
@@ -49,7 +51,7 @@ impl Breaker {
         match error {
             Some(error) if self.is_failure(error) => self.opened = Some(now),
             Some(UpstreamError::Unreachable(_) | UpstreamError::Timeout | UpstreamError::Defect) => {}
-            Some(_) | None => (self.row, self.opened) = (0, None),
+            Some(_) | None => (self.row, self.opened, self.closed) = (0, None, Some(now)),
         }
     }
 
@@ -74,6 +76,11 @@ impl Breaker {
     /// Whether it was open before this read began and still is, so that the read was not allowed to begin.
     pub(super) fn is_open_for(&self, begun: Ms, now: Ms) -> bool {
         self.opened.is_some_and(|opened| opened + LOOK_UP < begun && now < opened + cooldown())
+    }
+
+    /// Whether it is open, or was until just now.
+    pub(super) fn was_open(&self, now: Ms) -> bool {
+        self.opened.is_some() || self.closed.is_some_and(|closed| now < closed + LOOK_UP)
     }
 
     /// When the breaker last opened, if no success came since.

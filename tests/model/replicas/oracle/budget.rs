@@ -135,7 +135,9 @@ impl Oracle<'_> {
         }
         self.tally.note(Seen::Spent);
         let percent = if priority == Priority::Background { 60 } else { 80 };
-        let (counted, share) = (self.counted(SECOND), (terms.requests * percent / 100).max(1));
+        let begun = self.reads.iter().filter(|read| self.has_just_begun(read)).count();
+        let counted = self.counted(SECOND) + u32::try_from(begun).unwrap();
+        let share = (terms.requests * percent / 100).max(1);
         if counted < share {
             return Err(format!("refused by the budget: {counted} calls count, {share} are allowed"));
         }

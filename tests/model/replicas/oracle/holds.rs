@@ -169,8 +169,17 @@ impl Oracle<'_> {
         let balance = caller.call.balance;
         // If another replica could not reach the provider, only callers that were allowed to wait for its read may get
         // that failure.
+        // A read of this replica that waits for the other one ends a little later.
+        let is_waiting = self.reads.iter().any(|it| {
+            it.replica == caller.call.replica
+                && it.balance == balance
+                && it.begun < caller.arrived
+                && it.ended.is_none_or(|ended| ended.at >= caller.arrived)
+        });
         let concerns = |read: &Read, ended: Ms, call: usize| {
-            let is_awaited = ended >= caller.arrived && self.may_wait_for(caller, call);
+            // For a notification, a failed attempt may be repeated.
+            let ended = if read.by.is_some() { ended } else { ended + SECOND };
+            let is_awaited = (is_waiting || ended >= caller.arrived) && self.may_wait_for(caller, call);
             rule.is_said || read.replica == caller.call.replica || is_awaited
         };
         let is_why = |read: &Read| {

@@ -72,7 +72,7 @@ impl Oracle<'_> {
             self.reads[other.read].balance == caller.call.balance
                 && other.brought.is_some()
                 && other.replied.is_some_and(|replied| replied + TOLD_WITHIN < caller.arrived)
-                && other.requested_at() > request.requested_at()
+                && other.requested_at() > request.requested_at() + LOOK_UP
         };
         match self.requests.iter().find(is_younger) {
             Some(younger) => Err(format!(

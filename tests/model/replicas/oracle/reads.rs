@@ -59,6 +59,11 @@ impl Oracle<'_> {
         Ok(())
     }
 
+    /// Whether this read may have been granted a call that has not yet reached the provider.
+    pub(super) fn has_just_begun(&self, read: &Read) -> bool {
+        read.ended.is_none() && read.first_call.is_none() && self.now - read.begun < LOOK_UP
+    }
+
     /// A read has ended. Its number says whether the replicas shared it.
     pub(super) fn finish(&mut self, id: usize, number: Option<u64>, error: Option<UpstreamError>) -> Verdict {
         self.reads[id].ended = Some(Ended { at: self.now, error });
@@ -69,6 +74,7 @@ impl Oracle<'_> {
             && is_own
             && number.is_none()
             && error != Some(UpstreamError::Defect)
+            && !self.has_waited_in_vain(id)
         {
             return Err(format!("read {id} is not shared, although no message is lost"));
         }
@@ -79,6 +85,21 @@ impl Oracle<'_> {
             self.tally.note(if number.is_some() { Seen::SharedRead } else { Seen::LonelyRead });
         }
         Ok(())
+    }
+
+    /// Whether a read waited for four reads of other replicas, and an invalidation overtook each of them.
+    fn has_waited_in_vain(&self, id: usize) -> bool {
+        let Read { replica, balance, begun, first_call, .. } = self.reads[id];
+        let Some(called) = first_call.map(|call| self.requests[call].at) else { return false };
+        let is_awaited = |it: &&Request| {
+            let other = &self.reads[it.read];
+            (other.replica != replica, other.balance) == (true, balance)
+                && it.replied.is_some_and(|at| begun <= at && at <= called)
+        };
+        let awaited = || self.requests.iter().filter(is_awaited);
+        let is_good =
+            |it: &Request| it.brought.is_some() && it.at > begun && !self.is_invalidated_between(it, called);
+        awaited().count() >= 4 && !awaited().any(is_good)
     }
 
     /// While the store loses no data, a balance has at most one lease at a time.
@@ -178,6 +199,14 @@ impl Oracle<'_> {
             Some(call) => Err(format!("read {id} of caller {by}: call {call} is good enough")),
             None => Ok(()),
         }
+    }
+
+    /// Whether an invalidation, or a notification, came while this call ran or before `until`.
+    pub(super) fn is_invalidated_between(&self, call: &Request, until: Ms) -> bool {
+        let balance = self.reads[call.read].balance;
+        let is_overtaking = |at: Ms| call.at <= at + LOOK_UP && at <= until;
+        self.streams.notified.iter().any(|at| is_overtaking(*at))
+            || self.invalidations.iter().any(|it| it.balance == balance && is_overtaking(it.at))
     }
 
     /// A caller that waits for a call which an invalidation overtakes needs one more.

@@ -65,7 +65,13 @@ impl Oracle<'_> {
             read.balance == of.balance
                 && (skews[read.replica] - skews[of.replica]).abs() < ALIKE
                 && request.brought.as_ref().is_some_and(|(_, age)| *age == 0)
-                && request.replied.is_some_and(|replied| replied > opened + LOOK_UP && replied < until)
+                && request.replied.is_some_and(|replied| {
+                    // A retry after an invalidation still has the read's earlier number.
+                    let first = read.first_call.map_or(*request, |first| &self.requests[first]);
+                    replied > opened + LOOK_UP
+                        && replied < until
+                        && !self.is_invalidated_between(first, replied + LOOK_UP)
+                })
                 && self.now - request.at + ALIKE < self.schedule.ages.max_age
         };
         let newest = self.requests.iter().filter(is_due).map(|request| request.at).max();

@@ -98,3 +98,17 @@ pub(super) fn an_invalidation_is_refused_at_first() -> Schedule {
     ];
     story(Mood::Wild, AMPLE, steps, &[(10, OK)])
 }
+
+/// The store refuses the second mark, and the replica reads the first one again when it reconnects. Only the second is
+/// later than the cached balance.
+pub(super) fn an_earlier_mark_is_found_while_a_later_one_is_refused() -> Schedule {
+    let steps = vec![
+        (0, Action::Invalidate { replica: 0, balance: 0 }),
+        (SECOND, plain(1, 0)),
+        (SECOND, Action::Cut(1)),
+        (0, Action::WriteProtect(true)),
+        (100, Action::Invalidate { replica: 1, balance: 0 }),
+        (3 * SECOND, plain(1, 0)),
+    ];
+    story(Mood::Wild, AMPLE, steps, &[(10, OK)])
+}

@@ -193,10 +193,10 @@ impl Oracle<'_> {
                 .iter()
                 .any(|step| matches!(step.action, Action::Freeze(_) | Action::StepClock { .. }));
         let has_cause = |ending: &Ending| match (ending, error) {
-            // A row of failures opens the breaker.
-            (Ending::Failure(_), UpstreamError::Suspended) | (Ending::Panic, UpstreamError::Defect) => true,
-            // A second attempt may run into the deadline of its read.
-            (Ending::Failure(UpstreamError::Unreachable(_)), UpstreamError::Timeout) => true,
+            // A row of failures opens the breaker. A second attempt may run into the deadline of its read.
+            (Ending::Failure(_), UpstreamError::Suspended)
+            | (Ending::Failure(UpstreamError::Unreachable(_)), UpstreamError::Timeout)
+            | (Ending::Panic, UpstreamError::Defect) => true,
             (Ending::Failure(said), error) => std::mem::discriminant(said) == std::mem::discriminant(&error),
             (Ending::Success { age }, UpstreamError::Invalid(_) | UpstreamError::Timeout) => *age > 0,
             _ => false,

@@ -10,7 +10,7 @@ use super::world::Change;
 const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
-const CHANGES: [(&[Change], u64); 47] = [
+const CHANGES: [(&[Change], u64); 50] = [
     // publish.lua: the stored instant is that of publishing, not of the read; an older balance replaces a younger one;
     // a success does not end a row of failures; the end of the read is not published; its lease stays.
     (&[("'t', text(arguments.instant), 'v'", "'t', text(now), 'v'")], 8),
@@ -124,6 +124,22 @@ const CHANGES: [(&[Change], u64); 47] = [
     // breaker.lua: a probe without an outcome blocks the next one; a success does not end the failure series.
     (&[("elseif event == 'unknown' and is_probe then", "elseif false then")], FIRST + 35),
     (&[("elseif event == 'balance' and not is_open then\n  close()", "elseif false then")], FIRST + 38),
+    // publish.lua and fail.lua: another replica's lease is ended. account.lua: after a step of the clock, the old log stays.
+    (
+        &[(
+            "if lease and string.match(lease, ' (%x+)$') == arguments.lease then\n  redis.call",
+            "if lease then\n  redis.call",
+        )],
+        FIRST + 40,
+    ),
+    (
+        &[(
+            "if lease and string.match(lease, ' (%x+)$') == arguments.lease then\n  -- A replica",
+            "if lease then\n  -- A replica",
+        )],
+        FIRST + 41,
+    ),
+    (&[("    redis.call('DEL', calls)\n    known = nil", "    known = nil")], FIRST + 42),
 ];
 
 #[test]

@@ -21,7 +21,7 @@ use balance_gateway::domain::{Cause, UpstreamError};
 /// The seed of the first story.
 pub(crate) const FIRST: u64 = 1 << 40;
 
-const STORIES: [fn() -> Schedule; 40] = [
+const STORIES: [fn() -> Schedule; 43] = [
     ages::an_aged_answer_comes_after_a_young_one,
     failures::a_waiter_gets_the_failure_of_the_read,
     failures::a_short_hold_follows_a_long_one,
@@ -62,6 +62,9 @@ const STORIES: [fn() -> Schedule; 40] = [
     leases::a_slow_replica_gives_up_a_lease_that_it_never_had,
     breaker::a_success_ends_the_failure_series_of_the_breaker,
     invalidations::an_earlier_mark_is_found_while_a_later_one_is_refused,
+    leases::a_balance_is_published_after_its_lease_was_taken_over,
+    leases::a_read_fails_after_its_lease_was_taken_over,
+    budget::calls_from_before_a_step_back_stop_counting,
 ];
 
 /// The seeds of all stories.

@@ -58,3 +58,19 @@ pub(super) fn a_replica_makes_calls_alone() -> Schedule {
     ];
     story(Mood::Spending, Terms { requests: 4, per: 20 * SECOND }, steps, &[(50, OK)])
 }
+
+/// The store's clock is set back. One `per` after the calls and the new epoch, the whole budget is free again, although
+/// the instants of the calls are in the future.
+pub(super) fn calls_from_before_a_step_back_stop_counting() -> Schedule {
+    let steps = vec![
+        (0, new(0, 0)),
+        (20 * SECOND, new(2, 0)),
+        (7 * SECOND, new(0, 0)),
+        (0, new(1, 1)),
+        (100, Action::StepClock { whose: STORE, by: -8 * SECOND }),
+        (100, new(2, 0)),
+        (7 * SECOND, new(1, 1)),
+        (0, new(1, 0)),
+    ];
+    story(Mood::Spending, Terms { requests: 3, per: 5 * SECOND }, steps, &[(10, OK)])
+}

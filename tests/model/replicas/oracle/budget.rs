@@ -130,8 +130,8 @@ impl Oracle<'_> {
     pub(super) fn is_spent(&mut self, priority: Priority) -> Verdict {
         let terms = self.schedule.budget;
         // The first call after the store's clock was set begins an epoch, in which only local shares may be used.
-        let began = self.disturbance.last.unwrap_or(0);
-        let first = self.requests.iter().find(|request| request.at >= began);
+        let disturbed = self.disturbance.last.unwrap_or(0);
+        let first = self.requests.iter().find(|request| request.at >= disturbed);
         let is_settled = first.is_some_and(|first| self.now > first.at + terms.per + SECOND);
         let is_judged = self.schedule.is_calm() || self.schedule.only_sets_the_stores_clock();
         if !is_judged || !is_settled {

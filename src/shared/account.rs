@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::balance::SharedBalance;
 use super::error::StoreError;
-use super::known::KnownState;
+use super::known::{ClockDoubt, KnownState};
 use super::store::{Answered, Store, StoreWait};
 use super::tier::{Tier, life_of};
 use crate::domain::{BalanceKey, StoreTime};
@@ -132,7 +132,7 @@ impl SharedAccount {
             Ok(Answered { answer, sent, received }) => {
                 let mut known = self.known();
                 if let Some(since) = known.clock.note(answer.now, sent.monotonic, *received) {
-                    known.doubted_since = Some(since);
+                    known.doubt = Some(ClockDoubt { since, epoch: known.epoch.clone() });
                     known.pending += 1;
                     drop(known);
                     self.forget_numbers_after(answer.now);

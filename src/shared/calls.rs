@@ -85,7 +85,7 @@ impl SharedAccount {
         let (call, epoch) = (random_name(), self.known().epoch.clone());
         let arguments = TakeArguments {
             epoch,
-            clock: self.clock_arguments(StoreTime::default()),
+            clock: self.clock_arguments(),
             requests: allowance.requests,
             share: allowance.share,
             local_share: allowance.local_share,

@@ -11,7 +11,6 @@ use super::error::StoreError;
 use super::script::Action;
 use super::store::StoreWait;
 use super::tier::random_name;
-use crate::domain::StoreTime;
 use crate::domain::turn::micros;
 
 /// The arguments with which scripts judge the store's clock and begin an epoch.
@@ -19,6 +18,7 @@ use crate::domain::turn::micros;
 pub(super) struct ClockArguments {
     new_epoch: String,
     doubted_since: u64,
+    epoch_before: String,
     expected_from: u64,
     expected_to: u64,
     elapsed: u64,
@@ -35,11 +35,14 @@ struct RestoreArguments {
 
 impl SharedAccount {
     /// The arguments with which scripts judge the store's clock and begin an epoch.
-    pub(super) fn clock_arguments(&self, doubted_since: StoreTime) -> ClockArguments {
-        let Expected { from, to, elapsed } = self.known().clock.expected(self.now(), self.store().timeout);
+    pub(super) fn clock_arguments(&self) -> ClockArguments {
+        let known = self.known();
+        let Expected { from, to, elapsed } = known.clock.expected(self.now(), self.store().timeout);
+        let doubt = known.doubt.as_ref();
         ClockArguments {
             new_epoch: random_name(),
-            doubted_since: doubted_since.as_micros(),
+            doubted_since: doubt.map_or(0, |doubt| doubt.since.as_micros()),
+            epoch_before: doubt.map_or(&known.epoch, |doubt| &doubt.epoch).clone(),
             expected_from: from,
             expected_to: to,
             elapsed,
@@ -67,26 +70,25 @@ impl SharedAccount {
     /// them. It runs before each call is taken.
     pub(super) async fn catch_up(self: &Arc<Self>, wait: &mut StoreWait) -> Result<(), StoreError> {
         let (generation, now) = (self.store().generation(), self.now());
-        let (synced, doubted_since);
+        let (synced, doubt);
         let (calls, left): (Vec<String>, Vec<u64>) = {
             let mut known = self.known();
             synced = (generation, known.pending);
             if known.synced == synced {
                 return Ok(());
             }
-            doubted_since = known.doubted_since;
+            doubt = known.doubt.clone();
             known.own.retain(|(_, until)| *until > now);
             let left = |until: &Instant| micros(until.saturating_duration_since(now));
             known.own.iter().map(|(call, until)| (call.clone(), left(until))).unzip()
         };
-        let clock = self.clock_arguments(doubted_since.unwrap_or_default());
-        let arguments = RestoreArguments { clock, calls, left };
+        let arguments = RestoreArguments { clock: self.clock_arguments(), calls, left };
         let answered = self.store().run(Action::Restore, &self.keys(), &arguments, wait).await;
         let answered = self.checked(answered, None)?;
         self.note_epoch(answered.answer.text(0)?);
         let mut known = self.known();
         known.synced = synced;
-        known.doubted_since.take_if(|since| Some(*since) == doubted_since);
+        known.doubt.take_if(|known| Some(&*known) == doubt.as_ref());
         Ok(())
     }
 }

@@ -25,22 +25,29 @@ local function begin_epoch()
 end
 
 -- The epoch in force, from which calls may be taken. If the clock was set after the epoch began, the logged instants
--- are wrong: the epoch ends, a new one begins, and each replica writes its own calls back.
+-- are wrong: the epoch ends, a new one begins, and each replica writes its own calls back. Instants from before and
+-- after a step cannot be compared, so the state says which epoch began because of a step. An epoch is from before the
+-- step if the replica knew it before, if it did not begin because of a step, or if that was an earlier step.
 -- `arguments`: doubted_since (since when the replica doubts the clock; 0 without a doubt), expected_from and
 -- expected_to (the expected reading of the clock; 0 if unknown), elapsed (the time since the store last answered
--- this replica), new_epoch.
+-- this replica), epoch_before (the epoch that the replica knew before the doubt), new_epoch.
 local function trusted_epoch()
   local known, began = epoch()
   local since = arguments.doubted_since
   if arguments.expected_to > 0 and (now < arguments.expected_from or now > arguments.expected_to) then
     since = now - arguments.elapsed
   end
-  if known and since > 0 and began < since then
+  local is_doubted = since > 0
+  if is_doubted and (not known or known == arguments.epoch_before
+    or known ~= redis.call('HGET', state, 'stepped') or began < since) then
     redis.call('DEL', calls)
     known = nil
   end
   if not known then
-    return begin_epoch()
+    known, began = begin_epoch()
+    if is_doubted then
+      redis.call('HSET', state, 'stepped', known)
+    end
   end
   return known, began
 end

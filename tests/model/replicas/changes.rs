@@ -10,7 +10,7 @@ use super::world::Change;
 const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
-const CHANGES: [(&[Change], u64); 50] = [
+const CHANGES: [(&[Change], u64); 53] = [
     // publish.lua: the stored instant is that of publishing, not of the read; an older balance replaces a younger one;
     // a success does not end a row of failures; the end of the read is not published; its lease stays.
     (&[("'t', text(arguments.instant), 'v'", "'t', text(now), 'v'")], 8),
@@ -75,7 +75,7 @@ const CHANGES: [(&[Change], u64); 50] = [
     (&[("local is_settling = now - began < arguments.per", "local is_settling = false")], 17),
     // account.lua: a replica that has reconnected may take the whole budget.
     (&[("elseif arguments.cautious_for > 0 then", "elseif false then")], FIRST + 15),
-    (&[("if known and since > 0 and began < since then", "if false then")], FIRST + 6),
+    (&[("if is_doubted and (not known", "if false and (not known")], FIRST + 6),
     (&[("if known and logged == 'epoch ' .. known then", "if known then")], FIRST + 8),
     (
         &[(
@@ -140,6 +140,11 @@ const CHANGES: [(&[Change], u64); 50] = [
         FIRST + 41,
     ),
     (&[("    redis.call('DEL', calls)\n    known = nil", "    known = nil")], FIRST + 42),
+    // account.lua, about an epoch from before a step: the replica knew it; it did not begin because of a step; it began
+    // because of an earlier one.
+    (&[(" or known == arguments.epoch_before", "")], FIRST + 45),
+    (&[("known ~= redis.call('HGET', state, 'stepped')", "false")], FIRST + 43),
+    (&[("'stepped') or began < since)", "'stepped'))")], FIRST + 46),
 ];
 
 #[test]

@@ -21,7 +21,7 @@ use balance_gateway::domain::{Cause, UpstreamError};
 /// The seed of the first story.
 pub(crate) const FIRST: u64 = 1 << 40;
 
-const STORIES: [fn() -> Schedule; 43] = [
+const STORIES: [fn() -> Schedule; 47] = [
     ages::an_aged_answer_comes_after_a_young_one,
     failures::a_waiter_gets_the_failure_of_the_read,
     failures::a_short_hold_follows_a_long_one,
@@ -65,6 +65,10 @@ const STORIES: [fn() -> Schedule; 43] = [
     leases::a_balance_is_published_after_its_lease_was_taken_over,
     leases::a_read_fails_after_its_lease_was_taken_over,
     budget::calls_from_before_a_step_back_stop_counting,
+    budget::the_stores_clock_steps_ahead_in_an_unknown_epoch,
+    budget::the_stores_clock_steps_back_in_a_young_epoch,
+    budget::the_stores_clock_steps_back_twice,
+    budget::the_stores_clock_steps_ahead_twice,
 ];
 
 /// The seeds of all stories.

@@ -59,6 +59,76 @@ pub(super) fn a_replica_makes_calls_alone() -> Schedule {
     story(Mood::Spending, Terms { requests: 4, per: 20 * SECOND }, steps, &[(50, OK)])
 }
 
+/// The second replica joined long before the account was used, so that it does not know when the epoch began.
+pub(super) fn the_stores_clock_steps_ahead_in_an_unknown_epoch() -> Schedule {
+    let steps = vec![
+        (90 * SECOND, new(0, 0)),
+        (21 * SECOND, new(0, 1)),
+        (21 * SECOND, new(0, 0)),
+        (0, new(0, 1)),
+        (300, new(0, 0)),
+        (0, new(0, 1)),
+        (300, Action::StepClock { whose: STORE, by: 50 * SECOND }),
+        (300, new(1, 0)),
+        (0, new(1, 1)),
+        (300, new(1, 0)),
+        (0, new(1, 1)),
+    ];
+    story(Mood::Spending, Terms { requests: 4, per: 20 * SECOND }, steps, &[(50, OK)])
+}
+
+/// As [`calls_from_before_a_step_back_stop_counting`], in an epoch that is as young as the step is long.
+pub(super) fn the_stores_clock_steps_back_in_a_young_epoch() -> Schedule {
+    let steps = vec![
+        (0, new(0, 0)),
+        (7 * SECOND, new(0, 0)),
+        (0, new(1, 1)),
+        (100, Action::StepClock { whose: STORE, by: -8 * SECOND }),
+        (100, new(2, 0)),
+        (7 * SECOND, new(1, 1)),
+        (0, new(1, 0)),
+    ];
+    story(Mood::Spending, Terms { requests: 3, per: 5 * SECOND }, steps, &[(10, OK)])
+}
+
+/// The clock is set back twice. The first replica knows the epoch that began because of the first step.
+pub(super) fn the_stores_clock_steps_back_twice() -> Schedule {
+    let back = Action::StepClock { whose: STORE, by: -8 * SECOND };
+    let steps = vec![
+        (0, new(0, 0)),
+        (20 * SECOND, back.clone()),
+        (100, new(0, 0)),
+        (7 * SECOND, new(0, 0)),
+        (0, new(0, 1)),
+        (2 * SECOND, back),
+        (2 * SECOND, new(0, 0)),
+        (100, new(1, 0)),
+        (6200, new(1, 1)),
+        (100, new(2, 0)),
+    ];
+    story(Mood::Spending, Terms { requests: 3, per: 5 * SECOND }, steps, &[(10, OK)])
+}
+
+/// The clock is set ahead twice. The second replica does not know the epoch that began because of the first step.
+pub(super) fn the_stores_clock_steps_ahead_twice() -> Schedule {
+    let steps = vec![
+        (0, new(0, 0)),
+        (21 * SECOND, new(1, 0)),
+        (SECOND, Action::StepClock { whose: STORE, by: 30 * SECOND }),
+        (300, new(0, 0)),
+        (21 * SECOND, new(0, 0)),
+        (0, new(0, 1)),
+        (300, new(0, 0)),
+        (0, new(0, 1)),
+        (300, Action::StepClock { whose: STORE, by: 50 * SECOND }),
+        (300, new(1, 0)),
+        (0, new(1, 1)),
+        (300, new(1, 0)),
+        (0, new(1, 1)),
+    ];
+    story(Mood::Spending, Terms { requests: 4, per: 20 * SECOND }, steps, &[(50, OK)])
+}
+
 /// The store's clock is set back. One `per` after the calls and the new epoch, the whole budget is free again, although
 /// the instants of the calls are in the future.
 pub(super) fn calls_from_before_a_step_back_stop_counting() -> Schedule {

@@ -139,8 +139,8 @@ impl Shared {
         account.ticket(index, max_age).await
     }
 
-    /// Invalidates balances of one account, at this moment, for every replica, with at most one operation. Returns the instant of the
-    /// invalidation by the store's clock: only later reads are acceptable.
+    /// Invalidates balances of one account, at this moment, for every replica, with at most one operation. Returns the
+    /// instant of the invalidation by the store's clock: only later reads are acceptable.
     ///
     /// # Errors
     /// When the store is unavailable: the latest possible instant of its clock, if known. The invalidation is repeated

@@ -10,13 +10,20 @@ use crate::harness::{Harness, KEY, Setup, eventually, value_of};
 
 const OUTCOMES: [&str; 7] = ["hit", "stale", "miss", "refresh", "collapsed", "not_cached", "error"];
 const ERRORS: [&str; 7] = ["connect", "throttled", "timeout", "status", "refused", "invalid", "too_large"];
-const ROUTES: [&str; 7] = [
+const ROUTES: [&str; 14] = [
     "/v1/accounts",
     "/v1/accounts/{account}/balance",
     "/v1/accounts/{account}/invalidate",
     "/v1/accounts/{account}/sufficiency",
     "/v1/balances",
     "/v1/reconciliation",
+    "/v1/events",
+    "/",
+    "/openapi.json",
+    "/docs",
+    "/docs/{file}",
+    "/dashboard",
+    "/dashboard/{file}",
     "unmatched",
 ];
 

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use balance_gateway::domain::{AccountName, BalanceKey, Currency, Moment, Selector};
@@ -33,12 +34,23 @@ fn settings() -> SharedSettings {
     }
 }
 
+/// How long the replica took to join, and how many balances count as invalidated then.
+struct Joined {
+    took: Duration,
+    marked: usize,
+}
+
 /// Joins with many balances over a network with up to a millisecond of delay and this loss in percent.
-fn join(lost_in_hundred: u32) -> Duration {
+fn join(lost_in_hundred: u32) -> Joined {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let metrics = Metrics::new("", "").unwrap().shared().unwrap();
         let shared = Shared::new(settings(), now, metrics).unwrap();
+        let marked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&marked);
+        shared.on_mark(Box::new(move |_, _, _| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }));
         let _accounts: Vec<_> = (0..BALANCES)
             .map(|number| {
                 let name = AccountName::parse(&format!("a{number}")).unwrap();
@@ -62,22 +74,32 @@ fn join(lost_in_hundred: u32) -> Duration {
             sleep(MILLISECOND).await;
         }
         stop.cancel();
-        begun.elapsed()
+        Joined { took: begun.elapsed(), marked: marked.load(Ordering::Relaxed) }
     })
 }
 
 #[test]
 fn a_replica_with_five_thousand_balances_joins_within_a_second() {
-    let took = join(0);
+    let Joined { took, marked } = join(0);
 
     println!("it joined after {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(marked, 0);
 }
 
 #[test]
 fn a_replica_that_loses_one_message_in_a_hundred_joins_within_five_seconds() {
-    let took = join(1);
+    let Joined { took, .. } = join(1);
 
     println!("it joined after {took:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// The store may know an invalidation of such a balance.
+#[test]
+fn a_balance_whose_look_up_is_lost_counts_as_invalidated() {
+    let Joined { took, marked } = join(15);
+
+    println!("it joined after {took:?}");
+    assert!((1..BALANCES / 100).contains(&marked), "{marked}");
 }

@@ -13,6 +13,7 @@
 mod chance;
 mod changes;
 mod clock;
+mod handles;
 mod limit;
 mod log;
 mod oracle;

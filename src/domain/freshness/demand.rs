@@ -294,6 +294,20 @@ mod tests {
     }
 
     #[test]
+    fn a_later_read_is_accepted_although_the_stores_clock_was_set_back() {
+        let (now, since) = (start(), StoreTime::from_micros(60_000_000));
+        let order_state = OrderState { last: 5, now: since, is_clock_trusted: true };
+        let demand = Directives { max_age: Some(Duration::ZERO), ..Directives::default() }
+            .demand(now, LIMITS)
+            .judged_by_store(order_state);
+        let set_back = |number| Some(Turn { number, instant: StoreTime::from_micros(20_000_000) });
+
+        assert!(demand.accepts(now.later_by(seconds(1)), set_back(6)));
+        assert!(!demand.accepts(now.later_by(seconds(1)), set_back(5)));
+        assert!(!demand.accepts(now.earlier_by(seconds(1)), set_back(6)));
+    }
+
+    #[test]
     fn not_before_allows_no_fallback() {
         let now = start();
         let directives = Directives { stale_if_error: Some(seconds(600)), ..Directives::default() };

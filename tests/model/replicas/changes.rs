@@ -10,7 +10,7 @@ use super::world::Change;
 const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
-const CHANGES: [(&[Change], u64); 53] = [
+const CHANGES: [(&[Change], u64); 55] = [
     // publish.lua: the stored instant is that of publishing, not of the read; an older balance replaces a younger one;
     // a success does not end a row of failures; the end of the read is not published; its lease stays.
     (&[("'t', text(arguments.instant), 'v'", "'t', text(now), 'v'")], 8),
@@ -140,6 +140,9 @@ const CHANGES: [(&[Change], u64); 53] = [
         FIRST + 41,
     ),
     (&[("    redis.call('DEL', calls)\n    known = nil", "    known = nil")], FIRST + 42),
+    // ended.lua: a call that was not sent still counts. account.lua: the wait in a new epoch is not shortened.
+    (&[("redis.call('ZADD', calls, 'XX', text(now), arguments.call)", "")], FIRST + 47),
+    (&[("wait = math.min(wait, began + arguments.per - now)", "")], 0),
     // account.lua, about an epoch from before a step: the replica knew it; it did not begin because of a step; it began
     // because of an earlier one.
     (&[(" or known == arguments.epoch_before", "")], FIRST + 45),

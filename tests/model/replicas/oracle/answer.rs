@@ -171,7 +171,7 @@ impl Oracle<'_> {
 
     /// A store that is slow, unreachable or wrong must never make a request fail.
     fn may_refuse(&mut self, id: usize, caller: &Caller, refusal: Refusal) -> Verdict {
-        let Refusal::Failed(error, _) = refusal else {
+        let Refusal::Failed(error, retry) = refusal else {
             return match refusal {
                 Refusal::DeadlineExceeded => Ok(()),
                 other => Err(format!("{other:?} has no cause")),
@@ -179,6 +179,7 @@ impl Oracle<'_> {
         };
         if error == UpstreamError::BudgetExhausted {
             self.is_spent(Priority::Plain)?;
+            self.may_wait_for_calls(retry)?;
         }
         self.may_be_held(caller, error)?;
         self.is_not_stored(caller, error)?;

@@ -7,7 +7,7 @@ use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::chance::DEADLINE;
 use crate::replicas::clock::REPLICAS;
 use crate::replicas::schedule::{Action, Schedule};
-use balance_gateway::domain::Priority;
+use balance_gateway::domain::{Priority, RetryAfter};
 
 /// When the store, a network or a clock was disturbed last.
 pub(super) struct Disturbance {
@@ -146,6 +146,18 @@ impl Oracle<'_> {
             return Err(format!("refused by the budget: {counted} calls count, {share} are allowed"));
         }
         Ok(())
+    }
+
+    /// While the first epoch is new, `Retry-After` reaches no further than its first `per`.
+    pub(super) fn may_wait_for_calls(&self, retry: Option<RetryAfter>) -> Verdict {
+        let (Some(retry), Some(first)) = (retry, self.requests.first()) else { return Ok(()) };
+        let seconds = retry.as_secs();
+        let settles = first.at + self.schedule.budget.per;
+        let ends = self.now + Ms::try_from(seconds).unwrap() * SECOND;
+        if !self.schedule.is_calm() || self.now > settles || ends <= settles + 2 * SECOND {
+            return Ok(());
+        }
+        Err(format!("{seconds} s to wait for the budget, although the epoch settles at {settles} ms"))
     }
 
     /// How many calls one replica may make while the store does not know all calls.

@@ -43,3 +43,15 @@ pub(super) fn a_success_ends_the_failure_series_of_the_breaker() -> Schedule {
     ];
     story(Mood::Calm, AMPLE, steps, &[(10, STATUS), (10, STATUS), (10, OK), (10, STATUS), (10, OK)])
 }
+
+/// While the probe runs, each other read takes a call from the budget, is suspended, and gives the call back.
+pub(super) fn suspended_reads_give_their_calls_back() -> Schedule {
+    let mut steps =
+        vec![(0, new(2, 0)), (25 * SECOND, new(0, 0)), (2 * SECOND, new(0, 0)), (3 * SECOND, new(0, 0))];
+    steps.push((9 * SECOND, new(0, 0)));
+    steps.extend((0..6).map(|_| (500, new(1, 1))));
+    steps.push((2500, new(1, 1)));
+    let budget = Terms { requests: 10, per: 20 * SECOND };
+    let replies = [(10, OK), (10, STATUS), (10, STATUS), (10, STATUS), (5 * SECOND, OK), (10, OK)];
+    story(Mood::Calm, budget, steps, &replies)
+}

@@ -1,6 +1,9 @@
 //! An attacker who can write to the store: planted, replayed and swapped values are refused, counted and read again.
 
+use std::time::Duration;
+
 use redis::Commands;
+use tokio::time::interval;
 
 use super::fleet::{Fleet, KIND};
 use crate::harness::{Setup, eventually};
@@ -92,9 +95,55 @@ async fn an_entry_of_another_type_is_deleted_and_ignored() {
         let found = fleet.replicas[1]
             .get_with("/v1/accounts/ntxpay-br-demo/balance", &[("cache-control", "max-age=1")]);
         found.await;
-        fleet.reads() == before + 1
+        let mut connection = fleet.store.connection();
+        let is_planted = |key| connection.key_type::<_, String>(key).unwrap() == "string";
+        fleet.reads() == before + 1 && !fleet.store.keys().into_iter().any(is_planted)
     })
     .await;
+}
+
+fn key_that_ends_with(fleet: &Fleet, ending: &str) -> String {
+    fleet.store.keys().into_iter().find(|key| key.ends_with(ending)).unwrap()
+}
+
+/// Calls that end later than any real one, and more calls than all replicas can make.
+#[tokio::test]
+async fn planted_calls_do_not_use_up_the_budget() {
+    for (count, seconds) in [(20, 3600), (3000, 5)] {
+        let lines = "budget = { requests = 12, per = \"1s\" }".to_owned();
+        let fleet =
+            Fleet::with(1, &Setup { provider: lines, has_static_tokens: true, ..Setup::default() }).await;
+        assert_eq!(fleet.replicas[0].new_balance(KIND).await.status, 200);
+        let mut connection = fleet.store.connection();
+        let (now, _): (u64, u64) = redis::cmd("TIME").query(&mut connection).unwrap();
+        let ends = (now + seconds) * 1_000_000;
+        let planted: Vec<(u64, String)> =
+            (0..count).map(|number| (ends, format!("planted{number}"))).collect();
+        let () = connection.zadd_multiple(key_that_ends_with(&fleet, ":calls"), &planted).unwrap();
+
+        // In its first second the epoch is new, and the store's log decides nothing.
+        let mut ticks = interval(Duration::from_millis(250));
+        for _ in 0..8 {
+            ticks.tick().await;
+            let reply = fleet.replicas[0].new_balance(KIND).await;
+            assert_eq!(reply.status, 200, "{count} calls: {reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_planted_mark_out_of_bounds_does_not_count() {
+    let fleet = Fleet::of(2).await;
+    fleet.replicas[0].balance(KIND).await;
+    published(&fleet, 1).await;
+    let (state, mut connection) = (key_that_ends_with(&fleet, ":state"), fleet.store.connection());
+    let fields: Vec<String> = connection.hkeys(&state).unwrap();
+    let balance = fields.iter().find_map(|field| field.strip_prefix('n')).unwrap();
+    let () = connection.hset(&state, format!("m{balance}"), "9007199254740991").unwrap();
+
+    assert_eq!(fleet.replicas[1].balance(KIND).await.status, 200);
+
+    assert_eq!(fleet.reads(), 1);
 }
 
 #[tokio::test]

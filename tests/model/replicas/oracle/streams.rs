@@ -60,6 +60,14 @@ impl Oracle<'_> {
         }
         let skews = self.schedule.skews;
         let until = self.now - of.pause - SECOND;
+        // While its replica reads the balance itself, the stream gets the result of that read.
+        let is_reading = |replied: Ms| {
+            self.reads.iter().any(|it| {
+                (it.replica, it.balance) == (of.replica, of.balance)
+                    && it.begun <= replied + LOOK_UP
+                    && it.ended.is_none_or(|ended| ended.at >= until)
+            })
+        };
         let is_due = |request: &&super::Request| {
             let read = &self.reads[request.read];
             read.balance == of.balance
@@ -70,6 +78,7 @@ impl Oracle<'_> {
                     let first = read.first_call.map_or(*request, |first| &self.requests[first]);
                     replied > opened + LOOK_UP
                         && replied < until
+                        && !is_reading(replied)
                         && !self.is_invalidated_between(first, replied + LOOK_UP)
                 })
                 && self.now - request.at + ALIKE < self.schedule.ages.max_age

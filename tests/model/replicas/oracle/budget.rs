@@ -1,13 +1,13 @@
 //! The budget: all replicas together make no more calls than it allows, and no call that it allows is refused.
 
-use super::reads::{LOOK_UP, Request};
+use super::reads::{LOOK_UP, Read, Request};
 use super::tally::Seen;
 use super::{Oracle, REJOINED_WITHIN, Verdict};
 use crate::alone::clock::{Ms, SECOND};
 use crate::replicas::chance::DEADLINE;
 use crate::replicas::clock::REPLICAS;
 use crate::replicas::schedule::{Action, Schedule};
-use balance_gateway::domain::{Priority, RetryAfter};
+use balance_gateway::domain::{Priority, RetryAfter, UpstreamError};
 
 /// When the store, a network or a clock was disturbed last.
 pub(super) struct Disturbance {
@@ -139,7 +139,15 @@ impl Oracle<'_> {
         }
         self.tally.note(Seen::Spent);
         let percent = if priority == Priority::Background { 60 } else { 80 };
-        let begun = self.reads.iter().filter(|read| self.has_just_begun(read)).count();
+        // A suspended read gives its call back a moment later.
+        let holds_call = |read: &&Read| {
+            let gives_back = read.first_call.is_none()
+                && read.ended.is_some_and(|ended| {
+                    ended.error == Some(UpstreamError::Suspended) && self.now - ended.at < LOOK_UP
+                });
+            gives_back || self.has_just_begun(read)
+        };
+        let begun = self.reads.iter().filter(holds_call).count();
         let counted = self.counted(SECOND) + u32::try_from(begun).unwrap();
         let share = (terms.requests * percent / 100).max(1);
         if counted < share {

@@ -66,6 +66,7 @@ fn move_amounts(state: &State) -> bool {
     true
 }
 
+/// Sends one notification until the receiver accepts it, or all attempts have failed.
 async fn deliver(kind: Kind, webhook: &Webhook) {
     let id = format!("{:032x}", fastrand::u128(..));
     let request = request(kind, webhook, &id);

@@ -239,18 +239,11 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::metrics::Metrics;
-    use crate::shared::{SharedKey, SharedSettings, StoreUrl};
+    use crate::shared::SharedSettings;
 
     #[test]
     fn an_answer_to_an_earlier_question_does_not_replace_a_message() {
-        let settings = SharedSettings {
-            url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
-            ca: None,
-            keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
-            prefix: "test".to_owned(),
-            timeout: Duration::from_millis(30),
-            replicas: 3.try_into().unwrap(),
-        };
+        let settings = SharedSettings::unreachable(3);
         let tier =
             Tier::new(settings, clock::now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
         let second = Duration::from_secs(1);

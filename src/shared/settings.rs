@@ -25,6 +25,19 @@ pub struct SharedSettings {
 }
 
 impl SharedSettings {
+    /// For tests: a store at an address where none is.
+    #[cfg(test)]
+    pub(crate) fn unreachable(replicas: u32) -> Self {
+        Self {
+            url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
+            ca: None,
+            keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
+            prefix: "test".to_owned(),
+            timeout: Duration::from_millis(30),
+            replicas: replicas.try_into().unwrap(),
+        }
+    }
+
     /// The channel on which replicas learn of each other's actions.
     pub(super) fn channel(&self) -> String {
         format!("{}:1:events", self.prefix)

@@ -1,37 +1,24 @@
 //! How long a replica with many balances takes to join, in simulated time.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use balance_gateway::domain::{AccountName, BalanceKey, Currency, Moment, Selector};
 use balance_gateway::metrics::Metrics;
-use balance_gateway::shared::{Shared, SharedAccountSettings, SharedSettings, StoreUrl};
+use balance_gateway::shared::{Shared, SharedAccountSettings};
 use jiff::Timestamp;
-use secrecy::SecretBox;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Server, Told, Weather};
+use crate::store::{Server, Told, Weather, settings};
 
 const BALANCES: usize = 5_000;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn now() -> Moment {
     Moment { monotonic: Instant::now().into_std(), wall: Timestamp::now() }
-}
-
-fn settings() -> SharedSettings {
-    SharedSettings {
-        url: StoreUrl::parse("redis://simulated").unwrap(),
-        ca: None,
-        keys: vec![Arc::new(SecretBox::new(Box::new([7; 32])))],
-        prefix: "p".to_owned(),
-        timeout: Duration::from_millis(30),
-        replicas: NonZeroU32::MIN,
-    }
 }
 
 /// How long the replica took to join, and how many balances count as invalidated then.
@@ -45,7 +32,7 @@ fn join(lost_in_hundred: u32) -> Joined {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let metrics = Metrics::new("", "").unwrap().shared().unwrap();
-        let shared = Shared::new(settings(), now, metrics).unwrap();
+        let shared = Shared::new(settings(Duration::from_millis(30)), now, metrics).unwrap();
         let marked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&marked);
         shared.on_mark(Box::new(move |_, _, _| {

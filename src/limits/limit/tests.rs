@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::shared::{SharedKey, SharedSettings, StoreUrl};
+use crate::shared::SharedSettings;
 
 const POLICY: LimitPolicy = LimitPolicy::Caller;
 
@@ -25,14 +25,7 @@ fn limit(requests: u32, seconds: u64, burst: u32) -> Arc<Limit> {
 /// A store that is never called.
 fn shared(replicas: u32) -> Arc<Shared> {
     let metrics = Metrics::new("0", "0").unwrap().shared().unwrap();
-    let settings = SharedSettings {
-        url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
-        ca: None,
-        keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
-        prefix: "test".to_owned(),
-        timeout: Duration::from_millis(30),
-        replicas: replicas.try_into().unwrap(),
-    };
+    let settings = SharedSettings::unreachable(replicas);
     Shared::new(settings, crate::clock::now, metrics).unwrap()
 }
 

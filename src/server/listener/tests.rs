@@ -42,6 +42,14 @@ impl Server {
         Self::start_with(change, bind(([127, 0, 0, 1], 0).into()).unwrap(), shutdown.clone(), shutdown)
     }
 
+    /// An idle time-out that is longer than the header time-out.
+    fn with_short_timeouts() -> Self {
+        Self::start(|settings| {
+            settings.header_timeout = SHORT;
+            settings.idle_timeout = SHORT * 3;
+        })
+    }
+
     fn start_with(
         change: impl FnOnce(&mut ListenerSettings),
         listener: TcpListener,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::Moment;
 use crate::metrics::Metrics;
-use crate::shared::{SharedKey, SharedSettings, StoreUrl};
+use crate::shared::SharedSettings;
 
 const SECOND: Duration = Duration::from_secs(1);
 const SETTINGS: LimitSettings = LimitSettings { requests: 1, per: SECOND, burst: 10 };
@@ -18,14 +18,7 @@ fn now() -> Moment {
 
 /// One of five replicas, and the moment at which it was made.
 fn units() -> (Arc<Units>, Instant) {
-    let settings = SharedSettings {
-        url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
-        ca: None,
-        keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
-        prefix: "test".to_owned(),
-        timeout: Duration::from_millis(30),
-        replicas: 5.try_into().unwrap(),
-    };
+    let settings = SharedSettings::unreachable(5);
     let tier = Tier::new(settings, now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
     let tier = Arc::new(tier);
     let units = of(&tier, "checkout", LimitPolicy::Caller, SETTINGS);

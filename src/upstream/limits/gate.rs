@@ -159,18 +159,11 @@ mod tests {
     use crate::clock;
     use crate::domain::{AccountName, BalanceKey, Selector};
     use crate::metrics::Metrics;
-    use crate::shared::{Shared, SharedAccountSettings, SharedKey, SharedSettings, StoreUrl};
+    use crate::shared::{Shared, SharedAccountSettings, SharedSettings};
 
     #[test]
     fn without_the_store_only_the_local_share_applies() {
-        let settings = SharedSettings {
-            url: StoreUrl::parse("redis://127.0.0.1:1").unwrap(),
-            ca: None,
-            keys: vec![Arc::new(SharedKey::new(Box::new([1; 32])))],
-            prefix: "test".to_owned(),
-            timeout: Duration::from_millis(30),
-            replicas: 3.try_into().unwrap(),
-        };
+        let settings = SharedSettings::unreachable(3);
         let shared =
             Shared::new(settings, clock::now, Metrics::new("0", "0").unwrap().shared().unwrap()).unwrap();
         let name = AccountName::parse("a").unwrap();

@@ -3,6 +3,8 @@
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;

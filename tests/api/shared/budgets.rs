@@ -54,7 +54,7 @@ async fn all_replicas_together_keep_an_accounts_budget_in_every_span() {
     }
 }
 
-/// Each write sets the life of its key anew, so each kind of write is tried.
+/// Every write renews the expiry of its key, so the test makes each kind of write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_and_failures_stay_in_the_store_for_as_long_as_they_count() {
     let lines = "retries = 0\nbudget = { requests = 20, per = \"24h\" }\nbreaker = { failures = 5, cooldown = \"24h\" }";

@@ -11,8 +11,8 @@ const SEARCHED: u64 = 100;
 
 /// Changes that are made together, with a seed that notices them.
 const CHANGES: [(&[Change], u64); 55] = [
-    // publish.lua: the stored instant is that of publishing, not of the read; an older balance replaces a younger one;
-    // a success does not end a row of failures; the end of the read is not published; its lease stays.
+    // publish.lua stores the time of publication instead of the read's; lets an older balance replace a younger one;
+    // does not end a failure series after a success; does not publish the end of the read; does not end the lease.
     (&[("'t', text(arguments.instant), 'v'", "'t', text(now), 'v'")], 8),
     (
         &[(

@@ -1,26 +1,22 @@
 //! Replicas that use the store's interface directly: cases that need more balances, or other answers, than the cache
 //! brings about.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use secrecy::SecretBox;
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{self, CLOCKS, REPLICAS, STORE};
 use crate::alone::clock::SECOND;
-use crate::store::{Server, Weather};
+use crate::store::{Server, Weather, settings};
 use balance_gateway::domain::{
     AccountName, Amount, BalanceKey, Currency, MaxAge, ObservedAt, ProviderName, Reading, Selector, Snapshot,
 };
 use balance_gateway::metrics::Metrics;
-use balance_gateway::shared::{
-    Allowance, Shared, SharedAccount, SharedAccountSettings, SharedSettings, StoreUrl,
-};
+use balance_gateway::shared::{Allowance, Shared, SharedAccount, SharedAccountSettings};
 
 const PER: Duration = Duration::from_secs(20);
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -47,18 +43,11 @@ impl Replicas {
         let stop = CancellationToken::new();
         let mut handles = Vec::new();
         for (replica, now) in CLOCKS.into_iter().enumerate() {
-            let settings = SharedSettings {
-                url: StoreUrl::parse("redis://simulated").unwrap(),
-                ca: None,
-                keys: vec![Arc::new(SecretBox::new(Box::new([7; 32])))],
-                prefix: "p".to_owned(),
-                timeout: Duration::from_millis(30),
-                replicas: NonZeroU32::new(3).unwrap(),
-            };
-            let shared = Shared::new(settings, now, Metrics::new("", "").unwrap().shared().unwrap()).unwrap();
-            let settings =
+            let metrics = Metrics::new("", "").unwrap().shared().unwrap();
+            let shared = Shared::new(settings(Duration::from_millis(30)), now, metrics).unwrap();
+            let in_store =
                 SharedAccountSettings { balances: &[key()], answers_all_balances: false, per: PER };
-            let account = shared.account(&name(), settings);
+            let account = shared.account(&name(), in_store);
             tokio::spawn(Arc::clone(&server).link(replica, Arc::clone(&shared), |_| {}, stop.clone()));
             handles.push((shared, account));
         }

@@ -1,10 +1,8 @@
 //! The replicas, the store that they share, and one caller's path from the request's arrival to its answer.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use secrecy::SecretBox;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +16,7 @@ use crate::alone::clock;
 use crate::alone::clock::Ms;
 use crate::alone::request::directives;
 use crate::alone::schedule::{Asks, NotBefore};
-use crate::store::{Server, Told};
+use crate::store::{Server, Told, settings};
 use balance_gateway::cache::BalanceCache;
 use balance_gateway::domain::{
     AccountName, BalanceKey, Clock, Currency, Limits, ProviderName, Selector, StoreTime,
@@ -27,7 +25,7 @@ use balance_gateway::gateway::{
     Account, AccountSettings, BalanceSettings, Event, Found, Gateway, Lookup, Refusal, RequestContext,
 };
 use balance_gateway::metrics::Metrics;
-use balance_gateway::shared::{Shared, SharedSettings, StoreUrl};
+use balance_gateway::shared::Shared;
 use balance_gateway::upstream::Upstream;
 
 pub(crate) struct World {
@@ -61,7 +59,8 @@ impl World {
         let limits = schedule.ages.limits();
         let replica = |index: usize| {
             let clock = CLOCKS[index];
-            let shared = Shared::new(settings(), clock, Arc::clone(&of_store)).unwrap();
+            let shared =
+                Shared::new(settings(clock::duration(TIMEOUT)), clock, Arc::clone(&of_store)).unwrap();
             let (of_replica, in_store) = ((index, clock), (&shared, &metrics));
             let upstream = upstream(&provider, of_replica, in_store, schedule.budget, limits.max_age);
             let cache = BalanceCache::new(clock).with_shared_store(&shared);
@@ -318,15 +317,4 @@ pub(crate) fn selector(balance: usize) -> Selector {
 
 pub(crate) fn key(balance: usize) -> BalanceKey {
     BalanceKey::new(&AccountName::parse("a").unwrap(), &[], &selector(balance))
-}
-
-fn settings() -> SharedSettings {
-    SharedSettings {
-        url: StoreUrl::parse("redis://simulated").unwrap(),
-        ca: None,
-        keys: vec![Arc::new(SecretBox::new(Box::new([7; 32])))],
-        prefix: "p".to_owned(),
-        timeout: clock::duration(TIMEOUT),
-        replicas: NonZeroU32::new(3).unwrap(),
-    }
 }

@@ -19,10 +19,7 @@ async fn a_request_carries_its_peer() {
 
 #[tokio::test]
 async fn an_idle_connection_outlives_the_header_timeout() {
-    let server = Server::start(|settings| {
-        settings.header_timeout = SHORT;
-        settings.idle_timeout = SHORT * 3;
-    });
+    let server = Server::with_short_timeouts();
     let mut client = server.connect().await;
     let connected = Instant::now();
 
@@ -49,10 +46,7 @@ async fn the_idle_timeout_counts_from_the_last_answer() {
 
 #[tokio::test]
 async fn a_request_with_a_body_leaves_an_idle_connection() {
-    let server = Server::start(|settings| {
-        settings.header_timeout = SHORT;
-        settings.idle_timeout = SHORT * 3;
-    });
+    let server = Server::with_short_timeouts();
     let mut client = server.connect().await;
 
     client.send("GET /peer HTTP/1.1\r\nhost: gateway\r\ncontent-length: 2\r\n\r\n{}").await;

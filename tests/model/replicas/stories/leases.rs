@@ -1,4 +1,4 @@
-//! Leases of reads that nobody ends.
+//! Leases that their replica does not end, or ends late.
 
 use super::*;
 

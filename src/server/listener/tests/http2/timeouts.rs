@@ -4,10 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_idle_connection_outlives_the_header_timeout() {
-    let server = Server::start(|settings| {
-        settings.header_timeout = SHORT;
-        settings.idle_timeout = SHORT * 3;
-    });
+    let server = Server::with_short_timeouts();
     let mut client = server.connect().await;
     let connected = Instant::now();
 

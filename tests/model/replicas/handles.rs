@@ -113,6 +113,8 @@ fn a_balance_that_was_read_alone_has_its_age_in_the_store() {
         let provider = ProviderName::parse("p").unwrap();
         let snapshot = Snapshot::new(&name(), &provider, None, CLOCKS[0]().earlier_by(age), reading);
 
+        // By its own wall clock, the other replica could not see the age.
+        clock::step(1, -20 * SECOND);
         replicas.handles[0].0.publish_alone(&key(), Arc::new(snapshot), MaxAge::CEILING);
         sleep(Duration::from_millis(100)).await;
 

@@ -21,7 +21,7 @@ use balance_gateway::domain::{Cause, UpstreamError};
 /// The seed of the first story.
 pub(crate) const FIRST: u64 = 1 << 40;
 
-const STORIES: [fn() -> Schedule; 48] = [
+const STORIES: [fn() -> Schedule; 49] = [
     ages::an_aged_answer_comes_after_a_young_one,
     failures::a_waiter_gets_the_failure_of_the_read,
     failures::a_short_hold_follows_a_long_one,
@@ -70,6 +70,7 @@ const STORIES: [fn() -> Schedule; 48] = [
     budget::the_stores_clock_steps_back_twice,
     budget::the_stores_clock_steps_ahead_twice,
     breaker::suspended_reads_give_their_calls_back,
+    failures::a_replica_keeps_its_own_hold,
 ];
 
 /// The seeds of all stories.

@@ -128,8 +128,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// A replica leaves the read to others, and takes no number, if its own breaker is open, or if it could not reach
-    /// the provider just before.
+    /// A replica whose own breaker is open leaves the read to others: it takes no number.
     fn takes_no_lease_in_vain(
         &mut self,
         id: usize,
@@ -144,12 +143,6 @@ impl Oracle<'_> {
         let is_refused = error == Some(UpstreamError::Suspended) && first_call.is_none();
         if self.schedule.is_calm() && is_own_number && is_refused && is_open {
             return Err(format!("read {id} takes a lease, although its breaker is open"));
-        }
-        // The log does not say which number the read for a notification has.
-        let is_known = self.reads.iter().all(|read| read.by.is_some());
-        let is_unreachable = matches!(error, Some(UpstreamError::Unreachable(_) | UpstreamError::Timeout));
-        if self.schedule.is_calm() && is_known && is_own_number && is_unreachable && first_call.is_none() {
-            return Err(format!("read {id} takes a lease, although its replica holds the failure"));
         }
         Ok(())
     }

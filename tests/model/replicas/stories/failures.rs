@@ -45,3 +45,9 @@ pub(super) fn a_read_panics_after_one_that_failed() -> Schedule {
     let steps = vec![(0, new(0, 0)), (3 * SECOND, new(0, 0)), (200, plain(1, 0))];
     story(Mood::Calm, AMPLE, steps, &[(10, STATUS), (SECOND, Ending::Panic), (10, OK)])
 }
+
+/// A replica that could not reach the provider does not call it again during its own hold.
+pub(super) fn a_replica_keeps_its_own_hold() -> Schedule {
+    let steps = vec![(0, plain(0, 0)), (700, plain(0, 0)), (2 * SECOND, plain(0, 0))];
+    story(Mood::Calm, AMPLE, steps, &[(10, UNREACHABLE), (10, UNREACHABLE), (10, OK)])
+}
